@@ -1,0 +1,109 @@
+/** Resolution classes Open-Sora 2.0 was trained at; prices are per class, since a 768px token costs about three times a 256px one. */
+export const RESOLUTION_CLASSES = ['256px', '768px'] as const
+export type ResolutionClass = (typeof RESOLUTION_CLASSES)[number]
+
+export const MODES = ['t2v', 't2i2v', 'i2v'] as const
+export type Mode = (typeof MODES)[number]
+
+export interface FrameSize {
+  width: number
+  height: number
+  resolution: ResolutionClass
+}
+
+export interface Model {
+  id: string
+  ownedBy: string
+  description: string
+  licence: string
+  modes: readonly Mode[]
+  sizes: readonly FrameSize[]
+  /** Frames are 4k+1 within these bounds. */
+  framesMin: number
+  framesMax: number
+  stepsMin: number
+  stepsMax: number
+  fps: number
+}
+
+/** height x width per class after rounding to multiples of 16, as the pinned Open-Sora commit does it; reversed ratios are transposed. */
+const LANDSCAPE: readonly (readonly [ResolutionClass, number, number])[] = [
+  ['256px', 192, 336],
+  ['256px', 256, 256],
+  ['256px', 160, 384],
+  ['256px', 224, 288],
+  ['256px', 208, 304],
+  ['256px', 176, 352],
+  ['768px', 576, 1024],
+  ['768px', 768, 768],
+  ['768px', 496, 1184],
+  ['768px', 656, 880],
+  ['768px', 624, 928],
+  ['768px', 544, 1072],
+  ['768px', 560, 1040],
+  ['768px', 592, 992],
+]
+
+const OPEN_SORA_SIZES: readonly FrameSize[] = LANDSCAPE.flatMap(([resolution, height, width]) =>
+  width === height
+    ? [{ width, height, resolution }]
+    : [
+        { width, height, resolution },
+        { width: height, height: width, resolution },
+      ],
+)
+
+const OPEN_SORA_LIMITS = { sizes: OPEN_SORA_SIZES, framesMin: 1, framesMax: 129, stepsMin: 1, stepsMax: 100, fps: 24 } as const
+
+/** The models this service knows. `animatic` makes what `open-sora-2` makes, without a model or a GPU. */
+export const MODELS: readonly Model[] = [
+  {
+    id: 'open-sora-2',
+    ownedBy: 'hpcai-tech',
+    description: 'Open-Sora 2.0, 11B parameters, text to video',
+    licence:
+      'Open-Sora 2.0 weights: Apache-2.0. The VAE carries Tencent Hunyuan terms (not for the EU, the UK, South Korea). FLUX.1-dev (mode t2i2v) is non-commercial.',
+    modes: ['t2v'],
+    ...OPEN_SORA_LIMITS,
+  },
+  {
+    id: 'animatic',
+    ownedBy: 'sluice',
+    description: 'An animated title card of the prompt. No model runs; real H.264 of the size and length asked for.',
+    licence: 'Apache-2.0',
+    modes: ['t2v'],
+    ...OPEN_SORA_LIMITS,
+  },
+]
+
+/** Names from the OpenAI Videos API that stand for the configured default model. */
+export const DEFAULT_MODEL_ALIASES: readonly string[] = ['sora-2', 'sora-2-pro']
+
+/** Sizes of the OpenAI Videos API and the model size of the same shape they are made at. */
+export const OPENAI_SIZES: Readonly<Record<string, string>> = {
+  '1280x720': '1024x576',
+  '720x1280': '576x1024',
+  '1792x1024': '992x592',
+  '1024x1792': '592x992',
+}
+
+/** The model of that id, or undefined. Aliases are resolved by the caller, which knows the configured default. */
+export function findModel(id: string): Model | undefined {
+  return MODELS.find((model) => model.id === id)
+}
+
+/** `"336x192"` -> the model's size, mapping OpenAI's sizes first; undefined when the model cannot make it. */
+export function findSize(model: Model, text: string): FrameSize | undefined {
+  const wanted = OPENAI_SIZES[text] ?? text
+  return model.sizes.find((size) => formatSize(size) === wanted)
+}
+
+/** `{width: 336, height: 192}` -> `"336x192"`. */
+export function formatSize(size: { width: number; height: number }): string {
+  return `${size.width}x${size.height}`
+}
+
+/** Seconds as the shortest decimal string that reads back as the same number: 129 frames at 24 fps -> `"5.375"`. */
+export function formatSeconds(frames: number, fps: number): string {
+  return String(frames / fps)
+}

@@ -1,0 +1,29 @@
+/** Money is a bigint count of micro-units (1 = one millionth of the configured currency). No floats anywhere. */
+export const MICROS_PER_UNIT = 1_000_000n
+
+/** `12345678n` -> `"12.345678"`: a decimal string with no needless zeros (`1500000n` -> `"1.5"`). */
+export function formatMicros(amountMicros: bigint): string {
+  const sign = amountMicros < 0n ? '-' : ''
+  const absolute = amountMicros < 0n ? -amountMicros : amountMicros
+  const fraction = (absolute % MICROS_PER_UNIT).toString().padStart(6, '0').replace(/0+$/, '')
+  return `${sign}${absolute / MICROS_PER_UNIT}${fraction === '' ? '' : `.${fraction}`}`
+}
+
+/**
+ * `"12.345678"` -> `12345678n`. At most six decimals and twelve whole digits; no sign, exponent or spaces.
+ * Answers null when the text is anything else.
+ */
+export function parseMicros(text: string): bigint | null {
+  const match = /^(\d{1,12})(?:\.(\d{1,6}))?$/.exec(text)
+  if (match === null) return null
+  return BigInt(match[1] ?? '0') * MICROS_PER_UNIT + BigInt((match[2] ?? '').padEnd(6, '0'))
+}
+
+/**
+ * What `tokens` generated tokens cost at `priceMicrosPerMillion` times a multiplier in basis points (10,000 = 1x).
+ * Rounds up once, at the end.
+ */
+export function costMicros(tokens: bigint, priceMicrosPerMillion: bigint, multiplierBps: bigint): bigint {
+  const denominator = 1_000_000n * 10_000n
+  return (tokens * priceMicrosPerMillion * multiplierBps + denominator - 1n) / denominator
+}
