@@ -1,0 +1,29 @@
+import type { Router } from 'express'
+import { diskRoutes } from './disk-routes.ts'
+import { type DiskSettings, openDiskStore } from './disk-store.ts'
+import type { ObjectStore } from './object-store.ts'
+import { openS3Store, type S3Settings } from './s3-store.ts'
+
+/** Judged settings of the one store a deployment has. */
+export type StoreSettings = ({ kind: 'disk' } & DiskSettings) | ({ kind: 's3' } & S3Settings)
+
+export interface OpenStore {
+  store: ObjectStore
+  /**
+   * `/store/*key`, which the disk store's signed URLs lead to; null for S3. Mount it at the app's root, before any body parser,
+   * authentication and rate limit: the signature is the authentication, and a PUT's body must arrive unread.
+   */
+  routes: Router | null
+}
+
+/** Opens the store and proves that it can be used. Throws StoreUnreachableError, which names the setting at fault. */
+export async function openStore(settings: StoreSettings): Promise<OpenStore> {
+  switch (settings.kind) {
+    case 'disk': {
+      const store = await openDiskStore(settings)
+      return { store, routes: diskRoutes(store) }
+    }
+    case 's3':
+      return { store: await openS3Store(settings), routes: null }
+  }
+}
