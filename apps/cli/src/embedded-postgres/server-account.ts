@@ -47,14 +47,14 @@ export function chooseAccount(clusterDir: string): Account | null {
 }
 
 /**
- * How to start `program` on `dir` (both absolute, both existing) as `account`.
+ * How to start `program` on `dir` (both absolute, both existing, `dir` owned by `account`) as `account`.
  * Plainly when that account can reach both; else through setpriv with one ambient capability, which lets it pass folders only root may enter.
  * Throws EmbeddedPostgresError with what to do when neither works.
  */
 export function chooseLaunch(account: Account | null, program: string, dir: string, setpriv: string = 'setpriv'): Launch {
   if (account === null) return { account, prefix: [], spawnAs: {} }
   const spawnAs = { uid: account.uid, gid: account.gid }
-  if (probe([program, '--version'], spawnAs) && probe(['test', '-w', dir], spawnAs)) return { account, prefix: [], spawnAs }
+  if (probe([program, '--version'], spawnAs) && probe(['ls', '-a', dir], spawnAs)) return { account, prefix: [], spawnAs }
   const capability = CAPABILITIES.find(({ bit }) => (effectiveCapabilities() >> bit) & 1n)
   if (capability !== undefined) {
     const prefix = [
@@ -66,7 +66,7 @@ export function chooseLaunch(account: Account | null, program: string, dir: stri
       `--ambient-caps=+${capability.name}`,
       '--',
     ]
-    if (probe([...prefix, program, '--version'], {}) && probe([...prefix, 'test', '-w', dir], {})) return { account, prefix, spawnAs: {} }
+    if (probe([...prefix, program, '--version'], {}) && probe([...prefix, 'ls', '-a', dir], {})) return { account, prefix, spawnAs: {} }
   }
   throw new EmbeddedPostgresError(
     `PostgreSQL refuses to run as root, and user ${account.uid} cannot reach ${program} and ${dir}. Do one of: ` +
@@ -82,6 +82,7 @@ export const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
   TZ: 'UTC',
 }
 
+/** Tried for real: access(2) would leave out ambient capabilities. */
 function probe(command: readonly string[], spawnAs: { uid?: number; gid?: number }): boolean {
   const [file = '', ...args] = command
   return spawnSync(file, args, { ...spawnAs, cwd: '/', env: { ...SERVER_ENVIRONMENT }, stdio: 'ignore', timeout: 20_000 }).status === 0
