@@ -1,7 +1,35 @@
 import { defineConfig } from 'vitest/config'
 
+/** The integration suite is one set of files, run once per queue backend. */
+const integration = (backend: 'postgres' | 'redis') => ({
+  test: {
+    name: `integration-${backend}`,
+    include: ['test/integration/**/*.test.ts'],
+    env: { SLUICE_TEST_BACKEND: backend },
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+})
+
 export default defineConfig({
   test: {
-    projects: [{ test: { name: 'unit', include: ['{apps,packages,runners}/**/*.test.ts'], testTimeout: 60_000 } }],
+    globalSetup: ['test/support/global-setup.ts'],
+    // Two cores are enough to run everything; more workers would only make timing-sensitive tests wait for each other.
+    maxWorkers: 2,
+    teardownTimeout: 30_000,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['{apps,packages,runners}/**/*.test.{ts,tsx}', 'test/*.test.ts', 'test/support/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      integration('postgres'),
+      integration('redis'),
+      { test: { name: 'end-to-end', include: ['test/end-to-end/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000 } },
+      { test: { name: 'browser', include: ['test/browser/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000 } },
+    ],
   },
 })

@@ -1,0 +1,52 @@
+import { execFile } from 'node:child_process'
+import { access, constants } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/**
+ * The absolute path of the first of `programs` on the search path. When none is there and we are root on a machine with apt-get,
+ * Debian's `packageName` is installed first. Throws with the one line to run otherwise: a test is never skipped for want of a program.
+ */
+export async function requireProgram(programs: readonly string[], packageName: string): Promise<string> {
+  const found = await findProgram(programs)
+  if (found !== null) return found
+  if (process.getuid?.() === 0 && (await findProgram(['apt-get'])) !== null) {
+    await install(packageName)
+    const installed = await findProgram(programs)
+    if (installed !== null) return installed
+  }
+  throw new Error(`the tests need ${programs.join(' or ')}. Run: sudo apt-get update && sudo apt-get install -y ${packageName}`)
+}
+
+/** The absolute path of the first of `programs` that is on the search path, or null. */
+export async function findProgram(programs: readonly string[]): Promise<string | null> {
+  for (const program of programs) {
+    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+      const path = join(folder, program)
+      if (folder === '') continue
+      const executable = await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+      if (executable) return path
+    }
+  }
+  return null
+}
+
+async function install(packageName: string): Promise<void> {
+  process.stderr.write(`installing Debian's ${packageName} for the tests\n`)
+  const apt = (...args: string[]) =>
+    run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      maxBuffer: 64 * 1024 * 1024,
+    })
+  const wanted = ['install', '-y', '--no-install-recommends', packageName]
+  // A fresh machine has no package lists, an old one stale ones: try first, look them up when that fails.
+  await apt(...wanted).catch(async () => {
+    await apt('update')
+    await apt(...wanted)
+  })
+}

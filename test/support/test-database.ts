@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { askServer } from './ask-servers.ts'
+
+export interface TestDatabase extends AsyncDisposable {
+  name: string
+  /** Role `sluice`, which owns the database (LOGIN, CREATEROLE): what the API gets as SLUICE_DATABASE_URL. */
+  databaseUrl: string
+  /** Role `sluice_worker`, which may connect and has no other right: what a worker gets as SLUICE_QUEUE_URL. */
+  queueUrl: string
+  /** The superuser in this database. */
+  adminUrl: string
+  /** Cuts every connection to it and drops it. */
+  drop(): Promise<void>
+}
+
+/**
+ * A new, empty database on the run's real PostgreSQL (fsync off). `template` names one made earlier, which is copied
+ * (nobody may be connected to it). Roles belong to the cluster, so they and their passwords are shared between databases.
+ */
+export async function createTestDatabase(options: { template?: string } = {}): Promise<TestDatabase> {
+  const servers = await askServer('postgres')
+  const name = `test_${randomBytes(8).toString('hex')}`
+  const inDatabase = (url: string): string => {
+    const at = new URL(url)
+    at.pathname = `/${name}`
+    return at.href
+  }
+  const template = options.template === undefined ? '' : ` TEMPLATE ${pg.escapeIdentifier(options.template)}`
+  await asAdmin(servers.adminUrl, [
+    `CREATE DATABASE ${name} OWNER sluice${template}`,
+    `REVOKE ALL ON DATABASE ${name} FROM PUBLIC`,
+    `GRANT CONNECT ON DATABASE ${name} TO sluice_worker`,
+  ])
+  await asAdmin(inDatabase(servers.adminUrl), ['REVOKE ALL ON SCHEMA public FROM PUBLIC'])
+  const drop = () => asAdmin(servers.adminUrl, [`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`])
+  return {
+    ...{ name, drop, adminUrl: inDatabase(servers.adminUrl) },
+    ...{ databaseUrl: inDatabase(servers.databaseUrl), queueUrl: inDatabase(servers.queueUrl) },
+    [Symbol.asyncDispose]: drop,
+  }
+}
+
+async function asAdmin(url: string, statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    for (const statement of statements) await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
