@@ -183,6 +183,11 @@ export function judgeBytesMax(bytesMax: number = PUT_BYTES_MAX): number {
   throw new StoreArgumentError('bytesMax', String(bytesMax), `a whole number from 0 to ${PUT_BYTES_MAX}`)
 }
 
+/** A stream may fail before anyone reads it; without a listener that would end the process. Who reads it later gets the error. */
+export function holdError(body: Buffer | Readable): void {
+  if (!Buffer.isBuffer(body)) body.on('error', () => {})
+}
+
 /** The Content-Disposition header that saves a download as `downloadName`. Throws StoreArgumentError. */
 export function attachment(downloadName: string): string {
   if (SEGMENT.test(downloadName) && downloadName.length <= 128) return `attachment; filename="${downloadName}"`

@@ -1,0 +1,77 @@
+import { pipeline } from 'node:stream/promises'
+import type { Request, Response } from 'express'
+import { attachment, type ByteRange, type ObjectStore, type OpenObject, RangeUnsatisfiableError } from './object-store.ts'
+
+export type SendOutcome = 'sent' | 'absent'
+
+/**
+ * Answers a GET or HEAD with the object: 200, 206 (one range), 304 (If-None-Match) or 416, with ETag, Accept-Ranges and nosniff.
+ * Several ranges in one request are answered whole, as HTTP allows. `absent` means nothing was sent: the caller says 404 or 410.
+ * A client that goes away in the middle is no error. `downloadName` makes a browser save it under that name.
+ */
+export async function sendObject(
+  store: ObjectStore,
+  key: string,
+  request: Request,
+  response: Response,
+  options: { downloadName?: string | null } = {},
+): Promise<SendOutcome> {
+  const info = await store.head(key)
+  if (info === null) return 'absent'
+  response.set({
+    'Accept-Ranges': 'bytes',
+    'Cache-Control': 'private',
+    'Content-Type': info.contentType,
+    'X-Content-Type-Options': 'nosniff',
+    ETag: info.etag,
+  })
+  if (typeof options.downloadName === 'string') response.set('Content-Disposition', attachment(options.downloadName))
+  if (request.fresh) {
+    response.status(304).end()
+    return 'sent'
+  }
+  if (request.method === 'HEAD') {
+    response.set('Content-Length', String(info.bytes)).end()
+    return 'sent'
+  }
+  const range = rangeOf(request, info.bytes, info.etag)
+  if (range === 'unsatisfiable') return sendUnsatisfiable(response, info.bytes)
+  let opened: OpenObject | null
+  try {
+    opened = await store.get(key, range ?? undefined)
+  } catch (error) {
+    if (error instanceof RangeUnsatisfiableError) return sendUnsatisfiable(response, error.totalBytes)
+    throw error
+  }
+  if (opened === null) {
+    for (const name of ['ETag', 'Content-Type', 'Content-Disposition', 'Accept-Ranges']) response.removeHeader(name)
+    return 'absent'
+  }
+  // From `opened`, not `info`: the object may have been replaced in between, and the headers must describe what is sent.
+  response.set({ ETag: opened.etag, 'Content-Length': String(opened.bytes) })
+  if (range !== null) {
+    response.status(206).set('Content-Range', `bytes ${range.start}-${range.start + opened.bytes - 1}/${opened.totalBytes}`)
+  }
+  await pipeline(opened.body, response).catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE')) throw error
+  })
+  return 'sent'
+}
+
+/** The one range to send, null for the whole object. */
+function rangeOf(request: Request, totalBytes: number, etag: string): ByteRange | 'unsatisfiable' | null {
+  const ifRange = request.get('If-Range')
+  if (ifRange !== undefined && ifRange !== etag) return null
+  const ranges = request.range(totalBytes)
+  if (ranges === -1) return 'unsatisfiable'
+  if (ranges === undefined || ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1) return null
+  const range = ranges[0]
+  return range === undefined ? null : { start: range.start, end: range.end }
+}
+
+function sendUnsatisfiable(response: Response, totalBytes: number): SendOutcome {
+  response.removeHeader('Content-Type')
+  response.removeHeader('ETag')
+  response.status(416).set('Content-Range', `bytes */${totalBytes}`).end()
+  return 'sent'
+}
