@@ -55,10 +55,10 @@ const SWEEP_EVERY_MS = 30_000
 const WAIT_MS = 5_000
 const RETRY_MS = 1_000
 /** How long close waits for a fetch in flight, so that a job it brings can be handed back. */
-const CLOSE_WAIT_MS = 1_500
+const CLOSE_WAIT_MS = 1_000
 
 /** What is used of BullMQ's classes, which are typed by backend. */
-type QueuedJob = Pick<Job<AttemptJob>, 'id' | 'data' | 'moveToCompleted' | 'moveToWait'>
+type QueuedJob = Pick<Job<AttemptJob>, 'id' | 'data' | 'deferredFailure' | 'moveToCompleted' | 'moveToFailed' | 'moveToWait'>
 interface AttemptQueue {
   add(name: string, data: AttemptJob, options: JobsOptions): Promise<unknown>
   waitUntilReady(): Promise<void>
@@ -256,6 +256,12 @@ export function openAttemptConsumer(
     for (let call = 0; call < 2 && job === undefined && !closing.signal.aborted; call += 1)
       job = await ready.getNextJob(token, { block: true })
     if (job === undefined) return null
+    if (job.deferredFailure !== undefined) {
+      // How BullMQ hands out a stalled job that may not be run again: its next taker has to fail it, which removes it.
+      onError(new Error(`queue job ${job.id} was taken by a worker that died: ${job.deferredFailure}`))
+      await job.moveToFailed(new Error(job.deferredFailure), token, false)
+      return null
+    }
     if (closing.signal.aborted) {
       await job.moveToWait(token)
       return null
@@ -278,10 +284,10 @@ export function openAttemptConsumer(
     async close() {
       if (closing.signal.aborted) return
       closing.abort()
-      const closed = worker?.close(true)
-      // Not awaited: with a server that never answered it would wait for its first connection.
+      // Wakes a blocked fetch; not awaited, since with a server that is away it waits for the connection.
       worker?.getBackend().disconnectBlocking(false).catch(onError)
-      await Promise.race([Promise.allSettled([inFlight, closed]), delay(CLOSE_WAIT_MS)])
+      await Promise.race([inFlight, delay(CLOSE_WAIT_MS)])
+      await Promise.race([worker?.close(true), delay(CLOSE_WAIT_MS)])
       await Promise.race([connection.close(), delay(CLOSE_WAIT_MS)])
     },
   }

@@ -1,0 +1,292 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
+import { type PrivateRedis, startPrivateRedis } from '../../../test/support/start-redis.ts'
+import { type AttemptJob, jobId, queueName } from './attempt-contract.ts'
+import { newId } from './ids.ts'
+import {
+  type AttemptConsumer,
+  type AttemptProducer,
+  type ConsumerOptions,
+  migrateQueue,
+  openAttemptConsumer,
+  openAttemptProducer,
+  type QueueSettings,
+  type TakenJob,
+} from './queue-backend.ts'
+
+let postgres: EmbeddedPostgres
+let redis: PrivateRedis
+let dir: string
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'sluice-queue-'))
+  const [startedPostgres, startedRedis] = await Promise.all([
+    startEmbeddedPostgres({ dir, settings: { fsync: 'off' } }),
+    startPrivateRedis(),
+  ])
+  postgres = startedPostgres
+  redis = startedRedis
+  await migrateQueue(postgres.databaseUrl)
+  await grantWorker()
+})
+
+afterAll(async () => {
+  await postgres?.stop()
+  await redis?.close()
+  await rm(dir, { recursive: true, force: true })
+})
+
+/** The rights of the role on a GPU host: what the queue needs, no DDL, nothing outside schema bullmq. */
+async function grantWorker(): Promise<void> {
+  await withClient(postgres.databaseUrl, async (client) => {
+    await client.query(`
+      GRANT USAGE ON SCHEMA bullmq TO sluice_worker;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA bullmq TO sluice_worker;
+      GRANT USAGE ON ALL SEQUENCES IN SCHEMA bullmq TO sluice_worker;
+      GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bullmq TO sluice_worker;
+    `)
+  })
+}
+
+async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** The number of jobs BullMQ still knows in a pool's queue, in whatever state. */
+async function jobsLeft(backend: QueueSettings['backend'], job: AttemptJob): Promise<number> {
+  if (backend === 'postgres') {
+    return await withClient(postgres.databaseUrl, async (client) => {
+      const { rows } = await client.query('select count(*)::int as n from bullmq.job where queue = $1', [queueName(job.pool)])
+      return rows[0].n
+    })
+  }
+  const client = new Redis(redis.url)
+  try {
+    return await client.exists(`bull:${queueName(job.pool)}:${jobId(job.video, job.fence)}`)
+  } finally {
+    client.disconnect()
+  }
+}
+
+const settings: Record<QueueSettings['backend'], () => { api: QueueSettings; worker: QueueSettings }> = {
+  postgres: () => ({
+    api: { backend: 'postgres', url: postgres.databaseUrl, connectionsMax: 4 },
+    worker: { backend: 'postgres', url: postgres.queueUrl, connectionsMax: 4 },
+  }),
+  redis: () => ({ api: { backend: 'redis', url: redis.url }, worker: { backend: 'redis', url: redis.url } }),
+}
+
+let pools = 0
+function newJob(): AttemptJob {
+  pools += 1
+  return { video: newId('video'), fence: 1, pool: `pool-${pools}` }
+}
+
+/** Asks until a job is there; a null is only a timeout. */
+async function take(consumer: AttemptConsumer): Promise<TakenJob> {
+  for (;;) {
+    const taken = await consumer.next()
+    if (taken !== null) return taken
+  }
+}
+
+describe.each(['postgres', 'redis'] as const)('the queue on %s', (backend) => {
+  function producer(): AttemptProducer {
+    const opened = openAttemptProducer(settings[backend]().api)
+    onTestFinished(() => opened.close())
+    return opened
+  }
+  function consumer(pool: string, options?: ConsumerOptions): AttemptConsumer {
+    const opened = openAttemptConsumer(settings[backend]().worker, pool, 'worker-1', options)
+    onTestFinished(() => opened.close())
+    return opened
+  }
+
+  test('hands an attempt to a worker that sees the queue alone, and forgets it once done', async () => {
+    const job = newJob()
+    await producer().add(job)
+    const taken = await take(consumer(job.pool))
+    expect(taken.job).toEqual(job)
+    await taken.done()
+    expect(await jobsLeft(backend, job)).toBe(0)
+  })
+
+  test('wakes a waiting worker when an attempt arrives', async () => {
+    const job = newJob()
+    const waiting = consumer(job.pool, { waitMs: 30_000 })
+    const api = producer()
+    // The first call finds nothing and blocks; the job must end the wait long before its timeout.
+    const next = take(waiting)
+    await api.add({ ...job, pool: `${job.pool}-other` })
+    await api.add(job)
+    expect((await next).job).toEqual(job)
+  })
+
+  test('two adds of one attempt are one job', async () => {
+    const job = newJob()
+    const api = producer()
+    await api.add(job)
+    await api.add(job)
+    const worker = consumer(job.pool, { waitMs: 200 })
+    await (await take(worker)).done()
+    expect(await worker.next()).toBeNull()
+  })
+
+  test('sweeps out the job of a worker that died, and never runs it again', async () => {
+    const job = newJob()
+    await producer().add(job)
+    const quick = { lockMs: 300, sweepEveryMs: 200, waitMs: 200 }
+    const dead = openAttemptConsumer(settings[backend]().worker, job.pool, 'dead', quick)
+    await take(dead)
+    await dead.close()
+    expect(await jobsLeft(backend, job)).toBe(1)
+    const next = consumer(job.pool, quick)
+    await expect
+      .poll(
+        async () => {
+          expect(await next.next()).toBeNull()
+          return await jobsLeft(backend, job)
+        },
+        { timeout: 20_000 },
+      )
+      .toBe(0)
+  })
+
+  test('acknowledging a job whose lock was lost is no error', async () => {
+    const job = newJob()
+    await producer().add(job)
+    const errors: Error[] = []
+    const quick = { lockMs: 300, sweepEveryMs: 200, waitMs: 200, onError: (error: Error) => errors.push(error) }
+    const worker = consumer(job.pool, quick)
+    const taken = await take(worker)
+    await expect.poll(() => worker.next().then(() => jobsLeft(backend, job)), { timeout: 20_000 }).toBe(0)
+    errors.length = 0
+    await taken.done()
+    expect(errors).not.toEqual([])
+  })
+
+  test('close ends a blocked next promptly', async () => {
+    const worker = openAttemptConsumer(settings[backend]().worker, newJob().pool, 'worker-1', { waitMs: 30_000 })
+    const next = worker.next()
+    await settled()
+    const began = performance.now()
+    await worker.close()
+    expect(await next).toBeNull()
+    expect(performance.now() - began).toBeLessThan(1_000)
+  })
+
+  test('close loses no job: what a closing worker does not return waits for the next', async () => {
+    const job = newJob()
+    const api = producer()
+    const first = openAttemptConsumer(settings[backend]().worker, job.pool, 'first', { waitMs: 30_000 })
+    const next = first.next()
+    await settled()
+    const [taken] = await Promise.all([next, api.add(job), first.close()])
+    const after = taken ?? (await take(consumer(job.pool)))
+    expect(after.job).toEqual(job)
+    if (taken !== null) await taken.done()
+  })
+
+  test('answers a ping', async () => {
+    await producer().ping()
+  })
+})
+
+/** Lets a call that was just begun reach the server: one round trip of a real connection. */
+async function settled(): Promise<void> {
+  await withClient(postgres.databaseUrl, (client) => client.query('select pg_sleep(0.3)'))
+}
+
+test('a producer whose Redis is down fails within two seconds, and works again once it is back', async () => {
+  const own = await startPrivateRedis()
+  onTestFinished(() => own.close())
+  const api = openAttemptProducer({ backend: 'redis', url: own.url })
+  onTestFinished(() => api.close())
+  await api.add(newJob())
+  await own.stop()
+  for (const job of [newJob(), newJob()]) {
+    const began = performance.now()
+    await expect(api.add(job)).rejects.toThrow()
+    expect(performance.now() - began).toBeLessThan(2_500)
+  }
+  await own.start()
+  const job = newJob()
+  await expect.poll(() => api.add(job).then(() => 'added', String), { timeout: 10_000 }).toBe('added')
+})
+
+test('a consumer waits for a Redis that is down and comes back by itself', async () => {
+  const own = await startPrivateRedis()
+  onTestFinished(() => own.close())
+  await own.stop()
+  const errors: Error[] = []
+  const job = newJob()
+  const worker = openAttemptConsumer({ backend: 'redis', url: own.url }, job.pool, 'worker-1', { onError: (error) => errors.push(error) })
+  onTestFinished(() => worker.close())
+  const next = take(worker)
+  await expect.poll(() => errors.length).toBeGreaterThan(0)
+  await own.start()
+  const api = openAttemptProducer({ backend: 'redis', url: own.url })
+  onTestFinished(() => api.close())
+  await api.add(job)
+  expect((await next).job).toEqual(job)
+  await own.stop()
+  await own.start()
+  const later = { ...job, fence: 2 }
+  await expect.poll(() => api.add(later).then(() => 'added', String), { timeout: 10_000 }).toBe('added')
+  expect((await take(worker)).job).toEqual(later)
+})
+
+test('a consumer of a PostgreSQL that refuses it goes on trying, and closes promptly', async () => {
+  const errors: Error[] = []
+  const worker = openAttemptConsumer(
+    { backend: 'postgres', url: 'postgres://nobody:x@127.0.0.1:1/none', connectionsMax: 3 },
+    'p',
+    'worker-1',
+    {
+      onError: (error) => errors.push(error),
+    },
+  )
+  expect(await worker.next()).toBeNull()
+  expect(errors).not.toEqual([])
+  const next = worker.next()
+  const began = performance.now()
+  await worker.close()
+  expect(await next).toBeNull()
+  expect(performance.now() - began).toBeLessThan(1_000)
+})
+
+test('a consumer survives its PostgreSQL connections being cut', async () => {
+  const job = newJob()
+  const { api, worker } = settings.postgres()
+  const producer = openAttemptProducer(api)
+  onTestFinished(() => producer.close())
+  const consumer = openAttemptConsumer(worker, job.pool, 'worker-1', { waitMs: 1_000 })
+  onTestFinished(() => consumer.close())
+  const next = take(consumer)
+  await settled()
+  await withClient(postgres.adminUrl, (client) =>
+    client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where usename in ('sluice', 'sluice_worker') and datname = 'sluice'`,
+    ),
+  )
+  await expect.poll(() => producer.add(job).then(() => 'added', String), { timeout: 10_000 }).toBe('added')
+  expect((await next).job).toEqual(job)
+})
+
+test("the worker's role reads nothing but the queue and may not change its tables", async () => {
+  await withClient(postgres.queueUrl, async (client) => {
+    await expect(client.query('create table bullmq.mine (a int)')).rejects.toThrow(/permission denied/)
+    await expect(client.query('create table public.mine (a int)')).rejects.toThrow(/permission denied|does not exist/)
+  })
+})
