@@ -6,8 +6,8 @@ import {
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListObjectsCommand,
   PutObjectCommand,
-  paginateListObjectsV2,
   S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3'
@@ -44,8 +44,8 @@ export interface S3Settings {
   forcePathStyle: true
 }
 
-/** Two parts of this many bytes are in memory while a stream is stored; 10,000 parts are the most S3 takes. */
-const PART_BYTES = 8 * 1024 ** 2
+/** The least that S3 takes for a part; 10,000 parts are the most, so a stream may hold 50 GB. About six parts' bytes are in memory at once. */
+const PART_BYTES = 5 * 1024 ** 2
 const PARTS_AT_ONCE = 2
 const CONNECT_MS_MAX = 5_000
 const PING_MS_MAX = 5_000
@@ -104,8 +104,10 @@ export class S3Store implements ObjectStore {
       const { ETag } = await upload.done()
       return { bytes, contentType, etag: ETag ?? '' }
     } catch (error) {
-      if (body instanceof Readable) body.destroy()
-      throw error
+      if (Buffer.isBuffer(body)) throw error
+      body.destroy()
+      // When the source broke, that is the reason, whatever went wrong afterwards in giving the upload up.
+      throw body.errored ?? error
     }
   }
 
@@ -157,16 +159,16 @@ export class S3Store implements ObjectStore {
   async deletePrefix(prefix: string): Promise<number> {
     const target = { Bucket: this.#settings.bucket, Prefix: folderOf(prefix) }
     let deleted = 0
-    // A page holds at most 1,000 keys, which is also the most that one delete takes.
-    for await (const page of paginateListObjectsV2({ client: this.#client }, target)) {
+    let isTruncated = true
+    let last: string | undefined
+    // A page holds at most 1,000 keys, which is also the most that one delete takes. Version 1 of the listing goes on from a key,
+    // which means the same when that key is gone; the tokens of version 2 are each server's own.
+    while (isTruncated) {
+      const page = await this.#client.send(new ListObjectsCommand({ ...target, Marker: last }))
       const keys = (page.Contents ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [{ Key }]))
-      if (keys.length === 0) continue
-      const answer = await this.#client.send(
-        new DeleteObjectsCommand({ Bucket: this.#settings.bucket, Delete: { Objects: keys, Quiet: true } }),
-      )
-      const refused = answer.Errors?.at(0)
-      if (refused !== undefined) throw new Error(`the S3 server did not delete ${refused.Key}: ${refused.Code} ${refused.Message}`)
-      deleted += keys.length
+      isTruncated = page.IsTruncated === true && keys.length > 0
+      last = keys.at(-1)?.Key
+      if (keys.length > 0) deleted += await this.#deleteKeys(keys)
     }
     return deleted
   }
@@ -223,6 +225,16 @@ export class S3Store implements ObjectStore {
         cause: error,
       })
     }
+  }
+
+  /** How many of `keys`, at most 1,000, were there and are not any more. */
+  async #deleteKeys(keys: { Key: string }[]): Promise<number> {
+    const command = new DeleteObjectsCommand({ Bucket: this.#settings.bucket, Delete: { Objects: keys, Quiet: true } })
+    const errors = (await this.#client.send(command)).Errors ?? []
+    // S3 calls a key that another delete took meanwhile deleted; VersityGW calls it an error.
+    const refused = errors.find(({ Code }) => Code !== 'NoSuchKey')
+    if (refused !== undefined) throw new Error(`the S3 server did not delete ${refused.Key}: ${refused.Code} ${refused.Message}`)
+    return keys.length - errors.length
   }
 
   async #headBucket(): Promise<void> {
