@@ -1,0 +1,81 @@
+import { type FrameSize, findModel, findSize, formatSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
+import { generatedTokens } from '@sluice/shared/token-count'
+import type { VideoRequest } from './video.ts'
+
+export const ORIENTATIONS = ['landscape', 'portrait'] as const
+export type Orientation = (typeof ORIENTATIONS)[number]
+
+/** Shapes the page offers, each with its landscape size per resolution class; the catalogue judges them all at start. */
+export const SHAPES = [
+  { name: '16:9', sizes: { '256px': '336x192', '768px': '1024x576' } },
+  { name: '3:2', sizes: { '256px': '304x208', '768px': '928x624' } },
+  { name: '4:3', sizes: { '256px': '288x224', '768px': '880x656' } },
+  { name: '1:1', sizes: { '256px': '256x256', '768px': '768x768' } },
+  { name: '2:1', sizes: { '256px': '352x176', '768px': '1072x544' } },
+  { name: '2.39:1', sizes: { '256px': '384x160', '768px': '1184x496' } },
+] as const satisfies readonly { name: string; sizes: Record<ResolutionClass, string> }[]
+export type ShapeName = (typeof SHAPES)[number]['name']
+
+/** What the options under the box say; `seed` is the text as typed, empty = any. */
+export interface GenerationSettings {
+  shape: ShapeName
+  orientation: Orientation
+  resolution: ResolutionClass
+  frames: number
+  steps: number
+  seed: string
+}
+
+/** The API's own defaults: 336x192, 129 frames, 50 steps. */
+export const DEFAULT_SETTINGS: GenerationSettings = {
+  shape: '16:9',
+  orientation: 'landscape',
+  resolution: '256px',
+  frames: 129,
+  steps: 50,
+  seed: '',
+}
+
+const openSora = findModel('open-sora-2')
+if (openSora === undefined) throw new Error('the model catalogue lacks open-sora-2')
+/** Bounds of the model the page is made for. */
+export const LIMITS = openSora
+
+/** The size the settings ask for. Throws when the catalogue cannot make it, which a test rules out. */
+export function chosenSize(settings: Pick<GenerationSettings, 'shape' | 'orientation' | 'resolution'>): FrameSize {
+  const shape = SHAPES.find((candidate) => candidate.name === settings.shape)
+  const landscape = shape === undefined ? undefined : findSize(LIMITS, shape.sizes[settings.resolution])
+  if (landscape === undefined) throw new RangeError(`no ${settings.resolution} size of shape ${settings.shape}`)
+  if (settings.orientation === 'landscape') return landscape
+  return { width: landscape.height, height: landscape.width, resolution: landscape.resolution }
+}
+
+/** Generated tokens of the settings: what will be charged. */
+export function chosenTokens(settings: GenerationSettings): bigint {
+  return generatedTokens({ ...chosenSize(settings), frames: settings.frames }, settings.steps)
+}
+
+/** What is wrong with the typed seed, or null. */
+export function seedFault(seed: string): string | null {
+  const text = seed.trim()
+  if (text === '' || (/^\d+$/.test(text) && Number.isSafeInteger(Number(text)))) return null
+  return `A seed is a whole number from 0 up, or empty for any; this is “${text}”.`
+}
+
+/** The request for `prompt` with these settings. The seed must be free of faults. */
+export function videoRequest(prompt: string, settings: GenerationSettings): VideoRequest {
+  const seed = settings.seed.trim()
+  return {
+    prompt,
+    size: formatSize(chosenSize(settings)),
+    num_frames: settings.frames,
+    num_steps: settings.steps,
+    ...(seed === '' ? {} : { seed: Number(seed) }),
+  }
+}
+
+/** A seed nobody chose: 31 random bits, which every runner takes. */
+export function randomSeed(): number {
+  const [word = 0] = crypto.getRandomValues(new Uint32Array(1))
+  return word >>> 1
+}
