@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream, type Dirent } from 'node:fs'
 import { type FileHandle, mkdir, open, opendir, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve, sep } from 'node:path'
 import { Readable } from 'node:stream'
 import { checkContentType, contentTypeOf } from './content-type.ts'
 import { type SignedUrl, signUrl } from './disk-signature.ts'
@@ -69,8 +69,8 @@ export class DiskStore implements ObjectStore {
   readonly secret: string
 
   constructor(settings: DiskSettings) {
-    this.#dir = settings.dir
-    this.#unfinishedDir = join(settings.dir, UNFINISHED_FOLDER)
+    this.#dir = resolve(settings.dir)
+    this.#unfinishedDir = join(this.#dir, UNFINISHED_FOLDER)
     this.#baseUrl = settings.baseUrl.replace(/\/+$/, '')
     this.#publicBaseUrl = (settings.publicBaseUrl ?? settings.baseUrl).replace(/\/+$/, '')
     this.secret = settings.secret
@@ -153,7 +153,7 @@ export class DiskStore implements ObjectStore {
   }
 
   async deletePrefix(prefix: string): Promise<number> {
-    return deleteFolder(join(this.#dir, folderOf(prefix)))
+    return deleteFolder(this.#pathOf(folderOf(prefix)))
   }
 
   async ping(): Promise<void> {
@@ -204,7 +204,7 @@ export class DiskStore implements ObjectStore {
   }
 
   async #open(key: string): Promise<{ handle: FileHandle; info: ObjectInfo } | null> {
-    const handle = await open(join(this.#dir, key), 'r').catch(ignoreAbsent)
+    const handle = await open(this.#pathOf(key), 'r').catch(ignoreAbsent)
     if (handle === null) return null
     try {
       if ((await handle.stat()).isFile()) return { handle, info: await infoOf(handle, key) }
@@ -216,8 +216,15 @@ export class DiskStore implements ObjectStore {
     return null
   }
 
+  /** A second lock on the same door: were the key's rule ever loosened, a delete outside the folder could not be undone. */
+  #pathOf(key: string): string {
+    const path = resolve(this.#dir, key)
+    if (path.startsWith(`${this.#dir}${sep}`)) return path
+    throw new StoreArgumentError('key', key, `a path inside ${this.#dir}`)
+  }
+
   async #moveInto(unfinishedPath: string, key: string): Promise<void> {
-    const path = join(this.#dir, key)
+    const path = this.#pathOf(key)
     for (let tries = 1; ; tries += 1) {
       try {
         await mkdir(dirname(path), { recursive: true })
