@@ -1,1 +1,35 @@
 #!/usr/bin/env node
+// `npx sluice`: hands over to the pinned Node, whatever Node the machine has. Plain JavaScript without dependencies.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+
+const NODE_MAJOR = 24
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+const pinnedNode = fileURLToPath(new URL('../../../node_modules/node/bin/node', import.meta.url))
+const commander = new URL('../node_modules/commander/package.json', import.meta.url)
+const hoistedCommander = new URL('../../../node_modules/commander/package.json', import.meta.url)
+
+if (!existsSync(commander) && !existsSync(hoistedCommander)) {
+  process.stderr.write('sluice: nothing is installed yet. Run "npm install" in the folder of package.json.\n')
+  process.exit(1)
+}
+
+if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
+  process.argv[1] = main
+  await import(main)
+} else if (existsSync(pinnedNode)) {
+  const child = spawn(pinnedNode, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('error', (error) => {
+    process.stderr.write(`sluice: ${pinnedNode} does not run (${error.message}). Run: npm rebuild node\n`)
+    process.exit(1)
+  })
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
+} else {
+  process.stderr.write(
+    `sluice: Node ${NODE_MAJOR} is needed, this is ${process.versions.node}, and the pinned one is missing. Run: npm install\n`,
+  )
+  process.exit(1)
+}

@@ -6,6 +6,7 @@ import { chmod, mkdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { sendSignal } from '../processes/stop-process.ts'
 import { EmbeddedPostgresError } from './errors.ts'
 import { type Launch, SERVER_ENVIRONMENT } from './server-account.ts'
 
@@ -37,14 +38,18 @@ export async function readOrDrawPasswords(path: string): Promise<Passwords> {
   return passwords
 }
 
+export interface ClusterCreation {
+  dir: string
+  initdb: string
+  launch: Launch
+  superuserPassword: string
+  onLog: (line: string) => void
+  /** Ends initdb at once; what it made so far is thrown away at the next start. */
+  signal?: AbortSignal | undefined
+}
+
 /** Makes the cluster when there is none. It is built beside its place and renamed, so a killed initdb leaves nothing half made. */
-export async function createCluster(
-  dir: string,
-  initdb: string,
-  launch: Launch,
-  superuserPassword: string,
-  onLog: (line: string) => void,
-): Promise<void> {
+export async function createCluster({ dir, initdb, launch, superuserPassword, onLog, signal }: ClusterCreation): Promise<void> {
   const paths = clusterPaths(dir)
   if ((await stat(join(paths.cluster, 'PG_VERSION')).catch(() => null)) !== null) return
   await rm(paths.unfinished, { recursive: true, force: true })
@@ -61,14 +66,14 @@ export async function createCluster(
   try {
     const [file = '', ...rest] = [...launch.prefix, initdb, ...args]
     const child = spawn(file, rest, {
-      ...launch.spawnAs,
-      cwd: paths.unfinished,
-      env: { ...SERVER_ENVIRONMENT },
+      ...{ ...launch.spawnAs, cwd: paths.unfinished, env: { ...SERVER_ENVIRONMENT }, detached: true },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    const abort = () => child.pid !== undefined && sendSignal(-child.pid, 'SIGKILL')
+    signal?.addEventListener('abort', abort)
     const said: string[] = []
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => said.push(text))
-    const [code] = await once(child, 'close')
+    const [code] = await once(child, 'close').finally(() => signal?.removeEventListener('abort', abort))
     for (const line of said.join('').split('\n')) if (line !== '') onLog(line)
     if (code !== 0) throw new EmbeddedPostgresError(`initdb failed (exit ${code}) in ${dir}: ${said.join('').trim()}`)
     await rmdir(paths.cluster).catch(() => {})

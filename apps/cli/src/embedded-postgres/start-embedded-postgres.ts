@@ -37,6 +37,8 @@ export interface EmbeddedPostgresOptions {
   onLog?: (line: string) => void
   /** Server settings over the defaults, e.g. `{ fsync: 'off' }` in tests. */
   settings?: Readonly<Record<string, string>>
+  /** Gives up the start: whatever was begun is stopped, and the start fails. */
+  signal?: AbortSignal
 }
 
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -78,13 +80,17 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const launch = chooseLaunch(account, binaries.postgres, paths.cluster)
   const passwords = await readOrDrawPasswords(paths.passwords)
   await takeOverCluster(paths.cluster, onLog)
-  await createCluster(dir, binaries.initdb, launch, passwords.postgres, onLog)
+  const creation = { dir, initdb: binaries.initdb, launch, superuserPassword: passwords.postgres, onLog, signal: options.signal }
+  await createCluster(creation)
   const settings = { ...SETTINGS, ...options.settings }
 
   for (let start = 1; ; start++) {
+    options.signal?.throwIfAborted()
     const port = await choosePort(paths.port)
     const server = launchServer(binaries.postgres, paths.cluster, { ...settings, port: String(port) }, launch, onLog)
-    const problem = await server.ready
+    const abort = () => void server.stop(2_000)
+    options.signal?.addEventListener('abort', abort)
+    const problem = await server.ready.finally(() => options.signal?.removeEventListener('abort', abort))
     if (problem !== null) {
       await server.stop(0)
       const passing = /pre-existing shared memory block|could not bind|Address already in use/.test(problem)

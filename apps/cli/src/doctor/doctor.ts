@@ -1,0 +1,34 @@
+import { readLockHolder } from '../up/data-dir-lock.ts'
+import { given, readUpSettings } from '../up/settings.ts'
+import { checkDataDir, checkDisk, checkKeys, checkPort } from './check-data-dir.ts'
+import { checkNode, checkPinnedNode, checkPostgres, checkTestPrograms } from './check-installation.ts'
+import { checkRunner, licences } from './check-runner.ts'
+import { checkApi, checkDatabase, checkRedis, checkStore } from './check-services.ts'
+import { type Finding, formatFinding } from './finding.ts'
+
+/** Checks every part, says what to do, ends with one line. Answers 0 when nothing failed, else 1. Throws UpError for a wrong setting. */
+export async function doctor(env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<0 | 1> {
+  const settings = readUpSettings(env)
+  const running = (await readLockHolder(settings.dataDir)) !== null
+  const redisUrl = given(env.REDIS_URL)
+  const s3Endpoint = given(env.SLUICE_S3_ENDPOINT)
+  const checks: (Promise<Finding | Finding[]> | Finding[])[] = [
+    ...[checkNode(), checkPinnedNode()],
+    settings.databaseUrl === null ? checkPostgres() : checkDatabase(settings.databaseUrl),
+    ...(redisUrl === null ? [] : [checkRedis(redisUrl)]),
+    ...(s3Endpoint === null ? [] : [checkStore(s3Endpoint)]),
+    ...[checkDataDir(settings.dataDir), checkDisk(settings.dataDir), checkKeys(settings.dataDir)],
+    ...(running ? [] : [checkPort(settings.host, settings.port)]),
+    ...[checkApi(settings.apiUrl, running), checkRunner(env), checkTestPrograms(), licences()],
+  ]
+  let failures = 0
+  for (const check of checks) {
+    for (const finding of [await check].flat()) {
+      say(formatFinding(finding))
+      if (finding.state === 'fail') failures++
+    }
+  }
+  say('')
+  say(failures === 0 ? 'Everything needed works.' : `${failures} ${failures === 1 ? 'part does' : 'parts do'} not work: see ✗ above.`)
+  return failures === 0 ? 0 : 1
+}

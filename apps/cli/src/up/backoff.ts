@@ -1,0 +1,20 @@
+/** How long a dead process waits before it is started again: doubling, and forgotten once one lived long enough. */
+export interface BackoffSettings {
+  firstMs: number
+  maxMs: number
+  /** A process that lived this long was healthy: the next wait is the first again. */
+  resetAfterMs: number
+}
+
+export const BACKOFF: BackoffSettings = { firstMs: 200, maxMs: 10_000, resetAfterMs: 30_000 }
+
+/** Answers, given how long the process lived, how long to wait before the next start (milliseconds). */
+export function createBackoff(settings: BackoffSettings = BACKOFF): (livedMs: number) => number {
+  let nextMs = settings.firstMs
+  return (livedMs) => {
+    if (livedMs >= settings.resetAfterMs) nextMs = settings.firstMs
+    const waitMs = nextMs
+    nextMs = Math.min(nextMs * 2, settings.maxMs)
+    return waitMs
+  }
+}

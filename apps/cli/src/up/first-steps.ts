@@ -1,0 +1,54 @@
+import { resolve } from 'node:path'
+import type { Keys } from '../connection/keys-file.ts'
+import type { UpSettings } from './settings.ts'
+
+const PROMPT = 'a paper boat in the rain'
+const FILE = 'boat.mp4'
+
+/** What is printed when everything is ready: a page to open and two ways to a video, each of which works when pasted as it stands. */
+export function firstSteps(settings: UpSettings, keys: Keys, folder: string = process.cwd()): string {
+  return [
+    '',
+    '  Sluice is ready.',
+    '',
+    `  Open     ${settings.publicUrl}/#key=${encodeURIComponent(keys.key)}`,
+    '',
+    '  Or paste',
+    '',
+    indent(generateLine(settings, keys, folder)),
+    '',
+    indent(curlLines(settings, keys)),
+    '',
+    '  Ctrl-C stops everything; nothing is lost.',
+    '',
+  ].join('\n')
+}
+
+/** Settings that another shell does not have stand before the command. */
+export function generateLine(settings: UpSettings, keys: Keys, folder: string): string {
+  const needed = [
+    ...(settings.dataDir === resolve(folder, '.sluice') ? [] : [`SLUICE_DATA_DIR=${quote(settings.dataDir)}`]),
+    ...(keys.base_url === `${settings.apiUrl}/v1` ? [] : [`SLUICE_BASE_URL=${quote(`${settings.apiUrl}/v1`)}`]),
+  ]
+  return [...needed, 'npx', 'sluice', 'generate', `"${PROMPT}"`, '-o', FILE].join(' ')
+}
+
+/** One command: create, wait, download. Each line ends where the shell expects more, so it can be pasted whole. */
+export function curlLines(settings: UpSettings, keys: Keys): string {
+  const videos = `${settings.apiUrl}/v1/videos`
+  const key = `-H "Authorization: Bearer ${keys.key}"`
+  return [
+    `curl -s ${videos} ${key} -H "Content-Type: application/json" -d '{"prompt": "${PROMPT}"}' |`,
+    `  sed -n 's/.*"id": *"\\(video_[^"]*\\)".*/\\1/p' | while read -r id; do`,
+    `  until curl -s ${videos}/$id ${key} | grep -Eq '"status": *"(completed|failed)"'; do sleep 1; done;`,
+    `  curl -sSfL ${videos}/$id/content ${key} -o ${FILE} && echo "${FILE} is there"; done`,
+  ].join('\n')
+}
+
+function indent(text: string): string {
+  return text.replace(/^/gm, '    ')
+}
+
+function quote(text: string): string {
+  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
