@@ -1,0 +1,130 @@
+import { resolve } from 'node:path'
+import { findModel, MODELS } from '@sluice/shared/model-catalogue'
+import type { QueueSettings } from '@sluice/shared/queue-backend'
+import {
+  choiceSetting,
+  type Environment,
+  integerSetting,
+  optionalSetting,
+  readSettings,
+  requiredSetting,
+  SettingError,
+  urlSetting,
+} from '@sluice/shared/settings'
+import type { StoreSettings } from '../storage/open-store.ts'
+import type { ServiceTier } from '../videos/video.ts'
+import { readSecret } from './secrets.ts'
+
+/** Everything the API can be told, judged. */
+export interface Config {
+  host: string
+  port: number
+  /** Where clients reach this API, without a trailing slash and without /v1. */
+  publicUrl: string
+  trustProxy: boolean
+  dataDir: string
+  databaseUrl: string
+  databaseConnectionsMax: number
+  queue: QueueSettings
+  store: StoreSettings
+  currency: string
+  defaultModel: string
+  tierMultiplierBps: Record<ServiceTier, number>
+  /** Share of a pool's slots one account may hold while other accounts are active. */
+  accountSharePercent: number
+  /** Workers or runners that may end on one video without progress before it fails. */
+  attemptsMax: number
+  /** A worker token known beforehand, for deployments that hand it to both sides. */
+  workerToken: string | undefined
+  logLevel: string
+  /** How long an attempt may go unnamed, and how often the reconciler looks. */
+  leaseMs: number
+  reconcileEveryMs: number
+  cancelAnswerMs: number
+}
+
+const QUEUE_CONNECTIONS_MAX = 6
+
+/** Reads and judges the environment. Throws SettingErrors, which name every setting at fault. */
+export function readConfig(env: Environment): Config {
+  const judged = readSettings({
+    host: () => optionalSetting(env, 'HOST') ?? '127.0.0.1',
+    port: () => integerSetting(env, 'PORT', 3000, { min: 0, max: 65_535 }),
+    databaseUrl: () => requiredSetting(env, 'SLUICE_DATABASE_URL', 'the URL of a PostgreSQL database (npm start provides an embedded one)'),
+    publicUrl: () => urlSetting(env, 'SLUICE_PUBLIC_URL', ['http', 'https'])?.replace(/\/+$/, ''),
+    redisUrl: () => urlSetting(env, 'REDIS_URL', ['redis', 'rediss']),
+    currency: () => currencySetting(env),
+    defaultModel: () => modelSetting(env),
+    connections: () => integerSetting(env, 'SLUICE_DATABASE_CONNECTIONS', 20, { min: 4, max: 500 }),
+    accountSharePercent: () => integerSetting(env, 'SLUICE_ACCOUNT_SHARE_PERCENT', 75, { min: 1, max: 100 }),
+    attemptsMax: () => integerSetting(env, 'SLUICE_ATTEMPTS_MAX', 3, { min: 1, max: 100 }),
+    trustProxy: () => choiceSetting(env, 'SLUICE_TRUST_PROXY', '0', ['0', '1']),
+    logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),
+    priorityBps: () => integerSetting(env, 'SLUICE_PRIORITY_MULTIPLIER_BPS', 15_000, { min: 1, max: 1_000_000 }),
+    flexBps: () => integerSetting(env, 'SLUICE_FLEX_MULTIPLIER_BPS', 5_000, { min: 1, max: 1_000_000 }),
+    s3: () => s3Settings(env),
+  })
+  const dataDir = resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? '.sluice')
+  const localUrl = `http://${judged.host === '0.0.0.0' || judged.host === '::' ? '127.0.0.1' : judged.host}:${judged.port}`
+  const publicUrl = judged.publicUrl ?? localUrl
+  return {
+    host: judged.host,
+    port: judged.port,
+    publicUrl,
+    trustProxy: judged.trustProxy === '1',
+    dataDir,
+    databaseUrl: judged.databaseUrl,
+    databaseConnectionsMax: judged.connections,
+    queue:
+      judged.redisUrl === undefined
+        ? { backend: 'postgres', url: judged.databaseUrl, connectionsMax: QUEUE_CONNECTIONS_MAX }
+        : { backend: 'redis', url: judged.redisUrl },
+    store: judged.s3 ?? {
+      kind: 'disk',
+      dir: resolve(dataDir, 'objects'),
+      // Workers reach the disk store through the API, at the address they know it by.
+      baseUrl: optionalSetting(env, 'SLUICE_INTERNAL_URL')?.replace(/\/+$/, '') ?? localUrl,
+      publicBaseUrl: publicUrl,
+      secret: readSecret(env, dataDir),
+    },
+    currency: judged.currency,
+    defaultModel: judged.defaultModel,
+    tierMultiplierBps: { priority: judged.priorityBps, standard: 10_000, flex: judged.flexBps },
+    accountSharePercent: judged.accountSharePercent,
+    attemptsMax: judged.attemptsMax,
+    workerToken: optionalSetting(env, 'SLUICE_WORKER_TOKEN'),
+    logLevel: judged.logLevel,
+    leaseMs: 20_000,
+    reconcileEveryMs: 1_000,
+    cancelAnswerMs: 30_000,
+  }
+}
+
+function currencySetting(env: Environment): string {
+  const currency = optionalSetting(env, 'SLUICE_CURRENCY') ?? 'USD'
+  if (!/^[A-Z]{3}$/.test(currency)) throw new SettingError('SLUICE_CURRENCY', currency, 'allowed is a three-letter code such as USD')
+  return currency
+}
+
+function modelSetting(env: Environment): string {
+  const runner = optionalSetting(env, 'SLUICE_RUNNER')
+  const model = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? (runner === 'open-sora' ? 'open-sora-2' : 'animatic')
+  if (findModel(model) === undefined) {
+    throw new SettingError('SLUICE_DEFAULT_MODEL', model, `known models are ${MODELS.map((known) => known.id).join(', ')}`)
+  }
+  return model
+}
+
+function s3Settings(env: Environment): StoreSettings | undefined {
+  const endpoint = urlSetting(env, 'SLUICE_S3_ENDPOINT', ['http', 'https'])
+  if (endpoint === undefined) return undefined
+  const publicEndpoint = urlSetting(env, 'SLUICE_S3_PUBLIC_ENDPOINT', ['http', 'https'])
+  return {
+    kind: 's3',
+    endpoint,
+    ...(publicEndpoint === undefined ? {} : { publicEndpoint }),
+    bucket: optionalSetting(env, 'SLUICE_S3_BUCKET') ?? 'sluice',
+    region: optionalSetting(env, 'SLUICE_S3_REGION') ?? 'us-east-1',
+    forcePathStyle: true,
+  }
+}

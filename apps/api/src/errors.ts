@@ -1,0 +1,40 @@
+/** Everything a caller can be told went wrong. What each is over HTTP stands in http/error-status.ts, and only there. */
+export const ERROR_CODES = [
+  'invalid_json',
+  'invalid_value',
+  'missing_parameter',
+  'unknown_parameter',
+  'max_tokens_too_small',
+  'max_cost_too_small',
+  'unsupported_operation',
+  'missing_api_key',
+  'invalid_api_key',
+  'insufficient_balance',
+  'insufficient_scope',
+  'not_found',
+  'unknown_route',
+  'method_not_allowed',
+  'idempotency_conflict',
+  'state_conflict',
+  'body_too_large',
+  'unsupported_media_type',
+  'range_not_satisfiable',
+  'queue_full',
+  'internal_error',
+  'unavailable',
+] as const
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+/** An error the caller can do something about: `message` names the field at fault, what was given and what is allowed. */
+export class SluiceError extends Error {
+  override readonly name = 'SluiceError'
+  readonly code: ErrorCode
+  /** The field or parameter at fault, or null when it is the request as a whole. */
+  readonly param: string | null
+
+  constructor(code: ErrorCode, message: string, param: string | null = null) {
+    super(message)
+    this.code = code
+    this.param = param
+  }
+}

@@ -1,0 +1,119 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { AttemptProducer } from '@sluice/shared/queue-backend'
+import type pg from 'pg'
+import type { DatabasePool } from '../db/database.ts'
+import { dispatchPass, type GateSettings } from './dispatch-pass.ts'
+import { GATE_CHANNEL } from './wake.ts'
+
+/** The advisory lock of the one process that dispatches: "gate" in ASCII. */
+const GATE_LOCK = 0x67617465
+/** A deposed or dead leader's lock is free at once; how soon another process notices. */
+const CANDIDATE_EVERY_MS = 500
+/** A pass at least this often, should a wake-up be lost. */
+const PASS_EVERY_MS = 1_000
+const RETRY_MS = 1_000
+
+export interface Gate {
+  /** Stops dispatching and gives the leadership back. */
+  stop(): Promise<void>
+}
+
+/**
+ * Runs the gate in this process: waits for the leadership, then dispatches whenever it is woken or a slot is about to be
+ * free. The lock and the dispatches share one connection, so a process that lost the lock cannot dispatch.
+ */
+export function startGate(
+  pool: DatabasePool,
+  producer: AttemptProducer,
+  settings: GateSettings,
+  log: { onError: (error: Error) => void; onLead: () => void },
+): Gate {
+  const stopping = new AbortController()
+  const running = runGate(pool, producer, settings, log, stopping.signal)
+  return {
+    stop: async () => {
+      stopping.abort()
+      await running
+    },
+  }
+}
+
+async function runGate(
+  pool: DatabasePool,
+  producer: AttemptProducer,
+  settings: GateSettings,
+  log: { onError: (error: Error) => void; onLead: () => void },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    let client: pg.PoolClient | undefined
+    try {
+      client = await pool.connect()
+      if (await campaign(client, signal)) {
+        log.onLead()
+        await lead(client, producer, settings, signal)
+      }
+    } catch (error) {
+      log.onError(error as Error)
+      await pause(RETRY_MS, signal)
+    } finally {
+      // Closing the connection gives up the lock and the LISTEN, whatever state it is in.
+      client?.release(true)
+    }
+  }
+}
+
+/** Tries for the lock by polling: a blocked pg_advisory_lock would hold a snapshot and keep vacuum from its work. */
+async function campaign(client: pg.PoolClient, signal: AbortSignal): Promise<boolean> {
+  while (!signal.aborted) {
+    const { rows } = await client.query<{ leads: boolean }>('select pg_try_advisory_lock($1) as leads', [GATE_LOCK])
+    if (rows[0]?.leads === true) return true
+    await pause(CANDIDATE_EVERY_MS, signal)
+  }
+  return false
+}
+
+async function lead(client: pg.PoolClient, producer: AttemptProducer, settings: GateSettings, signal: AbortSignal): Promise<void> {
+  const bell = new Bell()
+  const lost = new Promise<never>((_, reject) => {
+    client.once('error', reject)
+    client.once('end', () => reject(new Error('the gate lost its connection')))
+  })
+  lost.catch(() => bell.ring())
+  client.on('notification', () => bell.ring())
+  signal.addEventListener('abort', () => bell.ring(), { once: true })
+  await client.query(`listen ${GATE_CHANNEL}`)
+  while (!signal.aborted) {
+    const { nextFreeInMs } = await Promise.race([dispatchPass(client, producer, settings), lost])
+    await bell.heard(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
+  }
+}
+
+/** Remembers a ring that came while nobody waited. */
+class Bell {
+  #rung = false
+  #wake: (() => void) | undefined
+
+  ring(): void {
+    this.#rung = true
+    this.#wake?.()
+  }
+
+  async heard(waitMs: number): Promise<void> {
+    if (!this.#rung) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, waitMs)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    this.#rung = false
+    this.#wake = undefined
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined)
+}

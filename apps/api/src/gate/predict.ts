@@ -1,0 +1,82 @@
+import type { Database } from '../db/database.ts'
+
+export interface Shape {
+  model: string
+  resolution: string
+  width: number
+  height: number
+  num_frames: number
+  num_steps: number
+  video_tokens: bigint
+}
+
+export interface Pace {
+  stepMs: number
+  overheadMs: number
+}
+
+/** Paces measured on one pool, by model and shape. */
+export type Paces = ReadonlyMap<string, Pace>
+
+/**
+ * Generated tokens per second of one H100 in the table Open-Sora publishes (60 s and 1,656 s for 50 steps of 129 frames):
+ * the seed for a pool and shape nobody has measured yet.
+ */
+const PUBLISHED_TOKENS_PER_SECOND: Record<string, number> = { '256px': 7_040, '768px': 2_296 }
+/** The animatic runner's own pace. */
+const CPU_STEP_MS = 100
+const SEED_OVERHEAD_MS = 500
+/** Weight of the newest sample in the running mean once there are several. */
+const NEWEST_WEIGHT = 0.2
+
+export function paceKey(pool: string, shape: Pick<Shape, 'model' | 'width' | 'height' | 'num_frames'>): string {
+  return `${pool} ${shape.model} ${shape.width}x${shape.height}x${shape.num_frames}`
+}
+
+/** All measured paces. A pool makes few shapes, so they are read whole. */
+export async function readPaces(db: Database): Promise<Paces> {
+  const { rows } = await db.query<{
+    pool: string
+    model: string
+    width: number
+    height: number
+    num_frames: number
+    step_ms: number
+    overhead_ms: number
+  }>({
+    name: 'paces',
+    text: 'select pool, model, width, height, num_frames, step_ms, overhead_ms from prediction',
+  })
+  return new Map(rows.map((row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }]))
+}
+
+/** GPU milliseconds `steps` steps of this shape take on the pool: measured, or seeded from the published table. */
+export function predictMs(paces: Paces, pool: { pool: string; device: string }, shape: Shape, steps: number): number {
+  const pace = paces.get(paceKey(pool.pool, shape)) ?? seedPace(pool.device, shape)
+  return pace.overheadMs + pace.stepMs * steps
+}
+
+function seedPace(device: string, shape: Shape): Pace {
+  if (device === 'cpu') return { stepMs: CPU_STEP_MS, overheadMs: SEED_OVERHEAD_MS }
+  const tokensPerSecond = PUBLISHED_TOKENS_PER_SECOND[shape.resolution] ?? 2_296
+  return { stepMs: (Number(shape.video_tokens) * 1_000) / tokensPerSecond, overheadMs: SEED_OVERHEAD_MS }
+}
+
+/** Takes a finished attempt into the running mean of its pool and shape. */
+export async function learnPace(
+  db: Database,
+  pool: string,
+  shape: Pick<Shape, 'model' | 'width' | 'height' | 'num_frames'>,
+  pace: Pace,
+): Promise<void> {
+  await db.query({
+    name: 'pace-learn',
+    text: `insert into prediction as p (pool, model, width, height, num_frames, step_ms, overhead_ms, samples)
+    values ($1, $2, $3, $4, $5, $6, $7, 1)
+    on conflict (pool, model, width, height, num_frames) do update set
+      step_ms = p.step_ms + (excluded.step_ms - p.step_ms) * greatest($8, 1.0 / (p.samples + 1)),
+      overhead_ms = p.overhead_ms + (excluded.overhead_ms - p.overhead_ms) * greatest($8, 1.0 / (p.samples + 1)),
+      samples = p.samples + 1`,
+    values: [pool, shape.model, shape.width, shape.height, shape.num_frames, pace.stepMs, pace.overheadMs, NEWEST_WEIGHT],
+  })
+}

@@ -1,0 +1,78 @@
+import type { ErrorRequestHandler, RequestHandler } from 'express'
+import multer from 'multer'
+import type { Logger } from 'pino'
+import { ZodError } from 'zod'
+import { type ErrorCode, SluiceError } from '../errors.ts'
+import { ERROR_STATUS } from './error-status.ts'
+
+/** The last handler: whatever was thrown becomes `{error: {message, type, code, param}}` with the status of its code. */
+export function errorHandler(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, request, response, next) => {
+    if (response.headersSent) {
+      next(thrown)
+      return
+    }
+    const error = asSluiceError(thrown)
+    const answer = ERROR_STATUS[error.code]
+    if (answer.status >= 500) log.error({ err: thrown, method: request.method, path: request.path }, 'request failed')
+    if ('retry' in answer) response.set('x-should-retry', 'false')
+    response.status(answer.status).json({ error: { message: error.message, type: answer.type, code: error.code, param: error.param } })
+  }
+}
+
+/** Any path nobody answers. */
+export const unknownRoute: RequestHandler = (request) => {
+  throw new SluiceError('unknown_route', `No such call: ${request.method} ${request.path}.`)
+}
+
+function asSluiceError(thrown: unknown): SluiceError {
+  if (thrown instanceof SluiceError) return thrown
+  if (thrown instanceof ZodError) return fromZod(thrown)
+  if (thrown instanceof multer.MulterError) return fromMulter(thrown)
+  return fromBodyParser(thrown) ?? new SluiceError('internal_error', 'Something went wrong on our side. It was logged; please try again.')
+}
+
+/** The first issue, named by its field. */
+function fromZod(error: ZodError): SluiceError {
+  const issue = error.issues[0]
+  if (issue === undefined) return new SluiceError('invalid_value', 'The request is not valid.')
+  if (issue.code === 'unrecognized_keys') {
+    const path = [...issue.path, issue.keys[0] ?? ''].join('.')
+    return new SluiceError('unknown_parameter', `Unknown parameter: ${path}.`, path)
+  }
+  const field = issue.path.join('.')
+  if (issue.code === 'invalid_type' && issue.input === undefined && issue.message.includes('undefined')) {
+    return new SluiceError('missing_parameter', `${field} is missing.`, field)
+  }
+  return new SluiceError('invalid_value', `${field === '' ? 'The body' : field}: ${issue.message}.`, field === '' ? null : field)
+}
+
+function fromMulter(error: multer.MulterError): SluiceError {
+  const tooLarge = ['LIMIT_FILE_SIZE', 'LIMIT_FIELD_VALUE', 'LIMIT_PART_COUNT', 'LIMIT_FIELD_COUNT', 'LIMIT_FIELD_KEY'].includes(error.code)
+  if (tooLarge) return new SluiceError('body_too_large', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
+  return new SluiceError('unknown_parameter', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
+}
+
+const BODY_PARSER_CODES: Record<string, ErrorCode> = {
+  'entity.parse.failed': 'invalid_json',
+  'entity.too.large': 'body_too_large',
+  'encoding.unsupported': 'unsupported_media_type',
+  'charset.unsupported': 'unsupported_media_type',
+  'request.aborted': 'invalid_json',
+  'request.size.invalid': 'invalid_json',
+  'entity.verify.failed': 'invalid_json',
+}
+
+/** Errors of express itself: bodies it can't read, paths it can't decode, ranges a file does not have. */
+function fromBodyParser(thrown: unknown): SluiceError | null {
+  if (!(thrown instanceof Error)) return null
+  const { type, status } = thrown as Error & { type?: unknown; status?: unknown }
+  const code = typeof type === 'string' ? BODY_PARSER_CODES[type] : undefined
+  if (code === 'body_too_large') return new SluiceError(code, 'The request body is too large.')
+  if (code === 'invalid_json') return new SluiceError(code, `The request body could not be read: ${thrown.message}`)
+  if (code !== undefined) return new SluiceError(code, thrown.message)
+  if (status === 416) return new SluiceError('range_not_satisfiable', 'The file has no such range.', 'Range')
+  if (status === 400 || thrown instanceof URIError) return new SluiceError('invalid_value', 'The request could not be read.')
+  if (status === 404) return new SluiceError('not_found', 'No such file.')
+  return null
+}

@@ -1,0 +1,45 @@
+import type { Database } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
+import { hashKey, type Scope } from './api-key.ts'
+
+/** Who calls. */
+export interface Key {
+  id: string
+  accountId: string | null
+  scopes: readonly Scope[]
+}
+
+/** A key of a tenant. */
+export interface AccountKey extends Key {
+  accountId: string
+}
+
+/** The key of an `Authorization: Bearer` header. Throws SluiceError when there is none or it is unknown, expired or revoked. */
+export async function authenticate(db: Database, authorization: string | undefined): Promise<Key> {
+  const secret = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+  if (secret === undefined) {
+    throw new SluiceError('missing_api_key', 'Send your API key in the header: Authorization: Bearer <key>.', 'Authorization')
+  }
+  const { rows } = await db.query<{ id: string; account_id: string | null; scopes: Scope[] }>({
+    name: 'key-authenticate',
+    text: `select id, account_id, scopes from api_key where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())`,
+    values: [hashKey(secret)],
+  })
+  const row = rows[0]
+  if (row === undefined) throw new SluiceError('invalid_api_key', 'This API key is unknown, expired or revoked.', 'Authorization')
+  return { id: row.id, accountId: row.account_id, scopes: row.scopes }
+}
+
+/** Throws SluiceError unless the key has the scope. */
+export function requireScope(key: Key, scope: Scope): void {
+  if (!key.scopes.includes(scope)) {
+    throw new SluiceError('insufficient_scope', `This key has scope ${key.scopes.join(', ')}; this call needs ${scope}.`, 'Authorization')
+  }
+}
+
+/** Throws SluiceError unless the key belongs to an account and has the scope. */
+export function requireAccountKey(key: Key, scope: Scope): AccountKey {
+  requireScope(key, scope)
+  if (key.accountId === null) throw new SluiceError('insufficient_scope', 'This key belongs to no account.', 'Authorization')
+  return { ...key, accountId: key.accountId }
+}

@@ -1,0 +1,66 @@
+import { type Database, one } from '../db/database.ts'
+import { OWNED_KINDS, type OwnedKind, SYSTEM_KINDS, type SystemKind } from './kinds.ts'
+
+export interface OwnedAccount {
+  id: bigint
+  balanceMicros: bigint
+}
+export type OwnedAccounts = Record<OwnedKind, OwnedAccount>
+export type SystemAccounts = Record<SystemKind, bigint>
+
+interface OwnedRow {
+  id: bigint
+  kind: OwnedKind
+  balance: bigint
+}
+
+/** Opens the accounts a new tenant needs, all empty. */
+export async function openOwned(db: Database, accountId: string, currency: string): Promise<void> {
+  await db.query({
+    text: `insert into ledger_account (kind, account_id, currency, balance)
+    select kind, $1, $2, 0 from unnest($3::text[]) kind on conflict do nothing`,
+    values: [accountId, currency, [...OWNED_KINDS]],
+  })
+}
+
+/** A tenant's accounts, locked in id order until the transaction ends, so that two transfers never deadlock. */
+export async function lockOwned(db: Database, accountId: string, currency: string): Promise<OwnedAccounts> {
+  const { rows } = await db.query<OwnedRow>({
+    name: 'ledger-lock',
+    text: `select id, kind, balance from ledger_account where account_id = $1 and currency = $2 order by id for update`,
+    values: [accountId, currency],
+  })
+  return byKind(rows, accountId)
+}
+
+/** A tenant's accounts as they stand, unlocked. */
+export async function readOwned(db: Database, accountId: string, currency: string): Promise<OwnedAccounts> {
+  const { rows } = await db.query<OwnedRow>({
+    text: `select id, kind, balance from ledger_account where account_id = $1 and currency = $2`,
+    values: [accountId, currency],
+  })
+  return byKind(rows, accountId)
+}
+
+/** The installation's own accounts, opened at first use. */
+export async function openSystem(db: Database, currency: string): Promise<SystemAccounts> {
+  await db.query({
+    text: `insert into ledger_account (kind, currency) select kind, $1 from unnest($2::text[]) kind on conflict do nothing`,
+    values: [currency, [...SYSTEM_KINDS]],
+  })
+  const { rows } = await db.query<{ kind: SystemKind; id: bigint }>({
+    text: `select kind, id from ledger_account where account_id is null and currency = $1`,
+    values: [currency],
+  })
+  const idOf = (kind: SystemKind) => one({ rows: rows.filter((row) => row.kind === kind) }).id
+  return { revenue: idOf('revenue'), funding: idOf('funding'), promotion: idOf('promotion') }
+}
+
+function byKind(rows: readonly OwnedRow[], accountId: string): OwnedAccounts {
+  const account = (kind: OwnedKind): OwnedAccount => {
+    const row = rows.find((candidate) => candidate.kind === kind)
+    if (row === undefined) throw new Error(`account ${accountId} has no ledger account of kind ${kind}`)
+    return { id: row.id, balanceMicros: row.balance }
+  }
+  return { customer: account('customer'), trial: account('trial'), hold: account('hold') }
+}

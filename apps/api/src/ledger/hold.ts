@@ -1,0 +1,77 @@
+import type { Database } from '../db/database.ts'
+import { lockOwned, type OwnedAccounts, type SystemAccounts } from './accounts.ts'
+import { post } from './post.ts'
+
+/** The account's balance does not cover a hold. */
+export class BalanceTooSmallError extends Error {
+  override readonly name = 'BalanceTooSmallError'
+  readonly neededMicros: bigint
+  readonly availableMicros: bigint
+
+  constructor(neededMicros: bigint, availableMicros: bigint) {
+    super(`needs ${neededMicros} micro-units, has ${availableMicros}`)
+    this.neededMicros = neededMicros
+    this.availableMicros = availableMicros
+  }
+}
+
+/**
+ * Sets `amountMicros` aside for a video: trial credit first, then the customer's own money. `accounts` must be locked in
+ * this transaction. Throws BalanceTooSmallError and writes nothing when they do not cover it.
+ */
+export async function hold(db: Database, videoId: string, amountMicros: bigint, accounts: OwnedAccounts): Promise<void> {
+  const available = accounts.trial.balanceMicros + accounts.customer.balanceMicros
+  if (available < amountMicros) throw new BalanceTooSmallError(amountMicros, available)
+  const fromTrial = accounts.trial.balanceMicros < amountMicros ? accounts.trial.balanceMicros : amountMicros
+  await post(db, {
+    kind: 'hold',
+    idempotencyKey: `hold:${videoId}`,
+    videoId,
+    postings: [
+      { ledgerAccountId: accounts.trial.id, amountMicros: -fromTrial },
+      { ledgerAccountId: accounts.customer.id, amountMicros: -(amountMicros - fromTrial) },
+      { ledgerAccountId: accounts.hold.id, amountMicros },
+    ],
+  })
+}
+
+export interface Settlement {
+  videoId: string
+  accountId: string
+  currency: string
+  chargeMicros: bigint
+}
+
+/**
+ * Ends a video's hold: the charge goes to revenue, the rest back to where it came from (the charge uses up trial credit
+ * first). Keyed by the video, so a second settlement fails on the unique index, whatever attempt it comes from.
+ */
+export async function settle(db: Database, settlement: Settlement, system: SystemAccounts): Promise<void> {
+  const accounts = await lockOwned(db, settlement.accountId, settlement.currency)
+  const { rows } = await db.query<{ ledger_account_id: bigint; amount: bigint }>({
+    name: 'ledger-held',
+    text: `select e.ledger_account_id, e.amount from transfer t join entry e on e.transfer_id = t.id
+    where t.video_id = $1 and t.kind = 'hold'`,
+    values: [settlement.videoId],
+  })
+  const heldFrom = (id: bigint) => rows.filter((row) => row.ledger_account_id === id).reduce((sum, row) => sum - row.amount, 0n)
+  const fromTrial = heldFrom(accounts.trial.id)
+  const fromCustomer = heldFrom(accounts.customer.id)
+  const held = fromTrial + fromCustomer
+  const { chargeMicros } = settlement
+  if (chargeMicros < 0n || chargeMicros > held) {
+    throw new RangeError(`a charge of ${chargeMicros} does not fit the hold of ${held} on ${settlement.videoId}`)
+  }
+  const trialUsed = chargeMicros < fromTrial ? chargeMicros : fromTrial
+  await post(db, {
+    kind: 'settle',
+    idempotencyKey: `settle:${settlement.videoId}`,
+    videoId: settlement.videoId,
+    postings: [
+      { ledgerAccountId: accounts.hold.id, amountMicros: -held },
+      { ledgerAccountId: system.revenue, amountMicros: chargeMicros },
+      { ledgerAccountId: accounts.trial.id, amountMicros: fromTrial - trialUsed },
+      { ledgerAccountId: accounts.customer.id, amountMicros: fromCustomer - (chargeMicros - trialUsed) },
+    ],
+  })
+}

@@ -1,0 +1,34 @@
+import { SettingError, SettingErrors } from '@sluice/shared/settings'
+import { pino } from 'pino'
+import { readConfig } from './config/config.ts'
+import { startApi } from './start-api.ts'
+
+const SETTINGS_EXIT_CODE = 2
+
+try {
+  const config = readConfig(process.env)
+  const log = pino({ name: 'api', level: config.logLevel })
+  const api = await startApi(config, { log })
+  log.info({ url: api.url }, 'listening')
+  let isStopping = false
+  const stop = (reason: string) => {
+    if (isStopping) return
+    isStopping = true
+    log.info({ reason }, 'stopping')
+    api.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'stopping failed')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', () => stop('SIGTERM'))
+  process.on('SIGINT', () => stop('SIGINT'))
+  // The supervisor holds the other end: when it dies, so do we.
+  process.on('disconnect', () => stop('supervisor gone'))
+} catch (error) {
+  const isSetting = error instanceof SettingError || error instanceof SettingErrors
+  process.stderr.write(`${isSetting ? error.message : ((error as Error).stack ?? String(error))}\n`)
+  process.exit(isSetting ? SETTINGS_EXIT_CODE : 1)
+}

@@ -1,0 +1,64 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { migrateQueue } from '@sluice/shared/queue-backend'
+import { ensureFirstStart } from './accounts/first-start.ts'
+import { bindCurrency } from './accounts/installation.ts'
+import { startReconciler } from './attempts/reconcile.ts'
+import type { Config } from './config/config.ts'
+import { type Context, createContext, type Overrides } from './context.ts'
+import { migrateDatabase } from './db/migrate.ts'
+import { startGate } from './gate/leader.ts'
+import { createApp } from './http/app.ts'
+
+export interface RunningApi {
+  context: Context
+  /** `http://host:port` it listens on. */
+  url: string
+  /** Stops listening, lets requests end, gives the leadership back and closes every connection. */
+  stop(): Promise<void>
+}
+
+/** Migrates, opens everything, listens, and joins the gate and the reconciler. Throws when any part can't be had. */
+export async function startApi(config: Config, overrides: Overrides = {}): Promise<RunningApi> {
+  await migrateDatabase(config.databaseUrl, (line) => overrides.log?.warn(line))
+  if (config.queue.backend === 'postgres') await migrateQueue(config.databaseUrl)
+  const context = await createContext(config, overrides)
+  try {
+    await bindCurrency(context.db, config.currency)
+    await ensureFirstStart(context, config.publicUrl)
+  } catch (error) {
+    await context.close()
+    throw error
+  }
+  const server = createServer(createApp(context))
+  server.keepAliveTimeout = 65_000
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.port, config.host, resolve)
+  })
+  const gate = startGate(
+    context.db,
+    context.producer,
+    { accountSharePercent: config.accountSharePercent },
+    {
+      onError: (error) => context.log.warn({ err: error }, 'gate trouble'),
+      onLead: () => context.log.info('leads the gate'),
+    },
+  )
+  const reconciler = startReconciler(context)
+  const { address, port, family } = server.address() as AddressInfo
+  return {
+    context,
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    stop: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      await gate.stop()
+      await reconciler.stop()
+      // Requests in flight had their time while the gate stopped.
+      server.closeAllConnections()
+      await closed
+      await context.close()
+    },
+  }
+}

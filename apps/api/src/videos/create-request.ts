@@ -1,0 +1,53 @@
+import { parseMicros } from '@sluice/shared/money'
+import { z } from 'zod'
+import { SERVICE_TIERS } from './video.ts'
+
+export const PROMPT_CHARS_MAX = 4_000
+const EXPIRES_SECONDS = { min: 10, max: 259_200 }
+
+const text = (charsMax: number) =>
+  z
+    .string()
+    .max(charsMax)
+    .refine((value) => !value.includes('\u0000') && value.isWellFormed(), 'may not hold NUL characters or lone surrogates')
+
+/** The fields of POST /v1/videos, after form fields were given their types. What a model can make of them is judged in generation-of.ts. */
+export const createRequestSchema = z.strictObject({
+  prompt: text(PROMPT_CHARS_MAX).refine((value) => value.trim() !== '', 'may not be blank'),
+  model: text(100).optional(),
+  seconds: z.union([z.string(), z.number()]).optional(),
+  size: text(20).optional(),
+  num_frames: z.int().optional(),
+  num_steps: z.int().optional(),
+  guidance: z.number().min(0).max(30).optional(),
+  guidance_img: z.number().min(0).max(30).optional(),
+  seed: z.int().min(0).max(2_147_483_647).optional(),
+  motion_score: z.int().min(1).max(7).optional(),
+  negative_prompt: text(PROMPT_CHARS_MAX).optional(),
+  mode: z.string().optional(),
+  service_tier: z.enum(SERVICE_TIERS).optional(),
+  max_tokens: z.int().min(1).optional(),
+  max_cost: z
+    .union([z.string(), z.number()])
+    .transform(String)
+    .refine((value) => parseMicros(value) !== null, 'must be a decimal number with at most six decimals, such as "0.25"')
+    .optional(),
+  metadata: z
+    .record(text(64), text(512))
+    .refine((value) => Object.keys(value).length <= 16, 'may hold at most 16 keys')
+    .optional(),
+  execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
+})
+export type CreateRequest = z.infer<typeof createRequestSchema>
+
+/** The type a form field's text is read as; every other field stays text. */
+export const NUMERIC_FIELDS: ReadonlySet<string> = new Set([
+  'num_frames',
+  'num_steps',
+  'guidance',
+  'guidance_img',
+  'seed',
+  'motion_score',
+  'max_tokens',
+  'execution_expires_after',
+])

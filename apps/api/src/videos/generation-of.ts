@@ -1,0 +1,120 @@
+import type { Generation } from '@sluice/shared/generation'
+import {
+  DEFAULT_MODEL_ALIASES,
+  type FrameSize,
+  findModel,
+  findSize,
+  formatSeconds,
+  formatSize,
+  MODELS,
+  type Model,
+  type ResolutionClass,
+} from '@sluice/shared/model-catalogue'
+import { SluiceError } from '../errors.ts'
+import type { CreateRequest } from './create-request.ts'
+
+const DEFAULTS = { size: '336x192', num_frames: 129, num_steps: 50, guidance: 7.5, guidance_img: 3, motion_score: 4 } as const
+
+export interface Generating {
+  generation: Generation
+  resolution: ResolutionClass
+}
+
+/**
+ * What will be generated for a request: defaults filled in, aliases and sizes mapped, everything checked against what the
+ * model can make. `seed` is used when the request names none. Throws SluiceError naming the field, what was given and
+ * what is allowed.
+ */
+export function generationOf(request: CreateRequest, defaultModel: string, seed: number): Generating {
+  const model = modelOf(request.model, defaultModel)
+  const mode = model.modes.find((candidate) => candidate === (request.mode ?? 't2v'))
+  if (mode === undefined) throw invalid('mode', request.mode, `${model.id} does ${model.modes.join(', ')}`)
+  const size = sizeOf(model, request.size ?? DEFAULTS.size)
+  const frames = framesOf(model, request)
+  const steps = request.num_steps ?? DEFAULTS.num_steps
+  if (steps < model.stepsMin || steps > model.stepsMax) {
+    throw invalid('num_steps', steps, `allowed is ${model.stepsMin} to ${model.stepsMax}`)
+  }
+  return {
+    resolution: size.resolution,
+    generation: {
+      model: model.id,
+      mode,
+      prompt: request.prompt,
+      negative_prompt: request.negative_prompt ?? '',
+      width: size.width,
+      height: size.height,
+      num_frames: frames,
+      fps: model.fps,
+      num_steps: steps,
+      guidance: request.guidance ?? DEFAULTS.guidance,
+      guidance_img: request.guidance_img ?? DEFAULTS.guidance_img,
+      motion_score: request.motion_score ?? DEFAULTS.motion_score,
+      seed: request.seed ?? seed,
+    },
+  }
+}
+
+function modelOf(given: string | undefined, defaultModel: string): Model {
+  const id = given === undefined || DEFAULT_MODEL_ALIASES.includes(given) ? defaultModel : given
+  const model = findModel(id)
+  if (model === undefined) {
+    throw invalid('model', given, `known models are ${[...MODELS.map((known) => known.id), ...DEFAULT_MODEL_ALIASES].join(', ')}`)
+  }
+  return model
+}
+
+function sizeOf(model: Model, given: string): FrameSize {
+  const size = findSize(model, given)
+  if (size === undefined) throw invalid('size', given, `${model.id} makes ${model.sizes.map(formatSize).join(', ')}`)
+  return size
+}
+
+/**
+ * Frames from `num_frames`, or from `seconds`: a real length such as "5.375" means those frames, a whole number n means
+ * 24n+1 frames (the model makes 4k+1).
+ */
+function framesOf(model: Model, request: CreateRequest): number {
+  const fromSeconds = request.seconds === undefined ? undefined : framesOfSeconds(model, request.seconds)
+  const frames = request.num_frames ?? fromSeconds ?? DEFAULTS.num_frames
+  if ((frames - 1) % 4 !== 0 || frames < model.framesMin || frames > model.framesMax) {
+    throw invalid(
+      'num_frames',
+      frames,
+      `allowed is 4k+1 from ${model.framesMin} to ${model.framesMax}, such as ${nearestFrames(model, frames)}`,
+    )
+  }
+  if (fromSeconds !== undefined && fromSeconds !== frames) {
+    throw invalid(
+      'seconds',
+      request.seconds,
+      `num_frames says ${frames}, which is ${formatSeconds(frames, model.fps)} seconds; give one of them`,
+    )
+  }
+  return frames
+}
+
+function framesOfSeconds(model: Model, given: string | number): number {
+  const seconds = typeof given === 'number' ? given : /^\d{1,6}(\.\d{1,20})?$/.test(given) ? Number(given) : Number.NaN
+  const exact = Math.round(seconds * model.fps)
+  const isExact = Math.abs(seconds * model.fps - exact) < 0.001 && (exact - 1) % 4 === 0
+  const frames = isExact ? exact : Number.isInteger(seconds) ? seconds * model.fps + 1 : Number.NaN
+  if (!Number.isInteger(frames) || frames < model.framesMin || frames > model.framesMax) {
+    const wholeMax = Math.floor((model.framesMax - 1) / model.fps)
+    throw invalid(
+      'seconds',
+      given,
+      `allowed is a whole number from 1 to ${wholeMax}, or an exact length of 4k+1 frames up to ${formatSeconds(model.framesMax, model.fps)}`,
+    )
+  }
+  return frames
+}
+
+function nearestFrames(model: Model, frames: number): number {
+  const nearest = Math.round((frames - 1) / 4) * 4 + 1
+  return Math.min(Math.max(nearest, model.framesMin), model.framesMax)
+}
+
+function invalid(field: string, given: unknown, allowed: string): SluiceError {
+  return new SluiceError('invalid_value', `${field} is ${JSON.stringify(given)}: ${allowed}.`, field)
+}

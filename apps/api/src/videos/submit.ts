@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import type { Generation } from '@sluice/shared/generation'
+import { newId } from '@sluice/shared/ids'
+import type { ResolutionClass } from '@sluice/shared/model-catalogue'
+import { costMicros, formatMicros, parseMicros } from '@sluice/shared/money'
+import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
+import type { Context } from '../context.ts'
+import { type Database, one, transaction } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
+import type { AccountKey } from '../keys/authenticate.ts'
+import { lockOwned } from '../ledger/accounts.ts'
+import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
+import type { CreateRequest } from './create-request.ts'
+import { generationOf } from './generation-of.ts'
+import { readPriceMicros } from './price.ts'
+import type { ServiceTier, Video } from './video.ts'
+
+const DEFAULT_EXPIRY_SECONDS: Record<ServiceTier, number> = { priority: 86_400, standard: 86_400, flex: 259_200 }
+/** A retry an SDK sent by itself is recognised for this long. */
+const RETRY_WINDOW_SECONDS = 600
+
+export interface Submission {
+  request: CreateRequest
+  idempotencyKey: string | null
+  /** The SDK says that it repeats a request whose answer it never saw. */
+  isRetry: boolean
+  remixedFromVideoId: string | null
+}
+
+/**
+ * Takes a video in: checks what was asked, prices it, sets the money aside and queues it, in one transaction. The same
+ * request again (same Idempotency-Key, or a retry an SDK sent by itself) answers the first video. Throws SluiceError;
+ * then nothing is held, stored or queued.
+ */
+export async function submitVideo(context: Context, key: AccountKey, submission: Submission): Promise<Video> {
+  const { request } = submission
+  const requestHash = hashRequest(request, submission.remixedFromVideoId)
+  const { generation, resolution } = generationOf(request, context.config.defaultModel, context.drawSeed())
+  const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generation, resolution))
+  if (result.isNew) context.wakeGate()
+  return result.video
+}
+
+async function insertOrFind(
+  context: Context,
+  db: Database,
+  key: AccountKey,
+  submission: Submission,
+  requestHash: Buffer,
+  generation: Generation,
+  resolution: ResolutionClass,
+): Promise<{ video: Video; isNew: boolean }> {
+  const { currency, tierMultiplierBps } = context.config
+  const { request } = submission
+  const tier = request.service_tier ?? 'standard'
+  const priceMicros = await readPriceMicros(db, generation.model, resolution, currency)
+  // Locks the account's money: from here on submissions of one account come one after the other.
+  const accounts = await lockOwned(db, key.accountId, currency)
+  const earlier = await findEarlier(db, key, submission, requestHash)
+  if (earlier !== null) return { video: earlier, isNew: false }
+
+  const clip = { width: generation.width, height: generation.height, frames: generation.num_frames }
+  const tokens = generatedTokens(clip, generation.num_steps)
+  const holdMicros = costMicros(tokens, priceMicros, BigInt(tierMultiplierBps[tier]))
+  checkCeilings(request, tokens, holdMicros, currency)
+  await checkQueue(db, key.accountId)
+
+  const expiresAfterSeconds = request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]
+  const videoId = newId('video')
+  try {
+    await hold(db, videoId, holdMicros, accounts)
+  } catch (error) {
+    if (!(error instanceof BalanceTooSmallError)) throw error
+    throw new SluiceError(
+      'insufficient_balance',
+      `This video costs ${formatMicros(error.neededMicros)} ${currency}, the balance is ${formatMicros(error.availableMicros)} ${currency}.`,
+    )
+  }
+  const inserted = await db.query<Video>({
+    name: 'video-insert',
+    text: `with active as (update account set last_submitted_at = now() where id = $2)
+    insert into video (id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps, request, metadata,
+      remixed_from_video_id, idempotency_key, request_hash, video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
+      execution_expires_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now() + make_interval(secs => $21))
+    returning *`,
+    values: [
+      videoId,
+      key.accountId,
+      key.id,
+      generation.model,
+      tier,
+      resolution,
+      generation.width,
+      generation.height,
+      generation.num_frames,
+      generation.num_steps,
+      generation,
+      request.metadata ?? {},
+      submission.remixedFromVideoId,
+      submission.idempotencyKey,
+      requestHash,
+      videoTokens(clip),
+      currency,
+      priceMicros,
+      tierMultiplierBps[tier],
+      holdMicros,
+      expiresAfterSeconds,
+    ],
+  })
+  return { video: one(inserted), isNew: true }
+}
+
+async function findEarlier(db: Database, key: AccountKey, submission: Submission, requestHash: Buffer): Promise<Video | null> {
+  if (submission.idempotencyKey !== null) {
+    const { rows } = await db.query<Video>({
+      name: 'video-idempotent',
+      text: 'select * from video where account_id = $1 and idempotency_key = $2',
+      values: [key.accountId, submission.idempotencyKey],
+    })
+    const earlier = rows[0]
+    if (earlier === undefined) return null
+    if (!earlier.request_hash.equals(requestHash)) {
+      throw new SluiceError('idempotency_conflict', 'This Idempotency-Key was used for another request.', 'Idempotency-Key')
+    }
+    return earlier
+  }
+  if (!submission.isRetry) return null
+  const { rows } = await db.query<Video>({
+    name: 'video-retried',
+    text: `select * from video where key_id = $1 and request_hash = $2 and created_at > now() - make_interval(secs => $3)
+    and idempotency_key is null order by created_at desc limit 1`,
+    values: [key.id, requestHash, RETRY_WINDOW_SECONDS],
+  })
+  return rows[0] ?? null
+}
+
+function checkCeilings(request: CreateRequest, tokens: bigint, holdMicros: bigint, currency: string): void {
+  if (request.max_tokens !== undefined && tokens > BigInt(request.max_tokens)) {
+    throw new SluiceError(
+      'max_tokens_too_small',
+      `max_tokens is ${request.max_tokens}: this video generates ${tokens} tokens. Raise it, or ask for fewer frames, steps or pixels.`,
+      'max_tokens',
+    )
+  }
+  const ceiling = request.max_cost === undefined ? null : parseMicros(request.max_cost)
+  if (ceiling !== null && holdMicros > ceiling) {
+    throw new SluiceError(
+      'max_cost_too_small',
+      `max_cost is ${request.max_cost}: this video costs ${formatMicros(holdMicros)} ${currency}. Raise it, or ask for fewer frames, steps or pixels.`,
+      'max_cost',
+    )
+  }
+}
+
+async function checkQueue(db: Database, accountId: string): Promise<void> {
+  const { queued, queued_max } = one(
+    await db.query<{ queued: bigint; queued_max: number }>({
+      name: 'queue-check',
+      text: `select queued_max, (select count(*) from video where account_id = $1 and status = 'queued') as queued from account where id = $1`,
+      values: [accountId],
+    }),
+  )
+  if (queued >= BigInt(queued_max)) {
+    throw new SluiceError(
+      'queue_full',
+      `This account has ${queued} videos queued; at most ${queued_max} are allowed. Wait for some to finish.`,
+    )
+  }
+}
+
+/** Parsed fields in a fixed order, so that a retry with another multipart boundary or key order hashes the same. */
+function hashRequest(request: CreateRequest, remixedFromVideoId: string | null): Buffer {
+  const fields = Object.entries({ ...request, remixed_from_video_id: remixedFromVideoId })
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => [name, name === 'metadata' ? Object.entries(value as object).sort() : value])
+    .sort(([a], [b]) => String(a).localeCompare(String(b)))
+  return createHash('sha256').update(JSON.stringify(fields)).digest()
+}

@@ -1,0 +1,34 @@
+import type { Context } from '../context.ts'
+import type { Video } from './video.ts'
+
+const BATCH = 20
+/** By then every worker has heard that the attempt is over, so nothing is written any more. */
+const AFTER_SECONDS = 60
+
+/**
+ * Removes the bytes nobody will ask for again: all of a deleted, failed or cancelled video; of a completed one its
+ * checkpoints and what attempts that lost left behind. Answers how many videos it looked at.
+ */
+export async function sweepLeftovers(context: Context): Promise<number> {
+  const { rows } = await context.db.query<Pick<Video, 'id' | 'status' | 'output_prefix' | 'deleted_at'>>({
+    name: 'sweep-due',
+    text: `select id, status, output_prefix, deleted_at from video where ended_at is not null and swept_at is null
+    and greatest(ended_at, deleted_at) < now() - make_interval(secs => $1) order by ended_at limit $2`,
+    values: [AFTER_SECONDS, BATCH],
+  })
+  for (const video of rows) {
+    for (const prefix of await leftoverPrefixes(context, video)) await context.store.deletePrefix(prefix)
+    await context.db.query({ text: 'update video set swept_at = now() where id = $1', values: [video.id] })
+  }
+  return rows.length
+}
+
+async function leftoverPrefixes(context: Context, video: Pick<Video, 'id' | 'output_prefix' | 'deleted_at'>): Promise<string[]> {
+  if (video.output_prefix === null || video.deleted_at !== null) return [`videos/${video.id}`]
+  const { rows } = await context.db.query<{ fence: number; claim: string }>({
+    text: 'select fence, claim from attempt where video_id = $1 and claim is not null',
+    values: [video.id],
+  })
+  const prefixes = rows.map((row) => `videos/${video.id}/${row.fence}-${row.claim}`)
+  return [...prefixes.filter((prefix) => prefix !== video.output_prefix), `${video.output_prefix}/checkpoint`]
+}

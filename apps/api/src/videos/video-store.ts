@@ -1,0 +1,77 @@
+import { isId } from '@sluice/shared/ids'
+import type { Attempt } from '../attempts/attempt.ts'
+import type { Context } from '../context.ts'
+import type { Database } from '../db/database.ts'
+import { cancelVideo, notFound } from './cancel.ts'
+import type { Video } from './video.ts'
+
+/** An account's video. Throws SluiceError `not_found` for an unknown or malformed id and for another tenant's alike. */
+export async function readVideo(db: Database, accountId: string, videoId: string): Promise<Video> {
+  if (!isId('video', videoId)) throw notFound()
+  const { rows } = await db.query<Video>({
+    name: 'video-read',
+    text: 'select * from video where id = $1 and account_id = $2 and deleted_at is null',
+    values: [videoId, accountId],
+  })
+  const video = rows[0]
+  if (video === undefined) throw notFound()
+  return video
+}
+
+export interface Page {
+  videos: Video[]
+  hasMore: boolean
+}
+
+/** One page of an account's videos by time of creation; `after` is the id the page before ended with. */
+export async function listVideos(
+  db: Database,
+  accountId: string,
+  page: { after: string | undefined; limit: number; order: 'asc' | 'desc' },
+): Promise<Page> {
+  const comparison = page.order === 'asc' ? '>' : '<'
+  const { rows } = await db.query<Video>({
+    name: `video-list-${page.order}`,
+    text: `select * from video where account_id = $1 and deleted_at is null and ($2::text is null or id ${comparison} $2)
+    order by id ${page.order} limit $3`,
+    values: [accountId, page.after ?? null, page.limit + 1],
+  })
+  return { videos: rows.slice(0, page.limit), hasMore: rows.length > page.limit }
+}
+
+/**
+ * Deletes a video for its owner: an unfinished one is cancelled first, its bytes are removed, its ledger rows stay. What a
+ * worker that had not heard of it yet still writes is removed by the sweep.
+ */
+export async function deleteVideo(context: Context, accountId: string, videoId: string): Promise<void> {
+  const video = await readVideo(context.db, accountId, videoId)
+  if (['queued', 'dispatched', 'running'].includes(video.status)) await cancelVideo(context, accountId, videoId)
+  await context.db.query({ text: 'update video set deleted_at = now(), swept_at = null where id = $1', values: [videoId] })
+  await context.store.deletePrefix(`videos/${videoId}`)
+}
+
+export interface TransferRow {
+  id: string
+  kind: string
+  created_at: Date
+  entries: { account_kind: string; amount_micros: string }[]
+}
+
+/** Everything the operator may know of a video: the row, its attempts, its ledger transfers; null when there is none. */
+export async function readVideoForAdmin(
+  db: Database,
+  videoId: string,
+): Promise<{ video: Video; attempts: Attempt[]; transfers: TransferRow[] } | null> {
+  const videos = await db.query<Video>({ text: 'select * from video where id = $1', values: [videoId] })
+  const video = videos.rows[0]
+  if (video === undefined) return null
+  const attempts = await db.query<Attempt>({ text: 'select * from attempt where video_id = $1 order by fence', values: [videoId] })
+  const transfers = await db.query<TransferRow>({
+    text: `select t.id, t.kind, t.created_at, coalesce(json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text)
+      order by e.id) filter (where e.id is not null), '[]') as entries
+    from transfer t left join entry e on e.transfer_id = t.id left join ledger_account a on a.id = e.ledger_account_id
+    where t.video_id = $1 group by t.id order by t.created_at, t.id`,
+    values: [videoId],
+  })
+  return { video, attempts: attempts.rows, transfers: transfers.rows }
+}
