@@ -106,6 +106,7 @@ export function useCreateVideo() {
       await client.cancelQueries({ queryKey: LIST_KEY })
       client.setQueryData(videoKey(polled.body.id), polled)
       client.setQueryData<string[]>(LIST_KEY, (ids = []) => [polled.body.id, ...ids.filter((id) => id !== polled.body.id)])
+      void client.invalidateQueries({ queryKey: LIST_KEY })
       void client.invalidateQueries({ queryKey: CREDITS_KEY })
     },
   })
