@@ -1,0 +1,45 @@
+import { isReplyChannel, openReplyChannel } from './reply-channel.ts'
+import { readRequestLines } from './request-lines.ts'
+import { Runner } from './runner.ts'
+import { readSettings, SettingError } from './settings.ts'
+
+const REPLY_FD = 3
+/** Exit code for a start that cannot work: no reply channel, or a setting that cannot be used. */
+const EXIT_UNUSABLE = 2
+
+function log(line: string): void {
+  process.stderr.write(`animatic: ${line}\n`)
+}
+
+function refuse(why: string): never {
+  log(why)
+  process.exit(EXIT_UNUSABLE)
+}
+
+if (!isReplyChannel(REPLY_FD)) {
+  refuse('file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1')
+}
+
+let settings: ReturnType<typeof readSettings>
+try {
+  settings = readSettings(process.env)
+} catch (error) {
+  if (error instanceof SettingError) refuse(error.message)
+  throw error
+}
+
+const stop = (): void => process.exit(0)
+const runner = new Runner(settings, openReplyChannel(REPLY_FD, stop), log)
+
+// Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through this process,
+// which ends with its stdin.
+process.on('SIGINT', () => undefined)
+process.on('SIGTERM', () => undefined)
+
+readRequestLines(
+  process.stdin,
+  (line) => {
+    if (runner.receive(line)) stop()
+  },
+  stop,
+)

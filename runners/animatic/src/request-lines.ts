@@ -1,0 +1,20 @@
+import type { Readable } from 'node:stream'
+
+/**
+ * Calls `onLine` for each line of `stream`, `onEnd` when it ends or breaks. Lines end with `\n` only: node:readline also splits at U+2028,
+ * which stands unescaped in JSON and may be part of a prompt.
+ */
+export function readRequestLines(stream: Readable, onLine: (line: string) => void, onEnd: () => void): void {
+  let rest = ''
+  stream.setEncoding('utf8')
+  stream.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.trim() !== '') onLine(line)
+  })
+  stream.on('end', () => {
+    if (rest.trim() !== '') onLine(rest)
+    onEnd()
+  })
+  stream.on('error', onEnd)
+}
