@@ -311,11 +311,12 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
       return process.memoryUsage().arrayBuffers
     }
     const before = liveBytes()
-    let peak = 0
+    const puttingBytes: number[] = []
+    const gettingBytes: number[] = []
     const source = Readable.from(
       (async function* () {
         for (let index = 0; index < 96; index += 1) {
-          if (index % 16 === 15) peak = Math.max(peak, liveBytes() - before)
+          if (index % 8 === 7) puttingBytes.push(liveBytes() - before)
           yield Buffer.from(chunk)
         }
       })(),
@@ -327,10 +328,12 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     for await (const piece of opened?.body ?? []) {
       bytes += piece.length
       pieces += 1
-      if (pieces % 400 === 0) peak = Math.max(peak, liveBytes() - before)
+      if (pieces % 300 === 0) gettingBytes.push(liveBytes() - before)
     }
     expect(bytes).toBe(96 * MIB)
-    expect(peak).toBeLessThan(48 * MIB)
+    // The median, since buffers are freed a moment after the collection; held as a whole it would be 48 MiB or more.
+    expect(median(puttingBytes)).toBeLessThan(36 * MIB)
+    expect(median(gettingBytes)).toBeLessThan(36 * MIB)
   })
 
   test.each([
@@ -643,4 +646,8 @@ function closed(server: Server): Promise<void> {
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
+}
+
+function median(numbers: number[]): number {
+  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.POSITIVE_INFINITY
 }
