@@ -1,7 +1,9 @@
-import { type MouseEvent, useState } from 'react'
+import { useMutation } from '@tanstack/react-query'
+import { useState } from 'react'
 import { copyText } from './copy-text.ts'
 import { videoFileName } from './file-name.ts'
 import { randomSeed } from './generation-settings.ts'
+import { saveFile } from './save-file.ts'
 import { isFinished, type Video } from './video.ts'
 import { newIdempotencyKey, useCancelVideo, useContent, useCreateVideo, useDeleteVideo, useRefreshContent } from './video-queries.ts'
 
@@ -81,32 +83,33 @@ function Download({ video }: { video: Video }) {
   // The player asks for the URL when it comes near the screen; until then there is no link to follow.
   const content = useContent(video.id, 'video', false)
   const refresh = useRefreshContent()
-  const name = videoFileName(video)
-
-  async function onClick(event: MouseEvent) {
-    if (content.data !== undefined && content.data.expires_at - EXPIRY_MARGIN_SECONDS > Date.now() / 1_000) return
-    event.preventDefault()
-    const fresh = await refresh(video.id, 'video')
-    const link = document.createElement('a')
-    link.href = fresh.url
-    link.download = name
-    link.click()
-  }
+  const save = useMutation({
+    mutationFn: async () => {
+      const kept = content.data
+      const isFresh = kept !== undefined && kept.expires_at - EXPIRY_MARGIN_SECONDS > Date.now() / 1_000
+      await saveFile((isFresh ? kept : await refresh(video.id, 'video')).url, videoFileName(video))
+    },
+  })
 
   return (
-    // Another tab only matters for a store of another origin, whose answer may be shown instead of saved.
-    <a
-      className="quiet-button download"
-      href={content.data?.url}
-      download={name}
-      {...(isForeign(content.data?.url) ? { target: '_blank', rel: 'noopener noreferrer' } : {})}
-      onClick={(event) => void onClick(event).catch(() => undefined)}
-    >
-      Download
-    </a>
+    <>
+      <a
+        className="quiet-button download"
+        href={content.data?.url}
+        download={videoFileName(video)}
+        aria-disabled={save.isPending}
+        onClick={(event) => {
+          event.preventDefault()
+          if (!save.isPending) save.mutate()
+        }}
+      >
+        Download
+      </a>
+      {save.error !== null && (
+        <p className="fault" role="alert">
+          {save.error.message}
+        </p>
+      )}
+    </>
   )
-}
-
-function isForeign(url: string | undefined): boolean {
-  return url !== undefined && new URL(url, window.location.href).origin !== window.location.origin
 }

@@ -2,13 +2,13 @@ import type { ReactNode } from 'react'
 import { isZero, moneyText } from './money-text.ts'
 import { agoText, clipText } from './time-text.ts'
 import { useNow } from './use-now.ts'
-import { frameSize, isFinished, type Video } from './video.ts'
+import { frameSize, type Video } from './video.ts'
 
 /** Size, length, tokens, cost, seed and age, in one quiet line. */
 export function VideoFacts({ video }: { video: Video }) {
   const now = useNow()
   const { width, height } = frameSize(video)
-  const tokens = isFinished(video) ? video.usage.generated_tokens : video.usage.video_tokens * video.num_steps
+  const tokens = video.usage.generated_tokens
   return (
     <dl className="facts figures">
       <Fact name="Size">{`${width} × ${height}`}</Fact>

@@ -17,6 +17,7 @@ export interface Video {
   num_frames: number
   num_steps: number
   seed: number
+  /** What is charged: of all steps until it ends, then of the steps that are paid for. */
   usage: { video_tokens: number; steps: number; generated_tokens: number }
   /** `amount` is a decimal string. */
   cost: { amount: string; currency: string; state: 'held' | 'charged' | 'released' }
