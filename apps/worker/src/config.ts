@@ -1,0 +1,168 @@
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { POOL_PATTERN } from '@sluice/shared/attempt-contract'
+import { parseMicros } from '@sluice/shared/money'
+import type { QueueSettings } from '@sluice/shared/queue-backend'
+import {
+  choiceSetting,
+  type Environment,
+  integerSetting,
+  optionalSetting,
+  readSettings,
+  requiredSetting,
+  SettingError,
+  SettingErrors,
+  urlSetting,
+} from '@sluice/shared/settings'
+import { splitCommand } from './command-words.ts'
+
+const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
+const SLOTS_MAX = 64
+
+export interface WorkerConfig {
+  apiUrl: string
+  token: string
+  queue: QueueSettings
+  runner: RunnerCommand
+  /** Loaded by every runner at its start. */
+  model: string
+  /** Null = named after the runner's device and devices (`h100x1`) once a runner is ready. */
+  pool: string | null
+  /** One runner per entry; each is the list of devices it may see. */
+  slots: readonly string[]
+  costPerHourMicros: string | null
+  /** Absolute; the worker's own folder lies in it. */
+  dataDir: string
+  stallMs: number
+  graceMs: number
+  logLevel: string
+}
+
+export interface RunnerCommand {
+  command: readonly [string, ...string[]]
+  /** All a runner sees of our environment: never tokens or queue URLs. */
+  environment: Readonly<Record<string, string>>
+  /** The variable that names the devices of a slot. */
+  deviceVariable: string
+}
+
+const RUNNERS = ['animatic', 'open-sora'] as const
+const DEFAULT_MODELS = { animatic: 'animatic', 'open-sora': 'open-sora-2' } as const satisfies Record<(typeof RUNNERS)[number], string>
+const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR']
+const PASSED_PREFIXES = ['SLUICE_ANIMATIC_', 'OPENSORA_', 'CUDA_', 'NCCL_', 'PYTORCH_', 'HF_', 'ASCEND_']
+
+/** Reads and judges the worker's settings. Throws SettingErrors that names every setting at fault. */
+export function readWorkerConfig(env: Environment): WorkerConfig {
+  const values = readSettings({
+    apiUrl: () => readApiUrl(env),
+    token: () => requiredSetting(env, 'SLUICE_WORKER_TOKEN', 'a worker token made by the API'),
+    slots: () => readSlots(env),
+    queueUrl: () => readQueueUrl(env),
+    kind: () => choiceSetting(env, 'SLUICE_RUNNER', 'animatic', RUNNERS),
+    custom: () => readCustomCommand(env),
+    pool: () => readPool(env),
+    costPerHourMicros: () => readCost(env),
+    stallMs: () => integerSetting(env, 'SLUICE_RUNNER_STALL_MS', 120_000, { min: 100, max: 86_400_000 }),
+    graceMs: () => integerSetting(env, 'SLUICE_GRACE_MS', 10_000, { min: 0, max: 86_400_000 }),
+    deviceVariable: () => readDeviceVariable(env),
+    logLevel: () => choiceSetting(env, 'SLUICE_LOG_LEVEL', 'info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+  })
+  const { kind, custom } = values
+  return {
+    apiUrl: values.apiUrl,
+    token: values.token,
+    queue: queueSettings(values.queueUrl, values.slots.length),
+    runner: {
+      command: custom ?? builtInCommand(kind, env),
+      environment: {
+        ...passedEnvironment(env),
+        ...(custom === null && kind === 'open-sora' ? { PYTHONPATH: resolve(REPOSITORY, 'runners/open-sora') } : {}),
+      },
+      deviceVariable: values.deviceVariable,
+    },
+    model: optionalSetting(env, 'SLUICE_MODEL') ?? DEFAULT_MODELS[kind],
+    pool: values.pool ?? (custom === null && kind === 'animatic' ? 'animatic' : null),
+    slots: values.slots,
+    costPerHourMicros: values.costPerHourMicros,
+    dataDir: resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? './.sluice'),
+    stallMs: values.stallMs,
+    graceMs: values.graceMs,
+    logLevel: values.logLevel,
+  }
+}
+
+function readApiUrl(env: Environment): string {
+  const url = urlSetting(env, 'SLUICE_API_URL', ['http', 'https'])
+  if (url === undefined) throw new SettingError('SLUICE_API_URL', undefined, 'the URL of the API, such as http://127.0.0.1:3000')
+  return url.replace(/\/+$/, '')
+}
+
+function readQueueUrl(env: Environment): string {
+  const url =
+    urlSetting(env, 'REDIS_URL', ['redis', 'rediss']) ?? urlSetting(env, 'SLUICE_QUEUE_URL', ['postgres', 'postgresql', 'redis', 'rediss'])
+  if (url === undefined) {
+    throw new SettingErrors([
+      new SettingError(
+        'REDIS_URL or SLUICE_QUEUE_URL',
+        undefined,
+        'where attempts are delivered: redis://host, or postgres:// with the role sluice_worker',
+      ),
+    ])
+  }
+  return url
+}
+
+function queueSettings(url: string, slots: number): QueueSettings {
+  return url.startsWith('redis') ? { backend: 'redis', url } : { backend: 'postgres', url, connectionsMax: slots + 2 }
+}
+
+function readSlots(env: Environment): readonly string[] {
+  const text = optionalSetting(env, 'SLUICE_SLOTS') ?? '0'
+  const slots = text.split(';').map((devices) => devices.trim())
+  if (slots.length > SLOTS_MAX || slots.some((devices) => !/^[\w.:/-]+(\s*,\s*[\w.:/-]+)*$/.test(devices))) {
+    throw new SettingError('SLUICE_SLOTS', text, `allowed are up to ${SLOTS_MAX} device lists parted by ";", such as "0;1" or "0,1,2,3"`)
+  }
+  return slots.map((devices) => devices.replaceAll(/\s+/g, ''))
+}
+
+function readCustomCommand(env: Environment): readonly [string, ...string[]] | null {
+  const text = optionalSetting(env, 'SLUICE_RUNNER_COMMAND')
+  return text === undefined ? null : splitCommand('SLUICE_RUNNER_COMMAND', text)
+}
+
+function builtInCommand(kind: (typeof RUNNERS)[number], env: Environment): readonly [string, ...string[]] {
+  if (kind === 'open-sora') return [optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3', '-m', 'sluice_open_sora']
+  return [process.execPath, resolve(REPOSITORY, 'runners/animatic/src/main.ts')]
+}
+
+function readPool(env: Environment): string | null {
+  const pool = optionalSetting(env, 'SLUICE_POOL')
+  if (pool !== undefined && !POOL_PATTERN.test(pool)) {
+    throw new SettingError('SLUICE_POOL', pool, 'allowed are 1 to 63 lower-case letters, digits, "_" and "-", the first a letter or digit')
+  }
+  return pool ?? null
+}
+
+function readCost(env: Environment): string | null {
+  const text = optionalSetting(env, 'SLUICE_COST_PER_HOUR')
+  if (text === undefined) return null
+  const micros = parseMicros(text)
+  if (micros === null) throw new SettingError('SLUICE_COST_PER_HOUR', text, 'allowed is a decimal with at most six places, such as 1.99')
+  return micros.toString()
+}
+
+function readDeviceVariable(env: Environment): string {
+  const name = optionalSetting(env, 'SLUICE_DEVICE_VARIABLE') ?? 'CUDA_VISIBLE_DEVICES'
+  if (!/^[A-Za-z_]\w*$/.test(name)) throw new SettingError('SLUICE_DEVICE_VARIABLE', name, 'allowed is the name of an environment variable')
+  return name
+}
+
+function passedEnvironment(env: Environment): Record<string, string> {
+  const passed: Record<string, string> = { HOME: homedir() }
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && (PASSED_NAMES.includes(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix))))
+      passed[name] = value
+  }
+  return passed
+}

@@ -1,0 +1,101 @@
+import {
+  type Heartbeat,
+  type HeartbeatAnswer,
+  heartbeatAnswerSchema,
+  type Report,
+  type ReportAnswer,
+  reportAnswerSchema,
+} from '@sluice/shared/attempt-contract'
+import type { Logger } from 'pino'
+import type { z } from 'zod'
+
+/** No answer, or one that says "later" (401, 408, 429, 5xx): the same request may be sent again. */
+export class ApiUnavailableError extends Error {
+  override name = 'ApiUnavailableError'
+  /** Undefined when no answer came at all. */
+  readonly status: number | undefined
+
+  constructor(message: string, status: number | undefined, cause?: unknown) {
+    super(message, { cause })
+    this.status = status
+  }
+}
+
+/** The API will never accept this request (a 4xx other than 401, 408, 429). */
+export class ReportRefusedError extends Error {
+  override name = 'ReportRefusedError'
+}
+
+/** A 2xx whose body is not what the contract says: received, but told us nothing. */
+export class ApiAnswerError extends Error {
+  override name = 'ApiAnswerError'
+}
+
+const ANSWER_WAIT_MS = 10_000
+const HEARTBEAT_WAIT_MS = 4_000
+const LATER_STATUS = [401, 408, 429]
+const TOKEN_LOG_EVERY_MS = 30_000
+
+/** Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError or ApiAnswerError. */
+export class ReportClient {
+  private readonly apiUrl: string
+  private readonly token: string
+  private readonly log: Logger
+  private tokenLoggedAt = Number.NEGATIVE_INFINITY
+
+  constructor(apiUrl: string, token: string, log: Logger) {
+    this.apiUrl = apiUrl
+    this.token = token
+    this.log = log
+  }
+
+  report(video: string, fence: number, report: Report, signal?: AbortSignal): Promise<ReportAnswer> {
+    return this.post(`/internal/attempts/${encodeURIComponent(video)}/${fence}`, report, reportAnswerSchema, ANSWER_WAIT_MS, signal)
+  }
+
+  heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<HeartbeatAnswer> {
+    return this.post('/internal/heartbeat', heartbeat, heartbeatAnswerSchema, HEARTBEAT_WAIT_MS, signal)
+  }
+
+  private async post<T>(path: string, body: unknown, schema: z.ZodType<T>, waitMs: number, signal?: AbortSignal): Promise<T> {
+    const timeout = AbortSignal.timeout(waitMs)
+    let status: number
+    let text: string
+    try {
+      const response = await fetch(`${this.apiUrl}${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
+      })
+      status = response.status
+      text = await response.text()
+    } catch (error) {
+      throw new ApiUnavailableError(`POST ${path}: no answer`, undefined, error)
+    }
+    if (status === 401) this.logRefusedToken()
+    if (status >= 500 || LATER_STATUS.includes(status)) throw new ApiUnavailableError(`POST ${path}: HTTP ${status}`, status)
+    if (status < 200 || status > 299) throw new ReportRefusedError(`POST ${path}: HTTP ${status} ${text.slice(0, 500)}`)
+    const parsed = schema.safeParse(parseJson(text))
+    if (!parsed.success)
+      throw new ApiAnswerError(`POST ${path}: HTTP ${status} with an answer outside the contract: ${parsed.error.message}`)
+    return parsed.data
+  }
+
+  private logRefusedToken(): void {
+    if (performance.now() - this.tokenLoggedAt < TOKEN_LOG_EVERY_MS) return
+    this.tokenLoggedAt = performance.now()
+    this.log.error(
+      { setting: 'SLUICE_WORKER_TOKEN' },
+      `${this.apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying on`,
+    )
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { isId, newId } from '@sluice/shared/ids'
+
+/** What a worker owns on disk. No two live processes own the same folder. */
+export interface WorkerFolder {
+  /** Stable across restarts on this folder. */
+  worker: string
+  /** Drawn at each start. */
+  boot: string
+  spoolDir: string
+  workDir: string
+  /** Gives the folder up; synchronous, so that it can run last. */
+  release(): void
+}
+
+export class WorkerFolderError extends Error {
+  override name = 'WorkerFolderError'
+}
+
+const WORKERS_PER_DATA_DIR_MAX = 32
+
+/**
+ * Takes `<dataDir>/worker`, or the next free `worker-2`, `worker-3`, ... when live workers have the ones before.
+ * A lock left by a dead process is taken over; half-done work in the folder is removed, spooled reports stay.
+ */
+export function takeWorkerFolder(dataDir: string): WorkerFolder {
+  for (let n = 1; n <= WORKERS_PER_DATA_DIR_MAX; n += 1) {
+    const dir = join(dataDir, n === 1 ? 'worker' : `worker-${n}`)
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    const lock = join(dir, 'lock')
+    if (!takeLock(lock)) continue
+    const spoolDir = join(dir, 'spool')
+    const workDir = join(dir, 'work')
+    rmSync(workDir, { recursive: true, force: true })
+    for (const folder of [spoolDir, workDir]) mkdirSync(folder, { recursive: true, mode: 0o700 })
+    return {
+      worker: readOrDrawId(join(dir, 'id')),
+      boot: randomBytes(16).toString('hex'),
+      spoolDir,
+      workDir,
+      release: () => releaseLock(lock),
+    }
+  }
+  throw new WorkerFolderError(`${WORKERS_PER_DATA_DIR_MAX} live workers use ${dataDir}: give this one another SLUICE_DATA_DIR`)
+}
+
+function readOrDrawId(path: string): string {
+  let known = ''
+  try {
+    known = readFileSync(path, 'utf8').trim()
+  } catch {}
+  if (isId('worker', known)) return known
+  const id = newId('worker')
+  writeFileSync(`${path}.new`, `${id}\n`)
+  renameSync(`${path}.new`, path)
+  return id
+}
+
+function takeLock(path: string): boolean {
+  for (let round = 0; round < 3; round += 1) {
+    try {
+      const file = openSync(path, 'wx', 0o600)
+      writeSync(file, ownIdentity())
+      closeSync(file)
+      return true
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
+    if (isHeld(path)) return false
+    // Renamed first: of two that find the same dead lock, one fails here and looks again.
+    try {
+      renameSync(path, `${path}.dead-${process.pid}`)
+      unlinkSync(`${path}.dead-${process.pid}`)
+    } catch {}
+  }
+  return false
+}
+
+function isHeld(path: string): boolean {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch {
+    return false
+  }
+  const pid = Number(text.split(' ')[0])
+  if (!Number.isInteger(pid) || pid <= 0) return false
+  return identityOf(pid) === text && pid !== process.pid
+}
+
+function releaseLock(path: string): void {
+  try {
+    if (readFileSync(path, 'utf8') === ownIdentity()) unlinkSync(path)
+  } catch {}
+}
+
+function ownIdentity(): string {
+  return identityOf(process.pid) ?? `${process.pid} `
+}
+
+/** `<pid> <start time>`, so that a reused pid is not mistaken for the owner; without /proc only the pid. Null = no such process. */
+function identityOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? null : `${pid} ${fields[19] ?? ''}`
+  } catch {}
+  if (process.platform === 'linux') return null
+  try {
+    process.kill(pid, 0)
+    return `${pid} `
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM' ? `${pid} ` : null
+  }
+}

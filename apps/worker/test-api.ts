@@ -1,0 +1,159 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  type Heartbeat,
+  type HeartbeatAnswer,
+  heartbeatSchema,
+  type Report,
+  type ReportAnswer,
+  reportSchema,
+  type Verdict,
+} from '@sluice/shared/attempt-contract'
+import type { Generation } from '@sluice/shared/generation'
+
+export interface ToldReport {
+  video: string
+  fence: number
+  report: Report
+  at: number
+}
+
+/** An HTTP server that speaks the API's side of the attempt contract, and keeps files like the disk store. */
+export interface TestApi {
+  url: string
+  reports: ToldReport[]
+  heartbeats: Heartbeat[]
+  /** Bytes by `<video>/<fence>/<name>`, in the order they were put. */
+  files: Map<string, Buffer>
+  contentTypes: Map<string, string | undefined>
+  requests: Map<string, Generation>
+  resumes: Map<string, { step: number; file: string }>
+  /** What a report is answered: a verdict, an HTTP status, or `hang up`. */
+  answer: (told: ToldReport) => Verdict | number | 'hang up'
+  heartbeatVerdict: (video: string) => Verdict
+  /** What a PUT is answered; 200 stores it. */
+  putStatus: (path: string, query: URLSearchParams) => number
+  token: string
+  /** Resolves with the first report, past or to come, that fits. */
+  told(fits: (told: ToldReport) => boolean): Promise<ToldReport>
+  beaten(fits: (heartbeat: Heartbeat) => boolean): Promise<Heartbeat>
+  types(video: string): Report['type'][]
+  close(): Promise<void>
+}
+
+export async function startTestApi(): Promise<TestApi> {
+  const watchers = new Set<() => void>()
+  let urls = 0
+  const server = createServer((request, response) => {
+    handle(request, response).catch((error: unknown) => {
+      response.writeHead(400).end(String(error))
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw new Error('no address')
+
+  async function until<T>(find: () => T | undefined): Promise<T> {
+    for (;;) {
+      const found = find()
+      if (found !== undefined) return found
+      await new Promise<void>((resolve) => watchers.add(resolve))
+    }
+  }
+  function changed(): void {
+    const waiting = [...watchers]
+    watchers.clear()
+    for (const resolve of waiting) resolve()
+  }
+
+  const api: TestApi = {
+    url: `http://127.0.0.1:${address.port}`,
+    reports: [],
+    heartbeats: [],
+    files: new Map(),
+    contentTypes: new Map(),
+    requests: new Map(),
+    resumes: new Map(),
+    answer: () => 'continue',
+    heartbeatVerdict: () => 'continue',
+    putStatus: () => 200,
+    token: 'token-of-the-worker',
+    told: (fits) => until(() => api.reports.find(fits)),
+    beaten: (fits) => until(() => api.heartbeats.find(fits)),
+    types: (video) => api.reports.filter((told) => told.video === video).map((told) => told.report.type),
+    async close() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', api.url)
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk)
+    const body = Buffer.concat(chunks)
+    const path = url.pathname.split('/').slice(1)
+    if (path[0] === 'store') return store(request, response, url, path.slice(1).join('/'), body)
+    if (request.headers.authorization !== `Bearer ${api.token}`) {
+      response.writeHead(401).end()
+      return
+    }
+    const json: unknown = JSON.parse(body.toString())
+    if (url.pathname === '/internal/heartbeat') {
+      const heartbeat = heartbeatSchema.parse(json)
+      api.heartbeats.push(heartbeat)
+      changed()
+      const answer: HeartbeatAnswer = {
+        attempts: heartbeat.attempts.map((held) => ({ ...held, verdict: api.heartbeatVerdict(held.video) })),
+      }
+      response.end(JSON.stringify(answer))
+      return
+    }
+    const told: ToldReport = { video: path[2] ?? '', fence: Number(path[3]), report: reportSchema.parse(json), at: performance.now() }
+    const answer = api.answer(told)
+    api.reports.push(told)
+    changed()
+    if (answer === 'hang up') request.socket.destroy()
+    else if (typeof answer === 'number') response.writeHead(answer).end()
+    else response.end(JSON.stringify(answerTo(told, answer)))
+  }
+
+  function answerTo(told: ToldReport, verdict: Verdict): ReportAnswer {
+    const request = api.requests.get(told.video)
+    if (told.report.type !== 'taken' || verdict === 'stop' || request === undefined) return { verdict }
+    urls += 1
+    const base = `${api.url}/store/${told.video}/${told.fence}`
+    const put = (name: string) => `${base}/${name}?signature=${urls}`
+    const resume = api.resumes.get(told.video)
+    return {
+      verdict,
+      assignment: {
+        request,
+        uploads: {
+          ...{ video: put('video.mp4'), thumbnail: put('thumbnail.webp'), spritesheet: put('spritesheet.jpg') },
+          ...{ checkpoint: put('checkpoint'), result: put('result.json') },
+        },
+        resume: resume === undefined ? null : { step: resume.step, url: `${api.url}/store/${resume.file}` },
+      },
+    }
+  }
+
+  function store(request: IncomingMessage, response: ServerResponse, url: URL, name: string, body: Buffer): void {
+    if (request.method === 'GET') {
+      const file = api.files.get(name)
+      response.writeHead(file === undefined ? 404 : 200).end(file)
+      return
+    }
+    const status = api.putStatus(name, url.searchParams)
+    if (status === 200) {
+      api.files.delete(name)
+      api.files.set(name, body)
+      api.contentTypes.set(name, request.headers['content-type'])
+    }
+    changed()
+    response.writeHead(status).end()
+  }
+  return api
+}
