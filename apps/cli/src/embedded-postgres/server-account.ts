@@ -54,7 +54,7 @@ export function chooseAccount(clusterDir: string): Account | null {
 export function chooseLaunch(account: Account | null, program: string, dir: string, setpriv: string = 'setpriv'): Launch {
   if (account === null) return { account, prefix: [], spawnAs: {} }
   const spawnAs = { uid: account.uid, gid: account.gid }
-  if (probe([program, '--version'], spawnAs) && probe(['ls', '-a', dir], spawnAs)) return { account, prefix: [], spawnAs }
+  if (reaches([], program, dir, spawnAs)) return { account, prefix: [], spawnAs }
   const capability = CAPABILITIES.find(({ bit }) => (effectiveCapabilities() >> bit) & 1n)
   if (capability !== undefined) {
     const prefix = [
@@ -64,9 +64,11 @@ export function chooseLaunch(account: Account | null, program: string, dir: stri
       '--clear-groups',
       `--inh-caps=+${capability.name}`,
       `--ambient-caps=+${capability.name}`,
+      // PostgreSQL looks for its own programs with access(2), which leaves out an ambient capability unless this is set.
+      '--securebits=+no_setuid_fixup',
       '--',
     ]
-    if (probe([...prefix, program, '--version'], {}) && probe([...prefix, 'ls', '-a', dir], {})) return { account, prefix, spawnAs: {} }
+    if (reaches(prefix, program, dir, {})) return { account, prefix, spawnAs: {} }
   }
   throw new EmbeddedPostgresError(
     `PostgreSQL refuses to run as root, and user ${account.uid} cannot reach ${program} and ${dir}. Do one of: ` +
@@ -82,8 +84,17 @@ export const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
   TZ: 'UTC',
 }
 
-/** Tried for real: access(2) would leave out ambient capabilities. */
-function probe(command: readonly string[], spawnAs: { uid?: number; gid?: number }): boolean {
+/** Tried for real, and with access(2), as PostgreSQL does it. */
+function reaches(prefix: readonly string[], program: string, dir: string, spawnAs: Launch['spawnAs']): boolean {
+  const commands = [
+    ['test', '-x', program],
+    ['test', '-w', dir],
+    [program, '--version'],
+  ]
+  return commands.every((command) => probe([...prefix, ...command], spawnAs))
+}
+
+function probe(command: readonly string[], spawnAs: Launch['spawnAs']): boolean {
   const [file = '', ...args] = command
   return spawnSync(file, args, { ...spawnAs, cwd: '/', env: { ...SERVER_ENVIRONMENT }, stdio: 'ignore', timeout: 20_000 }).status === 0
 }

@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { startOf } from '../processes/process-identity.ts'
+import { LOCK_FILE, lockDataDir, readLockHolder } from './data-dir-lock.ts'
+
+let dir: string
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'sluice-lock-'))
+})
+afterEach(() => rm(dir, { recursive: true, force: true }))
+
+const lockFile = () => join(dir, LOCK_FILE)
+
+describe('the data dir lock', () => {
+  it('is held by one process at a time and free after its release', async () => {
+    const lock = await lockDataDir(dir)
+    expect(await readLockHolder(dir)).toEqual({ pid: process.pid, start: startOf(process.pid) })
+    await expect(lockDataDir(dir)).rejects.toThrow(`is in use by process ${process.pid}`)
+    await lock.release()
+    expect(await readLockHolder(dir)).toBeNull()
+    await (await lockDataDir(dir)).release()
+  })
+
+  it('of a killed process is taken over', async () => {
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
+    const pid = Number(child.pid)
+    await writeFile(lockFile(), JSON.stringify({ pid, start: startOf(pid) }))
+    await expect(lockDataDir(dir)).rejects.toThrow(`is in use by process ${pid}`)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    await (await lockDataDir(dir)).release()
+  })
+
+  it('is not fooled by another process that got the same pid', async () => {
+    await writeFile(lockFile(), JSON.stringify({ pid: process.pid, start: 'an earlier boot/12345' }))
+    const lock = await lockDataDir(dir)
+    expect(JSON.parse(await readFile(lockFile(), 'utf8')).start).toBe(startOf(process.pid))
+    await lock.release()
+  })
+
+  it('of many that find a stale lock at once goes to exactly one', async () => {
+    await writeFile(lockFile(), JSON.stringify({ pid: process.pid, start: 'stale' }))
+    const script = `
+      const { lockDataDir } = await import(${JSON.stringify(new URL('./data-dir-lock.ts', import.meta.url).href)})
+      await lockDataDir(process.argv[1]).then(() => process.stdout.write('taken'), (error) => process.stdout.write(error.name))
+      process.stdin.resume()`
+    const racers = Array.from({ length: 5 }, () =>
+      spawn(process.execPath, ['--input-type=module', '-e', script, dir], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    )
+    const said = await Promise.all(racers.map(async (racer) => String((await once(racer.stdout, 'data'))[0])))
+    expect(said.toSorted()).toEqual(['UpError', 'UpError', 'UpError', 'UpError', 'taken'])
+    for (const racer of racers) racer.stdin.end()
+    await Promise.all(racers.map((racer) => (racer.exitCode === null ? once(racer, 'exit') : null)))
+  })
+
+  it('ends the children a killed supervisor left', async () => {
+    const lock = await lockDataDir(dir)
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore', detached: true })
+    const ended = once(child, 'exit')
+    await lock.noteChildren([Number(child.pid)])
+    await rm(lockFile())
+    const next = await lockDataDir(dir)
+    await ended
+    expect(child.signalCode).toBe('SIGTERM')
+    await next.release()
+  })
+})

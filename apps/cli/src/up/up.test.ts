@@ -1,0 +1,222 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type FSWatcher, watch } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createTestDatabase } from '../../../../test/support/test-database.ts'
+import { freePort } from '../../../../test/support/test-servers.ts'
+import { isAlive } from '../processes/process-identity.ts'
+import { sendSignal, waitUntilGone } from '../processes/stop-process.ts'
+
+const UP = fileURLToPath(new URL('../../test-programs/up.ts', import.meta.url))
+
+let dir: string
+let dataDir: string
+let port: number
+const started: ChildProcess[] = []
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'sluice-up-'))
+  dataDir = join(dir, 'data')
+  port = await freePort()
+})
+
+afterEach(async () => {
+  for (const child of started.splice(0)) {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    }
+  }
+  await rm(dir, { recursive: true, force: true })
+})
+
+interface Up {
+  child: ChildProcess
+  said(): string
+  /** Resolves when what it printed matches. */
+  says(pattern: RegExp): Promise<void>
+  exit: Promise<number | null>
+}
+
+function startUp(env: Record<string, string> = {}): Up {
+  const child = spawn(process.execPath, [UP], {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '/', SLUICE_DATA_DIR: dataDir, PORT: String(port), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  started.push(child)
+  let said = ''
+  const listeners = new Set<() => void>()
+  const exit = once(child, 'exit').then(([code]) => code as number | null)
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      for (const listener of listeners) listener()
+    })
+  }
+  return {
+    child,
+    exit,
+    said: () => said,
+    says: (pattern) =>
+      new Promise((resolve, reject) => {
+        const look = () => pattern.test(said) && resolve()
+        listeners.add(look)
+        void exit.then((code) => reject(new Error(`it ended (${code}) and said: ${said}`)))
+        look()
+      }),
+  }
+}
+
+/** Resolves with the events the stand-ins noted, once there are as many as `enough` wants. */
+async function events(enough: (lines: string[]) => boolean): Promise<string[]> {
+  let watcher: FSWatcher | undefined
+  try {
+    return await new Promise((resolve, reject) => {
+      const look = async () => {
+        const lines = (await readFile(join(dataDir, 'events'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '')
+        if (enough(lines)) resolve(lines)
+      }
+      watcher = watch(dataDir, () => void look().catch(reject))
+      void look().catch(reject)
+    })
+  } finally {
+    watcher?.close()
+  }
+}
+
+const pidOf = (line: string | undefined): number => Number(line?.split(' ')[2])
+const kinds = (lines: string[]): string[] => lines.map((line) => line.split(' ').slice(0, 2).join(' '))
+
+describe('sluice up', () => {
+  it('starts PostgreSQL, API and worker, stops worker before API on a Ctrl-C of the whole group, and leaves no process behind', async () => {
+    const up = startUp({ AWS_SECRET_ACCESS_KEY: 'aws', SLUICE_S3_BUCKET: 'films', SLUICE_POOL: 'h100x1', UNRELATED: 'x' })
+    await up.says(/Sluice is ready/)
+    expect(up.said()).toContain(`http://127.0.0.1:${port}/#key=sk-test`)
+    expect(up.said()).toContain(`SLUICE_DATA_DIR=${dataDir} npx sluice generate`)
+    const postmaster = Number((await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0])
+    const api = JSON.parse(await readFile(join(dataDir, 'api-environment'), 'utf8'))
+    const worker = JSON.parse(await readFile(join(dataDir, 'worker-environment'), 'utf8'))
+    expect(api).toMatchObject({ SLUICE_DATA_DIR: dataDir, PORT: String(port), AWS_SECRET_ACCESS_KEY: 'aws', SLUICE_S3_BUCKET: 'films' })
+    expect(api.SLUICE_DATABASE_URL).toMatch(/^postgres:\/\/sluice:/)
+    expect(api).not.toHaveProperty('UNRELATED')
+    expect(worker).toMatchObject({ SLUICE_DATA_DIR: dataDir, SLUICE_POOL: 'h100x1', SLUICE_WORKER_TOKEN: 'the-worker-token' })
+    expect(worker.SLUICE_QUEUE_URL).toMatch(/^postgres:\/\/sluice_worker:/)
+    for (const secret of ['SLUICE_DATABASE_URL', 'SLUICE_S3_BUCKET', 'AWS_SECRET_ACCESS_KEY', 'UNRELATED']) {
+      expect(worker).not.toHaveProperty(secret)
+    }
+
+    // Twice, and to the group: the terminal signals everyone, and npm passes its own signal on.
+    const group = -Number(up.child.pid)
+    sendSignal(group, 'SIGINT')
+    sendSignal(group, 'SIGINT')
+    expect(await up.exit).toBe(0)
+    const lines = await events(() => true)
+    expect(kinds(lines)).toEqual(['api started', 'worker runner', 'worker started', 'worker stopped', 'api stopped'])
+    for (const pid of [...lines.map(pidOf), postmaster]) expect(isAlive(pid)).toBe(false)
+  })
+
+  it('starts a killed worker, a killed API and a killed PostgreSQL again', async () => {
+    const up = startUp()
+    await up.says(/Sluice is ready/)
+    const before = await events((lines) => kinds(lines).includes('worker started'))
+    sendSignal(pidOf(before.find((line) => line.startsWith('worker started'))), 'SIGKILL')
+    await events((lines) => kinds(lines).filter((kind) => kind === 'worker started').length === 2)
+    sendSignal(pidOf(before.find((line) => line.startsWith('api started'))), 'SIGKILL')
+    await events((lines) => kinds(lines).filter((kind) => kind === 'api started').length === 2)
+    const pidFile = join(dataDir, 'postgres/cluster/postmaster.pid')
+    const postmaster = Number((await readFile(pidFile, 'utf8')).split('\n')[0])
+    sendSignal(postmaster, 'SIGKILL')
+    await up.says(/postgres\s+ended \(signal SIGKILL\)/)
+    await new Promise<void>((resolve) => {
+      const watcher = watch(join(dataDir, 'postgres/cluster'), async () => {
+        const text = await readFile(pidFile, 'utf8').catch(() => '')
+        if (!text.includes('ready') || text.startsWith(`${postmaster}\n`)) return
+        watcher.close()
+        resolve()
+      })
+    })
+    up.child.kill('SIGTERM')
+    expect(await up.exit).toBe(0)
+    for (const line of await events(() => true)) expect(isAlive(pidOf(line))).toBe(false)
+  })
+
+  it('waits longer before each new start of a worker that keeps dying', async () => {
+    await using database = await createTestDatabase()
+    const { mkdir } = await import('node:fs/promises')
+    await mkdir(dataDir)
+    await writeFile(join(dataDir, 'worker-crashes'), '')
+    const up = startUp({ SLUICE_DATABASE_URL: database.databaseUrl, SLUICE_QUEUE_URL: database.queueUrl })
+    await up.says(/0\.2 s[\s\S]*0\.4 s[\s\S]*0\.8 s/)
+    up.child.kill('SIGTERM')
+    expect(await up.exit).toBe(0)
+  })
+
+  it('kills a worker that does not stop, within its time', async () => {
+    await using database = await createTestDatabase()
+    const up = startUp({ SLUICE_DATABASE_URL: database.databaseUrl, SLUICE_QUEUE_URL: database.queueUrl })
+    await up.says(/Sluice is ready/)
+    await writeFile(join(dataDir, 'worker-hangs'), '')
+    const askedAt = performance.now()
+    up.child.kill('SIGTERM')
+    expect(await up.exit).toBe(0)
+    expect(performance.now() - askedAt).toBeLessThan(20_000)
+    for (const line of await events(() => true)) expect(isAlive(pidOf(line))).toBe(false)
+  })
+
+  it("stops everything with exit code 2 and shows the child's message when a child says its settings are bad", async () => {
+    const { mkdir } = await import('node:fs/promises')
+    await mkdir(dataDir)
+    await writeFile(join(dataDir, 'api-refuses'), '')
+    const up = startUp()
+    expect(await up.exit).toBe(2)
+    expect(up.said()).toContain('SLUICE_CURRENCY must be three letters, got "dollars"')
+  })
+
+  it('refuses a second start on a data dir in use, and a taken port, with exit code 1', async () => {
+    await using database = await createTestDatabase()
+    const env = { SLUICE_DATABASE_URL: database.databaseUrl, SLUICE_QUEUE_URL: database.queueUrl }
+    const up = startUp(env)
+    await up.says(/Sluice is ready/)
+    const second = startUp({ ...env, PORT: String(await freePort()) })
+    expect(await second.exit).toBe(1)
+    expect(second.said()).toContain(`is in use by process ${up.child.pid}`)
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const taken = typeof address === 'object' && address !== null ? address.port : 0
+    const third = startUp({ ...env, PORT: String(taken), SLUICE_DATA_DIR: join(dir, 'other') })
+    expect(await third.exit).toBe(1)
+    expect(third.said()).toContain(`port ${taken} on 127.0.0.1 is taken`)
+    server.close()
+  })
+
+  it('takes over from a supervisor that was killed: its children and its PostgreSQL are gone before new ones start', async () => {
+    const first = startUp()
+    await first.says(/Sluice is ready/)
+    const before = await events(() => true)
+    first.child.kill('SIGKILL')
+    await first.exit
+    const second = startUp()
+    await second.says(/Sluice is ready/)
+    for (const line of before) {
+      // A runner the worker forgot dies with the worker's group only when the worker had to be killed.
+      if (!line.startsWith('worker runner')) expect(isAlive(pidOf(line))).toBe(false)
+      else sendSignal(pidOf(line), 'SIGKILL')
+    }
+    second.child.kill('SIGTERM')
+    expect(await second.exit).toBe(0)
+    for (const line of await events(() => true)) expect(await waitUntilGone(pidOf(line), 1_000)).toBe(true)
+  })
+
+  it('names the setting at fault with exit code 2', async () => {
+    const up = startUp({ PORT: 'http' })
+    expect(await up.exit).toBe(2)
+    expect(up.said()).toContain('PORT must be a whole number from 1 to 65535, got "http"')
+  })
+})
