@@ -157,3 +157,18 @@ test('what the API refuses is said beside the field at fault, and nothing is sub
   expect(await card('A seed too large for anyone').count()).toBe(0)
   expect(await box.inputValue()).toBe('A seed too large for anyone')
 })
+
+test(
+  'a page that loses the service says so, keeps what it shows, and goes on by itself',
+  async () => {
+    await page.goto(studioUrl(service.key))
+    const shown = await submit('A ferry crosses while the line is cut')
+    await context.setOffline(true)
+    await page.getByRole('status').getByText('Reconnecting').waitFor()
+    expect(await shown.count()).toBe(1)
+    await context.setOffline(false)
+    await page.getByRole('status').getByText('Reconnecting').waitFor({ state: 'detached' })
+    await shown.locator('video').waitFor({ timeout: VIDEO_MS_MAX })
+  },
+  VIDEO_MS_MAX,
+)
