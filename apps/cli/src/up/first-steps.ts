@@ -39,7 +39,7 @@ export function curlLines(settings: UpSettings, keys: Keys): string {
   const key = `-H "Authorization: Bearer ${keys.key}"`
   return [
     `curl -s ${videos} ${key} -H "Content-Type: application/json" -d '{"prompt": "${PROMPT}"}' |`,
-    `  sed -n 's/.*"id": *"\\(video_[^"]*\\)".*/\\1/p' | while read -r id; do`,
+    `  grep -Eo 'video_[0-9a-z]{26}' | head -n 1 | while read -r id; do`,
     `  until curl -s ${videos}/$id ${key} | grep -Eq '"status": *"(completed|failed)"'; do sleep 1; done;`,
     `  curl -sSfL ${videos}/$id/content ${key} -o ${FILE} && echo "${FILE} is there"; done`,
   ].join('\n')

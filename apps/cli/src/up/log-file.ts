@@ -1,4 +1,4 @@
-import { createWriteStream, mkdirSync, renameSync, statSync, type WriteStream } from 'node:fs'
+import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** A log holds this much at most, and its predecessor (`.old`) as much again. */
@@ -6,34 +6,35 @@ const LOG_BYTES_MAX = 16 * 1024 * 1024
 
 export interface LogFile {
   write(line: string): void
-  close(): Promise<void>
+  close(): void
 }
 
 /** Appends lines to a file of mode 0600, which is moved to `<path>.old` whenever it has grown too large. */
 export function openLogFile(path: string, bytesMax: number = LOG_BYTES_MAX): LogFile {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  let bytes = 0
-  let stream: WriteStream
-  const open = () => {
-    bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-    if (bytes > bytesMax) {
-      renameSync(path, `${path}.old`)
-      bytes = 0
-    }
-    stream = createWriteStream(path, { flags: 'a', mode: 0o600 })
-    // A full disk must not stop the service for its logs' sake.
-    stream.on('error', () => {})
+  let bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  let file = openSync(path, 'a', 0o600)
+  let closed = false
+  const startOver = () => {
+    renameSync(path, `${path}.old`)
+    const full = file
+    file = openSync(path, 'a', 0o600)
+    closeSync(full)
+    bytes = 0
   }
-  open()
   return {
     write(line) {
-      stream.write(`${line}\n`)
-      bytes += line.length + 1
-      if (bytes > bytesMax) {
-        stream.end()
-        open()
+      if (closed) return
+      try {
+        if (bytes > bytesMax) startOver()
+        bytes += writeSync(file, `${line}\n`)
+      } catch {
+        // A full disk must not stop the service for its logs' sake.
       }
     },
-    close: () => new Promise((resolve) => stream.end(() => resolve())),
+    close() {
+      if (!closed) closeSync(file)
+      closed = true
+    },
   }
 }

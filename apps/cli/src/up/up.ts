@@ -136,7 +136,7 @@ async function runService(options: UpOptions, lock: DataDirLock): Promise<0 | 2>
     await worker.stop(STOP_MS.worker)
     await api.stop(STOP_MS.api)
     await (postgres as SupervisedPostgres | null)?.stop(STOP_MS.postgres)
-    await Promise.all(Object.values(logs).map((log) => log.close()))
+    for (const log of Object.values(logs)) log.close()
   }
   return badSettings.signal.aborted ? 2 : 0
 }

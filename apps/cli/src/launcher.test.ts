@@ -1,0 +1,74 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+
+const LAUNCHER = fileURLToPath(new URL('../bin/sluice.mjs', import.meta.url))
+
+let root: string
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'sluice-launcher-'))
+  mkdirSync(join(root, 'apps/cli/bin'), { recursive: true })
+  mkdirSync(join(root, 'apps/cli/src'), { recursive: true })
+  copyFileSync(LAUNCHER, join(root, 'apps/cli/bin/sluice.mjs'))
+})
+afterEach(() => rmSync(root, { recursive: true, force: true }))
+
+/** The launcher takes the Node it runs on for an old one. */
+const OLD_NODE = `data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.11.0' })`
+
+function runLauncher(node: string[], args: string[]) {
+  const command = [...node, join(root, 'apps/cli/bin/sluice.mjs'), ...args]
+  return spawnSync(process.execPath, command, { encoding: 'utf8' })
+}
+
+function install(main: string): void {
+  mkdirSync(join(root, 'node_modules/commander'), { recursive: true })
+  writeFileSync(join(root, 'node_modules/commander/package.json'), '{}')
+  mkdirSync(join(root, 'node_modules/node/bin'), { recursive: true })
+  symlinkSync(process.execPath, join(root, 'node_modules/node/bin/node'))
+  writeFileSync(join(root, 'apps/cli/src/main.ts'), main)
+}
+
+describe('npx sluice', () => {
+  it('says what to run when nothing is installed', () => {
+    const { status, stderr } = runLauncher([], ['doctor'])
+    expect(status).toBe(1)
+    expect(stderr).toContain('npm install')
+  })
+
+  it('hands over to the pinned Node on an older one, with arguments and exit code', () => {
+    install(`console.log(process.argv.slice(2).join(' '), process.versions.node); process.exitCode = 7`)
+    const { status, stdout } = runLauncher(['--import', OLD_NODE], ['generate', 'a paper boat'])
+    expect(status).toBe(7)
+    expect(stdout).toBe(`generate a paper boat ${process.versions.node}\n`)
+    expect(runLauncher([], ['watch']).status).toBe(7)
+  })
+
+  it('passes signals on and ends with what its program ends with', async () => {
+    install(`process.on('SIGTERM', () => process.exit(9)); setInterval(() => {}, 1000); console.log('up')`)
+    const child = spawn(process.execPath, ['--import', OLD_NODE, join(root, 'apps/cli/bin/sluice.mjs')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(child.stdout, 'data')
+    child.kill('SIGTERM')
+    expect(await once(child, 'exit')).toEqual([9, null])
+  })
+
+  it('is run by its real main: usage errors end with 2, help with 0', () => {
+    expect(existsSync(LAUNCHER)).toBe(true)
+    const run = (...args: string[]) =>
+      spawnSync(process.execPath, [LAUNCHER, ...args], { encoding: 'utf8', env: { PATH: process.env.PATH ?? '' }, cwd: root })
+    expect(run('--help').status).toBe(0)
+    expect(run('--help').stdout).toContain('npx sluice generate "a paper boat in the rain"')
+    expect(run('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect(run('generate').status).toBe(2)
+    expect(run('generate', 'x', '--frames', 'many').stderr).toContain("'many' is invalid")
+    const noKey = run('generate', 'x')
+    expect(noKey.status).toBe(2)
+    expect(noKey.stderr).toContain('no API key')
+  })
+})

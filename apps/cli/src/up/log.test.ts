@@ -1,0 +1,39 @@
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { createBackoff } from './backoff.ts'
+import { openLogFile } from './log-file.ts'
+import { formatLogLine } from './log-line.ts'
+
+describe("the children's logs", () => {
+  it('show warnings and crashes to the person, and everything when asked', () => {
+    const info = JSON.stringify({ level: 30, msg: 'listening' })
+    const error = JSON.stringify({ level: 50, msg: 'upload failed', err: { message: 'ECONNRESET' } })
+    expect(formatLogLine('api', info, 'stdout', false)).toBeNull()
+    expect(formatLogLine('api', info, 'stdout', true)).toBe('api      info listening')
+    expect(formatLogLine('worker', error, 'stdout', false)).toBe('worker   error upload failed: ECONNRESET')
+    expect(formatLogLine('api', 'TypeError: x is not a function', 'stderr', false)).toBe('api      TypeError: x is not a function')
+    expect(formatLogLine('api', 'a library chats', 'stdout', false)).toBeNull()
+  })
+
+  it('never grow beyond twice their bound', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'sluice-log-'))
+    const path = join(dir, 'logs/api.log')
+    const log = openLogFile(path, 1_000)
+    for (let line = 0; line < 100; line++) log.write(`line ${line} ${'x'.repeat(40)}`)
+    log.close()
+    expect((await stat(path)).size + (await stat(`${path}.old`)).size).toBeLessThan(2_200)
+    expect(await readFile(path, 'utf8')).toContain('line 99')
+    await rm(dir, { recursive: true })
+  })
+})
+
+describe('the wait before a new start', () => {
+  it('doubles up to its maximum and is forgotten after a healthy life', () => {
+    const wait = createBackoff({ firstMs: 200, maxMs: 10_000, resetAfterMs: 30_000 })
+    expect([1, 2, 3, 4, 5, 6, 7, 8].map(() => wait(10))).toEqual([200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000])
+    expect(wait(30_000)).toBe(200)
+    expect(wait(10)).toBe(400)
+  })
+})
