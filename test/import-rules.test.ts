@@ -26,8 +26,9 @@ describe('imports only go down', () => {
       'the ledger imports no sibling domain',
     ])
     expect(rulesBroken('apps/api/src/videos/submit.ts', `import { send } from '../routes/send.ts'`)).toEqual([
-      'domain folders know no HTTP',
+      'domain folders know no routes',
     ])
+    expect(rulesBroken('apps/api/src/videos/submit.ts', `import express from 'express'`)).toEqual(['domain folders know no HTTP'])
     expect(rulesBroken('apps/api/src/db/pool.ts', `import { key } from '../keys/key.ts'`)).toEqual(['the database layer imports no domain'])
     expect(rulesBroken('apps/worker/src/main.ts', `import pg from 'pg'`)).toEqual(["only the API's code touches its tables"])
     expect(rulesBroken('packages/shared/src/index.ts', `/** All. */\nexport * from './ids.ts'\nexport { a } from './money.ts'\n`)).toEqual([
