@@ -5,6 +5,7 @@ import { type Canvas, createCanvas } from '@napi-rs/canvas'
 import type { Generation } from '@sluice/shared/generation'
 import { BufferTarget, Mp4OutputFormat, Output, QUALITY_HIGH, VideoSample, VideoSampleSource } from 'mediabunny'
 import sharp from 'sharp'
+import { freeFrames } from './frame-memory.ts'
 import { clearTimes } from './mp4-times.ts'
 import { writeI420 } from './pixel-format.ts'
 import { createScene } from './scene.ts'
@@ -21,6 +22,7 @@ export interface FilmProgress {
   steps: number
 }
 
+const FREE_EVERY_FRAMES = 12
 const SHEET_FRAMES_MAX = 12
 const SHEET_CELL_PIXELS = 320
 const LIMITED_BT709 = { primaries: 'bt709', transfer: 'bt709', matrix: 'bt709', fullRange: false } as const
@@ -49,12 +51,13 @@ export async function makeFilm(
   const sheet = createSheet(generation)
   const thumbnailIndex = Math.floor(frames * 0.6)
   let thumbnail = Buffer.alloc(0)
+  // One buffer for all frames: the sample copies it before `add` resolves.
+  const planes = new Uint8Array((width * height * 3) / 2)
   try {
     await output.start()
     for (let index = 0; index < frames; index++) {
       scene.draw(index)
       const rgba = scene.canvas.data()
-      const planes = new Uint8Array((width * height * 3) / 2)
       writeI420(rgba, width, height, planes)
       const sample = new VideoSample(planes, {
         format: 'I420',
@@ -72,6 +75,7 @@ export async function makeFilm(
       if (index === thumbnailIndex) thumbnail = Buffer.from(rgba)
       sheet.put(index, scene.canvas)
       onProgress({ phase: 'decode', step: index + 1, steps: frames })
+      if (index % FREE_EVERY_FRAMES === FREE_EVERY_FRAMES - 1) await freeFrames()
     }
     await output.finalize()
   } catch (error) {
