@@ -24,6 +24,9 @@ Examples:
 
 Settings come from the environment; SLUICE_DATA_DIR (./.sluice) is where everything is kept.`
 
+// A reader that left (`| head`) is no failure.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 const terminal: Terminal = {
   write: (text) => void process.stdout.write(text),
   isTTY: process.stdout.isTTY === true,
