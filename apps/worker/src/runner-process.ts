@@ -15,6 +15,8 @@ export interface RunnerEvents {
 }
 
 const SHUTDOWN_WAIT_MS = 3_000
+/** The last replies of a dead runner are in the pipe; a grandchild that left its group may hold that open for ever. */
+const REPLIES_WAIT_MS = 500
 /** How much of the runner's last words go into the report of its death. */
 const LAST_WORDS_CHARS_MAX = 500
 
@@ -55,13 +57,14 @@ export class RunnerProcess {
     const lines = createInterface({ input: replies })
     lines.on('line', (line) => this.receive(line))
     replies.on('error', () => {})
+    const repliesRead = new Promise<void>((resolve) => lines.once('close', resolve))
     const closed = new Promise<string>((resolve) => {
       this.child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
       this.child.once('exit', (code, signal) => {
         this.killGroup()
         // Replies it wrote before it died are still in the pipe.
-        lines.once('close', () => resolve(`ended with ${signal ?? `exit code ${code}`}`))
-        setTimeout(() => lines.close(), 500).unref()
+        void repliesRead.then(() => resolve(`ended with ${signal ?? `exit code ${code}`}`))
+        setTimeout(() => lines.close(), REPLIES_WAIT_MS).unref()
       })
     })
     this.ended = closed.then((how) => {

@@ -20,6 +20,8 @@ export class WorkerFolderError extends Error {
 }
 
 const WORKERS_PER_DATA_DIR_MAX = 32
+/** Locks this very process took. */
+const takenHere = new Set<string>()
 
 /**
  * Takes `<dataDir>/worker`, or the next free `worker-2`, `worker-3`, ... when live workers have the ones before.
@@ -64,6 +66,7 @@ function takeLock(path: string): boolean {
       const file = openSync(path, 'wx', 0o600)
       writeSync(file, ownIdentity())
       closeSync(file)
+      takenHere.add(path)
       return true
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
@@ -87,10 +90,13 @@ function isHeld(path: string): boolean {
   }
   const pid = Number(text.split(' ')[0])
   if (!Number.isInteger(pid) || pid <= 0) return false
-  return identityOf(pid) === text && pid !== process.pid
+  // Our own pid in a lock we never took is that of a process before us, such as pid 1 of the last container.
+  if (pid === process.pid) return takenHere.has(path)
+  return identityOf(pid) === text
 }
 
 function releaseLock(path: string): void {
+  takenHere.delete(path)
   try {
     if (readFileSync(path, 'utf8') === ownIdentity()) unlinkSync(path)
   } catch {}

@@ -1,0 +1,375 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { attemptResultSchema, type Report } from '@sluice/shared/attempt-contract'
+import type { Generation } from '@sluice/shared/generation'
+import { newId } from '@sluice/shared/ids'
+import { type AttemptProducer, migrateQueue, openAttemptProducer } from '@sluice/shared/queue-backend'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../cli/src/embedded-postgres/start-embedded-postgres.ts'
+import { startTestApi, type TestApi } from '../test-api.ts'
+import { readWorkerConfig } from './config.ts'
+import { startWorker } from './worker.ts'
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
+const TEST_RUNNER = fileURLToPath(new URL('../test-runner.ts', import.meta.url))
+
+let postgres: EmbeddedPostgres
+let producer: AttemptProducer
+let root: string
+let api: TestApi
+let pools = 0
+let pool: string
+let dataDir: string
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'sluice-worker-'))
+  postgres = await startEmbeddedPostgres({ dir: join(root, 'postgres'), settings: { fsync: 'off' } })
+  await migrateQueue(postgres.databaseUrl)
+  producer = openAttemptProducer({ backend: 'postgres', url: postgres.databaseUrl, connectionsMax: 4 })
+})
+
+afterAll(async () => {
+  await producer?.close()
+  await postgres?.stop()
+  await rm(root, { recursive: true, force: true })
+})
+
+beforeEach(async () => {
+  pools += 1
+  pool = `pool-${pools}`
+  dataDir = join(root, pool)
+  api = await startTestApi()
+  onTestFinished(() => api.close())
+})
+
+function environment(extra: Record<string, string> = {}): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '',
+    SLUICE_API_URL: api.url,
+    SLUICE_WORKER_TOKEN: api.token,
+    SLUICE_QUEUE_URL: postgres.databaseUrl,
+    SLUICE_POOL: pool,
+    SLUICE_DATA_DIR: dataDir,
+    SLUICE_ANIMATIC_STEP_MS: '10',
+    SLUICE_ANIMATIC_CHECKPOINT_MS: '100',
+    SLUICE_LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
+    ...extra,
+  }
+}
+
+/** A worker in this process. */
+function start(extra: Record<string, string> = {}): { worker: string; shutDown(): Promise<void> } {
+  const config = readWorkerConfig(environment({ SLUICE_GRACE_MS: '3000', ...extra }))
+  const worker = startWorker(config, pino({ level: config.logLevel }))
+  onTestFinished(() => worker.shutDown())
+  return worker
+}
+
+const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, TEST_RUNNER]) }
+
+/** A worker in a process of its own. */
+function spawnWorker(env: Record<string, string>): ChildProcess & { stderr: NonNullable<ChildProcess['stderr']> } {
+  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', process.env.TEST_LOG_LEVEL ? 'inherit' : 'ignore', 'pipe'] })
+  onTestFinished(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  })
+  return child
+}
+
+async function submit(extra: Partial<Generation> = {}): Promise<string> {
+  const video = newId('video')
+  api.requests.set(video, {
+    ...{ model: 'animatic', mode: 't2v', prompt: 'a paper boat in the rain', negative_prompt: '' },
+    ...{ width: 256, height: 256, num_frames: 17, fps: 24, num_steps: 10 },
+    ...{ guidance: 7.5, guidance_img: 3, motion_score: 4, seed: 42 },
+    ...extra,
+  })
+  await producer.add({ video, fence: 1, pool })
+  return video
+}
+
+const of =
+  <T extends Report['type']>(video: string, type: T) =>
+  (told: { video: string; report: Report }) =>
+    told.video === video && told.report.type === type
+
+async function final<T extends Report['type']>(video: string, type: T): Promise<Extract<Report, { type: T }>> {
+  const told = await api.told(
+    (candidate) => candidate.video === video && ['finished', 'failed', 'cancelled', 'yielded'].includes(candidate.report.type),
+  )
+  expect(told.report).toMatchObject({ type })
+  return told.report as Extract<Report, { type: T }>
+}
+
+test('an attempt goes from the queue to finished, with its files put and result.json last', async () => {
+  const { worker } = start({ SLUICE_COST_PER_HOUR: '1.99' })
+  const video = await submit()
+  const { result, claim } = await final(video, 'finished')
+  expect([...api.files.keys()].filter((name) => !name.endsWith('checkpoint'))).toEqual(
+    ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg', 'result.json'].map((name) => `${video}/1/${name}`),
+  )
+  expect(api.contentTypes.get(`${video}/1/video.mp4`)).toBe('video/mp4')
+  const stored = attemptResultSchema.parse(JSON.parse(api.files.get(`${video}/1/result.json`)?.toString() ?? ''))
+  expect(stored).toEqual(result)
+  expect(result).toMatchObject({ video, fence: 1, claim, steps_run: 10, steps: 10, seed: 42 })
+  expect(result.files.video.bytes).toBe(api.files.get(`${video}/1/video.mp4`)?.length)
+  expect(new Set(api.reports.map((told) => `${told.report.worker} ${told.report.claim}`))).toEqual(new Set([`${worker} ${claim}`]))
+  expect(api.types(video)[0]).toBe('taken')
+  const beat = await api.beaten((heartbeat) => heartbeat.slots === 1)
+  expect(beat).toMatchObject({ worker, pool, models: ['animatic'], cost_per_hour_micros: '1990000', draining: false })
+  await expect.poll(() => readdir(join(dataDir, 'worker/work'))).toEqual([])
+  await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
+})
+
+test('finished is repeated until it is answered, and named in heartbeats meanwhile', async () => {
+  let refusals = 3
+  api.answer = (told) => {
+    if (told.report.type !== 'finished' || refusals === 0) return 'continue'
+    refusals -= 1
+    return refusals === 1 ? 'hang up' : 503
+  }
+  start()
+  const video = await submit()
+  await final(video, 'finished')
+  await expect.poll(() => api.types(video).filter((type) => type === 'finished').length, { timeout: 15_000 }).toBe(4)
+})
+
+test('finished survives a SIGKILL of the worker: the next start of the same data dir sends it', async () => {
+  let away = true
+  api.answer = (told) => (told.report.type === 'finished' && away ? 503 : 'continue')
+  const first = spawnWorker(environment())
+  const video = await submit()
+  await final(video, 'finished')
+  const exited = once(first, 'exit')
+  first.kill('SIGKILL')
+  await exited
+  away = false
+  const told = api.reports.length
+  const claims = new Set(api.reports.filter((one) => one.video === video).map((one) => one.report.claim))
+  const { worker } = start()
+  const again = await api.told((candidate) => candidate.video === video && api.reports.indexOf(candidate) >= told)
+  expect(again.report.type).toBe('finished')
+  expect(claims).toEqual(new Set([again.report.claim]))
+  expect(again.report.worker).toBe(worker)
+  await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
+})
+
+test('a final report the API will never accept leaves the spool', async () => {
+  api.answer = (told) => (told.report.type === 'finished' ? 404 : 'continue')
+  start()
+  await final(await submit(), 'finished')
+  await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
+})
+
+test('a zombie told to stop ends silently, and the next video runs', async () => {
+  api.answer = (told) => (told.report.type === 'progress' && told.video === zombie ? 'stop' : 'continue')
+  start()
+  const zombie = await submit({ num_steps: 100, seed: 7 })
+  await api.told(of(zombie, 'progress'))
+  const next = await submit()
+  await final(next, 'finished')
+  expect(api.types(zombie).filter((type) => ['finished', 'failed', 'cancelled', 'yielded'].includes(type))).toEqual([])
+  await expect.poll(() => readdir(join(dataDir, 'worker/work'))).toEqual([])
+})
+
+test('a job the API no longer knows is dropped', async () => {
+  api.answer = (told) => (told.report.type === 'taken' && told.video === gone ? 'stop' : 'continue')
+  const gone = await submit()
+  start()
+  await final(await submit(), 'finished')
+  expect(api.types(gone)).toEqual(['taken'])
+})
+
+test('cancel stops the runner at a step and is reported with the steps done', async () => {
+  api.answer = (told) => (told.video === video && told.report.type === 'progress' && told.report.step >= 2 ? 'cancel' : 'continue')
+  start({ SLUICE_ANIMATIC_STEP_MS: '50' })
+  const video = await submit({ num_steps: 100 })
+  const { step } = await final(video, 'cancelled')
+  expect(step).toBeGreaterThanOrEqual(2)
+  expect(step).toBeLessThan(100)
+})
+
+test('a cancel while the attempt waits for the slot ends it there, at step 0', async () => {
+  start({ SLUICE_ANIMATIC_STEP_MS: '100' })
+  api.answer = (told) => (told.video === waiting && told.report.type === 'taken' ? 'cancel' : 'continue')
+  const running = await submit({ num_steps: 18 })
+  const waiting = await submit({ num_steps: 100 })
+  expect(await final(waiting, 'cancelled')).toMatchObject({ step: 0 })
+  await final(running, 'finished')
+  expect(api.types(waiting)).toEqual(['taken', 'cancelled'])
+})
+
+test('a verdict in the answer to a heartbeat is heeded: stop frees the slot for the next video', async () => {
+  api.heartbeatVerdict = (video) => (video === zombie ? 'stop' : 'continue')
+  start({ SLUICE_ANIMATIC_STEP_MS: '100' })
+  const zombie = await submit({ num_steps: 100 })
+  await api.beaten((heartbeat) => heartbeat.attempts.some((held) => held.video === zombie))
+  await final(await submit(), 'finished')
+  expect(api.types(zombie)).not.toContain('cancelled')
+})
+
+test('yield uploads and reports the checkpoint before it hands back, and the next attempt resumes from it', async () => {
+  let asked = false
+  api.answer = (told) => {
+    if (told.report.type !== 'progress' || told.report.step < 3 || asked) return 'continue'
+    asked = true
+    return 'yield'
+  }
+  start({ SLUICE_ANIMATIC_STEP_MS: '50', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' })
+  const video = await submit({ num_steps: 30 })
+  const { step } = await final(video, 'yielded')
+  const types = api.types(video)
+  expect(types.indexOf('checkpoint')).toBeLessThan(types.indexOf('yielded'))
+  expect(api.reports.find(of(video, 'checkpoint'))?.report).toMatchObject({ step })
+  api.resumes.set(video, { step, file: `${video}/1/checkpoint` })
+  await producer.add({ video, fence: 2, pool })
+  const told = await api.told(of(video, 'finished'))
+  expect(told).toMatchObject({ fence: 2, report: { result: { steps_run: 30 - step, steps: 30 } } })
+})
+
+test('a checkpoint the runner refuses is reported as such, and may be retried', async () => {
+  start(misbehaving)
+  const video = newId('video')
+  api.files.set('old/checkpoint', Buffer.from('of another generation'))
+  api.resumes.set(video, { step: 4, file: 'old/checkpoint' })
+  const other = await submit({ seed: 6 })
+  expect(await final(other, 'failed')).toMatchObject({ code: 'bad_input', retryable: false })
+  api.requests.set(video, { ...(api.requests.get(other) as Generation) })
+  await producer.add({ video, fence: 1, pool })
+  expect(await final(video, 'failed')).toMatchObject({ code: 'checkpoint_unusable', retryable: true, step: 0 })
+})
+
+test.each([
+  { seed: 1, does: 'crashes', code: 'runner_exited', step: 2 },
+  { seed: 2, does: 'stalls', code: 'stalled', step: 2 },
+  { seed: 3, does: 'makes a bad file', code: 'bad_output', step: 10 },
+  { seed: 4, does: 'runs out of memory', code: 'out_of_memory', step: 2 },
+  { seed: 5, does: 'breaks the protocol', code: 'internal', step: 0 },
+])('a runner that $does fails its attempt as $code, retryable, and the next job works', async ({ seed, code, step }) => {
+  start({ ...misbehaving, SLUICE_RUNNER_STALL_MS: '1500' })
+  expect(await final(await submit({ seed }), 'failed')).toMatchObject({ code, retryable: true, step })
+  await final(await submit(), 'finished')
+})
+
+test('out_of_memory restarts the runner', async () => {
+  start(misbehaving)
+  await final(await submit({ seed: 4 }), 'failed')
+  const before = api.heartbeats.length
+  await api.beaten((heartbeat) => api.heartbeats.indexOf(heartbeat) >= before - 1 && heartbeat.slots === 0)
+  await final(await submit(), 'finished')
+})
+
+test('a nearly free slot takes its next video, which starts as the device is released, while the last one is uploaded', async () => {
+  let letGo: () => void = () => {}
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve
+  })
+  let blocked = true
+  void held.then(() => {
+    blocked = false
+  })
+  start({ SLUICE_ANIMATIC_STEP_MS: '30' })
+  api.putStatus = (path) => (blocked && path === `${first}/1/video.mp4` ? 503 : 200)
+  const first = await submit({ num_steps: 20 })
+  await api.told(of(first, 'started'))
+  const second = await submit({ num_steps: 20 })
+  const [taken, released] = await Promise.all([api.told(of(second, 'taken')), api.told(of(first, 'released'))])
+  expect(taken.at).toBeLessThan(released.at)
+  await final(second, 'finished')
+  expect(api.types(first)).not.toContain('finished')
+  letGo()
+  await final(first, 'finished')
+})
+
+test('expired URLs are refreshed by repeating taken', async () => {
+  start()
+  const stale = new Set<string>()
+  api.putStatus = (path, query) => {
+    const signature = query.get('signature') ?? ''
+    if (!path.endsWith('video.mp4') || (stale.size > 0 && !stale.has(signature))) return 200
+    stale.add(signature)
+    return 403
+  }
+  const video = await submit()
+  await final(video, 'finished')
+  expect(api.types(video).filter((type) => type === 'taken')).toHaveLength(2)
+})
+
+test('SIGTERM hands the running video back with its checkpoint, and the worker exits 0', async () => {
+  const child = spawnWorker(environment({ SLUICE_ANIMATIC_STEP_MS: '100', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' }))
+  const video = await submit({ num_steps: 100 })
+  await api.told((told) => told.video === video && told.report.type === 'progress' && told.report.step >= 2)
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  expect(await exited).toEqual([0, null])
+  const { step } = await final(video, 'yielded')
+  expect(step).toBeGreaterThanOrEqual(2)
+  expect(api.types(video)).toContain('checkpoint')
+  expect(api.heartbeats.some((heartbeat) => heartbeat.draining)).toBe(true)
+  expect(await readdir(join(dataDir, 'worker/spool'))).toEqual([])
+  expect(await readdir(join(dataDir, 'worker'))).not.toContain('lock')
+})
+
+test('a worker whose supervisor is gone shuts down by itself', async () => {
+  const child = spawn(process.execPath, [MAIN], { env: environment(), stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+  await api.beaten((heartbeat) => heartbeat.slots === 1)
+  const exited = once(child, 'exit')
+  child.disconnect()
+  expect(await exited).toEqual([0, null])
+})
+
+test('a second signal ends the worker at once with 1', async () => {
+  api.answer = (told) => (told.report.type === 'finished' ? 503 : 'continue')
+  const child = spawnWorker(environment())
+  await final(await submit(), 'finished')
+  child.kill('SIGTERM')
+  await api.beaten((heartbeat) => heartbeat.draining)
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  expect(await exited).toEqual([1, null])
+})
+
+test('without its settings the worker refuses to start, names every missing one and exits 2', async () => {
+  const child = spawnWorker({ PATH: process.env.PATH ?? '' })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  expect(await once(child, 'close')).toEqual([2, null])
+  for (const name of ['SLUICE_API_URL', 'SLUICE_WORKER_TOKEN', 'REDIS_URL or SLUICE_QUEUE_URL']) expect(said).toContain(name)
+})
+
+test('a refused token loses nothing: the attempt is taken once the API knows it', async () => {
+  const known = api.token
+  api.token = 'another'
+  start({ SLUICE_WORKER_TOKEN: known })
+  const video = await submit()
+  api.token = known
+  await final(video, 'finished')
+})
+
+test('two workers on one data dir have different ids, and a restart keeps its own', async () => {
+  const first = start()
+  const second = start()
+  expect(first.worker).not.toBe(second.worker)
+  await first.shutDown()
+  expect(start().worker).toBe(first.worker)
+})
+
+test('a runner sees the devices of its slot and neither token nor queue', () => {
+  const { runner, slots } = readWorkerConfig(environment({ SLUICE_SLOTS: '0,1; 2,3', CUDA_HOME: '/cuda', SECRET: 'x' }))
+  expect(slots).toEqual(['0,1', '2,3'])
+  expect(runner.deviceVariable).toBe('CUDA_VISIBLE_DEVICES')
+  expect(runner.environment).toMatchObject({ CUDA_HOME: '/cuda', SLUICE_ANIMATIC_STEP_MS: '10' })
+  expect(Object.keys(runner.environment)).not.toEqual(expect.arrayContaining(['SECRET']))
+  expect(JSON.stringify(runner.environment)).not.toContain(api.token)
+  expect(JSON.stringify(runner.environment)).not.toContain('postgres')
+})
