@@ -2,12 +2,13 @@ import { randomInt } from 'node:crypto'
 import { type Clock, systemClock } from '@sluice/shared/clock'
 import { type AttemptProducer, openAttemptProducer } from '@sluice/shared/queue-backend'
 import type { Router } from 'express'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import type { Config } from './config/config.ts'
 import { type DatabasePool, openDatabase } from './db/database.ts'
 import { Forecaster } from './gate/forecast.ts'
 import { gateWaker } from './gate/wake.ts'
 import { openSystem, type SystemAccounts } from './ledger/accounts.ts'
+import { createLog } from './log.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 import { openStore } from './storage/open-store.ts'
 
@@ -35,9 +36,12 @@ const SEED_MAX = 2_147_483_647
 
 /** Opens database, store and queue. The database must have been migrated. Throws the first part's error that can't be opened. */
 export async function createContext(config: Config, overrides: Overrides = {}): Promise<Context> {
-  const log = overrides.log ?? pino({ name: 'api', level: config.logLevel })
+  const log = overrides.log ?? createLog(config.logLevel)
   const clock = overrides.clock ?? systemClock
-  const onError = (part: string) => (error: Error) => log.warn({ err: error, part }, 'connection trouble')
+  let isClosing = false
+  const onError = (part: string) => (error: Error) => {
+    if (!isClosing) log.warn({ err: error, part }, 'connection trouble')
+  }
   const db = openDatabase({ url: config.databaseUrl, connectionsMax: config.databaseConnectionsMax, onError: onError('database') })
   try {
     const { store, routes } = await openStore(config.store)
@@ -55,6 +59,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       forecaster: new Forecaster(db, clock, config.accountSharePercent),
       wakeGate: gateWaker(db, onError('gate wake-up')),
       close: async () => {
+        isClosing = true
         await producer.close()
         await store.close()
         await db.end()

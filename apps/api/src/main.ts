@@ -1,13 +1,13 @@
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
-import { pino } from 'pino'
 import { readConfig } from './config/config.ts'
+import { createLog } from './log.ts'
 import { startApi } from './start-api.ts'
 
 const SETTINGS_EXIT_CODE = 2
 
 try {
   const config = readConfig(process.env)
-  const log = pino({ name: 'api', level: config.logLevel })
+  const log = createLog(config.logLevel)
   const api = await startApi(config, { log })
   log.info({ url: api.url }, 'listening')
   let isStopping = false

@@ -10,6 +10,8 @@ import { migrateDatabase } from './db/migrate.ts'
 import { startGate } from './gate/leader.ts'
 import { createApp } from './http/app.ts'
 
+const UPLOAD_MS_MAX = 3_600_000
+
 export interface RunningApi {
   context: Context
   /** `http://host:port` it listens on. */
@@ -32,6 +34,8 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
   }
   const server = createServer(createApp(context))
   server.keepAliveTimeout = 65_000
+  // A worker may upload for a while; headers have their own, shorter bound.
+  server.requestTimeout = UPLOAD_MS_MAX
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, resolve)

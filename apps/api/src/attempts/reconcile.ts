@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type AttemptResult, attemptResultSchema } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
+import { ObjectTooLargeError } from '../storage/object-store.ts'
 import { sweepLeftovers } from '../videos/sweep.ts'
 import { endVideo, lockVideo } from '../videos/transition.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
@@ -113,7 +114,10 @@ async function isSilent(db: Database, attempt: Attempt, silentMs: number): Promi
 async function readResult(context: Context, attempt: Attempt): Promise<AttemptResult | null> {
   if (attempt.claim === null) return null
   const prefix = attemptPrefix(attempt.video_id, attempt.fence, attempt.claim)
-  const text = await context.store.readText(`${prefix}/${OUTPUT_FILES.result}`, RESULT_BYTES_MAX)
+  const text = await context.store.readText(`${prefix}/${OUTPUT_FILES.result}`, RESULT_BYTES_MAX).catch((error: unknown) => {
+    if (error instanceof ObjectTooLargeError) return null
+    throw error
+  })
   if (text === null) return null
   const parsed = attemptResultSchema.safeParse(parseJson(text))
   const fits =

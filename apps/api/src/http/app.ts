@@ -114,6 +114,6 @@ function requestLog(context: Context): RequestHandler {
       }),
       res: (response: { statusCode: number }) => ({ status: response.statusCode }),
     },
-    customLogLevel: (_request, response, error) => (error !== undefined || response.statusCode >= 500 ? 'error' : 'debug'),
+    customLogLevel: (_request, response, error) => (error !== undefined || response.statusCode === 500 ? 'error' : 'debug'),
   })
 }

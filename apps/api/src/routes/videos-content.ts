@@ -1,9 +1,9 @@
-import { pipeline } from 'node:stream/promises'
-import type { Request, RequestHandler, Response } from 'express'
+import type { RequestHandler } from 'express'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { accountKey } from '../http/authentication.ts'
+import { sendObject } from '../storage/send-object.ts'
 import { OUTPUT_FILES, type Video } from '../videos/video.ts'
 import { readVideo } from '../videos/video-store.ts'
 import { unixSeconds } from './video-json.ts'
@@ -37,7 +37,8 @@ export function videoContent(context: Context): RequestHandler<{ id: string }> {
       response.set('cache-control', 'no-store')
       response.redirect(302, await signedUrl(context, video, objectKey))
     } else {
-      await streamObject(context, request, response, objectKey)
+      const sent = await sendObject(context.store, objectKey, request, response)
+      if (sent === 'absent') throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
     }
   }
 }
@@ -45,36 +46,4 @@ export function videoContent(context: Context): RequestHandler<{ id: string }> {
 function signedUrl(context: Context, video: Video, objectKey: string): Promise<string> {
   const extension = objectKey.slice(objectKey.lastIndexOf('.'))
   return context.store.signGet(objectKey, { expiresInSeconds: URL_SECONDS, audience: 'client', downloadName: `${video.id}${extension}` })
-}
-
-async function streamObject(context: Context, request: Request<{ id: string }>, response: Response, objectKey: string): Promise<void> {
-  const info = await context.store.head(objectKey)
-  if (info === null) throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
-  response.set({ 'content-type': info.contentType, etag: info.etag, 'accept-ranges': 'bytes' })
-  if (request.fresh) {
-    response.status(304).end()
-    return
-  }
-  // A range of an object that changed since (If-Range) means the whole object.
-  const isSameObject = request.get('if-range') === undefined || request.get('if-range') === info.etag
-  const ranges = isSameObject ? request.range(info.bytes, { combine: true }) : undefined
-  if (ranges === -1) {
-    response.set('content-range', `bytes */${info.bytes}`)
-    throw new SluiceError('range_not_satisfiable', `The file has ${info.bytes} bytes.`, 'Range')
-  }
-  const range = Array.isArray(ranges) && ranges.type === 'bytes' && ranges.length === 1 ? ranges[0] : undefined
-  if (range !== undefined) {
-    response.status(206).set('content-range', `bytes ${range.start}-${range.end}/${info.bytes}`)
-  }
-  response.set('content-length', String(range === undefined ? info.bytes : range.end - range.start + 1))
-  if (request.method === 'HEAD') {
-    response.end()
-    return
-  }
-  const object = await context.store.get(objectKey, range)
-  if (object === null) throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
-  await pipeline(object.body, response).catch((error: NodeJS.ErrnoException) => {
-    // A client that goes away in the middle is no error of ours.
-    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
-  })
 }

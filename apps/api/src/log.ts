@@ -1,0 +1,19 @@
+import { type Logger, pino } from 'pino'
+
+/** JSON lines on stdout. Errors are cut to what one may read and keep: drivers hang whole connections, with their settings, on theirs. */
+export function createLog(level: string): Logger {
+  return pino({ name: 'api', level, serializers: { err: errorJson } })
+}
+
+function errorJson(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { code, constraint } = error as Error & { code?: unknown; constraint?: unknown }
+  return {
+    type: error.name,
+    message: error.message,
+    ...(code === undefined ? {} : { code }),
+    ...(constraint === undefined ? {} : { constraint }),
+    stack: error.stack,
+    ...(error.cause === undefined ? {} : { cause: errorJson(error.cause) }),
+  }
+}

@@ -1,0 +1,109 @@
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { createAccount } from '../../apps/api/src/accounts/create-account.ts'
+import { type Config, readConfig } from '../../apps/api/src/config/config.ts'
+import { type RunningApi, startApi } from '../../apps/api/src/start-api.ts'
+import { createTestDatabase, type TestDatabase } from './test-database.ts'
+import { createTestRedis, testBackend } from './test-redis.ts'
+
+/** A JSON answer of the API. */
+export interface Answer {
+  status: number
+  headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the API answered, and fail on what is missing
+  body: any
+}
+
+export interface TestApi extends AsyncDisposable {
+  api: RunningApi
+  config: Config
+  database: TestDatabase
+  url: string
+  dataDir: string
+  key: string
+  adminKey: string
+  workerToken: string
+  /** Calls the API with JSON; `key` defaults to the first account's. */
+  call(method: string, path: string, body?: unknown, options?: { key?: string; headers?: Record<string, string> }): Promise<Answer>
+  /** A new account with its key. */
+  account(trialMicros: bigint): Promise<{ accountId: string; key: string }>
+  /** Starts a second API process' worth of API on the same database, queue and store. */
+  replica(overrides?: Partial<Config>): Promise<RunningApi>
+  stop(): Promise<void>
+}
+
+/** The real API in this process: a fresh database, the queue backend of this run, a disk store. */
+export async function startTestApi(overrides: Partial<Config> = {}): Promise<TestApi> {
+  const database = await createTestDatabase()
+  const dataDir = mkdtempSync(join(tmpdir(), 'sluice-test-api-'))
+  const configFor = async (more: Partial<Config>): Promise<Config> => ({
+    ...readConfig({
+      PORT: String(await freePort()),
+      SLUICE_DATABASE_URL: database.databaseUrl,
+      SLUICE_DATA_DIR: dataDir,
+      SLUICE_LOG: process.env.SLUICE_TEST_LOG ?? 'silent',
+      SLUICE_DATABASE_CONNECTIONS: '10',
+      ...redis,
+    }),
+    reconcileEveryMs: 50,
+    ...overrides,
+    ...more,
+  })
+  const redis = testBackend() === 'redis' ? { REDIS_URL: await createTestRedis() } : {}
+  const config = await configFor({})
+  const log = pino({ level: config.logLevel })
+  const api = await startApi(config, { log })
+  const replicas: RunningApi[] = []
+  const keys = JSON.parse(readFileSync(join(dataDir, 'keys.json'), 'utf8'))
+  const stop = async () => {
+    for (const replica of replicas) await replica.stop()
+    await api.stop()
+    await database.drop()
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+  return {
+    ...{ api, config, database, dataDir, url: api.url, key: keys.key, adminKey: keys.admin_key },
+    workerToken: readFileSync(join(dataDir, 'worker-token'), 'utf8').trim(),
+    call: (method, path, body, options = {}) => callJson(api.url, options.key ?? keys.key, method, path, body, options.headers),
+    account: async (trialMicros) => createAccount(api.context, { name: 'test', trialMicros }),
+    replica: async (more = {}) => {
+      const replica = await startApi(await configFor(more), { log })
+      replicas.push(replica)
+      return replica
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** One call with a JSON body and answer. */
+export async function callJson(
+  url: string,
+  key: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(url + path, {
+    method,
+    headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
