@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { requireProgram } from './debian-package.ts'
 
 export interface PrivateRedis {
   url: string
@@ -15,8 +16,9 @@ export interface PrivateRedis {
   close(): Promise<void>
 }
 
-/** A redis-server of this test's own, on a free loopback port, without persistence. Throws when Debian's redis-server is not installed. */
+/** A redis-server of this test's own, on a free loopback port, without persistence, that it may stop and start. Throws as `requireProgram`. */
 export async function startPrivateRedis(): Promise<PrivateRedis> {
+  const program = await requireProgram(['redis-server', 'valkey-server'], 'redis-server')
   const port = await freePort()
   const dir = await mkdtemp(join(tmpdir(), 'sluice-redis-'))
   let child: ChildProcess | undefined
@@ -24,7 +26,7 @@ export async function startPrivateRedis(): Promise<PrivateRedis> {
     url: `redis://127.0.0.1:${port}`,
     port,
     async start() {
-      child = await spawnRedis(port, dir)
+      child = await spawnRedis(program, port, dir)
     },
     async stop() {
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
@@ -41,7 +43,7 @@ export async function startPrivateRedis(): Promise<PrivateRedis> {
   return redis
 }
 
-async function spawnRedis(port: number, dir: string): Promise<ChildProcess> {
+async function spawnRedis(program: string, port: number, dir: string): Promise<ChildProcess> {
   const args = [
     '--port',
     String(port),
@@ -56,7 +58,7 @@ async function spawnRedis(port: number, dir: string): Promise<ChildProcess> {
     '--maxmemory-policy',
     'noeviction',
   ]
-  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH ?? '' } })
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH ?? '' } })
   await new Promise<void>((resolve, reject) => {
     let said = ''
     child.once('error', (error) =>

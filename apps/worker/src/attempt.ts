@@ -87,6 +87,7 @@ export class Attempt {
   private yieldAsked = false
   private checkpointUpload: Promise<void> = Promise.resolve()
   private nextCheckpoint: { step: number; path: string } | undefined
+  private begun = false
   private runnerHasIt = false
   private readonly overListeners: (() => void)[] = []
 
@@ -171,6 +172,7 @@ export class Attempt {
     if (this.currentState === 'over') return
     switch (reply.type) {
       case 'started':
+        this.begun = true
         this.line?.milestone(this.signed({ type: 'started' }))
         return
       case 'progress':
@@ -323,7 +325,7 @@ export class Attempt {
   }
 
   private progressReport(): Extract<Report, { type: 'progress' }> | null {
-    if (this.currentState !== 'running' && this.currentState !== 'settling') return null
+    if (!this.begun || (this.currentState !== 'running' && this.currentState !== 'settling')) return null
     const remaining = this.currentState === 'running' ? this.slot.remainingMs() : 0
     return this.signed({
       type: 'progress',

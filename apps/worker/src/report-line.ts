@@ -66,6 +66,8 @@ export class ReportLine {
 
   private async pump(): Promise<void> {
     const backoff = new Backoff(200, 2_000)
+    // The generate request goes out first: reporting must not widen the gap between two videos.
+    await new Promise<void>((resolve) => setImmediate(resolve))
     while (!this.stopped.signal.aborted) {
       const milestone = this.milestones[0]
       const report = milestone ?? this.dueProgress()
