@@ -1,0 +1,60 @@
+import { SettingErrors } from '@sluice/shared/settings'
+import { expect, test } from 'vitest'
+import { splitCommand } from './command-words.ts'
+import { readWorkerConfig } from './config.ts'
+
+const needed = {
+  SLUICE_API_URL: 'http://127.0.0.1:3000/',
+  SLUICE_WORKER_TOKEN: 'secret-token',
+  SLUICE_QUEUE_URL: 'postgres://a:b@127.0.0.1/sluice',
+}
+
+test.each([
+  ['python3 -m runner', ['python3', '-m', 'runner']],
+  [`'/opt/my runner' --name="a \\"b\\" c" d`, ['/opt/my runner', '--name=a "b" c', 'd']],
+  ['["python3", "-m", "my runner"]', ['python3', '-m', 'my runner']],
+  ['echo $HOME;rm', ['echo', '$HOME;rm']],
+])('the command %s is split without a shell', (text, words) => {
+  expect(splitCommand('SLUICE_RUNNER_COMMAND', text)).toEqual(words)
+})
+
+test.each(['', '   ', "a 'b", '[1]', '["a"'])('the command %j is refused by name', (text) => {
+  expect(() => splitCommand('SLUICE_RUNNER_COMMAND', text)).toThrow(/SLUICE_RUNNER_COMMAND/)
+})
+
+test('every setting at fault is named at once, and no secret is shown', () => {
+  const wrong = {
+    ...{ SLUICE_API_URL: 'ftp://x', SLUICE_QUEUE_URL: 'mysql://root:hunter2@db/x', SLUICE_SLOTS: '0;;1', SLUICE_POOL: 'Ä' },
+    ...{ SLUICE_COST_PER_HOUR: '1.2345678', SLUICE_GRACE_MS: '-1', SLUICE_RUNNER: 'sora' },
+  }
+  let message = ''
+  try {
+    readWorkerConfig(wrong)
+  } catch (error) {
+    expect(error).toBeInstanceOf(SettingErrors)
+    message = String(error)
+  }
+  for (const name of [...Object.keys(wrong), 'SLUICE_WORKER_TOKEN']) expect(message).toContain(name)
+  expect(message).not.toContain('hunter2')
+})
+
+test('REDIS_URL goes before SLUICE_QUEUE_URL, and defaults are those of the animatic runner', () => {
+  const config = readWorkerConfig({ ...needed, REDIS_URL: 'redis://127.0.0.1:6379' })
+  expect(config).toMatchObject({
+    apiUrl: 'http://127.0.0.1:3000',
+    queue: { backend: 'redis' },
+    model: 'animatic',
+    pool: 'animatic',
+    slots: ['0'],
+  })
+})
+
+test('an open-sora pool is named after its device, and one connection per slot and two more go to PostgreSQL', () => {
+  const config = readWorkerConfig({ ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_SLOTS: '0;1;2;3', OPENSORA_HOME: '/opt/open-sora' })
+  expect(config).toMatchObject({ pool: null, model: 'open-sora-2', queue: { backend: 'postgres', connectionsMax: 6 } })
+  expect(config.runner.command).toEqual(['python3', '-m', 'sluice_open_sora'])
+  expect(config.runner.environment).toMatchObject({
+    OPENSORA_HOME: '/opt/open-sora',
+    PYTHONPATH: expect.stringMatching(/runners\/open-sora$/),
+  })
+})
