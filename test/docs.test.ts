@@ -1,0 +1,153 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
+import { describe, expect, test } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const ignored = ['**/node_modules/**', '**/dist/**', '.sluice*/**']
+const pages = globSync(['*.md', 'docs/**/*.md', 'apps/**/*.md', 'packages/**/*.md', 'runners/**/*.md'], {
+  cwd: root,
+  exclude: ignored,
+}).map((path) => ({ path, text: read(path) }))
+const readme = read('README.md')
+const architecture = read('ARCHITECTURE.md')
+const tests = globSync(['{apps,packages,runners,test}/**/*.test.{ts,tsx}'], { cwd: root, exclude: ignored })
+  .filter((path) => path !== 'test/docs.test.ts')
+  .map((path) => ({ path, text: read(path) }))
+const programs = globSync(['{apps,packages,runners}/**/*.{ts,tsx,mjs,py}'], { cwd: root, exclude: ignored })
+  .filter((path) => !/\.test\.|\/test-|_test\.|\/tests\//.test(path))
+  .map((path) => ({ path, text: read(path) }))
+
+describe.each(pages)('$path', ({ path, text }) => {
+  test('links to files that exist', () => {
+    const targets = [...text.matchAll(/\]\(([^)\s]+)\)|<img[^>]*\ssrc="([^"]+)"/g)].map((match) => match[1] ?? match[2] ?? '')
+    for (const target of targets.filter((candidate) => !/^(https?:|#)/.test(candidate))) {
+      expect(existsSync(join(root, dirname(path), target.replace(/#.*$/, ''))), target).toBe(true)
+    }
+  })
+
+  test('names files that exist', () => {
+    const named = [...text.matchAll(/(?<![\w./-])((?:apps|packages|runners|test|docs|bench)\/[\w./-]+)/g)].map((match) => match[1] ?? '')
+    for (const name of named) expect(existsSync(join(root, normalize(name.replace(/[.,]$/, '')))), name).toBe(true)
+  })
+
+  test('names npm scripts, projects and tests that exist', () => {
+    const { scripts } = JSON.parse(read('package.json'))
+    for (const [, name = ''] of text.matchAll(/npm run ([\w:-]+)/g)) expect(Object.keys(scripts), name).toContain(name)
+    for (const [, project = '', rest = ''] of text.matchAll(/npx vitest run --project ([\w-]+)([^`\n]*)/g)) {
+      const [, title] = /-t "([^"]+)"/.exec(rest) ?? []
+      const [, file] = /^ ([\w./-]+\.test\.ts)/.exec(rest) ?? []
+      const inProject = tests.filter((candidate) => folderOf(project).test(candidate.path) && candidate.path.startsWith(file ?? ''))
+      expect(inProject, `vitest run --project ${project}${rest}`).not.toEqual([])
+      // -t is a regular expression; only these characters mean themselves well enough.
+      expect(title ?? '').toMatch(/^[\w ,:.-]*$/)
+      expect(
+        inProject.some((candidate) => candidate.text.includes(title ?? '')),
+        `the test "${title}"`,
+      ).toBe(true)
+    }
+  })
+
+  test('names settings that some program reads', () => {
+    const named = new Set([...text.matchAll(/\bSLUICE_[A-Z0-9_]+/g)].map((match) => match[0]))
+    for (const name of named)
+      expect(
+        programs.some((program) => program.text.includes(name)),
+        name,
+      ).toBe(true)
+  })
+})
+
+describe('README.md', () => {
+  test('names every setting that the API and the worker read', () => {
+    const readers = [
+      'apps/api/src/config/config.ts',
+      'apps/api/src/config/secrets.ts',
+      'apps/worker/src/config.ts',
+      'runners/animatic/src/settings.ts',
+    ]
+    const names = readers.flatMap((path) =>
+      [...read(path).matchAll(/'((?:SLUICE_[A-Z0-9_]+|HOST|PORT|REDIS_URL))'/g)].map((match) => match[1] ?? ''),
+    )
+    expect(names.length).toBeGreaterThan(20)
+    for (const name of new Set(names.filter((candidate) => !candidate.endsWith('_')))) expect(readme, name).toContain(`\`${name}\``)
+  })
+
+  test('counts the worked example as the program does', () => {
+    const clip = { width: 336, height: 192, frames: 129 }
+    const inWords = (count: bigint) => new Intl.NumberFormat('en-US').format(count)
+    expect(readme).toContain(`${inWords(videoTokens(clip))} x 50 steps = ${inWords(generatedTokens(clip, 50))} generated tokens`)
+  })
+
+  test('makes .env with the line of docker-compose.yml', () => {
+    const line = /^\s*(\(umask 077; .*> \.env\))$/m.exec(readme)?.[1] ?? 'no line'
+    expect(read('docker-compose.yml')).toContain(line)
+  })
+
+  test('lists as missing only calls that the API does not answer', () => {
+    const app = read('apps/api/src/http/app.ts')
+    for (const [call, path] of Object.entries({
+      remix: 'remix',
+      retry: 'retry',
+      quotes: 'quote',
+      Events: 'events',
+      Webhooks: 'webhook',
+      '/metrics': 'metrics',
+    })) {
+      expect(readme, call).toContain(call)
+      expect(app.includes(`/${path}'`), `${call} is there now`).toBe(false)
+    }
+    expect(existsSync(join(root, 'runners/open-sora')), 'the Open-Sora runner is there now').toBe(false)
+  })
+})
+
+describe('ARCHITECTURE.md', () => {
+  const rows = [...architecture.matchAll(/^\| (\d+) \| (.*) \| (.*) \| "([^"]+)" \|$/gm)].map(
+    ([, number = '', , enforcer = '', title = '']) => ({
+      ...{ number, enforcer, title },
+    }),
+  )
+
+  test('numbers the invariants without a gap, each with the file that enforces it', () => {
+    expect(rows.map((row) => Number(row.number))).toEqual(rows.map((_, index) => index + 1))
+    expect(rows.length).toBeGreaterThanOrEqual(20)
+    for (const { number, enforcer } of rows) expect(enforcer, number).toMatch(/\]\(|^the same$/)
+  })
+
+  test.each(rows)('shows invariant $number by a test that exists', ({ title }) => {
+    expect(
+      tests.some(({ text }) => text.includes(title)),
+      title,
+    ).toBe(true)
+  })
+
+  test('draws the changes of state that the program allows, and no other', () => {
+    const table = /const FOLLOWERS[^{]*\{([\s\S]*?)\n\}/.exec(read('apps/api/src/videos/transition.ts'))?.[1] ?? ''
+    const allowed = [...table.matchAll(/(\w+): \[([^\]]*)\]/g)].flatMap(([, from, to = '']) =>
+      [...to.matchAll(/'(\w+)'/g)].map((match) => `${from} --> ${match[1]}`),
+    )
+    const drawn = [...architecture.matchAll(/^ {4}(\w+ --> \w+):/gm)].map((match) => match[1])
+    expect(allowed.length).toBeGreaterThan(10)
+    expect([...drawn].sort()).toEqual([...allowed].sort())
+  })
+
+  test('lists every kind of ledger account', () => {
+    const kinds = [...read('apps/api/src/ledger/kinds.ts').matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap((match) =>
+      [...(match[1] ?? '').matchAll(/'(\w+)'/g)].map((kind) => kind[1]),
+    )
+    for (const page of [architecture, read('apps/api/src/ledger/README.md')]) {
+      expect([...page.matchAll(/^\| `(\w+)` \| (?:an account|the installation) \|/gm)].map((match) => match[1])).toEqual(kinds)
+    }
+  })
+})
+
+/** Where a vitest project's tests lie. */
+function folderOf(project: string): RegExp {
+  if (project === 'unit') return /^(apps|packages|runners)\/|^test\/[^/]+$|^test\/support\//
+  return new RegExp(`^test/${project.startsWith('integration-') ? 'integration' : project}/`)
+}
+
+function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8')
+}
