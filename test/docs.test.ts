@@ -32,21 +32,25 @@ describe.each(pages)('$path', ({ path, text }) => {
     for (const name of named) expect(existsSync(join(root, normalize(name.replace(/[.,]$/, '')))), name).toBe(true)
   })
 
-  test('names npm scripts, projects and tests that exist', () => {
+  test('names npm scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json'))
     for (const [, name = ''] of text.matchAll(/npm run ([\w:-]+)/g)) expect(Object.keys(scripts), name).toContain(name)
-    for (const [, project = '', rest = ''] of text.matchAll(/npx vitest run --project ([\w-]+)([^`\n]*)/g)) {
-      const [, title] = /-t "([^"]+)"/.exec(rest) ?? []
-      const [, file] = /^ ([\w./-]+\.test\.ts)/.exec(rest) ?? []
-      const inProject = tests.filter((candidate) => folderOf(project).test(candidate.path) && candidate.path.startsWith(file ?? ''))
-      expect(inProject, `vitest run --project ${project}${rest}`).not.toEqual([])
-      // -t is a regular expression; only these characters mean themselves well enough.
-      expect(title ?? '').toMatch(/^[\w ,:.-]*$/)
-      expect(
-        inProject.some((candidate) => candidate.text.includes(title ?? '')),
-        `the test "${title}"`,
-      ).toBe(true)
-    }
+  })
+
+  test.each([...text.matchAll(/npx vitest run --project [^`\n]*/g)].map(String))('names a test that exists: %s', (command) => {
+    const {
+      project = '',
+      file = '',
+      title = '',
+    } = /--project (?<project>[\w-]+)(?: (?<file>[\w./-]+))?(?: -t "(?<title>[^"]+)")?$/.exec(command)?.groups ?? {}
+    const candidates = tests.filter(({ path }) => folderOf(project).test(path) && path.startsWith(file))
+    expect(candidates, 'test files').not.toEqual([])
+    // -t is a regular expression; of its special characters only the full stop stands for itself too.
+    expect(title).toMatch(/^[\w ,:.-]*$/)
+    expect(
+      candidates.some((candidate) => candidate.text.includes(title)),
+      'a title that holds it',
+    ).toBe(true)
   })
 
   test('names settings that some program reads', () => {
