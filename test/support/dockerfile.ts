@@ -52,13 +52,28 @@ export function copiesOf(stage: Stage): Copy[] {
   })
 }
 
-/** Tells whether a path below the root is kept out of the build context: it or a folder above it matches a line of .dockerignore. */
+/** Tells whether .dockerignore keeps a path below the root out of the build context. */
 export function dockerIgnore(root: string): (path: string) => boolean {
-  const patterns = readFileSync(join(root, '.dockerignore'), 'utf8')
+  return ignoredBy(linesOf(join(root, '.dockerignore')))
+}
+
+/** Tells whether .gitignore keeps a path below the root out of a clone. A pattern without a slash inside counts at any depth. */
+export function gitIgnore(root: string): (path: string) => boolean {
+  const patterns = linesOf(join(root, '.gitignore')).map((line) => line.replace(/\/$/, ''))
+  return ignoredBy(patterns.map((pattern) => (pattern.includes('/') ? pattern.replace(/^\//, '') : `**/${pattern}`)))
+}
+
+function linesOf(path: string): string[] {
+  const lines = readFileSync(path, 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
-  const negated = patterns.find((pattern) => pattern.startsWith('!'))
-  if (negated !== undefined) throw new Error(`.dockerignore: exceptions (${negated}) are not understood here`)
+  const exception = lines.find((line) => line.startsWith('!'))
+  if (exception !== undefined) throw new Error(`${path}: exceptions (${exception}) are not understood here`)
+  return lines
+}
+
+/** A path is ignored when it or a folder above it matches. */
+function ignoredBy(patterns: readonly string[]): (path: string) => boolean {
   return (path) => {
     const parts = path.split('/')
     const selfAndAbove = parts.map((_, index) => parts.slice(0, index + 1).join('/'))
