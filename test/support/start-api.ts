@@ -60,8 +60,7 @@ export async function startTestApi(overrides: Partial<Config> = {}): Promise<Tes
   const replicas: RunningApi[] = []
   const keys = JSON.parse(readFileSync(join(dataDir, 'keys.json'), 'utf8'))
   const stop = async () => {
-    for (const replica of replicas) await replica.stop()
-    await api.stop()
+    for (const running of [...replicas, api]) await running.stop()
     await database.drop()
     rmSync(dataDir, { recursive: true, force: true })
   }

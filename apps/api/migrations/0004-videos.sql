@@ -65,6 +65,9 @@ create index video_recent_request on video (key_id, request_hash, created_at);
 -- Ended videos whose leftover bytes (checkpoints, lost attempts, all of a deleted one) have not been removed yet.
 create index video_unswept on video (ended_at) where ended_at is not null and swept_at is null;
 
+-- Deferred, since the hold is posted before its video is inserted.
+alter table transfer add constraint transfer_of_video foreign key (video_id) references video deferrable initially deferred;
+
 create table attempt (
   video_id text not null references video,
   fence integer not null check (fence > 0),

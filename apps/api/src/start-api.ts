@@ -16,7 +16,7 @@ export interface RunningApi {
   context: Context
   /** `http://host:port` it listens on. */
   url: string
-  /** Stops listening, lets requests end, gives the leadership back and closes every connection. */
+  /** Stops listening, lets requests end, gives the leadership back and closes every connection. Safe to repeat. */
   stop(): Promise<void>
 }
 
@@ -51,18 +51,23 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
   )
   const reconciler = startReconciler(context)
   const { address, port, family } = server.address() as AddressInfo
+  let stopped: Promise<void> | undefined
+  const stop = async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    await gate.stop()
+    await reconciler.stop()
+    // Requests in flight had their time while the gate stopped.
+    server.closeAllConnections()
+    await closed
+    await context.close()
+  }
   return {
     context,
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
-    stop: async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeIdleConnections()
-      await gate.stop()
-      await reconciler.stop()
-      // Requests in flight had their time while the gate stopped.
-      server.closeAllConnections()
-      await closed
-      await context.close()
+    stop: () => {
+      stopped ??= stop()
+      return stopped
     },
   }
 }

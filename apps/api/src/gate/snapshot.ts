@@ -37,8 +37,8 @@ export interface FleetState {
   paces: Paces
 }
 
-/** Accounts that submitted within this long count as active. */
-const ACTIVE_SECONDS = 3_600
+/** Accounts that submitted within this long count as active: until then a slot is kept within their reach. */
+const ACTIVE_SECONDS = 600
 
 /** Pools of living workers (all workers of a pool serve the same models), what they are at, and the virtual time. */
 export async function readFleet(db: Database): Promise<FleetState> {
