@@ -66,7 +66,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     stallMs: () => integerSetting(env, 'SLUICE_RUNNER_STALL_MS', 120_000, { min: 100, max: 86_400_000 }),
     graceMs: () => integerSetting(env, 'SLUICE_GRACE_MS', 10_000, { min: 0, max: 86_400_000 }),
     deviceVariable: () => readDeviceVariable(env),
-    logLevel: () => choiceSetting(env, 'SLUICE_LOG_LEVEL', 'info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),
   })
   const { kind, custom } = values
   return {

@@ -57,7 +57,7 @@ function environment(extra: Record<string, string> = {}): Record<string, string>
     SLUICE_DATA_DIR: dataDir,
     SLUICE_ANIMATIC_STEP_MS: '10',
     SLUICE_ANIMATIC_CHECKPOINT_MS: '100',
-    SLUICE_LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
+    SLUICE_LOG: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...extra,
   }
 }

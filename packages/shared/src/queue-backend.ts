@@ -143,6 +143,8 @@ function connectPostgres(
     application_name: `sluice-queue-${role}`,
   })
   pool.on('error', onError)
+  // BullMQ adds a listener of its own for each queue, and there is one for each pool of workers.
+  pool.setMaxListeners(0)
   const classes = withBackend(createPostgresBackend)
   return {
     openQueue: (name) => new classes.Queue<AttemptJob>(name, { connection: pool }),

@@ -435,60 +435,62 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     await store.ping()
   })
 
-  describe.runIf(checksSignatures)('a signed URL opens only what it was signed for', () => {
-    const put = (url: string, contentType = 'video/mp4') =>
-      fetch(url, { method: 'PUT', body: 'forged', headers: { 'content-type': contentType } })
+  // s3rver checks no signatures: there these cases do not exist, rather than being skipped.
+  if (checksSignatures)
+    describe('a signed URL opens only what it was signed for', () => {
+      const put = (url: string, contentType = 'video/mp4') =>
+        fetch(url, { method: 'PUT', body: 'forged', headers: { 'content-type': contentType } })
 
-    test('not another key, method, content type, expiry or signature', async () => {
-      const folder = newFolder()
-      const key = `${folder}/video.mp4`
-      await store.put(key, Buffer.from('real'), 'video/mp4')
-      await store.put(`${folder}/other.mp4`, Buffer.from('real'), 'video/mp4')
-      const putUrl = await store.signPut(key, { contentType: 'video/mp4', expiresInSeconds: 60 })
-      const getUrl = await store.signGet(key, { expiresInSeconds: 60, audience: 'worker' })
-      const forged: Record<string, Promise<Response>> = {
-        'PUT to another key': put(putUrl.replace('video.mp4', 'other.mp4')),
-        'PUT with another content type': put(putUrl, 'text/html'),
-        'PUT with a GET URL': put(getUrl),
-        'PUT without query': put(putUrl.split('?')[0] ?? ''),
-        'GET of another key': fetch(getUrl.replace('video.mp4', 'other.mp4')),
-        'GET with a PUT URL': fetch(putUrl),
-        'GET without query': fetch(getUrl.split('?')[0] ?? ''),
-      }
-      for (const [name, url] of Object.entries({ PUT: putUrl, GET: getUrl })) {
-        for (const param of new URL(url).searchParams.keys()) {
-          // Named by the request's operation alone; a server may leave it out of what it checks.
-          if (param === 'x-id') continue
-          const changed = new URL(url)
-          const value = changed.searchParams.get(param) ?? ''
-          changed.searchParams.set(param, /\d$/.test(value) ? `${value}1` : `${value.slice(0, -2)}AB`)
-          forged[`${name} with another ${param}`] = name === 'PUT' ? put(changed.href) : fetch(changed)
+      test('not another key, method, content type, expiry or signature', async () => {
+        const folder = newFolder()
+        const key = `${folder}/video.mp4`
+        await store.put(key, Buffer.from('real'), 'video/mp4')
+        await store.put(`${folder}/other.mp4`, Buffer.from('real'), 'video/mp4')
+        const putUrl = await store.signPut(key, { contentType: 'video/mp4', expiresInSeconds: 60 })
+        const getUrl = await store.signGet(key, { expiresInSeconds: 60, audience: 'worker' })
+        const forged: Record<string, Promise<Response>> = {
+          'PUT to another key': put(putUrl.replace('video.mp4', 'other.mp4')),
+          'PUT with another content type': put(putUrl, 'text/html'),
+          'PUT with a GET URL': put(getUrl),
+          'PUT without query': put(putUrl.split('?')[0] ?? ''),
+          'GET of another key': fetch(getUrl.replace('video.mp4', 'other.mp4')),
+          'GET with a PUT URL': fetch(putUrl),
+          'GET without query': fetch(getUrl.split('?')[0] ?? ''),
         }
-      }
-      for (const [name, answer] of Object.entries(forged)) {
-        const { status } = await answer
-        expect(status, name).toBeGreaterThanOrEqual(400)
-        expect(status, name).toBeLessThan(404)
-      }
-      expect(await store.readText(key, 10)).toBe('real')
-      expect(await store.readText(`${folder}/other.mp4`, 10)).toBe('real')
-      expect((await fetch(getUrl)).status).toBe(200)
-      expect((await put(putUrl)).status).toBe(200)
-    })
+        for (const [name, url] of Object.entries({ PUT: putUrl, GET: getUrl })) {
+          for (const param of new URL(url).searchParams.keys()) {
+            // Named by the request's operation alone; a server may leave it out of what it checks.
+            if (param === 'x-id') continue
+            const changed = new URL(url)
+            const value = changed.searchParams.get(param) ?? ''
+            changed.searchParams.set(param, /\d$/.test(value) ? `${value}1` : `${value.slice(0, -2)}AB`)
+            forged[`${name} with another ${param}`] = name === 'PUT' ? put(changed.href) : fetch(changed)
+          }
+        }
+        for (const [name, answer] of Object.entries(forged)) {
+          const { status } = await answer
+          expect(status, name).toBeGreaterThanOrEqual(400)
+          expect(status, name).toBeLessThan(404)
+        }
+        expect(await store.readText(key, 10)).toBe('real')
+        expect(await store.readText(`${folder}/other.mp4`, 10)).toBe('real')
+        expect((await fetch(getUrl)).status).toBe(200)
+        expect((await put(putUrl)).status).toBe(200)
+      })
 
-    test('not after it expired', async () => {
-      const key = `${newFolder()}/video.mp4`
-      await store.put(key, Buffer.from('real'), 'video/mp4')
-      // Signed 61 seconds ago, for a minute.
-      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 61_000 })
-      const putUrl = await store.signPut(key, { contentType: 'video/mp4', expiresInSeconds: 60 })
-      const getUrl = await store.signGet(key, { expiresInSeconds: 60, audience: 'worker' })
-      vi.useRealTimers()
-      expect((await put(putUrl)).status).toBe(403)
-      expect((await fetch(getUrl)).status).toBe(403)
-      expect(await store.readText(key, 10)).toBe('real')
+      test('not after it expired', async () => {
+        const key = `${newFolder()}/video.mp4`
+        await store.put(key, Buffer.from('real'), 'video/mp4')
+        // Signed 61 seconds ago, for a minute.
+        vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 61_000 })
+        const putUrl = await store.signPut(key, { contentType: 'video/mp4', expiresInSeconds: 60 })
+        const getUrl = await store.signGet(key, { expiresInSeconds: 60, audience: 'worker' })
+        vi.useRealTimers()
+        expect((await put(putUrl)).status).toBe(403)
+        expect((await fetch(getUrl)).status).toBe(403)
+        expect(await store.readText(key, 10)).toBe('real')
+      })
     })
-  })
 })
 
 describe('disk store', () => {

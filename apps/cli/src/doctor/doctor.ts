@@ -1,5 +1,6 @@
+import { readKeys } from '../connection/keys-file.ts'
 import { readLockHolder } from '../up/data-dir-lock.ts'
-import { given, readUpSettings } from '../up/settings.ts'
+import { dataDirPaths, given, readUpSettings } from '../up/settings.ts'
 import { checkDataDir, checkDisk, checkKeys, checkPort } from './check-data-dir.ts'
 import { checkNode, checkPinnedNode, checkPostgres, checkTestPrograms } from './check-installation.ts'
 import { checkRunner, licences } from './check-runner.ts'
@@ -10,6 +11,9 @@ import { type Finding, formatFinding } from './finding.ts'
 export async function doctor(env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<0 | 1> {
   const settings = readUpSettings(env)
   const running = (await readLockHolder(settings.dataDir)) !== null
+  // A running service says in keys.json where it is, which may be another port than this shell's.
+  const keys = running ? await readKeys(dataDirPaths(settings.dataDir).keys).catch(() => null) : null
+  const apiUrl = given(env.PORT) === null && keys !== null ? keys.base_url.replace(/\/v1$/, '') : settings.apiUrl
   const redisUrl = given(env.REDIS_URL)
   const s3Endpoint = given(env.SLUICE_S3_ENDPOINT)
   const checks: (Promise<Finding | Finding[]> | Finding[])[] = [
@@ -19,7 +23,7 @@ export async function doctor(env: NodeJS.ProcessEnv, say: (line: string) => void
     ...(s3Endpoint === null ? [] : [checkStore(s3Endpoint)]),
     ...[checkDataDir(settings.dataDir), checkDisk(settings.dataDir), checkKeys(settings.dataDir)],
     ...(running ? [] : [checkPort(settings.host, settings.port)]),
-    ...[checkApi(settings.apiUrl, running), checkRunner(env), checkTestPrograms(), licences()],
+    ...[checkApi(apiUrl, running), checkRunner(env), checkTestPrograms(), licences()],
   ]
   let failures = 0
   for (const check of checks) {
