@@ -28,6 +28,7 @@ export class HandWorker implements AsyncDisposable {
   readonly #api: TestApi
   readonly #consumer: AttemptConsumer
   readonly #pool: string
+  #isClosed = false
   boot = randomBytes(8).toString('hex')
   slots: number
 
@@ -73,6 +74,8 @@ export class HandWorker implements AsyncDisposable {
   async fetchJob(): Promise<AttemptJob> {
     for (;;) {
       const taken = await this.#consumer.next()
+      // A closed consumer answers at once, so asking it again would never let go of the event loop.
+      if (this.#isClosed) throw new Error('the worker was closed before a job came')
       if (taken === null) continue
       await taken.done()
       return taken.job
@@ -129,6 +132,7 @@ export class HandWorker implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     await this.#consumer.close()
   }
 
