@@ -1,6 +1,7 @@
 /** Everything a caller can be told went wrong. What each is over HTTP stands in http/error-status.ts, and only there. */
 export const ERROR_CODES = [
   'invalid_json',
+  'invalid_form',
   'invalid_value',
   'missing_parameter',
   'unknown_parameter',
@@ -37,4 +38,26 @@ export class SluiceError extends Error {
     this.code = code
     this.param = param
   }
+}
+
+/** A field whose value is not allowed: "num_frames is 100: allowed is ...". An empty `field` is the body as a whole. */
+export function invalidValue(field: string, given: unknown, allowed: string): SluiceError {
+  return new SluiceError(
+    'invalid_value',
+    `${field === '' ? 'The body' : field} is ${showGiven(given)}: allowed is ${allowed}.`,
+    field || null,
+  )
+}
+
+const SHOWN_CHARS = 60
+
+/** A given value as an error shows it: never longer than a line, whatever was sent. */
+export function showGiven(given: unknown): string {
+  if (typeof given === 'string') {
+    if (given.length <= SHOWN_CHARS) return JSON.stringify(given)
+    return `${JSON.stringify(given.slice(0, SHOWN_CHARS))}... (${[...given].length} characters)`
+  }
+  if (given === undefined) return 'missing'
+  if (given === null || typeof given !== 'object') return String(given)
+  return Array.isArray(given) ? 'a list' : 'an object'
 }

@@ -19,6 +19,7 @@ import { createVideo } from '../routes/videos-create.ts'
 import { deleteAccountVideo } from '../routes/videos-delete.ts'
 import { listAccountVideos } from '../routes/videos-list.ts'
 import { retrieveVideo } from '../routes/videos-read.ts'
+import { remixVideo } from '../routes/videos-remix.ts'
 import { unsupportedOperation } from '../routes/videos-unsupported.ts'
 import { errorHandler, unknownRoute } from './error-handler.ts'
 import { jsonBody } from './request-body.ts'
@@ -42,11 +43,13 @@ export function createApp(context: Context): Express {
   route(app, '/v1/models', { get: listModels(context) })
   route(app, '/v1/credits', { get: readCredits(context) })
   route(app, '/v1/videos', { get: listAccountVideos(context), post: createVideo(context) })
-  route(app, '/v1/videos/edits', { post: unsupportedOperation('edits') })
-  route(app, '/v1/videos/extensions', { post: unsupportedOperation('extensions') })
-  route(app, '/v1/videos/characters', { post: unsupportedOperation('characters') })
+  route(app, '/v1/videos/edits', { post: unsupportedOperation(context, 'edits') })
+  route(app, '/v1/videos/extensions', { post: unsupportedOperation(context, 'extensions') })
+  route(app, '/v1/videos/characters', { post: unsupportedOperation(context, 'characters') })
+  route(app, '/v1/videos/characters/:id', { get: unsupportedOperation(context, 'characters') })
   route(app, '/v1/videos/:id', { get: retrieveVideo(context), delete: deleteAccountVideo(context) })
   route(app, '/v1/videos/:id/content', { get: videoContent(context) })
+  route(app, '/v1/videos/:id/remix', { post: remixVideo(context) })
   route(app, '/v1/videos/:id/cancel', { post: cancelAccountVideo(context) })
 
   route(app, '/v1/admin/videos/:id', { get: readAdminVideo(context) })
@@ -68,7 +71,7 @@ type Method = 'get' | 'post' | 'delete'
 function route(app: Express, path: string, handlers: Partial<Record<Method, RequestHandler<any>>>, ...before: RequestHandler[]): void {
   const bound = app.route(path)
   for (const [method, handler] of Object.entries(handlers)) bound[method as Method](...before, handler)
-  const allowed = Object.keys(handlers).map((method) => method.toUpperCase())
+  const allowed = Object.keys(handlers).flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
   bound.all((request, response) => {
     response.set('allow', allowed.join(', '))
     throw new SluiceError('method_not_allowed', `${request.method} ${request.path}: allowed is ${allowed.join(', ')}.`)

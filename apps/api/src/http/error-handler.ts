@@ -1,7 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import multer from 'multer'
 import type { Logger } from 'pino'
-import { ZodError } from 'zod'
 import { type ErrorCode, SluiceError } from '../errors.ts'
 import { ERROR_STATUS } from './error-status.ts'
 
@@ -27,29 +26,16 @@ export const unknownRoute: RequestHandler = (request) => {
 
 function asSluiceError(thrown: unknown): SluiceError {
   if (thrown instanceof SluiceError) return thrown
-  if (thrown instanceof ZodError) return fromZod(thrown)
   if (thrown instanceof multer.MulterError) return fromMulter(thrown)
   return fromBodyParser(thrown) ?? new SluiceError('internal_error', 'Something went wrong on our side. It was logged; please try again.')
-}
-
-/** The first issue, named by its field. */
-function fromZod(error: ZodError): SluiceError {
-  const issue = error.issues[0]
-  if (issue === undefined) return new SluiceError('invalid_value', 'The request is not valid.')
-  if (issue.code === 'unrecognized_keys') {
-    const path = [...issue.path, issue.keys[0] ?? ''].join('.')
-    return new SluiceError('unknown_parameter', `Unknown parameter: ${path}.`, path)
-  }
-  const field = issue.path.join('.')
-  if (issue.code === 'invalid_type' && issue.input === undefined && issue.message.includes('undefined')) {
-    return new SluiceError('missing_parameter', `${field} is missing.`, field)
-  }
-  return new SluiceError('invalid_value', `${field === '' ? 'The body' : field}: ${issue.message}.`, field === '' ? null : field)
 }
 
 function fromMulter(error: multer.MulterError): SluiceError {
   const tooLarge = ['LIMIT_FILE_SIZE', 'LIMIT_FIELD_VALUE', 'LIMIT_PART_COUNT', 'LIMIT_FIELD_COUNT', 'LIMIT_FIELD_KEY'].includes(error.code)
   if (tooLarge) return new SluiceError('body_too_large', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
+  if (error.code === 'LIMIT_UNEXPECTED_FILE') {
+    return new SluiceError('unknown_parameter', `${error.field ?? 'The form'} is a file: no field takes one.`, error.field ?? null)
+  }
   return new SluiceError('unknown_parameter', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
 }
 
@@ -72,7 +58,8 @@ function fromBodyParser(thrown: unknown): SluiceError | null {
   if (code === 'invalid_json') return new SluiceError(code, `The request body could not be read: ${thrown.message}`)
   if (code !== undefined) return new SluiceError(code, thrown.message)
   if (status === 416) return new SluiceError('range_not_satisfiable', 'The file has no such range.', 'Range')
-  if (status === 400 || thrown instanceof URIError) return new SluiceError('invalid_value', 'The request could not be read.')
+  if (thrown instanceof URIError) return new SluiceError('invalid_value', 'The path is not valid: allowed is UTF-8, percent-encoded.')
+  if (status === 400) return new SluiceError('invalid_value', `The request could not be read: ${thrown.message}.`)
   if (status === 404) return new SluiceError('not_found', 'No such file.')
   return null
 }

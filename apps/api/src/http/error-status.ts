@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 /** What each error is over HTTP. `retry` false tells SDKs, which repeat 409 and 5xx by themselves, that it would not help. */
 export const ERROR_STATUS = {
   invalid_json: { status: 400, type: 'invalid_request_error' },
+  invalid_form: { status: 400, type: 'invalid_request_error' },
   invalid_value: { status: 400, type: 'invalid_request_error' },
   missing_parameter: { status: 400, type: 'invalid_request_error' },
   unknown_parameter: { status: 400, type: 'invalid_request_error' },

@@ -4,7 +4,7 @@ import { SluiceError } from '../errors.ts'
 import { NUMERIC_FIELDS } from '../videos/create-request.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
-const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200, files: 0 }
+const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
 
 const parseJson = express.json({ limit: JSON_BYTES_MAX, strict: false })
 const parseForm = multer({ limits: FORM }).none()
@@ -30,13 +30,18 @@ export const jsonBody: RequestHandler = (request, response, next) => {
  */
 export async function readFields(request: Request, response: Response): Promise<unknown> {
   if (request.is('multipart/form-data')) {
-    await run(parseForm, request, response)
+    await run(parseForm, request, response).catch((error: unknown) => {
+      throw error instanceof multer.MulterError
+        ? error
+        : new SluiceError('invalid_form', `The form could not be read: ${(error as Error).message}.`)
+    })
     return Object.fromEntries(Object.entries({ ...request.body }).map(([name, value]) => [name, typedField(name, value)]))
   }
   if (request.is('application/json')) {
     await run(parseJson, request, response)
     return request.body
   }
+  if (!hasBody(request)) return {}
   const given = request.get('content-type') ?? 'missing'
   throw new SluiceError(
     'unsupported_media_type',

@@ -3,7 +3,8 @@ import { formatMicros } from '@sluice/shared/money'
 import type { Forecast } from '../gate/forecast.ts'
 import type { Video, VideoStatus } from '../videos/video.ts'
 
-const PUBLIC_STATUS: Record<VideoStatus, 'queued' | 'in_progress' | 'completed' | 'failed'> = {
+/** The word clients see for each state. */
+export const PUBLIC_STATUS: Record<VideoStatus, 'queued' | 'in_progress' | 'completed' | 'failed'> = {
   queued: 'queued',
   dispatched: 'in_progress',
   running: 'in_progress',

@@ -3,10 +3,11 @@ import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { accountKey } from '../http/authentication.ts'
+import { parseRequest } from '../http/parse-request.ts'
 import { sendObject } from '../storage/send-object.ts'
 import { OUTPUT_FILES, type Video } from '../videos/video.ts'
 import { readVideo } from '../videos/video-store.ts'
-import { unixSeconds } from './video-json.ts'
+import { PUBLIC_STATUS, unixSeconds } from './video-json.ts'
 
 const VARIANTS = ['video', 'thumbnail', 'spritesheet'] as const
 const querySchema = z.strictObject({ variant: z.enum(VARIANTS).default('video') })
@@ -19,10 +20,14 @@ const URL_SECONDS = 3_600
 export function videoContent(context: Context): RequestHandler<{ id: string }> {
   return async (request, response) => {
     const key = await accountKey(context, request, 'videos:read')
-    const { variant } = querySchema.parse(request.query)
+    const { variant } = parseRequest(querySchema, request.query)
     const video = await readVideo(context.db, key.accountId, request.params.id)
     if (video.output_prefix === null) {
-      throw new SluiceError('state_conflict', `The video is ${video.status}: only a completed video has content.`, 'video_id')
+      throw new SluiceError(
+        'state_conflict',
+        `The video is ${PUBLIC_STATUS[video.status]}: only a completed video has content.`,
+        'video_id',
+      )
     }
     const objectKey = `${video.output_prefix}/${OUTPUT_FILES[variant]}`
     response.set('cache-control', 'private, max-age=3600')

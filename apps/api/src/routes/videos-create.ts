@@ -1,6 +1,8 @@
 import type { RequestHandler } from 'express'
 import type { Context } from '../context.ts'
 import { accountKey } from '../http/authentication.ts'
+import { originOf } from '../http/idempotency.ts'
+import { parseRequest } from '../http/parse-request.ts'
 import { readFields } from '../http/request-body.ts'
 import { createRequestSchema } from '../videos/create-request.ts'
 import { submitVideo } from '../videos/submit.ts'
@@ -10,11 +12,10 @@ import { renderVideo } from './render-video.ts'
 export function createVideo(context: Context): RequestHandler {
   return async (request, response) => {
     const key = await accountKey(context, request, 'videos:write')
-    const fields = createRequestSchema.parse(await readFields(request, response))
+    const fields = parseRequest(createRequestSchema, await readFields(request, response))
     const video = await submitVideo(context, key, {
       request: fields,
-      idempotencyKey: request.get('idempotency-key')?.slice(0, 255) || null,
-      isRetry: Number(request.get('x-stainless-retry-count') ?? 0) > 0,
+      ...originOf(request),
       remixedFromVideoId: null,
     })
     await renderVideo(context, response, video)

@@ -2,12 +2,17 @@ import type { RequestHandler } from 'express'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { accountKey } from '../http/authentication.ts'
-import { listVideos, readVideo } from '../videos/video-store.ts'
+import { parseRequest } from '../http/parse-request.ts'
+import { listVideos, requireCursor } from '../videos/video-store.ts'
 import { videoJson } from './video-json.ts'
 
 const querySchema = z.strictObject({
   after: z.string().optional(),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
+  limit: z
+    .string()
+    .regex(/^([1-9]\d?|100)$/, 'a whole number from 1 to 100')
+    .default('20')
+    .transform(Number),
   order: z.enum(['asc', 'desc']).default('desc'),
 })
 
@@ -15,8 +20,8 @@ const querySchema = z.strictObject({
 export function listAccountVideos(context: Context): RequestHandler {
   return async (request, response) => {
     const key = await accountKey(context, request, 'videos:read')
-    const query = querySchema.parse(request.query)
-    if (query.after !== undefined) await readVideo(context.db, key.accountId, query.after)
+    const query = parseRequest(querySchema, request.query)
+    if (query.after !== undefined) await requireCursor(context.db, key.accountId, query.after)
     const page = await listVideos(context.db, key.accountId, { after: query.after, limit: query.limit, order: query.order })
     const data = await Promise.all(page.videos.map(async (video) => videoJson(video, await context.forecaster.of(video))))
     response.json({

@@ -72,6 +72,8 @@ function rangeOf(request: Request, totalBytes: number, etag: string): ByteRange 
 function sendUnsatisfiable(response: Response, totalBytes: number): SendOutcome {
   response.removeHeader('Content-Type')
   response.removeHeader('ETag')
-  response.status(416).set('Content-Range', `bytes */${totalBytes}`).end()
+  const message = `Range is not within the file: allowed is within its ${totalBytes} bytes.`
+  const error = { message, type: 'invalid_request_error', code: 'range_not_satisfiable', param: 'Range' }
+  response.status(416).set('Content-Range', `bytes */${totalBytes}`).json({ error })
   return 'sent'
 }

@@ -5,15 +5,24 @@ import { SERVICE_TIERS } from './video.ts'
 export const PROMPT_CHARS_MAX = 4_000
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }
 
+/** Characters are Unicode code points, so that an emoji is one and not two. */
 const text = (charsMax: number) =>
   z
     .string()
-    .max(charsMax)
-    .refine((value) => !value.includes('\u0000') && value.isWellFormed(), 'may not hold NUL characters or lone surrogates')
+    .refine((value) => value.length <= charsMax * 2 && [...value].length <= charsMax, `text of at most ${charsMax} characters`)
+    .refine((value) => !value.includes('\u0000') && value.isWellFormed(), 'text without NUL characters or lone surrogates')
+
+/** Zod drops the key __proto__ from records without a word. */
+const withoutPrototype = z
+  .unknown()
+  .refine(
+    (value) => value === null || typeof value !== 'object' || !Object.hasOwn(value, '__proto__'),
+    'an object without the key __proto__',
+  )
 
 /** The fields of POST /v1/videos, after form fields were given their types. What a model can make of them is judged in generation-of.ts. */
 export const createRequestSchema = z.strictObject({
-  prompt: text(PROMPT_CHARS_MAX).refine((value) => value.trim() !== '', 'may not be blank'),
+  prompt: text(PROMPT_CHARS_MAX).refine((value) => value.trim() !== '', 'text that is not blank'),
   model: text(100).optional(),
   seconds: z.union([z.string(), z.number()]).optional(),
   size: text(20).optional(),
@@ -30,11 +39,10 @@ export const createRequestSchema = z.strictObject({
   max_cost: z
     .union([z.string(), z.number()])
     .transform(String)
-    .refine((value) => parseMicros(value) !== null, 'must be a decimal number with at most six decimals, such as "0.25"')
+    .refine((value) => parseMicros(value) !== null, 'a decimal number with at most six decimals, such as "0.25"')
     .optional(),
-  metadata: z
-    .record(text(64), text(512))
-    .refine((value) => Object.keys(value).length <= 16, 'may hold at most 16 keys')
+  metadata: withoutPrototype
+    .pipe(z.record(text(64), text(512)).refine((value) => Object.keys(value).length <= 16, 'an object of at most 16 keys'))
     .optional(),
   execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
 })

@@ -10,7 +10,7 @@ import {
   type Model,
   type ResolutionClass,
 } from '@sluice/shared/model-catalogue'
-import { SluiceError } from '../errors.ts'
+import { invalidValue } from '../errors.ts'
 import type { CreateRequest } from './create-request.ts'
 
 const DEFAULTS = { size: '336x192', num_frames: 129, num_steps: 50, guidance: 7.5, guidance_img: 3, motion_score: 4 } as const
@@ -28,12 +28,12 @@ export interface Generating {
 export function generationOf(request: CreateRequest, defaultModel: string, seed: number): Generating {
   const model = modelOf(request.model, defaultModel)
   const mode = model.modes.find((candidate) => candidate === (request.mode ?? 't2v'))
-  if (mode === undefined) throw invalid('mode', request.mode, `${model.id} does ${model.modes.join(', ')}`)
+  if (mode === undefined) throw invalidValue('mode', request.mode, `${model.modes.join(', ')} with model ${model.id}`)
   const size = sizeOf(model, request.size ?? DEFAULTS.size)
   const frames = framesOf(model, request)
   const steps = request.num_steps ?? DEFAULTS.num_steps
   if (steps < model.stepsMin || steps > model.stepsMax) {
-    throw invalid('num_steps', steps, `allowed is ${model.stepsMin} to ${model.stepsMax}`)
+    throw invalidValue('num_steps', steps, `${model.stepsMin} to ${model.stepsMax}`)
   }
   return {
     resolution: size.resolution,
@@ -59,14 +59,14 @@ function modelOf(given: string | undefined, defaultModel: string): Model {
   const id = given === undefined || DEFAULT_MODEL_ALIASES.includes(given) ? defaultModel : given
   const model = findModel(id)
   if (model === undefined) {
-    throw invalid('model', given, `known models are ${[...MODELS.map((known) => known.id), ...DEFAULT_MODEL_ALIASES].join(', ')}`)
+    throw invalidValue('model', given, [...MODELS.map((known) => known.id), ...DEFAULT_MODEL_ALIASES].join(', '))
   }
   return model
 }
 
 function sizeOf(model: Model, given: string): FrameSize {
   const size = findSize(model, given)
-  if (size === undefined) throw invalid('size', given, `${model.id} makes ${model.sizes.map(formatSize).join(', ')}`)
+  if (size === undefined) throw invalidValue('size', given, `${model.sizes.map(formatSize).join(', ')} with model ${model.id}`)
   return size
 }
 
@@ -78,18 +78,10 @@ function framesOf(model: Model, request: CreateRequest): number {
   const fromSeconds = request.seconds === undefined ? undefined : framesOfSeconds(model, request.seconds)
   const frames = request.num_frames ?? fromSeconds ?? DEFAULTS.num_frames
   if ((frames - 1) % 4 !== 0 || frames < model.framesMin || frames > model.framesMax) {
-    throw invalid(
-      'num_frames',
-      frames,
-      `allowed is 4k+1 from ${model.framesMin} to ${model.framesMax}, such as ${nearestFrames(model, frames)}`,
-    )
+    throw invalidValue('num_frames', frames, `4k+1 from ${model.framesMin} to ${model.framesMax}, such as ${nearestFrames(model, frames)}`)
   }
   if (fromSeconds !== undefined && fromSeconds !== frames) {
-    throw invalid(
-      'seconds',
-      request.seconds,
-      `num_frames says ${frames}, which is ${formatSeconds(frames, model.fps)} seconds; give one of them`,
-    )
+    throw invalidValue('seconds', request.seconds, `${formatSeconds(frames, model.fps)}, since num_frames is ${frames}; give one of them`)
   }
   return frames
 }
@@ -97,14 +89,14 @@ function framesOf(model: Model, request: CreateRequest): number {
 function framesOfSeconds(model: Model, given: string | number): number {
   const seconds = typeof given === 'number' ? given : /^\d{1,6}(\.\d{1,20})?$/.test(given) ? Number(given) : Number.NaN
   const exact = Math.round(seconds * model.fps)
-  const isExact = Math.abs(seconds * model.fps - exact) < 0.001 && (exact - 1) % 4 === 0
-  const frames = isExact ? exact : Number.isInteger(seconds) ? seconds * model.fps + 1 : Number.NaN
+  const isExact = exact > 0 && Math.abs(seconds * model.fps - exact) < 0.001 && (exact - 1) % 4 === 0
+  const frames = isExact ? exact : Number.isInteger(seconds) && seconds > 0 ? seconds * model.fps + 1 : Number.NaN
   if (!Number.isInteger(frames) || frames < model.framesMin || frames > model.framesMax) {
     const wholeMax = Math.floor((model.framesMax - 1) / model.fps)
-    throw invalid(
+    throw invalidValue(
       'seconds',
       given,
-      `allowed is a whole number from 1 to ${wholeMax}, or an exact length of 4k+1 frames up to ${formatSeconds(model.framesMax, model.fps)}`,
+      `a whole number from 1 to ${wholeMax}, or an exact length of 4k+1 frames up to ${formatSeconds(model.framesMax, model.fps)}`,
     )
   }
   return frames
@@ -113,8 +105,4 @@ function framesOfSeconds(model: Model, given: string | number): number {
 function nearestFrames(model: Model, frames: number): number {
   const nearest = Math.round((frames - 1) / 4) * 4 + 1
   return Math.min(Math.max(nearest, model.framesMin), model.framesMax)
-}
-
-function invalid(field: string, given: unknown, allowed: string): SluiceError {
-  return new SluiceError('invalid_value', `${field} is ${JSON.stringify(given)}: ${allowed}.`, field)
 }

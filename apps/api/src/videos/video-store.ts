@@ -2,6 +2,7 @@ import { isId } from '@sluice/shared/ids'
 import type { Attempt } from '../attempts/attempt.ts'
 import type { Context } from '../context.ts'
 import type { Database } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
 import { cancelVideo, notFound } from './cancel.ts'
 import type { Video } from './video.ts'
 
@@ -16,6 +17,23 @@ export async function readVideo(db: Database, accountId: string, videoId: string
   const video = rows[0]
   if (video === undefined) throw notFound()
   return video
+}
+
+/**
+ * Throws SluiceError `not_found` unless `after` names a video of the account. A deleted one will do: a client may delete
+ * what it lists.
+ */
+export async function requireCursor(db: Database, accountId: string, after: string): Promise<void> {
+  const isKnown =
+    isId('video', after) &&
+    (
+      await db.query({
+        name: 'video-cursor',
+        text: 'select from video where id = $1 and account_id = $2',
+        values: [after, accountId],
+      })
+    ).rowCount === 1
+  if (!isKnown) throw new SluiceError('not_found', 'No such video: after is the id of the last video of the page before.', 'after')
 }
 
 export interface Page {
