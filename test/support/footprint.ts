@@ -1,0 +1,14 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TestApi } from './start-api.ts'
+
+/** Everything a request could have left behind: rows, balances, files. Equal before and after means it left nothing. */
+export async function footprint(api: TestApi): Promise<Record<string, unknown>> {
+  const { db } = api.api.context
+  const { rows } = await db.query({
+    text: `select (select count(*) from video) as videos, (select count(*) from transfer) as transfers, (select count(*) from entry) as entries,
+      (select count(*) from attempt) as attempts,
+      (select json_agg(json_build_array(id, balance) order by id) from ledger_account) as balances`,
+  })
+  return { ...rows[0], files: (await readdir(join(api.dataDir, 'objects'), { recursive: true })).toSorted() }
+}
