@@ -1,0 +1,156 @@
+"""Finished frames become files beside the next video, one encoder process per video.
+
+An encoder is a command: raw RGB24 frames come on its stdin (a file, so nothing is copied twice), these words are added to it:
+`--width W --height H --frames N --fps F --video PATH --thumbnail PATH --spritesheet PATH`. It prints a line `frame N` when N frames are
+encoded, oftener than every SILENCE_S_MAX seconds, and exits 0 once an H.264 MP4, a WebP and a JPEG are written.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Protocol, Sequence
+
+from .generation import Generation
+from .lines import LineBuffer
+from .loop import Loop
+
+# Two keep up with what one runner can generate; with more waiting than this the device waits.
+ENCODERS_MAX = 2
+WAITING_MAX = 3
+SILENCE_S_MAX = 60.0
+# How often a waiting video says so.
+WAITING_NEWS_S = 0.8
+CHUNK_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Files:
+    video: str
+    thumbnail: str
+    spritesheet: str
+
+    @staticmethod
+    def within(folder: str) -> Files:
+        return Files(*(os.path.join(folder, name) for name in ("video.mp4", "thumbnail.webp", "spritesheet.jpg")))
+
+
+class EncodeEvents(Protocol):
+    def on_encode_progress(self, video: str, frames_done: int, frames: int) -> None: ...
+    def on_encoded(self, video: str, files: Files, seconds: float) -> None: ...
+    def on_encode_failed(self, video: str, message: str) -> None: ...
+
+
+class _Encode:
+    def __init__(self, video: str, generation: Generation, frames_path: str, folder: str) -> None:
+        self.video = video
+        self.generation = generation
+        self.frames_path = frames_path
+        self.files = Files.within(folder)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.buffer = LineBuffer()
+        self.frames_done = 0
+        self.news_at = time.monotonic()
+        self.started_at = 0.0
+
+
+class EncodeQueue:
+    def __init__(self, command: Sequence[str], loop: Loop, events: EncodeEvents) -> None:
+        self._command = command
+        self._loop = loop
+        self._events = events
+        self._waiting: list[_Encode] = []
+        self._running: list[_Encode] = []
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._waiting) < WAITING_MAX
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and not self._running
+
+    def holds(self, video: str) -> bool:
+        return any(encode.video == video for encode in (*self._waiting, *self._running))
+
+    def add(self, video: str, generation: Generation, frames_path: str, folder: str) -> None:
+        self._waiting.append(_Encode(video, generation, frames_path, folder))
+        self._start_next()
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        for encode in self._waiting:
+            if now - encode.news_at >= WAITING_NEWS_S:
+                encode.news_at = now
+                self._events.on_encode_progress(encode.video, 0, encode.generation.num_frames)
+        for encode in list(self._running):
+            if now - encode.news_at > SILENCE_S_MAX and encode.process is not None:
+                encode.process.kill()
+
+    def close(self) -> None:
+        for encode in self._running:
+            if encode.process is not None:
+                encode.process.kill()
+                encode.process.wait()
+
+    def _start_next(self) -> None:
+        while self._waiting and len(self._running) < ENCODERS_MAX:
+            encode = self._waiting.pop(0)
+            generation, files = encode.generation, encode.files
+            words = ["--width", generation.width, "--height", generation.height, "--frames", generation.num_frames, "--fps", generation.fps]
+            words += ["--video", files.video, "--thumbnail", files.thumbnail, "--spritesheet", files.spritesheet]
+            encode.started_at = encode.news_at = time.monotonic()
+            try:
+                with open(encode.frames_path, "rb") as frames:
+                    encode.process = subprocess.Popen([*self._command, *map(str, words)], stdin=frames, stdout=subprocess.PIPE)
+            except OSError as error:
+                self._remove_frames(encode)
+                self._events.on_encode_failed(encode.video, f"the encoder cannot be started: {error}")
+                continue
+            self._running.append(encode)
+            self._loop.watch(encode.process.stdout, lambda encode=encode: self._read(encode))  # type: ignore[misc]
+
+    def _read(self, encode: _Encode) -> None:
+        assert encode.process is not None and encode.process.stdout is not None
+        chunk = os.read(encode.process.stdout.fileno(), CHUNK_BYTES)
+        if chunk == b"":
+            self._end(encode)
+            return
+        lines = encode.buffer.feed(chunk)
+        if not lines:
+            return
+        encode.news_at = time.monotonic()
+        for line in lines:
+            word, _, number = line.strip().partition(b" ")
+            if word == b"frame" and number.isdigit():
+                encode.frames_done = min(int(number), encode.generation.num_frames)
+        self._events.on_encode_progress(encode.video, encode.frames_done, encode.generation.num_frames)
+
+    def _end(self, encode: _Encode) -> None:
+        assert encode.process is not None and encode.process.stdout is not None
+        self._loop.forget(encode.process.stdout)
+        encode.process.stdout.close()
+        try:
+            code: int | None = encode.process.wait(SILENCE_S_MAX)
+        except subprocess.TimeoutExpired:
+            encode.process.kill()
+            code = encode.process.wait()
+        self._running.remove(encode)
+        self._remove_frames(encode)
+        self._start_next()
+        missing = [path for path in vars(encode.files).values() if not os.path.isfile(path)]
+        if code != 0:
+            self._events.on_encode_failed(encode.video, f"the encoder ended with code {code}")
+        elif missing:
+            self._events.on_encode_failed(encode.video, f"the encoder did not write {os.path.basename(missing[0])}")
+        else:
+            self._events.on_encoded(encode.video, encode.files, time.monotonic() - encode.started_at)
+
+    def _remove_frames(self, encode: _Encode) -> None:
+        try:
+            os.remove(encode.frames_path)
+        except OSError:
+            # The worker may have removed the whole folder of an attempt it gave up.
+            pass

@@ -1,0 +1,50 @@
+"""What went wrong, in the protocol's words."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Code = Literal["bad_input", "out_of_memory", "device_lost", "model_missing", "internal"]
+CODES: tuple[Code, ...] = ("bad_input", "out_of_memory", "device_lost", "model_missing", "internal")
+
+MESSAGE_CHARS_MAX = 600
+
+# Device errors reach Python as RuntimeError (torch.AcceleratorError since torch 2.8) with the driver's words in the message.
+_OUT_OF_MEMORY = re.compile(r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|HIP out of memory", re.I)
+_DEVICE_LOST = re.compile(
+    r"CUDA error|CUDA driver error|cuDNN error|CUBLAS_STATUS|CUDNN_STATUS|NCCL|HIP error|device-side assert|"
+    r"illegal memory access|unspecified launch failure|uncorrectable ECC|GPU is lost|fallen off the bus|"
+    r"No CUDA GPUs are available|no CUDA-capable device|Connection closed by peer|ACL error",
+    re.I,
+)
+
+
+class RunnerFailure(Exception):
+    """Answered with `failed`. Anything else that is raised goes through `classify`."""
+
+    def __init__(self, code: Code, message: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.code: Code = code
+        self.message = message[:MESSAGE_CHARS_MAX]
+        self.retryable = retryable
+
+
+def classify(error: BaseException) -> RunnerFailure:
+    """The failure an exception of a pipeline stands for. The device's state after device_lost is unknown: its process must end."""
+    if isinstance(error, RunnerFailure):
+        return error
+    said = f"{type(error).__name__}: {error}"[:MESSAGE_CHARS_MAX]
+    # torch.cuda.OutOfMemoryError and torch.OutOfMemoryError are one class; the host's MemoryError is none of them.
+    if type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(said)):
+        return RunnerFailure("out_of_memory", said, retryable=True)
+    if isinstance(error, (RuntimeError, ConnectionError)) and _DEVICE_LOST.search(said):
+        return RunnerFailure("device_lost", said, retryable=True)
+    return RunnerFailure("internal", said, retryable=True)
+
+
+def classify_load(error: BaseException) -> RunnerFailure:
+    """As `classify`, for what is raised while a model loads: what is not there is `model_missing`."""
+    if isinstance(error, (ImportError, FileNotFoundError, NotADirectoryError)):
+        return RunnerFailure("model_missing", f"{type(error).__name__}: {error}")
+    return classify(error)

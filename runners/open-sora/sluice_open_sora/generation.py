@@ -1,0 +1,110 @@
+"""What is to be generated, and how many latent tokens that is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from .failure import RunnerFailure
+
+Mode = Literal["t2v", "t2i2v", "i2v"]
+MODES = ("t2v", "t2i2v", "i2v")
+Position = Literal["head", "tail"]
+
+# Latent positions the text adds to every sequence (T5 at max_length 512; Open-Sora d0cd5ac, configs/diffusion/inference/256px.py).
+TEXT_TOKENS = 512
+# Open-Sora takes the noise's seed into torch.Generator.manual_seed, which refuses more.
+SEED_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The frozen request of packages/shared/src/generation.ts. Width and height in pixels, fps in frames per second."""
+
+    model: str
+    mode: Mode
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    num_frames: int
+    fps: int
+    num_steps: int
+    guidance: float
+    guidance_img: float
+    motion_score: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image the clip starts (`head`) or ends (`tail`) with. `path`: a local file the worker put there."""
+
+    position: Position
+    path: str
+
+
+_POSITIVE = ("width", "height", "num_frames", "fps", "num_steps")
+_TEXTS = ("model", "prompt", "negative_prompt")
+_NUMBERS = ("guidance", "guidance_img")
+
+
+def parse_generation(value: Any) -> Generation:
+    """Judges every field. Raises RunnerFailure `bad_input` that names the field, what was given and what is allowed."""
+    if not isinstance(value, dict):
+        raise _refused("request", value, "an object")
+    names = [field.name for field in fields(Generation)]
+    for name in value:
+        if name not in names:
+            raise RunnerFailure("bad_input", f"request.{name} is unknown; allowed are {', '.join(names)}")
+    for name in names:
+        if name not in value:
+            raise RunnerFailure("bad_input", f"request.{name} is missing")
+    for name in _TEXTS:
+        if not isinstance(value[name], str) or not _is_unicode(value[name]):
+            raise _refused(f"request.{name}", value[name], "text without lone surrogates")
+    for name in _NUMBERS:
+        if type(value[name]) not in (int, float) or not math.isfinite(value[name]):
+            raise _refused(f"request.{name}", value[name], "a finite number")
+    for name in _POSITIVE:
+        if type(value[name]) is not int or value[name] < 1:
+            raise _refused(f"request.{name}", value[name], "a whole number above 0")
+    if type(value["motion_score"]) is not int:
+        raise _refused("request.motion_score", value["motion_score"], "a whole number")
+    if type(value["seed"]) is not int or not 0 <= value["seed"] <= SEED_MAX:
+        raise _refused("request.seed", value["seed"], f"a whole number from 0 to {SEED_MAX}")
+    if value["mode"] not in MODES:
+        raise _refused("request.mode", value["mode"], ", ".join(MODES))
+    if (value["num_frames"] - 1) % 4 != 0:
+        raise _refused("request.num_frames", value["num_frames"], "4k+1")
+    return Generation(**{**value, "guidance": float(value["guidance"]), "guidance_img": float(value["guidance_img"])})
+
+
+def video_tokens(generation: Generation) -> int:
+    """Latent positions denoised in one step: T * ceil(H/16) * ceil(W/16), T = (frames-1)/4 + 1 (packages/shared/src/token-count.ts)."""
+    latent_frames = (generation.num_frames - 1) // 4 + 1
+    return latent_frames * math.ceil(generation.height / 16) * math.ceil(generation.width / 16)
+
+
+def parameter_hash(generation: Generation, references: tuple[Reference, ...]) -> str:
+    """SHA-256 over all that the latents depend on: the request, and the bytes of the reference images. Raises OSError."""
+    images = [[reference.position, _file_hash(reference.path)] for reference in references]
+    # Sorted keys and floats throughout: the same request hashes the same whatever order or number form it came in.
+    text = json.dumps([asdict(generation), images], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_hash(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def _is_unicode(text: str) -> bool:
+    return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in text) and "\0" not in text
+
+
+def _refused(field: str, given: object, allowed: str) -> RunnerFailure:
+    return RunnerFailure("bad_input", f"{field} is {json.dumps(given, default=str)[:80]}; allowed is {allowed}")

@@ -1,0 +1,107 @@
+"""What a pipeline is: the part that knows a model. It lives in a rank process, one per device, and is driven by rank.py."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass, field
+from typing import Callable, Literal, Mapping, Protocol
+
+from .checkpoint import Checkpoint, Tensor
+from .generation import Generation, Reference
+
+DEFAULT_PIPELINE = "sluice_open_sora.open_sora.pipeline:OpenSoraPipeline"
+
+Phase = Literal["encode", "denoise", "decode", "mux"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pipeline runs. Rank 0 leads: it alone writes files."""
+
+    rank: int
+    ranks: int
+    # Keep on the device only what is in use.
+    offload: bool
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a loaded pipeline can do. `vram_bytes` of all devices together; the bounds hold per video."""
+
+    device: str
+    devices: int
+    vram_bytes: int
+    models: tuple[str, ...]
+    modes: tuple[str, ...]
+    frames_max: int
+    pixels_max: int
+    steps_max: int = 100
+    # Sides are multiples of this many pixels.
+    side_multiple: int = 16
+    # Devices a latent sequence is split over: (512 + video tokens) must be a multiple.
+    sequence_ranks: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    generation: Generation
+    references: tuple[Reference, ...]
+    # Belongs to this attempt alone.
+    workdir: str
+    # Where rank 0 puts the finished clip: raw RGB24 frames, width * height * 3 bytes each.
+    frames_path: str
+    resume: Checkpoint | None
+
+    @property
+    def start_step(self) -> int:
+        return 0 if self.resume is None else self.resume.step
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Seconds by phase (encode, denoise, decode); the most device memory in use at once on this rank's device."""
+
+    timings: Mapping[str, float] = field(default_factory=dict)
+    peak_vram_bytes: int = 0
+
+
+class Stopped(Exception):
+    """Raised out of a boundary on every rank when the video is to stop there. A pipeline lets it pass."""
+
+    def __init__(self, how: Literal["cancel", "yield"], step: int, path: str | None = None) -> None:
+        super().__init__(f"{how} at step {step}")
+        self.how = how
+        self.step = step
+        self.path = path
+
+
+class StepGate(Protocol):
+    def boundary(self, step: int, capture: Callable[[], Mapping[str, Tensor]]) -> None:
+        """`step` steps are done, on the device too. Called by every rank at the same steps, the last included; may raise Stopped.
+        `capture` gives what a checkpoint holds; it is called on rank 0 when one is written."""
+
+    def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
+        """Says that the phase still moves. Cheap: most calls say nothing."""
+
+
+class Pipeline(Protocol):
+    def load(self, model: str) -> Readiness:
+        """Raises RunnerFailure `model_missing`, or what the libraries raise."""
+
+    def generate(self, job: Job, gate: StepGate) -> Rendered:
+        """Makes the clip. After an exception other than a lost device the pipeline can make the next one."""
+
+
+def load_pipeline(spec: str) -> Callable[[Place], Pipeline]:
+    """`module:name` or `/path/to/file.py:name`. Raises ImportError or AttributeError."""
+    place, _, name = spec.rpartition(":")
+    if place.endswith(".py"):
+        module_spec = importlib.util.spec_from_file_location("sluice_pipeline", place)
+        if module_spec is None or module_spec.loader is None:
+            raise ImportError(f"no pipeline at {place}")
+        module = importlib.util.module_from_spec(module_spec)
+        module_spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(place)
+    return getattr(module, name)
