@@ -6,23 +6,9 @@ import helmet from 'helmet'
 import { pinoHttp } from 'pino-http'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
-import { checkLedgerRoute } from '../routes/admin-ledger-check.ts'
-import { readAdminVideo } from '../routes/admin-videos-read.ts'
-import { readCredits } from '../routes/credits.ts'
-import { health, ready } from '../routes/health.ts'
-import { receiveHeartbeat } from '../routes/internal-heartbeat.ts'
-import { receiveReport } from '../routes/internal-reports.ts'
-import { listModels } from '../routes/models-list.ts'
-import { cancelAccountVideo } from '../routes/videos-cancel.ts'
-import { videoContent } from '../routes/videos-content.ts'
-import { createVideo } from '../routes/videos-create.ts'
-import { deleteAccountVideo } from '../routes/videos-delete.ts'
-import { listAccountVideos } from '../routes/videos-list.ts'
-import { retrieveVideo } from '../routes/videos-read.ts'
-import { remixVideo } from '../routes/videos-remix.ts'
-import { unsupportedOperation } from '../routes/videos-unsupported.ts'
+import { ALL_ROUTES } from '../routes/all-routes.ts'
 import { errorHandler, unknownRoute } from './error-handler.ts'
-import { jsonBody } from './request-body.ts'
+import { referencePage } from './reference-page.ts'
 
 const CONSOLE_DIR = fileURLToPath(new URL('../../../console/dist', import.meta.url))
 
@@ -37,26 +23,8 @@ export function createApp(context: Context): Express {
   app.use(requestLog(context))
   if (context.storeRoutes !== null) app.use(context.storeRoutes)
 
-  route(app, '/health', { get: health })
-  route(app, '/ready', { get: ready(context) })
-
-  route(app, '/v1/models', { get: listModels(context) })
-  route(app, '/v1/credits', { get: readCredits(context) })
-  route(app, '/v1/videos', { get: listAccountVideos(context), post: createVideo(context) })
-  route(app, '/v1/videos/edits', { post: unsupportedOperation(context, 'edits') })
-  route(app, '/v1/videos/extensions', { post: unsupportedOperation(context, 'extensions') })
-  route(app, '/v1/videos/characters', { post: unsupportedOperation(context, 'characters') })
-  route(app, '/v1/videos/characters/:id', { get: unsupportedOperation(context, 'characters') })
-  route(app, '/v1/videos/:id', { get: retrieveVideo(context), delete: deleteAccountVideo(context) })
-  route(app, '/v1/videos/:id/content', { get: videoContent(context) })
-  route(app, '/v1/videos/:id/remix', { post: remixVideo(context) })
-  route(app, '/v1/videos/:id/cancel', { post: cancelAccountVideo(context) })
-
-  route(app, '/v1/admin/videos/:id', { get: readAdminVideo(context) })
-  route(app, '/v1/admin/ledger/check', { get: checkLedgerRoute(context) })
-
-  route(app, '/internal/heartbeat', { post: receiveHeartbeat(context) }, jsonBody)
-  route(app, '/internal/attempts/:video/:fence', { post: receiveReport(context) }, jsonBody)
+  bindRoutes(app, context)
+  app.use(referencePage())
 
   if (existsSync(CONSOLE_DIR)) app.use(express.static(CONSOLE_DIR, { index: 'index.html' }))
   app.use(unknownRoute)
@@ -64,18 +32,18 @@ export function createApp(context: Context): Express {
   return app
 }
 
-type Method = 'get' | 'post' | 'delete'
-
-/** Binds a path's methods; any other method on it is a typed 405. */
-// biome-ignore lint/suspicious/noExplicitAny: handlers differ in the path parameters they read, which express derives from the path
-function route(app: Express, path: string, handlers: Partial<Record<Method, RequestHandler<any>>>, ...before: RequestHandler[]): void {
-  const bound = app.route(path)
-  for (const [method, handler] of Object.entries(handlers)) bound[method as Method](...before, handler)
-  const allowed = Object.keys(handlers).flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
-  bound.all((request, response) => {
-    response.set('allow', allowed.join(', '))
-    throw new SluiceError('method_not_allowed', `${request.method} ${request.path}: allowed is ${allowed.join(', ')}.`)
-  })
+/** Binds every call; any other method on a known path is a typed 405. */
+function bindRoutes(app: Express, context: Context): void {
+  const byPath = Map.groupBy(ALL_ROUTES, (route) => route.path)
+  for (const [path, routes] of byPath) {
+    const bound = app.route(path.replaceAll(/\{(\w+)\}/g, ':$1'))
+    for (const route of routes) bound[route.method](route.handler(context))
+    const allowed = routes.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).sort()
+    bound.all((request, response) => {
+      response.set('allow', allowed.join(', '))
+      throw new SluiceError('method_not_allowed', `${request.method} ${request.path}: allowed is ${allowed.join(', ')}.`)
+    })
+  }
 }
 
 /** The console runs its own files only; pictures and films may come from the store's public address as well. */

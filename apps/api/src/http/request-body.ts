@@ -9,21 +9,6 @@ const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
 const parseJson = express.json({ limit: JSON_BYTES_MAX, strict: false })
 const parseForm = multer({ limits: FORM }).none()
 
-/** Reads a JSON body of at most 1 MiB into `request.body`. */
-export const jsonBody: RequestHandler = (request, response, next) => {
-  if (hasBody(request) && !request.is('application/json')) {
-    next(
-      new SluiceError(
-        'unsupported_media_type',
-        `Content-Type is ${request.get('content-type')}: allowed is application/json.`,
-        'Content-Type',
-      ),
-    )
-    return
-  }
-  parseJson(request, response, next)
-}
-
 /**
  * The fields of a JSON or multipart body as one object. The OpenAI SDKs always send multipart, where every value is text:
  * numeric fields are read as numbers, the rest stays text. Throws SluiceError.

@@ -1,13 +1,29 @@
-import type { RequestHandler } from 'express'
-import type { Context } from '../context.ts'
+import { z } from 'zod'
 import { transaction } from '../db/database.ts'
-import { scopedKey } from '../http/authentication.ts'
+import { scopedRoute } from '../http/route.ts'
 import { checkLedger } from '../ledger/check.ts'
 
-/** GET /v1/admin/ledger/check: recomputes every invariant of the ledger and says which are broken. */
-export function checkLedgerRoute(context: Context): RequestHandler {
-  return async (request, response) => {
-    await scopedKey(context, request, 'admin')
+export const checkLedgerRoute = scopedRoute(
+  'admin',
+  {
+    ...{
+      method: 'get',
+      path: '/v1/admin/ledger/check',
+      operationId: 'checkLedger',
+      tag: 'admin',
+      summary: 'Recompute every invariant of the ledger',
+    },
+    answers: {
+      200: {
+        description: 'Which invariants are broken, and by how many rows.',
+        schema: z
+          .object({ ok: z.boolean(), transfers: z.int(), entries: z.int(), violations: z.record(z.string(), z.int()) })
+          .meta({ id: 'LedgerCheck' }),
+      },
+    },
+    errors: [],
+  },
+  async ({ context, response }) => {
     const check = await transaction(context.db, checkLedger, { isolation: 'repeatable read' })
     response.json({
       ok: check.ok,
@@ -15,5 +31,5 @@ export function checkLedgerRoute(context: Context): RequestHandler {
       entries: Number(check.entries),
       violations: Object.fromEntries(Object.entries(check.violations).map(([name, count]) => [name, Number(count)])),
     })
-  }
-}
+  },
+)

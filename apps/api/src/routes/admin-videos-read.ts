@@ -1,18 +1,75 @@
 import { isId } from '@sluice/shared/ids'
 import { formatMicros } from '@sluice/shared/money'
-import type { RequestHandler } from 'express'
+import { z } from 'zod'
 import type { Attempt } from '../attempts/attempt.ts'
-import type { Context } from '../context.ts'
-import { scopedKey } from '../http/authentication.ts'
+import { scopedRoute } from '../http/route.ts'
 import { notFound } from '../videos/cancel.ts'
+import { VIDEO_STATUSES } from '../videos/video.ts'
 import { readVideoForAdmin, type TransferRow } from '../videos/video-store.ts'
+import { videoIdParams, videoSchema } from './schemas.ts'
 import { unixSeconds, videoJson } from './video-json.ts'
 
-/** GET /v1/admin/videos/{id}: the video, every attempt at it, and what the ledger holds of it. */
-export function readAdminVideo(context: Context): RequestHandler<{ id: string }> {
-  return async (request, response) => {
-    await scopedKey(context, request, 'admin')
-    const found = isId('video', request.params.id) ? await readVideoForAdmin(context.db, request.params.id) : null
+const attemptSchema = z
+  .object({
+    fence: z.int(),
+    claim: z.string().nullable(),
+    worker: z.string().nullable(),
+    pool: z.string(),
+    slot: z.int().nullable(),
+    resumed_from_step: z.int(),
+    steps: z.int().meta({ description: 'Steps this attempt ran itself.' }),
+    step: z.int(),
+    outcome: z.enum(['completed', 'failed', 'cancelled', 'yielded', 'lost']).nullable(),
+    error: z.object({ code: z.string(), message: z.string().nullable() }).nullable(),
+    timings: z.record(z.string(), z.number()).nullable(),
+    dispatched_at: z.int().nullable(),
+    taken_at: z.int().nullable(),
+    started_at: z.int().nullable(),
+    released_at: z.int().nullable(),
+    ended_at: z.int().nullable(),
+  })
+  .meta({ id: 'Attempt' })
+
+const transferSchema = z
+  .object({
+    id: z.string(),
+    kind: z.string(),
+    currency: z.string(),
+    created_at: z.int().nullable(),
+    entries: z.array(z.object({ account: z.string(), amount: z.string() })),
+  })
+  .meta({ id: 'Transfer' })
+
+const adminVideoSchema = videoSchema
+  .extend({
+    account_id: z.string(),
+    internal_status: z.enum(VIDEO_STATUSES),
+    fence: z.int(),
+    pool: z.string().nullable(),
+    failures_in_a_row: z.int(),
+    checkpoint_step: z.int().nullable(),
+    deleted_at: z.int().nullable(),
+    attempts: z.array(attemptSchema),
+    transfers: z.array(transferSchema),
+  })
+  .meta({ id: 'AdminVideo' })
+
+export const readAdminVideo = scopedRoute(
+  'admin',
+  {
+    ...{
+      method: 'get',
+      path: '/v1/admin/videos/{id}',
+      operationId: 'readAdminVideo',
+      tag: 'admin',
+      summary: 'A video with its attempts and transfers',
+    },
+    params: videoIdParams,
+    answers: { 200: { description: 'Also of a deleted video.', schema: adminVideoSchema } },
+    errors: ['not_found'],
+  },
+  async ({ context, params, response }) => {
+    const found = isId('video', params.id) ? await readVideoForAdmin(context.db, params.id) : null
     if (found === null) throw notFound()
     const { video, attempts, transfers } = found
     response.json({
@@ -27,8 +84,8 @@ export function readAdminVideo(context: Context): RequestHandler<{ id: string }>
       attempts: attempts.map(attemptJson),
       transfers: transfers.map((transfer) => transferJson(transfer, video.currency)),
     })
-  }
-}
+  },
+)
 
 function attemptJson(attempt: Attempt): Record<string, unknown> {
   return {

@@ -1,14 +1,30 @@
 import { formatMicros } from '@sluice/shared/money'
-import type { RequestHandler } from 'express'
-import type { Context } from '../context.ts'
+import { z } from 'zod'
 import { one } from '../db/database.ts'
-import { accountKey } from '../http/authentication.ts'
+import { accountRoute } from '../http/route.ts'
 import { readOwned } from '../ledger/accounts.ts'
+import { moneySchema } from './schemas.ts'
 
-/** GET /v1/credits: what the account can spend, what is held for queued videos; `data` is the shape OpenRouter's users know. */
-export function readCredits(context: Context): RequestHandler {
-  return async (request, response) => {
-    const key = await accountKey(context, request, 'videos:read')
+const creditsSchema = z
+  .object({
+    object: z.literal('credits'),
+    balance: moneySchema.meta({ description: 'What can be spent: paid + trial.' }),
+    paid: moneySchema,
+    trial: moneySchema,
+    held: moneySchema.meta({ description: 'Set aside for videos that have not ended.' }),
+    used: moneySchema,
+    data: z.object({ total_credits: z.string(), total_usage: z.string() }).meta({ description: 'The shape OpenRouter users know.' }),
+  })
+  .meta({ id: 'Credits' })
+
+export const readCredits = accountRoute(
+  'videos:read',
+  {
+    ...{ method: 'get', path: '/v1/credits', operationId: 'readCredits', tag: 'account', summary: 'What the account can spend' },
+    answers: { 200: { description: 'Balances.', schema: creditsSchema } },
+    errors: [],
+  },
+  async ({ context, key, response }) => {
     const { currency } = context.config
     const owned = await readOwned(context.db, key.accountId, currency)
     const { used } = one(
@@ -31,5 +47,5 @@ export function readCredits(context: Context): RequestHandler {
         total_usage: formatMicros(BigInt(used)),
       },
     })
-  }
-}
+  },
+)

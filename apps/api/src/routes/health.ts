@@ -1,18 +1,34 @@
 import { LEASE_MS } from '@sluice/shared/attempt-contract'
-import type { RequestHandler } from 'express'
+import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
+import { publicRoute } from '../http/route.ts'
 
 const CHECK_MS_MAX = 3_000
 
-/** GET /health: this process answers. */
-export const health: RequestHandler = (_request, response) => {
-  response.json({ status: 'ok' })
-}
+export const health = publicRoute(
+  {
+    ...{ method: 'get', path: '/health', operationId: 'health', tag: 'service', summary: 'This process answers' },
+    answers: { 200: { description: 'It does.', schema: z.object({ status: z.literal('ok') }) } },
+    errors: [],
+  },
+  async ({ response }) => {
+    response.json({ status: 'ok' })
+  },
+)
 
-/** GET /ready: 200 only when database, queue and store answer and a worker for the default model is connected; else 503 with what is missing. */
-export function ready(context: Context): RequestHandler {
-  return async (_request, response) => {
+const readySchema = z
+  .object({ status: z.enum(['ready', 'not_ready']), missing: z.array(z.object({ part: z.string(), problem: z.string() })) })
+  .meta({ id: 'Ready' })
+
+export const ready = publicRoute(
+  {
+    ...{ method: 'get', path: '/ready', operationId: 'ready', tag: 'service', summary: 'A video can be made now' },
+    description: '200 only when database, queue and store answer and a worker for the default model is connected.',
+    answers: { 200: { description: 'Ready.', schema: readySchema }, 503: { description: 'What is missing.', schema: readySchema } },
+    errors: [],
+  },
+  async ({ context, response }) => {
     const checks = {
       database: await check(() => context.db.query({ text: 'select 1' })),
       queue: await check(() => context.producer.ping()),
@@ -21,8 +37,8 @@ export function ready(context: Context): RequestHandler {
     }
     const missing = Object.entries(checks).flatMap(([part, problem]) => (problem === null ? [] : [{ part, problem }]))
     response.status(missing.length === 0 ? 200 : 503).json({ status: missing.length === 0 ? 'ready' : 'not_ready', missing })
-  }
-}
+  },
+)
 
 async function requireWorker(context: Context): Promise<void> {
   const { workers } = one(

@@ -1,14 +1,22 @@
-import { heartbeatSchema } from '@sluice/shared/attempt-contract'
-import type { RequestHandler } from 'express'
+import { heartbeatAnswerSchema, heartbeatSchema } from '@sluice/shared/attempt-contract'
 import { applyHeartbeat } from '../attempts/apply-heartbeat.ts'
-import type { Context } from '../context.ts'
-import { scopedKey } from '../http/authentication.ts'
-import { parseRequest } from '../http/parse-request.ts'
+import { scopedRoute } from '../http/route.ts'
 
-/** POST /internal/heartbeat */
-export function receiveHeartbeat(context: Context): RequestHandler {
-  return async (request, response) => {
-    const key = await scopedKey(context, request, 'worker')
-    response.json(await applyHeartbeat(context, key.id, parseRequest(heartbeatSchema, request.body)))
-  }
-}
+export const receiveHeartbeat = scopedRoute(
+  'worker',
+  {
+    ...{
+      method: 'post',
+      path: '/internal/heartbeat',
+      operationId: 'heartbeat',
+      tag: 'service',
+      summary: 'A worker lives, and holds these attempts',
+    },
+    body: heartbeatSchema,
+    answers: { 200: { description: 'What to do with each attempt.', schema: heartbeatAnswerSchema } },
+    errors: [],
+  },
+  async ({ context, key, body, response }) => {
+    response.json(await applyHeartbeat(context, key.id, body))
+  },
+)

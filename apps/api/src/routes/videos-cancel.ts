@@ -1,15 +1,21 @@
-import type { RequestHandler } from 'express'
-import type { Context } from '../context.ts'
-import { accountKey } from '../http/authentication.ts'
+import { accountRoute } from '../http/route.ts'
 import { cancelVideo } from '../videos/cancel.ts'
 import { readVideo } from '../videos/video-store.ts'
 import { renderVideo } from './render-video.ts'
+import { videoAnswer, videoIdParams } from './schemas.ts'
 
-/** POST /v1/videos/{id}/cancel */
-export function cancelAccountVideo(context: Context): RequestHandler<{ id: string }> {
-  return async (request, response) => {
-    const key = await accountKey(context, request, 'videos:write')
-    const { id } = await readVideo(context.db, key.accountId, request.params.id)
+export const cancelAccountVideo = accountRoute(
+  'videos:write',
+  {
+    ...{ method: 'post', path: '/v1/videos/{id}/cancel', operationId: 'cancelVideo', tag: 'videos', summary: 'Cancel a video' },
+    description:
+      'Queued: over at once, nothing charged. Running: stops at the next step; at most the steps done when it was asked, plus one, are charged.',
+    params: videoIdParams,
+    answers: videoAnswer,
+    errors: ['not_found', 'state_conflict'],
+  },
+  async ({ context, key, params, response }) => {
+    const { id } = await readVideo(context.db, key.accountId, params.id)
     await renderVideo(context, response, await cancelVideo(context, key.accountId, id))
-  }
-}
+  },
+)

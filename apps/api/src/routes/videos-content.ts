@@ -1,27 +1,44 @@
-import type { RequestHandler } from 'express'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
-import { accountKey } from '../http/authentication.ts'
-import { parseRequest } from '../http/parse-request.ts'
+import { accountRoute } from '../http/route.ts'
 import { sendObject } from '../storage/send-object.ts'
 import { OUTPUT_FILES, type Video } from '../videos/video.ts'
 import { readVideo } from '../videos/video-store.ts'
+import { videoIdParams } from './schemas.ts'
 import { PUBLIC_STATUS, unixSeconds } from './video-json.ts'
 
 const VARIANTS = ['video', 'thumbnail', 'spritesheet'] as const
 const querySchema = z.strictObject({ variant: z.enum(VARIANTS).default('video') })
 const URL_SECONDS = 3_600
 
-/**
- * GET /v1/videos/{id}/content: the bytes. On S3 a redirect to a signed URL, on disk a stream that knows Range. Asked for
- * `Accept: application/json`, it answers the signed URL itself, which a page can use where it can't send a header.
- */
-export function videoContent(context: Context): RequestHandler<{ id: string }> {
-  return async (request, response) => {
-    const key = await accountKey(context, request, 'videos:read')
-    const { variant } = parseRequest(querySchema, request.query)
-    const video = await readVideo(context.db, key.accountId, request.params.id)
+export const videoContent = accountRoute(
+  'videos:read',
+  {
+    ...{
+      method: 'get',
+      path: '/v1/videos/{id}/content',
+      operationId: 'videoContent',
+      tag: 'videos',
+      summary: 'The bytes of a completed video',
+    },
+    description:
+      'On an S3 store a redirect to a signed URL, on the disk store a stream that knows Range. Asked for exactly `Accept: application/json`, it answers the signed URL itself, which a page can use where it cannot send a header.',
+    params: videoIdParams,
+    query: querySchema,
+    answers: {
+      200: {
+        description: 'The whole file, or a signed URL to it.',
+        contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'],
+        schema: z.object({ object: z.literal('video.content'), url: z.string(), expires_at: z.int() }).meta({ id: 'ContentUrl' }),
+      },
+      206: { description: 'The range asked for.', contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'] },
+      302: { description: 'To a signed URL of the S3 store.', headers: { location: 'The signed URL; it expires after an hour.' } },
+    },
+    errors: ['not_found', 'state_conflict', 'range_not_satisfiable'],
+  },
+  async ({ context, key, params, query, request, response }) => {
+    const video = await readVideo(context.db, key.accountId, params.id)
     if (video.output_prefix === null) {
       throw new SluiceError(
         'state_conflict',
@@ -29,7 +46,7 @@ export function videoContent(context: Context): RequestHandler<{ id: string }> {
         'video_id',
       )
     }
-    const objectKey = `${video.output_prefix}/${OUTPUT_FILES[variant]}`
+    const objectKey = `${video.output_prefix}/${OUTPUT_FILES[query.variant]}`
     response.set('cache-control', 'private, max-age=3600')
     if (request.get('accept')?.trim() === 'application/json') {
       response.set('cache-control', 'no-store')
@@ -45,8 +62,8 @@ export function videoContent(context: Context): RequestHandler<{ id: string }> {
       const sent = await sendObject(context.store, objectKey, request, response)
       if (sent === 'absent') throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
     }
-  }
-}
+  },
+)
 
 function signedUrl(context: Context, video: Video, objectKey: string): Promise<string> {
   const extension = objectKey.slice(objectKey.lastIndexOf('.'))

@@ -1,23 +1,23 @@
-import type { RequestHandler } from 'express'
-import type { Context } from '../context.ts'
-import { accountKey } from '../http/authentication.ts'
 import { originOf } from '../http/idempotency.ts'
-import { parseRequest } from '../http/parse-request.ts'
-import { readFields } from '../http/request-body.ts'
+import { accountRoute } from '../http/route.ts'
 import { createRequestSchema } from '../videos/create-request.ts'
 import { submitVideo } from '../videos/submit.ts'
 import { renderVideo } from './render-video.ts'
+import { videoAnswer } from './schemas.ts'
 
-/** POST /v1/videos */
-export function createVideo(context: Context): RequestHandler {
-  return async (request, response) => {
-    const key = await accountKey(context, request, 'videos:write')
-    const fields = parseRequest(createRequestSchema, await readFields(request, response))
-    const video = await submitVideo(context, key, {
-      request: fields,
-      ...originOf(request),
-      remixedFromVideoId: null,
-    })
+export const createVideo = accountRoute(
+  'videos:write',
+  {
+    ...{ method: 'post', path: '/v1/videos', operationId: 'createVideo', tag: 'videos', summary: 'Submit a sentence' },
+    description:
+      'Prices the video, holds that much of the balance and queues it. JSON or multipart form. An `Idempotency-Key` header makes repeats of the same request answer the same video.',
+    body: createRequestSchema,
+    example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
+    answers: videoAnswer,
+    errors: ['max_tokens_too_small', 'max_cost_too_small', 'insufficient_balance', 'idempotency_conflict', 'queue_full', 'unavailable'],
+  },
+  async ({ context, key, body, request, response }) => {
+    const video = await submitVideo(context, key, { request: body, ...originOf(request), remixedFromVideoId: null })
     await renderVideo(context, response, video)
-  }
-}
+  },
+)

@@ -1,13 +1,24 @@
-import type { RequestHandler } from 'express'
-import type { Context } from '../context.ts'
-import { accountKey } from '../http/authentication.ts'
+import { z } from 'zod'
+import { accountRoute } from '../http/route.ts'
 import { deleteVideo } from '../videos/video-store.ts'
+import { videoIdParams } from './schemas.ts'
 
-/** DELETE /v1/videos/{id} */
-export function deleteAccountVideo(context: Context): RequestHandler<{ id: string }> {
-  return async (request, response) => {
-    const key = await accountKey(context, request, 'videos:write')
-    await deleteVideo(context, key.accountId, request.params.id)
-    response.json({ id: request.params.id, object: 'video.deleted', deleted: true })
-  }
-}
+export const deleteAccountVideo = accountRoute(
+  'videos:write',
+  {
+    ...{ method: 'delete', path: '/v1/videos/{id}', operationId: 'deleteVideo', tag: 'videos', summary: 'Delete a video and its files' },
+    description: 'An unfinished video is cancelled first. What was charged stays charged; the ledger keeps its rows.',
+    params: videoIdParams,
+    answers: {
+      200: {
+        description: 'It is gone.',
+        schema: z.object({ id: z.string(), object: z.literal('video.deleted'), deleted: z.literal(true) }),
+      },
+    },
+    errors: ['not_found'],
+  },
+  async ({ context, key, params, response }) => {
+    await deleteVideo(context, key.accountId, params.id)
+    response.json({ id: params.id, object: 'video.deleted', deleted: true })
+  },
+)

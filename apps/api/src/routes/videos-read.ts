@@ -1,13 +1,17 @@
-import type { RequestHandler } from 'express'
-import type { Context } from '../context.ts'
-import { accountKey } from '../http/authentication.ts'
+import { accountRoute } from '../http/route.ts'
 import { readVideo } from '../videos/video-store.ts'
 import { renderVideo } from './render-video.ts'
+import { videoAnswer, videoIdParams } from './schemas.ts'
 
-/** GET /v1/videos/{id} */
-export function retrieveVideo(context: Context): RequestHandler<{ id: string }> {
-  return async (request, response) => {
-    const key = await accountKey(context, request, 'videos:read')
-    await renderVideo(context, response, await readVideo(context.db, key.accountId, request.params.id))
-  }
-}
+export const retrieveVideo = accountRoute(
+  'videos:read',
+  {
+    ...{ method: 'get', path: '/v1/videos/{id}', operationId: 'retrieveVideo', tag: 'videos', summary: 'How far a video is' },
+    params: videoIdParams,
+    answers: videoAnswer,
+    errors: ['not_found'],
+  },
+  async ({ context, key, params, response }) => {
+    await renderVideo(context, response, await readVideo(context.db, key.accountId, params.id))
+  },
+)

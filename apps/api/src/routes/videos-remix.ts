@@ -1,25 +1,30 @@
-import type { RequestHandler } from 'express'
-import type { Context } from '../context.ts'
-import { accountKey } from '../http/authentication.ts'
 import { originOf } from '../http/idempotency.ts'
-import { parseRequest } from '../http/parse-request.ts'
-import { readFields } from '../http/request-body.ts'
+import { accountRoute } from '../http/route.ts'
 import { remixOf, remixRequestSchema } from '../videos/remix.ts'
 import { submitVideo } from '../videos/submit.ts'
 import { readVideo } from '../videos/video-store.ts'
 import { renderVideo } from './render-video.ts'
+import { videoAnswer, videoIdParams } from './schemas.ts'
 
-/** POST /v1/videos/{id}/remix */
-export function remixVideo(context: Context): RequestHandler<{ id: string }> {
-  return async (request, response) => {
-    const key = await accountKey(context, request, 'videos:write')
-    const source = await readVideo(context.db, key.accountId, request.params.id)
-    const { prompt } = parseRequest(remixRequestSchema, await readFields(request, response))
-    const video = await submitVideo(context, key, {
-      request: remixOf(source, prompt),
-      ...originOf(request),
-      remixedFromVideoId: source.id,
-    })
-    await renderVideo(context, response, video)
-  }
-}
+export const remixVideo = accountRoute(
+  'videos:write',
+  {
+    ...{
+      method: 'post',
+      path: '/v1/videos/{id}/remix',
+      operationId: 'remixVideo',
+      tag: 'videos',
+      summary: 'The same settings, another sentence',
+    },
+    params: videoIdParams,
+    body: remixRequestSchema,
+    example: { prompt: 'the same boat at night' },
+    answers: videoAnswer,
+    errors: ['not_found', 'insufficient_balance', 'idempotency_conflict', 'queue_full', 'unavailable'],
+  },
+  async ({ context, key, params, body, request, response }) => {
+    const source = await readVideo(context.db, key.accountId, params.id)
+    const submission = { request: remixOf(source, body.prompt), ...originOf(request), remixedFromVideoId: source.id }
+    await renderVideo(context, response, await submitVideo(context, key, submission))
+  },
+)

@@ -1,0 +1,37 @@
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
+import express, { Router } from 'express'
+
+const SWAGGER_UI_DIR = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
+const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sluice API</title>
+<link rel="icon" href="/docs/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<div id="reference"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</html>
+`
+
+const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true, validatorUrl: null })\n`
+
+/** GET /docs: the OpenAPI document to read and to try, from files of our own; nothing is loaded from elsewhere. */
+export function referencePage(): Router {
+  const router = Router()
+  router.get('/docs', (_request, response) => {
+    // Swagger UI styles its elements inline.
+    const policy = response.getHeader('content-security-policy')
+    if (typeof policy === 'string') response.set('content-security-policy', `${policy};style-src 'self' 'unsafe-inline'`)
+    response.type('html').send(PAGE)
+  })
+  router.get('/docs/start.js', (_request, response) => {
+    response.type('js').send(START)
+  })
+  for (const file of FILES) router.use(`/docs/${file}`, express.static(`${SWAGGER_UI_DIR}/${file}`, { index: false }))
+  return router
+}

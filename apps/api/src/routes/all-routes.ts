@@ -1,0 +1,30 @@
+import type { Route } from '../http/route.ts'
+import { checkLedgerRoute } from './admin-ledger-check.ts'
+import { readAdminVideo } from './admin-videos-read.ts'
+import { readCredits } from './credits.ts'
+import { health, ready } from './health.ts'
+import { receiveHeartbeat } from './internal-heartbeat.ts'
+import { receiveReport } from './internal-reports.ts'
+import { listModels } from './models-list.ts'
+import { openApiRoute } from './openapi.ts'
+import { cancelAccountVideo } from './videos-cancel.ts'
+import { videoContent } from './videos-content.ts'
+import { createVideo } from './videos-create.ts'
+import { deleteAccountVideo } from './videos-delete.ts'
+import { listAccountVideos } from './videos-list.ts'
+import { retrieveVideo } from './videos-read.ts'
+import { remixVideo } from './videos-remix.ts'
+import { unsupportedRoutes } from './videos-unsupported.ts'
+
+const ROUTES: readonly Route[] = [
+  ...[createVideo, listAccountVideos],
+  ...unsupportedRoutes,
+  ...[retrieveVideo, deleteAccountVideo, videoContent, cancelAccountVideo, remixVideo],
+  ...[listModels, readCredits],
+  ...[readAdminVideo, checkLedgerRoute],
+  ...[health, ready],
+  ...[receiveHeartbeat, receiveReport],
+]
+
+/** Every call there is, fixed paths before those with parameters: the app binds these, the OpenAPI document describes these. */
+export const ALL_ROUTES: readonly Route[] = [...ROUTES, openApiRoute(ROUTES)]

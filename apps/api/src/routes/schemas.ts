@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import { SERVICE_TIERS } from '../videos/video.ts'
+
+/** Shapes of what the API answers, as its document shows them. */
+
+const unixTime = z.int().meta({ description: 'Seconds since the Unix epoch.' })
+
+export const moneySchema = z
+  .object({
+    amount: z.string().meta({ description: 'A decimal number, exact.', example: '0.08316' }),
+    currency: z.string().meta({ example: 'USD' }),
+  })
+  .meta({ id: 'Money' })
+
+export const errorSchema = z
+  .object({
+    error: z.object({
+      message: z.string().meta({ description: 'Names the field at fault, what was given and what is allowed.' }),
+      type: z.string(),
+      code: z.string(),
+      param: z.string().nullable().meta({ description: 'The field or header at fault.' }),
+    }),
+  })
+  .meta({ id: 'Error' })
+
+export const videoSchema = z
+  .object({
+    id: z.string().meta({ example: 'video_01m84f0j8df20bh2fw7sqrp04k' }),
+    object: z.literal('video'),
+    model: z.string(),
+    status: z.enum(['queued', 'in_progress', 'completed', 'failed']).meta({
+      description: 'A cancelled video reads failed, with error.code = "cancelled".',
+    }),
+    progress: z.int().min(0).max(100).meta({ description: 'Percent of the steps; 100 once the file is there.' }),
+    created_at: unixTime,
+    completed_at: unixTime.nullable(),
+    expires_at: unixTime.nullable().meta({ description: 'When the files are removed; null when they are kept.' }),
+    prompt: z.string(),
+    remixed_from_video_id: z.string().nullable(),
+    seconds: z.string().meta({ description: 'The real length: frames / 24.', example: '5.375' }),
+    size: z.string().meta({ description: 'The real size, WIDTHxHEIGHT.', example: '336x192' }),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    mode: z.string(),
+    num_frames: z.int(),
+    num_steps: z.int(),
+    steps_done: z.int(),
+    guidance: z.number(),
+    guidance_img: z.number(),
+    motion_score: z.int(),
+    negative_prompt: z.string(),
+    seed: z.int(),
+    service_tier: z.enum(SERVICE_TIERS),
+    metadata: z.record(z.string(), z.string()),
+    usage: z
+      .object({
+        video_tokens: z.int().meta({ description: '((frames - 1) / 4 + 1) * ceil(height / 16) * ceil(width / 16)' }),
+        steps: z.int().meta({ description: 'Steps asked for; once ended, steps charged.' }),
+        generated_tokens: z.int().meta({ description: 'video_tokens * steps: what is charged.' }),
+      })
+      .meta({ id: 'Usage' }),
+    cost: moneySchema.extend({ state: z.enum(['held', 'charged', 'released']) }).meta({ id: 'Cost' }),
+    queue_position: z.int().nullable().meta({ description: '1 = next; null when not queued.' }),
+    eta_seconds: z.object({ p50: z.number(), p90: z.number() }).nullable(),
+  })
+  .meta({ id: 'Video' })
+
+export const videoIdParams = z.object({ id: z.string().meta({ description: 'The video.', example: 'video_01m84f0j8df20bh2fw7sqrp04k' }) })
+
+export const videoAnswer = {
+  200: {
+    description: 'The video.',
+    schema: videoSchema,
+    headers: { 'openai-poll-after-ms': 'While it is unfinished: when to ask again.' },
+  },
+} as const
