@@ -1,6 +1,7 @@
 import type { Report, ReportAnswer, Verdict } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
+import { invalidValue } from '../errors.ts'
 import { lockVideo, requeueVideo, startVideo } from '../videos/transition.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 import { assignmentFor } from './assignment.ts'
@@ -85,6 +86,7 @@ async function apply(
       })
       return goOn(true)
     case 'finished':
+      requireOwnResult(attempt, report)
       await finishVideo(db, video, attempt, report.result, context.systemAccounts)
       return { answer: { verdict: 'continue' }, freesSlot: true }
     case 'failed':
@@ -102,6 +104,14 @@ async function apply(
     default:
       return report satisfies never
   }
+}
+
+/** Throws SluiceError: the result names the files that are served and paid for, so it has to be this attempt's own. */
+function requireOwnResult(attempt: Attempt, report: Extract<Report, { type: 'finished' }>): void {
+  const { video, fence, claim } = report.result
+  if (video !== attempt.video_id) throw invalidValue('result.video', video, attempt.video_id)
+  if (fence !== attempt.fence) throw invalidValue('result.fence', fence, String(attempt.fence))
+  if (claim !== report.claim) throw invalidValue('result.claim', claim, 'the claim of the report')
 }
 
 function verdictFor(video: Video): Verdict {
@@ -130,14 +140,14 @@ async function keepCheckpoint(db: Database, video: Video, attempt: Attempt, step
   })
 }
 
-/** A worker gave the video back of its own accord: nobody failed. */
+/** A worker gave the video back of its own accord: nobody failed, and the row of failures before it is not broken. */
 async function handBack(db: Database, video: Video): Promise<void> {
   await requeueVideo(db, video, {
     outcome: 'yielded',
     errorCode: null,
     errorMessage: null,
     raiseFence: false,
-    failuresInARow: 0,
+    failuresInARow: video.failures_in_a_row,
     dropCheckpoint: false,
   })
 }

@@ -26,50 +26,68 @@ export interface Reconciler {
  */
 export function startReconciler(context: Context): Reconciler {
   const stopping = new AbortController()
-  const running = (async () => {
-    let lastRoundAt = 0
-    let patientUntil = 0
-    while (!stopping.signal.aborted) {
-      const now = context.clock.now()
-      // Heartbeats could not arrive while this process or the database was away; silence before that proves nothing.
-      if (now - lastRoundAt > GAP_MS) patientUntil = now + context.config.leaseMs
-      try {
-        await reconcile(context, { judgeSilence: now >= patientUntil })
-        await sweepLeftovers(context)
-        lastRoundAt = context.clock.now()
-      } catch (error) {
-        context.log.error({ err: error }, 'reconciling failed')
-      }
-      await delay(context.config.reconcileEveryMs, undefined, { signal: stopping.signal }).catch(() => undefined)
-    }
-  })()
+  const running = [recoverUntil(context, stopping.signal), sweepUntil(context, stopping.signal)]
   return {
     stop: async () => {
       stopping.abort()
-      await running
+      await Promise.all(running)
     },
   }
 }
 
-/** One round. `judgeSilence` false leaves silent attempts alone. */
-export async function reconcile(context: Context, options: { judgeSilence: boolean }): Promise<void> {
+async function recoverUntil(context: Context, signal: AbortSignal): Promise<void> {
+  // Monotonic: a wall clock set back would keep the reconciler patient for as long.
+  let lastRoundAtMs = Number.NEGATIVE_INFINITY
+  let patientUntilMs = 0
+  while (!signal.aborted) {
+    const nowMs = performance.now()
+    // Heartbeats could not arrive while this process or the database was away; silence before that proves nothing.
+    if (nowMs - lastRoundAtMs > GAP_MS) patientUntilMs = nowMs + context.config.leaseMs
+    try {
+      await reconcile(context, { judgeSilence: nowMs >= patientUntilMs, signal })
+      lastRoundAtMs = performance.now()
+    } catch (error) {
+      context.log.error({ err: error }, 'reconciling failed')
+    }
+    await delay(context.config.reconcileEveryMs, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+/** In a loop of its own: a store that is slow or refuses to delete must not keep videos from being recovered. */
+async function sweepUntil(context: Context, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await sweepLeftovers(context).catch((error: unknown) => context.log.error({ err: error }, 'sweeping failed'))
+    await delay(context.config.reconcileEveryMs, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+/**
+ * One round; `judgeSilence` false leaves silent attempts alone. What needs no store comes first, and one video that can't be
+ * brought on (its object is unreadable, say) keeps nobody else from it. Throws when the database is away.
+ */
+export async function reconcile(context: Context, options: { judgeSilence: boolean; signal?: AbortSignal }): Promise<void> {
   const { db, config } = context
   const due = await db.query<{ video_id: string; fence: number; reason: 'silent' | 'uncancelled' | 'expired' }>({
     name: 'reconcile-due',
-    text: `(select video_id, fence, 'silent' as reason from attempt
-      where $1 and ended_at is null and heartbeat_at < now() - make_interval(secs => $2::float8 / 1000) limit $4)
-    union all
-    (select id, fence, 'uncancelled' from video
+    text: `(select id as video_id, fence, 'uncancelled' as reason from video
       where status = 'running' and cancel_requested_at < now() - make_interval(secs => $3::float8 / 1000) limit $4)
     union all
     (select id, fence, 'expired' from video
-      where status in ('queued', 'dispatched', 'running') and execution_expires_at < now() limit $4)`,
+      where status in ('queued', 'dispatched', 'running') and execution_expires_at < now() order by execution_expires_at limit $4)
+    union all
+    (select video_id, fence, 'silent' from attempt
+      where $1 and ended_at is null and heartbeat_at < now() - make_interval(secs => $2::float8 / 1000) order by random() limit $4)`,
     values: [options.judgeSilence, config.leaseMs, config.cancelAnswerMs, BATCH],
   })
   for (const row of due.rows) {
-    if (row.reason === 'silent') await giveUpAttempt(context, row.video_id, row.fence, config.leaseMs)
-    else if (row.reason === 'uncancelled') await endUnansweredCancel(context, row.video_id)
-    else await expire(context, row.video_id)
+    if (options.signal?.aborted === true) return
+    try {
+      if (row.reason === 'silent') await giveUpAttempt(context, row.video_id, row.fence, config.leaseMs)
+      else if (row.reason === 'uncancelled') await endUnansweredCancel(context, row.video_id)
+      else await expire(context, row.video_id)
+    } catch (error) {
+      context.log.error({ err: error, video: row.video_id, fence: row.fence, reason: row.reason }, 'a video cannot be recovered yet')
+    }
   }
 }
 
@@ -81,11 +99,11 @@ export async function giveUpAttempt(context: Context, videoId: string, fence: nu
   const before = await readAttempt(context.db, videoId, fence)
   if (before === null || before.ended_at !== null) return
   const result = await readResult(context, before)
-  await transaction(context.db, async (db) => {
+  const isGivenUp = await transaction(context.db, async (db) => {
     const video = await lockVideo(db, videoId)
     const attempt = await readAttempt(db, videoId, fence)
-    if (video === null || attempt === null || attempt.ended_at !== null || video.fence !== fence) return
-    if (!(await isSilent(db, attempt, silentMs))) return
+    if (video === null || attempt === null || attempt.ended_at !== null || video.fence !== fence) return false
+    if (!(await isSilent(db, attempt, silentMs))) return false
     if (result !== null) await finishVideo(db, video, attempt, result, context.systemAccounts)
     else if (video.cancel_requested_at !== null) await endCancelled(db, video, video.step, context.systemAccounts, true)
     else {
@@ -95,7 +113,10 @@ export async function giveUpAttempt(context: Context, videoId: string, fence: nu
         retryable: true,
       })
     }
+    return true
   })
+  // Another process was faster, or the worker was heard after all.
+  if (!isGivenUp) return
   context.log.warn({ video: videoId, fence, worker: before.worker_id, finished: result !== null }, 'gave up an attempt')
   context.wakeGate()
 }

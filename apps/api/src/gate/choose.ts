@@ -1,9 +1,12 @@
-import type { ServiceTier } from '../videos/video.ts'
+import { SERVICE_TIERS, type ServiceTier } from '../videos/video.ts'
+import { Heap } from './heap.ts'
 
-/** The next video in one account's line that this pool could run. */
+/** The next video in one account's line that a pool could run. */
 export interface Head {
   videoId: string
   accountId: string
+  /** Names its line: videos of one account that ask for the same of a pool. */
+  line: string
   /** Share of the pool an account gets against others, 100 = normal. */
   weight: number
   tier: ServiceTier
@@ -13,25 +16,6 @@ export interface Head {
   expiresInMs: number
 }
 
-/** What the gate looks at for one pool; plain data, so that the planner and the forecast decide exactly as the gate does. */
-export interface PoolSnapshot {
-  pool: string
-  slots: number
-  /** Slots that are free or nearly free and promised to nobody. */
-  freeSlots: number
-  /** Slots each account holds. */
-  heldByAccount: ReadonlyMap<string, number>
-  /** Whether more than one account has been active lately. */
-  isShared: boolean
-  heads: readonly Head[]
-}
-
-/** Virtual time by lane: the lane's clock and each account's finish tag, in weighted GPU milliseconds. */
-export interface VirtualTime {
-  clockMs: ReadonlyMap<ServiceTier, number>
-  finishMs: (lane: ServiceTier, accountId: string) => number | undefined
-}
-
 export interface Choice {
   head: Head
   lane: ServiceTier
@@ -39,38 +23,144 @@ export interface Choice {
   finishTagMs: number
 }
 
-const LANES: readonly ServiceTier[] = ['priority', 'standard', 'flex']
 /** A flex video runs as standard once what is left to its deadline is this many times its own length, or this long. */
 const PROMOTION_LENGTHS = 10
 const PROMOTION_MS_MIN = 3_600_000
 
-/**
- * Who goes next on a pool, or null: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first lane
- * that has anyone to serve. An account's head starts at the later of the lane's clock and the account's last finish; the
- * earliest start goes first. An account at its cap is passed over, so that it can't fill the pool while others come and go.
- */
-export function chooseNext(snapshot: PoolSnapshot, time: VirtualTime, accountSharePercent: number): Choice | null {
-  if (snapshot.freeSlots <= 0) return null
-  const cap = accountCap(snapshot, accountSharePercent)
-  const eligible = snapshot.heads.filter((head) => (snapshot.heldByAccount.get(head.accountId) ?? 0) < cap)
-  for (const lane of LANES) {
-    let best: Choice | null = null
-    for (const head of eligible) {
-      if (laneOf(head) !== lane) continue
-      const startTagMs = Math.max(time.clockMs.get(lane) ?? 0, time.finishMs(lane, head.accountId) ?? 0)
-      const isEarlier =
-        best === null || startTagMs < best.startTagMs || (startTagMs === best.startTagMs && head.videoId < best.head.videoId)
-      if (isEarlier) best = { head, lane, startTagMs, finishTagMs: startTagMs + (head.costMs * 100) / head.weight }
-    }
-    if (best !== null) return best
+/** Virtual time by lane: the lane's clock and each account's finish tag, in weighted GPU milliseconds. Both only ever rise. */
+export class VirtualTime {
+  readonly #clockMs = new Map<ServiceTier, number>()
+  readonly #finishMs = new Map<ServiceTier, Map<string, number>>(SERVICE_TIERS.map((lane) => [lane, new Map()]))
+
+  clockMs(lane: ServiceTier): number {
+    return this.#clockMs.get(lane) ?? 0
   }
-  return null
+
+  finishMs(lane: ServiceTier, accountId: string): number {
+    return this.#finishMs.get(lane)?.get(accountId) ?? 0
+  }
+
+  raiseClock(lane: ServiceTier, ms: number): void {
+    this.#clockMs.set(lane, Math.max(this.clockMs(lane), ms))
+  }
+
+  raiseFinish(lane: ServiceTier, accountId: string, ms: number): void {
+    this.#finishMs.get(lane)?.set(accountId, Math.max(this.finishMs(lane, accountId), ms))
+  }
+
+  /** What a dispatch does to it. */
+  advance(choice: Choice): void {
+    this.raiseClock(choice.lane, choice.startTagMs)
+    this.raiseFinish(choice.lane, choice.head.accountId, choice.finishTagMs)
+  }
+
+  copy(): VirtualTime {
+    const copy = new VirtualTime()
+    for (const [lane, ms] of this.#clockMs) copy.raiseClock(lane, ms)
+    for (const [lane, finishes] of this.#finishMs) {
+      for (const [accountId, ms] of finishes) copy.raiseFinish(lane, accountId, ms)
+    }
+    return copy
+  }
 }
 
-/** Slots one account may hold. Alone it may have them all; among others one slot at least stays out of its reach where there are two. */
-export function accountCap(snapshot: Pick<PoolSnapshot, 'slots' | 'isShared'>, accountSharePercent: number): number {
-  if (!snapshot.isShared) return snapshot.slots
-  return Math.max(1, Math.floor((snapshot.slots * accountSharePercent) / 100))
+/**
+ * Who goes next on one pool: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first lane that has
+ * anyone to serve. An account's head starts at the later of the lane's clock and the account's last finish; the earliest
+ * start goes first, among equals the older video. Plain data and no clock, so that the forecast and the planner choose
+ * exactly as the gate does; logarithmic in the number of accounts.
+ */
+export class FairQueue {
+  readonly #time: VirtualTime
+  readonly #lanes: readonly Lane[]
+
+  /** `time` stays the caller's, who advances it with each choice that is carried out. */
+  constructor(time: VirtualTime, heads: Iterable<Head> = []) {
+    this.#time = time
+    this.#lanes = SERVICE_TIERS.map((lane) => new Lane(lane, time))
+    for (const head of heads) this.push(head)
+  }
+
+  get size(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.size, 0)
+  }
+
+  push(head: Head): void {
+    this.#lanes[SERVICE_TIERS.indexOf(laneOf(head))]?.push(head)
+  }
+
+  /** Takes out who goes next among the accounts that may go, or answers null. The caller pushes the next of that line. */
+  next(mayGo: (accountId: string) => boolean): Choice | null {
+    for (const lane of this.#lanes) {
+      const head = lane.next(mayGo)
+      if (head === null) continue
+      const startTagMs = Math.max(this.#time.clockMs(lane.lane), this.#time.finishMs(lane.lane, head.accountId))
+      return { head, lane: lane.lane, startTagMs, finishTagMs: startTagMs + (head.costMs * 100) / head.weight }
+    }
+    return null
+  }
+}
+
+/**
+ * One lane's heads. Those whose account's last finish is not ahead of the clock all start now, oldest first; the others
+ * wait by finish tag. Tags and clock only rise, so a head filed under an old tag is at most too early, and is filed anew.
+ */
+class Lane {
+  readonly lane: ServiceTier
+  readonly #time: VirtualTime
+  readonly #ready = new Heap<Head>((a, b) => a.videoId < b.videoId)
+  readonly #ahead = new Heap<{ finishMs: number; head: Head }>(
+    (a, b) => a.finishMs < b.finishMs || (a.finishMs === b.finishMs && a.head.videoId < b.head.videoId),
+  )
+
+  constructor(lane: ServiceTier, time: VirtualTime) {
+    this.lane = lane
+    this.#time = time
+  }
+
+  get size(): number {
+    return this.#ready.size + this.#ahead.size
+  }
+
+  push(head: Head): void {
+    const finishMs = this.#time.finishMs(this.lane, head.accountId)
+    if (finishMs <= this.#time.clockMs(this.lane)) this.#ready.push(head)
+    else this.#ahead.push({ finishMs, head })
+  }
+
+  next(mayGo: (accountId: string) => boolean): Head | null {
+    const passedOver: Head[] = []
+    let head = this.#first()
+    while (head !== null && !mayGo(head.accountId)) {
+      passedOver.push(head)
+      head = this.#first()
+    }
+    for (const passed of passedOver) this.push(passed)
+    return head
+  }
+
+  #first(): Head | null {
+    const clockMs = this.#time.clockMs(this.lane)
+    for (let top = this.#ahead.peek(); top !== undefined && top.finishMs <= clockMs; top = this.#ahead.peek()) {
+      this.#ahead.pop()
+      this.push(top.head)
+    }
+    for (let head = this.#ready.pop(); head !== undefined; head = this.#ready.pop()) {
+      if (this.#time.finishMs(this.lane, head.accountId) <= clockMs) return head
+      this.push(head)
+    }
+    for (let top = this.#ahead.pop(); top !== undefined; top = this.#ahead.pop()) {
+      if (this.#time.finishMs(this.lane, top.head.accountId) === top.finishMs) return top.head
+      this.push(top.head)
+    }
+    return null
+  }
+}
+
+/** Slots one account may hold: all of them alone, else its share of the pool, and one at least. */
+export function accountCap(pool: { slots: number }, isShared: boolean, accountSharePercent: number): number {
+  if (!isShared) return pool.slots
+  return Math.max(1, Math.floor((pool.slots * accountSharePercent) / 100))
 }
 
 /** The lane a head stands in: its tier's, or standard for a flex video whose deadline nears. */

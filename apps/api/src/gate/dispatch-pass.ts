@@ -2,8 +2,9 @@ import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
 import { dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
-import { chooseNext } from './choose.ts'
-import { type FleetState, occupiesSlot, type Pool, poolSnapshot, readFleet, readHeads } from './snapshot.ts'
+import { accountCap, type Choice, FairQueue, laneOf } from './choose.ts'
+import type { Lines } from './lines.ts'
+import { type FleetState, heldByAccount, type InFlight, occupantsOf, occupiesSlot, type Pool, readFleet } from './snapshot.ts'
 
 export interface GateSettings {
   accountSharePercent: number
@@ -20,32 +21,73 @@ export class DeliveryError extends Error {
   override readonly name = 'DeliveryError'
 }
 
+/** PostgreSQL's code for a lock that was not to be had within lock_timeout. */
+const LOCK_NOT_AVAILABLE = '55P03'
+
 /**
- * Gives every free (or nearly free) slot its next video. Runs on the connection that holds the gate's lock, one video at
- * a time: choose, commit the dispatch, deliver. A crash between commit and delivery leaves a dispatched row that no
- * heartbeat names, which the reconciler brings back.
+ * Gives every free (or nearly free) slot its next video. Runs on the connection that holds the gate's lock: one look at the
+ * fleet, then one video at a time: choose, commit the dispatch, deliver. A crash between commit and delivery leaves a
+ * dispatched row that no heartbeat names, which the reconciler brings back.
  */
-export async function dispatchPass(db: Database, producer: AttemptProducer, settings: GateSettings): Promise<PassResult> {
+export async function dispatchPass(db: Database, producer: AttemptProducer, settings: GateSettings, lines: Lines): Promise<PassResult> {
+  const fleet = await readFleet(db)
   let dispatched = 0
-  for (;;) {
-    const fleet = await readFleet(db)
-    const next = await dispatchOne(db, producer, settings, fleet)
-    if (!next) return { dispatched, nextFreeInMs: nextFreeInMs(fleet) }
-    dispatched += 1
-  }
+  for (const pool of fleet.pools) dispatched += await fillPool(db, producer, settings, lines, fleet, pool)
+  return { dispatched, nextFreeInMs: nextFreeInMs(fleet) }
 }
 
-async function dispatchOne(db: Database, producer: AttemptProducer, settings: GateSettings, fleet: FleetState): Promise<boolean> {
-  for (const pool of fleet.pools) {
-    const heads = await readHeads(db, pool, fleet.paces)
-    if (heads.length === 0) continue
-    const snapshot = poolSnapshot(fleet, pool, heads)
-    const choice = chooseNext(snapshot, fleet.time, settings.accountSharePercent)
+async function fillPool(
+  db: Database,
+  producer: AttemptProducer,
+  settings: GateSettings,
+  lines: Lines,
+  fleet: FleetState,
+  pool: Pool,
+): Promise<number> {
+  const occupants = occupantsOf(fleet, pool)
+  let freeSlots = pool.slots - occupants.length
+  const victims = freeSlots > 0 ? [] : preemptable(fleet, pool)
+  // A full pool with nobody to make room asks for no heads at all.
+  if (freeSlots <= 0 && victims.length === 0) return 0
+
+  const cap = accountCap(pool, fleet.isShared, settings.accountSharePercent)
+  const held = heldByAccount(occupants)
+  const mayGo = (accountId: string) => (held.get(accountId) ?? 0) < cap
+  let { heads, isKept } = await lines.heads(db, fleet, pool, { anew: false })
+  let queue = new FairQueue(fleet.time, heads)
+  if (victims.length > 0) {
+    await preemptFor(db, queue, victims, held, cap)
+    return 0
+  }
+  let dispatched = 0
+  while (freeSlots > 0) {
+    const choice = queue.next(mayGo)
     if (choice === null) {
-      if (snapshot.freeSlots <= 0 && heads.some((head) => head.tier !== 'flex')) await preemptFlex(db, fleet, pool)
+      if (!isKept) break
+      // Somebody may have come since the lines were read.
+      ;({ heads, isKept } = await lines.heads(db, fleet, pool, { anew: true }))
+      queue = new FairQueue(fleet.time, heads)
       continue
     }
-    const fence = await dispatchVideo(db, {
+    const { accountId } = choice.head
+    const fence = choice.head.expiresInMs <= 0 ? null : await dispatch(db, pool, choice)
+    if (fence !== null) {
+      await deliver(db, producer, { video: choice.head.videoId, fence, pool: pool.pool })
+      fleet.time.advance(choice)
+      held.set(accountId, (held.get(accountId) ?? 0) + 1)
+      freeSlots -= 1
+      dispatched += 1
+    }
+    const successor = await lines.successor(db, fleet, pool, choice.head)
+    if (successor !== null) queue.push(successor)
+  }
+  return dispatched
+}
+
+/** The fence, or null when the video is no longer queued, or somebody holds its row: it is being ended, and the pass goes on without it. */
+async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<number | null> {
+  try {
+    return await dispatchVideo(db, {
       videoId: choice.head.videoId,
       accountId: choice.head.accountId,
       pool: pool.pool,
@@ -53,10 +95,10 @@ async function dispatchOne(db: Database, producer: AttemptProducer, settings: Ga
       startTagMs: choice.startTagMs,
       finishTagMs: choice.finishTagMs,
     })
-    if (fence !== null) await deliver(db, producer, { video: choice.head.videoId, fence, pool: pool.pool })
-    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) return null
+    throw error
   }
-  return false
 }
 
 async function deliver(db: Database, producer: AttemptProducer, job: { video: string; fence: number; pool: string }): Promise<void> {
@@ -85,21 +127,39 @@ async function takeBack(db: Database, job: { video: string; fence: number }): Pr
   await db.query({ text: 'commit' })
 }
 
-/** Asks one running flex video of a full pool to make room; it goes on later from its checkpoint. */
-async function preemptFlex(db: Database, fleet: FleetState, pool: Pool): Promise<void> {
-  const onPool = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && attempt.isRunning)
-  if (onPool.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return
-  const victim = onPool.find((attempt) => attempt.tier === 'flex' && attempt.expiresInMs > FLEX_SAFE_MS)
-  if (victim === undefined) return
-  await db.query({
-    name: 'gate-preempt',
-    text: `update video set yield_requested_at = now() where id = $1 and status = 'running' and yield_requested_at is null`,
-    values: [victim.videoId],
-  })
+/** Running flex videos of a full pool that could make room; none while one does already, or a slot is about to be free. */
+function preemptable(fleet: FleetState, pool: Pool): InFlight[] {
+  const running = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && attempt.isRunning)
+  if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
+  // One whose deadline nears runs as standard and is left alone, by the same rule as in the line.
+  return running.filter((attempt) => attempt.tier === 'flex' && laneOf({ ...attempt, costMs: attempt.leftMs }) === 'flex')
 }
 
-/** A flex video whose deadline is nearer than this is left alone. */
-const FLEX_SAFE_MS = 3_600_000
+/**
+ * Asks one flex video to make room, when somebody before it in the order would get the slot: not for an account that is at
+ * its cap, which would be passed over and the flex video started again. It goes on later from its checkpoint.
+ */
+async function preemptFor(
+  db: Database,
+  queue: FairQueue,
+  victims: readonly InFlight[],
+  held: ReadonlyMap<string, number>,
+  cap: number,
+): Promise<void> {
+  for (const victim of victims) {
+    const heldWithout = (accountId: string) => (held.get(accountId) ?? 0) - (accountId === victim.accountId ? 1 : 0)
+    const choice = queue.next((accountId) => heldWithout(accountId) < cap)
+    if (choice === null) continue
+    queue.push(choice.head)
+    if (choice.lane === 'flex') continue
+    await db.query({
+      name: 'gate-preempt',
+      text: `update video set yield_requested_at = now() where id = $1 and status = 'running' and yield_requested_at is null`,
+      values: [victim.videoId],
+    })
+    return
+  }
+}
 
 function nextFreeInMs(fleet: FleetState): number | null {
   const waits = fleet.inFlight.flatMap((attempt) =>

@@ -1,8 +1,11 @@
 import type { Clock } from '@sluice/shared/clock'
+import { MODELS } from '@sluice/shared/model-catalogue'
 import type { Database } from '../db/database.ts'
-import type { ServiceTier, Video } from '../videos/video.ts'
-import { chooseNext, type Head, type PoolSnapshot, type VirtualTime } from './choose.ts'
-import { type FleetState, HEAD_COLUMNS, type HeadRow, headOf, type Pool, readFleet } from './snapshot.ts'
+import type { Video } from '../videos/video.ts'
+import { accountCap, FairQueue } from './choose.ts'
+import { Heap } from './heap.ts'
+import { readFronts } from './lines.ts'
+import { type FleetState, type HeadRow, headOf, lineOf, type Pool, readFleet } from './snapshot.ts'
 
 /** What is foreseen for one queued video. */
 export interface Forecast {
@@ -18,6 +21,12 @@ const FRESH_MS = 1_000
 /** A late video is late by about this much of its whole wait. */
 const P90_FACTOR = 1.3
 
+interface Round {
+  forecasts: ReadonlyMap<string, Forecast>
+  /** Lines with more videos than were simulated: nothing is known of those behind. */
+  cutLines: ReadonlySet<string>
+}
+
 /**
  * Forecasts for queued and running videos: the gate's own choice, run ahead in time over a snapshot, at most once a second and only
  * when somebody asks.
@@ -27,7 +36,7 @@ export class Forecaster {
   readonly #clock: Clock
   readonly #accountSharePercent: number
   #madeAt = Number.NEGATIVE_INFINITY
-  #forecasts: Promise<ReadonlyMap<string, Forecast>> = Promise.resolve(new Map())
+  #round: Promise<Round> = Promise.resolve({ forecasts: new Map(), cutLines: new Set() })
 
   constructor(db: Database, clock: Clock, accountSharePercent: number) {
     this.#db = db
@@ -36,35 +45,37 @@ export class Forecaster {
   }
 
   /** The forecast for a video, or null when it has ended, is behind the simulated ones, or nothing is known of it yet. */
-  async of(video: Pick<Video, 'id' | 'status' | 'ended_at'>): Promise<Forecast | null> {
+  async of(video: Video): Promise<Forecast | null> {
     if (video.ended_at !== null) return null
-    const known = (await this.#current(false)).get(video.id)
+    const round = await this.#current(false)
+    const known = round.forecasts.get(video.id)
     if (isOfState(known, video)) return known
+    if (video.status === 'queued' && round.cutLines.has(lineOf(video))) return null
     // It was submitted or dispatched after the last round.
-    const renewed = (await this.#current(true)).get(video.id)
+    const renewed = (await this.#current(true)).forecasts.get(video.id)
     return isOfState(renewed, video) ? renewed : null
   }
 
-  async #current(renew: boolean): Promise<ReadonlyMap<string, Forecast>> {
+  async #current(renew: boolean): Promise<Round> {
     const ageMs = this.#clock.now() - this.#madeAt
-    if (ageMs >= FRESH_MS || (renew && ageMs >= FRESH_MS / 4)) {
+    if (ageMs >= FRESH_MS || ageMs < 0 || (renew && ageMs >= FRESH_MS / 4)) {
       this.#madeAt = this.#clock.now()
-      this.#forecasts = this.#make()
-      this.#forecasts.catch(() => {
+      this.#round = this.#make()
+      this.#round.catch(() => {
         this.#madeAt = Number.NEGATIVE_INFINITY
       })
     }
-    return this.#forecasts
+    return this.#round
   }
 
-  async #make(): Promise<ReadonlyMap<string, Forecast>> {
+  async #make(): Promise<Round> {
     const fleet = await readFleet(this.#db)
-    const { rows } = await this.#db.query<HeadRow>({
-      name: 'forecast-queued',
-      text: `select ${HEAD_COLUMNS} from video v join account a on a.id = v.account_id where v.status = 'queued' order by v.id limit $1`,
-      values: [SIMULATED_MAX],
-    })
-    return simulate(fleet, rows, this.#accountSharePercent)
+    const models = MODELS.map((model) => model.id)
+    const { rows, perLine } = await readFronts(this.#db, models, SIMULATED_MAX)
+    const counts = new Map<string, number>()
+    for (const row of rows) counts.set(lineOf(row), (counts.get(lineOf(row)) ?? 0) + 1)
+    const cutLines = new Set([...counts].flatMap(([line, count]) => (count >= perLine ? [line] : [])))
+    return { forecasts: simulate(fleet, rows, this.#accountSharePercent), cutLines }
   }
 }
 
@@ -73,82 +84,94 @@ function isOfState(forecast: Forecast | undefined, video: Pick<Video, 'status'>)
 }
 
 interface Slot {
-  pool: Pool
   freeAtMs: number
   accountId: string | null
+}
+
+/** One pool in the simulation. */
+interface SimulatedPool {
+  pool: Pool
+  queue: FairQueue
+  cap: number
+  held: Map<string, number>
+  /** Free slots whose pool had nobody who might go; they wait until another slot gives an account room. */
+  idle: Slot[]
 }
 
 /** Runs the gate ahead: gives slot after slot, in the order they become free, to whom the gate would give it. Pure. */
 export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountSharePercent: number): ReadonlyMap<string, Forecast> {
   const forecasts = new Map<string, Forecast>()
   const lines = linesOf(queued)
-  const time = virtualTimeFrom(fleet.time)
-  const slots = slotsOf(fleet)
-  for (const attempt of fleet.inFlight) {
-    const seconds = Math.max(0, attempt.freeInMs ?? 0) / 1_000
-    forecasts.set(attempt.videoId, { position: null, etaSeconds: attempt.freeInMs === null ? null : eta(seconds) })
+  const time = fleet.time.copy()
+  const slots = new Heap<{ slot: Slot; of: SimulatedPool }>((a, b) => a.slot.freeAtMs < b.slot.freeAtMs)
+  for (const pool of fleet.pools) {
+    const of: SimulatedPool = {
+      pool,
+      queue: new FairQueue(time),
+      cap: accountCap(pool, fleet.isShared, accountSharePercent),
+      held: new Map(),
+      idle: [],
+    }
+    for (const line of lines.values()) {
+      const front = line.rows[0]
+      if (front !== undefined && fits(front, pool)) of.queue.push(headOf(front, pool, fleet.paces))
+    }
+    for (const slot of occupiedSlots(fleet, pool, forecasts)) {
+      if (slot.accountId !== null) hold(of, slot.accountId, 1)
+      slots.push({ slot, of })
+    }
   }
   let position = 0
-  while (slots.length > 0) {
-    slots.sort((a, b) => a.freeAtMs - b.freeAtMs)
-    const slot = slots[0]
-    if (slot === undefined) break
-    slot.accountId = null
-    const { pool } = slot
-    const heads = headsFor(lines, pool, fleet)
-    const snapshot: PoolSnapshot = {
-      pool: pool.pool,
-      slots: pool.slots,
-      freeSlots: 1,
-      heldByAccount: heldBy(slots, pool),
-      isShared: fleet.isShared,
-      heads,
+  for (let next = slots.pop(); next !== undefined; next = slots.pop()) {
+    const { slot, of } = next
+    if (slot.accountId !== null) {
+      hold(of, slot.accountId, -1)
+      slot.accountId = null
+      for (const idle of of.idle.splice(0)) slots.push({ slot: { ...idle, freeAtMs: slot.freeAtMs }, of })
     }
-    const choice = chooseNext(snapshot, time, accountSharePercent)
+    const choice = of.queue.next((accountId) => (of.held.get(accountId) ?? 0) < of.cap)
     if (choice === null) {
-      const isBlockedByCap =
-        heads.length > 0 && slots.some((other) => other !== slot && other.pool === pool && other.freeAtMs > slot.freeAtMs)
-      const nextFreeMs = Math.min(
-        ...slots.filter((other) => other !== slot && other.freeAtMs > slot.freeAtMs).map((other) => other.freeAtMs),
-      )
-      if (isBlockedByCap && Number.isFinite(nextFreeMs)) slot.freeAtMs = nextFreeMs
-      else slots.shift()
+      of.idle.push(slot)
       continue
     }
-    take(lines, choice.head.videoId)
-    time.advance(choice.lane, choice.head.accountId, choice.startTagMs, choice.finishTagMs)
-    slot.freeAtMs += choice.head.costMs
-    slot.accountId = choice.head.accountId
-    position += 1
-    forecasts.set(choice.head.videoId, { position, etaSeconds: eta(slot.freeAtMs / 1_000) })
+    const line = lines.get(choice.head.line)
+    // Another pool may have taken the head meanwhile; then the line's present front stands in its place.
+    const isPresent = line?.rows[line.served]?.id === choice.head.videoId
+    if (line !== undefined && isPresent) {
+      line.served += 1
+      time.advance(choice)
+      slot.freeAtMs += choice.head.costMs
+      slot.accountId = choice.head.accountId
+      hold(of, slot.accountId, 1)
+      position += 1
+      forecasts.set(choice.head.videoId, { position, etaSeconds: eta(slot.freeAtMs / 1_000) })
+    }
+    const front = line?.rows[line.served]
+    if (front !== undefined) of.queue.push(headOf(front, of.pool, fleet.paces))
+    slots.push(next)
   }
   for (const line of lines.values()) {
-    for (const row of line) forecasts.set(row.id, { position: ++position, etaSeconds: null })
+    for (const row of line.rows.slice(line.served)) forecasts.set(row.id, { position: ++position, etaSeconds: null })
   }
   return forecasts
 }
 
-type Lines = Map<string, HeadRow[]>
-
-/** By account, model and tier, as the gate's index is. */
-function linesOf(queued: readonly HeadRow[]): Lines {
-  const lines: Lines = new Map()
-  for (const row of queued) {
-    const key = `${row.account_id} ${row.model} ${row.service_tier}`
-    const line = lines.get(key)
-    if (line === undefined) lines.set(key, [row])
-    else line.push(row)
-  }
-  return lines
+interface Line {
+  rows: HeadRow[]
+  /** How many of its rows have been given a slot. */
+  served: number
 }
 
-function headsFor(lines: Lines, pool: Pool, fleet: FleetState): Head[] {
-  const heads: Head[] = []
-  for (const line of lines.values()) {
-    const row = line.find((candidate) => fits(candidate, pool))
-    if (row !== undefined) heads.push(headOf(row, pool, fleet.paces))
+/** All rows of a line ask for the same, so either all of them fit a pool or none. */
+function linesOf(queued: readonly HeadRow[]): Map<string, Line> {
+  const lines = new Map<string, Line>()
+  for (const row of queued.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    const key = lineOf(row)
+    const line = lines.get(key)
+    if (line === undefined) lines.set(key, { rows: [row], served: 0 })
+    else line.rows.push(row)
   }
-  return heads
+  return lines
 }
 
 function fits(row: HeadRow, pool: Pool): boolean {
@@ -160,47 +183,25 @@ function fits(row: HeadRow, pool: Pool): boolean {
   )
 }
 
-function take(lines: Lines, videoId: string): void {
-  for (const [key, line] of lines) {
-    const index = line.findIndex((row) => row.id === videoId)
-    if (index < 0) continue
-    line.splice(index, 1)
-    if (line.length === 0) lines.delete(key)
-    return
+/** The pool's slots with what is on them; what waits behind a nearly finished video follows it on the slot that is free first. */
+function occupiedSlots(fleet: FleetState, pool: Pool, forecasts: Map<string, Forecast>): Slot[] {
+  const slots: Slot[] = Array.from({ length: pool.slots }, () => ({ freeAtMs: 0, accountId: null }))
+  const earliest = new Heap<Slot>((a, b) => a.freeAtMs < b.freeAtMs)
+  for (const slot of slots) earliest.push(slot)
+  const attempts = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool)
+  for (const attempt of attempts.sort((a, b) => Number(b.isRunning) - Number(a.isRunning))) {
+    const slot = earliest.pop()
+    if (slot === undefined) break
+    slot.freeAtMs += Math.max(0, attempt.freeInMs ?? attempt.leftMs)
+    slot.accountId = attempt.accountId
+    forecasts.set(attempt.videoId, { position: null, etaSeconds: attempt.freeInMs === null ? null : eta(slot.freeAtMs / 1_000) })
+    earliest.push(slot)
   }
+  return slots
 }
 
-function slotsOf(fleet: FleetState): Slot[] {
-  return fleet.pools.flatMap((pool) => {
-    const busy = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool)
-    return Array.from({ length: pool.slots }, (_, index) => {
-      const attempt = busy[index]
-      return { pool, freeAtMs: attempt === undefined ? 0 : Math.max(0, attempt.freeInMs ?? 0), accountId: attempt?.accountId ?? null }
-    })
-  })
-}
-
-function heldBy(slots: readonly Slot[], pool: Pool): ReadonlyMap<string, number> {
-  const held = new Map<string, number>()
-  for (const slot of slots) {
-    if (slot.pool === pool && slot.accountId !== null) held.set(slot.accountId, (held.get(slot.accountId) ?? 0) + 1)
-  }
-  return held
-}
-
-function virtualTimeFrom(time: VirtualTime): VirtualTime & {
-  advance(lane: ServiceTier, accountId: string, startTagMs: number, finishTagMs: number): void
-} {
-  const clockMs = new Map(time.clockMs)
-  const finishes = new Map<string, number>()
-  return {
-    clockMs,
-    finishMs: (lane, accountId) => finishes.get(`${lane} ${accountId}`) ?? time.finishMs(lane, accountId),
-    advance: (lane, accountId, startTagMs, finishTagMs) => {
-      clockMs.set(lane, Math.max(clockMs.get(lane) ?? 0, startTagMs))
-      finishes.set(`${lane} ${accountId}`, finishTagMs)
-    },
-  }
+function hold(of: SimulatedPool, accountId: string, change: 1 | -1): void {
+  of.held.set(accountId, (of.held.get(accountId) ?? 0) + change)
 }
 
 function eta(seconds: number): { p50: number; p90: number } {

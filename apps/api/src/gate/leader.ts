@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type pg from 'pg'
 import type { DatabasePool } from '../db/database.ts'
-import { dispatchPass, type GateSettings } from './dispatch-pass.ts'
+import { DeliveryError, dispatchPass, type GateSettings, type PassResult } from './dispatch-pass.ts'
+import { Lines } from './lines.ts'
 import { GATE_CHANNEL } from './wake.ts'
 
 /** The advisory lock of the one process that dispatches: "gate" in ASCII. */
@@ -12,22 +13,26 @@ const CANDIDATE_EVERY_MS = 500
 /** A pass at least this often, should a wake-up be lost. */
 const PASS_EVERY_MS = 1_000
 const RETRY_MS = 1_000
+/** A leader that says nothing for so long is frozen, not dead: the server ends its session, and the lock with it. */
+const LEADER_SILENT_MS_MAX = 10_000
+/** Longest wait for a row somebody else holds. */
+const LOCK_WAIT_MS = 200
 
 export interface Gate {
   /** Stops dispatching and gives the leadership back. */
   stop(): Promise<void>
 }
 
+interface GateLog {
+  onError: (error: Error) => void
+  onLead: () => void
+}
+
 /**
  * Runs the gate in this process: waits for the leadership, then dispatches whenever it is woken or a slot is about to be
  * free. The lock and the dispatches share one connection, so a process that lost the lock cannot dispatch.
  */
-export function startGate(
-  pool: DatabasePool,
-  producer: AttemptProducer,
-  settings: GateSettings,
-  log: { onError: (error: Error) => void; onLead: () => void },
-): Gate {
+export function startGate(pool: DatabasePool, producer: AttemptProducer, settings: GateSettings, log: GateLog): Gate {
   const stopping = new AbortController()
   const running = runGate(pool, producer, settings, log, stopping.signal)
   return {
@@ -42,16 +47,21 @@ async function runGate(
   pool: DatabasePool,
   producer: AttemptProducer,
   settings: GateSettings,
-  log: { onError: (error: Error) => void; onLead: () => void },
+  log: GateLog,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     let client: pg.PoolClient | undefined
     try {
       client = await pool.connect()
+      // A connection that ends between two queries says so here alone; unheard, it would end the process.
+      client.on('error', log.onError)
+      await client.query(
+        `set idle_session_timeout = ${LEADER_SILENT_MS_MAX}; set idle_in_transaction_session_timeout = ${LEADER_SILENT_MS_MAX}; set lock_timeout = ${LOCK_WAIT_MS}`,
+      )
       if (await campaign(client, signal)) {
         log.onLead()
-        await lead(client, producer, settings, signal)
+        await lead(client, producer, settings, log, signal)
       }
     } catch (error) {
       log.onError(error as Error)
@@ -73,7 +83,13 @@ async function campaign(client: pg.PoolClient, signal: AbortSignal): Promise<boo
   return false
 }
 
-async function lead(client: pg.PoolClient, producer: AttemptProducer, settings: GateSettings, signal: AbortSignal): Promise<void> {
+async function lead(
+  client: pg.PoolClient,
+  producer: AttemptProducer,
+  settings: GateSettings,
+  log: GateLog,
+  signal: AbortSignal,
+): Promise<void> {
   const bell = new Bell()
   const lost = new Promise<never>((_, reject) => {
     client.once('error', reject)
@@ -81,11 +97,41 @@ async function lead(client: pg.PoolClient, producer: AttemptProducer, settings: 
   })
   lost.catch(() => bell.ring())
   client.on('notification', () => bell.ring())
-  signal.addEventListener('abort', () => bell.ring(), { once: true })
-  await client.query(`listen ${GATE_CHANNEL}`)
+  const ring = () => bell.ring()
+  signal.addEventListener('abort', ring, { once: true })
+  const lines = new Lines()
+  const pass = async (): Promise<PassResult> => {
+    try {
+      return await dispatchPass(client, producer, settings, lines)
+    } catch (error) {
+      if (!(error instanceof DeliveryError)) throw error
+      log.onError(error)
+      await untilQueueAnswers(client, producer, signal)
+      return { dispatched: 0, nextFreeInMs: 0 }
+    }
+  }
+  try {
+    await client.query(`listen ${GATE_CHANNEL}`)
+    while (!signal.aborted) {
+      const { nextFreeInMs } = await Promise.race([pass(), lost])
+      await bell.heard(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
+    }
+  } finally {
+    signal.removeEventListener('abort', ring)
+  }
+}
+
+/** While the queue is away nothing is dispatched: each try would cost the video a fence and its account its place. */
+async function untilQueueAnswers(client: pg.PoolClient, producer: AttemptProducer, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const { nextFreeInMs } = await Promise.race([dispatchPass(client, producer, settings), lost])
-    await bell.heard(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
+    await pause(RETRY_MS, signal)
+    // Keeps the session from being taken for frozen, and notices when it has ended.
+    await client.query('select 1')
+    const answers = await producer.ping().then(
+      () => true,
+      () => false,
+    )
+    if (answers) return
   }
 }
 

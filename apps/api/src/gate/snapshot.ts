@@ -1,7 +1,7 @@
 import { LEASE_MS, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
 import type { ServiceTier } from '../videos/video.ts'
-import type { Head, PoolSnapshot, VirtualTime } from './choose.ts'
+import { type Head, VirtualTime } from './choose.ts'
 import { type Paces, predictMs, readPaces, type Shape } from './predict.ts'
 
 /** A pool as its living workers declare it. */
@@ -26,12 +26,15 @@ export interface InFlight {
   expiresInMs: number
   /** Milliseconds until the device is free as the worker expects it; null when it has not said. */
   freeInMs: number | null
+  /** Predicted GPU milliseconds of the steps it has left. */
+  leftMs: number
 }
 
 export interface FleetState {
   pools: Pool[]
   /** Every attempt that has not given its device back. */
   inFlight: InFlight[]
+  /** Whether more than one account has been active lately. */
   isShared: boolean
   time: VirtualTime
   paces: Paces
@@ -58,18 +61,22 @@ export async function readFleet(db: Database): Promise<FleetState> {
     from worker where slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $1) group by pool order by pool`,
     values: [LEASE_MS / 1_000],
   })
-  const inFlight = await db.query<{
-    video_id: string
-    account_id: string
-    service_tier: ServiceTier
-    pool: string
-    status: string
-    yielding: boolean
-    expires_in_ms: number
-    free_in_ms: number | null
-  }>({
+  const inFlight = await db.query<
+    Shape & {
+      video_id: string
+      account_id: string
+      service_tier: ServiceTier
+      pool: string
+      status: string
+      step: number
+      yielding: boolean
+      expires_in_ms: number
+      free_in_ms: number | null
+    }
+  >({
     name: 'gate-in-flight',
     text: `select v.id as video_id, v.account_id, v.service_tier, v.pool, v.status, v.yield_requested_at is not null as yielding,
+      v.model, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens, v.step,
       extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms,
       extract(epoch from a.free_at - now())::float8 * 1000 as free_in_ms
     from video v join attempt a on a.video_id = v.id and a.fence = v.fence
@@ -88,8 +95,13 @@ export async function readFleet(db: Database): Promise<FleetState> {
     from gate_clock c left join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms`,
     values: [ACTIVE_SECONDS],
   })
-  const clockMs = new Map(tags.rows.map((row) => [row.service_tier, row.virtual_ms]))
-  const finishMs = new Map(tags.rows.map((row) => [`${row.service_tier} ${row.account_id}`, row.finish_ms ?? 0]))
+  const time = new VirtualTime()
+  for (const row of tags.rows) {
+    time.raiseClock(row.service_tier, row.virtual_ms)
+    if (row.account_id !== null && row.finish_ms !== null) time.raiseFinish(row.service_tier, row.account_id, row.finish_ms)
+  }
+  const paces = await readPaces(db)
+  const deviceOf = new Map(pools.rows.map((row) => [row.pool, row.device]))
   return {
     pools: pools.rows.map((row) => ({
       pool: row.pool,
@@ -109,10 +121,11 @@ export async function readFleet(db: Database): Promise<FleetState> {
       isYielding: row.yielding,
       expiresInMs: row.expires_in_ms,
       freeInMs: row.free_in_ms,
+      leftMs: predictMs(paces, { pool: row.pool, device: deviceOf.get(row.pool) ?? '' }, row, row.num_steps - row.step),
     })),
     isShared: (tags.rows[0]?.active ?? 0n) > 1n,
-    time: { clockMs, finishMs: (lane, accountId) => finishMs.get(`${lane} ${accountId}`) },
-    paces: await readPaces(db),
+    time,
+    paces,
   }
 }
 
@@ -129,39 +142,12 @@ export interface HeadRow extends Shape {
 export const HEAD_COLUMNS = `v.id, v.account_id, a.weight, v.service_tier, v.model, v.resolution, v.width, v.height, v.num_frames, v.num_steps,
   v.video_tokens, v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms`
 
-/**
- * For each account with something queued that this pool could run, the first such video of each tier: an index scan that
- * jumps from account to account, so its cost grows with the accounts in line and not with the backlog.
- */
-export async function readHeads(db: Database, pool: Pool, paces: Paces): Promise<Head[]> {
-  if (pool.models.length === 0) return []
-  const { rows } = await db.query<HeadRow>({
-    name: 'gate-heads',
-    text: `with recursive line as (
-      select m.model, t.tier, (select min(v.account_id) from video v
-        where v.status = 'queued' and v.model = m.model and v.service_tier = t.tier) as account_id
-      from unnest($1::text[]) m(model), unnest(array['priority', 'standard', 'flex']) t(tier)
-      union all
-      select l.model, l.tier, (select min(v.account_id) from video v
-        where v.status = 'queued' and v.model = l.model and v.service_tier = l.tier and v.account_id > l.account_id)
-      from line l where l.account_id is not null)
-    select ${HEAD_COLUMNS} from line l
-    join account a on a.id = l.account_id
-    cross join lateral (
-      select * from video q where q.status = 'queued' and q.model = l.model and q.service_tier = l.tier and q.account_id = l.account_id
-        and q.num_frames <= $2 and q.width * q.height <= $3 and (512 + q.video_tokens) % $4 = 0
-        and q.execution_expires_at > now()
-      order by q.id limit 1) v`,
-    values: [pool.models, pool.framesMax, pool.pixelsMax, pool.devicesPerSlot],
-  })
-  return rows.map((row) => headOf(row, pool, paces))
-}
-
 /** A queued row as the gate sees it. */
 export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces: Paces): Head {
   return {
     videoId: row.id,
     accountId: row.account_id,
+    line: lineOf(row),
     weight: row.weight,
     tier: row.service_tier,
     costMs: predictMs(paces, pool, row, row.num_steps - (row.checkpoint_step ?? 0)),
@@ -169,22 +155,24 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
   }
 }
 
+/** As the index the lines are read by has them. */
+export function lineOf(row: Pick<HeadRow, 'model' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'account_id'>): string {
+  return `${row.model} ${row.service_tier} ${row.width}x${row.height}x${row.num_frames} ${row.account_id}`
+}
+
 /** A slot's video counts until its device is free or nearly so: from then on the slot may be offered its next one. */
 export function occupiesSlot(attempt: Pick<InFlight, 'freeInMs'>): boolean {
   return attempt.freeInMs === null || attempt.freeInMs > NEARLY_FREE_MS
 }
 
-/** One pool's part of the fleet, with the heads of its lines. */
-export function poolSnapshot(fleet: FleetState, pool: Pool, heads: readonly Head[]): PoolSnapshot {
-  const occupying = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && occupiesSlot(attempt))
-  const heldByAccount = new Map<string, number>()
-  for (const attempt of occupying) heldByAccount.set(attempt.accountId, (heldByAccount.get(attempt.accountId) ?? 0) + 1)
-  return {
-    pool: pool.pool,
-    slots: pool.slots,
-    freeSlots: pool.slots - occupying.length,
-    heldByAccount,
-    isShared: fleet.isShared,
-    heads,
-  }
+/** What stands on one pool's slots. */
+export function occupantsOf(fleet: Pick<FleetState, 'inFlight'>, pool: Pick<Pool, 'pool'>): InFlight[] {
+  return fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && occupiesSlot(attempt))
+}
+
+/** How many slots each account holds. */
+export function heldByAccount(occupants: readonly Pick<InFlight, 'accountId'>[]): Map<string, number> {
+  const held = new Map<string, number>()
+  for (const { accountId } of occupants) held.set(accountId, (held.get(accountId) ?? 0) + 1)
+  return held
 }

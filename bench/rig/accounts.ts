@@ -1,0 +1,38 @@
+import pg from 'pg'
+import { createAccount } from '../../apps/api/src/accounts/create-account.ts'
+import { readConfig } from '../../apps/api/src/config/config.ts'
+import { createContext } from '../../apps/api/src/context.ts'
+
+/** More than any run here can spend. */
+const TRIAL_MICROS = 1_000_000_000_000n
+
+/** New accounts with credit and no bound on what they queue; answers their keys. The API must have been started once. */
+export async function createBenchAccounts(
+  databaseUrl: string,
+  dataDir: string,
+  count: number,
+): Promise<{ accountId: string; key: string }[]> {
+  const env = { SLUICE_DATABASE_URL: databaseUrl, SLUICE_DATA_DIR: dataDir, SLUICE_LOG: 'silent', SLUICE_DATABASE_CONNECTIONS: '4' }
+  const context = await createContext(readConfig(env))
+  try {
+    const made = []
+    for (let index = 0; index < count; index += 1) {
+      made.push(await createAccount(context, { name: `bench ${index}`, trialMicros: TRIAL_MICROS }))
+    }
+    await runSql(databaseUrl, [`update account set queued_max = 100000000`])
+    return made
+  } finally {
+    await context.close()
+  }
+}
+
+/** Runs statements one by one as the owner. */
+export async function runSql(databaseUrl: string, statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  await client.connect()
+  try {
+    for (const statement of statements) await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}

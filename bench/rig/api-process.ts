@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { eventually } from '../../test/support/eventually.ts'
+import { freePort } from '../../test/support/test-servers.ts'
+
+const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
+const START_MS_MAX = 30_000
+
+export interface ApiProcess {
+  /** `http://127.0.0.1:port` */
+  url: string
+  key: string
+  adminKey: string
+  workerToken: string
+  dataDir: string
+  pid: number
+  /** Resident memory, bytes. */
+  residentBytes(): Promise<number>
+  stop(): Promise<void>
+}
+
+/** The API as a process of its own, as it runs in production. */
+export async function startApiProcess(settings: { databaseUrl: string; redisUrl: string | null; dataDir: string }): Promise<ApiProcess> {
+  const port = await freePort()
+  const child: ChildProcess = spawn(process.execPath, [API_MAIN], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      PORT: String(port),
+      SLUICE_DATABASE_URL: settings.databaseUrl,
+      SLUICE_DATA_DIR: settings.dataDir,
+      SLUICE_LOG: 'warn',
+      ...(settings.redisUrl === null ? {} : { REDIS_URL: settings.redisUrl }),
+    },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  const url = `http://127.0.0.1:${port}`
+  const answers = async () => {
+    if (child.exitCode !== null) throw new Error(`the API exited with ${child.exitCode}`)
+    return fetch(`${url}/health`).then(
+      (response) => response.ok,
+      () => false,
+    )
+  }
+  await eventually(answers, Boolean, START_MS_MAX)
+  const keys = JSON.parse(readFileSync(join(settings.dataDir, 'keys.json'), 'utf8'))
+  const pid = child.pid ?? 0
+  return {
+    ...{ url, pid, key: keys.key, adminKey: keys.admin_key, dataDir: settings.dataDir },
+    workerToken: readFileSync(join(settings.dataDir, 'worker-token'), 'utf8').trim(),
+    residentBytes: async () => Number(/VmRSS:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
+    stop: async () => {
+      if (child.exitCode !== null) return
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exited
+    },
+  }
+}

@@ -1,0 +1,25 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
+
+export interface BenchPostgres {
+  server: EmbeddedPostgres
+  /** The folder the whole run lives in; removed at the end. */
+  dir: string
+  stop(): Promise<void>
+}
+
+/** A PostgreSQL of this run's own, durable as in production (fsync on), in a new folder. */
+export async function startBenchPostgres(): Promise<BenchPostgres> {
+  const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
+  const server = await startEmbeddedPostgres({ dir: join(dir, 'postgres'), settings: { max_wal_size: '4GB' } })
+  return {
+    server,
+    dir,
+    stop: async () => {
+      await server.stop()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
