@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
 import { startS3rver } from '../support/start-s3rver.ts'
 import { HandWorker } from '../support/test-worker.ts'
 
@@ -14,6 +14,8 @@ const contentOf = (api: TestApi, id: string, query = '', init: { method?: string
     ...(init.method === undefined ? {} : { method: init.method }),
     headers: { authorization: `Bearer ${init.key ?? api.key}`, ...init.headers },
   })
+
+const jsonOf = async (answer: Response): Promise<Answer['body']> => answer.json()
 
 /** A completed video, its bytes, and the URLs its worker was given. */
 async function complete(api: TestApi): Promise<{ id: string; text: string; uploads: Record<string, string> }> {
@@ -96,7 +98,7 @@ describe('on the disk store', () => {
       const answer = await contentOf(api, id)
       expect(answer.status).toBe(409)
       expect(answer.headers.get('x-should-retry')).toBe('false')
-      const { error } = await answer.json()
+      const { error } = await jsonOf(answer)
       expect(error).toMatchObject({ code: 'state_conflict', message: `The video is ${status}: only a completed video has content.` })
     }
   })
@@ -110,7 +112,7 @@ describe('on the disk store', () => {
   test('asked for JSON it answers a URL that works without a key, for this file only, until it expires', async () => {
     const answer = await contentOf(api, video.id, '?variant=thumbnail', { headers: { accept: 'application/json' } })
     expect(answer.headers.get('cache-control')).toBe('no-store')
-    const body = await answer.json()
+    const body = await jsonOf(answer)
     expect(body).toEqual({ object: 'video.content', url: expect.any(String), expires_at: expect.any(Number) })
     const opened = await fetch(body.url)
     expect(opened.status).toBe(200)
@@ -179,7 +181,7 @@ describe('on an S3 store', () => {
     expect(await bytes.text()).toBe(text)
     const part = await fetch(location, { headers: { range: 'bytes=4-9' } })
     expect([part.status, await part.text()]).toEqual([206, text.slice(4, 10)])
-    const { url } = await (await contentOf(api, id, '?variant=spritesheet', { headers: { accept: 'application/json' } })).json()
+    const { url } = await jsonOf(await contentOf(api, id, '?variant=spritesheet', { headers: { accept: 'application/json' } }))
     expect(new URL(url).origin).toBe(publicEndpoint)
     expect(await (await fetch(url)).text()).toBe('jpeg')
     expect(api.api.context.storeRoutes).toBeNull()
