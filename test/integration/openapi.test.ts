@@ -1,0 +1,123 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { z } from 'zod'
+import { ERROR_CODES } from '../../apps/api/src/errors.ts'
+import { ERROR_STATUS } from '../../apps/api/src/http/error-status.ts'
+import { errorCodesOf } from '../../apps/api/src/http/openapi.ts'
+import type { Route } from '../../apps/api/src/http/route.ts'
+import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+
+let api: TestApi
+// biome-ignore lint/suspicious/noExplicitAny: an OpenAPI document is read as the JSON it is
+let document: any
+
+const DOCUMENTED = ALL_ROUTES.filter((route) => route.scope !== 'worker')
+/** A path with something in place of each parameter. */
+const somePath = (route: Route) => route.path.replaceAll(/\{\w+\}/g, 'nothing')
+const call = (route: Route, key: string) =>
+  fetch(api.url + somePath(route), { method: route.method.toUpperCase(), headers: { authorization: `Bearer ${key}` } })
+
+beforeAll(async () => {
+  api = await startTestApi()
+  document = (await api.call('GET', '/openapi.json')).body
+})
+afterAll(() => api.stop())
+
+test('the document is valid OpenAPI 3.1', async () => {
+  const result = await new Validator().validate(structuredClone(document))
+  expect(result.errors ?? []).toEqual([])
+  expect(document.openapi).toBe('3.1.0')
+})
+
+test('every call is in the document, and the document has no other', () => {
+  const described = Object.entries<object>(document.paths).flatMap(([path, item]) => Object.keys(item).map((method) => `${method} ${path}`))
+  expect(described.sort()).toEqual(DOCUMENTED.map((route) => `${route.method} ${route.path}`).sort())
+})
+
+test('every call has a name of its own', () => {
+  const names = ALL_ROUTES.map((route) => route.operationId)
+  expect(new Set(names).size).toBe(names.length)
+})
+
+describe.each(ALL_ROUTES.map((route) => [`${route.method.toUpperCase()} ${route.path}`, route] as const))('%s', (_name, route) => {
+  test('is answered, with a key of its scope and not without', async () => {
+    const answer = await call(route, 'sk-sluice-unknown')
+    const code = answer.status === 401 ? ((await answer.json()) as { error: { code: string } }).error.code : null
+    if (route.scope === null) expect(answer.status).toBeLessThan(600)
+    else expect(code).toBe('invalid_api_key')
+    for (const [scope, key] of [
+      ['account', api.key],
+      ['admin', api.adminKey],
+      ['worker', api.workerToken],
+    ] as const) {
+      const isAllowed = route.scope === null || route.scope === scope || (scope === 'account' && route.scope.startsWith('videos:'))
+      if (!isAllowed) expect((await call(route, key)).status, `${scope} key`).toBe(403)
+    }
+  })
+
+  test('says of every error which status it has', () => {
+    if (route.scope === 'worker') return
+    const answers = document.paths[route.path][route.method].responses
+    for (const code of errorCodesOf(route)) {
+      expect(ERROR_CODES).toContain(code)
+      expect(answers[ERROR_STATUS[code].status].description.split(', ')).toContain(code)
+    }
+  })
+})
+
+/** What the API answered must be exactly what the document says: every field there, and no other. */
+function expectToMatch(schema: z.ZodType | undefined, body: unknown): void {
+  if (schema === undefined) throw new Error('the call documents no JSON answer')
+  const parsed = schema.safeParse(body)
+  expect(parsed.error?.issues ?? []).toEqual([])
+  // Objects in a schema drop what they do not know, so an undocumented field shows as a difference.
+  expect(parsed.data).toEqual(body)
+}
+
+const routeOf = (operationId: string): Route => {
+  const route = ALL_ROUTES.find((candidate) => candidate.operationId === operationId)
+  if (route === undefined) throw new Error(`no call ${operationId}`)
+  return route
+}
+const answerOf = (operationId: string) => routeOf(operationId).answers[200]?.schema
+
+test('what is answered is what is documented, field by field', async () => {
+  const created = (await api.call('POST', '/v1/videos', { prompt: 'a', num_frames: 5, metadata: { a: 'b' } })).body
+  expectToMatch(answerOf('createVideo'), created)
+  const path = `/v1/videos/${created.id}`
+  expectToMatch(answerOf('retrieveVideo'), (await api.call('GET', path)).body)
+  expectToMatch(answerOf('listVideos'), (await api.call('GET', '/v1/videos')).body)
+  expectToMatch(answerOf('remixVideo'), (await api.call('POST', `${path}/remix`, { prompt: 'b' })).body)
+  expectToMatch(answerOf('cancelVideo'), (await api.call('POST', `${path}/cancel`)).body)
+  expectToMatch(answerOf('listModels'), (await api.call('GET', '/v1/models')).body)
+  expectToMatch(answerOf('readCredits'), (await api.call('GET', '/v1/credits')).body)
+  const admin = { key: api.adminKey }
+  expectToMatch(answerOf('readAdminVideo'), (await api.call('GET', `/v1/admin/videos/${created.id}`, undefined, admin)).body)
+  expectToMatch(answerOf('checkLedger'), (await api.call('GET', '/v1/admin/ledger/check', undefined, admin)).body)
+  expectToMatch(answerOf('deleteVideo'), (await api.call('DELETE', path)).body)
+  expectToMatch(answerOf('health'), (await api.call('GET', '/health')).body)
+  expectToMatch(routeOf('ready').answers[503]?.schema, (await api.call('GET', '/ready')).body)
+})
+
+test('the example bodies are accepted as they stand', async () => {
+  const { id } = (await api.call('POST', '/v1/videos', { prompt: 'a', num_frames: 5 })).body
+  for (const route of DOCUMENTED) {
+    if (route.example === undefined || route.body === undefined) continue
+    expect(route.body.safeParse(route.example).error?.issues ?? [], route.operationId).toEqual([])
+    if (!['createVideo', 'remixVideo'].includes(route.operationId)) continue
+    expect((await api.call('POST', route.path.replace('{id}', id), route.example)).status).toBe(200)
+  }
+})
+
+test('the reference page loads nothing from elsewhere', async () => {
+  const page = await fetch(`${api.url}/docs`)
+  expect(page.status).toBe(200)
+  const html = await page.text()
+  const sources = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1] ?? '')
+  expect(sources.length).toBeGreaterThan(2)
+  for (const source of sources) {
+    expect(source).toMatch(/^\/docs\//)
+    expect((await fetch(api.url + source)).status).toBe(200)
+  }
+})
