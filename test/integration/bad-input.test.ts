@@ -498,7 +498,7 @@ describe('paths, queries and methods', () => {
     ['DELETE', '/v1/models', 'GET, HEAD'],
     ['POST', '/v1/credits', 'GET, HEAD'],
     ['GET', `/v1/videos/${newId('video')}/cancel`, 'POST'],
-    ['PUT', `/v1/videos/${newId('video')}`, 'GET, HEAD, DELETE'],
+    ['PUT', `/v1/videos/${newId('video')}`, 'DELETE, GET, HEAD'],
     ['GET', '/v1/videos/edits', 'POST'],
     ['GET', '/internal/heartbeat', 'POST'],
     ['POST', '/health', 'GET, HEAD'],
