@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
 import { multipart, rawRequest } from '../support/raw-request.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
@@ -72,7 +73,11 @@ test('the video object has its documented fields and no others, at each status, 
   await worker.heartbeat()
   const attempt = await worker.fetch()
   await attempt.report({ type: 'progress', phase: 'denoise', step: 4, remaining_ms: 600 })
-  const running = await read(id)
+  // The forecast behind eta_seconds is made anew once a second at most.
+  const running = await eventually(
+    () => read(id),
+    (answer) => answer.body.eta_seconds !== null,
+  )
   expect(running.headers.get('openai-poll-after-ms')).toMatch(/^\d+$/)
   expect(running.body).toEqual({
     ...VIDEO,
@@ -161,7 +166,6 @@ test('50 concurrent requests with one idempotency key are one video and one hold
   // A key is its account's own.
   const theirs = await callJson(api.url, (await api.account(1_000_000n)).key, 'POST', '/v1/videos', SMALL, headers)
   expect(theirs.body.id).not.toBe(answers[0]?.body.id)
-  expect((await footprint(api)).attempts).toEqual(before.attempts)
 })
 
 test('a retry an SDK sends by itself is the same video, whatever boundary and order its form has; without the mark it is another', async () => {
