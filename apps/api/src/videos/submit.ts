@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Generation } from '@sluice/shared/generation'
 import { newId } from '@sluice/shared/ids'
-import type { ResolutionClass } from '@sluice/shared/model-catalogue'
-import { costMicros, formatMicros, parseMicros } from '@sluice/shared/money'
-import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
+import { formatMicros, parseMicros } from '@sluice/shared/money'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
@@ -11,11 +8,12 @@ import type { AccountKey } from '../keys/authenticate.ts'
 import { lockOwned } from '../ledger/accounts.ts'
 import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
 import type { CreateRequest } from './create-request.ts'
-import { generationOf } from './generation-of.ts'
-import { readPriceMicros } from './price.ts'
+import { type Generating, generationOf } from './generation-of.ts'
+import { type Priced, priceVideo } from './price.ts'
 import type { ServiceTier, Video } from './video.ts'
 
-const DEFAULT_EXPIRY_SECONDS: Record<ServiceTier, number> = { priority: 86_400, standard: 86_400, flex: 259_200 }
+/** How long a video that says nothing else may take, by tier. */
+export const DEFAULT_EXPIRY_SECONDS: Record<ServiceTier, number> = { priority: 86_400, standard: 86_400, flex: 259_200 }
 /** A retry an SDK sent by itself is recognised for this long. */
 const RETRY_WINDOW_SECONDS = 600
 
@@ -35,8 +33,8 @@ export interface Submission {
 export async function submitVideo(context: Context, key: AccountKey, submission: Submission): Promise<Video> {
   const { request } = submission
   const requestHash = hashRequest(request, submission.remixedFromVideoId)
-  const { generation, resolution } = generationOf(request, context.config.defaultModel, context.drawSeed())
-  const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generation, resolution))
+  const generating = generationOf(request, context.config.defaultModel, context.drawSeed())
+  const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generating))
   if (result.isNew) context.wakeGate()
   return result.video
 }
@@ -47,28 +45,25 @@ async function insertOrFind(
   key: AccountKey,
   submission: Submission,
   requestHash: Buffer,
-  generation: Generation,
-  resolution: ResolutionClass,
+  generating: Generating,
 ): Promise<{ video: Video; isNew: boolean }> {
-  const { currency, tierMultiplierBps } = context.config
+  const { currency } = context.config
   const { request } = submission
+  const { generation, resolution } = generating
   const tier = request.service_tier ?? 'standard'
-  const priceMicros = await readPriceMicros(db, generation.model, resolution, currency)
+  const priced = await priceVideo(db, generating, tier, context.config)
   // Locks the account's money: from here on submissions of one account come one after the other.
   const accounts = await lockOwned(db, key.accountId, currency)
   const earlier = await findEarlier(db, key, submission, requestHash)
   if (earlier !== null) return { video: earlier, isNew: false }
 
-  const clip = { width: generation.width, height: generation.height, frames: generation.num_frames }
-  const tokens = generatedTokens(clip, generation.num_steps)
-  const holdMicros = costMicros(tokens, priceMicros, BigInt(tierMultiplierBps[tier]))
-  checkCeilings(request, tokens, holdMicros, currency)
+  checkCeilings(request, priced, currency)
   await checkQueue(db, key.accountId)
 
   const expiresAfterSeconds = request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]
   const videoId = newId('video')
   try {
-    await hold(db, videoId, holdMicros, accounts)
+    await hold(db, videoId, priced.costMicros, accounts)
   } catch (error) {
     if (!(error instanceof BalanceTooSmallError)) throw error
     throw new SluiceError(
@@ -100,11 +95,11 @@ async function insertOrFind(
       submission.remixedFromVideoId,
       submission.idempotencyKey,
       requestHash,
-      videoTokens(clip),
+      priced.videoTokens,
       currency,
-      priceMicros,
-      tierMultiplierBps[tier],
-      holdMicros,
+      priced.priceMicrosPerMillion,
+      priced.multiplierBps,
+      priced.costMicros,
       expiresAfterSeconds,
     ],
   })
@@ -135,22 +130,32 @@ async function findEarlier(db: Database, key: AccountKey, submission: Submission
   return rows[0] ?? null
 }
 
-function checkCeilings(request: CreateRequest, tokens: bigint, holdMicros: bigint, currency: string): void {
-  if (request.max_tokens !== undefined && tokens > BigInt(request.max_tokens)) {
+function checkCeilings(request: CreateRequest, priced: Priced, currency: string): void {
+  const exceeded = exceededCeiling(request, priced)
+  if (exceeded === 'max_tokens') {
     throw new SluiceError(
       'max_tokens_too_small',
-      `max_tokens is ${request.max_tokens}: this video generates ${tokens} tokens. Raise it, or ask for fewer frames, steps or pixels.`,
-      'max_tokens',
+      `max_tokens is ${request.max_tokens}: this video generates ${priced.tokens} tokens. Raise it, or ask for fewer frames, steps or pixels.`,
+      exceeded,
     )
   }
-  const ceiling = request.max_cost === undefined ? null : parseMicros(request.max_cost)
-  if (ceiling !== null && holdMicros > ceiling) {
+  if (exceeded === 'max_cost') {
     throw new SluiceError(
       'max_cost_too_small',
-      `max_cost is ${request.max_cost}: this video costs ${formatMicros(holdMicros)} ${currency}. Raise it, or ask for fewer frames, steps or pixels.`,
-      'max_cost',
+      `max_cost is ${request.max_cost}: this video costs ${formatMicros(priced.costMicros)} ${currency}. Raise it, or ask for fewer frames, steps or pixels.`,
+      exceeded,
     )
   }
+}
+
+/** The request's own ceiling that a video of this price would break, or null. */
+export function exceededCeiling(
+  request: Pick<CreateRequest, 'max_tokens' | 'max_cost'>,
+  priced: Pick<Priced, 'tokens' | 'costMicros'>,
+): 'max_tokens' | 'max_cost' | null {
+  if (request.max_tokens !== undefined && priced.tokens > BigInt(request.max_tokens)) return 'max_tokens'
+  const ceilingMicros = request.max_cost === undefined ? null : parseMicros(request.max_cost)
+  return ceilingMicros !== null && priced.costMicros > ceilingMicros ? 'max_cost' : null
 }
 
 async function checkQueue(db: Database, accountId: string): Promise<void> {
