@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { fromString, typeid } from 'typeid-js'
 
 /** What an id can name; the word is the id's visible prefix (`video_01h...`). */
-export const ID_KINDS = ['video', 'acct', 'key', 'txfr', 'evt', 'worker', 'req'] as const
+export const ID_KINDS = ['video', 'acct', 'key', 'txfr', 'evt', 'worker', 'req', 'whe', 'whd'] as const
 export type IdKind = (typeof ID_KINDS)[number]
 
 /** A new id of that kind: prefix, underscore, 26 characters of UUIDv7 in base32, so ids sort by time of creation. */
