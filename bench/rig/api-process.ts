@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../../test/support/eventually.ts'
 import { freePort } from '../../test/support/test-servers.ts'
+import { Connection } from './connection.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
 const START_MS_MAX = 30_000
@@ -18,6 +19,8 @@ export interface ApiProcess {
   workerToken: string
   dataDir: string
   pid: number
+  /** Submits a video for the first account, or for the one whose key is given. */
+  submit(fields: Record<string, unknown>, key?: string): Promise<unknown>
   /** Resident memory, bytes. */
   residentBytes(): Promise<number>
   stop(): Promise<void>
@@ -48,11 +51,14 @@ export async function startApiProcess(settings: { databaseUrl: string; redisUrl:
   await eventually(answers, Boolean, START_MS_MAX)
   const keys = JSON.parse(readFileSync(join(settings.dataDir, 'keys.json'), 'utf8'))
   const pid = child.pid ?? 0
+  const connection = new Connection(url)
   return {
     ...{ url, pid, key: keys.key, adminKey: keys.admin_key, dataDir: settings.dataDir },
     workerToken: readFileSync(join(settings.dataDir, 'worker-token'), 'utf8').trim(),
+    submit: (fields, key = keys.key) => connection.post('/v1/videos', key, fields),
     residentBytes: async () => Number(/VmRSS:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
     stop: async () => {
+      connection.close()
       if (child.exitCode !== null) return
       const exited = once(child, 'exit')
       child.kill('SIGTERM')

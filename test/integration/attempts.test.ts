@@ -142,7 +142,10 @@ test('a video whose worker fell silent gets a new fence and goes on from its che
   await lost.report({ type: 'progress', phase: 'denoise', step: 7, remaining_ms: 1 })
   await lost.report({ type: 'checkpoint', step: 6, bytes: 19 })
   await age(id, 'heartbeat_at', 601)
+  await worker.heartbeat([], { slots: 0 })
   await reconcile(api.api.context, silent)
+  expect(await admin(id)).toMatchObject({ status: 'queued', fence: lost.job.fence + 1 })
+  await worker.heartbeat()
   const heir = await worker.fetch()
   const taken = await heir.report({ type: 'taken', slot: 0 })
   expect(taken.assignment?.resume?.step).toBe(6)
@@ -171,7 +174,7 @@ test('a heartbeat keeps an attempt alive, by name, fence and claim', async () =>
   const wrong = { ...attempt.held, claim: newClaim() }
   expect(await worker.heartbeat([wrong])).toEqual({ attempts: [{ ...wrong, verdict: 'stop' }] })
   await reconcile(api.api.context, silent)
-  expect((await admin(id)).attempts).toMatchObject([{ outcome: 'lost' }])
+  expect((await admin(id)).attempts[0]).toMatchObject({ outcome: 'lost' })
   await api.call('POST', `/v1/videos/${id}/cancel`)
 })
 

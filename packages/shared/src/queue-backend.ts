@@ -136,7 +136,8 @@ function connectPostgres(
   const pool = new pg.Pool({
     connectionString: settings.url,
     max: Math.max(settings.connectionsMax, CONNECTIONS_MIN),
-    options: `-c search_path=${POSTGRES_SCHEMA}`,
+    // Nothing is lost with a job: the reconciler delivers again what nobody took. So nobody waits for the disk.
+    options: `-c search_path=${POSTGRES_SCHEMA} -c synchronous_commit=off`,
     keepAlive: true,
     connectionTimeoutMillis: role === 'producer' ? CONNECT_WAIT_MS : 10_000,
     query_timeout: role === 'producer' ? COMMAND_MS_MAX : 30_000,

@@ -9,6 +9,12 @@ import { type Attempt, readAttempt } from './attempt.ts'
 import { endCancelled, finishVideo } from './finish.ts'
 import { retryOrFail } from './retry.ts'
 
+/**
+ * Ends an update whose transaction need not wait for the disk: should a crash of the database lose it, the worker's next
+ * report says it again. What ends an attempt, and what moves money, always waits.
+ */
+const LOSABLE = `returning set_config('synchronous_commit', 'off', true)`
+
 const STOP: ReportAnswer = { verdict: 'stop' }
 
 /**
@@ -55,7 +61,7 @@ async function apply(
     case 'taken':
       await db.query({
         name: 'attempt-taken',
-        text: 'update attempt set slot = $3, heartbeat_at = now() where video_id = $1 and fence = $2',
+        text: `update attempt set slot = $3, heartbeat_at = now() where video_id = $1 and fence = $2 ${LOSABLE}`,
         values: [video.id, attempt.fence, report.slot],
       })
       return {
@@ -71,7 +77,7 @@ async function apply(
         name: 'attempt-progress',
         text: `with v as (update video set step = least(greatest(step, $3), num_steps) where id = $1)
         update attempt set step = greatest(step, $3), phase = $4, heartbeat_at = now(),
-          free_at = now() + make_interval(secs => $5::float8 / 1000) where video_id = $1 and fence = $2`,
+          free_at = now() + make_interval(secs => $5::float8 / 1000) where video_id = $1 and fence = $2 ${LOSABLE}`,
         values: [video.id, attempt.fence, report.step, report.phase, report.remaining_ms],
       })
       return goOn()
@@ -81,7 +87,7 @@ async function apply(
     case 'released':
       await db.query({
         name: 'attempt-released',
-        text: 'update attempt set released_at = now(), heartbeat_at = now() where video_id = $1 and fence = $2 and released_at is null',
+        text: `update attempt set released_at = coalesce(released_at, now()), heartbeat_at = now() where video_id = $1 and fence = $2 ${LOSABLE}`,
         values: [video.id, attempt.fence],
       })
       return goOn(true)
@@ -125,7 +131,7 @@ async function markRunning(db: Database, video: Video, attempt: Attempt): Promis
   await startVideo(db, video)
   await db.query({
     name: 'attempt-started',
-    text: 'update attempt set started_at = now(), heartbeat_at = now() where video_id = $1 and fence = $2',
+    text: `update attempt set started_at = now(), heartbeat_at = now() where video_id = $1 and fence = $2 ${LOSABLE}`,
     values: [video.id, attempt.fence],
   })
 }

@@ -4,7 +4,7 @@ import type pg from 'pg'
 import type { DatabasePool } from '../db/database.ts'
 import { DeliveryError, dispatchPass, type GateSettings, type PassResult } from './dispatch-pass.ts'
 import { Lines } from './lines.ts'
-import { GATE_CHANNEL } from './wake.ts'
+import { GATE_CHANNEL, ringLeaderHere } from './wake.ts'
 
 /** The advisory lock of the one process that dispatches: "gate" in ASCII. */
 const GATE_LOCK = 0x67617465
@@ -17,6 +17,18 @@ const RETRY_MS = 1_000
 const LEADER_SILENT_MS_MAX = 10_000
 /** Longest wait for a row somebody else holds. */
 const LOCK_WAIT_MS = 200
+
+/**
+ * A dispatch need not wait for the disk: whatever builds on it (a claim, a settlement) is written behind it in the same log,
+ * and without any of that a crash that loses it leaves a queued video, which is dispatched again. Its few statements are
+ * planned once, since planning the longer ones costs more than running them.
+ */
+const SESSION_SQL = `set idle_session_timeout = ${LEADER_SILENT_MS_MAX};
+  set idle_in_transaction_session_timeout = ${LEADER_SILENT_MS_MAX};
+  set lock_timeout = ${LOCK_WAIT_MS};
+  set synchronous_commit = off;
+  set plan_cache_mode = force_generic_plan;
+  set jit = off`
 
 export interface Gate {
   /** Stops dispatching and gives the leadership back. */
@@ -56,12 +68,10 @@ async function runGate(
       client = await pool.connect()
       // A connection that ends between two queries says so here alone; unheard, it would end the process.
       client.on('error', log.onError)
-      await client.query(
-        `set idle_session_timeout = ${LEADER_SILENT_MS_MAX}; set idle_in_transaction_session_timeout = ${LEADER_SILENT_MS_MAX}; set lock_timeout = ${LOCK_WAIT_MS}`,
-      )
+      await client.query(SESSION_SQL)
       if (await campaign(client, signal)) {
         log.onLead()
-        await lead(client, producer, settings, log, signal)
+        await lead(pool, client, producer, settings, log, signal)
       }
     } catch (error) {
       log.onError(error as Error)
@@ -84,6 +94,7 @@ async function campaign(client: pg.PoolClient, signal: AbortSignal): Promise<boo
 }
 
 async function lead(
+  pool: DatabasePool,
   client: pg.PoolClient,
   producer: AttemptProducer,
   settings: GateSettings,
@@ -98,6 +109,7 @@ async function lead(
   lost.catch(() => bell.ring())
   client.on('notification', () => bell.ring())
   const ring = () => bell.ring()
+  const resign = ringLeaderHere(pool, ring)
   signal.addEventListener('abort', ring, { once: true })
   const lines = new Lines()
   const pass = async (): Promise<PassResult> => {
@@ -117,6 +129,7 @@ async function lead(
       await bell.heard(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
     }
   } finally {
+    resign()
     signal.removeEventListener('abort', ring)
   }
 }

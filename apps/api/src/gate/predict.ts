@@ -29,24 +29,22 @@ const SEED_OVERHEAD_MS = 500
 /** Weight of the newest sample in the running mean once there are several. */
 const NEWEST_WEIGHT = 0.2
 
-export function paceKey(pool: string, shape: Pick<Shape, 'model' | 'width' | 'height' | 'num_frames'>): string {
+function paceKey(pool: string, shape: Pick<Shape, 'model' | 'width' | 'height' | 'num_frames'>): string {
   return `${pool} ${shape.model} ${shape.width}x${shape.height}x${shape.num_frames}`
 }
 
-/** All measured paces. A pool makes few shapes, so they are read whole. */
-export async function readPaces(db: Database): Promise<Paces> {
-  const { rows } = await db.query<{
-    pool: string
-    model: string
-    width: number
-    height: number
-    num_frames: number
-    step_ms: number
-    overhead_ms: number
-  }>({
-    name: 'paces',
-    text: 'select pool, model, width, height, num_frames, step_ms, overhead_ms from prediction',
-  })
+/** A row of table prediction. A pool makes few shapes, so they are read whole. */
+export interface PaceRow {
+  pool: string
+  model: string
+  width: number
+  height: number
+  num_frames: number
+  step_ms: number
+  overhead_ms: number
+}
+
+export function pacesOf(rows: readonly PaceRow[]): Paces {
   return new Map(rows.map((row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }]))
 }
 

@@ -1,8 +1,8 @@
 import { LEASE_MS, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
-import type { Database } from '../db/database.ts'
+import { type Database, one } from '../db/database.ts'
 import type { ServiceTier } from '../videos/video.ts'
 import { type Head, VirtualTime } from './choose.ts'
-import { type Paces, predictMs, readPaces, type Shape } from './predict.ts'
+import { type PaceRow, type Paces, pacesOf, predictMs, type Shape } from './predict.ts'
 
 /** A pool as its living workers declare it. */
 export interface Pool {
@@ -43,87 +43,90 @@ export interface FleetState {
 /** Accounts that submitted within this long count as active: until then a slot is kept within their reach. */
 const ACTIVE_SECONDS = 600
 
-/** Pools of living workers (all workers of a pool serve the same models), what they are at, and the virtual time. */
-export async function readFleet(db: Database): Promise<FleetState> {
-  const pools = await db.query<{
+interface FleetRow {
+  pools: {
     pool: string
     device: string
     devices_per_slot: number
-    slots: bigint
+    slots: number
     models: string[]
     frames_max: number
     pixels_max: number
-  }>({
-    name: 'gate-pools',
-    text: `select pool, min(device) as device, max(devices_per_slot) as devices_per_slot, sum(slots) as slots,
-      min(frames_max) as frames_max, min(pixels_max) as pixels_max,
-      min(models) as models
-    from worker where slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $1) group by pool order by pool`,
-    values: [LEASE_MS / 1_000],
-  })
-  const inFlight = await db.query<
-    Shape & {
-      video_id: string
-      account_id: string
-      service_tier: ServiceTier
-      pool: string
-      status: string
-      step: number
-      yielding: boolean
-      expires_in_ms: number
-      free_in_ms: number | null
-    }
-  >({
-    name: 'gate-in-flight',
-    text: `select v.id as video_id, v.account_id, v.service_tier, v.pool, v.status, v.yield_requested_at is not null as yielding,
+  }[]
+  in_flight: (Omit<Shape, 'video_tokens'> & {
+    video_tokens: number
+    video_id: string
+    account_id: string
+    service_tier: ServiceTier
+    pool: string
+    status: string
+    step: number
+    yielding: boolean
+    expires_in_ms: number
+    free_in_ms: number | null
+  })[]
+  clocks: { service_tier: ServiceTier; virtual_ms: number }[]
+  tags: { service_tier: ServiceTier; account_id: string; finish_ms: number }[]
+  paces: PaceRow[]
+  active: bigint
+}
+
+/** One statement for all of it: one snapshot, one way there and back. */
+const FLEET_SQL = `select
+  (select coalesce(json_agg(p), '[]') from (
+    select pool, min(device) as device, max(devices_per_slot) as devices_per_slot, sum(slots) as slots, min(models) as models,
+      min(frames_max) as frames_max, min(pixels_max) as pixels_max
+    from worker where slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $1) group by pool order by pool) p) as pools,
+  (select coalesce(json_agg(f), '[]') from (
+    select v.id as video_id, v.account_id, v.service_tier, v.pool, v.status, v.yield_requested_at is not null as yielding,
       v.model, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens, v.step,
       extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms,
       extract(epoch from a.free_at - now())::float8 * 1000 as free_in_ms
     from video v join attempt a on a.video_id = v.id and a.fence = v.fence
-    where v.status in ('dispatched', 'running') and a.released_at is null`,
-  })
-  const tags = await db.query<{
-    service_tier: ServiceTier
-    virtual_ms: number
-    account_id: string | null
-    finish_ms: number | null
-    active: bigint
-  }>({
-    name: 'gate-time',
-    text: `select c.service_tier, c.virtual_ms, t.account_id, t.finish_ms,
-      (select count(*) from (select from account where last_submitted_at > now() - make_interval(secs => $1) limit 2) a) as active
-    from gate_clock c left join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms`,
-    values: [ACTIVE_SECONDS],
-  })
+    where v.status in ('dispatched', 'running') and a.released_at is null) f) as in_flight,
+  (select json_agg(c) from (select service_tier, virtual_ms from gate_clock) c) as clocks,
+  (select coalesce(json_agg(t), '[]') from (
+    select t.service_tier, t.account_id, t.finish_ms from gate_clock c join gate_tag t
+    on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
+  (select coalesce(json_agg(p), '[]') from (
+    select pool, model, width, height, num_frames, step_ms, overhead_ms from prediction) p) as paces,
+  (select count(*) from (select from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as active`
+
+/** Pools of living workers (all workers of a pool serve the same models), what they are at, and the virtual time. */
+export async function readFleet(db: Database): Promise<FleetState> {
+  const row = one(await db.query<FleetRow>({ name: 'gate-fleet', text: FLEET_SQL, values: [LEASE_MS / 1_000, ACTIVE_SECONDS] }))
   const time = new VirtualTime()
-  for (const row of tags.rows) {
-    time.raiseClock(row.service_tier, row.virtual_ms)
-    if (row.account_id !== null && row.finish_ms !== null) time.raiseFinish(row.service_tier, row.account_id, row.finish_ms)
-  }
-  const paces = await readPaces(db)
-  const deviceOf = new Map(pools.rows.map((row) => [row.pool, row.device]))
+  for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
+  for (const tag of row.tags) time.raiseFinish(tag.service_tier, tag.account_id, tag.finish_ms)
+  const paces = pacesOf(row.paces)
+  const deviceOf = new Map(row.pools.map((pool) => [pool.pool, pool.device]))
   return {
-    pools: pools.rows.map((row) => ({
-      pool: row.pool,
-      device: row.device,
-      devicesPerSlot: row.devices_per_slot,
-      slots: Number(row.slots),
-      models: row.models,
-      framesMax: row.frames_max,
-      pixelsMax: row.pixels_max,
+    pools: row.pools.map((pool) => ({
+      pool: pool.pool,
+      device: pool.device,
+      devicesPerSlot: pool.devices_per_slot,
+      slots: pool.slots,
+      models: pool.models,
+      framesMax: pool.frames_max,
+      pixelsMax: pool.pixels_max,
     })),
-    inFlight: inFlight.rows.map((row) => ({
-      videoId: row.video_id,
-      accountId: row.account_id,
-      tier: row.service_tier,
-      pool: row.pool,
-      isRunning: row.status === 'running',
-      isYielding: row.yielding,
-      expiresInMs: row.expires_in_ms,
-      freeInMs: row.free_in_ms,
-      leftMs: predictMs(paces, { pool: row.pool, device: deviceOf.get(row.pool) ?? '' }, row, row.num_steps - row.step),
+    inFlight: row.in_flight.map((attempt) => ({
+      videoId: attempt.video_id,
+      accountId: attempt.account_id,
+      tier: attempt.service_tier,
+      pool: attempt.pool,
+      isRunning: attempt.status === 'running',
+      isYielding: attempt.yielding,
+      expiresInMs: attempt.expires_in_ms,
+      freeInMs: attempt.free_in_ms,
+      leftMs: predictMs(
+        paces,
+        { pool: attempt.pool, device: deviceOf.get(attempt.pool) ?? '' },
+        { ...attempt, video_tokens: BigInt(attempt.video_tokens) },
+        attempt.num_steps - attempt.step,
+      ),
     })),
-    isShared: (tags.rows[0]?.active ?? 0n) > 1n,
+    isShared: row.active > 1n,
     time,
     paces,
   }

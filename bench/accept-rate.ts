@@ -1,0 +1,49 @@
+/**
+ * Accepted submissions per second through HTTP (a durable commit with its hold each), from several connections of several
+ * accounts, beside the same SQL transaction driven bare against the same server, in turns of the same run.
+ */
+import { join } from 'node:path'
+import { createBenchAccounts } from './rig/accounts.ts'
+import { startApiProcess } from './rig/api-process.ts'
+import { BareSubmissions } from './rig/bare-submissions.ts'
+import { acceptedPerSecond } from './rig/load.ts'
+import { startBenchPostgres } from './rig/postgres.ts'
+import { asPercent, asRate, medianAndSpread, printTable } from './rig/statistics.ts'
+
+const ROUNDS = 5
+const ROUND_MS = 3_000
+const ACCOUNTS = 16
+const CONNECTIONS = 16
+
+const postgres = await startBenchPostgres()
+try {
+  const dataDir = join(postgres.dir, 'api')
+  const { databaseUrl } = postgres.server
+  const api = await startApiProcess({ databaseUrl, redisUrl: null, dataDir })
+  const accounts = await createBenchAccounts(databaseUrl, dataDir, ACCOUNTS)
+  const bare = await BareSubmissions.open(databaseUrl, accounts, CONNECTIONS)
+  await acceptedPerSecond(api, accounts, CONNECTIONS, ROUND_MS)
+  await bare.perSecond(ROUND_MS)
+  const http: number[] = []
+  const sql: number[] = []
+  for (let round = 0; round < ROUNDS; round += 1) {
+    sql.push(await bare.perSecond(ROUND_MS))
+    http.push(await acceptedPerSecond(api, accounts, CONNECTIONS, ROUND_MS))
+  }
+  printTable(`accepted submissions, ${CONNECTIONS} connections, ${ACCOUNTS} accounts, ${ROUNDS} rounds of ${ROUND_MS / 1_000} s`, [
+    ['', 'median (spread)'],
+    ['the SQL transaction, driven bare', medianAndSpread(sql, asRate)],
+    ['POST /v1/videos', medianAndSpread(http, asRate)],
+    [
+      'ratio',
+      medianAndSpread(
+        http.map((rate, round) => rate / (sql[round] ?? Number.NaN)),
+        asPercent,
+      ),
+    ],
+  ])
+  await bare.close()
+  await api.stop()
+} finally {
+  await postgres.stop()
+}

@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto'
+import type { Report } from '@sluice/shared/attempt-contract'
+import { newClaim } from '@sluice/shared/ids'
+import { type AttemptConsumer, openAttemptConsumer, type QueueSettings } from '@sluice/shared/queue-backend'
+import type { ApiProcess } from './api-process.ts'
+import { Connection } from './connection.ts'
+
+type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never
+
+export interface BenchAttempt {
+  video: string
+  fence: number
+  report(body: ReportBody): Promise<void>
+}
+
+/** A worker without a runner: it takes jobs off the real queue and reports, as fast as it is told to. */
+export class BenchWorker {
+  readonly #api: ApiProcess
+  readonly #consumer: AttemptConsumer
+  readonly #pool: string
+  readonly #slots: number
+  readonly #id = `worker_${randomBytes(6).toString('hex')}`
+  readonly #boot = randomBytes(8).toString('hex')
+  readonly #connection: Connection
+  readonly #heartbeats: NodeJS.Timeout
+  #isClosed = false
+
+  constructor(api: ApiProcess, queue: QueueSettings, options: { pool: string; slots?: number }) {
+    this.#api = api
+    this.#pool = options.pool
+    this.#slots = options.slots ?? 1
+    this.#consumer = openAttemptConsumer(queue, this.#pool, this.#id)
+    this.#connection = new Connection(api.url)
+    this.#heartbeats = setInterval(() => void this.heartbeat(), 5_000)
+  }
+
+  async heartbeat(changes: { draining?: boolean } = {}): Promise<void> {
+    await this.#connection.post('/internal/heartbeat', this.#api.workerToken, {
+      ...{ worker: this.#id, boot: this.#boot, pool: this.#pool, slots: this.#slots, device: 'cpu', devices_per_slot: 1, vram_bytes: 0 },
+      ...{
+        models: ['animatic'],
+        limits: { frames_max: 129, pixels_max: 589_824 },
+        cost_per_hour_micros: null,
+        draining: false,
+        attempts: [],
+      },
+      ...changes,
+    })
+  }
+
+  /** The next job off the queue, acknowledged to it. */
+  async next(): Promise<BenchAttempt> {
+    while (!this.#isClosed) {
+      const taken = await this.#consumer.next()
+      if (taken === null) continue
+      void taken.done()
+      const { video, fence } = taken.job
+      const claim = newClaim()
+      const report = async (body: ReportBody) => {
+        const signed = { claim, worker: this.#id, ...body }
+        await this.#connection.post(`/internal/attempts/${video}/${fence}`, this.#api.workerToken, signed)
+      }
+      return { video, fence, report }
+    }
+    throw new Error('the bench worker is closed')
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearInterval(this.#heartbeats)
+    await this.heartbeat({ draining: true })
+    await this.#consumer.close()
+    this.#connection.close()
+  }
+}
