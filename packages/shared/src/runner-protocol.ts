@@ -9,6 +9,7 @@ import { generationSchema } from './generation.ts'
  *   `released` -> (`finished` | `failed`)     the device is free after `released`; the next `generate` may be sent at once
  *   `cancelled` | `yielded` | `failed`        the device is free too
  * A `cancel` or `yield` for an id that is not generating any more is ignored. End of stdin means `shutdown`.
+ * A `progress` with the id `load`, which no video has, may say that a model is still loading.
  * Every phase sends something at least every few seconds; silence longer than the worker's stall bound = kill and retry.
  * One message of each kind stands in `fixtures/runner/`; the Python runners are tested against the same files.
  */
@@ -29,6 +30,8 @@ export const runnerRequestSchema = z.discriminatedUnion('type', [
     workdir: z.string(),
     /** A checkpoint an earlier attempt at the same generation wrote; refused with `bad_input` when its parameters differ. */
     resume: z.object({ step: z.int().nonnegative(), path: z.string() }).optional(),
+    /** Mode i2v: local PNG or JPEG files, of the first frame (head), the last (tail) or one of each. */
+    references: z.array(z.object({ position: z.enum(['head', 'tail']), path: z.string() })).optional(),
   }),
   z.object({ type: z.literal('cancel'), id: z.string() }),
   z.object({ type: z.literal('yield'), id: z.string() }),

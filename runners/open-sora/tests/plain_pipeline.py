@@ -106,6 +106,8 @@ class PlainPipeline:
         noise, target = (_numbers(f"{what} {generation.seed} {words} {images}") for what in ("noise", "target"))
         latent = noise if job.resume is None else array.array("d", job.resume.tensors["latent"].data)
 
+        time.sleep(_number("PLAIN_ENCODE_MS", 0) / 1000)
+
         def capture() -> Mapping[str, Tensor]:
             return {"latent": Tensor("F64", (LATENT_LENGTH,), latent.tobytes())}
 
