@@ -37,7 +37,11 @@ export class Heartbeats {
       this.again = true
       return await this.sending
     }
-    this.sending = this.sendAll()
+    // Cleared here: with nothing to say it ends before this line has kept it.
+    this.sending = this.sendAll().finally(() => {
+      this.sending = undefined
+      if (this.again) void this.beat()
+    })
     await this.sending
   }
 
@@ -58,6 +62,5 @@ export class Heartbeats {
         if (!this.stopped.signal.aborted) this.log.warn({ err: error }, 'a heartbeat was not answered')
       }
     } while (this.again)
-    this.sending = undefined
   }
 }

@@ -6,7 +6,7 @@ const BASE =
   /^(PATH|HOME|USER|LANG|LC_ALL|TZ|TMPDIR|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|SSL_CERT_DIR|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy)$/
 const API = /^(SLUICE_\w+|REDIS_URL|AWS_\w+)$/
 /** What a GPU runner needs to find its device, its libraries and its weights. */
-const WORKER = /^(SLUICE_\w+|REDIS_URL|OPENSORA_HOME|LD_LIBRARY_PATH|CUDA_\w+|NVIDIA_\w+|ASCEND_\w+|HF_\w+|TORCH_\w+|PYTORCH_\w+|NCCL_\w+)$/
+const WORKER = /^(SLUICE_\w+|REDIS_URL|OPENSORA_\w+|LD_LIBRARY_PATH|CUDA_\w+|NVIDIA_\w+|ASCEND_\w+|HF_\w+|TORCH_\w+|PYTORCH_\w+|NCCL_\w+)$/
 /** A GPU host holds no credentials of the database, the ledger or the store. */
 const NOT_FOR_WORKERS = /^SLUICE_(DATABASE_URL|S3_\w+|API_KEY|ADMIN_\w+|\w*SECRET\w*)$/
 
