@@ -11,6 +11,7 @@ import { openSystem, type SystemAccounts } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 import { openStore } from './storage/open-store.ts'
+import { Foresight } from './videos/foresee.ts'
 
 /** Everything the API is made of, constructed once. */
 export interface Context {
@@ -24,6 +25,7 @@ export interface Context {
   storeRoutes: Router | null
   producer: AttemptProducer
   forecaster: Forecaster
+  foresight: Foresight
   /** Call after a commit that gave the gate something to do. */
   wakeGate: () => void
   close(): Promise<void>
@@ -57,6 +59,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       storeRoutes: routes,
       producer,
       forecaster: new Forecaster(db, clock, config.accountSharePercent),
+      foresight: new Foresight(db, clock, config.accountSharePercent),
       wakeGate: gateWaker(db, onError('gate wake-up')),
       close: async () => {
         isClosing = true

@@ -12,12 +12,13 @@ import { videoContent } from './videos-content.ts'
 import { createVideo } from './videos-create.ts'
 import { deleteAccountVideo } from './videos-delete.ts'
 import { listAccountVideos } from './videos-list.ts'
+import { quoteAccountVideo } from './videos-quote.ts'
 import { retrieveVideo } from './videos-read.ts'
 import { remixVideo } from './videos-remix.ts'
 import { unsupportedRoutes } from './videos-unsupported.ts'
 
 const ROUTES: readonly Route[] = [
-  ...[createVideo, listAccountVideos],
+  ...[createVideo, listAccountVideos, quoteAccountVideo],
   ...unsupportedRoutes,
   ...[retrieveVideo, deleteAccountVideo, videoContent, cancelAccountVideo, remixVideo],
   ...[listModels, readCredits],

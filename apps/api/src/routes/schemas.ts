@@ -23,6 +23,16 @@ export const errorSchema = z
   })
   .meta({ id: 'Error' })
 
+export const usageSchema = z
+  .object({
+    video_tokens: z.int().meta({ description: '((frames - 1) / 4 + 1) * ceil(height / 16) * ceil(width / 16)' }),
+    steps: z.int().meta({ description: 'Steps asked for; once ended, steps charged.' }),
+    generated_tokens: z.int().meta({ description: 'video_tokens * steps: what is charged.' }),
+  })
+  .meta({ id: 'Usage' })
+
+export const etaSchema = z.object({ p50: z.number(), p90: z.number() }).nullable()
+
 export const videoSchema = z
   .object({
     id: z.string().meta({ example: 'video_01m84f0j8df20bh2fw7sqrp04k' }),
@@ -51,16 +61,10 @@ export const videoSchema = z
     seed: z.int(),
     service_tier: z.enum(SERVICE_TIERS),
     metadata: z.record(z.string(), z.string()),
-    usage: z
-      .object({
-        video_tokens: z.int().meta({ description: '((frames - 1) / 4 + 1) * ceil(height / 16) * ceil(width / 16)' }),
-        steps: z.int().meta({ description: 'Steps asked for; once ended, steps charged.' }),
-        generated_tokens: z.int().meta({ description: 'video_tokens * steps: what is charged.' }),
-      })
-      .meta({ id: 'Usage' }),
+    usage: usageSchema,
     cost: moneySchema.extend({ state: z.enum(['held', 'charged', 'released']) }).meta({ id: 'Cost' }),
     queue_position: z.int().nullable().meta({ description: '1 = next; null when not queued.' }),
-    eta_seconds: z.object({ p50: z.number(), p90: z.number() }).nullable(),
+    eta_seconds: etaSchema,
   })
   .meta({ id: 'Video' })
 

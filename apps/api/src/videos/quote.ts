@@ -1,0 +1,74 @@
+import type { Context } from '../context.ts'
+import { one } from '../db/database.ts'
+import type { Forecast } from '../gate/forecast.ts'
+import type { AccountKey } from '../keys/authenticate.ts'
+import { readOwned } from '../ledger/accounts.ts'
+import type { CreateRequest } from './create-request.ts'
+import { type Generating, generationOf } from './generation-of.ts'
+import { largestFitting, type Settings } from './largest.ts'
+import { type Priced, priceVideo, reckon } from './price.ts'
+import { DEFAULT_EXPIRY_SECONDS, exceededCeiling } from './submit.ts'
+import type { ServiceTier } from './video.ts'
+
+/** What a submission would cost and how long it would take, had it been made now. */
+export interface Quote extends Generating {
+  priced: Priced
+  /** Null when nothing is known of its place: its line is longer than what is foreseen. */
+  forecast: Forecast | null
+  /** The account's balance covers it. */
+  isAffordable: boolean
+  /** The request's own `max_tokens` and `max_cost` allow it. */
+  isWithinLimits: boolean
+  /** Settings the limits do allow, with their price; null when those asked for fit, or none do. */
+  largest: { settings: Settings; priced: Priced } | null
+}
+
+/** Quotes a submission; nothing is held or stored. Throws SluiceError for a request that no submission would be taken for either. */
+export async function quoteVideo(context: Context, key: AccountKey, request: CreateRequest): Promise<Quote> {
+  const { config, db } = context
+  const generating = generationOf(request, config.defaultModel, context.drawSeed())
+  const tier = request.service_tier ?? 'standard'
+  const priced = await priceVideo(db, generating, tier, config)
+  const isWithinLimits = exceededCeiling(request, priced) === null
+  const { customer, trial } = await readOwned(db, key.accountId, config.currency)
+  return {
+    ...generating,
+    priced,
+    isWithinLimits,
+    isAffordable: customer.balanceMicros + trial.balanceMicros >= priced.costMicros,
+    forecast: await foresee(context, key, request, generating, priced, tier),
+    largest: isWithinLimits ? null : await largestOf(context, request, generating, tier),
+  }
+}
+
+async function foresee(
+  context: Context,
+  key: AccountKey,
+  request: CreateRequest,
+  { generation, resolution }: Generating,
+  priced: Priced,
+  tier: ServiceTier,
+): Promise<Forecast | null> {
+  const { weight } = one(
+    await context.db.query<{ weight: number }>({
+      name: 'account-weight',
+      text: 'select weight from account where id = $1',
+      values: [key.accountId],
+    }),
+  )
+  const { model, width, height, num_frames, num_steps } = generation
+  return context.foresight.of({
+    ...{ account_id: key.accountId, weight, service_tier: tier, model, resolution, width, height, num_frames, num_steps },
+    video_tokens: priced.videoTokens,
+    expires_in_ms: (request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]) * 1_000,
+  })
+}
+
+async function largestOf(context: Context, request: CreateRequest, generating: Generating, tier: ServiceTier): Promise<Quote['largest']> {
+  const priceOf = (resolution: Generating['resolution']) => priceVideo(context.db, { ...generating, resolution }, tier, context.config)
+  const prices = { '256px': await priceOf('256px'), '768px': await priceOf('768px') }
+  const reckonFor = ({ size, num_frames, num_steps }: Settings) =>
+    reckon({ width: size.width, height: size.height, num_frames, num_steps }, prices[size.resolution])
+  const settings = largestFitting(generating, (candidate) => exceededCeiling(request, reckonFor(candidate)) === null)
+  return settings === null ? null : { settings, priced: reckonFor(settings) }
+}
