@@ -7,6 +7,7 @@ import type { Config } from './config/config.ts'
 import { type DatabasePool, openDatabase } from './db/database.ts'
 import { Forecaster } from './gate/forecast.ts'
 import { gateWaker } from './gate/wake.ts'
+import { openRateLimits, type RateLimits } from './keys/rate-limit.ts'
 import { openSystem, type SystemAccounts } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
 import type { ObjectStore } from './storage/object-store.ts'
@@ -21,6 +22,7 @@ export interface Context {
   drawSeed: () => number
   db: DatabasePool
   systemAccounts: SystemAccounts
+  rateLimits: RateLimits
   store: ObjectStore
   storeRoutes: Router | null
   producer: AttemptProducer
@@ -55,6 +57,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       drawSeed: overrides.drawSeed ?? (() => randomInt(SEED_MAX)),
       db,
       systemAccounts: await openSystem(db, config.currency),
+      rateLimits: openRateLimits(db),
       store,
       storeRoutes: routes,
       producer,

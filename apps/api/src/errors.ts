@@ -11,7 +11,9 @@ export const ERROR_CODES = [
   'missing_api_key',
   'invalid_api_key',
   'insufficient_balance',
+  'budget_exceeded',
   'insufficient_scope',
+  'model_not_allowed',
   'not_found',
   'unknown_route',
   'method_not_allowed',
@@ -21,6 +23,7 @@ export const ERROR_CODES = [
   'unsupported_media_type',
   'range_not_satisfiable',
   'queue_full',
+  'rate_limited',
   'internal_error',
   'unavailable',
 ] as const

@@ -84,7 +84,8 @@ function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
 /** Every error code a call may answer with: its own, and those that come with having a key, a body or a query. */
 export function errorCodesOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(['internal_error', ...route.errors])
-  if (route.scope !== null) for (const code of ['missing_api_key', 'invalid_api_key', 'insufficient_scope'] as const) codes.add(code)
+  if (route.scope !== null)
+    for (const code of ['missing_api_key', 'invalid_api_key', 'insufficient_scope', 'rate_limited'] as const) codes.add(code)
   if (route.query !== undefined || route.body !== undefined) {
     for (const code of ['invalid_value', 'missing_parameter', 'unknown_parameter'] as const) codes.add(code)
   }

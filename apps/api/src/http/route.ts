@@ -2,9 +2,10 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { z } from 'zod'
 import type { Context } from '../context.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Scope } from '../keys/api-key.ts'
+import { NO_LIMITS, type Scope } from '../keys/api-key.ts'
 import { type AccountKey, authenticate, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
 import { parseRequest } from './parse-request.ts'
+import { countRequest } from './rate-limit.ts'
 import { readFields } from './request-body.ts'
 
 export type Method = 'get' | 'post' | 'patch' | 'delete'
@@ -103,6 +104,7 @@ function makeRoute<Caller, P extends z.ZodType, Q extends z.ZodType, B extends z
     handler: (context) => async (request, response) => {
       // Without a scope there is no key, and `judge` of a public call asks for none.
       const key = scope === null ? ANYONE : await authenticate(context.db, request.get('authorization'))
+      await countRequest(context, key, response)
       const caller = await judge(key)
       const { params, query, body } = document
       await handle({
@@ -118,4 +120,4 @@ function makeRoute<Caller, P extends z.ZodType, Q extends z.ZodType, B extends z
   }
 }
 
-const ANYONE: Key = { id: '', accountId: null, scopes: [] }
+const ANYONE: Key = { id: '', accountId: null, scopes: [], limits: NO_LIMITS }

@@ -1,11 +1,28 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { newId } from '@sluice/shared/ids'
-import type { Database } from '../db/database.ts'
+import { type Database, one } from '../db/database.ts'
 
-export type Scope = 'videos:read' | 'videos:write' | 'admin' | 'worker'
+export const SCOPES = ['videos:read', 'videos:write', 'admin', 'worker'] as const
+export type Scope = (typeof SCOPES)[number]
+
+/** How often a budget starts anew: each UTC day, every 30 UTC days counted from the day the key was made, or never. */
+export const BUDGET_INTERVALS = ['day', '30d', 'none'] as const
+export type BudgetInterval = (typeof BUDGET_INTERVALS)[number]
 
 const PREFIX_CHARS = 12
 const KEY_PREFIXES = { account: 'sk-sluice-', admin: 'sk-admin-', worker: 'wk-sluice-' } as const
+
+/** What an account's key may do beside its scopes; null and `none` mean no limit. */
+export interface KeyLimits {
+  /** Ids of the models it may ask for. */
+  models: readonly string[] | null
+  /** Generated tokens it may submit per interval. */
+  tokenBudget: bigint | null
+  budgetInterval: BudgetInterval
+  requestsPerMinute: number | null
+}
+
+export const NO_LIMITS: KeyLimits = { models: null, tokenBudget: null, budgetInterval: 'none', requestsPerMinute: null }
 
 export interface NewKey {
   id: string
@@ -13,25 +30,44 @@ export interface NewKey {
   secret: string
 }
 
+/** What is said of a key when it is stored; without limits and expiry unless told. */
+export interface KeySettings {
+  /** Null for the operator's keys and for worker tokens. */
+  accountId: string | null
+  scopes: readonly Scope[]
+  name?: string
+  expiresAt?: Date | null
+  limits?: KeyLimits
+}
+
 /** Makes a key: 256 random bits after a prefix that says what it is for. */
-export async function createKey(
-  db: Database,
-  key: { accountId: string | null; scopes: readonly Scope[]; kind: keyof typeof KEY_PREFIXES },
-): Promise<NewKey> {
+export async function createKey(db: Database, key: KeySettings & { kind: keyof typeof KEY_PREFIXES }): Promise<NewKey> {
   const secret = KEY_PREFIXES[key.kind] + randomBytes(32).toString('base64url')
   return { id: await storeKey(db, { ...key, secret }), secret }
 }
 
 /** Stores a key somebody else drew (a worker token from the environment); storing it again changes nothing. Answers its id. */
-export async function storeKey(db: Database, key: { accountId: string | null; scopes: readonly Scope[]; secret: string }): Promise<string> {
-  const hash = hashKey(key.secret)
-  const id = newId('key')
-  const { rows } = await db.query<{ id: string }>({
-    text: `insert into api_key (id, account_id, hash, prefix, scopes) values ($1, $2, $3, $4, $5)
+export async function storeKey(db: Database, key: KeySettings & { secret: string }): Promise<string> {
+  const limits = key.limits ?? NO_LIMITS
+  const stored = await db.query<{ id: string }>({
+    text: `insert into api_key (id, account_id, hash, prefix, scopes, name, expires_at, models, token_budget, budget_interval, requests_per_minute)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     on conflict (hash) do update set hash = excluded.hash returning id`,
-    values: [id, key.accountId, hash, key.secret.slice(0, PREFIX_CHARS), [...key.scopes]],
+    values: [
+      newId('key'),
+      key.accountId,
+      hashKey(key.secret),
+      key.secret.slice(0, PREFIX_CHARS),
+      [...key.scopes],
+      key.name ?? '',
+      key.expiresAt ?? null,
+      limits.models,
+      limits.tokenBudget,
+      limits.budgetInterval,
+      limits.requestsPerMinute,
+    ],
   })
-  return rows[0]?.id ?? id
+  return one(stored).id
 }
 
 /** SHA-256 of a key: enough for 256 random bits, and fast enough for every request. */

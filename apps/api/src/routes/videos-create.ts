@@ -14,7 +14,16 @@ export const createVideo = accountRoute(
     body: createRequestSchema,
     example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
     answers: videoAnswer,
-    errors: ['max_tokens_too_small', 'max_cost_too_small', 'insufficient_balance', 'idempotency_conflict', 'queue_full', 'unavailable'],
+    errors: [
+      'max_tokens_too_small',
+      'max_cost_too_small',
+      'insufficient_balance',
+      'budget_exceeded',
+      'model_not_allowed',
+      'idempotency_conflict',
+      'queue_full',
+      'unavailable',
+    ],
   },
   async ({ context, key, body, request, response }) => {
     const video = await submitVideo(context, key, { request: body, ...originOf(request), remixedFromVideoId: null })

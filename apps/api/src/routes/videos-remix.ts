@@ -20,7 +20,15 @@ export const remixVideo = accountRoute(
     body: remixRequestSchema,
     example: { prompt: 'the same boat at night' },
     answers: videoAnswer,
-    errors: ['not_found', 'insufficient_balance', 'idempotency_conflict', 'queue_full', 'unavailable'],
+    errors: [
+      'not_found',
+      'insufficient_balance',
+      'budget_exceeded',
+      'model_not_allowed',
+      'idempotency_conflict',
+      'queue_full',
+      'unavailable',
+    ],
   },
   async ({ context, key, params, body, request, response }) => {
     const source = await readVideo(context.db, key.accountId, params.id)

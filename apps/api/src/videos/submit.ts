@@ -4,7 +4,8 @@ import { formatMicros, parseMicros } from '@sluice/shared/money'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
-import type { AccountKey } from '../keys/authenticate.ts'
+import { type AccountKey, requireModel } from '../keys/authenticate.ts'
+import { takeFromBudget } from '../keys/budget.ts'
 import { lockOwned } from '../ledger/accounts.ts'
 import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
 import type { CreateRequest } from './create-request.ts'
@@ -34,6 +35,7 @@ export async function submitVideo(context: Context, key: AccountKey, submission:
   const { request } = submission
   const requestHash = hashRequest(request, submission.remixedFromVideoId)
   const generating = generationOf(request, context.config.defaultModel, context.drawSeed())
+  requireModel(key, generating.generation.model)
   const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generating))
   if (result.isNew) context.wakeGate()
   return result.video
@@ -59,6 +61,7 @@ async function insertOrFind(
 
   checkCeilings(request, priced, currency)
   await checkQueue(db, key.accountId)
+  const budgetStartsAt = await takeFromBudget(db, key, priced.tokens)
 
   const expiresAfterSeconds = request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]
   const videoId = newId('video')
@@ -76,8 +79,8 @@ async function insertOrFind(
     text: `with active as (update account set last_submitted_at = now() where id = $2)
     insert into video (id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps, request, metadata,
       remixed_from_video_id, idempotency_key, request_hash, video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
-      execution_expires_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now() + make_interval(secs => $21))
+      execution_expires_at, budget_starts_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now() + make_interval(secs => $21), $22)
     returning *`,
     values: [
       videoId,
@@ -101,6 +104,7 @@ async function insertOrFind(
       priced.multiplierBps,
       priced.costMicros,
       expiresAfterSeconds,
+      budgetStartsAt,
     ],
   })
   return { video: one(inserted), isNew: true }
@@ -159,10 +163,13 @@ export function exceededCeiling(
 }
 
 async function checkQueue(db: Database, accountId: string): Promise<void> {
-  const { queued, queued_max } = one(
-    await db.query<{ queued: bigint; queued_max: number }>({
+  const { queued, queued_max, in_flight, unfinished_max } = one(
+    await db.query<{ queued: bigint; queued_max: number; in_flight: bigint; unfinished_max: number | null }>({
       name: 'queue-check',
-      text: `select queued_max, (select count(*) from video where account_id = $1 and status = 'queued') as queued from account where id = $1`,
+      text: `select queued_max, (select count(*) from video where account_id = $1 and status = 'queued') as queued,
+        unfinished_max, case when unfinished_max is null then 0
+          else (select count(*) from video where account_id = $1 and status in ('dispatched', 'running')) end as in_flight
+      from account where id = $1`,
       values: [accountId],
     }),
   )
@@ -170,6 +177,12 @@ async function checkQueue(db: Database, accountId: string): Promise<void> {
     throw new SluiceError(
       'queue_full',
       `This account has ${queued} videos queued; at most ${queued_max} are allowed. Wait for some to finish.`,
+    )
+  }
+  if (unfinished_max !== null && queued + in_flight >= BigInt(unfinished_max)) {
+    throw new SluiceError(
+      'queue_full',
+      `This account has ${queued + in_flight} videos queued or running; at most ${unfinished_max} are allowed. Wait for some to finish.`,
     )
   }
 }

@@ -1,5 +1,6 @@
 import { costMicros } from '@sluice/shared/money'
 import type { Database } from '../db/database.ts'
+import { returnToBudget } from '../keys/budget.ts'
 import type { SystemAccounts } from '../ledger/accounts.ts'
 import { settle } from '../ledger/hold.ts'
 import type { Video, VideoStatus } from './video.ts'
@@ -118,7 +119,7 @@ export interface End {
 
 /**
  * Ends a video and settles its hold in the caller's transaction: charged for `chargedSteps` at the frozen price, the
- * rest given back. Safe against a second end twice over: by FOLLOWERS here and by the ledger's unique index.
+ * rest given back, and the tokens not charged returned to the budget of its key. Safe against a second end twice over: by FOLLOWERS here and by the ledger's unique index.
  */
 export async function endVideo(db: Database, video: Video, end: End, system: SystemAccounts): Promise<void> {
   assertAllowed(video, end.status)
@@ -150,6 +151,8 @@ export async function endVideo(db: Database, video: Video, end: End, system: Sys
     ],
   })
   await settle(db, { videoId: video.id, accountId: video.account_id, currency: video.currency, chargeMicros }, system)
+  const unusedTokens = video.video_tokens * BigInt(video.num_steps - end.chargedSteps)
+  if (video.budget_starts_at !== null && unusedTokens > 0n) await returnToBudget(db, video.key_id, video.budget_starts_at, unusedTokens)
 }
 
 function assertAllowed(video: Pick<Video, 'id' | 'status'>, to: VideoStatus): void {

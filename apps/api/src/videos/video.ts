@@ -30,6 +30,8 @@ export interface Video {
   price_micros_per_million: bigint
   multiplier_bps: number
   hold_micros: bigint
+  /** The interval whose budget of its key the tokens were taken from; null = the key had no budget. */
+  budget_starts_at: Date | null
   charged_micros: bigint | null
   charged_steps: number | null
   fence: number

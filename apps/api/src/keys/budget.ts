@@ -1,0 +1,74 @@
+import { type Database, one } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
+import type { BudgetInterval } from './api-key.ts'
+import type { Key } from './authenticate.ts'
+
+const INTERVAL_WORDS: Record<BudgetInterval, string> = { day: 'this UTC day', '30d': 'these 30 days', none: 'its whole life' }
+
+/**
+ * Takes `tokens` out of the budget of the interval that holds now, in the submitting transaction: rolled back with it.
+ * Answers when that interval began, or null when the key has no budget. Call it after lockOwned: ends of videos take the
+ * two locks in that order. Throws SluiceError `budget_exceeded` when the budget does not cover them.
+ */
+export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Promise<Date | null> {
+  const { tokenBudget, budgetInterval } = key.limits
+  if (tokenBudget === null) return null
+  const { rows } = await db.query<{ starts_at: Date }>({
+    name: 'budget-take',
+    text: `insert into key_budget (key_id, starts_at, budget_tokens, used_tokens)
+    select id, budget_interval_start(budget_interval, created_at, now()), token_budget, $2 from api_key where id = $1 and $2 <= token_budget
+    on conflict (key_id, starts_at) do update set used_tokens = key_budget.used_tokens + excluded.used_tokens
+      where key_budget.used_tokens + excluded.used_tokens <= key_budget.budget_tokens
+    returning starts_at`,
+    values: [key.id, tokens],
+  })
+  const taken = rows[0]
+  if (taken !== undefined) return taken.starts_at
+  const { remainingTokens } = await readBudget(db, key.id)
+  throw new SluiceError(
+    'budget_exceeded',
+    `This video generates ${tokens} tokens; this key has ${remainingTokens} of ${tokenBudget} left for ${INTERVAL_WORDS[budgetInterval]}.`,
+  )
+}
+
+/** Gives unused tokens back to the interval they were taken from. Call it after the settlement, which locks the account's money first. */
+export async function returnToBudget(db: Database, keyId: string, startsAt: Date, tokens: bigint): Promise<void> {
+  await db.query({
+    name: 'budget-return',
+    text: 'update key_budget set used_tokens = used_tokens - $3 where key_id = $1 and starts_at = $2',
+    values: [keyId, startsAt, tokens],
+  })
+}
+
+/** Where a key's budget stands in the interval that holds now. */
+export interface BudgetState {
+  /** Null: the key has no budget. */
+  budgetTokens: bigint | null
+  usedTokens: bigint
+  /** Null: no budget, so no end to it. */
+  remainingTokens: bigint | null
+  /** When the next interval begins; null when the budget never starts anew. */
+  resetsAt: Date | null
+}
+
+/** Reads a key's budget; the key must exist. */
+export async function readBudget(db: Database, keyId: string): Promise<BudgetState> {
+  const row = one(
+    await db.query<{ token_budget: bigint | null; used_tokens: bigint; resets_at: Date | null }>({
+      name: 'budget-read',
+      text: `select k.token_budget, coalesce(b.used_tokens, 0) as used_tokens,
+        case when k.token_budget is null then null when k.budget_interval = 'day' then i.starts_at + interval '1 day'
+          when k.budget_interval = '30d' then i.starts_at + interval '30 days' end as resets_at
+      from api_key k cross join lateral (select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at) i
+      left join key_budget b on b.key_id = k.id and b.starts_at = i.starts_at
+      where k.id = $1`,
+      values: [keyId],
+    }),
+  )
+  return {
+    budgetTokens: row.token_budget,
+    usedTokens: row.used_tokens,
+    remainingTokens: row.token_budget === null ? null : row.token_budget - row.used_tokens,
+    resetsAt: row.resets_at,
+  }
+}

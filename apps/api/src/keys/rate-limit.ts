@@ -1,0 +1,48 @@
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
+import type { DatabasePool } from '../db/database.ts'
+
+const WINDOW_SECONDS = 60
+
+/** Where a key's minute stands after a request was counted. */
+export interface RateState {
+  allowed: boolean
+  limit: number
+  remaining: number
+  /** Milliseconds until the minute is over and the count starts anew. */
+  resetMs: number
+}
+
+/** Counts a key's request against `perMinute`. */
+export type RateLimits = (keyId: string, perMinute: number) => Promise<RateState>
+
+/**
+ * Requests per key in fixed minutes, each beginning with its first request. Counted in PostgreSQL whatever the queue's
+ * backend, so that all API processes count together and there is one way to do it; keys without a limit cost nothing.
+ */
+export function openRateLimits(db: DatabasePool): RateLimits {
+  const limiters = new Map<number, RateLimiterPostgres>()
+  const limiterFor = (perMinute: number): RateLimiterPostgres => {
+    const known = limiters.get(perMinute)
+    if (known !== undefined) return known
+    const limiter = new RateLimiterPostgres({
+      ...{ storeClient: db, storeType: 'pool', tableName: 'rate_limit', tableCreated: true, keyPrefix: 'key' },
+      ...{ points: perMinute, duration: WINDOW_SECONDS },
+      // One row a key: nothing to clear.
+      clearExpiredByTimeout: false,
+    })
+    limiters.set(perMinute, limiter)
+    return limiter
+  }
+  return async (keyId, perMinute) => {
+    try {
+      return stateOf(await limiterFor(perMinute).consume(keyId), perMinute, true)
+    } catch (refusal) {
+      if (refusal instanceof RateLimiterRes) return stateOf(refusal, perMinute, false)
+      throw refusal
+    }
+  }
+}
+
+function stateOf(result: RateLimiterRes, limit: number, allowed: boolean): RateState {
+  return { allowed, limit, remaining: result.remainingPoints, resetMs: result.msBeforeNext }
+}
