@@ -9,6 +9,8 @@ import { UpError } from './up/errors.ts'
 import { runUp, WORKER_ENTRY } from './up/run-up.ts'
 import { generate } from './videos/generate.ts'
 import type { Terminal } from './videos/progress-display.ts'
+import { quote } from './videos/quote.ts'
+import type { VideoRequest } from './videos/video.ts'
 import { watch } from './videos/watch.ts'
 
 /** Exit codes: 0 done, 1 failed, 2 usage or settings, 130 interrupted. */
@@ -19,6 +21,7 @@ Examples:
   npm start                                                   install what is missing, then start everything
   npx sluice generate "a paper boat in the rain" -o boat.mp4  make a video
   npx sluice generate "a fox" -o fox.mp4 --size 1024x576 --steps 30 --max-cost 100
+  npx sluice quote "a fox" --size 1024x576 --max-cost 0.5     what it would cost, and what 0.5 would buy
   npx sluice watch video_01h...                               see how far it is
   npx sluice doctor                                           check every part, and say what to do
 
@@ -56,39 +59,26 @@ async function main(): Promise<void> {
       process.exitCode = await runWorker()
     })
 
-  program
-    .command('generate')
-    .description('make a video from a sentence and download it')
-    .argument('<prompt>', 'what should be seen')
+  withRequestOptions(program.command('generate').description('make a video from a sentence and download it'))
     .option('-o, --output <file>', 'where the MP4 goes (default: <video id>.mp4)')
-    .option('--model <id>', 'open-sora-2, animatic, ...')
-    .option('--size <size>', 'WIDTHxHEIGHT in pixels, e.g. 336x192')
-    .option('--seconds <n>', 'length in whole seconds (24n+1 frames)', positive)
-    .option('--frames <n>', 'length in frames, 4k+1', positive)
-    .option('--steps <n>', 'denoising steps', positive)
-    .option('--seed <n>', 'the same seed makes the same video', wholeNumber)
-    .option('--negative-prompt <text>', 'what should not be seen')
-    .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50')
-    .option('--tier <tier>', 'priority, standard or flex')
     .option('--json', 'print the finished video as JSON, nothing else')
     .action(async (prompt: string, options: GenerateFlags) => {
       const connection = await findConnection(process.env)
       const { stop, abandon } = interrupts()
       process.exitCode = await generate({
         ...{ connection, terminal, stop, abandon, output: options.output ?? null, json: options.json === true },
-        request: {
-          prompt,
-          ...(options.model === undefined ? {} : { model: options.model }),
-          ...(options.size === undefined ? {} : { size: options.size }),
-          ...(options.seconds === undefined ? {} : { seconds: String(options.seconds) }),
-          ...(options.frames === undefined ? {} : { num_frames: options.frames }),
-          ...(options.steps === undefined ? {} : { num_steps: options.steps }),
-          ...(options.seed === undefined ? {} : { seed: options.seed }),
-          ...(options.negativePrompt === undefined ? {} : { negative_prompt: options.negativePrompt }),
-          ...(options.maxCost === undefined ? {} : { max_cost: options.maxCost }),
-          ...(options.tier === undefined ? {} : { service_tier: options.tier }),
-        },
+        request: requestOf(prompt, options),
       })
+    })
+
+  withRequestOptions(
+    program.command('quote').description('what a video would cost and how long it would take; exits with 1 when it would not be taken'),
+  )
+    .option('--json', 'print the quote as JSON, nothing else')
+    .action(async (prompt: string, options: RequestFlags & { json?: boolean }) => {
+      const connection = await findConnection(process.env)
+      const { stop } = interrupts()
+      process.exitCode = await quote({ connection, terminal, stop, json: options.json === true, request: requestOf(prompt, options) })
     })
 
   program
@@ -110,8 +100,44 @@ async function main(): Promise<void> {
   await program.parseAsync()
 }
 
-interface GenerateFlags {
+/** What a video is asked for with, whether it is made or only quoted. */
+function withRequestOptions(command: Command): Command {
+  return command
+    .argument('<prompt>', 'what should be seen')
+    .option('--model <id>', 'open-sora-2, animatic, ...')
+    .option('--size <size>', 'WIDTHxHEIGHT in pixels, e.g. 336x192')
+    .option('--seconds <n>', 'length in whole seconds (24n+1 frames)', positive)
+    .option('--frames <n>', 'length in frames, 4k+1', positive)
+    .option('--steps <n>', 'denoising steps', positive)
+    .option('--seed <n>', 'the same seed makes the same video', wholeNumber)
+    .option('--negative-prompt <text>', 'what should not be seen')
+    .option('--max-tokens <n>', 'refuse when it would generate more', positive)
+    .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50')
+    .option('--tier <tier>', 'priority, standard or flex')
+}
+
+function requestOf(prompt: string, flags: RequestFlags): VideoRequest {
+  return {
+    prompt,
+    ...(flags.model === undefined ? {} : { model: flags.model }),
+    ...(flags.size === undefined ? {} : { size: flags.size }),
+    ...(flags.seconds === undefined ? {} : { seconds: String(flags.seconds) }),
+    ...(flags.frames === undefined ? {} : { num_frames: flags.frames }),
+    ...(flags.steps === undefined ? {} : { num_steps: flags.steps }),
+    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    ...(flags.negativePrompt === undefined ? {} : { negative_prompt: flags.negativePrompt }),
+    ...(flags.maxTokens === undefined ? {} : { max_tokens: flags.maxTokens }),
+    ...(flags.maxCost === undefined ? {} : { max_cost: flags.maxCost }),
+    ...(flags.tier === undefined ? {} : { service_tier: flags.tier }),
+  }
+}
+
+interface GenerateFlags extends RequestFlags {
   output?: string
+  json?: boolean
+}
+
+interface RequestFlags {
   model?: string
   size?: string
   seconds?: number
@@ -119,9 +145,9 @@ interface GenerateFlags {
   steps?: number
   seed?: number
   negativePrompt?: string
+  maxTokens?: number
   maxCost?: string
   tier?: string
-  json?: boolean
 }
 
 /** The worker in the foreground: its output is ours, signals are passed on, its exit code is ours. */

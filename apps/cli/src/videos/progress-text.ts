@@ -35,7 +35,7 @@ function describe(video: Video): string {
 }
 
 /** Seconds as m:ss. */
-function clock(seconds: number): string {
+export function clock(seconds: number): string {
   const whole = Math.max(Math.round(seconds), 0)
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`
 }

@@ -6,7 +6,7 @@ import type { ReadableStream } from 'node:stream/web'
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Connection } from '../connection/find-connection.ts'
-import { type Video, type VideoRequest, videoSchema } from './video.ts'
+import { type Quote, quoteSchema, type Video, type VideoRequest, videoSchema } from './video.ts'
 
 /** The API answered with an error; `status` is 0 when it could not be reached or broke off. */
 export class ApiError extends Error {
@@ -35,6 +35,8 @@ export interface Answer {
 export interface VideoClient {
   /** Creates one video, however often the request has to be repeated. */
   create(request: VideoRequest, idempotencyKey: string): Promise<Answer>
+  /** What it would cost; nothing is made. */
+  quote(request: VideoRequest): Promise<Quote>
   retrieve(id: string): Promise<Answer>
   cancel(id: string): Promise<Answer>
   /** Writes the MP4 to `path`, which appears whole or not at all. Answers its bytes. */
@@ -94,21 +96,26 @@ export function createVideoClient(connection: Connection, signal: AbortSignal, t
     return response
   }
 
-  const readAnswer = async (response: Response): Promise<Answer> => {
+  const readBody = async <S extends z.ZodType>(response: Response, schema: S, what: string): Promise<z.output<S>> => {
     const body: unknown = await response.json().catch((error: unknown) => {
       throw new ApiError(`${response.url} broke off its answer`, 0, null, error)
     })
-    const parsed = videoSchema.safeParse(body)
+    const parsed = schema.safeParse(body)
     if (!parsed.success) {
       const issue = parsed.error.issues[0]
       throw new ApiError(
-        `${response.url} did not answer with a video (${issue?.path.join('.')}: ${issue?.message})`,
+        `${response.url} did not answer with a ${what} (${issue?.path.join('.')}: ${issue?.message})`,
         response.status,
         'bad_answer',
       )
     }
-    return { video: parsed.data, pollAfterMs: pollAfter(response.headers.get('openai-poll-after-ms')) }
+    return parsed.data
   }
+
+  const readAnswer = async (response: Response): Promise<Answer> => ({
+    video: await readBody(response, videoSchema, 'video'),
+    pollAfterMs: pollAfter(response.headers.get('openai-poll-after-ms')),
+  })
 
   const video = (path: string, init: Parameters<typeof request>[1] = {}) => patiently(async () => readAnswer(await request(path, init)))
 
@@ -118,6 +125,11 @@ export function createVideoClient(connection: Connection, signal: AbortSignal, t
         method: 'POST',
         body: JSON.stringify(body),
         headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },
+      }),
+    quote: (body) =>
+      patiently(async () => {
+        const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+        return readBody(await request('/videos/quote', init), quoteSchema, 'quote')
       }),
     retrieve: (id) => video(`/videos/${encodeURIComponent(id)}`),
     cancel: (id) => video(`/videos/${encodeURIComponent(id)}/cancel`, { method: 'POST' }),

@@ -32,9 +32,41 @@ export interface VideoRequest {
   num_steps?: number
   seed?: number
   negative_prompt?: string
+  max_tokens?: number
   max_cost?: string
   service_tier?: string
 }
+
+const moneySchema = z.object({ amount: z.string(), currency: z.string() })
+const usageSchema = z.object({ video_tokens: countSchema, steps: z.number(), generated_tokens: countSchema })
+
+export const quoteSchema = z.looseObject({
+  model: z.string(),
+  size: z.string(),
+  seconds: z.string(),
+  num_frames: z.number(),
+  num_steps: z.number(),
+  usage: usageSchema,
+  cost: moneySchema,
+  price: z.object({ per_million_tokens: z.string(), multiplier: z.string() }),
+  queue_position: z.number().nullable(),
+  eta_seconds: z.object({ p50: z.number(), p90: z.number() }).nullable(),
+  affordable: z.boolean(),
+  within_limits: z.boolean(),
+  /** What --max-tokens and --max-cost would allow, when they don't allow what was asked. */
+  largest: z
+    .looseObject({
+      size: z.string(),
+      seconds: z.string(),
+      num_frames: z.number(),
+      num_steps: z.number(),
+      usage: usageSchema,
+      cost: moneySchema,
+    })
+    .nullable(),
+})
+/** A quote as the API answers it. */
+export type Quote = z.infer<typeof quoteSchema>
 
 /** True when nothing more will happen to it. */
 export function isDone(video: Video): boolean {
