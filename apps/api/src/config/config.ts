@@ -11,6 +11,7 @@ import {
   SettingError,
   urlSetting,
 } from '@sluice/shared/settings'
+import { hostOf } from '../outgoing/outgoing-url.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
 import type { ServiceTier } from '../videos/video.ts'
 import { readSecret } from './secrets.ts'
@@ -37,6 +38,8 @@ export interface Config {
   /** A worker token known beforehand, for deployments that hand it to both sides. */
   workerToken: string | undefined
   logLevel: string
+  /** Hosts of customers' URLs that may be private and reached by plain http, as URLs name them. */
+  webhookAllowHosts: ReadonlySet<string>
   /** How long an attempt may go unnamed, and how often the reconciler looks. */
   leaseMs: number
   reconcileEveryMs: number
@@ -62,6 +65,7 @@ export function readConfig(env: Environment): Config {
     logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),
     priorityBps: () => integerSetting(env, 'SLUICE_PRIORITY_MULTIPLIER_BPS', 15_000, { min: 1, max: 1_000_000 }),
     flexBps: () => integerSetting(env, 'SLUICE_FLEX_MULTIPLIER_BPS', 5_000, { min: 1, max: 1_000_000 }),
+    webhookAllowHosts: () => hostsSetting(env, 'SLUICE_WEBHOOK_ALLOW_HOSTS'),
     s3: () => s3Settings(env),
   })
   const dataDir = resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? '.sluice')
@@ -94,6 +98,7 @@ export function readConfig(env: Environment): Config {
     attemptsMax: judged.attemptsMax,
     workerToken: optionalSetting(env, 'SLUICE_WORKER_TOKEN'),
     logLevel: judged.logLevel,
+    webhookAllowHosts: judged.webhookAllowHosts,
     leaseMs: 20_000,
     reconcileEveryMs: 1_000,
     cancelAnswerMs: 30_000,
@@ -113,6 +118,24 @@ function modelSetting(env: Environment): string {
     throw new SettingError('SLUICE_DEFAULT_MODEL', model, `known models are ${MODELS.map((known) => known.id).join(', ')}`)
   }
   return model
+}
+
+/** Host names and addresses between commas, written as URLs write them (lower case, IPv6 without brackets). */
+function hostsSetting(env: Environment, name: string): ReadonlySet<string> {
+  const entries = (optionalSetting(env, name) ?? '').split(',').map((entry) => entry.trim().replace(/\.+$/, ''))
+  const hosts = entries.filter((entry) => entry !== '').map((entry) => ({ entry, host: hostIn(entry) }))
+  const wrong = hosts.find(({ host }) => host === null)
+  if (wrong !== undefined) {
+    throw new SettingError(name, wrong.entry, 'allowed are host names and addresses between commas, without scheme, port and path')
+  }
+  return new Set(hosts.flatMap(({ host }) => host ?? []))
+}
+
+function hostIn(entry: string): string | null {
+  const text = `http://${entry.includes(':') && !entry.startsWith('[') ? `[${entry}]` : entry}`
+  if (/[/@?#\\]|^\[.*[^\]]$/.test(entry) || !URL.canParse(text)) return null
+  const url = new URL(text)
+  return url.port === '' ? hostOf(url) : null
 }
 
 function s3Settings(env: Environment): StoreSettings | undefined {
