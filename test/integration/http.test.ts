@@ -37,6 +37,7 @@ const VIDEO = {
   expires_at: null,
   prompt: 'a paper boat',
   remixed_from_video_id: null,
+  retried_from: null,
   seconds: '0.20833333333333334',
   size: '336x192',
   error: null,

@@ -15,12 +15,13 @@ import { listAccountVideos } from './videos-list.ts'
 import { quoteAccountVideo } from './videos-quote.ts'
 import { retrieveVideo } from './videos-read.ts'
 import { remixVideo } from './videos-remix.ts'
+import { retryVideo } from './videos-retry.ts'
 import { unsupportedRoutes } from './videos-unsupported.ts'
 
 const ROUTES: readonly Route[] = [
   ...[createVideo, listAccountVideos, quoteAccountVideo],
   ...unsupportedRoutes,
-  ...[retrieveVideo, deleteAccountVideo, videoContent, cancelAccountVideo, remixVideo],
+  ...[retrieveVideo, deleteAccountVideo, videoContent, cancelAccountVideo, remixVideo, retryVideo],
   ...[listModels, readCredits],
   ...[readAdminVideo, checkLedgerRoute],
   ...[health, ready],

@@ -47,6 +47,7 @@ export const videoSchema = z
     expires_at: unixTime.nullable().meta({ description: 'When the files are removed; null when they are kept.' }),
     prompt: z.string(),
     remixed_from_video_id: z.string().nullable(),
+    retried_from: z.string().nullable().meta({ description: 'The failed or cancelled video this one makes again.' }),
     seconds: z.string().meta({ description: 'The real length: frames / 24.', example: '5.375' }),
     size: z.string().meta({ description: 'The real size, WIDTHxHEIGHT.', example: '336x192' }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),

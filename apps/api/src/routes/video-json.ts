@@ -28,6 +28,7 @@ export function videoJson(video: Video, forecast: Forecast | null): Record<strin
     expires_at: null,
     prompt: video.request.prompt,
     remixed_from_video_id: video.remixed_from_video_id,
+    retried_from: video.retried_from_video_id,
     seconds: formatSeconds(video.num_frames, video.request.fps),
     size: formatSize(video),
     error: video.error_code === null ? null : { code: video.error_code, message: video.error_message ?? '' },

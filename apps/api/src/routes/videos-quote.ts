@@ -24,7 +24,7 @@ const quoteSchema = z
     }),
     queue_position: z.int().nullable().meta({ description: 'Were it submitted now: 1 = next; null when its line is too long to foresee.' }),
     eta_seconds: etaSchema,
-    affordable: z.boolean().meta({ description: 'The balance covers it.' }),
+    affordable: z.boolean().meta({ description: 'The balance and the budget of the key cover it.' }),
     within_limits: z.boolean().meta({ description: 'max_tokens and max_cost allow it; a submission that they forbid is a 400.' }),
     largest: z
       .object({
@@ -51,7 +51,7 @@ export const quoteAccountVideo = accountRoute(
     body: createRequestSchema,
     example: { prompt: 'a paper boat in the rain', size: '1024x576', max_cost: '0.5' },
     answers: { 200: { description: 'The quote.', schema: quoteSchema } },
-    errors: ['unavailable'],
+    errors: ['model_not_allowed', 'unavailable'],
   },
   async ({ context, key, body, response }) => {
     const quote = await quoteVideo(context, key, body)

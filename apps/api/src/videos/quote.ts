@@ -1,7 +1,8 @@
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
 import type { Forecast } from '../gate/forecast.ts'
-import type { AccountKey } from '../keys/authenticate.ts'
+import { type AccountKey, requireModel } from '../keys/authenticate.ts'
+import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
 import type { CreateRequest } from './create-request.ts'
 import { type Generating, generationOf } from './generation-of.ts'
@@ -15,7 +16,7 @@ export interface Quote extends Generating {
   priced: Priced
   /** Null when nothing is known of its place: its line is longer than what is foreseen. */
   forecast: Forecast | null
-  /** The account's balance covers it. */
+  /** The account's balance and the key's budget cover it. */
   isAffordable: boolean
   /** The request's own `max_tokens` and `max_cost` allow it. */
   isWithinLimits: boolean
@@ -27,15 +28,18 @@ export interface Quote extends Generating {
 export async function quoteVideo(context: Context, key: AccountKey, request: CreateRequest): Promise<Quote> {
   const { config, db } = context
   const generating = generationOf(request, config.defaultModel, context.drawSeed())
+  requireModel(key, generating.generation.model)
   const tier = request.service_tier ?? 'standard'
   const priced = await priceVideo(db, generating, tier, config)
   const isWithinLimits = exceededCeiling(request, priced) === null
   const { customer, trial } = await readOwned(db, key.accountId, config.currency)
+  const { remainingTokens } = await readBudget(db, key.id)
   return {
     ...generating,
     priced,
     isWithinLimits,
-    isAffordable: customer.balanceMicros + trial.balanceMicros >= priced.costMicros,
+    isAffordable:
+      customer.balanceMicros + trial.balanceMicros >= priced.costMicros && (remainingTokens === null || remainingTokens >= priced.tokens),
     forecast: await foresee(context, key, request, generating, priced, tier),
     largest: isWithinLimits ? null : await largestOf(context, request, generating, tier),
   }

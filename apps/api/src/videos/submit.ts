@@ -24,6 +24,8 @@ export interface Submission {
   /** The SDK says that it repeats a request whose answer it never saw. */
   isRetry: boolean
   remixedFromVideoId: string | null
+  /** The video this one is to make again, exactly as it was given to a runner. */
+  retriedFrom?: Video
 }
 
 /**
@@ -33,8 +35,9 @@ export interface Submission {
  */
 export async function submitVideo(context: Context, key: AccountKey, submission: Submission): Promise<Video> {
   const { request } = submission
-  const requestHash = hashRequest(request, submission.remixedFromVideoId)
-  const generating = generationOf(request, context.config.defaultModel, context.drawSeed())
+  const requestHash = hashRequest(submission)
+  const judged = generationOf(request, context.config.defaultModel, context.drawSeed())
+  const generating = { ...judged, generation: submission.retriedFrom?.request ?? judged.generation }
   requireModel(key, generating.generation.model)
   const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generating))
   if (result.isNew) context.wakeGate()
@@ -79,8 +82,9 @@ async function insertOrFind(
     text: `with active as (update account set last_submitted_at = now() where id = $2)
     insert into video (id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps, request, metadata,
       remixed_from_video_id, idempotency_key, request_hash, video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
-      execution_expires_at, budget_starts_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now() + make_interval(secs => $21), $22)
+      execution_expires_at, budget_starts_at, retried_from_video_id, refinement, original_prompt)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now() + make_interval(secs => $21), $22, $23, $24,
+      $25)
     returning *`,
     values: [
       videoId,
@@ -105,6 +109,9 @@ async function insertOrFind(
       priced.costMicros,
       expiresAfterSeconds,
       budgetStartsAt,
+      submission.retriedFrom?.id ?? null,
+      submission.retriedFrom?.refinement ?? null,
+      submission.retriedFrom?.original_prompt ?? null,
     ],
   })
   return { video: one(inserted), isNew: true }
@@ -188,8 +195,8 @@ async function checkQueue(db: Database, accountId: string): Promise<void> {
 }
 
 /** Parsed fields in a fixed order, so that a retry with another multipart boundary or key order hashes the same. */
-function hashRequest(request: CreateRequest, remixedFromVideoId: string | null): Buffer {
-  const fields = Object.entries({ ...request, remixed_from_video_id: remixedFromVideoId })
+function hashRequest({ request, remixedFromVideoId, retriedFrom }: Submission): Buffer {
+  const fields = Object.entries({ ...request, remixed_from_video_id: remixedFromVideoId, retried_from: retriedFrom?.id })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [name, name === 'metadata' ? Object.entries(value as object).sort() : value])
     .sort(([a], [b]) => String(a).localeCompare(String(b)))

@@ -7,6 +7,10 @@ export type VideoStatus = (typeof VIDEO_STATUSES)[number]
 export const SERVICE_TIERS = ['priority', 'standard', 'flex'] as const
 export type ServiceTier = (typeof SERVICE_TIERS)[number]
 
+/** How a refinement that was asked for went: used, not to be had in time, or refused by moderation (then the prompt as given is used). */
+export const REFINEMENTS = ['refined', 'unavailable', 'refused'] as const
+export type Refinement = (typeof REFINEMENTS)[number]
+
 /** A row of table video, named as its columns are. */
 export interface Video {
   id: string
@@ -23,6 +27,9 @@ export interface Video {
   request: Generation
   metadata: Record<string, string>
   remixed_from_video_id: string | null
+  retried_from_video_id: string | null
+  refinement: Refinement | null
+  original_prompt: string | null
   idempotency_key: string | null
   request_hash: Buffer
   video_tokens: bigint
@@ -51,6 +58,9 @@ export interface Video {
   ended_at: Date | null
   deleted_at: Date | null
   swept_at: Date | null
+  retention_seconds: number | null
+  expires_at: Date | null
+  files_removed_at: Date | null
   execution_expires_at: Date
 }
 
