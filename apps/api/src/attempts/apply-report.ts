@@ -1,4 +1,4 @@
-import type { Report, ReportAnswer, Verdict } from '@sluice/shared/attempt-contract'
+import { NEARLY_FREE_MS, type Report, type ReportAnswer, type Verdict } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { invalidValue } from '../errors.ts'
@@ -80,7 +80,7 @@ async function apply(
           free_at = now() + make_interval(secs => $5::float8 / 1000) where video_id = $1 and fence = $2 ${LOSABLE}`,
         values: [video.id, attempt.fence, report.step, report.phase, report.remaining_ms],
       })
-      return goOn()
+      return goOn(becomesNearlyFree(attempt, report.remaining_ms))
     case 'checkpoint':
       await keepCheckpoint(db, video, attempt, report.step)
       return goOn()
@@ -118,6 +118,12 @@ function requireOwnResult(attempt: Attempt, report: Extract<Report, { type: 'fin
   if (video !== attempt.video_id) throw invalidValue('result.video', video, attempt.video_id)
   if (fence !== attempt.fence) throw invalidValue('result.fence', fence, String(attempt.fence))
   if (claim !== report.claim) throw invalidValue('result.claim', claim, 'the claim of the report')
+}
+
+/** The gate waits for the time it was told last; it has to be rung when a slot turns out to be nearly free without that. */
+function becomesNearlyFree(before: Attempt, remainingMs: number | null): boolean {
+  if (remainingMs === null || remainingMs > NEARLY_FREE_MS) return false
+  return before.free_at === null || before.free_at.getTime() - before.heartbeat_at.getTime() > NEARLY_FREE_MS
 }
 
 function verdictFor(video: Video): Verdict {

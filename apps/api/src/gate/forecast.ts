@@ -18,6 +18,8 @@ export interface Forecast {
 /** Videos simulated one by one; those behind get positions by count and ETAs by the pace of those before them. */
 const SIMULATED_MAX = 2_000
 const FRESH_MS = 1_000
+/** Forecasts asked for by videos too new for the last one are made early, but take no more than this share of the time. */
+const MAKING_SHARE = 0.05
 /** A late video is late by about this much of its whole wait. */
 const P90_FACTOR = 1.3
 
@@ -36,6 +38,7 @@ export class Forecaster {
   readonly #clock: Clock
   readonly #accountSharePercent: number
   #madeAt = Number.NEGATIVE_INFINITY
+  #tookMs = 0
   #round: Promise<Round> = Promise.resolve({ forecasts: new Map(), cutLines: new Set() })
 
   constructor(db: Database, clock: Clock, accountSharePercent: number) {
@@ -58,7 +61,8 @@ export class Forecaster {
 
   async #current(renew: boolean): Promise<Round> {
     const ageMs = this.#clock.now() - this.#madeAt
-    if (ageMs >= FRESH_MS || ageMs < 0 || (renew && ageMs >= FRESH_MS / 4)) {
+    const renewableMs = Math.min(FRESH_MS, Math.max(FRESH_MS / 4, this.#tookMs / MAKING_SHARE))
+    if (ageMs >= FRESH_MS || ageMs < 0 || (renew && ageMs >= renewableMs)) {
       this.#madeAt = this.#clock.now()
       this.#round = this.#make()
       this.#round.catch(() => {
@@ -69,13 +73,16 @@ export class Forecaster {
   }
 
   async #make(): Promise<Round> {
+    const startedAtMs = performance.now()
     const fleet = await readFleet(this.#db)
     const models = MODELS.map((model) => model.id)
     const { rows, perLine } = await readFronts(this.#db, models, SIMULATED_MAX)
     const counts = new Map<string, number>()
     for (const row of rows) counts.set(lineOf(row), (counts.get(lineOf(row)) ?? 0) + 1)
     const cutLines = new Set([...counts].flatMap(([line, count]) => (count >= perLine ? [line] : [])))
-    return { forecasts: simulate(fleet, rows, this.#accountSharePercent), cutLines }
+    const forecasts = simulate(fleet, rows, this.#accountSharePercent)
+    this.#tookMs = performance.now() - startedAtMs
+    return { forecasts, cutLines }
   }
 }
 
