@@ -13,6 +13,8 @@ from .failure import RunnerFailure
 Mode = Literal["t2v", "t2i2v", "i2v"]
 MODES = ("t2v", "t2i2v", "i2v")
 Position = Literal["head", "tail"]
+Condition = Literal["head", "tail", "loop"]
+CONDITIONS = ("head", "tail", "loop")
 
 # Latent positions the text adds to every sequence (T5 at max_length 512; Open-Sora d0cd5ac, configs/diffusion/inference/256px.py).
 TEXT_TOKENS = 512
@@ -37,6 +39,9 @@ class Generation:
     guidance_img: float
     motion_score: int
     seed: int
+    # Mode i2v only: where the image stands, and the SHA-256 (hex) of its file. The request's references say both too.
+    i2v_condition: Condition | None = None
+    reference_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Reference:
 _POSITIVE = ("width", "height", "num_frames", "fps", "num_steps")
 _TEXTS = ("model", "prompt", "negative_prompt")
 _NUMBERS = ("guidance", "guidance_img")
+_OPTIONAL = ("i2v_condition", "reference_sha256")
 
 
 def parse_generation(value: Any) -> Generation:
@@ -61,7 +67,7 @@ def parse_generation(value: Any) -> Generation:
         if name not in names:
             raise RunnerFailure("bad_input", f"request.{name} is unknown; allowed are {', '.join(names)}")
     for name in names:
-        if name not in value:
+        if name not in value and name not in _OPTIONAL:
             raise RunnerFailure("bad_input", f"request.{name} is missing")
     for name in _TEXTS:
         if not isinstance(value[name], str) or not _is_unicode(value[name]):
@@ -78,9 +84,19 @@ def parse_generation(value: Any) -> Generation:
         raise _refused("request.seed", value["seed"], f"a whole number from 0 to {SEED_MAX}")
     if value["mode"] not in MODES:
         raise _refused("request.mode", value["mode"], ", ".join(MODES))
+    if "i2v_condition" in value and value["i2v_condition"] not in CONDITIONS:
+        raise _refused("request.i2v_condition", value["i2v_condition"], ", ".join(CONDITIONS))
+    sha256 = value.get("reference_sha256", "0" * 64)
+    if not isinstance(sha256, str) or len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise _refused("request.reference_sha256", sha256, "64 hexadecimal digits")
     if (value["num_frames"] - 1) % 4 != 0:
         raise _refused("request.num_frames", value["num_frames"], "4k+1")
     return Generation(**{**value, "guidance": float(value["guidance"]), "guidance_img": float(value["guidance_img"])})
+
+
+def request_of(generation: Generation) -> dict[str, Any]:
+    """What `parse_generation` reads. Fields that were not given leave no trace, so a new one voids no checkpoint of requests without it."""
+    return {name: value for name, value in asdict(generation).items() if value is not None}
 
 
 def video_tokens(generation: Generation) -> int:
@@ -93,7 +109,7 @@ def parameter_hash(generation: Generation, references: tuple[Reference, ...]) ->
     """SHA-256 over all that the latents depend on: the request, and the bytes of the reference images. Raises OSError."""
     images = [[reference.position, _file_hash(reference.path)] for reference in references]
     # Sorted keys and floats throughout: the same request hashes the same whatever order or number form it came in.
-    text = json.dumps([asdict(generation), images], sort_keys=True, ensure_ascii=True)
+    text = json.dumps([request_of(generation), images], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

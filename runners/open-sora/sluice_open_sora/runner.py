@@ -14,7 +14,7 @@ from typing import Any, Callable, Literal
 from .checkpoint import read_checkpoint
 from .encode_queue import EncodeQueue, Files
 from .failure import RunnerFailure
-from .generation import MODES, TEXT_TOKENS, Generation, parameter_hash, video_tokens
+from .generation import MODES, TEXT_TOKENS, Generation, parameter_hash, request_of, video_tokens
 from .loop import Loop
 from .pipeline import Readiness
 from .rank_group import RankGroup
@@ -248,7 +248,7 @@ class Runner:
             {
                 "type": "generate",
                 "id": video.id,
-                "request": asdict(video.generation),
+                "request": request_of(video.generation),
                 "references": [asdict(reference) for reference in video.order.references],
                 "workdir": video.order.workdir,
                 "frames_path": video.frames_path,

@@ -1,0 +1,93 @@
+"""The default encoder: raw RGB24 frames on stdin to an H.264 MP4, a WebP still and a JPEG sheet, with PyAV and Pillow.
+
+Both are among Open-Sora's own requirements. The words and lines are those of encode_queue.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+import numpy
+from av.video.reformatter import ColorRange, Colorspace
+from PIL import Image
+
+# Visually lossless for most clips; Open-Sora's own script uses 23.
+CRF = "18"
+KEY_FRAME_S = 2
+# ITU-T H.273: BT.709 is 1 in each of primaries, transfer and matrix; limited range is 1 in FFmpeg's AVColorRange.
+BT709 = 1
+LIMITED = 1
+# The still is taken where a clip has usually got going.
+THUMBNAIL_AT = 0.6
+SHEET_FRAMES_MAX = 12
+SHEET_CELL_PIXELS = 320
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="sluice_open_sora.encode_frames")
+    for name in ("width", "height", "frames", "fps"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    for name in ("video", "thumbnail", "spritesheet"):
+        parser.add_argument(f"--{name}", required=True)
+    given = parser.parse_args()
+    width, height, frames = given.width, given.height, given.frames
+    sheet = Sheet(width, height, frames)
+    thumbnail_index = math.floor(frames * THUMBNAIL_AT)
+    with av.open(given.video, "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=given.fps, options={"crf": CRF, "profile": "high"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base = Fraction(1, given.fps)
+        context = stream.codec_context
+        context.gop_size = KEY_FRAME_S * given.fps
+        context.color_primaries = context.color_trc = context.colorspace = BT709
+        context.color_range = LIMITED
+        for index in range(frames):
+            pixels = read_frame(sys.stdin.buffer, width, height)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
+                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            )
+            frame.pts = index
+            container.mux(stream.encode(frame))
+            if index == thumbnail_index:
+                Image.fromarray(pixels).save(given.thumbnail, "WEBP", quality=84)
+            sheet.put(index, pixels)
+            print(f"frame {index + 1}", flush=True)
+        container.mux(stream.encode(None))
+    sheet.image.save(given.spritesheet, "JPEG", quality=82)
+    return 0
+
+
+def read_frame(source: BinaryIO, width: int, height: int) -> numpy.ndarray:
+    """uint8 [height, width, 3]. Raises EOFError."""
+    data = source.read(width * height * 3)
+    if len(data) != width * height * 3:
+        raise EOFError("the frames end too soon")
+    return numpy.frombuffer(data, dtype=numpy.uint8).reshape(height, width, 3)
+
+
+class Sheet:
+    """A grid of up to twelve frames, evenly spaced over the clip, in reading order."""
+
+    def __init__(self, width: int, height: int, frames: int) -> None:
+        count = min(frames, SHEET_FRAMES_MAX)
+        self._columns = min(count, 3 if width >= height else 6)
+        scale = min(1.0, SHEET_CELL_PIXELS / max(width, height))
+        self._cell = (round(width * scale), round(height * scale))
+        self._places = {round(cell * (frames - 1) / max(1, count - 1)): cell for cell in range(count)}
+        rows = math.ceil(count / self._columns)
+        self.image = Image.new("RGB", (self._columns * self._cell[0], rows * self._cell[1]))
+
+    def put(self, index: int, pixels: numpy.ndarray) -> None:
+        cell = self._places.get(index)
+        if cell is not None:
+            corner = (cell % self._columns * self._cell[0], cell // self._columns * self._cell[1])
+            self.image.paste(Image.fromarray(pixels).resize(self._cell, Image.Resampling.LANCZOS), corner)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""Open-Sora 2.0 as a pipeline: loaded once, called in-process for every video."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from dataclasses import replace
+from typing import Any
+
+from ..failure import RunnerFailure
+from ..pipeline import Job, Place, Readiness, Rendered, StepGate
+from ..settings import read_settings, visible_home
+
+MODEL = "open-sora-2"
+# The training clips' bounds: 129 frames, 768 x 768 pixels (README of commit d0cd5ac).
+FRAMES_MAX = 129
+PIXELS_MAX = 768 * 768
+RESOLUTIONS = ("256px", "768px")
+
+
+class OpenSoraPipeline:
+    """Every rank calls the same with the same seed; rank 0 alone writes files."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._settings = read_settings(os.environ)
+
+    def load(self, model: str) -> Readiness:
+        if model != MODEL:
+            raise RunnerFailure("model_missing", f"model {model!r}; this runner makes {MODEL}")
+        sys.path.insert(0, visible_home(self._settings))
+        import torch
+
+        from .configuration import judge_ranks, read_configuration, sequence_ranks
+        from .device import Residency, describe_device, find_device
+
+        torch.set_grad_enabled(False)
+        self._config = config = read_configuration(self._settings, self._place.ranks)
+        judge_ranks(config, self._place.ranks)
+        self._device = find_device()
+
+        from opensora.utils.misc import to_torch_dtype
+        from opensora.utils.sampling import prepare_models
+
+        offload = self._place.offload and self._place.ranks == 1
+        boost = self._boosters() if self._place.ranks > 1 else None
+        dtype = to_torch_dtype(config.get("dtype", "bf16"))
+        # With offload nothing is on the device until it is used.
+        model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
+        video_model, self._autoencoder, self._t5, self._clip, self._image_parts = model_parts
+        if boost is not None:
+            video_model, self._autoencoder = boost(video_model, self._autoencoder)
+        self._model = video_model
+        flux, flux_autoencoder = self._image_parts.get("img_flux"), self._image_parts.get("img_flux_ae")
+        parts = {
+            "text": [self._t5, self._clip],
+            "model": [self._model],
+            "autoencoder": [self._autoencoder],
+            "image": [part for part in (flux, flux_autoencoder) if part is not None],
+        }
+        self._residency = Residency(self._device, parts, offload)
+        self._steps: Any = None
+        for autoencoder in (self._autoencoder, flux_autoencoder):
+            for module in [] if autoencoder is None else autoencoder.modules():
+                # Signs of life during a decode that may take a minute.
+                module.register_forward_pre_hook(lambda *_: self._steps.alive())
+        family, memory = describe_device(self._device)
+        return Readiness(
+            device=family,
+            devices=self._place.ranks,
+            vram_bytes=memory,
+            models=(MODEL,),
+            modes=("t2v", "i2v") if flux is None else ("t2v", "t2i2v", "i2v"),
+            frames_max=FRAMES_MAX,
+            pixels_max=PIXELS_MAX,
+            sequence_ranks=sequence_ranks(config, self._place.ranks),
+        )
+
+    def generate(self, job: Job, gate: StepGate) -> Rendered:
+        import torch
+
+        from .device import peak_bytes, reset_peak
+        from .steps import Steps
+
+        self._steps = Steps(job, gate, self._device)
+        reset_peak(self._device)
+        _seed_everything(job.generation.seed)
+        try:
+            with torch.inference_mode():
+                frames = self._frames(job)
+            if self._place.rank == 0:
+                with open(job.frames_path, "wb") as file:
+                    file.write(memoryview(frames.numpy()).cast("B"))
+            return Rendered(self._steps.timings(), peak_bytes(self._device))
+        finally:
+            self._remove_scratch(job)
+
+    def _frames(self, job: Job) -> Any:
+        """uint8 [frames, height, width, 3], on the host."""
+        import torch
+
+        from opensora.utils.inference import add_fps_info_to_text, add_motion_score_to_text
+        from opensora.utils.sampling import SamplingOption, prepare_api, sanitize_sampling_option
+
+        from .watched_parts import WatchedAutoencoder, WatchedModule
+
+        generation, steps, config = job.generation, self._steps, self._config
+        option = sanitize_sampling_option(
+            replace(
+                SamplingOption(**config.sampling_option),
+                resolution=None,
+                aspect_ratio=None,
+                width=generation.width,
+                height=generation.height,
+                num_frames=generation.num_frames,
+                num_steps=generation.num_steps,
+                guidance=generation.guidance,
+                guidance_img=generation.guidance_img,
+                seed=generation.seed,
+            )
+        )
+        t5 = WatchedModule(self._t5, self._residency, "text", steps.before_text)
+        clip = WatchedModule(self._clip, self._residency, "text", steps.before_text)
+        model = WatchedModule(self._model, self._residency, "model", steps.before_step)
+        autoencoder = WatchedAutoencoder(self._autoencoder, self._residency, "autoencoder", steps.encode_reference, steps.before_decode)
+        condition, references = self._condition(job, option, t5, clip)
+        api = prepare_api(model, autoencoder, t5, clip, self._image_parts)
+        # As Open-Sora's script words it: "..., 24 FPS. 4 motion score."
+        text = add_motion_score_to_text(add_fps_info_to_text([generation.prompt], fps=generation.fps), generation.motion_score)
+        clip_pixels = api(
+            option,
+            condition,
+            seed=generation.seed,
+            text=text,
+            neg=[generation.negative_prompt],
+            patch_size=config.get("patch_size", 2),
+            channel=config["model"]["in_channels"],
+            **({} if references is None else {"ref": [references]}),
+        )
+        expected = (1, 3, generation.num_frames, option.height, option.width)
+        if tuple(clip_pixels.shape) != expected:
+            raise RunnerFailure("internal", f"Open-Sora made a clip of shape {tuple(clip_pixels.shape)}; asked was {expected}")
+        # [-1, 1] to bytes as opensora.datasets.save_sample does it, in 32-bit floats.
+        pixels = clip_pixels[0].float().clamp_(-1, 1).add_(1).mul_(127.5).add_(0.5).clamp_(0, 255)
+        return pixels.permute(1, 2, 3, 0).to(torch.uint8).contiguous().cpu()
+
+    def _condition(self, job: Job, option: Any, t5: Any, clip: Any) -> tuple[str, str | None]:
+        """Open-Sora's cond_type, and its reference images as one text: paths parted by semicolons."""
+        mode = job.generation.mode
+        if mode == "t2v":
+            return "t2v", None
+        if ";" in job.workdir:
+            raise RunnerFailure("internal", f"workdir {job.workdir!r} has a semicolon, which parts Open-Sora's reference paths")
+        if mode == "t2i2v":
+            return "i2v_head", self._make_condition_image(job, option, t5, clip)
+        paths = {}
+        for reference in job.references:
+            # Open-Sora tells images by the ending; PIL, which reads them, by the content.
+            link = self._scratch(job, f"reference-{reference.position}.png")
+            os.symlink(os.path.abspath(reference.path), link)
+            paths[reference.position] = link
+        if len(paths) == 2:
+            return "i2v_loop", f"{paths['head']};{paths['tail']}"
+        return ("i2v_head", paths["head"]) if "head" in paths else ("i2v_tail", paths["tail"])
+
+    def _make_condition_image(self, job: Job, option: Any, t5: Any, clip: Any) -> str:
+        """The first frame of mode t2i2v, made by FLUX as Open-Sora's script does, or taken from the checkpoint; answers its path."""
+        from opensora.datasets import save_sample
+        from opensora.datasets.aspect import get_image_size
+        from opensora.datasets.utils import rescale_image_by_path
+        from opensora.utils.inference import modify_option_to_t2i
+        from opensora.utils.sampling import prepare_api
+
+        from .watched_parts import WatchedAutoencoder, WatchedModule
+
+        path = self._scratch(job, "condition.png")
+        image = self._steps.stored_condition_image()
+        if image is None:
+            resolution, aspect = self._named_size(option.width, option.height)
+            named = replace(option, resolution=resolution, aspect_ratio=aspect)
+            image_resolution = self._config.get("img_resolution", "768px")
+            image_option = modify_option_to_t2i(named, distilled=True, img_resolution=image_resolution)
+            flux = WatchedModule(self._image_parts["img_flux"], self._residency, "image", self._steps.before_image_step)
+            flux_autoencoder = WatchedAutoencoder(
+                self._image_parts["img_flux_ae"], self._residency, "image", lambda pixels, encode: encode(pixels), lambda: None
+            )
+            pixels = prepare_api(flux, flux_autoencoder, t5, clip, self._image_parts)(
+                image_option,
+                "t2v",
+                seed=job.generation.seed,
+                text=[job.generation.prompt],
+                channel=self._config["img_flux"]["in_channels"],
+            )
+            save_sample(pixels[0].cpu(), save_path=path.removesuffix(".png"), fps=job.generation.fps, verbose=False)
+            if image_resolution != resolution:
+                # The script hands width and height to a function that takes height and width; the first frame is cropped to size later.
+                height, width = get_image_size(resolution, aspect)
+                rescale_image_by_path(path, width, height)
+            with open(path, "rb") as file:
+                image = file.read()
+        else:
+            with open(path, "wb") as file:
+                file.write(image)
+        self._steps.condition_image = image
+        return path
+
+    def _named_size(self, width: int, height: int) -> tuple[str, str]:
+        """Open-Sora's resolution and aspect ratio of a size; mode t2i2v makes its image by these names. Raises RunnerFailure."""
+        from opensora.datasets.aspect import get_aspect_ratios_dict, get_num_pexels_from_name
+
+        for resolution in RESOLUTIONS:
+            sizes = get_aspect_ratios_dict(get_num_pexels_from_name(resolution), training=False)
+            # Three ratios share 336 x 192; the common ones are meant.
+            for aspect in sorted(sizes, key=lambda name: name not in ("16:9", "9:16")):
+                table_height, table_width = (-(-side // 16) * 16 for side in sizes[aspect])
+                if (table_width, table_height) == (width, height):
+                    return resolution, aspect
+        raise RunnerFailure("bad_input", f"width x height is {width}x{height}; allowed with mode t2i2v is a size of Open-Sora's table")
+
+    def _boosters(self) -> Any:
+        """Joins the ranks; answers what turns the parts into their parallel forms."""
+        from opensora.utils.cai import get_booster, init_inference_environment
+
+        init_inference_environment()
+        booster, autoencoder_booster = get_booster(self._config), get_booster(self._config, ae=True)
+
+        def boost(model: Any, autoencoder: Any) -> tuple[Any, Any]:
+            if booster is not None:
+                model = booster.boost(model=model)[0].unwrap()
+            if autoencoder_booster is not None:
+                autoencoder = autoencoder_booster.boost(model=autoencoder)[0].unwrap()
+            return model, autoencoder
+
+        return boost
+
+    def _scratch(self, job: Job, name: str) -> str:
+        """A path of this rank's own in the work folder, removed at the end."""
+        folder = os.path.join(job.workdir, f"rank-{self._place.rank}")
+        os.makedirs(folder, exist_ok=True)
+        return os.path.join(folder, name)
+
+    def _remove_scratch(self, job: Job) -> None:
+        folder = os.path.join(job.workdir, f"rank-{self._place.rank}")
+        if os.path.isdir(folder):
+            for name in os.listdir(folder):
+                os.remove(os.path.join(folder, name))
+            os.rmdir(folder)
+
+
+def _seed_everything(seed: int) -> None:
+    """Open-Sora's second seed: what its parts draw from the global generators, the autoencoder's posterior above all."""
+    import numpy
+    import torch
+
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

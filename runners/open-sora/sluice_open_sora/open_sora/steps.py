@@ -1,0 +1,102 @@
+"""One video's way through the denoise loop: where it starts, what a checkpoint of it holds, how long each phase took."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Mapping
+
+import torch
+
+from ..checkpoint import Tensor
+from ..pipeline import Job, StepGate
+from .device import synchronize
+from .tensors import pack_tensor, unpack_tensor
+
+# The denoise loop runs text + image, negative + image and negative together (I2VDenoiser), so its latent comes three times.
+GUIDANCE_COPIES = 3
+CONDITION_IMAGE = "condition_image"
+
+
+class Steps:
+    """Fed by the stand-ins of watched_parts.py."""
+
+    def __init__(self, job: Job, gate: StepGate, device: torch.device) -> None:
+        self._job = job
+        self._gate = gate
+        self._device = device
+        self._done = 0
+        # What the autoencoder made of the reference images. It samples its posterior, so a resumed attempt takes the first one's.
+        self._references: list[torch.Tensor] = []
+        # PNG bytes of the image that mode t2i2v made first.
+        self.condition_image: bytes | None = None
+        self._encode_at = time.monotonic()
+        self._denoise_at: float | None = None
+        self._decode_at: float | None = None
+
+    def before_step(self, *, img: torch.Tensor, **_: Any) -> torch.Tensor | None:
+        """Called with the latent at every step. Answers what stands for the step, or None to run it."""
+        step = self._done
+        self._done += 1
+        if step < self._job.start_step:
+            # The loop's update adds a multiple of this: the latent stays as it is.
+            return torch.zeros_like(img)
+        synchronize(self._device)
+        if self._denoise_at is None:
+            self._denoise_at = time.monotonic()
+        if step == self._job.start_step and self._job.resume is not None:
+            # In place: the loop goes on from the very tensor it passed here.
+            img.copy_(self._stored("latent").repeat(GUIDANCE_COPIES, *(1 for _ in img.shape[1:])))
+        self._gate.boundary(step, lambda: self._capture(img))
+        return None
+
+    def before_image_step(self, **_: Any) -> None:
+        """Called at every step of the image model of mode t2i2v: no step of the video is done yet, but it may be stopped."""
+        synchronize(self._device)
+        self._gate.boundary(0, dict)
+        self._gate.alive("encode")
+
+    def before_text(self, *_: Any, **__: Any) -> None:
+        self._gate.alive("encode")
+
+    def encode_reference(self, pixels: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        name = f"reference.{len(self._references)}"
+        resumed = self._job.resume is not None and name in self._job.resume.tensors
+        latent = self._stored(name) if resumed else encode(pixels)
+        self._references.append(latent)
+        return latent
+
+    def before_decode(self) -> None:
+        synchronize(self._device)
+        self._decode_at = time.monotonic()
+        # A capture is never asked for after the last step.
+        self._gate.boundary(self._job.generation.num_steps, dict)
+        self._gate.alive("decode")
+
+    def alive(self) -> None:
+        """Called by every layer of the autoencoder."""
+        self._gate.alive("encode" if self._decode_at is None else "decode")
+
+    def stored_condition_image(self) -> bytes | None:
+        """The image an earlier attempt made."""
+        if self._job.resume is None:
+            return None
+        return self._job.resume.tensors[CONDITION_IMAGE].data
+
+    def timings(self) -> dict[str, float]:
+        """Seconds by phase, once all are over."""
+        now = time.monotonic()
+        denoise_at = self._denoise_at or now
+        decode_at = self._decode_at or now
+        return {"encode": denoise_at - self._encode_at, "denoise": decode_at - denoise_at, "decode": now - decode_at}
+
+    def _capture(self, img: torch.Tensor) -> Mapping[str, Tensor]:
+        captured = {"latent": pack_tensor(img[: len(img) // GUIDANCE_COPIES])}
+        for number, reference in enumerate(self._references):
+            captured[f"reference.{number}"] = pack_tensor(reference)
+        if self.condition_image is not None:
+            captured[CONDITION_IMAGE] = Tensor("U8", (len(self.condition_image),), self.condition_image)
+        return captured
+
+    def _stored(self, name: str) -> torch.Tensor:
+        assert self._job.resume is not None
+        return unpack_tensor(self._job.resume.tensors[name], self._device)
