@@ -5,8 +5,8 @@ import { SERVICE_TIERS } from './video.ts'
 export const PROMPT_CHARS_MAX = 4_000
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }
 
-/** Characters are Unicode code points, so that an emoji is one and not two. */
-const text = (charsMax: number) =>
+/** Text of at most so many characters: Unicode code points, so that an emoji is one and not two. */
+export const text = (charsMax: number) =>
   z
     .string()
     .refine((value) => value.length <= charsMax * 2 && [...value].length <= charsMax, `text of at most ${charsMax} characters`)
