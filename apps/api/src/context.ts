@@ -13,6 +13,7 @@ import { createLog } from './log.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 import { openStore } from './storage/open-store.ts'
 import { Foresight } from './videos/foresee.ts'
+import { VideoWatch } from './videos/video-watch.ts'
 
 /** Everything the API is made of, constructed once. */
 export interface Context {
@@ -28,6 +29,7 @@ export interface Context {
   producer: AttemptProducer
   forecaster: Forecaster
   foresight: Foresight
+  videoWatch: VideoWatch
   /** Call after a commit that gave the gate something to do. */
   wakeGate: () => void
   close(): Promise<void>
@@ -50,6 +52,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
   try {
     const { store, routes } = await openStore(config.store)
     const producer = openAttemptProducer(config.queue, onError('queue'))
+    const forecaster = new Forecaster(db, clock, config.accountSharePercent)
     return {
       config,
       log,
@@ -61,8 +64,9 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       store,
       storeRoutes: routes,
       producer,
-      forecaster: new Forecaster(db, clock, config.accountSharePercent),
+      forecaster,
       foresight: new Foresight(db, clock, config.accountSharePercent),
+      videoWatch: new VideoWatch({ db, forecaster, everyMs: config.watchEveryMs, onError: onError('watching videos') }),
       wakeGate: gateWaker(db, onError('gate wake-up')),
       close: async () => {
         isClosing = true

@@ -55,6 +55,7 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
   const stop = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     server.closeIdleConnections()
+    await context.videoWatch.close()
     await gate.stop()
     await reconciler.stop()
     // Requests in flight had their time while the gate stopped.

@@ -44,6 +44,9 @@ export interface Config {
   leaseMs: number
   reconcileEveryMs: number
   cancelAnswerMs: number
+  /** How often watched videos are looked at, and how often a stream says that it is still there. */
+  watchEveryMs: number
+  heartbeatEveryMs: number
 }
 
 const QUEUE_CONNECTIONS_MAX = 6
@@ -102,6 +105,8 @@ export function readConfig(env: Environment): Config {
     leaseMs: 20_000,
     reconcileEveryMs: 1_000,
     cancelAnswerMs: 30_000,
+    watchEveryMs: 500,
+    heartbeatEveryMs: 15_000,
   }
 }
 

@@ -11,6 +11,7 @@ import { cancelAccountVideo } from './videos-cancel.ts'
 import { videoContent } from './videos-content.ts'
 import { createVideo } from './videos-create.ts'
 import { deleteAccountVideo } from './videos-delete.ts'
+import { videoEvents } from './videos-events.ts'
 import { listAccountVideos } from './videos-list.ts'
 import { quoteAccountVideo } from './videos-quote.ts'
 import { retrieveVideo } from './videos-read.ts'
@@ -21,7 +22,7 @@ import { unsupportedRoutes } from './videos-unsupported.ts'
 const ROUTES: readonly Route[] = [
   ...[createVideo, listAccountVideos, quoteAccountVideo],
   ...unsupportedRoutes,
-  ...[retrieveVideo, deleteAccountVideo, videoContent, cancelAccountVideo, remixVideo, retryVideo],
+  ...[retrieveVideo, deleteAccountVideo, videoContent, videoEvents, cancelAccountVideo, remixVideo, retryVideo],
   ...[listModels, readCredits],
   ...[readAdminVideo, checkLedgerRoute],
   ...[health, ready],

@@ -1,0 +1,86 @@
+import type { Response } from 'express'
+
+/** One server-sent event. A later one with the same `id` says nothing new. */
+export interface StreamEvent {
+  id: string
+  name: string
+  data: string
+  /** Nothing comes after it. */
+  isLast: boolean
+}
+
+/** A browser that lost its stream comes back after this long. */
+const RECONNECT_MS = 2_000
+
+/**
+ * `text/event-stream` to one reader. It holds at most one event that was not sent: a reader too slow for all of them misses those in
+ * between, never the last. A comment now and then keeps proxies from closing a silent stream; a reader that takes nothing for two of
+ * these spans is let go.
+ */
+export class EventStream {
+  readonly #response: Response
+  #pending: (() => StreamEvent | null) | null = null
+  #blockedTicks: number | null = null
+  #isEnded = false
+
+  constructor(response: Response, heartbeatEveryMs: number) {
+    this.#response = response
+    response.status(200).set({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store, no-transform',
+      // nginx would otherwise collect events until its buffer is full.
+      'x-accel-buffering': 'no',
+    })
+    response.on('drain', () => this.#drained())
+    const heartbeat = setInterval(() => this.#tick(), heartbeatEveryMs)
+    response.once('close', () => {
+      clearInterval(heartbeat)
+      this.#isEnded = true
+      this.#pending = null
+    })
+    this.#write(`retry: ${RECONNECT_MS}\n\n`)
+  }
+
+  /** Sends what `make` answers, now or when the reader is ready; then `make` is asked, so that what it says is of that moment. */
+  offer(make: () => StreamEvent | null): void {
+    this.#pending = make
+    this.#flush()
+  }
+
+  /** Ends the stream without another event: the reader may come back elsewhere. */
+  end(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#pending = null
+    this.#response.end()
+  }
+
+  #flush(): void {
+    if (this.#isEnded || this.#blockedTicks !== null || this.#pending === null) return
+    const event = this.#pending()
+    this.#pending = null
+    if (event === null) return
+    this.#write(`event: ${event.name}\nid: ${event.id}\ndata: ${event.data}\n\n`)
+    if (event.isLast) this.end()
+  }
+
+  #write(text: string): void {
+    if (!this.#response.write(text)) this.#blockedTicks ??= 0
+  }
+
+  #drained(): void {
+    this.#blockedTicks = null
+    this.#flush()
+  }
+
+  #tick(): void {
+    if (this.#blockedTicks === null) {
+      // Ended, but the end itself was not taken yet.
+      if (this.#isEnded) this.#blockedTicks = 1
+      else this.#write(': still here\n\n')
+      return
+    }
+    this.#blockedTicks += 1
+    if (this.#blockedTicks > 2) this.#response.destroy()
+  }
+}

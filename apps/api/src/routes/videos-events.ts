@@ -1,0 +1,77 @@
+import { EventStream, type StreamEvent } from '../http/event-stream.ts'
+import { accountRoute } from '../http/route.ts'
+import { readVideo } from '../videos/video-store.ts'
+import type { Sighting } from '../videos/video-watch.ts'
+import { videoIdParams } from './schemas.ts'
+import { PUBLIC_STATUS, videoJson } from './video-json.ts'
+
+export const videoEvents = accountRoute(
+  'videos:read',
+  {
+    ...{
+      method: 'get',
+      path: '/v1/videos/{id}/events',
+      operationId: 'videoEvents',
+      tag: 'videos',
+      summary: 'A video as it changes, as server-sent events',
+    },
+    description:
+      'Events `video.queued`, `video.in_progress`, `video.progress` (steps, position), `video.completed` and `video.failed`; their data is the video object. The first is sent at once, the last closes the stream. An event is the state of its moment: what passed in between is not told again. With `Last-Event-ID` only what changed since is sent; after the last event, nothing (204).',
+    params: videoIdParams,
+    answers: {
+      200: { description: 'The stream.', contentTypes: ['text/event-stream'] },
+      204: { description: 'Last-Event-ID is the last event: there is nothing more, and no need to come back.' },
+    },
+    errors: ['not_found', 'unavailable'],
+  },
+  async ({ context, key, params, request, response }) => {
+    const video = await readVideo(context.db, key.accountId, params.id)
+    const first: Sighting = { video, forecast: await context.forecaster.of(video) }
+    let toldId = request.get('last-event-id') ?? ''
+    if (video.ended_at !== null && toldId === idOf(first)) {
+      response.status(204).end()
+      return
+    }
+    if (request.method === 'HEAD') {
+      response.status(200).type('text/event-stream').end()
+      return
+    }
+    let sighting = first
+    const next = (): StreamEvent | null => {
+      const id = idOf(sighting)
+      if (id === toldId) return null
+      const event = eventOf(sighting, id, toldId)
+      toldId = id
+      return event
+    }
+    // Before the stream begins: its headers could not carry a refusal any more.
+    const remove = context.videoWatch.add(video, {
+      see: (seen) => {
+        sighting = seen
+        stream.offer(next)
+      },
+      close: () => stream.end(),
+    })
+    const stream = new EventStream(response, context.config.heartbeatEveryMs)
+    response.once('close', remove)
+    stream.offer(next)
+  },
+)
+
+/** What an event tells; the same on every process. An estimate that merely shrinks is no event. */
+function idOf({ video, forecast }: Sighting): string {
+  return [PUBLIC_STATUS[video.status], video.fence, video.step, forecast?.position ?? '', forecast?.etaSeconds == null ? '' : 'eta'].join(
+    '.',
+  )
+}
+
+function eventOf({ video, forecast }: Sighting, id: string, toldId: string): StreamEvent {
+  const status = PUBLIC_STATUS[video.status]
+  const isNews = toldId.split('.')[0] !== status
+  return {
+    id,
+    name: isNews ? `video.${status}` : 'video.progress',
+    data: JSON.stringify(videoJson(video, forecast)),
+    isLast: video.ended_at !== null,
+  }
+}
