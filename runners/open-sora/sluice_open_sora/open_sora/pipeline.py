@@ -156,6 +156,7 @@ class OpenSoraPipeline:
             return "i2v_head", self._make_condition_image(job, option, t5, clip)
         paths = {}
         for reference in job.references:
+            _judge_image(reference.path)
             # Open-Sora tells images by the ending; PIL, which reads them, by the content.
             link = self._scratch(job, f"reference-{reference.position}.png")
             os.symlink(os.path.abspath(reference.path), link)
@@ -246,6 +247,17 @@ class OpenSoraPipeline:
             for name in os.listdir(folder):
                 os.remove(os.path.join(folder, name))
             os.rmdir(folder)
+
+
+def _judge_image(path: str) -> None:
+    """Raises RunnerFailure `bad_input` for a file PIL, with which Open-Sora reads images, cannot read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:
+        raise RunnerFailure("bad_input", f"references: {os.path.basename(path)} is no image: {error}") from None
 
 
 def _seed_everything(seed: int) -> None:
