@@ -1,0 +1,323 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
+import { startGate } from '../../apps/api/src/gate/leader.ts'
+import type { ObjectStore } from '../../apps/api/src/storage/object-store.ts'
+import { eventually } from '../support/eventually.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { freePort } from '../support/test-servers.ts'
+import { HandWorker } from '../support/test-worker.ts'
+
+const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
+
+let api: TestApi
+let poolNumber = 0
+const submitted: { id: string; key: string }[] = []
+
+beforeAll(async () => {
+  api = await startTestApi({ leaseMs: 600_000 })
+})
+afterAll(() => api.stop())
+// Whatever a failing test left behind must not reach the next one's worker.
+afterEach(async () => {
+  for (const { id, key } of submitted.splice(0)) await cancel(id, key)
+  await api.api.context.db.query({ text: `update account set last_submitted_at = null` })
+})
+
+async function withWorker(slots: number, work: (worker: HandWorker) => Promise<void>): Promise<void> {
+  const worker = new HandWorker(api, { pool: `goes${poolNumber++}`, slots })
+  try {
+    await worker.heartbeat()
+    await work(worker)
+  } finally {
+    await worker.heartbeat([], { draining: true })
+    await worker.close()
+  }
+}
+const submit = async (key: string, fields: Record<string, unknown> = {}): Promise<string> => {
+  const answer = await api.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5, num_steps: 10, ...fields }, { key })
+  expect(answer).toMatchObject({ status: 200 })
+  submitted.push({ id: answer.body.id, key })
+  return answer.body.id
+}
+const cancel = (id: string, key: string) => api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
+const admin = async (id: string) => (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
+const rich = () => api.account(1_000_000_000n)
+const age = (id: string) =>
+  api.api.context.db.query({ text: `update attempt set heartbeat_at = now() - interval '1 hour' where video_id = $1`, values: [id] })
+
+test('a video whose row somebody holds is passed over: the others are dispatched', async () => {
+  const { key } = await rich()
+  const held = await submit(key)
+  const holder = new pg.Client({ connectionString: api.database.databaseUrl })
+  await holder.connect()
+  await holder.query('begin')
+  await holder.query('select from video where id = $1 for update', [held])
+  try {
+    const next = await submit(key)
+    await withWorker(1, async (worker) => {
+      const attempt = await worker.fetch()
+      expect(attempt.job.video).toBe(next)
+      await cancel(next, key)
+      await holder.query('rollback')
+      expect((await worker.fetch()).job.video).toBe(held)
+      await cancel(held, key)
+    })
+  } finally {
+    await holder.end()
+  }
+})
+
+test('no flex video makes room for an account at its cap: it would only be started again', async () => {
+  const [greedy, modest] = [await rich(), await rich()]
+  const flex = await submit(modest.key, { service_tier: 'flex' })
+  await withWorker(2, async (worker) => {
+    const running = await worker.fetch()
+    expect(running.job.video).toBe(flex)
+    await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
+    const first = await submit(greedy.key)
+    const held = await worker.fetch()
+    expect(held.job.video).toBe(first)
+    await held.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
+    // Two slots, so one each: the greedy account's second video may not have the flex video's slot.
+    const second = await submit(greedy.key)
+    const { context } = api.api
+    await reconcile(context, { judgeSilence: false })
+    await gatePassed()
+    expect(await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 })).toEqual({ verdict: 'continue' })
+    // A third account's video may.
+    const { key } = await rich()
+    const third = await submit(key)
+    await eventually(
+      () => running.report({ type: 'progress', phase: 'denoise', step: 3, remaining_ms: 60_000 }),
+      (answer) => answer.verdict === 'yield',
+    )
+    for (const [id, owner] of [
+      [flex, modest.key],
+      [first, greedy.key],
+      [second, greedy.key],
+      [third, key],
+    ] as const) {
+      await cancel(id, owner)
+    }
+    await running.report({ type: 'cancelled', step: 3 })
+    await held.report({ type: 'cancelled', step: 1 })
+  })
+})
+
+test('a slot that turns out to be nearly free is offered its next video at once', async () => {
+  const { key } = await rich()
+  const ids = [await submit(key), await submit(key)]
+  await withWorker(1, async (worker) => {
+    const running = await worker.fetch()
+    await running.report({ type: 'started' })
+    await gatePassed()
+    const told = performance.now()
+    await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 500 })
+    expect((await worker.fetch()).job.video).toBe(ids[1])
+    expect(performance.now() - told).toBeLessThan(700)
+    for (const id of ids) await cancel(id, key)
+    await running.report({ type: 'cancelled', step: 1 })
+  })
+})
+
+test('while the queue is away a video costs one fence, not one a try', async () => {
+  const database = await startTestApi({ leaseMs: 600_000 })
+  try {
+    const { context } = database.api
+    await deposeLeader(database)
+    let tries = 0
+    let pings = 0
+    const away = {
+      add: async () => {
+        tries += 1
+        throw new Error('away')
+      },
+      ping: async () => {
+        pings += 1
+        throw new Error('away')
+      },
+      close: async () => {},
+    }
+    // It takes the lead before the API's own gate comes back, which waits a second after its loss.
+    const leading = Promise.withResolvers<void>()
+    const gate = startGate(context.db, away, { accountSharePercent: 75 }, { onError: () => {}, onLead: leading.resolve })
+    await leading.promise
+    const worker = new HandWorker(database, { pool: 'away' })
+    await worker.heartbeat()
+    const { id } = (await database.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 })).body
+    await eventually(
+      async () => pings,
+      (count) => count >= 3,
+    )
+    expect(tries).toBe(1)
+    await gate.stop()
+    const job = await worker.fetchJob()
+    expect(job).toMatchObject({ video: id })
+    expect(job.fence).toBeLessThanOrEqual(4)
+    await worker.close()
+  } finally {
+    await database.stop()
+  }
+})
+
+test('a leader that freezes loses the gate to another process', async () => {
+  const other = await startTestApi({ leaseMs: 600_000 })
+  let frozen: ChildProcess | undefined
+  try {
+    frozen = spawn(process.execPath, [API_MAIN], {
+      env: {
+        PATH: process.env.PATH ?? '',
+        PORT: String(await freePort()),
+        SLUICE_DATABASE_URL: other.database.databaseUrl,
+        SLUICE_DATA_DIR: other.dataDir,
+        SLUICE_LOG: 'info',
+        ...(other.config.queue.backend === 'redis' ? { REDIS_URL: other.config.queue.url } : {}),
+      },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    let said = ''
+    frozen.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    await eventually(
+      async () => said,
+      (text) => text.includes('listening'),
+    )
+    // The first leader's connection ends; the new process, which asks twice a second, is faster than its second of rest.
+    await deposeLeader(other)
+    await eventually(
+      async () => said,
+      (text) => text.includes('leads the gate'),
+    )
+    frozen.kill('SIGSTOP')
+    const worker = new HandWorker(other, { pool: 'frozen' })
+    await worker.heartbeat()
+    const { id } = (await other.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 })).body
+    expect(await worker.fetchJob()).toMatchObject({ video: id })
+    await worker.close()
+  } finally {
+    if (frozen !== undefined) {
+      const exited = once(frozen, 'exit')
+      frozen.kill('SIGKILL')
+      await exited
+    }
+    await other.stop()
+  }
+}, 40_000)
+
+test('a store that refuses to delete keeps no lost video from coming back', async () => {
+  const { key } = await rich()
+  const id = await submit(key)
+  await withWorker(1, async (worker) => {
+    const lost = await worker.fetch()
+    await lost.report({ type: 'taken', slot: 0 })
+    await api.api.context.db.query({
+      text: `update video set ended_at = ended_at - interval '1 hour', swept_at = null where ended_at is not null`,
+    })
+    const refusing = storeBut({
+      deletePrefix: async () => {
+        throw new Error('access denied')
+      },
+    })
+    const context = { ...api.api.context, store: refusing, config: { ...api.config, leaseMs: 200 } }
+    const reconciler = startReconciler(context)
+    try {
+      await age(id)
+      expect((await worker.fetch()).job).toMatchObject({ video: id, fence: lost.job.fence + 2 })
+    } finally {
+      await reconciler.stop()
+    }
+    await cancel(id, key)
+  })
+})
+
+test('a video whose result cannot be read keeps no other from being recovered', async () => {
+  const { key } = await rich()
+  const ids = [await submit(key), await submit(key), await submit(key)]
+  await withWorker(3, async (worker) => {
+    const attempts = [await worker.fetch(), await worker.fetch(), await worker.fetch()]
+    for (const attempt of attempts) await attempt.report({ type: 'taken', slot: 0 })
+    const poisoned = attempts[0]?.job.video ?? ''
+    const { store } = api.api.context
+    const unreadable = storeBut({
+      readText: async (name: string, bytesMax: number) => {
+        if (name.includes(poisoned)) throw new Error('input/output error')
+        return store.readText(name, bytesMax)
+      },
+    })
+    for (const id of ids) await age(id)
+    await worker.heartbeat([], { slots: 0 })
+    await reconcile({ ...api.api.context, store: unreadable, config: { ...api.config, leaseMs: 1_000 } }, { judgeSilence: true })
+    for (const id of ids) {
+      expect((await admin(id)).attempts[0]).toMatchObject({ outcome: id === poisoned ? null : 'lost' })
+      await cancel(id, key)
+    }
+  })
+})
+
+test('a result that names another attempt’s files is refused, and nothing is charged', async () => {
+  const { key } = await rich()
+  const id = await submit(key)
+  await withWorker(1, async (worker) => {
+    const attempt = await worker.fetch()
+    const result = await attempt.upload()
+    for (const wrong of [{ claim: `../../${id}` }, { video: 'video_other' }, { fence: result.fence + 1 }]) {
+      const answer = await attempt.reportRaw({ type: 'finished', result: { ...result, ...wrong } })
+      expect(answer.status).toBe(400)
+    }
+    expect((await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)).toEqual(['hold'])
+    await attempt.report({ type: 'finished', result })
+    expect(await admin(id)).toMatchObject({ status: 'completed' })
+  })
+})
+
+test('handing back does not wipe out the failures before it: a video that ends every runner fails in the end', async () => {
+  const { key } = await rich()
+  const id = await submit(key)
+  await withWorker(1, async (worker) => {
+    for (let failure = 1; failure <= 3; failure += 1) {
+      await (await worker.fetch()).report({ type: 'failed', code: 'runner_exited', message: 'x', retryable: true, step: 0 })
+      if (failure < 3) await (await worker.fetch()).report({ type: 'yielded', step: 0 })
+    }
+    expect(await admin(id)).toMatchObject({ error: { code: 'attempts_exhausted' } })
+  })
+})
+
+/** Ends the leader's connection, as a restart of the database would; its process rests for a second before it asks again. */
+async function deposeLeader(of: TestApi): Promise<void> {
+  const client = new pg.Client({ connectionString: of.database.adminUrl })
+  await client.connect()
+  await client.query(`select pg_terminate_backend(l.pid) from pg_locks l join pg_database d on d.oid = l.database
+    where l.locktype = 'advisory' and l.objid = ${0x67617465} and d.datname = current_database()`)
+  await client.end()
+}
+
+/** The API's store with some of its calls replaced. */
+function storeBut(replaced: Partial<ObjectStore>): ObjectStore {
+  const { store } = api.api.context
+  return new Proxy(store, {
+    get: (target, name) => {
+      const own = replaced[name as keyof ObjectStore] ?? target[name as keyof ObjectStore]
+      return typeof own === 'function' ? own.bind(target) : own
+    },
+  })
+}
+
+/** Two dispatches of another pool bound a whole pass that began after everything before was committed. */
+async function gatePassed(): Promise<void> {
+  const { key } = await rich()
+  const pool = `passed${poolNumber++}`
+  const worker = new HandWorker(api, { pool })
+  await worker.heartbeat([], { models: ['open-sora-2'] })
+  for (let pass = 0; pass < 2; pass += 1) {
+    const id = await submit(key, { model: 'open-sora-2' })
+    await worker.fetch()
+    await cancel(id, key)
+  }
+  await worker.heartbeat([], { draining: true })
+  await worker.close()
+}
