@@ -301,10 +301,10 @@ test('credits add up: what can be spent, what is held, what was used', async () 
   const zero = money('0')
   expect(await credits()).toEqual({
     ...{ object: 'credits', balance: money('1'), paid: zero, trial: money('1'), held: zero, used: zero },
-    data: { total_credits: '1', total_usage: '0' },
+    data: { total_credits: 1, total_usage: 0 },
   })
   const { body } = await call('POST', '/v1/videos', { prompt: 'rain' })
-  expect(await credits()).toMatchObject({ balance: money('0.91684'), held: money('0.08316'), used: zero, data: { total_credits: '1' } })
+  expect(await credits()).toMatchObject({ balance: money('0.91684'), held: money('0.08316'), used: zero, data: { total_credits: 1 } })
   await call('POST', `/v1/videos/${body.id}/cancel`)
   expect(await credits()).toMatchObject({ balance: money('1'), held: zero, used: zero })
   await call('POST', '/v1/videos', { ...SMALL, service_tier: 'priority' })
@@ -318,7 +318,7 @@ test('credits add up: what can be spent, what is held, what was used', async () 
   await worker.heartbeat([], { draining: true })
   expect(await credits()).toMatchObject({
     ...{ balance: money('0.998488'), held: zero, used: money('0.001512') },
-    data: { total_credits: '1', total_usage: '0.001512' },
+    data: { total_credits: 1, total_usage: 0.001512 },
   })
 })
 

@@ -30,7 +30,7 @@ export async function readKey(db: Database, keyId: string): Promise<StoredKey | 
 export async function listKeys(
   db: Database,
   accountId: string | null,
-  page: { after: string | undefined; limit: number },
+  page: { after?: string | undefined; limit: number },
 ): Promise<StoredKey[]> {
   const { rows } = await db.query<StoredKey>({
     text: `select ${COLUMNS} from api_key where ($1::text is null or account_id = $1) and ($2::text is null or id < $2)

@@ -34,6 +34,16 @@ const INVARIANTS = {
     group by v.id having coalesce(sum(e.amount) filter (where a.kind = 'revenue'), 0) <> v.charged_micros`,
   failed_videos_that_were_charged: `select id from video where status = 'failed' and charged_micros <> 0`,
   transfers_of_unknown_videos: `select t.id from transfer t left join video v on v.id = t.video_id where t.video_id is not null and v.id is null`,
+  refunds_of_other_than_paid_money: `select t.id from transfer t join entry e on e.transfer_id = t.id
+    join ledger_account a on a.id = e.ledger_account_id where t.kind = 'refund'
+    group by t.id having bool_or(a.kind not in ('customer', 'funding')) or sum(e.amount) filter (where a.kind = 'customer') >= 0`,
+  accounts_refunded_more_than_they_paid: `select e.ledger_account_id from transfer t join entry e on e.transfer_id = t.id
+    join ledger_account a on a.id = e.ledger_account_id where t.kind in ('top_up', 'refund') and a.kind = 'customer'
+    group by e.ledger_account_id having sum(e.amount) < 0`,
+  budgets_that_differ_from_their_videos: `select b.key_id from key_budget b
+    left join video v on v.key_id = b.key_id and v.budget_starts_at = b.starts_at
+    group by b.key_id, b.starts_at
+    having b.used_tokens <> coalesce(sum(v.video_tokens * coalesce(v.charged_steps, v.num_steps)), 0)`,
   hold_balances_that_differ_from_open_holds: `select a.id from ledger_account a
     left join video v on v.account_id = a.account_id and v.currency = a.currency and v.ended_at is null
     where a.kind = 'hold' group by a.id having a.balance <> coalesce(sum(v.hold_micros), 0)`,

@@ -10,10 +10,10 @@ export interface Funding {
   idempotencyKey: string
 }
 
-/** Puts money the customer paid onto their balance. Refundable while unused. */
-export async function topUp(db: Database, funding: Funding, system: SystemAccounts): Promise<void> {
+/** Puts money the customer paid onto their balance. Refundable while unused. Answers the transfer's id. */
+export async function topUp(db: Database, funding: Funding, system: SystemAccounts): Promise<string> {
   const accounts = await lockOwned(db, funding.accountId, funding.currency)
-  await post(db, {
+  return post(db, {
     kind: 'top_up',
     idempotencyKey: funding.idempotencyKey,
     videoId: null,
@@ -24,10 +24,10 @@ export async function topUp(db: Database, funding: Funding, system: SystemAccoun
   })
 }
 
-/** Gives credit nobody paid for: spent before the customer's own money, never refunded. */
-export async function grantTrial(db: Database, funding: Funding, system: SystemAccounts): Promise<void> {
+/** Gives credit nobody paid for: spent before the customer's own money, never refunded. Answers the transfer's id. */
+export async function grantTrial(db: Database, funding: Funding, system: SystemAccounts): Promise<string> {
   const accounts = await lockOwned(db, funding.accountId, funding.currency)
-  await post(db, {
+  return post(db, {
     kind: 'trial_grant',
     idempotencyKey: funding.idempotencyKey,
     videoId: null,
@@ -36,4 +36,30 @@ export async function grantTrial(db: Database, funding: Funding, system: SystemA
       { ledgerAccountId: accounts.trial.id, amountMicros: funding.amountMicros },
     ],
   })
+}
+
+export interface Refund {
+  /** Null when there was nothing to pay back. */
+  transferId: string | null
+  amountMicros: bigint
+}
+
+/**
+ * Takes the whole unused paid balance off an account, to be paid back. Trial credit stays, and so does what is held: what
+ * comes back of it when its videos end can be refunded then. Posts nothing when there is nothing.
+ */
+export async function refundUnused(db: Database, refund: Omit<Funding, 'amountMicros'>, system: SystemAccounts): Promise<Refund> {
+  const accounts = await lockOwned(db, refund.accountId, refund.currency)
+  const amountMicros = accounts.customer.balanceMicros
+  if (amountMicros === 0n) return { transferId: null, amountMicros }
+  const transferId = await post(db, {
+    kind: 'refund',
+    idempotencyKey: refund.idempotencyKey,
+    videoId: null,
+    postings: [
+      { ledgerAccountId: accounts.customer.id, amountMicros: -amountMicros },
+      { ledgerAccountId: system.funding, amountMicros },
+    ],
+  })
+  return { transferId, amountMicros }
 }

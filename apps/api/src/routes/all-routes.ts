@@ -1,12 +1,21 @@
 import type { Route } from '../http/route.ts'
+import { changeAdminAccount, createAdminAccount, listAdminAccounts, readAdminAccount } from './admin-accounts.ts'
+import { readAudit } from './admin-audit.ts'
+import { createAccountKey, createOperatorKey, listAccountKeys, listAllKeys, readAdminKey, revokeAdminKey } from './admin-keys.ts'
 import { checkLedgerRoute } from './admin-ledger-check.ts'
+import { creditAdminAccount, refundAdminAccount } from './admin-money.ts'
+import { listAdminPrices, setAdminPrice } from './admin-prices.ts'
 import { readAdminVideo } from './admin-videos-read.ts'
+import { listAdminWorkers } from './admin-workers.ts'
 import { readCredits } from './credits.ts'
 import { health, ready } from './health.ts'
 import { receiveHeartbeat } from './internal-heartbeat.ts'
 import { receiveReport } from './internal-reports.ts'
+import { readOwnKey } from './key.ts'
+import { readAccountLedger, readLedger } from './ledger.ts'
 import { listModels } from './models-list.ts'
 import { openApiRoute } from './openapi.ts'
+import { readUsageRoute } from './usage.ts'
 import { cancelAccountVideo } from './videos-cancel.ts'
 import { videoContent } from './videos-content.ts'
 import { createVideo } from './videos-create.ts'
@@ -23,8 +32,12 @@ const ROUTES: readonly Route[] = [
   ...[createVideo, listAccountVideos, quoteAccountVideo],
   ...unsupportedRoutes,
   ...[retrieveVideo, deleteAccountVideo, videoContent, videoEvents, cancelAccountVideo, remixVideo, retryVideo],
-  ...[listModels, readCredits],
+  ...[listModels, readCredits, readOwnKey, readUsageRoute, readLedger],
   ...[readAdminVideo, checkLedgerRoute],
+  ...[createAdminAccount, listAdminAccounts, readAdminAccount, changeAdminAccount],
+  ...[creditAdminAccount, refundAdminAccount, readAccountLedger],
+  ...[createAccountKey, listAccountKeys, createOperatorKey, listAllKeys, readAdminKey, revokeAdminKey],
+  ...[listAdminPrices, setAdminPrice, listAdminWorkers, readAudit],
   ...[health, ready],
   ...[receiveHeartbeat, receiveReport],
 ]

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { one } from '../db/database.ts'
 import { accountRoute } from '../http/route.ts'
 import { readOwned } from '../ledger/accounts.ts'
+import { moneyNumber } from './money-number.ts'
 import { moneySchema } from './schemas.ts'
 
 const creditsSchema = z
@@ -13,7 +14,9 @@ const creditsSchema = z
     trial: moneySchema,
     held: moneySchema.meta({ description: 'Set aside for videos that have not ended.' }),
     used: moneySchema,
-    data: z.object({ total_credits: z.string(), total_usage: z.string() }).meta({ description: 'The shape OpenRouter users know.' }),
+    data: z
+      .object({ total_credits: z.number(), total_usage: z.number() })
+      .meta({ description: 'The shape OpenRouter users know: numbers, which may be rounded. The amounts above are exact.' }),
   })
   .meta({ id: 'Credits' })
 
@@ -43,8 +46,8 @@ export const readCredits = accountRoute(
       held: money(owned.hold.balanceMicros),
       used: money(BigInt(used)),
       data: {
-        total_credits: formatMicros(balance + owned.hold.balanceMicros + BigInt(used)),
-        total_usage: formatMicros(BigInt(used)),
+        total_credits: moneyNumber(balance + owned.hold.balanceMicros + BigInt(used)),
+        total_usage: moneyNumber(BigInt(used)),
       },
     })
   },

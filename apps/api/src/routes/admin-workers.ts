@@ -1,0 +1,82 @@
+import { formatMicros } from '@sluice/shared/money'
+import { z } from 'zod'
+import type { Config } from '../config/config.ts'
+import { scopedRoute } from '../http/route.ts'
+import { listWorkers, type WorkerRow } from '../workers/list-workers.ts'
+import { moneySchema } from './schemas.ts'
+import { unixSeconds } from './video-json.ts'
+
+const runningSchema = z
+  .object({
+    video_id: z.string(),
+    account_id: z.string(),
+    model: z.string(),
+    fence: z.int(),
+    slot: z.int().nullable(),
+    phase: z.string().nullable(),
+    step: z.int(),
+    steps: z.int(),
+    released: z.boolean().meta({ description: 'The device is free already; encoding or upload goes on.' }),
+    taken_at: z.int().nullable(),
+  })
+  .meta({ id: 'WorkerAttempt' })
+
+const workerSchema = z
+  .object({
+    id: z.string(),
+    object: z.literal('worker'),
+    pool: z.string(),
+    connected: z.boolean().meta({ description: 'Heard of within the lease of its attempts.' }),
+    heartbeat_at: z.int(),
+    heartbeat_age_seconds: z.number(),
+    draining: z.boolean().meta({ description: 'Takes nothing new.' }),
+    slots: z.int(),
+    device: z.string(),
+    devices_per_slot: z.int(),
+    vram_bytes: z.int(),
+    models: z.array(z.string()),
+    limits: z.object({ frames_max: z.int(), pixels_max: z.int() }),
+    cost_per_hour: moneySchema.nullable().meta({ description: 'Of a slot, as the worker was told.' }),
+    key_id: z.string().meta({ description: 'The worker token it comes with.' }),
+    running: z.array(runningSchema),
+  })
+  .meta({ id: 'Worker' })
+
+export const listAdminWorkers = scopedRoute(
+  'admin',
+  {
+    ...{ method: 'get', path: '/v1/admin/workers', operationId: 'listWorkers', tag: 'admin', summary: 'The workers and what they run' },
+    answers: {
+      200: {
+        description: 'Every worker that was ever heard of, the last heard first, at most a thousand.',
+        schema: z.object({ object: z.literal('list'), data: z.array(workerSchema) }).meta({ id: 'WorkerList' }),
+      },
+    },
+    errors: [],
+  },
+  async ({ context, response }) => {
+    const workers = await listWorkers(context.db)
+    response.json({ object: 'list', data: workers.map((worker) => workerJson(worker, context.config)) })
+  },
+)
+
+function workerJson(worker: WorkerRow, { currency, leaseMs }: Pick<Config, 'currency' | 'leaseMs'>): z.input<typeof workerSchema> {
+  return {
+    id: worker.id,
+    object: 'worker',
+    pool: worker.pool,
+    connected: worker.heartbeat_age_ms < leaseMs,
+    heartbeat_at: unixSeconds(worker.heartbeat_at),
+    heartbeat_age_seconds: Math.round(worker.heartbeat_age_ms) / 1_000,
+    draining: worker.draining,
+    slots: worker.slots,
+    device: worker.device,
+    devices_per_slot: worker.devices_per_slot,
+    vram_bytes: Number(worker.vram_bytes),
+    models: worker.models,
+    limits: { frames_max: worker.frames_max, pixels_max: worker.pixels_max },
+    cost_per_hour: worker.cost_per_hour_micros === null ? null : { amount: formatMicros(worker.cost_per_hour_micros), currency },
+    key_id: worker.key_id,
+    running: worker.attempts,
+  }
+}
