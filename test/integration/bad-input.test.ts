@@ -350,10 +350,10 @@ describe('bodies', () => {
   test('a file where none is allowed is refused by its name', async () => {
     const body = new FormData()
     body.set('prompt', PROMPT)
-    body.set('input_reference', new Blob(['png'], { type: 'image/png' }), 'first.png')
+    body.set('last_frame', new Blob(['png'], { type: 'image/png' }), 'first.png')
     const response = await fetch(`${api.url}/v1/videos`, { method: 'POST', headers: { authorization: `Bearer ${api.key}` }, body })
     const answer = { status: response.status, headers: response.headers, body: await response.json() }
-    await expectRefused(answer, { status: 400, code: 'unknown_parameter', param: 'input_reference' })
+    await expectRefused(answer, { status: 400, code: 'unknown_parameter', param: 'last_frame' })
   })
 })
 

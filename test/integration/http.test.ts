@@ -42,6 +42,7 @@ const VIDEO = {
   size: '336x192',
   error: null,
   mode: 't2v',
+  i2v_condition: null,
   num_frames: 5,
   num_steps: 10,
   steps_done: 0,
@@ -286,7 +287,7 @@ test('models are listed with their licence, limits and aliases', async () => {
   for (const model of body.data) {
     expect(model).toMatchObject({ object: 'model', created: expect.any(Number), owned_by: expect.any(String), licence: expect.any(String) })
     expect(model.sizes).toHaveLength(26)
-    expect(model).toMatchObject({ frames: { min: 1, max: 129, fps: 24 }, steps: { min: 1, max: 100 }, modes: ['t2v'] })
+    expect(model).toMatchObject({ frames: { min: 1, max: 129, fps: 24 }, steps: { min: 1, max: 100 }, modes: ['t2v', 'i2v'] })
   }
   expect(body.data.filter((model: { is_default: boolean }) => model.is_default)).toMatchObject([{ id: 'animatic' }])
   expect(body.data[2]).toMatchObject({ alias_of: 'animatic' })

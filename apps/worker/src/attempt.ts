@@ -15,14 +15,15 @@ import {
 } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import type { RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
+import type { Turnstile } from '@sluice/shared/turnstile'
 import type { Logger } from 'pino'
 import { Backoff } from './backoff.ts'
 import { BadOutputError, checkVideo } from './check-video.ts'
+import { InputDamagedError, referencesOf, requireHash } from './reference.ts'
 import { ApiUnavailableError, type ReportClient } from './report-client.ts'
 import { ReportLine } from './report-line.ts'
 import type { Spool } from './spool.ts'
 import { getFile, putBody, putFile, TransferError } from './transfer.ts'
-import type { Turnstile } from './turnstile.ts'
 
 /** Where an attempt stands; `README.md` draws it. It leaves `running` when the device is free, and ends in `over` from anywhere. */
 export type AttemptState = 'taking' | 'waiting' | 'running' | 'settling' | 'over'
@@ -59,6 +60,8 @@ const TAKE_MS_MAX = 40_000
 /** A store that is away is waited for this long, with the finished video in hand. */
 const UPLOAD_MS_MAX = 900_000
 const FRESH_URLS_MAX = 5
+/** An image is small; a store that is away longer than this is another worker's to try. */
+const INPUT_MS_MAX = 60_000
 /** A checkpoint in hand at a yield is worth this much waiting. */
 const YIELD_UPLOAD_MS_MAX = 30_000
 const MESSAGE_CHARS_MAX = 2_000
@@ -77,6 +80,7 @@ export class Attempt {
   private bound = false
   private assignment: Assignment | undefined
   private resumePath: string | undefined
+  private referencePath: string | undefined
   private line: ReportLine | undefined
   private phase: 'encode' | 'denoise' | 'decode' | 'mux' | 'upload' = 'encode'
   /** Steps the video has in all so far, and how many of them came from the checkpoint. */
@@ -121,7 +125,7 @@ export class Attempt {
     return this.currentState === 'over' ? Promise.resolve() : new Promise((resolve) => this.overListeners.push(resolve))
   }
 
-  /** Reports `taken`, acknowledges the job with `done` as soon as that is answered, fetches the checkpoint, and makes itself ready for the slot. */
+  /** Reports `taken`, acknowledges the job with `done` as soon as that is answered, fetches the image and the checkpoint, and makes itself ready for the slot. */
   async take(done: () => Promise<void>): Promise<void> {
     const answer = await this.reportTaken(TAKE_MS_MAX)
     if (answer === null) return this.drop('taken was not answered in time')
@@ -132,7 +136,7 @@ export class Attempt {
     if (answer.assignment === undefined) return this.drop('taken was answered without an assignment')
     this.assignment = answer.assignment
     mkdirSync(join(this.folder, 'out'), { recursive: true })
-    await this.fetchCheckpoint(answer.assignment.resume)
+    await Promise.all([this.fetchCheckpoint(answer.assignment.resume), this.fetchReference()])
     if (this.isOver()) return
     this.currentState = 'waiting'
     if (this.asked === 'yield') return this.endWaiting('yielded')
@@ -159,6 +163,7 @@ export class Attempt {
       request: this.assignment.request,
       workdir: join(this.folder, 'out'),
       ...(resume === undefined ? {} : { resume }),
+      ...(this.referencePath === undefined ? {} : { references: referencesOf(this.assignment.request, this.referencePath) }),
     }
   }
 
@@ -320,6 +325,33 @@ export class Attempt {
         this.log.warn({ err: error, step: resume.step }, 'the checkpoint cannot be fetched')
         if (!(error instanceof TransferError && error.again)) return
         await backoff.wait(this.ended.signal)
+      }
+    }
+  }
+
+  /** The image of mode i2v. Without it there is nothing to generate: the attempt fails, retryable. */
+  private async fetchReference(): Promise<void> {
+    if (this.assignment?.inputs === undefined) return
+    const path = join(this.folder, 'reference.png')
+    const backoff = new Backoff(200, 5_000)
+    const signal = AbortSignal.any([this.ended.signal, AbortSignal.timeout(INPUT_MS_MAX)])
+    for (;;) {
+      try {
+        // Read again each time: expired URLs are replaced.
+        await getFile(this.assignment.inputs.reference, path, signal)
+        await requireHash(path, this.assignment.request.reference_sha256)
+        this.referencePath = path
+        return
+      } catch (error) {
+        if (this.isOver()) return
+        const again = error instanceof InputDamagedError || (error instanceof TransferError && (error.again || error.expired))
+        if (signal.aborted || !again) {
+          this.fail('input_unavailable', `The image cannot be fetched: ${error instanceof Error ? error.message : String(error)}`, true)
+          return
+        }
+        this.log.warn({ err: error }, 'the image is fetched again')
+        if (error instanceof TransferError && error.expired) await this.freshenUrls(INPUT_MS_MAX)
+        await backoff.wait(signal)
       }
     }
   }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Heartbeat, type HeartbeatAnswer, POOL_PATTERN } from '@sluice/shared/attempt-contract'
 import { type AttemptConsumer, openAttemptConsumer, type QueueSettings, type TakenJob } from '@sluice/shared/queue-backend'
+import { Turnstile } from '@sluice/shared/turnstile'
 import type { Logger } from 'pino'
 import { Attempt, type AttemptSurroundings } from './attempt.ts'
 import type { WorkerConfig } from './config.ts'
@@ -8,7 +9,6 @@ import { Heartbeats } from './heartbeat.ts'
 import { ReportClient } from './report-client.ts'
 import { type ReadyReply, Slot } from './slot.ts'
 import { Spool } from './spool.ts'
-import { Turnstile } from './turnstile.ts'
 import { takeWorkerFolder } from './worker-folder.ts'
 
 /** What a test may put in the place of a real part. */

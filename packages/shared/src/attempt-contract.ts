@@ -71,6 +71,7 @@ export const FAILURE_CODES = [
   'bad_output',
   'upload_failed',
   'checkpoint_unusable',
+  'input_unavailable',
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
 
@@ -123,6 +124,8 @@ export const assignmentSchema = z.object({
     result: z.url(),
   }),
   resume: z.object({ step: z.int().positive(), url: z.url() }).nullable(),
+  /** Mode i2v: the image as PNG, of exactly the video's size; its SHA-256 is `request.reference_sha256`. */
+  inputs: z.object({ reference: z.url() }).optional(),
 })
 export type Assignment = z.infer<typeof assignmentSchema>
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { MODES } from './model-catalogue.ts'
+import { I2V_CONDITIONS, MODES } from './model-catalogue.ts'
 
 /** What is generated, frozen at submission: the same object in the job, in the runner's request and in the checkpoint's parameter hash. */
 export const generationSchema = z.strictObject({
@@ -16,5 +16,12 @@ export const generationSchema = z.strictObject({
   guidance_img: z.number(),
   motion_score: z.int(),
   seed: z.int().nonnegative(),
+  /** Mode i2v only: where the image stands in the clip; absent means its start. */
+  i2v_condition: z.enum(I2V_CONDITIONS).optional(),
+  /** Mode i2v only: SHA-256 of the image's file as the runner gets it, in hex, so that a checkpoint of another image is refused. */
+  reference_sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 })
 export type Generation = z.infer<typeof generationSchema>

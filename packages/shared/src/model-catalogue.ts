@@ -5,6 +5,10 @@ export type ResolutionClass = (typeof RESOLUTION_CLASSES)[number]
 export const MODES = ['t2v', 't2i2v', 'i2v'] as const
 export type Mode = (typeof MODES)[number]
 
+/** Where the image of mode i2v stands: the clip starts with it, ends with it, or both (Open-Sora's i2v_head, i2v_tail, i2v_loop). */
+export const I2V_CONDITIONS = ['head', 'tail', 'loop'] as const
+export type I2vCondition = (typeof I2V_CONDITIONS)[number]
+
 export interface FrameSize {
   width: number
   height: number
@@ -60,10 +64,10 @@ export const MODELS: readonly Model[] = [
   {
     id: 'open-sora-2',
     ownedBy: 'hpcai-tech',
-    description: 'Open-Sora 2.0, 11B parameters, text to video',
+    description: 'Open-Sora 2.0, 11B parameters, text to video and image to video',
     licence:
       'Open-Sora 2.0 weights: Apache-2.0. The VAE carries Tencent Hunyuan terms (not for the EU, the UK, South Korea). FLUX.1-dev (mode t2i2v) is non-commercial.',
-    modes: ['t2v'],
+    modes: ['t2v', 'i2v'],
     ...OPEN_SORA_LIMITS,
   },
   {
@@ -71,7 +75,7 @@ export const MODELS: readonly Model[] = [
     ownedBy: 'sluice',
     description: 'An animated title card of the prompt. No model runs; real H.264 of the size and length asked for.',
     licence: 'Apache-2.0',
-    modes: ['t2v'],
+    modes: ['t2v', 'i2v'],
     ...OPEN_SORA_LIMITS,
   },
 ]
@@ -96,6 +100,15 @@ export function findModel(id: string): Model | undefined {
 export function findSize(model: Model, text: string): FrameSize | undefined {
   const wanted = OPENAI_SIZES[text] ?? text
   return model.sizes.find((size) => formatSize(size) === wanted)
+}
+
+/** The model's size of a class whose shape is nearest to that of an image: the one that crops least of it. Throws RangeError when it has none. */
+export function nearestSize(model: Model, image: { width: number; height: number }, resolution: ResolutionClass): FrameSize {
+  const distance = (size: FrameSize) => Math.abs(Math.log((size.width / size.height) * (image.height / image.width)))
+  const sizes = model.sizes.filter((size) => size.resolution === resolution)
+  const [first] = sizes
+  if (first === undefined) throw new RangeError(`model ${model.id} makes no ${resolution} video`)
+  return sizes.reduce((nearest, size) => (distance(size) < distance(nearest) ? size : nearest), first)
 }
 
 /** `{width: 336, height: 192}` -> `"336x192"`. */

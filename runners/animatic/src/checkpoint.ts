@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Generation, generationSchema } from '@sluice/shared/generation'
 import { z } from 'zod'
 import { LATENT_LENGTH } from './latent.ts'
+import type { Reference } from './reference.ts'
 import { RunnerFailure } from './runner-failure.ts'
 
 export interface Checkpoint {
@@ -14,7 +15,7 @@ export interface Checkpoint {
 
 const checkpointSchema = z.strictObject({
   format: z.literal('animatic-checkpoint-1'),
-  /** SHA-256 of the generation it belongs to. */
+  /** SHA-256 of the generation it belongs to, its images included. */
   generation: z.string(),
   step: z.int().nonnegative(),
   /** 64-bit little-endian floats in base64. */
@@ -25,11 +26,16 @@ const checkpointSchema = z.strictObject({
 type CheckpointFile = z.infer<typeof checkpointSchema>
 
 /** Writes `checkpoint.ckpt` in the folder, whole or not at all; returns its path. */
-export async function writeCheckpoint(folder: string, generation: Generation, checkpoint: Checkpoint): Promise<string> {
+export async function writeCheckpoint(
+  folder: string,
+  generation: Generation,
+  references: readonly Reference[],
+  checkpoint: Checkpoint,
+): Promise<string> {
   const path = join(folder, 'checkpoint.ckpt')
   const content = {
     format: 'animatic-checkpoint-1',
-    generation: generationHash(generation),
+    generation: generationHash(generation, references),
     step: checkpoint.step,
     latent: encodeLatent(checkpoint.latent),
   } as const
@@ -43,7 +49,7 @@ export async function writeCheckpoint(folder: string, generation: Generation, ch
  * Reads what an earlier attempt at the same generation wrote.
  * @throws RunnerFailure `bad_input` when the file is missing, broken, or of another generation.
  */
-export async function readCheckpoint(path: string, generation: Generation): Promise<Checkpoint> {
+export async function readCheckpoint(path: string, generation: Generation, references: readonly Reference[]): Promise<Checkpoint> {
   const file = await readFile(path, 'utf8').catch((error: unknown) => {
     throw new RunnerFailure('bad_input', `resume.path cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   })
@@ -54,7 +60,7 @@ export async function readCheckpoint(path: string, generation: Generation): Prom
   if (digest !== sha256(JSON.stringify(content)) || latent === undefined) {
     throw new RunnerFailure('bad_input', 'resume.path is a damaged checkpoint: its digest does not match')
   }
-  if (content.generation !== generationHash(generation)) {
+  if (content.generation !== generationHash(generation, references)) {
     throw new RunnerFailure('bad_input', 'resume.path is a checkpoint of another generation: its parameters differ')
   }
   if (content.step > generation.num_steps) {
@@ -63,9 +69,11 @@ export async function readCheckpoint(path: string, generation: Generation): Prom
   return { step: content.step, latent }
 }
 
-function generationHash(generation: Generation): string {
+function generationHash(generation: Generation, references: readonly Reference[]): string {
   // The schema puts the keys in its own order, whatever order the request had.
-  return sha256(JSON.stringify(generationSchema.parse(generation)))
+  const words = JSON.stringify(generationSchema.parse(generation))
+  const images = references.map((reference) => `${reference.position} ${reference.sha256}`).sort()
+  return sha256([words, ...images].join('\n'))
 }
 
 function encodeLatent(latent: Float64Array): string {

@@ -2,10 +2,12 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Generation } from '@sluice/shared/generation'
 import type { Film, FilmProgress } from './film.ts'
+import type { Reference } from './reference.ts'
 
 export interface FilmJob {
   generation: Generation
   latent: Float64Array
+  references: readonly Reference[]
   folder: string
 }
 

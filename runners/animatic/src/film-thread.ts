@@ -17,7 +17,7 @@ port.on('message', async (job: FilmJob) => {
   const tell = (news: FilmNews): void => port.postMessage(news)
   let toldAt = 0
   try {
-    const film = await makeFilm(job.generation, job.latent, job.folder, (progress) => {
+    const film = await makeFilm(job.generation, job.latent, job.references, job.folder, (progress) => {
       const now = performance.now()
       if (now - toldAt < PROGRESS_MS && progress.step < progress.steps) return
       toldAt = now

@@ -8,6 +8,7 @@ import sharp from 'sharp'
 import { freeFrames } from './frame-memory.ts'
 import { clearTimes } from './mp4-times.ts'
 import { writeI420 } from './pixel-format.ts'
+import type { Reference } from './reference.ts'
 import { createScene } from './scene.ts'
 
 export interface Film {
@@ -31,12 +32,13 @@ const LIMITED_BT709 = { primaries: 'bt709', transfer: 'bt709', matrix: 'bt709', 
 export async function makeFilm(
   generation: Generation,
   latent: Float64Array,
+  references: readonly Reference[],
   folder: string,
   onProgress: (progress: FilmProgress) => void,
 ): Promise<Film> {
   const { width, height, num_frames: frames, fps } = generation
   const started = performance.now()
-  const scene = createScene(generation, latent)
+  const scene = createScene(generation, latent, references)
   const target = new BufferTarget()
   const output = new Output({ format: new Mp4OutputFormat({ fastStart: 'in-memory' }), target })
   const source = new VideoSampleSource({

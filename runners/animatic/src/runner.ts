@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { readCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import { FilmQueue } from './film-queue.ts'
 import { advanceLatent, initialLatent } from './latent.ts'
+import { type Reference, readReferences } from './reference.ts'
 import type { SendReply } from './reply-channel.ts'
 import { RunnerFailure } from './runner-failure.ts'
 import type { Settings } from './settings.ts'
@@ -135,7 +136,9 @@ export class Runner {
     this.#send({ type: 'started', id })
     this.#send({ type: 'progress', id, phase: 'encode', step: 0, steps: 1 })
     const encodeStart = performance.now()
-    const from = resume === undefined ? { step: 0, latent: initialLatent(generation) } : await readCheckpoint(resume.path, generation)
+    const references = await readReferences(generation, request.references)
+    const from =
+      resume === undefined ? { step: 0, latent: initialLatent(generation) } : await readCheckpoint(resume.path, generation, references)
     if (resume !== undefined && resume.step !== from.step) this.#log(`${id} resumes from step ${from.step}; ${resume.step} was announced`)
     this.#send({ type: 'progress', id, phase: 'encode', step: 1, steps: 1 })
     const denoiseStart = performance.now()
@@ -149,14 +152,14 @@ export class Runner {
       step++
       this.#send({ type: 'progress', id, phase: 'denoise', step, steps })
       if (step < steps && performance.now() - checkpointAt >= this.#settings.checkpointMs) {
-        const path = await writeCheckpoint(workdir, generation, { step, latent })
+        const path = await writeCheckpoint(workdir, generation, references, { step, latent })
         this.#send({ type: 'checkpoint', id, step, path })
         checkpointAt = performance.now()
       }
     }
     if (denoising.wish === undefined) await this.#waitForRoom(id, steps, signal)
     if (denoising.wish === 'yield') {
-      const path = step === 0 ? undefined : await writeCheckpoint(workdir, generation, { step, latent })
+      const path = step === 0 ? undefined : await writeCheckpoint(workdir, generation, references, { step, latent })
       // A cancel may have come while the checkpoint was written.
       if (wishOf(denoising) === 'yield') {
         this.#release(denoising)
@@ -172,6 +175,7 @@ export class Runner {
     const end = performance.now()
     return {
       latent,
+      references,
       ownSteps: step - from.step,
       timings: { encode: (denoiseStart - encodeStart) / 1000, denoise: (end - denoiseStart) / 1000 },
     }
@@ -186,9 +190,9 @@ export class Runner {
     }
   }
 
-  async #finish(request: GenerateRequest, { latent, ownSteps, timings }: FinishedLatent): Promise<void> {
+  async #finish(request: GenerateRequest, { latent, references, ownSteps, timings }: FinishedLatent): Promise<void> {
     const { id, request: generation, workdir } = request
-    const film = await this.#films.make({ generation, latent, folder: workdir }, ({ phase, step, steps }) =>
+    const film = await this.#films.make({ generation, latent, references, folder: workdir }, ({ phase, step, steps }) =>
       this.#send({ type: 'progress', id, phase, step, steps }),
     )
     this.#filming.delete(id)
@@ -247,6 +251,7 @@ export class Runner {
 
 interface FinishedLatent {
   latent: Float64Array
+  references: readonly Reference[]
   /** Steps this attempt ran itself. */
   ownSteps: number
   /** Seconds. */

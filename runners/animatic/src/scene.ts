@@ -1,9 +1,11 @@
 import { type Canvas, createCanvas, type SKRSContext2D } from '@napi-rs/canvas'
 import type { Generation } from '@sluice/shared/generation'
+import { backdropPainter, shadeLayer } from './backdrop.ts'
 import { fontFor } from './fonts.ts'
 import { conceptSeed, LATENT_COLUMNS, RIDGE_ROWS } from './latent.ts'
 import { mixColours, PALETTES, type Palette, withAlpha } from './palette.ts'
 import { seededRandom } from './random.ts'
+import type { Reference } from './reference.ts'
 import { drawableText, drawTitle, layOutTitle } from './title.ts'
 
 /** Said on every frame, since the picture could be taken for a model's. */
@@ -39,8 +41,8 @@ interface Moment {
   share: number
 }
 
-/** Prepares everything that does not change between frames: sky, glow, lights, title. */
-export function createScene(generation: Generation, latent: Float64Array): Scene {
+/** Prepares everything that does not change between frames: sky, glow, lights, title. With `references` they are the picture. */
+export function createScene(generation: Generation, latent: Float64Array, references: readonly Reference[] = []): Scene {
   const { width, height } = generation
   const random = seededRandom(conceptSeed(generation))
   const pick = <Item>(items: readonly [Item, ...Item[]] | readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item
@@ -60,12 +62,11 @@ export function createScene(generation: Generation, latent: Float64Array): Scene
   }
   const canvas = createCanvas(width, height)
   const context = canvas.getContext('2d')
-  const scenery = createCanvas(width, setting.horizon)
-  const paintScenery = sceneryPainter(setting, scenery.getContext('2d'))
-  const paintGround = groundPainter(setting, context, scenery)
+  const paintPicture = references.length === 0 ? landscapePainter(setting, context) : imagePainter(setting, generation, references, context)
   const paintLights = lightsPainter(setting, context)
   const paintWords = wordsPainter(setting, context)
-  const finish = finishLayer(width, height, setting.palette)
+  // A given picture keeps its own light and grain.
+  const finish = references.length === 0 ? finishLayer(width, height, setting.palette) : null
   return {
     canvas,
     draw(index) {
@@ -73,16 +74,37 @@ export function createScene(generation: Generation, latent: Float64Array): Scene
         seconds: (index / generation.fps) * setting.speed,
         share: generation.num_frames > 1 ? index / (generation.num_frames - 1) : 0.4,
       }
-      paintScenery(moment)
-      paintGround(moment)
+      paintPicture(moment)
       paintLights(moment)
-      context.drawImage(finish, 0, 0)
+      if (finish !== null) context.drawImage(finish, 0, 0)
       paintWords(moment)
     },
   }
 }
 
 type Painter = (moment: Moment) => void
+
+/** The drawn picture: scenery, and what lies below its horizon. */
+function landscapePainter(setting: Setting, context: SKRSContext2D): Painter {
+  const scenery = createCanvas(setting.width, setting.horizon)
+  const paintScenery = sceneryPainter(setting, scenery.getContext('2d'))
+  const paintGround = groundPainter(setting, context, scenery)
+  return (moment) => {
+    paintScenery(moment)
+    paintGround(moment)
+  }
+}
+
+/** The given picture, shaded where the words stand. */
+function imagePainter(setting: Setting, generation: Generation, references: readonly Reference[], context: SKRSContext2D): Painter {
+  const { width, height, title, palette } = setting
+  const paintBackdrop = backdropPainter(generation, references, context, setting.direction)
+  const shade = shadeLayer(width, height, (title.top + title.bottom) / 2, palette)
+  return ({ share }) => {
+    paintBackdrop(share)
+    context.drawImage(shade, 0, 0)
+  }
+}
 
 /** Sky, stars, disc and the far ridges: all that water may mirror. */
 function sceneryPainter(setting: Setting, context: SKRSContext2D): Painter {

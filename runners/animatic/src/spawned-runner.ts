@@ -9,6 +9,7 @@ import type { Generation } from '@sluice/shared/generation'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
 import { readRequestLines } from './request-lines.ts'
 
+type References = Extract<RunnerRequest, { type: 'generate' }>['references']
 type ReplyOf<Type extends RunnerReply['type']> = Extract<RunnerReply, { type: Type }>
 
 export const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
@@ -92,9 +93,9 @@ export class SpawnedRunner {
   }
 
   /** Sends `generate` with a new work folder; returns the folder's path. */
-  generate(id: string, request: Generation, resume?: { step: number; path: string }): string {
+  generate(id: string, request: Generation, resume?: { step: number; path: string }, references?: References): string {
     const workdir = mkdtempSync(join(this.#folder, `${this.#folders++}-`))
-    this.send({ type: 'generate', id, request, workdir, resume })
+    this.send({ type: 'generate', id, request, workdir, resume, references })
     return workdir
   }
 

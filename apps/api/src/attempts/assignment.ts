@@ -1,4 +1,5 @@
 import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
+import { inputKey } from '../inputs/input-store.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 
@@ -26,5 +27,8 @@ export async function assignmentFor(store: ObjectStore, video: Video, claim: str
             step: video.checkpoint_step,
             url: await store.signGet(video.checkpoint_key, { expiresInSeconds: URL_SECONDS, audience: 'worker' }),
           },
+    ...(video.request.mode !== 'i2v'
+      ? {}
+      : { inputs: { reference: await store.signGet(inputKey(video.id), { expiresInSeconds: URL_SECONDS, audience: 'worker' }) } }),
   }
 }

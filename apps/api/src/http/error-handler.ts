@@ -34,7 +34,7 @@ function fromMulter(error: multer.MulterError): SluiceError {
   const tooLarge = ['LIMIT_FILE_SIZE', 'LIMIT_FIELD_VALUE', 'LIMIT_PART_COUNT', 'LIMIT_FIELD_COUNT', 'LIMIT_FIELD_KEY'].includes(error.code)
   if (tooLarge) return new SluiceError('body_too_large', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
   if (error.code === 'LIMIT_UNEXPECTED_FILE') {
-    return new SluiceError('unknown_parameter', `${error.field ?? 'The form'} is a file: no field takes one.`, error.field ?? null)
+    return new SluiceError('unknown_parameter', `${error.field ?? 'The form'} is a file: this field takes none.`, error.field ?? null)
   }
   return new SluiceError('unknown_parameter', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
 }

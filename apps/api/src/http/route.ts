@@ -33,6 +33,8 @@ export interface CallDocument<Params extends z.ZodType, Query extends z.ZodType,
   query?: Query
   /** JSON or multipart form; an absent body reads as `{}`. */
   body?: Body
+  /** The body's `input_reference` may be a file or a data URL, and the body as large as one. */
+  takesImage?: boolean
   /** An example body. */
   example?: z.input<Body>
   answers: Readonly<Record<number, Answer>>
@@ -114,7 +116,7 @@ function makeRoute<Caller, P extends z.ZodType, Q extends z.ZodType, B extends z
         key: caller,
         params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
         query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
-        body: (body === undefined ? {} : parseRequest(body, await readFields(request, response))) as z.output<B>,
+        body: (body === undefined ? {} : parseRequest(body, await readFields(request, response, document.takesImage))) as z.output<B>,
       })
     },
   }

@@ -1,3 +1,4 @@
+import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
 import { SERVICE_TIERS } from '../videos/video.ts'
 
@@ -52,6 +53,7 @@ export const videoSchema = z
     size: z.string().meta({ description: 'The real size, WIDTHxHEIGHT.', example: '336x192' }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     mode: z.string(),
+    i2v_condition: z.enum(I2V_CONDITIONS).nullable().meta({ description: 'Where the image of mode i2v stands; null in other modes.' }),
     num_frames: z.int(),
     num_steps: z.int(),
     steps_done: z.int(),

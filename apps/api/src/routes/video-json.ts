@@ -33,6 +33,7 @@ export function videoJson(video: Video, forecast: Forecast | null): Record<strin
     size: formatSize(video),
     error: video.error_code === null ? null : { code: video.error_code, message: video.error_message ?? '' },
     mode: video.request.mode,
+    i2v_condition: video.request.mode === 'i2v' ? (video.request.i2v_condition ?? 'head') : null,
     num_frames: video.num_frames,
     num_steps: video.num_steps,
     steps_done: video.step,

@@ -12,6 +12,7 @@ export const createVideo = accountRoute(
     description:
       'Prices the video, holds that much of the balance and queues it. JSON or multipart form. An `Idempotency-Key` header makes repeats of the same request answer the same video.',
     body: createRequestSchema,
+    takesImage: true,
     example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
     answers: videoAnswer,
     errors: [

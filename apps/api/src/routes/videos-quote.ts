@@ -49,6 +49,7 @@ export const quoteAccountVideo = accountRoute(
     ...{ method: 'post', path: '/v1/videos/quote', operationId: 'quoteVideo', tag: 'videos', summary: 'What a video would cost' },
     description: 'Takes the body of a submission and answers what it would hold and how long it would take. Nothing is held or stored.',
     body: createRequestSchema,
+    takesImage: true,
     example: { prompt: 'a paper boat in the rain', size: '1024x576', max_cost: '0.5' },
     answers: { 200: { description: 'The quote.', schema: quoteSchema } },
     errors: ['model_not_allowed', 'unavailable'],

@@ -22,6 +22,7 @@ export const remixVideo = accountRoute(
     answers: videoAnswer,
     errors: [
       'not_found',
+      'state_conflict',
       'insufficient_balance',
       'budget_exceeded',
       'model_not_allowed',

@@ -1,5 +1,7 @@
+import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
 import { parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
+import { inputReferenceSchema } from '../inputs/input-reference.ts'
 import { SERVICE_TIERS } from './video.ts'
 
 export const PROMPT_CHARS_MAX = 4_000
@@ -34,6 +36,8 @@ export const createRequestSchema = z.strictObject({
   motion_score: z.int().min(1).max(7).optional(),
   negative_prompt: text(PROMPT_CHARS_MAX).optional(),
   mode: z.string().optional(),
+  input_reference: inputReferenceSchema.optional(),
+  i2v_condition: z.enum(I2V_CONDITIONS).optional(),
   service_tier: z.enum(SERVICE_TIERS).optional(),
   max_tokens: z.int().min(1).optional(),
   max_cost: z

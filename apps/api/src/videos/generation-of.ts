@@ -7,10 +7,12 @@ import {
   formatSeconds,
   formatSize,
   MODELS,
+  type Mode,
   type Model,
+  nearestSize,
   type ResolutionClass,
 } from '@sluice/shared/model-catalogue'
-import { invalidValue } from '../errors.ts'
+import { invalidValue, SluiceError } from '../errors.ts'
 import type { CreateRequest } from './create-request.ts'
 
 const DEFAULTS = { size: '336x192', num_frames: 129, num_steps: 50, guidance: 7.5, guidance_img: 3, motion_score: 4 } as const
@@ -22,14 +24,19 @@ export interface Generating {
 
 /**
  * What will be generated for a request: defaults filled in, aliases and sizes mapped, everything checked against what the
- * model can make. `seed` is used when the request names none. Throws SluiceError naming the field, what was given and
- * what is allowed.
+ * model can make. `seed` is used when the request names none; `image` is the shape of the image the request names, which the
+ * video takes on when no size was asked for. Throws SluiceError naming the field, what was given and what is allowed.
  */
-export function generationOf(request: CreateRequest, defaultModel: string, seed: number): Generating {
+export function generationOf(
+  request: CreateRequest,
+  defaultModel: string,
+  seed: number,
+  image: { width: number; height: number } | null = null,
+): Generating {
   const model = modelOf(request.model, defaultModel)
-  const mode = model.modes.find((candidate) => candidate === (request.mode ?? 't2v'))
-  if (mode === undefined) throw invalidValue('mode', request.mode, `${model.modes.join(', ')} with model ${model.id}`)
-  const size = sizeOf(model, request.size ?? DEFAULTS.size)
+  const mode = modeOf(model, request, image !== null)
+  const size =
+    image === null || request.size !== undefined ? sizeOf(model, request.size ?? DEFAULTS.size) : nearestSize(model, image, '256px')
   const frames = framesOf(model, request)
   const steps = request.num_steps ?? DEFAULTS.num_steps
   if (steps < model.stepsMin || steps > model.stepsMax) {
@@ -51,8 +58,23 @@ export function generationOf(request: CreateRequest, defaultModel: string, seed:
       guidance_img: request.guidance_img ?? DEFAULTS.guidance_img,
       motion_score: request.motion_score ?? DEFAULTS.motion_score,
       seed: request.seed ?? seed,
+      ...(mode === 'i2v' ? { i2v_condition: request.i2v_condition ?? 'head' } : {}),
     },
   }
+}
+
+/** An image means image to video, which is nothing without one. */
+function modeOf(model: Model, request: CreateRequest, hasImage: boolean): Mode {
+  const mode = model.modes.find((candidate) => candidate === (request.mode ?? (hasImage ? 'i2v' : 't2v')))
+  if (mode === undefined) throw invalidValue('mode', request.mode, `${model.modes.join(', ')} with model ${model.id}`)
+  if (hasImage && mode !== 'i2v') throw invalidValue('mode', request.mode, 'i2v, since there is an input_reference')
+  if (mode === 'i2v' && !hasImage) {
+    throw new SluiceError('missing_parameter', 'input_reference is missing: mode i2v needs an image.', 'input_reference')
+  }
+  if (mode !== 'i2v' && request.i2v_condition !== undefined) {
+    throw invalidValue('i2v_condition', request.i2v_condition, 'a value only with an input_reference')
+  }
+  return mode
 }
 
 function modelOf(given: string | undefined, defaultModel: string): Model {

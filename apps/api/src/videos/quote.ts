@@ -8,6 +8,7 @@ import type { CreateRequest } from './create-request.ts'
 import { type Generating, generationOf } from './generation-of.ts'
 import { largestFitting, type Settings } from './largest.ts'
 import { type Priced, priceVideo, reckon } from './price.ts'
+import { openRequestImage } from './request-image.ts'
 import { DEFAULT_EXPIRY_SECONDS, exceededCeiling } from './submit.ts'
 import type { ServiceTier } from './video.ts'
 
@@ -27,7 +28,7 @@ export interface Quote extends Generating {
 /** Quotes a submission; nothing is held or stored. Throws SluiceError for a request that no submission would be taken for either. */
 export async function quoteVideo(context: Context, key: AccountKey, request: CreateRequest): Promise<Quote> {
   const { config, db } = context
-  const generating = generationOf(request, config.defaultModel, context.drawSeed())
+  const generating = generationOf(request, config.defaultModel, context.drawSeed(), await openRequestImage(context, key, request))
   requireModel(key, generating.generation.model)
   const tier = request.service_tier ?? 'standard'
   const priced = await priceVideo(db, generating, tier, config)

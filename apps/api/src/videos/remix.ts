@@ -1,5 +1,6 @@
 import { formatSize } from '@sluice/shared/model-catalogue'
 import { type CreateRequest, createRequestSchema } from './create-request.ts'
+import { sameImage } from './request-image.ts'
 import type { Video } from './video.ts'
 
 /** The one field of POST /v1/videos/{id}/remix. */
@@ -11,6 +12,7 @@ export function remixOf(source: Video, prompt: string): CreateRequest {
   return {
     prompt,
     ...{ model, mode, num_frames, num_steps, guidance, guidance_img, motion_score, negative_prompt, seed },
+    ...sameImage(source),
     size: formatSize(source),
     service_tier: source.service_tier,
   }

@@ -1,6 +1,7 @@
 import { formatSize } from '@sluice/shared/model-catalogue'
 import { SluiceError } from '../errors.ts'
 import type { CreateRequest } from './create-request.ts'
+import { sameImage } from './request-image.ts'
 import type { Video } from './video.ts'
 
 /**
@@ -16,6 +17,7 @@ export function retryOf(source: Video): CreateRequest {
   return {
     prompt: source.original_prompt ?? source.request.prompt,
     ...{ model, mode, num_frames, num_steps, guidance, guidance_img, motion_score, negative_prompt, seed },
+    ...sameImage(source),
     size: formatSize(source),
     service_tier: source.service_tier,
     metadata: source.metadata,

@@ -4,6 +4,7 @@ import { formatMicros, parseMicros } from '@sluice/shared/money'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { PendingInput } from '../inputs/input-store.ts'
 import { type AccountKey, requireModel } from '../keys/authenticate.ts'
 import { takeFromBudget } from '../keys/budget.ts'
 import { lockOwned } from '../ledger/accounts.ts'
@@ -11,6 +12,7 @@ import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
 import type { CreateRequest } from './create-request.ts'
 import { type Generating, generationOf } from './generation-of.ts'
 import { type Priced, priceVideo } from './price.ts'
+import { openRequestImage } from './request-image.ts'
 import type { ServiceTier, Video } from './video.ts'
 
 /** How long a video that says nothing else may take, by tier. */
@@ -35,13 +37,21 @@ export interface Submission {
  */
 export async function submitVideo(context: Context, key: AccountKey, submission: Submission): Promise<Video> {
   const { request } = submission
-  const requestHash = hashRequest(submission)
-  const judged = generationOf(request, context.config.defaultModel, context.drawSeed())
-  const generating = { ...judged, generation: submission.retriedFrom?.request ?? judged.generation }
-  requireModel(key, generating.generation.model)
-  const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generating))
-  if (result.isNew) context.wakeGate()
-  return result.video
+  const image = await openRequestImage(context, key, request)
+  const judged = generationOf(request, context.config.defaultModel, context.drawSeed(), image)
+  requireModel(key, judged.generation.model)
+  const input = image === null ? null : new PendingInput(context, await image.fit(judged.generation))
+  const frozen = input === null ? judged.generation : { ...judged.generation, reference_sha256: input.sha256 }
+  const generating = { ...judged, generation: submission.retriedFrom?.request ?? frozen }
+  const requestHash = hashRequest(submission, input?.sha256)
+  try {
+    const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generating, input))
+    if (result.isNew) context.wakeGate()
+    return result.video
+  } catch (error) {
+    await input?.drop()
+    throw error
+  }
 }
 
 async function insertOrFind(
@@ -51,6 +61,7 @@ async function insertOrFind(
   submission: Submission,
   requestHash: Buffer,
   generating: Generating,
+  input: PendingInput | null,
 ): Promise<{ video: Video; isNew: boolean }> {
   const { currency } = context.config
   const { request } = submission
@@ -114,6 +125,7 @@ async function insertOrFind(
       submission.retriedFrom?.original_prompt ?? null,
     ],
   })
+  await input?.keep(db, videoId)
   return { video: one(inserted), isNew: true }
 }
 
@@ -194,9 +206,9 @@ async function checkQueue(db: Database, accountId: string): Promise<void> {
   }
 }
 
-/** Parsed fields in a fixed order, so that a retry with another multipart boundary or key order hashes the same. */
-function hashRequest({ request, remixedFromVideoId, retriedFrom }: Submission): Buffer {
-  const fields = Object.entries({ ...request, remixed_from_video_id: remixedFromVideoId, retried_from: retriedFrom?.id })
+/** Parsed fields in a fixed order, so that a retry with another multipart boundary or key order hashes the same. An image counts as its SHA-256. */
+function hashRequest({ request, remixedFromVideoId, retriedFrom }: Submission, input_reference: string | undefined): Buffer {
+  const fields = Object.entries({ ...request, input_reference, remixed_from_video_id: remixedFromVideoId, retried_from: retriedFrom?.id })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [name, name === 'metadata' ? Object.entries(value as object).sort() : value])
     .sort(([a], [b]) => String(a).localeCompare(String(b)))

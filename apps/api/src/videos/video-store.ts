@@ -3,6 +3,7 @@ import type { Attempt } from '../attempts/attempt.ts'
 import type { Context } from '../context.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { inputPrefix } from '../inputs/input-store.ts'
 import { cancelVideo, notFound } from './cancel.ts'
 import type { Video } from './video.ts'
 
@@ -66,6 +67,7 @@ export async function deleteVideo(context: Context, accountId: string, videoId: 
   if (['queued', 'dispatched', 'running'].includes(video.status)) await cancelVideo(context, accountId, videoId)
   await context.db.query({ text: 'update video set deleted_at = now(), swept_at = null where id = $1', values: [videoId] })
   await context.store.deletePrefix(`videos/${videoId}`)
+  await context.store.deletePrefix(inputPrefix(videoId))
 }
 
 export interface TransferRow {

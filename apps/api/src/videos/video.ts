@@ -58,6 +58,8 @@ export interface Video {
   ended_at: Date | null
   deleted_at: Date | null
   swept_at: Date | null
+  /** The image it was made from lies in the store. */
+  input_kept: boolean
   retention_seconds: number | null
   expires_at: Date | null
   files_removed_at: Date | null

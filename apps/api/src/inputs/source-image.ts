@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto'
+import { Turnstile } from '@sluice/shared/turnstile'
+import sharp, { type Metadata } from 'sharp'
+import { SluiceError } from '../errors.ts'
+import { isAnimatedPng, sniffFormat } from './image-format.ts'
+
+/** Bytes of the largest image taken. */
+export const IMAGE_BYTES_MAX = 10 * 1024 * 1024
+const PIXELS_MAX = 40_000_000
+/** Longer ones are all but cropped away. */
+const LONGER_SIDE_TIMES_MAX = 20
+const DECODE_SECONDS_MAX = 20
+/** The largest image takes some 300 MB while it is decoded. */
+const decoding = new Turnstile(2)
+
+const ALLOWED = 'a PNG, JPEG or WebP image, not animated, of at most 10 MiB and 40 megapixels'
+
+interface Size {
+  width: number
+  height: number
+}
+
+/** An image of exactly a video's size, as the runner gets it. */
+export interface FittedImage {
+  png: Buffer
+  /** Of `png`, in hex. */
+  sha256: string
+}
+
+/** An image that was judged by its head: its pixels are read when it is fitted. */
+export interface SourceImage extends Size {
+  /**
+   * The image turned upright, covering `size` (what sticks out is cropped evenly), in sRGB without transparency and
+   * metadata, as a PNG that is the same bytes each time. Throws SluiceError when the pixels can't be read.
+   */
+  fit(size: Size): Promise<FittedImage>
+}
+
+/** Judges an image without reading its pixels. Throws SluiceError: another format, animated, too large, too long, or broken. */
+export async function openImage(bytes: Buffer): Promise<SourceImage> {
+  if (bytes.length > IMAGE_BYTES_MAX) throw tooLarge(bytes.length)
+  const format = sniffFormat(bytes)
+  if (format === null) throw refusal('of another type')
+  const { pages, autoOrient, ...head } = await readHead(bytes)
+  if (head.format !== format) throw refusal('of another type')
+  if ((pages ?? 1) > 1 || (format === 'png' && isAnimatedPng(bytes))) throw refusal('animated')
+  const { width, height } = autoOrient
+  if (width * height > PIXELS_MAX) throw refusal(`${width}x${height} pixels`)
+  if (Math.max(width, height) > Math.min(width, height) * LONGER_SIDE_TIMES_MAX) {
+    throw new SluiceError(
+      'invalid_value',
+      `input_reference is ${width}x${height} pixels: allowed is a longer side of at most ${LONGER_SIDE_TIMES_MAX} times the shorter.`,
+      'input_reference',
+    )
+  }
+  return { width, height, fit: (size) => decoding.run(() => fit(bytes, size)) }
+}
+
+/** An image that was fitted before: for a video of its own size it is used as it is. */
+export async function openFitted(png: Buffer): Promise<SourceImage> {
+  const source = await openImage(png)
+  const fitted = { png, sha256: sha256Of(png) }
+  return {
+    ...source,
+    fit: async (size) => (size.width === source.width && size.height === source.height ? fitted : source.fit(size)),
+  }
+}
+
+async function readHead(bytes: Buffer): Promise<Metadata> {
+  try {
+    return await sharp(bytes, { limitInputPixels: false }).metadata()
+  } catch {
+    throw refusal('damaged')
+  }
+}
+
+async function fit(bytes: Buffer, { width, height }: Size): Promise<FittedImage> {
+  try {
+    const png = await sharp(bytes, { limitInputPixels: PIXELS_MAX, failOn: 'error', autoOrient: true })
+      .timeout({ seconds: DECODE_SECONDS_MAX })
+      .resize(width, height, { fit: 'cover' })
+      .flatten({ background: '#000000' })
+      .toColourspace('srgb')
+      .png({ compressionLevel: 6 })
+      .toBuffer()
+    return { png, sha256: sha256Of(png) }
+  } catch {
+    throw refusal('damaged')
+  }
+}
+
+function sha256Of(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** "input_reference is damaged: allowed is ..." */
+export function refusal(what: string): SluiceError {
+  return new SluiceError('invalid_value', `input_reference is ${what}: allowed is ${ALLOWED}.`, 'input_reference')
+}
+
+/** The 413 for an image of so many bytes; null when they were not counted to their end. */
+export function tooLarge(bytes: number | null): SluiceError {
+  const given = bytes === null ? `more than ${IMAGE_BYTES_MAX}` : bytes
+  return new SluiceError('body_too_large', `input_reference holds ${given} bytes: allowed is ${ALLOWED}.`, 'input_reference')
+}
