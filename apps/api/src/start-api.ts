@@ -9,6 +9,7 @@ import { type Context, createContext, type Overrides } from './context.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { startGate } from './gate/leader.ts'
 import { createApp } from './http/app.ts'
+import { startWebhookSender } from './webhooks/sender.ts'
 
 const UPLOAD_MS_MAX = 3_600_000
 
@@ -50,6 +51,10 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
     },
   )
   const reconciler = startReconciler(context)
+  const webhooks = startWebhookSender({
+    ...{ db: context.db, log: context.log, clock: context.clock },
+    rules: { allowHosts: config.webhookAllowHosts },
+  })
   const { address, port, family } = server.address() as AddressInfo
   let stopped: Promise<void> | undefined
   const stop = async () => {
@@ -58,6 +63,7 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
     await context.videoWatch.close()
     await gate.stop()
     await reconciler.stop()
+    await webhooks.stop()
     // Requests in flight had their time while the gate stopped.
     server.closeAllConnections()
     await closed

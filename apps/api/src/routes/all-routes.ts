@@ -27,12 +27,25 @@ import { retrieveVideo } from './videos-read.ts'
 import { remixVideo } from './videos-remix.ts'
 import { retryVideo } from './videos-retry.ts'
 import { unsupportedRoutes } from './videos-unsupported.ts'
+import { listEndpointDeliveries, listWebhookDeliveries } from './webhook-deliveries-list.ts'
+import { redeliverWebhook } from './webhook-deliveries-redeliver.ts'
+import { createWebhookEndpoint } from './webhook-endpoints-create.ts'
+import { deleteWebhookEndpoint } from './webhook-endpoints-delete.ts'
+import { listWebhookEndpoints } from './webhook-endpoints-list.ts'
+import { readWebhookEndpoint } from './webhook-endpoints-read.ts'
+import { rotateWebhookEndpoint } from './webhook-endpoints-rotate.ts'
+import { testWebhookEndpoint } from './webhook-endpoints-test.ts'
+import { updateWebhookEndpoint } from './webhook-endpoints-update.ts'
+import { readWebhookSecret, rotateWebhookSecret } from './webhook-secret.ts'
 
 const ROUTES: readonly Route[] = [
   ...[createVideo, listAccountVideos, quoteAccountVideo],
   ...unsupportedRoutes,
   ...[retrieveVideo, deleteAccountVideo, videoContent, videoEvents, cancelAccountVideo, remixVideo, retryVideo],
   ...[listModels, readCredits, readOwnKey, readUsageRoute, readLedger],
+  ...[createWebhookEndpoint, listWebhookEndpoints, readWebhookEndpoint, updateWebhookEndpoint, deleteWebhookEndpoint],
+  ...[rotateWebhookEndpoint, testWebhookEndpoint, listEndpointDeliveries, listWebhookDeliveries, redeliverWebhook],
+  ...[readWebhookSecret, rotateWebhookSecret],
   ...[readAdminVideo, checkLedgerRoute],
   ...[createAdminAccount, listAdminAccounts, readAdminAccount, changeAdminAccount],
   ...[creditAdminAccount, refundAdminAccount, readAccountLedger],

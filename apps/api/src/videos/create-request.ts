@@ -2,6 +2,7 @@ import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
 import { parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { inputReferenceSchema } from '../inputs/input-reference.ts'
+import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
 import { SERVICE_TIERS } from './video.ts'
 
 export const PROMPT_CHARS_MAX = 4_000
@@ -48,6 +49,9 @@ export const createRequestSchema = z.strictObject({
   metadata: withoutPrototype
     .pipe(z.record(text(64), text(512)).refine((value) => Object.keys(value).length <= 16, 'an object of at most 16 keys'))
     .optional(),
+  webhook_url: text(URL_CHARS_MAX)
+    .optional()
+    .meta({ description: "Told of this video's end besides the account's endpoints, signed with the account's webhook secret." }),
   execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
 })
 export type CreateRequest = z.infer<typeof createRequestSchema>

@@ -21,6 +21,7 @@ export function retryOf(source: Video): CreateRequest {
     size: formatSize(source),
     service_tier: source.service_tier,
     metadata: source.metadata,
+    webhook_url: source.webhook_url ?? undefined,
     execution_expires_after: Math.round((source.execution_expires_at.getTime() - source.created_at.getTime()) / 1_000),
   }
 }

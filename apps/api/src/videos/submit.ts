@@ -9,6 +9,7 @@ import { type AccountKey, requireModel } from '../keys/authenticate.ts'
 import { takeFromBudget } from '../keys/budget.ts'
 import { lockOwned } from '../ledger/accounts.ts'
 import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
+import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
 import type { CreateRequest } from './create-request.ts'
 import { type Generating, generationOf } from './generation-of.ts'
 import { type Priced, priceVideo } from './price.ts'
@@ -37,6 +38,9 @@ export interface Submission {
  */
 export async function submitVideo(context: Context, key: AccountKey, submission: Submission): Promise<Video> {
   const { request } = submission
+  if (request.webhook_url !== undefined) {
+    await checkOutgoingUrl(request.webhook_url, 'webhook_url', { allowHosts: context.config.webhookAllowHosts })
+  }
   const image = await openRequestImage(context, key, request)
   const judged = generationOf(request, context.config.defaultModel, context.drawSeed(), image)
   requireModel(key, judged.generation.model)
@@ -93,9 +97,10 @@ async function insertOrFind(
     text: `with active as (update account set last_submitted_at = now() where id = $2)
     insert into video (id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps, request, metadata,
       remixed_from_video_id, idempotency_key, request_hash, video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
-      execution_expires_at, budget_starts_at, retried_from_video_id, refinement, original_prompt)
+      execution_expires_at, budget_starts_at, retried_from_video_id, refinement, original_prompt,
+      webhook_url)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now() + make_interval(secs => $21), $22, $23, $24,
-      $25)
+      $25, $26)
     returning *`,
     values: [
       videoId,
@@ -123,6 +128,7 @@ async function insertOrFind(
       submission.retriedFrom?.id ?? null,
       submission.retriedFrom?.refinement ?? null,
       submission.retriedFrom?.original_prompt ?? null,
+      request.webhook_url ?? null,
     ],
   })
   await input?.keep(db, videoId)

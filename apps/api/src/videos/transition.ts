@@ -3,6 +3,7 @@ import type { Database } from '../db/database.ts'
 import { returnToBudget } from '../keys/budget.ts'
 import type { SystemAccounts } from '../ledger/accounts.ts'
 import { settle } from '../ledger/hold.ts'
+import { enqueueVideoEnd } from '../webhooks/enqueue.ts'
 import type { Video, VideoStatus } from './video.ts'
 
 /** From each state, the states that may follow. Ended states are final. */
@@ -119,7 +120,8 @@ export interface End {
 
 /**
  * Ends a video and settles its hold in the caller's transaction: charged for `chargedSteps` at the frozen price, the
- * rest given back, and the tokens not charged returned to the budget of its key. Safe against a second end twice over: by FOLLOWERS here and by the ledger's unique index.
+ * rest given back, the tokens not charged returned to the budget of its key, its event put into the outbox. Safe against a
+ * second end twice over: by FOLLOWERS here and by the ledger's unique index.
  */
 export async function endVideo(db: Database, video: Video, end: End, system: SystemAccounts): Promise<void> {
   assertAllowed(video, end.status)
@@ -151,6 +153,7 @@ export async function endVideo(db: Database, video: Video, end: End, system: Sys
     ],
   })
   await settle(db, { videoId: video.id, accountId: video.account_id, currency: video.currency, chargeMicros }, system)
+  await enqueueVideoEnd(db, video, end.status === 'completed' ? 'video.completed' : 'video.failed')
   const unusedTokens = video.video_tokens * BigInt(video.num_steps - end.chargedSteps)
   if (video.budget_starts_at !== null && unusedTokens > 0n) await returnToBudget(db, video.key_id, video.budget_starts_at, unusedTokens)
 }

@@ -27,6 +27,7 @@ export interface Video {
   request: Generation
   metadata: Record<string, string>
   remixed_from_video_id: string | null
+  webhook_url: string | null
   retried_from_video_id: string | null
   refinement: Refinement | null
   original_prompt: string | null

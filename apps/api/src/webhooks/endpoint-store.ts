@@ -1,0 +1,128 @@
+import { isId, newId } from '@sluice/shared/ids'
+import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
+import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
+import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
+import type { VideoEvent } from './event.ts'
+import { newSecret, OVERLAP_SECONDS } from './secret.ts'
+
+export const ENDPOINTS_MAX = 20
+
+/** A row of table webhook_endpoint. */
+export interface Endpoint {
+  id: string
+  account_id: string
+  url: string
+  events: VideoEvent[]
+  secret: string
+  /** Signs as well, until then; null when there is none or its time is over. */
+  previous_secret: string | null
+  previous_secret_until: Date | null
+  created_at: Date
+  disabled_at: Date | null
+}
+
+const COLUMNS = `id, account_id, url, events, secret, created_at, disabled_at,
+  case when previous_secret_until > now() then previous_secret end as previous_secret,
+  case when previous_secret_until > now() then previous_secret_until end as previous_secret_until`
+
+/** Keeps a new endpoint with a secret of its own. Throws SluiceError when the URL is refused or the account has too many. */
+export async function createEndpoint(
+  pool: DatabasePool,
+  rules: OutgoingRules,
+  accountId: string,
+  endpoint: { url: string; events: readonly VideoEvent[] },
+): Promise<Endpoint> {
+  await checkOutgoingUrl(endpoint.url, 'url', rules)
+  return transaction(pool, async (db) => {
+    // One after the other, so that the count holds.
+    await db.query({ text: 'select from account where id = $1 for no key update', values: [accountId] })
+    const { rows } = await db.query({
+      text: `insert into webhook_endpoint (id, account_id, url, events, secret) select $1, $2, $3, $4, $5
+      where (select count(*) from webhook_endpoint where account_id = $2 and deleted_at is null) < $6 returning ${COLUMNS}`,
+      values: [newId('whe'), accountId, endpoint.url, [...new Set(endpoint.events)], newSecret(), ENDPOINTS_MAX],
+    })
+    if (rows[0] === undefined) {
+      throw new SluiceError(
+        'state_conflict',
+        `This account has ${ENDPOINTS_MAX} webhook endpoints, which is the most allowed. Delete one first.`,
+      )
+    }
+    return rows[0] as Endpoint
+  })
+}
+
+/** An account's endpoints, oldest first. */
+export async function listEndpoints(db: Database, accountId: string): Promise<Endpoint[]> {
+  const { rows } = await db.query<Endpoint>({
+    text: `select ${COLUMNS} from webhook_endpoint where account_id = $1 and deleted_at is null order by id`,
+    values: [accountId],
+  })
+  return rows
+}
+
+/** An account's endpoint. Throws SluiceError `not_found` for an unknown or malformed id and for another tenant's alike. */
+export async function readEndpoint(db: Database, accountId: string, endpointId: string): Promise<Endpoint> {
+  return found(
+    isId('whe', endpointId)
+      ? await db.query<Endpoint>({
+          text: `select ${COLUMNS} from webhook_endpoint where id = $1 and account_id = $2 and deleted_at is null`,
+          values: [endpointId, accountId],
+        })
+      : { rows: [] },
+  )
+}
+
+/** What may be changed of an endpoint; what is left out stays. */
+export interface EndpointChanges {
+  url?: string | undefined
+  events?: readonly VideoEvent[] | undefined
+  disabled?: boolean | undefined
+}
+
+/** Changes an endpoint. Deliveries that wait go to the new URL; those of a disabled endpoint end when they are due. */
+export async function updateEndpoint(
+  db: Database,
+  rules: OutgoingRules,
+  accountId: string,
+  endpointId: string,
+  changes: EndpointChanges,
+): Promise<Endpoint> {
+  await readEndpoint(db, accountId, endpointId)
+  if (changes.url !== undefined) await checkOutgoingUrl(changes.url, 'url', rules)
+  return found(
+    await db.query<Endpoint>({
+      text: `update webhook_endpoint set url = coalesce($3, url), events = coalesce($4, events),
+        disabled_at = case when $5::boolean is null then disabled_at when $5 then coalesce(disabled_at, now()) end
+      where id = $1 and account_id = $2 and deleted_at is null returning ${COLUMNS}`,
+      values: [
+        ...[endpointId, accountId, changes.url ?? null],
+        ...[changes.events === undefined ? null : [...new Set(changes.events)], changes.disabled ?? null],
+      ],
+    }),
+  )
+}
+
+/** Deletes an endpoint; what waits for it ends when it is due. */
+export async function deleteEndpoint(db: Database, accountId: string, endpointId: string): Promise<void> {
+  const { id } = await readEndpoint(db, accountId, endpointId)
+  await db.query({ text: 'update webhook_endpoint set deleted_at = now() where id = $1 and deleted_at is null', values: [id] })
+}
+
+/** Draws another secret; the one before signs as well for a day. */
+export async function rotateEndpoint(db: Database, accountId: string, endpointId: string): Promise<Endpoint> {
+  const { id } = await readEndpoint(db, accountId, endpointId)
+  return one(
+    await db.query<Endpoint>({
+      text: `update webhook_endpoint set secret = $2, previous_secret = secret, previous_secret_until = now() + make_interval(secs => $3)
+      where id = $1 returning ${COLUMNS}`,
+      values: [id, newSecret(), OVERLAP_SECONDS],
+    }),
+  )
+}
+
+function found(result: { rows: Endpoint[] }): Endpoint {
+  const [endpoint] = result.rows
+  if (endpoint === undefined) throw new SluiceError('not_found', 'No such webhook endpoint.', 'id')
+  return endpoint
+}
