@@ -27,8 +27,8 @@ export const videoEvents = accountRoute(
   async ({ context, key, params, request, response }) => {
     const video = await readVideo(context.db, key.accountId, params.id)
     const first: Sighting = { video, forecast: await context.forecaster.of(video) }
-    let toldId = request.get('last-event-id') ?? ''
-    if (video.ended_at !== null && toldId === idOf(first)) {
+    let told = request.get('last-event-id') ?? ''
+    if (video.ended_at !== null && !isNews(first, told)) {
       response.status(204).end()
       return
     }
@@ -38,10 +38,9 @@ export const videoEvents = accountRoute(
     }
     let sighting = first
     const next = (): StreamEvent | null => {
-      const id = idOf(sighting)
-      if (id === toldId) return null
-      const event = eventOf(sighting, id, toldId)
-      toldId = id
+      if (!isNews(sighting, told)) return null
+      const event = eventOf(sighting, told)
+      told = event.id
       return event
     }
     // Before the stream begins: its headers could not carry a refusal any more.
@@ -58,19 +57,24 @@ export const videoEvents = accountRoute(
   },
 )
 
-/** What an event tells; the same on every process. An estimate that merely shrinks is no event. */
-function idOf({ video, forecast }: Sighting): string {
-  return [PUBLIC_STATUS[video.status], video.fence, video.step, forecast?.position ?? '', forecast?.etaSeconds == null ? '' : 'eta'].join(
-    '.',
-  )
+/** What an event tells, readable by every process: status, fence, step, position, whether the time left is known. */
+function partsOf({ video, forecast }: Sighting): string[] {
+  const position = forecast?.position ?? null
+  return [PUBLIC_STATUS[video.status], `${video.fence}`, `${video.step}`, `${position ?? ''}`, forecast?.etaSeconds == null ? '' : 'eta']
 }
 
-function eventOf({ video, forecast }: Sighting, id: string, toldId: string): StreamEvent {
+/** An estimate that merely shrinks is no news, nor is one that cannot be had at the moment. */
+function isNews(sighting: Sighting, toldId: string): boolean {
+  const told = toldId.split('.')
+  return partsOf(sighting).some((part, index) => part !== told[index] && (part !== '' || index < 3))
+}
+
+function eventOf(sighting: Sighting, toldId: string): StreamEvent {
+  const { video, forecast } = sighting
   const status = PUBLIC_STATUS[video.status]
-  const isNews = toldId.split('.')[0] !== status
   return {
-    id,
-    name: isNews ? `video.${status}` : 'video.progress',
+    id: partsOf(sighting).join('.'),
+    name: toldId.split('.')[0] === status ? 'video.progress' : `video.${status}`,
     data: JSON.stringify(videoJson(video, forecast)),
     isLast: video.ended_at !== null,
   }
