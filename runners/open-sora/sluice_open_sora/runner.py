@@ -325,7 +325,8 @@ class Runner:
         assert self._group is not None
         offloaded = self._group.offload
         self._end_group()
-        if self._settings.offload == "retry" and not offloaded and video.wish is None:
+        # Offload is for one device: over several, the weights are already split or the group's own.
+        if self._settings.offload == "retry" and self._ranks == 1 and not offloaded and video.wish is None:
             self._log(f"{video.id} ran out of memory at step {video.step}; it is tried once more with offload: {failure.message}")
             video.offloaded = True
             video.sent = False

@@ -17,12 +17,10 @@ from tests.spawned_runner import TESTS, SpawnedRunner, RunnerTest, some_request
 
 STEPS = 14
 REAL = {
-    "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}",
     "OPENSORA_HOME": os.environ.get("OPENSORA_HOME", ""),
     "OPENSORA_CONFIG": str(TESTS / "tiny_config.py"),
     "OPENSORA_DEVICE": "cpu",
     "OPENSORA_CHECKPOINT_MS": "600000",
-    "TORCHDYNAMO_DISABLE": "1",
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
 }
@@ -215,6 +213,41 @@ class Offload(RunnerTest):
         one.close()
         runner = self.start({**REAL, "OPENSORA_OFFLOAD": "always"}, pipeline=None)
         self.assertEqual(runner.make("a", asked), whole)
+
+
+class Module:
+    def __init__(self) -> None:
+        self.place = "cpu"
+
+    def to(self, place: object) -> None:
+        self.place = str(place)
+
+
+class OnTheDevice(unittest.TestCase):
+    def test_with_offload_one_part_at_a_time_is_there(self) -> None:
+        import torch
+        from sluice_open_sora.open_sora.device import Residency
+
+        text, model = Module(), Module()
+        residency = Residency(torch.device("meta"), {"text": [text], "model": [model]}, offload=True)
+        residency.use("text")
+        self.assertEqual((text.place, model.place), ("meta", "cpu"))
+        residency.use("model")
+        self.assertEqual((text.place, model.place), ("cpu", "meta"))
+
+    def test_devices_are_told_by_their_family(self) -> None:
+        from sluice_open_sora.open_sora.device import device_family
+
+        for name, family in (
+            ("NVIDIA H100 80GB HBM3", "h100"),
+            ("NVIDIA H200", "h200"),
+            ("NVIDIA A100-SXM4-80GB", "a100"),
+            ("NVIDIA GeForce RTX 4090", "rtx4090"),
+            ("NVIDIA RTX A6000", "rtxa6000"),
+            ("Tesla V100-SXM2-32GB", "v100"),
+            ("NVIDIA L40S", "l40s"),
+        ):
+            self.assertEqual(device_family(name), family)
 
 
 class Installation(RunnerTest):

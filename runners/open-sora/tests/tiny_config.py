@@ -1,5 +1,9 @@
 """Test scaffolding: Open-Sora's own parts at a tiny size and with random weights, for a CPU. Read by mmengine, named by OPENSORA_CONFIG."""
 
+import sys
+
+# mmengine puts this file's folder here; the scaffolding lies beside it.
+sys.path.insert(0, "{{ fileDirname }}")
 custom_imports = dict(imports=["cpu_scaffolding"])
 
 dtype = "bf16"

@@ -1,0 +1,37 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const PACKAGE_FOLDER = fileURLToPath(new URL('..', import.meta.url))
+
+export interface UnittestRun {
+  exitCode: number
+  /** What unittest prints: failures, then `Ran N tests`, then OK or FAILED. */
+  summary: string
+  /** Every reply a runner gave in these tests, in no certain order. */
+  replies: unknown[]
+}
+
+/** A suite that passed, in which tests ran and none was skipped. */
+export const ALL_PASSED = /\nRan [1-9]\d* tests? in .*\n\nOK\n$/
+
+/** Runs one module of the runner's Python suite; `folder` takes its replies. */
+export async function runUnittest(python: string, module: string, folder: string, env: Record<string, string> = {}): Promise<UnittestRun> {
+  const log = join(folder, `${module}.jsonl`)
+  const { exitCode, summary } = await new Promise<{ exitCode: number; summary: string }>((resolve) => {
+    const child = execFile(
+      python,
+      ['-m', 'unittest', module],
+      {
+        cwd: PACKAGE_FOLDER,
+        env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: '1', SLUICE_TEST_REPLIES: log, ...env },
+        maxBuffer: 2 ** 24,
+      },
+      (error, _stdout, stderr) =>
+        resolve({ exitCode: child.exitCode ?? -1, summary: stderr === '' && error !== null ? error.message : stderr }),
+    )
+  })
+  const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : []
+  return { exitCode, summary, replies: lines.map((line) => JSON.parse(line) as unknown) }
+}

@@ -1,0 +1,13 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+/** `npm run test:open-sora`: apart from `npm test`, since it needs an Open-Sora checkout (OPENSORA_HOME) and its libraries (OPENSORA_PYTHON). */
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  test: {
+    globalSetup: ['test/support/global-setup.ts'],
+    include: ['test/open-sora/**/*.test.ts'],
+    testTimeout: 600_000,
+    hookTimeout: 300_000,
+  },
+})
