@@ -46,8 +46,9 @@ const submit = async (key: string, fields: Record<string, unknown> = {}): Promis
 const cancel = (id: string, key: string) => api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
 const admin = async (id: string) => (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
 const rich = () => api.account(1_000_000_000n)
+/** Silent for longer than the leases used here, and not for as long as the API's own reconciler waits. */
 const age = (id: string) =>
-  api.api.context.db.query({ text: `update attempt set heartbeat_at = now() - interval '1 hour' where video_id = $1`, values: [id] })
+  api.api.context.db.query({ text: `update attempt set heartbeat_at = now() - interval '5 minutes' where video_id = $1`, values: [id] })
 
 test('a video whose row somebody holds is passed over: the others are dispatched', async () => {
   const { key } = await rich()
@@ -215,21 +216,26 @@ test('a store that refuses to delete keeps no lost video from coming back', asyn
   await withWorker(1, async (worker) => {
     const lost = await worker.fetch()
     await lost.report({ type: 'taken', slot: 0 })
-    await api.api.context.db.query({
-      text: `update video set ended_at = ended_at - interval '1 hour', swept_at = null where ended_at is not null`,
-    })
+    // Something to sweep, for both reconcilers.
+    await cancel(await submit(key), key)
     const refusing = storeBut({
       deletePrefix: async () => {
         throw new Error('access denied')
       },
     })
-    const context = { ...api.api.context, store: refusing, config: { ...api.config, leaseMs: 200 } }
+    const { store } = api.api.context
+    api.api.context.store = refusing
+    await api.api.context.db.query({
+      text: `update video set ended_at = now() - interval '1 hour', swept_at = null where ended_at is not null`,
+    })
+    const context = { ...api.api.context, config: { ...api.config, leaseMs: 200 } }
     const reconciler = startReconciler(context)
     try {
       await age(id)
       expect((await worker.fetch()).job).toMatchObject({ video: id, fence: lost.job.fence + 2 })
     } finally {
       await reconciler.stop()
+      api.api.context.store = store
     }
     await cancel(id, key)
   })
