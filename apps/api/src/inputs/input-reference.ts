@@ -43,7 +43,7 @@ export const inputReferenceSchema = z
   })
 
 function isInputReference(value: unknown): value is InputReference {
-  if (typeof value === 'string') return value !== '' && value.length <= DATA_URL_CHARS_MAX
+  if (typeof value === 'string') return value !== ''
   if (value instanceof UploadedFile || value instanceof KeptImage) return true
   if (typeof value !== 'object' || value === null) return false
   const entries = Object.entries(value)
