@@ -36,6 +36,8 @@ const VIDEO = {
   completed_at: null,
   expires_at: null,
   prompt: 'a paper boat',
+  refined_prompt: null,
+  refinement: null,
   remixed_from_video_id: null,
   retried_from: null,
   seconds: '0.20833333333333334',

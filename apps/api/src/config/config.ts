@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { findModel, MODELS } from '@sluice/shared/model-catalogue'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import {
+  booleanSetting,
   choiceSetting,
   type Environment,
   integerSetting,
@@ -13,7 +14,9 @@ import {
 } from '@sluice/shared/settings'
 import { hostOf } from '../outgoing/outgoing-url.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
+import type { ModerationSettings } from '../videos/moderation.ts'
 import type { ServiceTier } from '../videos/video.ts'
+import type { RefinerSettings } from '../videos/wording.ts'
 import { readSecret } from './secrets.ts'
 
 /** Everything the API can be told, judged. */
@@ -22,7 +25,8 @@ export interface Config {
   port: number
   /** Where clients reach this API, without a trailing slash and without /v1. */
   publicUrl: string
-  trustProxy: boolean
+  /** How many proxies stand in front, each adding to the X-Forwarded headers; 0 = none, and the headers are not believed. */
+  trustedProxies: number
   dataDir: string
   databaseUrl: string
   databaseConnectionsMax: number
@@ -38,6 +42,10 @@ export interface Config {
   /** A worker token known beforehand, for deployments that hand it to both sides. */
   workerToken: string | undefined
   logLevel: string
+  /** How long the files of a completed video are kept; null = for good. */
+  retentionSeconds: number | null
+  moderation: ModerationSettings | null
+  refiner: RefinerSettings | null
   /** Hosts of customers' URLs that may be private and reached by plain http, as URLs name them. */
   webhookAllowHosts: ReadonlySet<string>
   /** How long an attempt may go unnamed, and how often the reconciler looks. */
@@ -64,7 +72,10 @@ export function readConfig(env: Environment): Config {
     connections: () => integerSetting(env, 'SLUICE_DATABASE_CONNECTIONS', 20, { min: 4, max: 500 }),
     accountSharePercent: () => integerSetting(env, 'SLUICE_ACCOUNT_SHARE_PERCENT', 75, { min: 1, max: 100 }),
     attemptsMax: () => integerSetting(env, 'SLUICE_ATTEMPTS_MAX', 3, { min: 1, max: 100 }),
-    trustProxy: () => choiceSetting(env, 'SLUICE_TRUST_PROXY', '0', ['0', '1']),
+    trustedProxies: () => integerSetting(env, 'SLUICE_TRUST_PROXY', 0, { min: 0, max: 10 }),
+    retentionSeconds: () => retentionSetting(env),
+    moderation: () => moderationSettings(env),
+    refiner: () => refinerSettings(env),
     logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),
     priorityBps: () => integerSetting(env, 'SLUICE_PRIORITY_MULTIPLIER_BPS', 15_000, { min: 1, max: 1_000_000 }),
     flexBps: () => integerSetting(env, 'SLUICE_FLEX_MULTIPLIER_BPS', 5_000, { min: 1, max: 1_000_000 }),
@@ -78,7 +89,7 @@ export function readConfig(env: Environment): Config {
     host: judged.host,
     port: judged.port,
     publicUrl,
-    trustProxy: judged.trustProxy === '1',
+    trustedProxies: judged.trustedProxies,
     dataDir,
     databaseUrl: judged.databaseUrl,
     databaseConnectionsMax: judged.connections,
@@ -102,11 +113,43 @@ export function readConfig(env: Environment): Config {
     workerToken: optionalSetting(env, 'SLUICE_WORKER_TOKEN'),
     logLevel: judged.logLevel,
     webhookAllowHosts: judged.webhookAllowHosts,
+    retentionSeconds: judged.retentionSeconds,
+    moderation: judged.moderation,
+    refiner: judged.refiner,
     leaseMs: 20_000,
     reconcileEveryMs: 1_000,
     cancelAnswerMs: 30_000,
     watchEveryMs: 500,
     heartbeatEveryMs: 15_000,
+  }
+}
+
+function retentionSetting(env: Environment): number | null {
+  if (optionalSetting(env, 'SLUICE_RETENTION_DAYS') === undefined) return null
+  return integerSetting(env, 'SLUICE_RETENTION_DAYS', 0, { min: 1, max: 10_000 }) * 86_400
+}
+
+const ASK_MS = { min: 100, max: 60_000 }
+
+function moderationSettings(env: Environment): ModerationSettings | null {
+  const url = urlSetting(env, 'SLUICE_MODERATION_URL', ['http', 'https'])
+  if (url === undefined) return null
+  return {
+    url,
+    key: optionalSetting(env, 'SLUICE_MODERATION_KEY'),
+    failOpen: booleanSetting(env, 'SLUICE_MODERATION_FAIL_OPEN', false),
+    timeoutMs: integerSetting(env, 'SLUICE_MODERATION_TIMEOUT_MS', 5_000, ASK_MS),
+  }
+}
+
+function refinerSettings(env: Environment): RefinerSettings | null {
+  const url = urlSetting(env, 'SLUICE_REFINER_URL', ['http', 'https'])
+  if (url === undefined) return null
+  return {
+    url,
+    model: requiredSetting(env, 'SLUICE_REFINER_MODEL', 'the model that SLUICE_REFINER_URL is asked for'),
+    key: optionalSetting(env, 'SLUICE_REFINER_KEY'),
+    timeoutMs: integerSetting(env, 'SLUICE_REFINER_TIMEOUT_MS', 10_000, ASK_MS),
   }
 }
 

@@ -16,7 +16,7 @@ const CONSOLE_DIR = fileURLToPath(new URL('../../../console/dist', import.meta.u
 export function createApp(context: Context): Express {
   const app = express()
   app.disable('x-powered-by')
-  app.set('trust proxy', context.config.trustProxy)
+  app.set('trust proxy', context.config.trustedProxies)
   app.set('query parser', 'simple')
   app.set('etag', false)
   app.use(security(context))

@@ -3,7 +3,7 @@ import multer from 'multer'
 import { invalidValue, SluiceError } from '../errors.ts'
 import { DATA_URL_CHARS_MAX, FILE_FIELD, UploadedFile } from '../inputs/input-reference.ts'
 import { IMAGE_BYTES_MAX, tooLarge } from '../inputs/source-image.ts'
-import { NUMERIC_FIELDS } from '../videos/create-request.ts'
+import { BOOLEAN_FIELDS, NUMERIC_FIELDS } from '../videos/create-request.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
 const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
@@ -80,6 +80,7 @@ function requireSmallBesideImage(request: Request): void {
 function typedField(name: string, value: unknown): unknown {
   const isNumber = typeof value === 'string' && NUMERIC_FIELDS.has(name) && /^-?\d{1,15}(\.\d{1,15})?$/.test(value)
   if (isNumber) return Number(value)
+  if (BOOLEAN_FIELDS.has(name) && (value === 'true' || value === 'false')) return value === 'true'
   // A repeated or nested field comes as an object without a prototype.
   return value !== null && typeof value === 'object' && !Array.isArray(value) ? { ...value } : value
 }

@@ -1,6 +1,6 @@
 import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
-import { SERVICE_TIERS } from '../videos/video.ts'
+import { REFINEMENTS, SERVICE_TIERS } from '../videos/video.ts'
 
 /** Shapes of what the API answers, as its document shows them. */
 
@@ -46,7 +46,11 @@ export const videoSchema = z
     created_at: unixTime,
     completed_at: unixTime.nullable(),
     expires_at: unixTime.nullable().meta({ description: 'When the files are removed; null when they are kept.' }),
-    prompt: z.string(),
+    prompt: z.string().meta({ description: 'As it was given.' }),
+    refined_prompt: z.string().nullable().meta({ description: 'What the runner was given, when a refinement was asked for and used.' }),
+    refinement: z.enum(REFINEMENTS).nullable().meta({
+      description: 'How a refinement that was asked for went: unavailable and refused mean that the prompt was used as given.',
+    }),
     remixed_from_video_id: z.string().nullable(),
     retried_from: z.string().nullable().meta({ description: 'The failed or cancelled video this one makes again.' }),
     seconds: z.string().meta({ description: 'The real length: frames / 24.', example: '5.375' }),

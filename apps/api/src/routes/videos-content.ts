@@ -35,7 +35,7 @@ export const videoContent = accountRoute(
       206: { description: 'The range asked for.', contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'] },
       302: { description: 'To a signed URL of the S3 store.', headers: { location: 'The signed URL; it expires after an hour.' } },
     },
-    errors: ['not_found', 'state_conflict', 'range_not_satisfiable'],
+    errors: ['not_found', 'state_conflict', 'content_expired', 'range_not_satisfiable'],
   },
   async ({ context, key, params, query, request, response }) => {
     const video = await readVideo(context.db, key.accountId, params.id)
@@ -46,18 +46,19 @@ export const videoContent = accountRoute(
         'video_id',
       )
     }
+    const secondsLeft = secondsKept(context, video)
     const objectKey = `${video.output_prefix}/${OUTPUT_FILES[query.variant]}`
-    response.set('cache-control', 'private, max-age=3600')
+    response.set('cache-control', `private, max-age=${secondsLeft}`)
     if (request.get('accept')?.trim() === 'application/json') {
       response.set('cache-control', 'no-store')
       response.json({
         object: 'video.content',
-        url: await signedUrl(context, video, objectKey),
-        expires_at: unixSeconds(new Date(context.clock.now() + URL_SECONDS * 1_000)),
+        url: await signedUrl(context, video, objectKey, secondsLeft),
+        expires_at: unixSeconds(new Date(context.clock.now() + secondsLeft * 1_000)),
       })
     } else if (context.storeRoutes === null) {
       response.set('cache-control', 'no-store')
-      response.redirect(302, await signedUrl(context, video, objectKey))
+      response.redirect(302, await signedUrl(context, video, objectKey, secondsLeft))
     } else {
       const sent = await sendObject(context.store, objectKey, request, response)
       if (sent === 'absent') throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
@@ -65,7 +66,17 @@ export const videoContent = accountRoute(
   },
 )
 
-function signedUrl(context: Context, video: Video, objectKey: string): Promise<string> {
+/** How long an address of the files may be good: an hour, or as long as they are still kept. Throws SluiceError when they are not. */
+function secondsKept(context: Context, video: Video): number {
+  if (video.expires_at === null) return URL_SECONDS
+  const leftMs = video.expires_at.getTime() - context.clock.now()
+  if (leftMs <= 0) {
+    throw new SluiceError('content_expired', `The files of this video were kept until ${video.expires_at.toISOString()}.`, 'video_id')
+  }
+  return Math.min(URL_SECONDS, Math.ceil(leftMs / 1_000))
+}
+
+function signedUrl(context: Context, video: Video, objectKey: string, expiresInSeconds: number): Promise<string> {
   const extension = objectKey.slice(objectKey.lastIndexOf('.'))
-  return context.store.signGet(objectKey, { expiresInSeconds: URL_SECONDS, audience: 'client', downloadName: `${video.id}${extension}` })
+  return context.store.signGet(objectKey, { expiresInSeconds, audience: 'client', downloadName: `${video.id}${extension}` })
 }

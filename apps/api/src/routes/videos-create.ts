@@ -16,6 +16,7 @@ export const createVideo = accountRoute(
     example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
     answers: videoAnswer,
     errors: [
+      'moderation_refused',
       'max_tokens_too_small',
       'max_cost_too_small',
       'insufficient_balance',

@@ -21,6 +21,7 @@ export const remixVideo = accountRoute(
     example: { prompt: 'the same boat at night' },
     answers: videoAnswer,
     errors: [
+      'moderation_refused',
       'not_found',
       'state_conflict',
       'insufficient_balance',

@@ -21,6 +21,7 @@ export const retryVideo = accountRoute(
     params: videoIdParams,
     answers: videoAnswer,
     errors: [
+      'moderation_refused',
       'not_found',
       'state_conflict',
       'insufficient_balance',

@@ -23,9 +23,16 @@ const withoutPrototype = z
     'an object without the key __proto__',
   )
 
+/** What may be a prompt. */
+export const promptSchema = text(PROMPT_CHARS_MAX).refine((value) => value.trim() !== '', 'text that is not blank')
+
 /** The fields of POST /v1/videos, after form fields were given their types. What a model can make of them is judged in generation-of.ts. */
 export const createRequestSchema = z.strictObject({
-  prompt: text(PROMPT_CHARS_MAX).refine((value) => value.trim() !== '', 'text that is not blank'),
+  prompt: promptSchema,
+  refine_prompt: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Let another model write the prompt out first, where the operator has set one up.' }),
   model: text(100).optional(),
   seconds: z.union([z.string(), z.number()]).optional(),
   size: text(20).optional(),
@@ -67,3 +74,6 @@ export const NUMERIC_FIELDS: ReadonlySet<string> = new Set([
   'max_tokens',
   'execution_expires_after',
 ])
+
+/** Fields whose text in a form is read as true or false. */
+export const BOOLEAN_FIELDS: ReadonlySet<string> = new Set(['refine_prompt'])

@@ -1,15 +1,14 @@
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
 import type { Forecast } from '../gate/forecast.ts'
-import { type AccountKey, requireModel } from '../keys/authenticate.ts'
+import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
 import type { CreateRequest } from './create-request.ts'
-import { type Generating, generationOf } from './generation-of.ts'
+import type { Generating } from './generation-of.ts'
 import { largestFitting, type Settings } from './largest.ts'
 import { type Priced, priceVideo, reckon } from './price.ts'
-import { openRequestImage } from './request-image.ts'
-import { DEFAULT_EXPIRY_SECONDS, exceededCeiling } from './submit.ts'
+import { DEFAULT_EXPIRY_SECONDS, exceededCeiling, judgeRequest } from './submit.ts'
 import type { ServiceTier } from './video.ts'
 
 /** What a submission would cost and how long it would take, had it been made now. */
@@ -28,8 +27,7 @@ export interface Quote extends Generating {
 /** Quotes a submission; nothing is held or stored. Throws SluiceError for a request that no submission would be taken for either. */
 export async function quoteVideo(context: Context, key: AccountKey, request: CreateRequest): Promise<Quote> {
   const { config, db } = context
-  const generating = generationOf(request, config.defaultModel, context.drawSeed(), await openRequestImage(context, key, request))
-  requireModel(key, generating.generation.model)
+  const { judged: generating } = await judgeRequest(context, key, request)
   const tier = request.service_tier ?? 'standard'
   const priced = await priceVideo(db, generating, tier, config)
   const isWithinLimits = exceededCeiling(request, priced) === null

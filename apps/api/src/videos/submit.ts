@@ -3,8 +3,9 @@ import { newId } from '@sluice/shared/ids'
 import { formatMicros, parseMicros } from '@sluice/shared/money'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
-import { SluiceError } from '../errors.ts'
+import { invalidValue, SluiceError } from '../errors.ts'
 import { PendingInput } from '../inputs/input-store.ts'
+import type { SourceImage } from '../inputs/source-image.ts'
 import { type AccountKey, requireModel } from '../keys/authenticate.ts'
 import { takeFromBudget } from '../keys/budget.ts'
 import { lockOwned } from '../ledger/accounts.ts'
@@ -15,6 +16,7 @@ import { type Generating, generationOf } from './generation-of.ts'
 import { type Priced, priceVideo } from './price.ts'
 import { openRequestImage } from './request-image.ts'
 import type { ServiceTier, Video } from './video.ts'
+import { type Wording, wordingOf } from './wording.ts'
 
 /** How long a video that says nothing else may take, by tier. */
 export const DEFAULT_EXPIRY_SECONDS: Record<ServiceTier, number> = { priority: 86_400, standard: 86_400, flex: 259_200 }
@@ -37,19 +39,22 @@ export interface Submission {
  * then nothing is held, stored or queued.
  */
 export async function submitVideo(context: Context, key: AccountKey, submission: Submission): Promise<Video> {
-  const { request } = submission
-  if (request.webhook_url !== undefined) {
-    await checkOutgoingUrl(request.webhook_url, 'webhook_url', { allowHosts: context.config.webhookAllowHosts })
-  }
-  const image = await openRequestImage(context, key, request)
-  const judged = generationOf(request, context.config.defaultModel, context.drawSeed(), image)
-  requireModel(key, judged.generation.model)
+  const { request, retriedFrom } = submission
+  const { judged, image } = await judgeRequest(context, key, request)
   const input = image === null ? null : new PendingInput(context, await image.fit(judged.generation))
-  const frozen = input === null ? judged.generation : { ...judged.generation, reference_sha256: input.sha256 }
-  const generating = { ...judged, generation: submission.retriedFrom?.request ?? frozen }
   const requestHash = hashRequest(submission, input?.sha256)
+  // Nobody outside is asked again about a video that is there.
+  const earlier = await findEarlier(context.db, key, submission, requestHash)
+  if (earlier !== null) return earlier
+  const wording = await wordingOf(context, request, retriedFrom)
+  const generation = {
+    ...(retriedFrom?.request ?? judged.generation),
+    prompt: wording.prompt,
+    ...(input === null ? {} : { reference_sha256: input.sha256 }),
+  }
+  const taken: Taken = { requestHash, generating: { ...judged, generation }, wording, input }
   try {
-    const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, requestHash, generating, input))
+    const result = await transaction(context.db, (db) => insertOrFind(context, db, key, submission, taken))
     if (result.isNew) context.wakeGate()
     return result.video
   } catch (error) {
@@ -58,14 +63,38 @@ export async function submitVideo(context: Context, key: AccountKey, submission:
   }
 }
 
+/** Everything that can be judged of a request before any money is looked at. Throws SluiceError. */
+export async function judgeRequest(
+  context: Context,
+  key: AccountKey,
+  request: CreateRequest,
+): Promise<{ judged: Generating; image: SourceImage | null }> {
+  if (request.refine_prompt === true && context.config.refiner === null) {
+    throw invalidValue('refine_prompt', true, 'false, since this service has no refiner (SLUICE_REFINER_URL)')
+  }
+  if (request.webhook_url !== undefined) {
+    await checkOutgoingUrl(request.webhook_url, 'webhook_url', { allowHosts: context.config.webhookAllowHosts })
+  }
+  const image = await openRequestImage(context, key, request)
+  const judged = generationOf(request, context.config.defaultModel, context.drawSeed(), image)
+  requireModel(key, judged.generation.model)
+  return { judged, image }
+}
+
+/** A request judged, with its prompt as a runner gets it. */
+interface Taken {
+  requestHash: Buffer
+  generating: Generating
+  wording: Wording
+  input: PendingInput | null
+}
+
 async function insertOrFind(
   context: Context,
   db: Database,
   key: AccountKey,
   submission: Submission,
-  requestHash: Buffer,
-  generating: Generating,
-  input: PendingInput | null,
+  { requestHash, generating, wording, input }: Taken,
 ): Promise<{ video: Video; isNew: boolean }> {
   const { currency } = context.config
   const { request } = submission
@@ -98,9 +127,9 @@ async function insertOrFind(
     insert into video (id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps, request, metadata,
       remixed_from_video_id, idempotency_key, request_hash, video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
       execution_expires_at, budget_starts_at, retried_from_video_id, refinement, original_prompt,
-      webhook_url)
+      webhook_url, retention_seconds)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, now() + make_interval(secs => $21), $22, $23, $24,
-      $25, $26)
+      $25, $26, $27)
     returning *`,
     values: [
       videoId,
@@ -126,9 +155,10 @@ async function insertOrFind(
       expiresAfterSeconds,
       budgetStartsAt,
       submission.retriedFrom?.id ?? null,
-      submission.retriedFrom?.refinement ?? null,
-      submission.retriedFrom?.original_prompt ?? null,
+      wording.refinement,
+      wording.originalPrompt,
       request.webhook_url ?? null,
+      context.config.retentionSeconds,
     ],
   })
   await input?.keep(db, videoId)

@@ -24,8 +24,22 @@ export async function sweepLeftovers(context: Context): Promise<number> {
     for (const prefix of await leftoverPrefixes(context, video)) await context.store.deletePrefix(prefix)
     await context.db.query({ text: 'update video set swept_at = now() where id = $1', values: [video.id] })
   }
+  await sweepExpired(context)
   await sweepInputs(context)
   return rows.length
+}
+
+/** Removes the files of completed videos whose time is over; the row and the ledger stay. No address of theirs is good any more. */
+async function sweepExpired(context: Context): Promise<void> {
+  const { rows } = await context.db.query<Pick<Video, 'id'>>({
+    name: 'sweep-expired',
+    text: 'select id from video where expires_at < now() and files_removed_at is null order by expires_at limit $1',
+    values: [BATCH],
+  })
+  for (const { id } of rows) {
+    await context.store.deletePrefix(`videos/${id}`)
+    await context.db.query({ text: 'update video set files_removed_at = now() where id = $1', values: [id] })
+  }
 }
 
 /**

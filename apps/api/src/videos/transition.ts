@@ -135,6 +135,7 @@ export async function endVideo(db: Database, video: Video, end: End, system: Sys
     text: `with v as (
       update video set status = $2, charged_steps = $3, charged_micros = $4, error_code = $5, error_message = $6, output_prefix = $7,
         fence = fence + case when $8 then 1 else 0 end, ended_at = now(),
+        expires_at = case when $2 = 'completed' then now() + make_interval(secs => retention_seconds) end,
         step = case when $2 = 'completed' then num_steps else step end
       where id = $1)
     update attempt set ended_at = now(), outcome = $9, error_code = $5, error_message = $6

@@ -1,0 +1,48 @@
+const ANSWER_BYTES_MAX = 256 * 1024
+
+/** A service of the operator's own did not answer as it should, or not in time. */
+export class AskError extends Error {
+  override readonly name = 'AskError'
+}
+
+/**
+ * POSTs JSON to a URL the operator set and answers the JSON that comes back. It is not guarded as customers' URLs are: it may well be in
+ * a private network. Redirects are not followed. Throws AskError after `timeoutMs`, for any status but 2xx and for anything but JSON.
+ */
+export async function askJson(url: string, ask: { body: unknown; key: string | undefined; timeoutMs: number }): Promise<unknown> {
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(ask.key === undefined ? {} : { authorization: `Bearer ${ask.key}` }) },
+      body: JSON.stringify(ask.body),
+      redirect: 'error',
+      // Covers the body as well: a service that answers drop by drop is late too.
+      signal: AbortSignal.timeout(ask.timeoutMs),
+    })
+    if (!response.ok) {
+      await response.body?.cancel()
+      throw new AskError(`it answered ${response.status}`)
+    }
+    return JSON.parse(await readText(response))
+  } catch (error) {
+    if (error instanceof AskError) throw error
+    throw new AskError(error instanceof SyntaxError ? 'it did not answer with JSON' : reasonOf(error as Error), { cause: error })
+  }
+}
+
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > ANSWER_BYTES_MAX) throw new AskError(`it answered more than ${ANSWER_BYTES_MAX} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function reasonOf(error: Error): string {
+  if (error.name === 'TimeoutError') return 'it did not answer in time'
+  const cause = error.cause as NodeJS.ErrnoException | undefined
+  return `it cannot be reached (${cause?.code ?? error.message})`
+}
