@@ -7,11 +7,12 @@ import os
 import struct
 import tempfile
 import unittest
+from dataclasses import fields
 from pathlib import Path
 
 from sluice_open_sora.checkpoint import Checkpoint, Tensor, read_checkpoint, write_checkpoint
 from sluice_open_sora.failure import RunnerFailure, classify, classify_load
-from sluice_open_sora.generation import Reference, parameter_hash, parse_generation, video_tokens
+from sluice_open_sora.generation import Generation, Reference, parameter_hash, parse_generation, video_tokens
 from sluice_open_sora.lines import LineBuffer
 from sluice_open_sora.pipeline import Readiness
 from sluice_open_sora.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
@@ -49,6 +50,8 @@ class Requests(unittest.TestCase):
             "mode": ("v2v", 3, None),
             "prompt": (1984, None, "\ud800", "a\0b"),
             "fps": (0,),
+            "i2v_condition": ("middle", 1),
+            "reference_sha256": ("abc", "G" * 64, 1),
         }
         for field, values in broken.items():
             for value in values:
@@ -178,8 +181,10 @@ class Checkpoints(unittest.TestCase):
             "guidance_img": 4,
             "motion_score": 5,
             "seed": 43,
+            "i2v_condition": "tail",
+            "reference_sha256": "0" * 64,
         }
-        self.assertEqual(set(changes), set(some_request()))
+        self.assertEqual(set(changes), {field.name for field in fields(Generation)})
         hashes = {parameter_hash(parse_generation(some_request(**{name: value})), (Reference("head", image),)) for name, value in changes.items()}
         self.assertEqual(len(hashes | {whole}), len(changes) + 1)
         self.assertNotEqual(parameter_hash(parse_generation(some_request()), (Reference("tail", image),)), whole)

@@ -1,0 +1,127 @@
+"""`python -m sluice_open_sora.probe`: what `sluice doctor` asks a GPU host's Python, as one JSON object on stdout. Loads no weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import struct
+import sys
+from importlib import metadata
+from typing import Any
+
+# The weights of Open-Sora's configuration files at commit d0cd5ac, relative to OPENSORA_HOME.
+WEIGHTS = (
+    "ckpts/Open_Sora_v2.safetensors",
+    "ckpts/hunyuan_vae.safetensors",
+    "ckpts/google/t5-v1_1-xxl",
+    "ckpts/openai/clip-vit-large-patch14",
+)
+FLUX_WEIGHTS = ("ckpts/flux1-dev.safetensors", "ckpts/flux1-dev-ae.safetensors")
+PACKAGES = ("torchvision", "mmengine", "diffusers", "transformers", "peft", "colossalai", "liger-kernel", "flash-attn", "av", "pillow")
+HEADER_BYTES_MAX = 100_000_000
+
+
+def main() -> None:
+    home = os.environ.get("OPENSORA_HOME") or None
+    wanted = WEIGHTS + (FLUX_WEIGHTS if os.environ.get("OPENSORA_T2I2V") == "1" else ())
+    found = {
+        "python": list(sys.version_info[:3]),
+        "torch": describe_torch(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "package_found": home is not None and os.path.isdir(os.path.join(home, "opensora")),
+        "commit": None if home is None else read_commit(home),
+        "weights": [] if home is None else [{"path": path, **describe_weights(os.path.join(home, path))} for path in wanted],
+    }
+    print(json.dumps(found))
+
+
+def describe_torch() -> dict[str, Any] | None:
+    """Version, CUDA's version, and each visible device; None when torch is not installed; `error` when it does not import."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return None
+    except Exception as error:
+        return {"version": package_version("torch"), "error": f"{type(error).__name__}: {error}"[:300]}
+    devices = []
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            devices.append({"name": properties.name, "bytes": properties.total_memory})
+    return {"version": torch.__version__, "cuda": torch.version.cuda, "devices": devices}
+
+
+def package_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def read_commit(home: str) -> str | None:
+    """The commit a git checkout stands on, read without git; None when it is no checkout."""
+    try:
+        folder = os.path.join(home, ".git")
+        if os.path.isfile(folder):
+            # A worktree or submodule: `gitdir: PATH`.
+            folder = os.path.join(home, _text(folder).partition(":")[2].strip())
+        head = _text(os.path.join(folder, "HEAD")).strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        if os.path.isfile(os.path.join(folder, name)):
+            return _text(os.path.join(folder, name)).strip()
+        packed = re.search(rf"^([0-9a-f]{{40}}) {re.escape(name)}$", _text(os.path.join(folder, "packed-refs")), re.M)
+        return packed and packed[1]
+    except OSError:
+        return None
+
+
+def describe_weights(path: str) -> dict[str, Any]:
+    """Bytes (None = not there), parameters as the headers count them, and what is wrong with a file that is cut off."""
+    if os.path.isdir(path):
+        files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        parts = [describe_weights(file) for file in files]
+        if not parts:
+            return {"bytes": None, "parameters": None, "problem": None}
+        problems = [part["problem"] for part in parts if part["problem"] is not None]
+        counted = [part["parameters"] for part in parts if part["parameters"] is not None]
+        return {
+            "bytes": sum(part["bytes"] or 0 for part in parts),
+            "parameters": sum(counted) if counted else None,
+            "problem": problems[0] if problems else None,
+        }
+    if not os.path.isfile(path):
+        return {"bytes": None, "parameters": None, "problem": None}
+    size = os.path.getsize(path)
+    if not path.endswith(".safetensors"):
+        return {"bytes": size, "parameters": None, "problem": None}
+    try:
+        parameters, expected = _safetensors_header(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+        return {"bytes": size, "parameters": None, "problem": f"{os.path.basename(path)} is no safetensors file"}
+    cut_off = None if expected == size else f"{os.path.basename(path)} has {size} bytes, its header says {expected}"
+    return {"bytes": size, "parameters": parameters, "problem": cut_off}
+
+
+def _safetensors_header(path: str) -> tuple[int, int]:
+    """Parameters, and the bytes the whole file must have (https://github.com/huggingface/safetensors#format)."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > HEADER_BYTES_MAX:
+            raise ValueError("no header")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    parameters = sum(math.prod(entry["shape"]) for entry in header.values())
+    return parameters, 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+if __name__ == "__main__":
+    main()
