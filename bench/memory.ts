@@ -1,6 +1,6 @@
 /**
  * The API's resident memory over many videos, each submitted, dispatched, taken, and ended by a report. Prints a line a
- * tenth. SLUICE_BENCH_VIDEOS says how many (3,000; a run of 100,000 takes about half an hour).
+ * tenth. SLUICE_BENCH_VIDEOS says how many (1,000).
  */
 import { join } from 'node:path'
 import { integerSetting } from '@sluice/shared/settings'
@@ -9,7 +9,7 @@ import { BenchWorker } from './rig/bench-worker.ts'
 import { startBenchPostgres } from './rig/postgres.ts'
 import { asTimes, percentile, printTable } from './rig/statistics.ts'
 
-const VIDEOS = integerSetting(process.env, 'SLUICE_BENCH_VIDEOS', 3_000, { min: 100, max: 10_000_000 })
+const VIDEOS = integerSetting(process.env, 'SLUICE_BENCH_VIDEOS', 1_000, { min: 100, max: 10_000_000 })
 const SLOTS = 8
 const TENTHS = 10
 /** The first tenths fill caches, prepared statements and the young heap. */

@@ -40,6 +40,7 @@ export async function startApiProcess(settings: { databaseUrl: string; redisUrl:
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
+  process.once('exit', () => child.kill('SIGKILL'))
   const url = `http://127.0.0.1:${port}`
   const answers = async () => {
     if (child.exitCode !== null) throw new Error(`the API exited with ${child.exitCode}`)

@@ -14,10 +14,15 @@ export interface BenchPostgres {
 export async function startBenchPostgres(): Promise<BenchPostgres> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
   const server = await startEmbeddedPostgres({ dir: join(dir, 'postgres'), settings: { max_wal_size: '4GB' } })
+  // A run that is interrupted leaves no server behind.
+  const quit = () => process.kill(server.pid, 'SIGQUIT')
+  process.on('exit', quit)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   return {
     server,
     dir,
     stop: async () => {
+      process.off('exit', quit)
       await server.stop()
       await rm(dir, { recursive: true, force: true })
     },
