@@ -78,7 +78,15 @@ describe('no customer names a host that is not public', () => {
       'x',
       '',
     ],
-    ...[`https://8.8.8.8/${'x'.repeat(2_048)}`, 'https://[fe80::1%25eth0]/', 'https://exa mple.com/'],
+    ...[
+      `https://8.8.8.8/${'x'.repeat(2_048)}`,
+      'https://[fe80::1%25eth0]/',
+      ' https://8.8.8.8/',
+      'https://8.8.8.8/\u0000',
+      'https://8.8.8.8/a\tb',
+      'https://8.8.8.8/\ud800',
+      'https://exa mple.com/',
+    ],
   ])('%s is no URL to use, and a password in it is not repeated', async (url) => {
     expect(await refusedFor(url, NOBODY)).toBe('invalid_url')
     const error: Error = (await checkOutgoingUrl(url, 'webhook_url', NOBODY).catch((thrown: Error) => thrown)) as Error

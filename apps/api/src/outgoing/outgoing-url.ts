@@ -32,6 +32,8 @@ export class OutgoingError extends SluiceError {
 }
 
 export const URL_CHARS_MAX = 2_048
+/** What the URL parser would take in silence: control characters and spaces; and lone surrogates, which nothing can store. */
+const UNWRITTEN = /[\p{Cc}\p{Z}\p{Cs}]/u
 const ALLOWED = 'an https URL of a public host, without user name and password'
 
 /** A URL as it will be asked for, and its host as rules name hosts. */
@@ -47,7 +49,7 @@ export interface OutgoingUrl {
  * parser has turned decimal, octal, hexadecimal and shortened IPv4 addresses into dotted ones by then.
  */
 export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRules): OutgoingUrl {
-  const url = text.length <= URL_CHARS_MAX && URL.canParse(text) ? new URL(text) : null
+  const url = text.length <= URL_CHARS_MAX && !UNWRITTEN.test(text) && URL.canParse(text) ? new URL(text) : null
   if (url === null || !['http:', 'https:'].includes(url.protocol)) throw refusal(field, 'invalid_url', text)
   // "localhost." and "localhost" are one host.
   const stripped = url.hostname.replace(/\.+$/, '')
