@@ -5,6 +5,7 @@ import { constants } from 'node:os'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { findConnection, UsageError } from './connection/find-connection.ts'
 import { doctor } from './doctor/doctor.ts'
+import { addOperatorCommands } from './operator/commands.ts'
 import { UpError } from './up/errors.ts'
 import { runUp, WORKER_ENTRY } from './up/run-up.ts'
 import { generate } from './videos/generate.ts'
@@ -23,6 +24,8 @@ Examples:
   npx sluice generate "a fox" -o fox.mp4 --size 1024x576 --steps 30 --max-cost 100
   npx sluice quote "a fox" --size 1024x576 --max-cost 0.5     what it would cost, and what 0.5 would buy
   npx sluice watch video_01h...                               see how far it is
+  npx sluice keys create --name shop --budget 10000000 --interval day
+  npx sluice credits add 25 --account acct_01h...
   npx sluice doctor                                           check every part, and say what to do
 
 Settings come from the environment; SLUICE_DATA_DIR (./.sluice) is where everything is kept.`
@@ -97,6 +100,8 @@ async function main(): Promise<void> {
       process.exitCode = await doctor(process.env, (line) => terminal.write(`${line}\n`))
     })
 
+  addOperatorCommands(program, process.env, (line) => terminal.write(`${line}\n`))
+
   await program.parseAsync()
 }
 
@@ -114,6 +119,7 @@ function withRequestOptions(command: Command): Command {
     .option('--max-tokens <n>', 'refuse when it would generate more', positive)
     .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50')
     .option('--tier <tier>', 'priority, standard or flex')
+    .option('--refine', 'let the refiner of the service write the prompt out first')
 }
 
 function requestOf(prompt: string, flags: RequestFlags): VideoRequest {
@@ -129,6 +135,7 @@ function requestOf(prompt: string, flags: RequestFlags): VideoRequest {
     ...(flags.maxTokens === undefined ? {} : { max_tokens: flags.maxTokens }),
     ...(flags.maxCost === undefined ? {} : { max_cost: flags.maxCost }),
     ...(flags.tier === undefined ? {} : { service_tier: flags.tier }),
+    ...(flags.refine === undefined ? {} : { refine_prompt: flags.refine }),
   }
 }
 
@@ -148,6 +155,7 @@ interface RequestFlags {
   maxTokens?: number
   maxCost?: string
   tier?: string
+  refine?: boolean
 }
 
 /** The worker in the foreground: its output is ours, signals are passed on, its exit code is ours. */

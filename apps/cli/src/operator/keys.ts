@@ -1,0 +1,82 @@
+import { z } from 'zod'
+import type { Connection } from '../connection/find-connection.ts'
+import { callApi } from './operator-client.ts'
+
+const keySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  prefix: z.string(),
+  scopes: z.array(z.string()),
+  models: z.array(z.string()).nullable(),
+  token_budget: z.number().nullable(),
+  budget_interval: z.string(),
+  requests_per_minute: z.number().nullable(),
+  expires_at: z.number().nullable(),
+  revoked_at: z.number().nullable(),
+})
+type Key = z.infer<typeof keySchema>
+const pageSchema = z.object({ data: z.array(keySchema), last_id: z.string().nullable(), has_more: z.boolean() })
+
+/** What `sluice keys create` may say of the new key. */
+export interface KeyFlags {
+  name?: string
+  scope?: string[]
+  model?: string[]
+  budget?: number
+  interval?: string
+  rpm?: number
+  expires?: number
+}
+
+/** Prints an account's keys, newest first, one a line. */
+export async function listKeys(admin: Connection, accountId: string, print: (line: string) => void): Promise<void> {
+  for (let after = ''; ; ) {
+    const page = await callApi(admin, pageSchema, 'GET', `/admin/accounts/${encodeURIComponent(accountId)}/keys?limit=100${after}`)
+    for (const key of page.data) print(keyLine(key))
+    if (!page.has_more) return
+    after = `&after=${encodeURIComponent(page.last_id ?? '')}`
+  }
+}
+
+/** Makes a key for an account and prints it, this once. */
+export async function makeKey(admin: Connection, accountId: string, flags: KeyFlags, print: (line: string) => void): Promise<void> {
+  const made = await callApi(
+    admin,
+    keySchema.extend({ key: z.string() }),
+    'POST',
+    `/admin/accounts/${encodeURIComponent(accountId)}/keys`,
+    {
+      name: flags.name,
+      scopes: flags.scope,
+      models: flags.model,
+      token_budget: flags.budget,
+      budget_interval: flags.interval,
+      requests_per_minute: flags.rpm,
+      expires_at: flags.expires,
+    },
+  )
+  print(keyLine(made))
+  print(made.key)
+}
+
+/** Revokes a key for good. */
+export async function revokeKey(admin: Connection, keyId: string, print: (line: string) => void): Promise<void> {
+  print(keyLine(await callApi(admin, keySchema, 'DELETE', `/admin/keys/${encodeURIComponent(keyId)}`)))
+}
+
+function keyLine(key: Key): string {
+  const facts = [
+    key.name === '' ? null : JSON.stringify(key.name),
+    key.scopes.join(' '),
+    key.models === null ? null : `models ${key.models.join(' ')}`,
+    key.token_budget === null ? null : `${key.token_budget} tokens${key.budget_interval === 'none' ? '' : ` per ${key.budget_interval}`}`,
+    key.requests_per_minute === null ? null : `${key.requests_per_minute} requests a minute`,
+    key.expires_at === null ? null : `expires ${dayOf(key.expires_at)}`,
+    key.revoked_at === null ? null : `revoked ${dayOf(key.revoked_at)}`,
+  ]
+  return [`${key.id}  ${key.prefix}...`, ...facts.filter((fact) => fact !== null)].join('  ')
+}
+
+function dayOf(seconds: number): string {
+  return new Date(seconds * 1_000).toISOString().slice(0, 16).replace('T', ' ')
+}

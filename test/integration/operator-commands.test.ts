@@ -1,0 +1,79 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Operator, operatorOf } from '../support/operator.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+
+const MAIN = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url))
+let api: TestApi
+let operator: Operator
+
+beforeAll(async () => {
+  api = await startTestApi()
+  operator = operatorOf(api)
+})
+afterAll(() => api.stop())
+
+interface Run {
+  code: number
+  out: string
+  err: string
+}
+
+/** `npx sluice ...` beside the service's data dir, or with `env` instead. */
+function sluice(args: readonly string[], env: Record<string, string> = { SLUICE_DATA_DIR: api.dataDir }): Promise<Run> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [MAIN, ...args], { env: { PATH: process.env.PATH, ...env } }, (error, out, err) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err }),
+    )
+  })
+}
+
+test('sluice keys makes a key that works, lists it, and revokes it', async () => {
+  const made = await sluice([
+    'keys',
+    'create',
+    '--name',
+    'web shop',
+    '--budget',
+    '1000000',
+    '--interval',
+    'day',
+    '--rpm',
+    '60',
+    '--model',
+    'animatic',
+  ])
+  expect(made).toMatchObject({ code: 0, err: '' })
+  const [line = '', key = ''] = made.out.trim().split('\n')
+  expect(line).toMatch(
+    /^key_\w+ {2}sk-sluice-.*"web shop" {2}videos:read videos:write {2}models animatic {2}1000000 tokens per day {2}60 requests a minute$/,
+  )
+  const id = line.split(' ')[0] ?? ''
+  expect((await api.call('GET', '/v1/key', undefined, { key })).body).toMatchObject({ id, name: 'web shop', token_budget: 1_000_000 })
+  expect((await sluice(['keys', 'list'])).out).toContain(line)
+  const revoked = await sluice(['keys', 'revoke', id])
+  expect(revoked.out).toMatch(new RegExp(`^${id}.* revoked \\d{4}-`))
+  expect((await api.call('GET', '/v1/key', undefined, { key })).status).toBe(401)
+})
+
+test('sluice credits adds once what is sent twice, shows and refunds, with an admin key from the environment', async () => {
+  const accountId = await operator.account({}, { name: 'studio' })
+  const env = { SLUICE_ADMIN_KEY: api.adminKey, SLUICE_BASE_URL: `${api.url}/v1` }
+  const on = (...args: string[]) => sluice(['credits', ...args, '--account', accountId], env)
+  for (let times = 0; times < 2; times += 1) expect((await on('add', '12.5', '--once', 'invoice 7')).out).toContain('added 12.5 USD (paid)')
+  expect((await on('add', '3', '--trial')).out).toContain('added 3 USD (trial)')
+  expect((await on('show')).out).toBe(`${accountId}  "studio"  15.5 USD to spend (12.5 paid, 3 trial), 0 held\n`)
+  expect((await on('refund')).out).toBe(`to be paid back: 12.5 USD\n${accountId}  "studio"  3 USD to spend (0 paid, 3 trial), 0 held\n`)
+})
+
+test('what is refused exits with 1 and the reason, what is missing or misspelt with 2', async () => {
+  expect((await sluice(['credits', 'add'])).code).toBe(2)
+  expect(await sluice(['credits', 'add', '1', '--account', 'nobody'])).toMatchObject({
+    code: 1,
+    err: 'sluice: No such account. [404 not_found]\n',
+  })
+  const noKey = await sluice(['keys', 'list'], { SLUICE_DATA_DIR: '/nonexistent' })
+  expect(noKey.code).toBe(2)
+  expect(noKey.err).toMatch(/no admin key.*SLUICE_DATA_DIR.*SLUICE_ADMIN_KEY/)
+})
