@@ -28,6 +28,10 @@ export interface TestApi {
   contentTypes: Map<string, string | undefined>
   requests: Map<string, Generation>
   resumes: Map<string, { step: number; file: string }>
+  /** Names of the files that are the images of videos, by video. */
+  references: Map<string, string>
+  /** What a GET is answered; 200 sends the file. */
+  getStatus: (name: string, query: URLSearchParams) => number
   /** What a report is answered: a verdict, an HTTP status, or `hang up`. */
   answer: (told: ToldReport) => Verdict | number | 'hang up'
   heartbeatVerdict: (video: string) => Verdict
@@ -75,6 +79,8 @@ export async function startTestApi(): Promise<TestApi> {
     contentTypes: new Map(),
     requests: new Map(),
     resumes: new Map(),
+    references: new Map(),
+    getStatus: () => 200,
     answer: () => 'continue',
     heartbeatVerdict: () => 'continue',
     putStatus: () => 200,
@@ -127,6 +133,7 @@ export async function startTestApi(): Promise<TestApi> {
     const base = `${api.url}/store/${told.video}/${told.fence}`
     const put = (name: string) => `${base}/${name}?signature=${urls}`
     const resume = api.resumes.get(told.video)
+    const reference = api.references.get(told.video)
     return {
       verdict,
       assignment: {
@@ -136,6 +143,7 @@ export async function startTestApi(): Promise<TestApi> {
           ...{ checkpoint: put('checkpoint'), result: put('result.json') },
         },
         resume: resume === undefined ? null : { step: resume.step, url: `${api.url}/store/${resume.file}` },
+        ...(reference === undefined ? {} : { inputs: { reference: `${api.url}/store/${reference}?signature=${urls}` } }),
       },
     }
   }
@@ -143,7 +151,8 @@ export async function startTestApi(): Promise<TestApi> {
   function store(request: IncomingMessage, response: ServerResponse, url: URL, name: string, body: Buffer): void {
     if (request.method === 'GET') {
       const file = api.files.get(name)
-      response.writeHead(file === undefined ? 404 : 200).end(file)
+      const status = file === undefined ? 404 : api.getStatus(name, url.searchParams)
+      response.writeHead(status).end(status === 200 ? file : undefined)
       return
     }
     const status = api.putStatus(name, url.searchParams)

@@ -12,6 +12,8 @@ export class Heartbeats {
   private timer: NodeJS.Timeout | undefined
   private sending: Promise<void> | undefined
   private again = false
+  /** Whether any beat was answered yet: from then on the API knows that this process, not an earlier one, is the worker. */
+  answered = false
 
   /** `compose` answers null while there is nothing to say yet: the pool is not known. */
   constructor(
@@ -57,6 +59,7 @@ export class Heartbeats {
       if (heartbeat === null || this.stopped.signal.aborted) break
       try {
         const answer = await this.client.heartbeat(heartbeat, this.stopped.signal)
+        this.answered = true
         this.onAnswer(answer.attempts)
       } catch (error) {
         if (!this.stopped.signal.aborted) this.log.warn({ err: error }, 'a heartbeat was not answered')

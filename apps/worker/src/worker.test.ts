@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,6 +11,8 @@ import { newId } from '@sluice/shared/ids'
 import { type AttemptProducer, migrateQueue, openAttemptProducer } from '@sluice/shared/queue-backend'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { farthest, quadrantMeans, quadrants } from '../../../test/support/images.ts'
+import { frameAt } from '../../../test/support/video-frame.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { startTestApi, type TestApi } from '../test-api.ts'
 import { readWorkerConfig } from './config.ts'
@@ -84,8 +87,7 @@ function spawnWorker(env: Record<string, string>): ChildProcess & { stderr: NonN
   return child
 }
 
-async function submit(extra: Partial<Generation> = {}): Promise<string> {
-  const video = newId('video')
+async function submit(extra: Partial<Generation> = {}, video = newId('video')): Promise<string> {
   api.requests.set(video, {
     ...{ model: 'animatic', mode: 't2v', prompt: 'a paper boat in the rain', negative_prompt: '' },
     ...{ width: 256, height: 256, num_frames: 17, fps: 24, num_steps: 10 },
@@ -372,4 +374,49 @@ test('a runner sees the devices of its slot and neither token nor queue', () => 
   expect(Object.keys(runner.environment)).not.toEqual(expect.arrayContaining(['SECRET']))
   expect(JSON.stringify(runner.environment)).not.toContain(api.token)
   expect(JSON.stringify(runner.environment)).not.toContain('postgres')
+})
+
+test('the image of a video is fetched through outages and expired URLs, checked by its hash, and reaches the runner', async () => {
+  const png = await quadrants(256, 256).png().toBuffer()
+  const reference_sha256 = createHash('sha256').update(png).digest('hex')
+  api.files.set('picture.png', png)
+  // An outage, then a URL that has expired; the third URL is a fresh one.
+  const refusals = [503, 403]
+  api.getStatus = () => refusals.shift() ?? 200
+  start()
+  const video = newId('video')
+  api.references.set(video, 'picture.png')
+  await submit({ mode: 'i2v', prompt: '.', i2v_condition: 'head', reference_sha256 }, video)
+  await final(video, 'finished')
+  expect(refusals).toEqual([])
+  expect(api.types(video).filter((type) => type === 'taken')).toHaveLength(2)
+  const first = await frameAt(api.files.get(`${video}/1/video.mp4`) ?? Buffer.alloc(0), 0)
+  expect(farthest(await quadrantMeans(first))).toBeLessThan(36)
+})
+
+test('an image that is gone fails its attempt, retryable, and the next video runs', async () => {
+  start()
+  const video = newId('video')
+  api.references.set(video, 'absent.png')
+  await submit({ mode: 'i2v' }, video)
+  expect(await final(video, 'failed')).toMatchObject({ code: 'input_unavailable', retryable: true, step: 0 })
+  await final(await submit(), 'finished')
+})
+
+test('an image that came damaged is fetched again', async () => {
+  const png = await quadrants(256, 256).png().toBuffer()
+  const reference_sha256 = createHash('sha256').update(png).digest('hex')
+  api.files.set('picture.png', await quadrants(256, 256).negate().png().toBuffer())
+  api.getStatus = () => {
+    // The file that is sent now was read before.
+    api.files.set('picture.png', png)
+    return 200
+  }
+  start()
+  const video = newId('video')
+  api.references.set(video, 'picture.png')
+  await submit({ mode: 'i2v', prompt: '.', reference_sha256 }, video)
+  await final(video, 'finished')
+  const first = await frameAt(api.files.get(`${video}/1/video.mp4`) ?? Buffer.alloc(0), 0)
+  expect(farthest(await quadrantMeans(first))).toBeLessThan(36)
 })

@@ -79,6 +79,7 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
   }
 
   function heedHeartbeat(answers: HeartbeatAnswer['attempts']): void {
+    wakeFetch()
     for (const { video, fence, claim, verdict } of answers) {
       for (const attempt of attempts) {
         if (attempt.video === video && attempt.fence === fence && attempt.claim === claim) attempt.heed(verdict)
@@ -102,7 +103,8 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
   /** Runs while some slot wants a job; a job that comes when none does any more waits where there is room, or is left to the reconciler. */
   async function fetchJobs(): Promise<void> {
     while (!draining) {
-      if (pool === null || !slots.some((slot) => slot.wants)) {
+      // The first beat of a new process ends what its predecessor held; a job taken before it would be ended with it.
+      if (pool === null || !heartbeats.answered || !slots.some((slot) => slot.wants)) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, FETCH_CHECK_MS)
           wakeFetch = () => {

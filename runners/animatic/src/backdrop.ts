@@ -48,9 +48,9 @@ export function shadeLayer(width: number, height: number, middle: number, palett
   const at = Math.min(0.8, Math.max(0.2, middle / height))
   for (const [stop, alpha] of [
     [0, 0],
-    [at, 0.2],
+    [at, 0.12],
     [Math.min(0.9, at + 0.35), 0.04],
-    [1, 0.2],
+    [1, 0.14],
   ] as const) {
     gradient.addColorStop(stop, withAlpha(palette.near, alpha))
   }
