@@ -19,7 +19,12 @@ declare module 'vitest' {
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await checkPython()
   const servers = createTestServers()
-  const asked = { '/postgres': servers.postgres, '/redis': servers.redis, '/chromium': servers.chromium }
+  const asked = {
+    '/postgres': servers.postgres,
+    '/redis': servers.redis,
+    '/chromium': servers.chromium,
+    '/pythonOpenai': servers.pythonOpenai,
+  }
   const http = createServer((request, response) => {
     const answer = asked[request.url as keyof typeof asked]
     const answered = answer === undefined ? Promise.reject(new Error(`unknown server ${request.url}`)) : answer()

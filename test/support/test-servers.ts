@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { requireProgram } from './debian-package.ts'
+import { createPythonEnvironment, type PythonEnvironment } from './python-package.ts'
 
 /** What a test may ask the run's set-up for; each is started or found at the first asking and shared by the whole run. */
 export interface TestServers {
@@ -15,6 +16,8 @@ export interface TestServers {
   redis(): Promise<{ url: string }>
   /** The path of a Chromium. */
   chromium(): Promise<{ path: string }>
+  /** A python that has the newest `openai` package. */
+  pythonOpenai(): Promise<{ python: string }>
   stop(): Promise<void>
 }
 
@@ -25,6 +28,7 @@ export function createTestServers(): TestServers {
   let postgres: Promise<{ server: EmbeddedPostgres; dir: string }> | undefined
   let redis: Promise<{ child: ChildProcess; port: number; dir: string }> | undefined
   let chromium: Promise<string> | undefined
+  let pythonOpenai: Promise<PythonEnvironment> | undefined
   let redisDatabase = 0
   const pids: { pid: number; signal: NodeJS.Signals }[] = []
   // Last resort when the run ends without its teardown: the servers are told, though nobody waits for them.
@@ -54,6 +58,10 @@ export function createTestServers(): TestServers {
       chromium ??= requireProgram(['chromium', 'chromium-browser', 'google-chrome'], 'chromium')
       return { path: await chromium }
     },
+    async pythonOpenai() {
+      pythonOpenai ??= createPythonEnvironment(['openai'])
+      return { python: (await pythonOpenai).python }
+    },
     async stop() {
       process.off('exit', onExit)
       await Promise.allSettled([
@@ -68,6 +76,7 @@ export function createTestServers(): TestServers {
           }
           await rm(dir, { recursive: true, force: true })
         }),
+        pythonOpenai?.then(({ dir }) => rm(dir, { recursive: true, force: true })),
       ])
     },
   }
