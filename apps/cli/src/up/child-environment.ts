@@ -8,7 +8,7 @@ const API = /^(SLUICE_\w+|REDIS_URL|AWS_\w+)$/
 /** What a GPU runner needs to find its device, its libraries and its weights. */
 const WORKER = /^(SLUICE_\w+|REDIS_URL|OPENSORA_\w+|LD_LIBRARY_PATH|CUDA_\w+|NVIDIA_\w+|ASCEND_\w+|HF_\w+|TORCH_\w+|PYTORCH_\w+|NCCL_\w+)$/
 /** A GPU host holds no credentials of the database, the ledger or the store. */
-const NOT_FOR_WORKERS = /^SLUICE_(DATABASE_URL|S3_\w+|API_KEY|ADMIN_\w+|\w*SECRET\w*)$/
+const NOT_FOR_WORKERS = /^SLUICE_(DATABASE_URL|S3_\w+|MODERATION_\w+|REFINER_\w+|API_KEY|ADMIN_\w+|\w*SECRET\w*)$/
 
 type Environment = Record<string, string>
 

@@ -25,6 +25,7 @@ export type Video = z.infer<typeof videoSchema>
 /** What POST /v1/videos takes; only what the user named is sent, the rest is the API's default. */
 export interface VideoRequest {
   prompt: string
+  refine_prompt?: boolean
   model?: string
   size?: string
   seconds?: string
