@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runnerReplySchema } from '@sluice/shared/runner-protocol'
+import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { ALL_PASSED, runUnittest } from '../../runners/open-sora/tests/run-unittest.ts'
@@ -55,6 +56,14 @@ describe('through API, queue, worker and runner, as SLUICE_RUNNER=open-sora star
     })
     expect((await contentOf(service, id, 'thumbnail')).toString('latin1', 8, 12)).toBe('WEBP')
     expect(await ledgerCheck(service)).toMatchObject({ ok: true })
+    const image = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#c03020' } })
+      .png()
+      .toBuffer()
+    const loop = await submit(service, {
+      ...{ prompt: 'from an image', size: '256x256', num_frames: 5, num_steps: 2, i2v_condition: 'loop' },
+      input_reference: `data:image/png;base64,${image.toString('base64')}`,
+    })
+    expect(await videoWhen(service, loop, isEnded, 300_000)).toMatchObject({ status: 'completed', mode: 'i2v' })
     expect(readFileSync(join(service.dataDir, 'logs', 'worker.log'), 'utf8')).toContain('runner ready')
   })
 })

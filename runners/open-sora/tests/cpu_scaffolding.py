@@ -21,7 +21,8 @@ import torchvision.io
 # No compiler is needed for clips this small; read when the first function is compiled.
 os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
-ABSENT = ("flash_attn", "liger_kernel", "colossalai", "tensornvme")
+# The last is for preparing training data, and does not go with every pandas.
+ABSENT = ("flash_attn", "liger_kernel", "colossalai", "tensornvme", "pandarallel")
 
 
 class _Absent:
@@ -49,7 +50,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
-sys.meta_path.append(_Finder())
+# First: where one is installed, it would still want CUDA.
+sys.meta_path.insert(0, _Finder())
 
 
 def _attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
 import sys
 import unittest
 import zlib
 from pathlib import Path
 
+from sluice_open_sora.rank_group import _free_port
 from tests.spawned_runner import TESTS, SpawnedRunner, RunnerTest, some_request
 
 STEPS = 14
@@ -82,6 +84,26 @@ class OpenSora(RunnerTest):
         self.assertGreater(len(set(first)), 50)
         self.assertEqual(self.make(request()), first)
         self.assertEqual(len(self.make(request(num_frames=1, num_steps=2))), 48 * 32 * 3)
+
+    def test_it_makes_what_open_soras_own_script_makes(self) -> None:
+        path = Path(self.runner.folder) / "script.rgb"
+        words = ["--save-dir", f"{self.runner.folder}/script", "--prompt", "a paper boat", "--sampling_option.seed", "42"]
+        done = subprocess.run(
+            [sys.executable, str(TESTS / "run_script.py"), REAL["OPENSORA_CONFIG"], *words, "--num_frames", "5", "--num_steps", "3"],
+            env={
+                **{"PATH": os.environ["PATH"], "OPENSORA_HOME": REAL["OPENSORA_HOME"], "FRAMES_PATH": str(path), "OMP_NUM_THREADS": "1"},
+                **{"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())},
+            },
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        script = path.read_bytes()
+        ours = self.make(request(prompt="a paper boat", width=336, height=192, num_frames=5, num_steps=3))
+        self.assertEqual(len(ours), len(script))
+        self.assertGreater(len(set(ours)), 50)
+        # The script turns [-1, 1] into bytes in bf16, the runner in 32-bit floats: a rounding apart.
+        self.assertLessEqual(max(abs(a - b) for a, b in zip(ours, script)), 1)
 
     def test_everything_asked_for_matters(self) -> None:
         changes = ({}, {"seed": 43}, {"prompt": "b"}, {"negative_prompt": "b"}, {"guidance": 3}, {"motion_score": 5}, {"fps": 12})

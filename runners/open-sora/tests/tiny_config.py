@@ -7,6 +7,11 @@ sys.path.insert(0, "{{ fileDirname }}")
 custom_imports = dict(imports=["cpu_scaffolding"])
 
 dtype = "bf16"
+seed = 42
+batch_size = 1
+dataset = dict(type="text")
+motion_score = "4"
+fps_save = 24
 _head = dict(hidden_size=96, mlp_ratio=2.0, num_heads=2, depth=2, depth_single_blocks=2, axes_dim=[16, 16, 16], theta=10_000)
 _text = dict(vec_in_dim=64, context_in_dim=48, qkv_bias=True, in_channels=64)
 model = dict(type="scrambled_flux", guidance_embed=False, fused_qkv=False, use_liger_rope=True, cond_embed=True, **_text, **_head)
