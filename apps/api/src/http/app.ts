@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { newId } from '@sluice/shared/ids'
-import express, { type Express, type RequestHandler } from 'express'
+import express, { type Express, type Request, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import { pinoHttp } from 'pino-http'
 import type { Context } from '../context.ts'
@@ -78,10 +78,11 @@ function requestLog(context: Context): RequestHandler {
       return id
     },
     serializers: {
-      req: (request: { id: unknown; method: string; url: string }) => ({
+      req: (request: { id: unknown; method: string; url: string; raw: Request }) => ({
         id: request.id,
         method: request.method,
         path: request.url.split('?')[0],
+        client: request.raw.ip,
       }),
       res: (response: { statusCode: number }) => ({ status: response.statusCode }),
     },

@@ -48,7 +48,6 @@ export const videoContent = accountRoute(
     }
     const secondsLeft = secondsKept(context, video)
     const objectKey = `${video.output_prefix}/${OUTPUT_FILES[query.variant]}`
-    response.set('cache-control', `private, max-age=${secondsLeft}`)
     if (request.get('accept')?.trim() === 'application/json') {
       response.set('cache-control', 'no-store')
       response.json({

@@ -1,0 +1,82 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { HandWorker } from '../support/test-worker.ts'
+
+const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
+
+async function complete(api: TestApi): Promise<string> {
+  await using worker = new HandWorker(api)
+  await worker.heartbeat()
+  const { body } = await api.call('POST', '/v1/videos', SMALL)
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'finished', result: await attempt.upload() })
+  await worker.heartbeat([], { draining: true })
+  return body.id
+}
+const content = (api: TestApi, id: string, accept = '*/*') =>
+  fetch(`${api.url}/v1/videos/${id}/content`, { headers: { authorization: `Bearer ${api.key}`, accept } })
+const filesOf = async (api: TestApi, id: string) =>
+  (await readdir(join(api.dataDir, 'objects'), { recursive: true })).filter((path) => path.includes(id) && /\.\w+$/.test(path))
+
+test('files are kept for good unless the operator says otherwise', async () => {
+  await using api = await startTestApi({ leaseMs: 600_000 })
+  const id = await complete(api)
+  expect((await api.call('GET', `/v1/videos/${id}`)).body.expires_at).toBeNull()
+  expect((await content(api, id)).status).toBe(200)
+})
+
+test('after its time a video answers 410 and its bytes are removed; the row and the ledger stay', async () => {
+  await using api = await startTestApi({ leaseMs: 600_000, retentionSeconds: 3 })
+  const id = await complete(api)
+  const { body: video } = await api.call('GET', `/v1/videos/${id}`)
+  expect(video).toMatchObject({ status: 'completed', expires_at: expect.any(Number) })
+  expect(Math.abs(video.expires_at - video.completed_at - 3)).toBeLessThanOrEqual(1)
+  // No address of the files outlives them.
+  expect((await content(api, id)).status).toBe(200)
+  const signed = (await (await content(api, id, 'application/json')).json()) as { url: string; expires_at: number }
+  expect(signed.expires_at - video.expires_at).toBeLessThanOrEqual(1)
+  expect((await filesOf(api, id)).length).toBeGreaterThan(0)
+
+  await eventually(
+    () => content(api, id),
+    (answer) => answer.status === 410,
+  )
+  expect(await (await content(api, id)).json()).toEqual({
+    error: {
+      message: expect.stringContaining('were kept until'),
+      type: 'invalid_request_error',
+      code: 'content_expired',
+      param: 'video_id',
+    },
+  })
+  await eventually(
+    () => filesOf(api, id),
+    (files) => files.length === 0,
+  )
+  expect((await content(api, id)).status).toBe(410)
+  await eventually(
+    () => fetch(signed.url),
+    (answer) => answer.status === 403 || answer.status === 404,
+  )
+  expect((await api.call('GET', `/v1/videos/${id}`)).body).toEqual(video)
+  const admin = await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })
+  expect(admin.body.transfers).toHaveLength(2)
+  expect((await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body.ok).toBe(true)
+})
+
+test('a video keeps the time it was submitted with, and one that is not completed has none', async () => {
+  await using api = await startTestApi({ leaseMs: 600_000 })
+  const kept = (await api.call('POST', '/v1/videos', SMALL)).body
+  api.api.context.config.retentionSeconds = 86_400
+  await using worker = new HandWorker(api)
+  await worker.heartbeat()
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'finished', result: await attempt.upload() })
+  expect((await api.call('GET', `/v1/videos/${kept.id}`)).body).toMatchObject({ status: 'completed', expires_at: null })
+  const later = (await api.call('POST', '/v1/videos', SMALL)).body
+  expect(later.expires_at).toBeNull()
+  expect((await api.call('POST', `/v1/videos/${later.id}/cancel`)).body.expires_at).toBeNull()
+})
