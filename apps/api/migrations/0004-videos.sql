@@ -55,8 +55,6 @@ create table video (
 ) with (fillfactor = 80);
 create unique index video_idempotent on video (account_id, idempotency_key) where idempotency_key is not null;
 create index video_of_account on video (account_id, id) where deleted_at is null;
--- An account's line: the gate reads its head, never the whole backlog.
-create index video_line on video (model, service_tier, account_id, id) where status = 'queued';
 create index video_queued_of_account on video (account_id) where status = 'queued';
 create index video_in_flight on video (pool) where status in ('dispatched', 'running');
 create index video_expiring on video (execution_expires_at) where status in ('queued', 'dispatched', 'running');

@@ -36,8 +36,6 @@ create index gate_tag_ahead on gate_tag (service_tier, finish_ms);
 -- The gate's lines: videos of one account that ask for the same of a pool. Shape comes before account, so that a pool jumps
 -- over what it cannot make as a whole instead of walking through it.
 create index video_line_of_shape on video (model, service_tier, width, height, num_frames, account_id, id) where status = 'queued';
--- The lines without shapes served the gate before.
-drop index video_line;
 
 -- Measured speed of a pool for one shape; running means over the last few attempts.
 create table prediction (

@@ -28,6 +28,8 @@ const SETTLING_MAX = 4
 /** A video that will be through within half the grace, less this for its upload, is finished rather than handed back. */
 const FINISH_RESERVE_MS = 2_000
 const LAST_WORD_MS = 1_000
+/** A job in hand waits this long for a slot whose runner is being started again: well within the queue's lock and the lease. */
+const ROOM_WAIT_MS = 15_000
 const FETCH_CHECK_MS = 500
 
 /** Builds everything once and starts it. Throws what `takeWorkerFolder` throws. */
@@ -100,27 +102,42 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
     if (draining) attempt.yield()
   }
 
-  /** Runs while some slot wants a job; a job that comes when none does any more waits where there is room, or is left to the reconciler. */
+  /** Until something changed that may let a slot take a job, or a moment has passed. */
+  function slotsChanged(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, FETCH_CHECK_MS)
+      wakeFetch = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  /** The slot for a job in hand, waited for when its runner died meanwhile; undefined when none has room in time. */
+  async function slotForJob(): Promise<Slot | undefined> {
+    const deadline = Date.now() + ROOM_WAIT_MS
+    for (;;) {
+      const slot =
+        slots.find((candidate) => candidate.wants && candidate.idle) ??
+        slots.find((candidate) => candidate.wants) ??
+        slots.find((candidate) => candidate.hasRoom)
+      if (slot !== undefined || draining || Date.now() > deadline) return slot
+      await slotsChanged()
+    }
+  }
+
+  /** Runs while some slot wants a job; a job no slot has room for in time is left to the reconciler. */
   async function fetchJobs(): Promise<void> {
     while (!draining) {
       // The first beat of a new process ends what its predecessor held; a job taken before it would be ended with it.
       if (pool === null || !heartbeats.answered || !slots.some((slot) => slot.wants)) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, FETCH_CHECK_MS)
-          wakeFetch = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
+        await slotsChanged()
         continue
       }
       consumer ??= openConsumer(pool)
       const taken = await consumer.next()
       if (taken === null) continue
-      const slot =
-        slots.find((candidate) => candidate.wants && candidate.idle) ??
-        slots.find((candidate) => candidate.wants) ??
-        slots.find((candidate) => candidate.hasRoom)
+      const slot = await slotForJob()
       if (slot === undefined) {
         log.warn({ video: taken.job.video }, 'no slot has room for a job; it is left to the reconciler')
         continue

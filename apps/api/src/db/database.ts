@@ -60,6 +60,11 @@ export async function transaction<Result>(
 ): Promise<Result> {
   const client = await pool.connect()
   let broken: Error | undefined
+  // A connection that ends between two statements says so to nobody else, and an unheard error ends the process.
+  const onError = (error: Error) => {
+    broken = error
+  }
+  client.on('error', onError)
   try {
     await client.query(options.isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin')
     const result = await work(client)
@@ -71,6 +76,7 @@ export async function transaction<Result>(
     })
     throw error
   } finally {
+    client.off('error', onError)
     client.release(broken)
   }
 }
