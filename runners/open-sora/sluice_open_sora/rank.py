@@ -27,14 +27,13 @@ ALIVE_S = 0.5
 
 
 class Wishes:
-    """What the worker wants of a video, set from the reading thread. A cancel overrules a yield, never the other way round."""
+    """What the worker wants of a video, set from the reading thread. The runner sends no yield after a cancel."""
 
     def __init__(self) -> None:
         self._wishes: dict[str, Decision] = {}
 
     def wish(self, video: str, decision: Decision) -> None:
-        if self._wishes.get(video) != "cancel":
-            self._wishes[video] = decision
+        self._wishes[video] = decision
 
     def of(self, video: str) -> Decision:
         return self._wishes.get(video, "go")

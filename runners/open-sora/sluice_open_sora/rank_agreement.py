@@ -41,7 +41,10 @@ class Follower:
         self._leader = leader
 
     def agree(self, step: int, decision: Decision = "go") -> Decision:
-        """Waits for rank 0's decision at `step`. Raises RunnerFailure `device_lost` when rank 0 is gone, `internal` when it is at another step."""
+        """Waits for rank 0's decision at `step`.
+
+        Raises RunnerFailure: `device_lost` when rank 0 is gone, `internal` when it is at another step.
+        """
         message = b""
         while len(message) < _FORM.size:
             chunk = self._leader.recv(_FORM.size - len(message))

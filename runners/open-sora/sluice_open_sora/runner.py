@@ -13,7 +13,7 @@ from typing import Any, Callable, Literal
 
 from .checkpoint import read_checkpoint
 from .encode_queue import EncodeQueue, Files
-from .failure import RunnerFailure
+from .failure import Code, RunnerFailure
 from .generation import MODES, TEXT_TOKENS, Generation, parameter_hash, request_of, video_tokens
 from .loop import Loop
 from .pipeline import Readiness
@@ -261,7 +261,11 @@ class Runner:
     def _on_rank_message(self, rank: int, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "ready":
-            self._on_loaded(rank, Readiness(**{key: tuple(v) if isinstance(v, list) else v for key, v in message.items() if key != "type"}))
+            # What vars() took apart on the other side; JSON has no tuples.
+            said: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in message.items() if key != "type"
+            }
+            self._on_loaded(rank, Readiness(**said))
             return
         video = self._video
         if kind == "failed":
@@ -369,7 +373,7 @@ class Runner:
         self._lost = failure.message
         if video is not None:
             # Retried with offload: it is the memory that was short, whatever kept the second start from working.
-            code = "out_of_memory" if video.offloaded else "device_lost"
+            code: Code = "out_of_memory" if video.offloaded else "device_lost"
             self._fail(video.id, RunnerFailure(code, failure.message, retryable=True))
         else:
             self._lost_idle = True
@@ -438,9 +442,7 @@ class Runner:
 
     def _fail(self, video: str, failure: RunnerFailure) -> None:
         self._log(f"{video} failed: {failure.code}: {failure.message}")
-        self._send(
-            {"type": "failed", "id": video, "code": failure.code, "message": failure.message, "retryable": failure.retryable}
-        )
+        self._send({"type": "failed", "id": video, "code": failure.code, "message": failure.message, "retryable": failure.retryable})
 
     def _remove_frames(self, video: Video) -> None:
         try:
@@ -472,7 +474,9 @@ def judge(order: Generate, ready: Readiness) -> None:
     if generation.mode not in ready.modes:
         raise refuse("mode", generation.mode, ", ".join(mode for mode in MODES if mode in ready.modes))
     if (generation.mode == "i2v") != (len(order.references) > 0):
-        raise refuse("references", f"{len(order.references)} image(s) with mode {generation.mode}", "a head, a tail or both with mode i2v, none else")
+        raise refuse(
+            "references", f"{len(order.references)} image(s) with mode {generation.mode}", "a head, a tail or both with mode i2v, none else"
+        )
     sequence = TEXT_TOKENS + video_tokens(generation)
     if sequence % ready.sequence_ranks != 0:
         # Open-Sora splits the sequence evenly over its sequence-parallel ranks (opensora/models/mmdit/distributed.py).

@@ -25,7 +25,9 @@ REPLIES_LOG = os.environ.get("SLUICE_TEST_REPLIES")
 
 
 class SpawnedRunner:
-    def __init__(self, environment: dict[str, str] | None = None, pipeline: str | None = PLAIN_PIPELINE, python: str = sys.executable) -> None:
+    def __init__(
+        self, environment: dict[str, str] | None = None, pipeline: str | None = PLAIN_PIPELINE, python: str = sys.executable
+    ) -> None:
         self.folder = tempfile.mkdtemp(prefix="open-sora-test-")
         self.replies: list[dict[str, Any]] = []
         self.errors = ""

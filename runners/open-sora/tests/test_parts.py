@@ -185,7 +185,9 @@ class Checkpoints(unittest.TestCase):
             "reference_sha256": "0" * 64,
         }
         self.assertEqual(set(changes), {field.name for field in fields(Generation)})
-        hashes = {parameter_hash(parse_generation(some_request(**{name: value})), (Reference("head", image),)) for name, value in changes.items()}
+        hashes = {
+            parameter_hash(parse_generation(some_request(**{name: value})), (Reference("head", image),)) for name, value in changes.items()
+        }
         self.assertEqual(len(hashes | {whole}), len(changes) + 1)
         self.assertNotEqual(parameter_hash(parse_generation(some_request()), (Reference("tail", image),)), whole)
         shuffled = dict(reversed(some_request(guidance_img=3.0).items()))

@@ -29,7 +29,14 @@ class OneVideo(RunnerTest):
         collapsed = [kind for index, kind in enumerate(kinds) if index == 0 or kinds[index - 1] != kind]
         self.assertEqual(
             collapsed,
-            [("started", None), ("progress", "encode"), ("progress", "denoise"), ("released", None), ("progress", "mux"), ("finished", None)],
+            [
+                ("started", None),
+                ("progress", "encode"),
+                ("progress", "denoise"),
+                ("released", None),
+                ("progress", "mux"),
+                ("finished", None),
+            ],
         )
         steps = [reply["step"] for reply in runner.of("a") if reply.get("phase") == "denoise"]
         self.assertEqual(steps, list(range(1, 9)))
@@ -38,7 +45,13 @@ class OneVideo(RunnerTest):
         runner = self.start()
         workdir = runner.generate("a", some_request(seed=7))
         finished = runner.reply("finished", "a")
-        self.assertEqual(finished["files"], {name: f"{workdir}/{file}" for name, file in (("video", "video.mp4"), ("thumbnail", "thumbnail.webp"), ("spritesheet", "spritesheet.jpg"))})
+        self.assertEqual(
+            finished["files"],
+            {
+                name: f"{workdir}/{file}"
+                for name, file in (("video", "video.mp4"), ("thumbnail", "thumbnail.webp"), ("spritesheet", "spritesheet.jpg"))
+            },
+        )
         self.assertEqual(finished["tokens"], 3 * 2 * 4 * 8)
         self.assertEqual((finished["seed"], finished["peak_vram_bytes"]), (7, 1000))
         self.assertEqual(set(finished["timings"]), {"encode", "denoise", "decode", "mux"})
@@ -148,7 +161,9 @@ class Resume(RunnerTest):
         for number, step in enumerate((1, 9, 20, 33)):
             left = self.yielded(slow, f"v{number}", some_request(num_steps=40), step)
             self.assertTrue(step <= left["step"] < 40)
-            self.assertEqual(fast.make(f"v{number}", some_request(num_steps=40), resume={"step": left["step"], "path": left["path"]}), whole)
+            self.assertEqual(
+                fast.make(f"v{number}", some_request(num_steps=40), resume={"step": left["step"], "path": left["path"]}), whole
+            )
             finished = fast.reply("finished", f"v{number}")
             self.assertEqual(finished["tokens"], 3 * 2 * 4 * (40 - left["step"]))
             self.assertEqual([r["step"] for r in fast.of(f"v{number}") if r.get("phase") == "denoise"], list(range(left["step"] + 1, 41)))
@@ -247,7 +262,7 @@ class Refusals(RunnerTest):
 
     def test_lines_that_are_no_requests_are_survived(self) -> None:
         runner = self.start()
-        runner.send_bytes(b"\n\0\xff{\n[]\n[[[[\n{\"type\":\"explode\"}\n{\"id\":3}\n" + b"[" * 50_000 + b"\n")
+        runner.send_bytes(b'\n\0\xff{\n[]\n[[[[\n{"type":"explode"}\n{"id":3}\n' + b"[" * 50_000 + b"\n")
         runner.send({"type": "generate", "id": "broken"})
         self.assertEqual(runner.reply("failed", "broken")["code"], "bad_input")
         runner.make("after", some_request())

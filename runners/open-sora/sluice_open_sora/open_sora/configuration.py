@@ -27,7 +27,9 @@ def read_configuration(settings: Settings, ranks: int) -> Any:
 
     path = os.environ.get("OPENSORA_CONFIG") or os.path.join(_FOLDER, _FILES["none" if ranks == 1 else settings.parallel])
     if not os.path.isfile(path):
-        raise RunnerFailure("model_missing", f"no configuration at {os.path.abspath(path)}; OPENSORA_HOME must be Open-Sora's commit d0cd5ac")
+        raise RunnerFailure(
+            "model_missing", f"no configuration at {os.path.abspath(path)}; OPENSORA_HOME must be Open-Sora's commit d0cd5ac"
+        )
     config = read_config(path)
     if settings.t2i2v and config.get("img_flux") is None:
         config.merge_from_dict(read_config(os.path.join(_FOLDER, "plugins/t2i2v.py")).to_dict())
@@ -46,7 +48,7 @@ def missing_weights(config: Mapping[str, Any]) -> list[str]:
 
 
 def sequence_ranks(config: Mapping[str, Any], ranks: int) -> int:
-    """Devices a sequence is split over: Open-Sora takes the smaller of the configured size and the devices there are (opensora.utils.cai)."""
+    """Devices a sequence is split over: the smaller of the configured size and the devices there are, as opensora.utils.cai takes it."""
     plugin = config.get("plugin_config") or {}
     return min(int(plugin.get("sp_size", 1)), ranks)
 

@@ -25,6 +25,8 @@ class OpenSoraPipeline:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._settings = read_settings(os.environ)
+        # The way of the video in work.
+        self._steps: Any = None
 
     def load(self, model: str) -> Readiness:
         if model != MODEL:
@@ -60,7 +62,6 @@ class OpenSoraPipeline:
             "image": [part for part in (flux, flux_autoencoder) if part is not None],
         }
         self._residency = Residency(self._device, parts, offload)
-        self._steps: Any = None
         for autoencoder in (self._autoencoder, flux_autoencoder):
             for module in [] if autoencoder is None else autoencoder.modules():
                 # Signs of life during a decode that may take a minute.
