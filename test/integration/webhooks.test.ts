@@ -4,10 +4,15 @@ import { fileURLToPath } from 'node:url'
 import OpenAI from 'openai'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type DatabasePool, one, openDatabase, transaction } from '../../apps/api/src/db/database.ts'
+import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
+import { enqueueVideoEnd } from '../../apps/api/src/webhooks/enqueue.ts'
+import { claimDue } from '../../apps/api/src/webhooks/outbox.ts'
 import { retryDelayMs } from '../../apps/api/src/webhooks/retry-delay.ts'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
+import { createTestDatabase } from '../support/test-database.ts'
 import { freePort } from '../support/test-servers.ts'
 import { HandWorker } from '../support/test-worker.ts'
 import { type Received, startWebhookReceiver } from '../support/webhook-receiver.ts'
@@ -192,6 +197,35 @@ describe('deliveries', () => {
     await replica.stop()
   })
 })
+
+test('what one process is taking, no other takes or waits for', async () => {
+  await using database = await createTestDatabase()
+  await migrateDatabase(database.databaseUrl, () => undefined)
+  await using db = await openTestPool(database.databaseUrl)
+  await db.query({ text: `insert into account (id, name) values ('acct_1', 'test')` })
+  const video = (id: string) => ({ id, account_id: 'acct_1', webhook_url: 'https://example.com/' })
+  await enqueueVideoEnd(db, video('video_1'), 'video.failed')
+  const none = new Map<string, number>()
+  const capacity = { ...{ total: 10, perLane: 4, perAccount: 10 }, byLane: none, byAccount: none }
+  await transaction(db, async (taking) => {
+    expect(await claimDue(taking, capacity)).toHaveLength(1)
+    expect(await claimDue(db, capacity)).toEqual([])
+  })
+  expect(await claimDue(db, capacity)).toEqual([])
+  // Never more than there is room for: in a line, for an account, in all.
+  for (let more = 2; more <= 12; more += 1) await enqueueVideoEnd(db, video(`video_${more}`), 'video.failed')
+  const lane = one(await db.query<{ lane: string }>({ text: 'select distinct lane from webhook_delivery' })).lane
+  expect(await claimDue(db, { ...capacity, total: 0 })).toEqual([])
+  expect(await claimDue(db, { ...capacity, byLane: new Map([[lane, 4]]) })).toEqual([])
+  expect(await claimDue(db, { ...capacity, byAccount: new Map([['acct_1', 9]]) })).toHaveLength(1)
+  expect(await claimDue(db, { ...capacity, byLane: new Map([[lane, 1]]) })).toHaveLength(3)
+  expect(await claimDue(db, { ...capacity, total: 2 })).toHaveLength(2)
+})
+
+async function openTestPool(url: string): Promise<DatabasePool & AsyncDisposable> {
+  const pool = openDatabase({ url, connectionsMax: 4, onError: () => undefined })
+  return Object.assign(pool, { [Symbol.asyncDispose]: () => pool.end() })
+}
 
 describe('failures', () => {
   test('only 2xx counts: an event is sent again, with its id and a new time, until it is taken; the log says each try', async () => {
@@ -383,6 +417,9 @@ describe('failures', () => {
     await endedVideo(ask)
     await receiver.atLeast(1)
     await other.api.stop()
+    await using db = await openTestPool(other.config.databaseUrl)
+    // At once, not when the claim would have run out.
+    expect((await db.query({ text: 'select due_at <= now() as is_due from webhook_delivery' })).rows).toEqual([{ is_due: true }])
     const replica = await other.replica()
     await receiver.atLeast(2)
     const { rows } = await eventually(
