@@ -1,4 +1,4 @@
-import { type FrameSize, findModel, findSize, formatSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
+import { type FrameSize, findModel, findSize, formatSize, nearestSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
 import { generatedTokens } from '@sluice/shared/token-count'
 import type { VideoRequest } from './video.ts'
 
@@ -50,6 +50,18 @@ export function chosenSize(settings: Pick<GenerationSettings, 'shape' | 'orienta
   return { width: landscape.height, height: landscape.width, resolution: landscape.resolution }
 }
 
+/** The settings with the shape and turn nearest to an image's. */
+export function shapedLike(settings: GenerationSettings, image: { width: number; height: number }): GenerationSettings {
+  const { width, height } = nearestSize(LIMITS, image, settings.resolution)
+  for (const { name } of SHAPES) {
+    for (const orientation of ORIENTATIONS) {
+      const size = chosenSize({ ...settings, shape: name, orientation })
+      if (size.width === width && size.height === height) return { ...settings, shape: name, orientation }
+    }
+  }
+  return settings
+}
+
 /** Generated tokens of the settings: what will be charged. */
 export function chosenTokens(settings: GenerationSettings): bigint {
   return generatedTokens({ ...chosenSize(settings), frames: settings.frames }, settings.steps)
@@ -62,8 +74,8 @@ export function seedFault(seed: string): string | null {
   return `A seed is a whole number from 0 up, or empty for any; this is “${text}”.`
 }
 
-/** The request for `prompt` with these settings. The seed must be free of faults. */
-export function videoRequest(prompt: string, settings: GenerationSettings): VideoRequest {
+/** The request for `prompt` with these settings, from the image of that data URL. The seed must be free of faults. */
+export function videoRequest(prompt: string, settings: GenerationSettings, imageUrl?: string): VideoRequest {
   const seed = settings.seed.trim()
   return {
     prompt,
@@ -71,6 +83,7 @@ export function videoRequest(prompt: string, settings: GenerationSettings): Vide
     num_frames: settings.frames,
     num_steps: settings.steps,
     ...(seed === '' ? {} : { seed: Number(seed) }),
+    ...(imageUrl === undefined ? {} : { input_reference: imageUrl }),
   }
 }
 

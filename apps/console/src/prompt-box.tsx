@@ -1,8 +1,11 @@
 import './prompt-box.css'
-import { type FormEvent, type KeyboardEvent, useId, useLayoutEffect, useRef, useState } from 'react'
+import { type ClipboardEvent, type DragEvent, type FormEvent, type KeyboardEvent, useId, useLayoutEffect, useRef, useState } from 'react'
 import { ApiError } from './api-client.ts'
+import { type ChosenImage, ImageFault, imageIn, readImage } from './chosen-image.ts'
 import { FieldFault } from './field-fault.tsx'
-import { chosenTokens, DEFAULT_SETTINGS, seedFault, videoRequest } from './generation-settings.ts'
+import { chosenTokens, DEFAULT_SETTINGS, seedFault, shapedLike, videoRequest } from './generation-settings.ts'
+import { ImageButton } from './image-button.tsx'
+import { ImagePreview } from './image-preview.tsx'
 import { SettingsPanel } from './settings-panel.tsx'
 import { ShapePicker } from './shape-picker.tsx'
 import { clipText } from './time-text.ts'
@@ -20,6 +23,8 @@ const PANEL_PARAMS = ['num_frames', 'seconds', 'num_steps', 'seed']
 export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPromptChange: (prompt: string) => void }) {
   const [settings, setSettings] = useState(DEFAULT_SETTINGS)
   const [open, setOpen] = useState(false)
+  const [image, setImage] = useState<ChosenImage | null>(null)
+  const [dropping, setDropping] = useState(false)
   const [fault, setFault] = useState<Fault | null>(null)
   const create = useCreateVideo()
   const textarea = useRef<HTMLTextAreaElement>(null)
@@ -39,6 +44,41 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
     if (next.param === 'prompt') textarea.current?.focus()
   }
 
+  async function take(file: File) {
+    try {
+      const next = await readImage(file)
+      setImage(next)
+      setSettings((current) => shapedLike(current, next))
+      setFault((current) => (current?.param === 'input_reference' ? null : current))
+      textarea.current?.focus()
+    } catch (error) {
+      if (!(error instanceof ImageFault)) throw error
+      refuse({ param: 'input_reference', message: error.message })
+    }
+  }
+
+  function onPaste(event: ClipboardEvent) {
+    const file = imageIn(event.clipboardData)
+    if (file === null) return
+    event.preventDefault()
+    void take(file)
+  }
+
+  function onDrop(event: DragEvent) {
+    event.preventDefault()
+    setDropping(false)
+    const file = imageIn(event.dataTransfer)
+    if (file === null) refuse({ param: 'input_reference', message: 'That is no image.' })
+    else void take(file)
+  }
+
+  /** Text that is dragged into the box stays the browser's business. */
+  function onDragOver(event: DragEvent) {
+    if (!event.dataTransfer.types.includes('Files')) return
+    event.preventDefault()
+    setDropping(true)
+  }
+
   function submit() {
     if (create.isPending) return
     if (prompt.trim() === '') return refuse({ param: 'prompt', message: 'Write a sentence first.' })
@@ -46,10 +86,11 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
     if (seed !== null) return refuse({ param: 'seed', message: seed })
     setFault(null)
     create.mutate(
-      { request: videoRequest(prompt.trim(), settings), idempotencyKey: newIdempotencyKey() },
+      { request: videoRequest(prompt.trim(), settings, image?.dataUrl), idempotencyKey: newIdempotencyKey() },
       {
         onSuccess: () => {
           onPromptChange('')
+          setImage(null)
           textarea.current?.focus()
         },
         onError: (error) => refuse({ param: error instanceof ApiError ? error.param : null, message: error.message }),
@@ -65,12 +106,21 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
   }
 
   const faultOf = (...params: string[]) => (fault?.param != null && params.includes(fault.param) ? fault.message : null)
-  const general = fault !== null && !['prompt', 'size', ...PANEL_PARAMS].includes(fault.param ?? '') ? fault.message : null
+  const general =
+    fault !== null && !['prompt', 'size', 'input_reference', ...PANEL_PARAMS].includes(fault.param ?? '') ? fault.message : null
 
   return (
     <form
-      className="prompt-box"
+      className={dropping ? 'prompt-box dropping' : 'prompt-box'}
       noValidate
+      onPaste={onPaste}
+      onDragOver={onDragOver}
+      onDragLeave={(event) => {
+        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setDropping(false)
+      }}
+      onDrop={(event) => {
+        if (event.dataTransfer.types.includes('Files')) onDrop(event)
+      }}
       onSubmit={(event: FormEvent) => {
         event.preventDefault()
         submit()
@@ -100,7 +150,19 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
       </span>
       <FieldFault id={`${id}-prompt-fault`} text={faultOf('prompt')} />
 
+      {image === null ? null : (
+        <ImagePreview
+          image={image}
+          onRemove={() => {
+            setImage(null)
+            textarea.current?.focus()
+          }}
+        />
+      )}
+      <FieldFault id={`${id}-image-fault`} text={faultOf('input_reference')} />
+
       <div className="prompt-box-row">
+        <ImageButton onFile={(file) => void take(file)} />
         <ShapePicker settings={settings} onChange={setSettings} />
         <button
           type="button"

@@ -36,6 +36,8 @@ export interface VideoRequest {
   num_steps: number
   seed?: number
   model?: string
+  /** A data URL of the image it starts with. */
+  input_reference?: string
 }
 
 export type VideoVariant = 'video' | 'thumbnail'
