@@ -45,11 +45,13 @@ test('a quote is exactly what the submission holds, for any valid request', asyn
       for (const field of ['model', 'size', 'seconds', 'num_frames', 'num_steps', 'usage', 'service_tier']) {
         expect(quoted[field]).toEqual(video[field])
       }
-      const { rows } = await api.api.context.db.query<{ hold_micros: bigint }>({
-        text: 'select hold_micros from video where id = $1',
+      // What the ledger set aside, not what the video says of it.
+      const { rows } = await api.api.context.db.query<{ amount: bigint }>({
+        text: `select e.amount from transfer t join entry e on e.transfer_id = t.id join ledger_account a on a.id = e.ledger_account_id
+        where t.video_id = $1 and t.kind = 'hold' and a.kind = 'hold'`,
         values: [video.id],
       })
-      expect(rows[0]?.hold_micros).toBe(parseMicros(quoted.cost.amount))
+      expect(rows).toEqual([{ amount: parseMicros(quoted.cost.amount) }])
       await api.call('POST', `/v1/videos/${video.id}/cancel`)
     }),
     { numRuns: 100 },
