@@ -14,7 +14,20 @@ export interface SourceFile {
 }
 
 /** The API's domain folders; routes may use them, they never use routes or http. */
-const DOMAINS = ['videos', 'ledger', 'storage', 'keys', 'gate', 'attempts', 'webhooks', 'outgoing', 'economics', 'accounts', 'audit', 'workers']
+const DOMAINS = [
+  'videos',
+  'ledger',
+  'storage',
+  'keys',
+  'gate',
+  'attempts',
+  'webhooks',
+  'outgoing',
+  'economics',
+  'accounts',
+  'audit',
+  'workers',
+]
 
 interface Rule {
   rule: string
