@@ -27,7 +27,12 @@ export interface ApiProcess {
 }
 
 /** The API as a process of its own, as it runs in production. */
-export async function startApiProcess(settings: { databaseUrl: string; redisUrl: string | null; dataDir: string }): Promise<ApiProcess> {
+export async function startApiProcess(settings: {
+  databaseUrl: string
+  redisUrl: string | null
+  dataDir: string
+  env?: Record<string, string>
+}): Promise<ApiProcess> {
   const port = await freePort()
   const child: ChildProcess = spawn(process.execPath, [API_MAIN], {
     env: {
@@ -37,6 +42,7 @@ export async function startApiProcess(settings: { databaseUrl: string; redisUrl:
       SLUICE_DATA_DIR: settings.dataDir,
       SLUICE_LOG: 'warn',
       ...(settings.redisUrl === null ? {} : { REDIS_URL: settings.redisUrl }),
+      ...settings.env,
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   })

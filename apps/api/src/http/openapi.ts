@@ -86,6 +86,8 @@ export function errorCodesOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(['internal_error', ...route.errors])
   if (route.scope !== null)
     for (const code of ['missing_api_key', 'invalid_api_key', 'insufficient_scope', 'rate_limited'] as const) codes.add(code)
+  // A path with a parameter may be no UTF-8.
+  if (route.params !== undefined) codes.add('invalid_value')
   if (route.query !== undefined || route.body !== undefined) {
     for (const code of ['invalid_value', 'missing_parameter', 'unknown_parameter'] as const) codes.add(code)
   }

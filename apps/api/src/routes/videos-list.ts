@@ -33,7 +33,7 @@ export const listAccountVideos = accountRoute(
           .meta({ id: 'VideoList' }),
       },
     },
-    errors: [],
+    errors: ['not_found'],
   },
   async ({ context, key, query, response }) => {
     if (query.after !== undefined) await requireCursor(context.db, key.accountId, query.after)

@@ -1,0 +1,37 @@
+/**
+ * Requests drawn from the API's own document, valid and mutated, on every call, with right, wrong and missing keys: answers by
+ * status and requests per second. Ends with 1 when an answer is a 5xx or undocumented, or money stays held once all is cancelled.
+ * FUZZ_REQUESTS (20000) and FUZZ_SEED choose how many and which.
+ */
+import { join } from 'node:path'
+import { fuzz, settleAndCheck } from '../test/support/fuzz.ts'
+import { startApiProcess } from './rig/api-process.ts'
+import { startBenchPostgres } from './rig/postgres.ts'
+import { asRate, printTable } from './rig/statistics.ts'
+
+const count = Number(process.env.FUZZ_REQUESTS ?? 20_000)
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
+const CONNECTIONS = 8
+
+const postgres = await startBenchPostgres()
+try {
+  const api = await startApiProcess({
+    ...{ databaseUrl: postgres.server.databaseUrl, redisUrl: null, dataDir: join(postgres.dir, 'api') },
+    env: { SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
+  })
+  const result = await fuzz(api, { count, seed, connections: CONNECTIONS })
+  printTable(`${result.requests} requests, ${CONNECTIONS} connections, seed ${seed}`, [
+    ['answer', 'requests'],
+    ...Object.entries(result.statuses).map(([status, requests]) => [status, String(requests)]),
+    ['per second', asRate(result.requests / result.seconds)],
+  ])
+  for (const fault of result.faults) process.stdout.write(`fault: ${fault}\n`)
+  const left = await settleAndCheck(api)
+  process.stdout.write(
+    `the ledger is right: ${left.videos} videos of ${left.accounts} accounts held what their accounts held; ${left.cancelled} cancelled, nothing is held\n`,
+  )
+  if (result.faults.length > 0 || result.requests < count) process.exitCode = 1
+  await api.stop()
+} finally {
+  await postgres.stop()
+}

@@ -1,0 +1,281 @@
+import fc from 'fast-check'
+import sharp from 'sharp'
+
+/** A JSON Schema as the API's document holds it: only what the generator below looks at. */
+export interface JsonSchema {
+  $ref?: string
+  type?: string
+  const?: unknown
+  enum?: unknown[]
+  anyOf?: JsonSchema[]
+  oneOf?: JsonSchema[]
+  allOf?: JsonSchema[]
+  pattern?: string
+  minimum?: number
+  maximum?: number
+  minItems?: number
+  maxItems?: number
+  maxLength?: number
+  items?: JsonSchema
+  properties?: Record<string, JsonSchema>
+  required?: string[]
+  additionalProperties?: JsonSchema | boolean
+}
+
+/** One documented call. */
+export interface Operation {
+  operationId: string
+  method: string
+  path: string
+  /** The scope a key needs; undefined for calls anyone may make. */
+  scope: string | undefined
+  query: { name: string; schema: JsonSchema; required: boolean }[]
+  body: JsonSchema | undefined
+  example: Record<string, unknown> | undefined
+  /** For each status, what the document says of it. */
+  responses: Record<string, { description: string }>
+}
+
+export const KEY_KINDS = [
+  'right',
+  'right',
+  'right',
+  'right',
+  'right',
+  'right',
+  'right',
+  'other',
+  'worker',
+  'unknown',
+  'missing',
+  'garbled',
+] as const
+export type KeyKind = (typeof KEY_KINDS)[number]
+
+/** One request, before the ids and keys of the run are put in. */
+export interface FuzzRequest {
+  operation: Operation
+  keyKind: KeyKind
+  /** Which of the ids, keys known by then. */
+  pick: number
+  /** Text to stand for the id instead of a known one, or null. */
+  strangeId: string | null
+  query: Record<string, string>
+  body: unknown
+  encoding: 'json' | 'form' | 'raw' | 'mislabelled'
+  headers: Record<string, string>
+}
+
+/** Reads the calls of customers and the operator out of /openapi.json. */
+export function operationsOf(document: Record<string, unknown>): Operation[] {
+  const paths = document.paths as Record<string, Record<string, Record<string, unknown>>>
+  return Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, said]) => {
+      const parameters = (said.parameters ?? []) as { in: string; name: string; schema: JsonSchema; required?: boolean }[]
+      const body = said.requestBody as
+        | { content: { 'application/json': { schema: JsonSchema; example?: Record<string, unknown> } } }
+        | undefined
+      return {
+        ...{ operationId: String(said.operationId), method: method.toUpperCase(), path, scope: said['x-scope'] as string | undefined },
+        query: parameters.filter((one) => one.in === 'query').map((one) => ({ ...one, required: one.required ?? false })),
+        ...{ body: body?.content['application/json'].schema, example: body?.content['application/json'].example },
+        responses: said.responses as Operation['responses'],
+      }
+    }),
+  )
+}
+
+/** A real picture, so that videos from an image are among the valid requests. */
+const picture = await sharp({ create: { width: 24, height: 16, channels: 3, background: '#36a' } })
+  .png()
+  .toBuffer()
+const DATA_URL = `data:image/png;base64,${picture.toString('base64')}`
+
+/** Values that make sense of a field whose schema is just text or a number. Nothing ever leaves the machine: port 9 of it answers nobody. */
+const SENSIBLE: Record<string, readonly unknown[]> = {
+  prompt: ['a paper boat in the rain', '雨中的纸船', '👩‍🚀 on the moon'],
+  model: ['open-sora-2', 'animatic', 'sora-2'],
+  size: ['336x192', '256x256', '1024x576', '1280x720'],
+  seconds: ['4', '2', 4, 1.5],
+  num_frames: [5, 17, 33, 129],
+  num_steps: [1, 10, 50],
+  mode: ['t2v', 'i2v'],
+  input_reference: [DATA_URL, { image_url: DATA_URL }, 'https://images.invalid/a.png', 'data:image/png;base64,AAAA'],
+  max_cost: ['0.5', 1, '0.000001', '1000000'],
+  max_tokens: [1_000, 1_000_000, 10_000_000],
+  webhook_url: ['http://127.0.0.1:9/a', 'http://127.0.0.1:9/b', 'http://127.0.0.1/', 'https://10.0.0.1/x'],
+  url: ['http://127.0.0.1:9/c', 'http://127.0.0.1:9/d?e=f', 'http://127.0.0.1:9/g', 'https://[::1]/x'],
+  amount: ['25', '0.000001', '1000000000'],
+  per_million: ['0.2', '0.75', '0', '1000000'],
+  name: ['a studio', 'web shop'],
+  idempotency_key: ['invoice 1', 'invoice 2'],
+  expires_at: [4_000_000_000, 1],
+  effective_at: [4_000_000_000, 4_000_000_001],
+  from: ['2026-01-01', '2026-01-01T12:00:00Z'],
+  to: ['2030-02-01', '2026-02-01'],
+  after: ['video_01m84f0j8df20bh2fw7sqrp04k', '17'],
+}
+
+/** What no field wants: the classics of broken clients and of hostile ones. */
+const junk: fc.Arbitrary<unknown> = fc.oneof(
+  fc.jsonValue({ maxDepth: 2 }),
+  fc.constantFrom<unknown>(null, '', ' ', '\u0000', 'a\u0000b', '\ud800', '__proto__', [], {}, [[]], true, 'true', -1, 0, 0.1, -0, 1e308),
+  fc.constantFrom<unknown>(
+    2 ** 31,
+    2 ** 53,
+    1e21,
+    '1e999',
+    'NaN',
+    '-1',
+    '9'.repeat(40),
+    'x'.repeat(5_000),
+    "'; drop table video; --",
+    '%00',
+    '../..',
+  ),
+  fc.integer(),
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.string({ unit: 'binary' }),
+)
+
+/** Values that `schema` allows; what the schema can't say (an allowed model, a price that fits) is left to chance. */
+function allowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>, name = ''): fc.Arbitrary<unknown> {
+  const bare = bareAllowedBy(schema, schemas)
+  const sensible = SENSIBLE[name]
+  return sensible === undefined ? bare : fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...sensible) }, { weight: 1, arbitrary: bare })
+}
+
+function bareAllowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>): fc.Arbitrary<unknown> {
+  if (schema.$ref !== undefined) return bareAllowedBy(schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}, schemas)
+  if (schema.const !== undefined) return fc.constant(schema.const)
+  if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
+  const choices = schema.anyOf ?? schema.oneOf ?? schema.allOf
+  if (choices !== undefined) return fc.oneof(...choices.map((choice) => allowedBy(choice, schemas)))
+  switch (schema.type) {
+    case 'null':
+      return fc.constant(null)
+    case 'boolean':
+      return fc.boolean()
+    case 'integer':
+      return fc.integer(boundsOf(schema))
+    case 'number':
+      return fc.double({ ...boundsOf(schema), noNaN: true, noDefaultInfinity: true })
+    case 'string':
+      if (schema.pattern !== undefined && schema.pattern.length < 60) return fc.stringMatching(new RegExp(schema.pattern))
+      return fc.string({ unit: 'grapheme', maxLength: Math.min(schema.maxLength ?? 40, 40) })
+    case 'array':
+      return fc.array(allowedBy(schema.items ?? {}, schemas), {
+        minLength: schema.minItems ?? 0,
+        maxLength: Math.min(schema.maxItems ?? 3, 3),
+      })
+    case 'object':
+      return objectOf(schema, schemas)
+    default:
+      return junk
+  }
+}
+
+function boundsOf(schema: JsonSchema): { min: number; max: number } {
+  const whole = 2 ** 31 - 1
+  return { min: Math.max(schema.minimum ?? -whole, -whole), max: Math.min(schema.maximum ?? whole, whole) }
+}
+
+function objectOf(schema: JsonSchema, schemas: Record<string, JsonSchema>): fc.Arbitrary<Record<string, unknown>> {
+  const { properties = {}, required = [], additionalProperties } = schema
+  if (Object.keys(properties).length === 0 && typeof additionalProperties === 'object') {
+    return fc.dictionary(fc.string({ maxLength: 10 }), allowedBy(additionalProperties, schemas), { maxKeys: 4 })
+  }
+  const fields = Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, allowedBy(field, schemas, name)]))
+  // A call has up to two dozen optional fields; all at once would nearly always contradict each other.
+  const optional = Object.keys(properties).filter((name) => !required.includes(name))
+  return fc
+    .tuple(fc.record(fields), fc.subarray(optional, { maxLength: Math.min(optional.length, 4) }))
+    .map(([whole, kept]) => Object.fromEntries([...required, ...kept].map((name) => [name, whole[name]])))
+}
+
+type Mutation = (body: Record<string, unknown>) => unknown
+
+const mutation: fc.Arbitrary<Mutation> = fc.oneof(
+  fc.nat().map<Mutation>((at) => (body) => Object.fromEntries(Object.entries(body).filter((_, index, all) => index !== at % all.length))),
+  fc.tuple(fc.nat(), junk).map<Mutation>(([at, value]) => (body) => {
+    const names = Object.keys(body)
+    return names.length === 0 ? { prompt: value } : { ...body, [names[at % names.length] ?? '']: value }
+  }),
+  fc.tuple(fc.string({ unit: 'grapheme', maxLength: 12 }), junk).map<Mutation>(([name, value]) => (body) => ({ ...body, [name]: value })),
+  fc.tuple(fc.constantFrom(...Object.keys(SENSIBLE)), junk).map<Mutation>(([name, value]) => (body) => ({ ...body, [name]: value })),
+  junk.map<Mutation>((value) => () => value),
+)
+
+/** Ids that are none, as they stand in a path. */
+const strangeId = fc.oneof(
+  fc.constantFrom(
+    'video_none',
+    'acct_',
+    '%ff',
+    '%00',
+    '%2F',
+    'edits',
+    'quote',
+    'video_01m84f0j8df20bh2fw7sqrp04k',
+    'key_01m84f0j8df20bh2fw7sqrp04k',
+  ),
+  fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 30 })
+    .map((text) => encodeURIComponent(text))
+    .filter((text) => !/^\.+$/.test(text)),
+)
+
+const headers = fc.oneof(
+  { weight: 6, arbitrary: fc.constant({}) },
+  { weight: 2, arbitrary: fc.constantFrom('one', 'two', 'three', '', 'x'.repeat(300)).map((key) => ({ 'idempotency-key': key })) },
+  { weight: 1, arbitrary: fc.constantFrom('0', '1', 'x').map((count) => ({ 'x-stainless-retry-count': count })) },
+  { weight: 1, arbitrary: fc.constantFrom('application/json', 'text/csv', 'x/y', '*').map((accept) => ({ accept })) },
+  { weight: 1, arbitrary: fc.constantFrom('bytes=0-1', 'bytes=-', 'bytes=9-1', 'x').map((range) => ({ range })) },
+  { weight: 1, arbitrary: fc.constantFrom('queued.0.0.1.', '....', '0', 'failed.1.0..').map((id) => ({ 'last-event-id': id })) },
+)
+
+/** Any valid and any mutated request on one call. */
+export function requestOn(operation: Operation, schemas: Record<string, JsonSchema>): fc.Arbitrary<FuzzRequest> {
+  const valid = operation.body === undefined ? fc.constant<unknown>(undefined) : bareAllowedBy(operation.body, schemas)
+  const mutated = fc
+    .tuple(valid, fc.array(mutation, { minLength: 1, maxLength: 2 }))
+    .map(([body, changes]) => changes.reduce<unknown>((now, change) => (isObject(now) ? change(now) : now), body ?? {}))
+  const body = fc.oneof(
+    { weight: 4, arbitrary: valid },
+    { weight: 2, arbitrary: fc.constant<unknown>(operation.example) },
+    { weight: 4, arbitrary: operation.body === undefined ? fc.constant<unknown>(undefined) : mutated },
+    // A call that takes no body is sent one all the same.
+    { weight: operation.body === undefined ? 1 : 0, arbitrary: junk },
+  )
+  const wellFormed = operation.query.map((one) => [one.name, allowedBy(one.schema, schemas, one.name).map(String)] as const)
+  const optional = operation.query.filter((one) => !one.required).map((one) => one.name)
+  const validQuery = fc.record(Object.fromEntries(wellFormed), {
+    requiredKeys: operation.query.map((one) => one.name).filter((name) => !optional.includes(name)),
+  })
+  const junkQuery = fc.dictionary(fc.oneof(fc.constantFrom(...optional, 'x'), fc.string({ maxLength: 5 })), junk.map(asText), {
+    maxKeys: 2,
+  })
+  return fc.record({
+    operation: fc.constant(operation),
+    keyKind: fc.constantFrom(...KEY_KINDS),
+    pick: fc.nat(),
+    strangeId: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: strangeId }),
+    query: fc.oneof({ weight: 3, arbitrary: validQuery as fc.Arbitrary<Record<string, string>> }, { weight: 1, arbitrary: junkQuery }),
+    body,
+    encoding: fc.oneof(
+      { weight: 8, arbitrary: fc.constant('json' as const) },
+      { weight: 3, arbitrary: fc.constant('form' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('raw' as const, 'mislabelled' as const) },
+    ),
+    headers: headers as fc.Arbitrary<Record<string, string>>,
+  })
+}
+
+/** A value as a form field or a query parameter holds it. */
+export function asText(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,277 @@
+import fc from 'fast-check'
+import { ERROR_CODES } from '../../apps/api/src/errors.ts'
+import { ERROR_STATUS } from '../../apps/api/src/http/error-status.ts'
+import { asText, type FuzzRequest, isObject, type JsonSchema, operationsOf, requestOn } from './fuzz-request.ts'
+
+export interface FuzzTarget {
+  url: string
+  key: string
+  adminKey: string
+  workerToken: string
+}
+
+export interface FuzzResult {
+  requests: number
+  /** Answers by status. */
+  statuses: Record<number, number>
+  /** Answers by operation and status, to see that every call was reached. */
+  calls: Record<string, Record<number, number>>
+  seconds: number
+  /** What must not be: each with the request as it was sent. */
+  faults: string[]
+}
+
+const BATCH = 250
+const FAULTS_MAX = 50
+/** Answers are quick; a request without one for so long is a fault. */
+const ANSWER_MS_MAX = 30_000
+
+/** Sends `count` requests, drawn from the API's own document with `seed`, `connections` at a time, and judges each answer. */
+export async function fuzz(target: FuzzTarget, options: { count: number; seed: number; connections: number }): Promise<FuzzResult> {
+  // biome-ignore lint/suspicious/noExplicitAny: a document is read as the JSON it is
+  const document: any = await (await fetch(`${target.url}/openapi.json`)).json()
+  const schemas: Record<string, JsonSchema> = document.components?.schemas ?? {}
+  const operations = operationsOf(document)
+  // Submissions are what everything else is about: one request in four is about a video's beginning.
+  const any = fc.oneof(
+    ...operations.map((operation) => ({ weight: WEIGHTS[operation.operationId] ?? 2, arbitrary: requestOn(operation, schemas) })),
+  )
+  const known = new KnownIds(target)
+  const result: FuzzResult = { requests: 0, statuses: {}, calls: {}, seconds: 0, faults: [] }
+  const startedAt = performance.now()
+  for (let batch = 0; batch * BATCH < options.count && result.faults.length < FAULTS_MAX; batch += 1) {
+    const numRuns = Math.min(BATCH, options.count - batch * BATCH)
+    const waiting = fc.sample(any, { numRuns, seed: options.seed + batch })
+    const connection = async () => {
+      for (let request = waiting.pop(); request !== undefined; request = waiting.pop()) await sendAndJudge(target, known, request, result)
+    }
+    await Promise.all(Array.from({ length: options.connections }, connection))
+  }
+  result.seconds = (performance.now() - startedAt) / 1_000
+  return result
+}
+
+const WEIGHTS: Record<string, number> = {
+  createVideo: 25,
+  quoteVideo: 5,
+  remixVideo: 4,
+  retryVideo: 4,
+  cancelVideo: 5,
+  createAccountKey: 4,
+}
+
+/** What the ids in a path are of, by the word before them. */
+const KINDS: Record<string, string> = {
+  videos: 'video',
+  accounts: 'acct',
+  keys: 'key',
+  webhook_endpoints: 'whe',
+  webhook_deliveries: 'whd',
+}
+
+/** Ids and keys that the API answered with, for later requests to be about. */
+class KnownIds {
+  readonly #ids = new Map<string, string[]>()
+  readonly #accountKeys: string[]
+  readonly #adminKeys: string[]
+
+  constructor(target: FuzzTarget) {
+    this.#accountKeys = [target.key]
+    this.#adminKeys = [target.adminKey]
+  }
+
+  /** Only what was just made is remembered: the keys of this run must not revoke themselves. */
+  remember(request: FuzzRequest, body: unknown): void {
+    if (!isObject(body)) return
+    const isList = request.operation.method === 'GET'
+    if (!isList && typeof body.id === 'string' && body.deleted !== true) this.#add(body.id)
+    if (typeof body.key === 'string' && Array.isArray(body.scopes)) {
+      if (body.scopes.includes('admin')) this.#adminKeys.push(body.key)
+      if (body.scopes.includes('videos:write')) this.#accountKeys.push(body.key)
+    }
+    if (request.operation.path === '/v1/webhook_deliveries' && Array.isArray(body.data)) {
+      for (const delivery of body.data.slice(0, 3)) if (isObject(delivery)) this.#add(String(delivery.id))
+    }
+  }
+
+  #add(id: string): void {
+    const kind = id.replace(/_[^_]*$/, '')
+    const ids = this.#ids.get(kind) ?? []
+    ids.push(id)
+    this.#ids.set(kind, ids)
+  }
+
+  id(path: string, pick: number): string {
+    const ids = this.#ids.get(KINDS[/(\w+)\/\{/.exec(path)?.[1] ?? ''] ?? '') ?? []
+    // The newest are the ones that still have somewhere to go.
+    return ids.at(-1 - (pick % Math.min(Math.max(ids.length, 1), 40))) ?? 'none'
+  }
+
+  key(scope: string | undefined, pick: number): string {
+    const keys = scope === 'admin' ? this.#adminKeys : this.#accountKeys
+    // The first is never revoked and has no limits; those that the run makes expire, are bounded and revoked.
+    return keys[pick % 3 === 0 ? Math.floor(pick / 3) % keys.length : 0] ?? ''
+  }
+}
+
+async function sendAndJudge(target: FuzzTarget, known: KnownIds, request: FuzzRequest, result: FuzzResult): Promise<void> {
+  const { operation } = request
+  const id = request.strangeId ?? known.id(operation.path, request.pick)
+  const query = new URLSearchParams(Object.entries(request.query).map(([name, value]) => [name, value.toWellFormed()] as [string, string]))
+  const path = operation.path.replace('{id}', id) + (query.size === 0 ? '' : `?${query}`)
+  const key = keyOf(target, known, request)
+  const { headers, body } = bodyOf(request)
+  const shown = () =>
+    JSON.stringify({ method: operation.method, path, key: request.keyKind, encoding: request.encoding, headers, body: request.body })
+  const fault = (what: string) => {
+    if (result.faults.length < FAULTS_MAX) result.faults.push(`${what}: ${shown().slice(0, 1_500)}`)
+  }
+  result.requests += 1
+  let response: Response
+  let text = ''
+  try {
+    const sent = { ...request.headers, ...headers, ...(key === null ? {} : { authorization: key }) }
+    const signal = AbortSignal.timeout(ANSWER_MS_MAX)
+    response = await fetch(target.url + path, { method: operation.method, headers: sent, body: body ?? null, redirect: 'manual', signal })
+    // A stream of an unfinished video would go on.
+    if (response.headers.get('content-type')?.startsWith('text/event-stream')) await response.body?.cancel()
+    else text = await response.text()
+  } catch (error) {
+    fault(`no answer (${error instanceof Error ? `${error.message} ${error.cause ?? ''}` : error})`)
+    return
+  }
+  const { status } = response
+  result.statuses[status] = (result.statuses[status] ?? 0) + 1
+  const counts = result.calls[operation.operationId] ?? {}
+  counts[status] = (counts[status] ?? 0) + 1
+  result.calls[operation.operationId] = counts
+  if (status >= 400) {
+    const wrong = wrongError(request, status, text)
+    if (wrong !== null) fault(`${status} ${wrong} ${text.slice(0, 300)}`)
+  } else if (operation.responses[status] === undefined) fault(`${status} is not documented`)
+  else if (response.headers.get('content-type')?.startsWith('application/json')) known.remember(request, JSON.parse(text))
+}
+
+/** What is wrong with an error, or null: its status, its body, its code, whether the document says so, and whether it fits the key. */
+function wrongError(request: FuzzRequest, status: number, text: string): string | null {
+  const { operation, keyKind, strangeId } = request
+  if (status >= 500) return operation.operationId === 'ready' && status === 503 ? null : 'is our fault'
+  const error = errorOf(text)
+  if (error === null) return 'has no error of the documented shape'
+  const code = ERROR_CODES.find((candidate) => candidate === error.code)
+  if (code === undefined) return `has the undocumented code ${error.code}`
+  if (ERROR_STATUS[code].status !== status || ERROR_STATUS[code].type !== error.type) return `is not what ${code} is`
+  // A strange id can make the path another call's.
+  if (strangeId !== null && ['method_not_allowed', 'unknown_route'].includes(code)) return null
+  const isKeyless = ['missing', 'unknown', 'garbled'].includes(keyKind)
+  if (operation.scope !== undefined && isKeyless && status !== 401 && strangeId === null) return 'answers before it knows the key'
+  const documented = operation.responses[status]?.description.split(', ') ?? []
+  return documented.includes(code) ? null : `${code} is not documented for ${operation.operationId}`
+}
+
+function errorOf(text: string): { message: string; type: string; code: string; param: string | null } | null {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    return null
+  }
+  if (!isObject(body) || Object.keys(body).join() !== 'error' || !isObject(body.error)) return null
+  const { message, type, code, param, ...rest } = body.error
+  if (typeof message !== 'string' || message === '' || typeof type !== 'string' || typeof code !== 'string') return null
+  if ((param !== null && typeof param !== 'string') || Object.keys(rest).length > 0) return null
+  return { message, type, code, param }
+}
+
+function keyOf(target: FuzzTarget, known: KnownIds, { keyKind, operation, pick }: FuzzRequest): string | null {
+  switch (keyKind) {
+    case 'right':
+      return `Bearer ${known.key(operation.scope, pick)}`
+    case 'other':
+      return `Bearer ${operation.scope === 'admin' ? target.key : target.adminKey}`
+    case 'worker':
+      return `Bearer ${target.workerToken}`
+    case 'unknown':
+      return 'Bearer sk-sluice-unknown'
+    case 'garbled':
+      return ['Bearer', 'Basic eDp5', `bearer  ${target.key}x`, '\u00e9', `Bearer ${target.key} ${target.key}`][pick % 5] ?? ''
+    case 'missing':
+      return null
+  }
+}
+
+function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?: string | FormData } {
+  const { body, encoding, operation } = request
+  if (body === undefined || operation.method === 'GET') return { headers: {} }
+  const json = JSON.stringify(body)
+  switch (encoding) {
+    case 'json':
+      return { headers: { 'content-type': 'application/json' }, body: json }
+    case 'form': {
+      const form = new FormData()
+      for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) form.append(name, asText(value))
+      return { headers: {}, body: form }
+    }
+    case 'raw':
+      return { headers: { 'content-type': request.pick % 2 === 0 ? 'text/plain' : 'application/json' }, body: json.slice(0, -1) }
+    case 'mislabelled':
+      return {
+        headers: { 'content-type': request.pick % 2 === 0 ? 'multipart/form-data; boundary=x' : 'application/x-www-form-urlencoded' },
+        body: json,
+      }
+  }
+}
+
+/** What money and videos must look like when all is over: throws on a held amount that no video holds, or a violation of the ledger. */
+export async function settleAndCheck(target: FuzzTarget): Promise<{ accounts: number; videos: number; cancelled: number }> {
+  // biome-ignore lint/suspicious/noExplicitAny: answers are read as the JSON they are
+  const ask = async (method: string, path: string, key: string, body?: unknown): Promise<any> => {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const response = await fetch(target.url + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    const answer = await response.json()
+    if (!response.ok && response.status !== 409) throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`)
+    return answer
+  }
+  const pages = async (path: string, key: string) => {
+    const all = []
+    for (let after = ''; ; ) {
+      const page = await ask('GET', `${path}?limit=100${after}`, key)
+      all.push(...page.data)
+      if (!page.has_more) return all
+      after = `&after=${page.last_id}`
+    }
+  }
+  const requireOk = async () => {
+    const ledger = await ask('GET', '/v1/admin/ledger/check', target.adminKey)
+    if (!ledger.ok) throw new Error(`the ledger is wrong: ${JSON.stringify(ledger)}`)
+  }
+  const micros = (amount: string) => {
+    const [whole = '', part = ''] = amount.split('.')
+    return BigInt(whole) * 1_000_000n + BigInt(part.padEnd(6, '0'))
+  }
+  await requireOk()
+  const accounts = await pages('/v1/admin/accounts', target.adminKey)
+  let videos = 0
+  let cancelled = 0
+  for (const { id } of accounts) {
+    const { key } = await ask('POST', `/v1/admin/accounts/${id}/keys`, target.adminKey, {})
+    const heldNow = async () => micros((await ask('GET', `/v1/admin/accounts/${id}`, target.adminKey)).held.amount)
+    // Videos expire meanwhile, so the sum is asked for until nothing moved between its two sides.
+    for (;;) {
+      const before = await heldNow()
+      const list = await pages('/v1/videos', key)
+      const open = list.filter((video) => video.cost.state === 'held').reduce((sum, video) => sum + micros(video.cost.amount), 0n)
+      if (before !== (await heldNow())) continue
+      if (open !== before) throw new Error(`account ${id} has ${before} held, its videos hold ${open}`)
+      videos += list.length
+      for (const video of list.filter((one) => one.cost.state === 'held')) {
+        await ask('POST', `/v1/videos/${video.id}/cancel`, key)
+        cancelled += 1
+      }
+      break
+    }
+    if ((await heldNow()) !== 0n) throw new Error(`account ${id} still has money held with every video ended`)
+  }
+  await requireOk()
+  return { accounts: accounts.length, videos, cancelled }
+}
