@@ -7,6 +7,8 @@ import { errorCodesOf } from '../../apps/api/src/http/openapi.ts'
 import type { Route } from '../../apps/api/src/http/route.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { HandWorker } from '../support/test-worker.ts'
+import { startWebhookReceiver } from '../support/webhook-receiver.ts'
 
 let api: TestApi
 // biome-ignore lint/suspicious/noExplicitAny: an OpenAPI document is read as the JSON it is
@@ -82,22 +84,65 @@ const routeOf = (operationId: string): Route => {
 }
 const answerOf = (operationId: string) => routeOf(operationId).answers[200]?.schema
 
-test('what is answered is what is documented, field by field', async () => {
-  const created = (await api.call('POST', '/v1/videos', { prompt: 'a', num_frames: 5, metadata: { a: 'b' } })).body
-  expectToMatch(answerOf('createVideo'), created)
-  const path = `/v1/videos/${created.id}`
-  expectToMatch(answerOf('retrieveVideo'), (await api.call('GET', path)).body)
-  expectToMatch(answerOf('listVideos'), (await api.call('GET', '/v1/videos')).body)
-  expectToMatch(answerOf('remixVideo'), (await api.call('POST', `${path}/remix`, { prompt: 'b' })).body)
-  expectToMatch(answerOf('cancelVideo'), (await api.call('POST', `${path}/cancel`)).body)
-  expectToMatch(answerOf('listModels'), (await api.call('GET', '/v1/models')).body)
-  expectToMatch(answerOf('readCredits'), (await api.call('GET', '/v1/credits')).body)
-  const admin = { key: api.adminKey }
-  expectToMatch(answerOf('readAdminVideo'), (await api.call('GET', `/v1/admin/videos/${created.id}`, undefined, admin)).body)
-  expectToMatch(answerOf('checkLedger'), (await api.call('GET', '/v1/admin/ledger/check', undefined, admin)).body)
-  expectToMatch(answerOf('deleteVideo'), (await api.call('DELETE', path)).body)
-  expectToMatch(answerOf('health'), (await api.call('GET', '/health')).body)
-  expectToMatch(routeOf('ready').answers[503]?.schema, (await api.call('GET', '/ready')).body)
+/** Calls an operation, holds its answer against the document, and answers the body. */
+const answered = new Set<string>()
+async function must(operationId: string, params: { id?: string; query?: string; body?: unknown } = {}, on: TestApi = api) {
+  const route = routeOf(operationId)
+  const path = route.path.replace('{id}', params.id ?? '') + (params.query ?? '')
+  const key = route.scope === 'admin' ? on.adminKey : on.key
+  const answer = await on.call(route.method.toUpperCase(), path, params.body ?? route.example, { key })
+  expectToMatch(route.answers[answer.status]?.schema, answer.body)
+  answered.add(operationId)
+  return answer.body
+}
+
+test('what is answered is what is documented, field by field, by every call that answers JSON', async () => {
+  await using receiver = await startWebhookReceiver()
+  await using own = await startTestApi({ leaseMs: 600_000, webhookAllowHosts: new Set(['127.0.0.1']) })
+  const ask: typeof must = (operationId, params) => must(operationId, params, own)
+  const body = { prompt: 'a', num_frames: 5, metadata: { a: 'b' } }
+  const { id } = await ask('createVideo', { body })
+  await using worker = new HandWorker(own)
+  await worker.heartbeat()
+  const attempt = await worker.fetch()
+  const result = await attempt.upload()
+  await ask('listWorkers')
+  await attempt.report({ type: 'finished', result })
+  await worker.heartbeat([], { draining: true })
+  await ask('retrieveVideo', { id })
+  await ask('quoteVideo', { body: { ...body, max_tokens: 1 } })
+  await ask('listVideos')
+  const content = await own.call('GET', `/v1/videos/${id}/content`, undefined, { headers: { accept: 'application/json' } })
+  expectToMatch(answerOf('videoContent'), content.body)
+  answered.add('videoContent')
+  const remix = await ask('remixVideo', { id })
+  await ask('cancelVideo', { id: remix.id })
+  await ask('retryVideo', { id: remix.id })
+  for (const operationId of ['listModels', 'readCredits', 'readKey', 'readUsage', 'readLedger']) await ask(operationId)
+  const endpoint = await ask('createWebhookEndpoint', { body: { url: receiver.url } })
+  for (const operationId of ['listWebhookEndpoints', 'readWebhookSecret', 'rotateWebhookSecret']) await ask(operationId)
+  await ask('readWebhookEndpoint', { id: endpoint.id })
+  await ask('rotateWebhookEndpoint', { id: endpoint.id })
+  const delivery = await ask('testWebhookEndpoint', { id: endpoint.id })
+  await ask('listWebhookEndpointDeliveries', { id: endpoint.id })
+  await ask('listWebhookDeliveries')
+  await ask('redeliverWebhook', { id: delivery.id })
+  await ask('updateWebhookEndpoint', { id: endpoint.id })
+  await ask('deleteWebhookEndpoint', { id: endpoint.id })
+  await ask('readAdminVideo', { id })
+  const account = await ask('createAccount')
+  for (const operationId of ['readAccount', 'changeAccount', 'creditAccount', 'refundAccount', 'readAccountLedger']) {
+    await ask(operationId, { id: account.id })
+  }
+  const key = await ask('createAccountKey', { id: account.id })
+  await ask('listAccountKeys', { id: account.id })
+  await ask('readAdminKey', { id: key.id })
+  await ask('revokeKey', { id: key.id })
+  const rest = ['checkLedger', 'listAccounts', 'createOperatorKey', 'listKeys', 'listPrices', 'setPrice', 'readAudit', 'health', 'ready']
+  for (const operationId of [...rest, 'openapi']) await ask(operationId)
+  await ask('deleteVideo', { id })
+  const answersJson = DOCUMENTED.filter((route) => Object.values(route.answers).some((answer) => answer.schema !== undefined))
+  expect([...answered].sort()).toEqual(answersJson.map((route) => route.operationId).sort())
 })
 
 test('the example bodies are accepted as they stand', async () => {
