@@ -16,7 +16,7 @@ const architecture = read('ARCHITECTURE.md')
 const tests = globSync(['{apps,packages,runners,test}/**/*.test.{ts,tsx}'], { cwd: root, exclude: ignored })
   .filter((path) => path !== 'test/docs.test.ts')
   .map((path) => ({ path, text: read(path) }))
-const programs = globSync(['{apps,packages,runners}/**/*.{ts,tsx,mjs,py}'], { cwd: root, exclude: ignored })
+const programs = globSync(['{apps,packages,runners,bench}/**/*.{ts,tsx,mjs,py}'], { cwd: root, exclude: ignored })
   .filter((path) => !/\.test\.|\/test-|_test\.|\/tests\//.test(path))
   .map((path) => ({ path, text: read(path) }))
 
