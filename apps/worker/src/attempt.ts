@@ -182,7 +182,8 @@ export class Attempt {
         return
       case 'progress':
         this.phase = reply.phase
-        this.step = Math.max(this.step, reply.step)
+        // Other phases count something else than denoising steps, which are what is charged.
+        if (reply.phase === 'denoise') this.step = Math.max(this.step, reply.step)
         this.line?.progressed()
         return
       case 'checkpoint':

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { readJsonLines } from '@sluice/shared/json-lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
 import type { RunnerCommand } from './config.ts'
@@ -54,17 +55,16 @@ export class RunnerProcess {
     this.stdin.on('error', () => {})
     this.logLines(stdout, 'stdout')
     this.logLines(stderr, 'stderr')
-    const lines = createInterface({ input: replies })
-    lines.on('line', (line) => this.receive(line))
-    replies.on('error', () => {})
-    const repliesRead = new Promise<void>((resolve) => lines.once('close', resolve))
+    const repliesRead = new Promise<void>((resolve) => {
+      readJsonLines(replies, (line) => this.receive(line), resolve)
+    })
     const closed = new Promise<string>((resolve) => {
       this.child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
       this.child.once('exit', (code, signal) => {
         this.killGroup()
         // Replies it wrote before it died are still in the pipe.
         void repliesRead.then(() => resolve(`ended with ${signal ?? `exit code ${code}`}`))
-        setTimeout(() => lines.close(), REPLIES_WAIT_MS).unref()
+        setTimeout(() => resolve(`ended with ${signal ?? `exit code ${code}`}`), REPLIES_WAIT_MS).unref()
       })
     })
     this.ended = closed.then((how) => {

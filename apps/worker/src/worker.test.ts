@@ -256,7 +256,8 @@ test.each([
   { seed: 4, does: 'runs out of memory', code: 'out_of_memory', step: 2 },
   { seed: 5, does: 'breaks the protocol', code: 'internal', step: 0 },
 ])('a runner that $does fails its attempt as $code, retryable, and the next job works', async ({ seed, code, step }) => {
-  start({ ...misbehaving, SLUICE_RUNNER_STALL_MS: '1500' })
+  // Longer than a busy machine takes to start a runner, which counts as silence too.
+  start({ ...misbehaving, ...(code === 'stalled' ? { SLUICE_RUNNER_STALL_MS: '6000' } : {}) })
   expect(await final(await submit({ seed }), 'failed')).toMatchObject({ code, retryable: true, step })
   await final(await submit(), 'finished')
 })

@@ -1,5 +1,5 @@
+import { readJsonLines } from '@sluice/shared/json-lines'
 import { isReplyChannel, openReplyChannel } from './reply-channel.ts'
-import { readRequestLines } from './request-lines.ts'
 import { Runner } from './runner.ts'
 import { readSettings, SettingError } from './settings.ts'
 
@@ -36,7 +36,7 @@ const runner = new Runner(settings, openReplyChannel(REPLY_FD, stop), log)
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 
-readRequestLines(
+readJsonLines(
   process.stdin,
   (line) => {
     if (runner.receive(line)) stop()

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Generation } from '@sluice/shared/generation'
+import { readJsonLines } from '@sluice/shared/json-lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
-import { readRequestLines } from './request-lines.ts'
 
 type References = Extract<RunnerRequest, { type: 'generate' }>['references']
 type ReplyOf<Type extends RunnerReply['type']> = Extract<RunnerReply, { type: Type }>
@@ -42,7 +42,7 @@ export class SpawnedRunner {
     const channel = this.child.stdio[3]
     if (!(channel instanceof Readable)) throw new Error('fd 3 is not a readable pipe')
     this.replyStream = channel
-    readRequestLines(
+    readJsonLines(
       channel,
       (line) => {
         const parsed = runnerReplySchema.safeParse(JSON.parse(line))

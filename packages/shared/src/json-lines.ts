@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
  * Calls `onLine` for each line of `stream`, `onEnd` when it ends or breaks. Lines end with `\n` only: node:readline also splits at U+2028,
  * which stands unescaped in JSON and may be part of a prompt.
  */
-export function readRequestLines(stream: Readable, onLine: (line: string) => void, onEnd: () => void): void {
+export function readJsonLines(stream: Readable, onLine: (line: string) => void, onEnd: () => void): void {
   let rest = ''
   stream.setEncoding('utf8')
   stream.on('data', (chunk: string) => {
