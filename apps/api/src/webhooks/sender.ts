@@ -80,6 +80,8 @@ async function listenUntil(parts: SenderParts, bell: Bell, signal: AbortSignal):
         client?.once('end', resolve)
         client?.on('error', () => resolve())
         signal.addEventListener('abort', () => resolve(), { once: true })
+        // It may have been told to stop while it waited for its connection; that is not said again.
+        if (signal.aborted) resolve()
       })
       client.on('notification', () => bell.ring())
       await client.query(`listen ${WEBHOOK_CHANNEL}`)
