@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type pg from 'pg'
+import { Bell } from '../bell.ts'
 import type { DatabasePool } from '../db/database.ts'
 import { DeliveryError, dispatchPass, type GateSettings, type PassResult } from './dispatch-pass.ts'
 import { Lines } from './lines.ts'
@@ -145,31 +146,6 @@ async function untilQueueAnswers(client: pg.PoolClient, producer: AttemptProduce
       () => false,
     )
     if (answers) return
-  }
-}
-
-/** Remembers a ring that came while nobody waited. */
-class Bell {
-  #rung = false
-  #wake: (() => void) | undefined
-
-  ring(): void {
-    this.#rung = true
-    this.#wake?.()
-  }
-
-  async heard(waitMs: number): Promise<void> {
-    if (!this.#rung) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, waitMs)
-        this.#wake = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-    this.#rung = false
-    this.#wake = undefined
   }
 }
 
