@@ -82,7 +82,7 @@ export class Attempt {
   private resumePath: string | undefined
   private referencePath: string | undefined
   private line: ReportLine | undefined
-  private phase: 'encode' | 'denoise' | 'decode' | 'mux' | 'upload' = 'encode'
+  private phase: 'load' | 'encode' | 'denoise' | 'decode' | 'mux' | 'upload' = 'encode'
   /** Steps the video has in all so far, and how many of them came from the checkpoint. */
   private step = 0
   private startStep = 0

@@ -84,7 +84,7 @@ export const reportSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('progress'),
     ...claimed,
-    phase: z.enum(['encode', 'denoise', 'decode', 'mux', 'upload']),
+    phase: z.enum(['load', 'encode', 'denoise', 'decode', 'mux', 'upload']),
     step: z.int().nonnegative(),
     remaining_ms: z.int().nonnegative().nullable(),
   }),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { generationSchema } from './generation.ts'
+import { MODES } from './model-catalogue.ts'
 
 /**
  * Worker <-> runner. The runner is a child process: requests are JSON lines on its stdin, replies are JSON lines on
@@ -10,6 +11,8 @@ import { generationSchema } from './generation.ts'
  *   `cancelled` | `yielded` | `failed`        the device is free too
  * A `cancel` or `yield` for an id that is not generating any more is ignored. End of stdin means `shutdown`.
  * A `progress` with the id `load`, which no video has, may say that a model is still loading.
+ * A runner that serves several models keeps one in its device and switches when a `generate` names another: `progress` of phase `load`
+ *   says so, and `timings.load` of `finished` holds the seconds it took. A model it does not serve is `failed` with `model_missing`.
  * Every phase sends something at least every few seconds; silence longer than the worker's stall bound = kill and retry.
  * One message of each kind stands in `fixtures/runner/`; the Python runners are tested against the same files.
  */
@@ -20,8 +23,25 @@ export type RunnerErrorCode = (typeof RUNNER_ERROR_CODES)[number]
 /** Paths are absolute and lie within the `workdir` of the request. */
 const filesSchema = z.object({ video: z.string(), thumbnail: z.string(), spritesheet: z.string() })
 
+/**
+ * Where a model's weights lie on this machine, as absolute paths: its own checkpoint, or the base model's when there is none;
+ * a LoRA, if any, is added onto them with this strength.
+ */
+export const modelWeightsSchema = z.object({
+  id: z.string(),
+  checkpoint: z.string().optional(),
+  lora: z.object({ path: z.string(), strength: z.number() }).optional(),
+})
+export type ModelWeights = z.infer<typeof modelWeightsSchema>
+
 export const runnerRequestSchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('load'), model: z.string() }),
+  z.object({
+    type: z.literal('load'),
+    /** Loaded now. */
+    model: z.string(),
+    /** Every model this runner is to serve, `model` among them; absent = `model` alone, with the runner's own weights. */
+    models: z.array(modelWeightsSchema).optional(),
+  }),
   z.object({
     type: z.literal('generate'),
     id: z.string(),
@@ -46,15 +66,23 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     device: z.string(),
     devices: z.int().positive(),
     vram_bytes: z.number().nonnegative(),
+    /** What it serves: all of `load`'s `models`. */
     models: z.array(z.string()),
-    limits: z.object({ frames_max: z.int().positive(), pixels_max: z.int().positive() }),
+    /** What it can make with them; absent = t2v and i2v. */
+    modes: z.array(z.enum(MODES)).optional(),
+    limits: z.object({
+      frames_max: z.int().positive(),
+      pixels_max: z.int().positive(),
+      /** Devices a sequence is split over: 512 + video tokens must be a multiple of it. Absent = no such rule. */
+      sequence_devices: z.int().positive().optional(),
+    }),
   }),
   z.object({ type: z.literal('started'), id: z.string() }),
-  /** `step` steps of `steps` are done. Phases: encode (text), denoise, decode, mux. */
+  /** `step` steps of `steps` are done. Phases: load (weights of another model), encode (text), denoise, decode, mux. */
   z.object({
     type: z.literal('progress'),
     id: z.string(),
-    phase: z.enum(['encode', 'denoise', 'decode', 'mux']),
+    phase: z.enum(['load', 'encode', 'denoise', 'decode', 'mux']),
     step: z.int().nonnegative(),
     steps: z.int().positive(),
   }),
@@ -65,7 +93,7 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     type: z.literal('finished'),
     id: z.string(),
     files: filesSchema,
-    /** Seconds by phase; `denoise` covers the steps this attempt ran itself. */
+    /** Seconds by phase; `denoise` covers the steps this attempt ran itself, `load` a switch of models if there was one. */
     timings: z.record(z.string(), z.number()),
     /** Video tokens times the steps this attempt ran itself (a resumed attempt counts only its own). */
     tokens: z.int().nonnegative(),
