@@ -145,7 +145,12 @@ test('while the queue is away a video costs one fence, not one a try', async () 
     }
     // It takes the lead before the API's own gate comes back, which waits a second after its loss.
     const leading = Promise.withResolvers<void>()
-    const gate = startGate(context.db, away, { accountSharePercent: 75 }, { onError: () => {}, onLead: leading.resolve })
+    const gate = startGate(
+      context.db,
+      away,
+      { catalogue: context.config.catalogue, accountSharePercent: 75 },
+      { onError: () => {}, onLead: leading.resolve },
+    )
     await leading.promise
     const worker = new HandWorker(database, { pool: 'away' })
     await worker.heartbeat()

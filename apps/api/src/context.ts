@@ -52,7 +52,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
   try {
     const { store, routes } = await openStore(config.store)
     const producer = openAttemptProducer(config.queue, onError('queue'))
-    const forecaster = new Forecaster(db, clock, config.accountSharePercent)
+    const forecaster = new Forecaster(db, clock, config.catalogue, config.accountSharePercent)
     return {
       config,
       log,
@@ -65,7 +65,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       storeRoutes: routes,
       producer,
       forecaster,
-      foresight: new Foresight(db, clock, config.accountSharePercent),
+      foresight: new Foresight(db, clock, config.catalogue, config.accountSharePercent),
       videoWatch: new VideoWatch({ db, forecaster, everyMs: config.watchEveryMs, onError: onError('watching videos') }),
       wakeGate: gateWaker(db, onError('gate wake-up')),
       close: async () => {

@@ -1,4 +1,4 @@
-import { type FrameSize, findModel, findSize, formatSize, nearestSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
+import { type FrameSize, findBuiltIn, findSize, formatSize, nearestSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
 import { generatedTokens } from '@sluice/shared/token-count'
 import type { VideoRequest } from './video.ts'
 
@@ -36,7 +36,7 @@ export const DEFAULT_SETTINGS: GenerationSettings = {
   seed: '',
 }
 
-const openSora = findModel('open-sora-2')
+const openSora = findBuiltIn('open-sora-2')
 if (openSora === undefined) throw new Error('the model catalogue lacks open-sora-2')
 /** Bounds of the model the page is made for. */
 export const LIMITS = openSora

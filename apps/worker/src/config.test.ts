@@ -43,7 +43,7 @@ test('REDIS_URL goes before SLUICE_QUEUE_URL, and defaults are those of the anim
   expect(config).toMatchObject({
     apiUrl: 'http://127.0.0.1:3000',
     queue: { backend: 'redis' },
-    model: 'animatic',
+    models: [{ id: 'animatic' }],
     pool: 'animatic',
     slots: ['0'],
   })
@@ -51,7 +51,7 @@ test('REDIS_URL goes before SLUICE_QUEUE_URL, and defaults are those of the anim
 
 test('an open-sora pool is named after its device, and one connection per slot and two more go to PostgreSQL', () => {
   const config = readWorkerConfig({ ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_SLOTS: '0;1;2;3', OPENSORA_HOME: '/opt/open-sora' })
-  expect(config).toMatchObject({ pool: null, model: 'open-sora-2', queue: { backend: 'postgres', connectionsMax: 6 } })
+  expect(config).toMatchObject({ pool: null, models: [{ id: 'open-sora-2' }], queue: { backend: 'postgres', connectionsMax: 6 } })
   expect(config.runner.command).toEqual(['python3', '-m', 'sluice_open_sora'])
   expect(config.runner.environment).toMatchObject({
     OPENSORA_HOME: '/opt/open-sora',

@@ -312,6 +312,7 @@ describe('requests', () => {
       devices: 1,
       vram_bytes: 0,
       models: ['animatic'],
+      modes: ['t2v', 't2i2v', 'i2v'],
       limits: { frames_max: 129, pixels_max: 589_824 },
     })
     runner.send({ type: 'load', model: 'open-sora-2' })
