@@ -18,6 +18,8 @@ export type ShapeName = (typeof SHAPES)[number]['name']
 
 /** What the options under the box say; `seed` is the text as typed, empty = any. */
 export interface GenerationSettings {
+  /** Null = the service's default. */
+  model: string | null
   shape: ShapeName
   orientation: Orientation
   resolution: ResolutionClass
@@ -28,6 +30,7 @@ export interface GenerationSettings {
 
 /** The API's own defaults: 336x192, 129 frames, 50 steps. */
 export const DEFAULT_SETTINGS: GenerationSettings = {
+  model: null,
   shape: '16:9',
   orientation: 'landscape',
   resolution: '256px',
@@ -82,6 +85,7 @@ export function videoRequest(prompt: string, settings: GenerationSettings, image
     size: formatSize(chosenSize(settings)),
     num_frames: settings.frames,
     num_steps: settings.steps,
+    ...(settings.model === null ? {} : { model: settings.model }),
     ...(seed === '' ? {} : { seed: Number(seed) }),
     ...(imageUrl === undefined ? {} : { input_reference: imageUrl }),
   }
