@@ -13,6 +13,9 @@ export const unixTimeField = z.int().min(0).max(UNIX_SECONDS_MAX).meta({ descrip
 
 export const nameField = text(200).refine((value) => value.trim() !== '', 'text that is not blank')
 
+/** A limit in videos. */
+export const videosField = z.int().min(0).max(1_000_000)
+
 export const idempotencyKeyField = text(200)
   .refine((value) => value !== '', 'text that is not empty')
   .optional()

@@ -1,6 +1,7 @@
 import { DEFAULT_MODEL_ALIASES, formatSize, MODELS } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
 import { accountRoute } from '../http/route.ts'
+import { mayAskFor } from '../keys/authenticate.ts'
 
 /** When the oldest of the models was released; the field is required by clients and says nothing here. */
 const CREATED = 1_741_737_600
@@ -26,11 +27,12 @@ export const listModels = accountRoute(
   'videos:read',
   {
     ...{ method: 'get', path: '/v1/models', operationId: 'listModels', tag: 'account', summary: 'The models and what they make' },
-    answers: { 200: { description: 'All models.', schema: z.object({ object: z.literal('list'), data: z.array(modelSchema) }) } },
+    description: 'Those that the asking key may ask for.',
+    answers: { 200: { description: 'The models.', schema: z.object({ object: z.literal('list'), data: z.array(modelSchema) }) } },
     errors: [],
   },
-  async ({ context, response }) => {
-    const data = MODELS.map((model) => ({
+  async ({ context, key, response }) => {
+    const data = MODELS.filter((model) => mayAskFor(key, model.id)).map((model) => ({
       id: model.id,
       object: 'model',
       created: CREATED,

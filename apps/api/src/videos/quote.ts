@@ -63,7 +63,18 @@ async function foresee(
   )
   const { model, width, height, num_frames, num_steps } = generation
   return context.foresight.of({
-    ...{ account_id: key.accountId, key_id: key.id, ...standing, service_tier: tier, model, resolution, width, height, num_frames, num_steps },
+    ...{
+      account_id: key.accountId,
+      key_id: key.id,
+      ...standing,
+      service_tier: tier,
+      model,
+      resolution,
+      width,
+      height,
+      num_frames,
+      num_steps,
+    },
     video_tokens: priced.videoTokens,
     expires_in_ms: (request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]) * 1_000,
   })
