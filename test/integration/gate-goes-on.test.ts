@@ -7,6 +7,7 @@ import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcil
 import { startGate } from '../../apps/api/src/gate/leader.ts'
 import type { ObjectStore } from '../../apps/api/src/storage/object-store.ts'
 import { eventually } from '../support/eventually.ts'
+import { gatePassed } from '../support/gate-passed.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { freePort } from '../support/test-servers.ts'
 import { HandWorker } from '../support/test-worker.ts'
@@ -87,7 +88,7 @@ test('no flex video makes room for an account at its cap: it would only be start
     const second = await submit(greedy.key)
     const { context } = api.api
     await reconcile(context, { judgeSilence: false })
-    await gatePassed()
+    await gatePassed(api)
     expect(await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 })).toEqual({ verdict: 'continue' })
     // A third account's video may.
     const { key } = await rich()
@@ -115,7 +116,7 @@ test('a slot that turns out to be nearly free is offered its next video at once'
   await withWorker(1, async (worker) => {
     const running = await worker.fetch()
     await running.report({ type: 'started' })
-    await gatePassed()
+    await gatePassed(api)
     const told = performance.now()
     await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 500 })
     expect((await worker.fetch()).job.video).toBe(ids[1])
@@ -311,19 +312,4 @@ function storeBut(replaced: Partial<ObjectStore>): ObjectStore {
       return typeof own === 'function' ? own.bind(target) : own
     },
   })
-}
-
-/** Two dispatches of another pool bound a whole pass that began after everything before was committed. */
-async function gatePassed(): Promise<void> {
-  const { key } = await rich()
-  const pool = `passed${poolNumber++}`
-  const worker = new HandWorker(api, { pool })
-  await worker.heartbeat([], { models: ['open-sora-2'] })
-  for (let pass = 0; pass < 2; pass += 1) {
-    const id = await submit(key, { model: 'open-sora-2' })
-    await worker.fetch()
-    await cancel(id, key)
-  }
-  await worker.heartbeat([], { draining: true })
-  await worker.close()
 }
