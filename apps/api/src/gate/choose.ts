@@ -77,9 +77,7 @@ export class VirtualTime {
 export class FairQueue {
   readonly #time: VirtualTime
   readonly #lanes: readonly Lane[]
-  /** Heads that wait because their account is at a limit, by account and lane. */
-  readonly #behindAccount = new Map<string, Heap<Head>>()
-  /** Heads that wait because their key is, by key. */
+  /** Heads that wait because their key is at a limit, by key; those whose account is wait in their lane. */
   readonly #behindKey = new Map<string, Head[]>()
 
   /** `time` stays the caller's, who advances it with each choice that is carried out. */
@@ -90,9 +88,8 @@ export class FairQueue {
   }
 
   get size(): number {
-    const behindAccounts = [...this.#behindAccount.values()].reduce((sum, heads) => sum + heads.size, 0)
     const behindKeys = [...this.#behindKey.values()].reduce((sum, heads) => sum + heads.length, 0)
-    return this.#lanes.reduce((sum, lane) => sum + lane.size, behindAccounts + behindKeys)
+    return this.#lanes.reduce((sum, lane) => sum + lane.size, behindKeys)
   }
 
   push(head: Head): void {
@@ -108,7 +105,8 @@ export class FairQueue {
       for (let head = lane.next(); head !== null; head = lane.next()) {
         const limit = limitOf(head)
         if (limit !== null) {
-          this.#setAside(head, limit)
+          if (limit === head.accountId) lane.setAside(head)
+          else this.#setAside(head, lane)
           continue
         }
         const startTagMs = Math.max(this.#time.clockMs(lane.lane), this.#time.finishMs(lane.lane, head.accountId))
@@ -118,33 +116,23 @@ export class FairQueue {
     return null
   }
 
-  /** One video of this account and key runs no longer, so one more of theirs may go. */
-  resume({ accountId, keyId }: Pick<Head, 'accountId' | 'keyId'>): void {
-    for (const lane of SERVICE_TIERS) this.#resumeOldest(accountId, lane)
-    const heads = this.#behindKey.get(keyId) ?? []
+  /** One video of this account and key runs no longer, so one more of theirs may go. Answers whether any waited for that. */
+  resume({ accountId, keyId }: Pick<Head, 'accountId' | 'keyId'>): boolean {
+    let waited = false
+    for (const lane of this.#lanes) waited = lane.resumeOldest(accountId) || waited
+    const heads = this.#behindKey.get(keyId)
+    if (heads === undefined) return waited
     this.#behindKey.delete(keyId)
     for (const head of heads) this.push(head)
+    return true
   }
 
-  #setAside(head: Head, limit: string): void {
-    if (limit === head.accountId) {
-      const behind = `${laneOf(head)} ${head.accountId}`
-      const heads = this.#behindAccount.get(behind) ?? new Heap<Head>((a, b) => a.videoId < b.videoId)
-      this.#behindAccount.set(behind, heads)
-      heads.push(head)
-      return
-    }
+  #setAside(head: Head, lane: Lane): void {
     const heads = this.#behindKey.get(head.keyId)
     if (heads === undefined) this.#behindKey.set(head.keyId, [head])
     else heads.push(head)
     // The room its account has is another key's.
-    this.#resumeOldest(head.accountId, laneOf(head))
-  }
-
-  /** All heads of an account in one lane start at the same time, so the oldest stands for those behind it. */
-  #resumeOldest(accountId: string, lane: ServiceTier): void {
-    const oldest = this.#behindAccount.get(`${lane} ${accountId}`)?.pop()
-    if (oldest !== undefined) this.push(oldest)
+    lane.resumeOldest(head.accountId)
   }
 }
 
@@ -159,6 +147,8 @@ class Lane {
   readonly #ahead = new Heap<{ finishMs: number; head: Head }>(
     (a, b) => a.finishMs < b.finishMs || (a.finishMs === b.finishMs && a.head.videoId < b.head.videoId),
   )
+  /** Heads that wait because their account is at a limit, by account. */
+  readonly #behindAccount = new Map<string, Heap<Head>>()
 
   constructor(lane: ServiceTier, time: VirtualTime) {
     this.lane = lane
@@ -166,13 +156,27 @@ class Lane {
   }
 
   get size(): number {
-    return this.#ready.size + this.#ahead.size
+    const behindAccounts = [...this.#behindAccount.values()].reduce((sum, heads) => sum + heads.size, 0)
+    return this.#ready.size + this.#ahead.size + behindAccounts
   }
 
   push(head: Head): void {
     const finishMs = this.#time.finishMs(this.lane, head.accountId)
     if (finishMs <= this.#time.clockMs(this.lane)) this.#ready.push(head)
     else this.#ahead.push({ finishMs, head })
+  }
+
+  setAside(head: Head): void {
+    const heads = this.#behindAccount.get(head.accountId) ?? new Heap<Head>((a, b) => a.videoId < b.videoId)
+    this.#behindAccount.set(head.accountId, heads)
+    heads.push(head)
+  }
+
+  /** An account's heads in one lane start at the same time, so the oldest stands for those behind it. Answers whether there was one. */
+  resumeOldest(accountId: string): boolean {
+    const oldest = this.#behindAccount.get(accountId)?.pop()
+    if (oldest !== undefined) this.push(oldest)
+    return oldest !== undefined
   }
 
   next(): Head | null {

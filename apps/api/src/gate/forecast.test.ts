@@ -151,6 +151,12 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
   )
 })
 
+/** Processor time of this thread: a loaded machine stops it now and then, which is not its own doing. */
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
+}
+
 const CROWDS: readonly [string, (index: number) => Partial<HeadRow>][] = [
   ['of 1,000 accounts', () => ({})],
   ['of 1,000 accounts that may run one each', () => ({ account_running_max: 1 })],
@@ -174,10 +180,10 @@ test.each(CROWDS)('2,000 queued videos %s on two pools hold the event loop for l
     true,
   )
   const tookMs = Array.from({ length: 9 }, () => {
-    const startedAtMs = performance.now()
+    const startedAtMs = threadMs()
     expect(simulate(fleet, queued, 75).size).toBe(2_000)
-    return performance.now() - startedAtMs
+    return threadMs() - startedAtMs
   })
-  // The median: a loaded machine stops any single one for longer.
+  // The median: collecting garbage takes any single one for longer.
   expect(tookMs.sort((a, b) => a - b)[4]).toBeLessThan(50)
 })

@@ -147,9 +147,8 @@ export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountS
       if (of !== null) hold(of, slot.owner, -1)
       running.add(slot.owner, -1)
       for (const other of pools) {
-        other.queue.resume(slot.owner)
         // There is room for one more, so one slot of each pool is enough.
-        const idle = other.idle.pop()
+        const idle = other.queue.resume(slot.owner) ? other.idle.pop() : undefined
         if (idle !== undefined) turns.push({ slot: { ...idle, freeAtMs: slot.freeAtMs }, of: other })
       }
       slot.owner = null
