@@ -49,8 +49,12 @@ describe('the audit', () => {
     const refund = (await as('POST', `${path}/refund`, {})).body
     await as('POST', `${path}/refund`, {})
     const key = (await as('POST', `${path}/keys`, { name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day' })).body
+    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'web shop', token_budget: null, running_max: 2, budget_interval: 'day' })
+    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'web shop' })
+    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'x', scopes: ['worker'] })
     await as('DELETE', `/v1/admin/keys/${key.id}`)
     await as('DELETE', `/v1/admin/keys/${key.id}`)
+    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'x' })
     await as('DELETE', `/v1/admin/keys/${admin.id}`)
     await as('POST', '/v1/admin/prices', { model: 'open-sora-2', resolution: '768px', per_million: '0.9', effective_at: inAnHour() })
     await as('POST', '/v1/admin/prices', { model: 'open-sora-2', resolution: '768px', per_million: 'much' })
@@ -61,6 +65,7 @@ describe('the audit', () => {
     expect(byAda.map((change: { action: string; subject: string }) => [change.action, change.subject])).toEqual([
       ['price.set', 'open-sora-2 768px'],
       ['key.revoked', key.id],
+      ['key.changed', key.id],
       ['key.created', key.id],
       ['account.refunded', id],
       ['account.credited', id],
@@ -69,7 +74,8 @@ describe('the audit', () => {
     ])
     expect(byAda.map((change: { details: unknown }) => change.details)).toMatchObject([
       { model: 'open-sora-2', resolution: '768px', per_million: '0.9', currency: 'USD' },
-      { account_id: id, name: 'shop' },
+      { account_id: id, name: 'web shop' },
+      { before: { name: 'shop', token_budget: 7, running_max: null }, after: { name: 'web shop', token_budget: null, running_max: 2 } },
       { account_id: id, name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day' },
       { amount: '5', currency: 'USD', transfer_id: refund.transfer_id },
       { kind: 'paid', amount: '5', currency: 'USD', transfer_id: credit.transfer_id },
@@ -337,14 +343,16 @@ test('accounts and keys are listed in pages without a gap or a repeat, and chang
 
   const path = `/v1/admin/accounts/${made[0]}`
   expectToMatch('readAccount', await their.must('GET', path))
-  expect(await their.must('PATCH', path, { queued_max: 5, unfinished_max: 9 })).toMatchObject({
+  expect(await their.must('PATCH', path, { queued_max: 5, unfinished_max: 9, running_max: 3 })).toMatchObject({
     name: 'a4',
     weight: 14,
     queued_max: 5,
     unfinished_max: 9,
+    running_max: 3,
   })
   expect(await their.must('PATCH', path, { name: 'b' })).toMatchObject({ name: 'b', weight: 14, queued_max: 5, unfinished_max: 9 })
-  expect(await their.must('PATCH', path, { unfinished_max: null })).toMatchObject({ name: 'b', unfinished_max: null })
+  expect(await their.must('PATCH', path, { unfinished_max: null })).toMatchObject({ name: 'b', unfinished_max: null, running_max: 3 })
+  expect(await their.must('PATCH', path, { running_max: null })).toMatchObject({ running_max: null })
   const keys = [await their.key(made[0] ?? ''), await their.key(made[0] ?? '', { token_budget: 5, budget_interval: '30d' })].reverse()
   const first = await their.must('GET', `${path}/keys?limit=1`)
   const second = await their.must('GET', `${path}/keys?limit=1&after=${first.last_id}`)
@@ -358,6 +366,7 @@ test('accounts and keys are listed in pages without a gap or a repeat, and chang
     ['createAccountKey', keys[0]],
     ['createOperatorKey', await their.must('POST', '/v1/admin/keys', { scope: 'worker' })],
     ['readAdminKey', await their.must('GET', `/v1/admin/keys/${keys[0]?.id}`)],
+    ['changeKey', await their.must('PATCH', `/v1/admin/keys/${keys[0]?.id}`, { running_max: 1 })],
     ['revokeKey', await their.must('DELETE', `/v1/admin/keys/${keys[0]?.id}`)],
     ['creditAccount', await their.must('POST', `${path}/credit`, { amount: '1' })],
     ['refundAccount', await their.must('POST', `${path}/refund`)],
@@ -386,6 +395,7 @@ test('an unknown and a malformed id are the same 404 on every call that takes on
       ['GET', `${account}/keys`],
       ['GET', `${account}/ledger`],
       ['GET', key],
+      ['PATCH', key, { name: 'a' }],
       ['DELETE', key],
     ] as const) {
       const answer = await operator.call(method, path, body)
@@ -410,6 +420,7 @@ describe('bad input is a named 400 and changes nothing', () => {
     ['accounts', { name: 'a', queued_max: -1 }, 'queued_max'],
     ['accounts', { name: 'a', queued_max: 1e15 }, 'queued_max'],
     ['accounts', { name: 'a', unfinished_max: '3' }, 'unfinished_max'],
+    ['accounts', { name: 'a', running_max: -1 }, 'running_max'],
     ['accounts', { name: 'a', admin: true }, 'admin'],
     ['ACCOUNT/credit', {}, 'amount'],
     ['ACCOUNT/credit', { amount: 5 }, 'amount'],
@@ -431,6 +442,9 @@ describe('bad input is a named 400 and changes nothing', () => {
     ['ACCOUNT/keys', { token_budget: 2 ** 60 }, 'token_budget'],
     ['ACCOUNT/keys', { budget_interval: 'week' }, 'budget_interval'],
     ['ACCOUNT/keys', { requests_per_minute: 0 }, 'requests_per_minute'],
+    ['ACCOUNT/keys', { queued_max: -1 }, 'queued_max'],
+    ['ACCOUNT/keys', { running_max: 1.5 }, 'running_max'],
+    ['ACCOUNT/keys', { running_max: null }, 'running_max'],
     ['ACCOUNT/keys', { expires_at: 1_700_000_000 }, 'expires_at'],
     ['ACCOUNT/keys', { expires_at: 1e300 }, 'expires_at'],
     ['keys', { scope: 'videos:read' }, 'scope'],

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
 import { startGate } from '../../apps/api/src/gate/leader.ts'
 import { eventually } from '../support/eventually.ts'
+import { gatePassed } from '../support/gate-passed.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { storeBut } from '../support/store-but.ts'
 import { freePort } from '../support/test-servers.ts'
@@ -87,7 +88,7 @@ test('no flex video makes room for an account at its cap: it would only be start
     const second = await submit(greedy.key)
     const { context } = api.api
     await reconcile(context, { judgeSilence: false })
-    await gatePassed()
+    await gatePassed(api)
     expect(await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 })).toEqual({ verdict: 'continue' })
     // A third account's video may.
     const { key } = await rich()
@@ -115,7 +116,7 @@ test('a slot that turns out to be nearly free is offered its next video at once'
   await withWorker(1, async (worker) => {
     const running = await worker.fetch()
     await running.report({ type: 'started' })
-    await gatePassed()
+    await gatePassed(api)
     const told = performance.now()
     await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 500 })
     expect((await worker.fetch()).job.video).toBe(ids[1])
@@ -305,19 +306,4 @@ async function deposeLeader(of: TestApi): Promise<void> {
   await client.query(`select pg_terminate_backend(l.pid) from pg_locks l join pg_database d on d.oid = l.database
     where l.locktype = 'advisory' and l.objid = ${0x67617465} and d.datname = current_database()`)
   await client.end()
-}
-
-/** Two dispatches of another pool bound a whole pass that began after everything before was committed. */
-async function gatePassed(): Promise<void> {
-  const { key } = await rich()
-  const pool = `passed${poolNumber++}`
-  const worker = new HandWorker(api, { pool })
-  await worker.heartbeat([], { models: ['open-sora-2'] })
-  for (let pass = 0; pass < 2; pass += 1) {
-    const id = await submit(key, { model: 'open-sora-2' })
-    await worker.fetch()
-    await cancel(id, key)
-  }
-  await worker.heartbeat([], { draining: true })
-  await worker.close()
 }

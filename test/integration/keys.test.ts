@@ -18,6 +18,7 @@ const TOKENS = 5_040
 const create = (key: string, body: unknown = SMALL, headers: Record<string, string> = {}) =>
   api.call('POST', '/v1/videos', body, { key, headers })
 const cancel = (key: string, id: string) => api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
+const change = (id: string, fields: unknown) => operator.must('PATCH', `/v1/admin/keys/${id}`, fields)
 const budgetOf = async (id: string) => (await operator.must('GET', `/v1/admin/keys/${id}`)).budget
 const sql = (text: string, values: unknown[] = []) => api.api.context.db.query({ text, values })
 const statuses = (answers: readonly { status: number }[]) => {
@@ -143,6 +144,73 @@ describe('a budget', () => {
     expect(rows[0]).toEqual({ starts_at: new Date(startsAt) })
   })
 
+  test('lowered below what is used takes nothing more, and what comes back breaks nothing', async () => {
+    const { id, key } = await operator.key(await operator.account({ paid: '1' }), { token_budget: TOKENS * 3 })
+    const [first, second] = [(await create(key)).body.id, (await create(key)).body.id]
+    await change(id, { token_budget: TOKENS })
+    expect(await budgetOf(id)).toMatchObject({ tokens: TOKENS, used_tokens: TOKENS * 2, remaining_tokens: 0 })
+    const refused = await create(key)
+    expect([refused.status, refused.body.error.message]).toEqual([
+      402,
+      `This video generates ${TOKENS} tokens; this key has 0 of ${TOKENS} left for its whole life.`,
+    ])
+    await cancel(key, first)
+    expect(await budgetOf(id)).toMatchObject({ used_tokens: TOKENS, remaining_tokens: 0 })
+    expect((await create(key)).status).toBe(402)
+    await cancel(key, second)
+    expect(statuses([await create(key), await create(key)])).toEqual({ 200: 1, 402: 1 })
+
+    await change(id, { token_budget: TOKENS * 2 })
+    expect(statuses([await create(key), await create(key)])).toEqual({ 200: 1, 402: 1 })
+    await change(id, { token_budget: null })
+    expect(statuses([await create(key), await create(key)])).toEqual({ 200: 2 })
+    expect(await budgetOf(id)).toBeNull()
+    // What was submitted without one does not count.
+    await change(id, { token_budget: TOKENS * 3 })
+    expect(await budgetOf(id)).toMatchObject({ used_tokens: TOKENS * 2, remaining_tokens: TOKENS })
+    expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
+  })
+
+  test('raised while a hundred submissions arrive is spent to the last video, and not beyond', async () => {
+    const replica = await api.replica()
+    const { id, key } = await operator.key(await operator.account({ paid: '1' }), { token_budget: TOKENS * 3 })
+    const hundred = () =>
+      Promise.all(
+        Array.from({ length: 100 }, (_, index) => callJson(index % 2 === 0 ? api.url : replica.url, key, 'POST', '/v1/videos', SMALL)),
+      )
+    const [during] = await Promise.all([hundred(), change(id, { token_budget: TOKENS * 10 })])
+    const taken = (await budgetOf(id)).used_tokens / TOKENS
+    expect(during.filter(({ status }) => status === 200)).toHaveLength(taken)
+    expect(statuses(await hundred())).toEqual(taken === 10 ? { 402: 100 } : { 200: 10 - taken, 402: 90 + taken })
+    expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
+    await replica.stop()
+  })
+
+  test('given a longer interval counts what the shorter ones in it used, and given a shorter one begins with nothing used', async () => {
+    const { id, key } = await operator.key(await operator.account({ paid: '1' }), { token_budget: TOKENS * 3, budget_interval: 'day' })
+    const early = (await create(key)).body.id
+    // Made five days ago, with a video of yesterday and one of today.
+    await sql(`update api_key set created_at = created_at - interval '5 days' where id = $1`, [id])
+    await sql(`update key_budget set starts_at = starts_at - interval '1 day' where key_id = $1`, [id])
+    await sql(`update video set budget_starts_at = budget_starts_at - interval '1 day' where key_id = $1`, [id])
+    const today = (await create(key)).body.id
+    expect(await budgetOf(id)).toMatchObject({ used_tokens: TOKENS })
+
+    await change(id, { budget_interval: '30d' })
+    expect(await budgetOf(id)).toMatchObject({ interval: '30d', used_tokens: TOKENS * 2, remaining_tokens: TOKENS })
+    expect(statuses([await create(key), await create(key)])).toEqual({ 200: 1, 402: 1 })
+    await cancel(key, early)
+    expect(statuses([await create(key), await create(key)])).toEqual({ 200: 1, 402: 1 })
+    await change(id, { budget_interval: null })
+    expect(await budgetOf(id)).toMatchObject({ interval: 'none', used_tokens: TOKENS * 3, resets_at: null })
+
+    await change(id, { budget_interval: 'day' })
+    expect(await budgetOf(id)).toMatchObject({ used_tokens: TOKENS })
+    await cancel(key, today)
+    expect(await budgetOf(id)).toMatchObject({ used_tokens: 0 })
+    expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
+  })
+
   test('is overspent by nobody: the database refuses it whatever the program does', async () => {
     const { id, key } = await operator.key(await operator.account({ paid: '1' }), { token_budget: TOKENS })
     await create(key)
@@ -207,6 +275,22 @@ describe('a key', () => {
     expect(remixed.body.error.code).toBe('model_not_allowed')
   })
 
+  test('is shown the models it may ask for and no others, an alias with the model it stands for', async () => {
+    const accountId = await operator.account({ paid: '1' })
+    const idsFor = async (key: string): Promise<string[]> =>
+      (await api.call('GET', '/v1/models', undefined, { key })).body.data.map(({ id }: { id: string }) => id)
+    const everything = await idsFor(api.key)
+    expect(everything).toEqual(expect.arrayContaining(['animatic', 'open-sora-2', 'sora-2']))
+    for (const models of [['open-sora-2'], ['animatic'], ['animatic', 'open-sora-2']]) {
+      const { key } = await operator.key(accountId, { models })
+      const shown = await idsFor(key)
+      for (const model of everything) {
+        const { status } = await api.call('POST', '/v1/videos/quote', { ...SMALL, model }, { key })
+        expect(status, model).toBe(shown.includes(model) ? 200 : 403)
+      }
+    }
+  })
+
   test('does what its scopes say and nothing else', async () => {
     const accountId = await operator.account({ paid: '1' })
     const reader = await operator.key(accountId, { scopes: ['videos:read'] })
@@ -243,6 +327,133 @@ describe('a key', () => {
     const keys = await operator.must('GET', `/v1/admin/accounts/${accountId}/keys`)
     expect(keys.data.map((key: { id: string }) => key.id)).toEqual([revoked.id, expiring.id])
     expect(keys.data[1]).toMatchObject({ name: 'for an hour', revoked_at: null })
+  })
+
+  test('has at most so many videos queued, whatever arrives at once, and its account’s other keys go on', async () => {
+    const replica = await api.replica()
+    const accountId = await operator.account({ paid: '1' })
+    const limited = await operator.key(accountId, { queued_max: 5 })
+    const other = await operator.key(accountId)
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => callJson(index % 2 === 0 ? api.url : replica.url, limited.key, 'POST', '/v1/videos', SMALL)),
+    )
+    expect(statuses(answers)).toEqual({ 200: 5, 429: 45 })
+    expect(answers.find(({ status }) => status === 429)?.body.error).toMatchObject({
+      ...{ code: 'queue_full', message: 'This key has 5 videos queued; at most 5 are allowed. Wait for some to finish.' },
+    })
+    expect((await create(other.key)).status).toBe(200)
+    await change(limited.id, { queued_max: 6 })
+    expect(statuses([await create(limited.key), await create(limited.key)])).toEqual({ 200: 1, 429: 1 })
+    expect((await api.call('GET', '/v1/key', undefined, { key: limited.key })).body).toMatchObject({
+      ...{ queued_max: 6, queued: 6, running_max: null, running: 0, account: { queued: 7, queued_max: 1_000, running_max: null } },
+    })
+    await replica.stop()
+  })
+
+  test('is changed field by field from the next request on: what is left out stays, null clears', async () => {
+    const accountId = await operator.account({ paid: '1' })
+    const inAnHour = Math.floor(Date.now() / 1_000) + 3_600
+    const settings = {
+      ...{ name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day', requests_per_minute: 60 },
+      ...{ queued_max: 3, running_max: 2, expires_at: inAnHour },
+    }
+    const { id, key } = await operator.key(accountId, settings)
+    const own = async () => (await api.call('GET', '/v1/key', undefined, { key })).body
+    expect(await change(id, {})).toMatchObject({ id, account_id: accountId, scopes: ['videos:read', 'videos:write'], ...settings })
+    const others = {
+      ...{ name: 'web shop', models: ['open-sora-2', 'animatic'], token_budget: 0, budget_interval: '30d', requests_per_minute: 100 },
+      ...{ queued_max: 0, running_max: 0, expires_at: inAnHour + 1 },
+    }
+    let expected: Record<string, unknown> = settings
+    for (const [field, value] of Object.entries(others)) {
+      expected = { ...expected, [field]: value }
+      expect(await change(id, { [field]: value })).toMatchObject(expected)
+      expect(await own()).toMatchObject(expected)
+    }
+    const cleared = {
+      ...{ name: '', models: null, token_budget: null, budget_interval: 'none', requests_per_minute: null },
+      ...{ queued_max: null, running_max: null, expires_at: null },
+    }
+    expect(await change(id, Object.fromEntries(Object.keys(others).map((field) => [field, null])))).toMatchObject(cleared)
+    expect(await own()).toMatchObject(cleared)
+
+    await change(id, { scopes: ['videos:write', 'admin'] })
+    expect((await api.call('GET', '/v1/key', undefined, { key })).status).toBe(403)
+    expect((await api.call('GET', '/v1/admin/accounts', undefined, { key })).status).toBe(200)
+    await change(id, { scopes: ['videos:read'] })
+    expect([(await create(key)).status, (await api.call('GET', '/v1/admin/accounts', undefined, { key })).status]).toEqual([403, 403])
+  })
+
+  test('that expired lives again with more time; one that was revoked is changed no more', async () => {
+    const accountId = await operator.account()
+    const { id, key } = await operator.key(accountId, { expires_at: Math.floor(Date.now() / 1_000) + 3_600 })
+    await sql(`update api_key set expires_at = now() where id = $1`, [id])
+    const status = async () => (await api.call('GET', '/v1/key', undefined, { key })).status
+    expect(await status()).toBe(401)
+    await change(id, { expires_at: null })
+    expect(await status()).toBe(200)
+    const before = await operator.must('DELETE', `/v1/admin/keys/${id}`)
+    const refused = await operator.call('PATCH', `/v1/admin/keys/${id}`, { name: 'again', expires_at: null })
+    expect([refused.status, refused.body.error.code, refused.headers.get('x-should-retry')]).toEqual([409, 'state_conflict', 'false'])
+    const { budget: _budget, ...after } = await operator.must('GET', `/v1/admin/keys/${id}`)
+    expect(after).toEqual(before)
+  })
+
+  test('cannot take admin from itself, and another admin key can', async () => {
+    const { id, key } = await operator.key(await operator.account(), { scopes: ['videos:read', 'admin'] })
+    const as = (body: unknown) => api.call('PATCH', `/v1/admin/keys/${id}`, body, { key })
+    expect((await as({ name: 'me', scopes: ['videos:write', 'admin'] })).status).toBe(200)
+    const refused = await as({ scopes: ['videos:write'] })
+    expect([refused.status, refused.body.error.code, refused.body.error.param]).toEqual([409, 'state_conflict', 'scopes'])
+    expect((await change(id, { scopes: ['videos:write'] })).scopes).toEqual(['videos:write'])
+    expect((await as({ name: 'x' })).status).toBe(403)
+  })
+
+  test.each([
+    [{ scopes: ['videos:read'] }, 'scopes'],
+    [{ models: ['animatic'] }, 'models'],
+    [{ token_budget: 1 }, 'token_budget'],
+    [{ budget_interval: 'day' }, 'budget_interval'],
+    [{ requests_per_minute: 1 }, 'requests_per_minute'],
+    [{ queued_max: 1 }, 'queued_max'],
+    [{ running_max: 1 }, 'running_max'],
+  ])('of the operator or a worker has no limits and stays what it is: %j is refused', async (fields, param) => {
+    for (const scope of ['admin', 'worker']) {
+      const made = await operator.must('POST', '/v1/admin/keys', { name: 'one', scope })
+      const refused = await operator.call('PATCH', `/v1/admin/keys/${made.id}`, { ...fields, name: 'two' })
+      expect(refused.status).toBe(400)
+      expect(refused.body.error).toMatchObject({ code: 'invalid_value', param })
+      const { key: _secret, ...kept } = made
+      const { budget: _budget, ...read } = await operator.must('GET', `/v1/admin/keys/${made.id}`)
+      expect(read).toEqual(kept)
+      const clear = { [param]: null, name: 'three' }
+      if (param !== 'scopes') expect((await operator.must('PATCH', `/v1/admin/keys/${made.id}`, clear)).name).toBe('three')
+    }
+    await expect(sql('update api_key set running_max = 1 where account_id is null')).rejects.toMatchObject({ code: '23514' })
+    await expect(sql('update api_key set queued_max = 1 where account_id is null')).rejects.toMatchObject({ code: '23514' })
+  })
+
+  test.each([
+    [{ name: ' ' }, 'name'],
+    [{ scopes: [] }, 'scopes'],
+    [{ scopes: null }, 'scopes'],
+    [{ scopes: ['admin'] }, 'scopes'],
+    [{ scopes: ['videos:read', 'worker'] }, 'scopes.1'],
+    [{ models: [] }, 'models'],
+    [{ models: ['sora-2'] }, 'models.0'],
+    [{ token_budget: -1 }, 'token_budget'],
+    [{ budget_interval: 'week' }, 'budget_interval'],
+    [{ requests_per_minute: 0 }, 'requests_per_minute'],
+    [{ queued_max: '5' }, 'queued_max'],
+    [{ running_max: -1 }, 'running_max'],
+    [{ expires_at: 1_700_000_000 }, 'expires_at'],
+    [{ account_id: 'acct_01m84f0j8df20bh2fw7sqrp04k' }, 'account_id'],
+    [{ revoked_at: null }, 'revoked_at'],
+  ])('is not changed by %j: a 400 that names the field', async (fields, param) => {
+    const { id, key: _secret, ...made } = await operator.key(await operator.account())
+    const refused = await operator.call('PATCH', `/v1/admin/keys/${id}`, { ...fields, requests_per_minute: 5, ...fields })
+    expect([refused.status, refused.body.error.param]).toEqual([400, param])
+    expect(await operator.must('GET', `/v1/admin/keys/${id}`)).toMatchObject(made)
   })
 
   test('shows its secret once', async () => {

@@ -137,6 +137,7 @@ test('what is answered is what is documented, field by field, by every call that
   const key = await ask('createAccountKey', { id: account.id })
   await ask('listAccountKeys', { id: account.id })
   await ask('readAdminKey', { id: key.id })
+  await ask('changeKey', { id: key.id })
   await ask('revokeKey', { id: key.id })
   const rest = ['checkLedger', 'listAccounts', 'createOperatorKey', 'listKeys', 'listPrices', 'setPrice', 'readAudit', 'health', 'ready']
   for (const operationId of [...rest, 'openapi']) await ask(operationId)

@@ -29,7 +29,7 @@ function sluice(args: readonly string[], env: Record<string, string> = { SLUICE_
   })
 }
 
-test('sluice keys makes a key that works, lists it, and revokes it', async () => {
+test('sluice keys makes a key that works, lists it, changes it, and revokes it', async () => {
   const made = await sluice([
     'keys',
     'create',
@@ -52,9 +52,36 @@ test('sluice keys makes a key that works, lists it, and revokes it', async () =>
   const id = line.split(' ')[0] ?? ''
   expect((await api.call('GET', '/v1/key', undefined, { key })).body).toMatchObject({ id, name: 'web shop', token_budget: 1_000_000 })
   expect((await sluice(['keys', 'list'])).out).toContain(line)
+
+  const changed = await sluice([
+    'keys',
+    'change',
+    id,
+    '--model',
+    'none',
+    '--budget',
+    '5',
+    '--rpm',
+    'none',
+    '--queued',
+    '9',
+    '--running',
+    '2',
+  ])
+  expect(changed).toMatchObject({ code: 0, err: '' })
+  expect(changed.out).toMatch(/"web shop" {2}videos:read videos:write {2}5 tokens per day {2}at most 9 queued {2}at most 2 running\n$/)
+  const again = await sluice(['keys', 'change', id, '--budget', 'none', '--queued', 'none', '--running', 'none', '--expires', '2100-01-31'])
+  expect(again.out).toMatch(/"web shop" {2}videos:read videos:write {2}expires 2100-01-31 00:00\n$/)
+  expect((await sluice(['keys', 'change', id, '--expires', 'none', '--name', 'shop'])).out).toMatch(/"shop" {2}videos:read videos:write\n$/)
+  expect((await sluice(['keys', 'change', id, '--running', 'few'])).code).toBe(2)
+
   const revoked = await sluice(['keys', 'revoke', id])
   expect(revoked.out).toMatch(new RegExp(`^${id}.* revoked \\d{4}-`))
   expect((await api.call('GET', '/v1/key', undefined, { key })).status).toBe(401)
+  expect(await sluice(['keys', 'change', id, '--name', 'x'])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('[409 state_conflict]'),
+  })
 })
 
 test('sluice credits adds once what is sent twice, shows and refunds, with an admin key from the environment', async () => {

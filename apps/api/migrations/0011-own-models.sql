@@ -5,9 +5,9 @@ alter table video add column capability text not null
   generated always as (case when request ->> 'mode' = 't2i2v' then model || '/t2i2v' else model end) stored;
 
 drop index video_line_of_shape;
--- The gate's lines: videos of one account that ask for the same of a pool. Shape comes before account, so that a pool jumps
--- over what it cannot make as a whole instead of walking through it.
-create index video_line_of_shape on video (capability, service_tier, width, height, num_frames, account_id, id) where status = 'queued';
+-- The gate's lines: videos of one key that ask for the same of a pool. Shape comes before key, so that a pool jumps over what
+-- it cannot make as a whole instead of walking through it.
+create index video_line_of_shape on video (capability, service_tier, width, height, num_frames, key_id, id) where status = 'queued';
 
 alter table worker
   add column modes text[] not null default '{t2v,i2v}',

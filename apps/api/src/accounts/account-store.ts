@@ -10,6 +10,7 @@ export interface Account {
   weight: number
   queued_max: number
   unfinished_max: number | null
+  running_max: number | null
   last_submitted_at: Date | null
   created_at: Date
   paid_micros: bigint
@@ -17,11 +18,15 @@ export interface Account {
   held_micros: bigint
   queued: bigint
   in_flight: bigint
+  /** Of those in flight, the ones whose device is not given back. */
+  running: bigint
 }
 
-const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.last_submitted_at, a.created_at, m.*,
+const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.running_max, a.last_submitted_at, a.created_at, m.*,
     (select count(*) from video v where v.account_id = a.id and v.status = 'queued') as queued,
-    (select count(*) from video v where v.account_id = a.id and v.status in ('dispatched', 'running')) as in_flight
+    (select count(*) from video v where v.account_id = a.id and v.status in ('dispatched', 'running')) as in_flight,
+    (select count(*) from video v join attempt t on t.video_id = v.id and t.fence = v.fence
+      where v.account_id = a.id and v.status in ('dispatched', 'running') and t.released_at is null) as running
   from account a cross join lateral (
     select coalesce(max(balance) filter (where kind = 'customer'), 0) as paid_micros,
       coalesce(max(balance) filter (where kind = 'trial'), 0) as trial_micros,
@@ -51,7 +56,7 @@ export async function listAccounts(db: Database, page: { after?: string | undefi
 export async function changeAccount(db: Database, accountId: string, settings: AccountSettings): Promise<void> {
   await db.query({
     text: `update account set name = coalesce($2, name), weight = coalesce($3, weight), queued_max = coalesce($4, queued_max),
-      unfinished_max = case when $5 then $6 else unfinished_max end where id = $1`,
+      unfinished_max = case when $5 then $6 else unfinished_max end, running_max = case when $7 then $8 else running_max end where id = $1`,
     values: [
       accountId,
       settings.name ?? null,
@@ -59,6 +64,8 @@ export async function changeAccount(db: Database, accountId: string, settings: A
       settings.queuedMax ?? null,
       settings.unfinishedMax !== undefined,
       settings.unfinishedMax ?? null,
+      settings.runningMax !== undefined,
+      settings.runningMax ?? null,
     ],
   })
 }

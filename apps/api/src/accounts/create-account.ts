@@ -19,6 +19,8 @@ export interface AccountSettings {
   queuedMax?: number | undefined
   /** Queued and running together; null = no limit. */
   unfinishedMax?: number | null | undefined
+  /** Running at once, over all its keys; null = no limit. */
+  runningMax?: number | null | undefined
 }
 
 const DEFAULTS = { weight: 100, queuedMax: 1_000 } as const
@@ -27,13 +29,14 @@ const DEFAULTS = { weight: 100, queuedMax: 1_000 } as const
 export async function openAccount(db: Database, settings: AccountSettings & { name: string }, currency: string): Promise<string> {
   const accountId = newId('acct')
   await db.query({
-    text: 'insert into account (id, name, weight, queued_max, unfinished_max) values ($1, $2, $3, $4, $5)',
+    text: 'insert into account (id, name, weight, queued_max, unfinished_max, running_max) values ($1, $2, $3, $4, $5, $6)',
     values: [
       accountId,
       settings.name,
       settings.weight ?? DEFAULTS.weight,
       settings.queuedMax ?? DEFAULTS.queuedMax,
       settings.unfinishedMax ?? null,
+      settings.runningMax ?? null,
     ],
   })
   await openOwned(db, accountId, currency)

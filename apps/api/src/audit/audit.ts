@@ -6,6 +6,7 @@ export const AUDIT_ACTIONS = [
   'account.credited',
   'account.refunded',
   'key.created',
+  'key.changed',
   'key.revoked',
   'price.set',
 ] as const

@@ -10,10 +10,10 @@ interface Simple {
 }
 
 /** The rule as it is written down: first lane with anyone to serve, earliest start, older video among equals. */
-function byTheBook(heads: readonly Head[], time: VirtualTime, mayGo: (accountId: string) => boolean): Simple | null {
+function byTheBook(heads: readonly Head[], time: VirtualTime, mayGo: (head: Head) => boolean): Simple | null {
   for (const lane of SERVICE_TIERS) {
     const standing = heads
-      .filter((head) => laneOf(head) === lane && mayGo(head.accountId))
+      .filter((head) => laneOf(head) === lane && mayGo(head))
       .map((head) => ({ head, lane, start: Math.max(time.clockMs(lane), time.finishMs(lane, head.accountId)) }))
       .sort((a, b) => a.start - b.start || (a.head.videoId < b.head.videoId ? -1 : 1))
     if (standing[0] !== undefined) return standing[0]
@@ -21,17 +21,28 @@ function byTheBook(heads: readonly Head[], time: VirtualTime, mayGo: (accountId:
   return null
 }
 
+const ACCOUNTS = 6
+const KEYS_EACH = 3
+function idsOf(kind: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${kind}_${index}`)
+}
+
 const arrival = fc.record({
-  account: fc.integer({ min: 0, max: 5 }),
+  account: fc.integer({ min: 0, max: ACCOUNTS - 1 }),
+  key: fc.integer({ min: 0, max: KEYS_EACH - 1 }),
   tier: fc.constantFrom(...SERVICE_TIERS),
   costMs: fc.integer({ min: 0, max: 50 }),
   weight: fc.constantFrom(50, 100, 300),
   isUrgent: fc.boolean(),
 })
 
-test('the fair queue chooses as the rule says, through any run of arrivals, dispatches and capped accounts', () => {
+const OWNERS = idsOf('key', ACCOUNTS * KEYS_EACH).map((keyId, index) => ({ accountId: `account_${Math.floor(index / KEYS_EACH)}`, keyId }))
+/** The accounts and keys that are at a limit when somebody is chosen. */
+const turn = fc.record({ accounts: fc.subarray(idsOf('account', ACCOUNTS)), keys: fc.subarray(idsOf('key', ACCOUNTS * KEYS_EACH)) })
+
+test('the fair queue chooses as the rule says, through any run of arrivals, dispatches and accounts and keys at their limits', () => {
   fc.assert(
-    fc.property(fc.array(arrival, { maxLength: 60 }), fc.array(fc.integer({ min: 0, max: 63 }), { maxLength: 60 }), (arrivals, turns) => {
+    fc.property(fc.array(arrival, { maxLength: 60 }), fc.array(turn, { maxLength: 60 }), (arrivals, turns) => {
       const time = new VirtualTime()
       const queue = new FairQueue(time)
       let standing: Head[] = []
@@ -41,7 +52,10 @@ test('the fair queue chooses as the rule says, through any run of arrivals, disp
           videoId: `video_${String(number++).padStart(4, '0')}`,
           accountId: `account_${given.account}`,
           model: 'animatic',
+          keyId: `key_${given.account * KEYS_EACH + given.key}`,
           line: `${given.account} ${index}`,
+          accountRunningMax: null,
+          keyRunningMax: null,
           weight: given.weight,
           tier: given.tier,
           costMs: given.costMs,
@@ -49,11 +63,13 @@ test('the fair queue chooses as the rule says, through any run of arrivals, disp
         }
         queue.push(head)
         standing.push(head)
-        const capped = turns[index]
-        if (capped === undefined) continue
-        const mayGo = (accountId: string) => (capped & (1 << Number(accountId.slice(-1)))) === 0
-        const expected = byTheBook(standing, time, mayGo)
-        const choice = queue.next(mayGo)
+        const limited = turns[index]
+        if (limited === undefined) continue
+        const atLimit = new Set([...limited.accounts, ...limited.keys])
+        const limitOf = (head: Head) => [head.accountId, head.keyId].find((id) => atLimit.has(id)) ?? null
+        for (const owner of OWNERS) queue.resume(owner)
+        const expected = byTheBook(standing, time, (head) => limitOf(head) === null)
+        const choice = queue.next(limitOf)
         expect(choice?.head.videoId).toBe(expected?.head.videoId)
         if (choice === null) continue
         expect(choice).toMatchObject({ lane: expected?.lane, startTagMs: expected?.start })

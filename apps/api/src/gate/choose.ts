@@ -1,13 +1,17 @@
 import { SERVICE_TIERS, type ServiceTier } from '../videos/video.ts'
 import { Heap } from './heap.ts'
 
-/** The next video in one account's line that a pool could run. */
+/** The next video in one key's line that a pool could run. */
 export interface Head {
   videoId: string
   accountId: string
+  keyId: string
   model: string
-  /** Names its line: videos of one account that ask for the same of a pool. */
+  /** Names its line: videos of one key that ask for the same of a pool. */
   line: string
+  /** Videos of its account, and of its key, that may run at once; null = no limit. */
+  accountRunningMax: number | null
+  keyRunningMax: number | null
   /** Share of the pool an account gets against others, 100 = normal. */
   weight: number
   tier: ServiceTier
@@ -74,6 +78,8 @@ export class VirtualTime {
 export class FairQueue {
   readonly #time: VirtualTime
   readonly #lanes: readonly Lane[]
+  /** Heads that wait because their key is at a limit, by key; those whose account is wait in their lane. */
+  readonly #behindKey = new Map<string, Head[]>()
 
   /** `time` stays the caller's, who advances it with each choice that is carried out. */
   constructor(time: VirtualTime, heads: Iterable<Head> = []) {
@@ -83,22 +89,51 @@ export class FairQueue {
   }
 
   get size(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.size, 0)
+    const behindKeys = [...this.#behindKey.values()].reduce((sum, heads) => sum + heads.length, 0)
+    return this.#lanes.reduce((sum, lane) => sum + lane.size, behindKeys)
   }
 
   push(head: Head): void {
     this.#lanes[SERVICE_TIERS.indexOf(laneOf(head))]?.push(head)
   }
 
-  /** Takes out who goes next among the accounts that may go, or answers null. The caller pushes the next of that line. */
-  next(mayGo: (accountId: string) => boolean): Choice | null {
+  /**
+   * Takes out who goes next, or answers null. `limitOf` names the account (first) or key whose limit a head has to wait for,
+   * or null; such heads are set aside, and not looked at again until `resume`. The caller pushes the next of that line.
+   */
+  next(limitOf: (head: Head) => string | null): Choice | null {
     for (const lane of this.#lanes) {
-      const head = lane.next(mayGo)
-      if (head === null) continue
-      const startTagMs = Math.max(this.#time.clockMs(lane.lane), this.#time.finishMs(lane.lane, head.accountId))
-      return { head, lane: lane.lane, startTagMs, finishTagMs: startTagMs + (head.costMs * 100) / head.weight }
+      for (let head = lane.next(); head !== null; head = lane.next()) {
+        const limit = limitOf(head)
+        if (limit !== null) {
+          if (limit === head.accountId) lane.setAside(head)
+          else this.#setAside(head, lane)
+          continue
+        }
+        const startTagMs = Math.max(this.#time.clockMs(lane.lane), this.#time.finishMs(lane.lane, head.accountId))
+        return { head, lane: lane.lane, startTagMs, finishTagMs: startTagMs + (head.costMs * 100) / head.weight }
+      }
     }
     return null
+  }
+
+  /** One video of this account and key runs no longer, so one more of theirs may go. Answers whether any waited for that. */
+  resume({ accountId, keyId }: Pick<Head, 'accountId' | 'keyId'>): boolean {
+    let waited = false
+    for (const lane of this.#lanes) waited = lane.resumeOldest(accountId) || waited
+    const heads = this.#behindKey.get(keyId)
+    if (heads === undefined) return waited
+    this.#behindKey.delete(keyId)
+    for (const head of heads) this.push(head)
+    return true
+  }
+
+  #setAside(head: Head, lane: Lane): void {
+    const heads = this.#behindKey.get(head.keyId)
+    if (heads === undefined) this.#behindKey.set(head.keyId, [head])
+    else heads.push(head)
+    // The room its account has is another key's.
+    lane.resumeOldest(head.accountId)
   }
 }
 
@@ -113,6 +148,8 @@ class Lane {
   readonly #ahead = new Heap<{ finishMs: number; head: Head }>(
     (a, b) => a.finishMs < b.finishMs || (a.finishMs === b.finishMs && a.head.videoId < b.head.videoId),
   )
+  /** Heads that wait because their account is at a limit, by account. */
+  readonly #behindAccount = new Map<string, Heap<Head>>()
 
   constructor(lane: ServiceTier, time: VirtualTime) {
     this.lane = lane
@@ -120,7 +157,8 @@ class Lane {
   }
 
   get size(): number {
-    return this.#ready.size + this.#ahead.size
+    const behindAccounts = [...this.#behindAccount.values()].reduce((sum, heads) => sum + heads.size, 0)
+    return this.#ready.size + this.#ahead.size + behindAccounts
   }
 
   push(head: Head): void {
@@ -129,18 +167,20 @@ class Lane {
     else this.#ahead.push({ finishMs, head })
   }
 
-  next(mayGo: (accountId: string) => boolean): Head | null {
-    const passedOver: Head[] = []
-    let head = this.#first()
-    while (head !== null && !mayGo(head.accountId)) {
-      passedOver.push(head)
-      head = this.#first()
-    }
-    for (const passed of passedOver) this.push(passed)
-    return head
+  setAside(head: Head): void {
+    const heads = this.#behindAccount.get(head.accountId) ?? new Heap<Head>((a, b) => a.videoId < b.videoId)
+    this.#behindAccount.set(head.accountId, heads)
+    heads.push(head)
   }
 
-  #first(): Head | null {
+  /** An account's heads in one lane start at the same time, so the oldest stands for those behind it. Answers whether there was one. */
+  resumeOldest(accountId: string): boolean {
+    const oldest = this.#behindAccount.get(accountId)?.pop()
+    if (oldest !== undefined) this.push(oldest)
+    return oldest !== undefined
+  }
+
+  next(): Head | null {
     const clockMs = this.#time.clockMs(this.lane)
     for (let top = this.#ahead.peek(); top !== undefined && top.finishMs <= clockMs; top = this.#ahead.peek()) {
       this.#ahead.pop()

@@ -3,7 +3,7 @@ import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
 import { dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
-import { accountCap, type Choice, FairQueue, laneOf } from './choose.ts'
+import { accountCap, type Choice, FairQueue, type Head, laneOf } from './choose.ts'
 import type { Lines } from './lines.ts'
 import { type FleetState, heldByAccount, type InFlight, occupantsOf, occupiesSlot, type Pool, readFleet } from './snapshot.ts'
 
@@ -54,16 +54,16 @@ async function fillPool(
 
   const cap = accountCap(pool, fleet.isShared, settings.accountSharePercent)
   const held = heldByAccount(occupants)
-  const mayGo = (accountId: string) => (held.get(accountId) ?? 0) < cap
+  const limitOf = (head: Head) => ((held.get(head.accountId) ?? 0) >= cap ? head.accountId : fleet.running.limitOf(head))
   let { heads, isKept } = await lines.heads(db, fleet, pool, { anew: false })
   let queue = new FairQueue(fleet.time, heads)
   if (victims.length > 0) {
-    await preemptFor(db, queue, victims, held, cap)
+    await preemptFor(db, queue, victims, fleet, held, cap)
     return 0
   }
   let dispatched = 0
   while (freeSlots > 0) {
-    const choice = queue.next(mayGo)
+    const choice = queue.next(limitOf)
     if (choice === null) {
       if (!isKept) break
       // Somebody may have come since the lines were read.
@@ -76,6 +76,7 @@ async function fillPool(
     if (fence !== null) {
       await deliver(db, producer, { video: choice.head.videoId, fence, pool: pool.pool, model: choice.head.model })
       fleet.time.advance(choice)
+      fleet.running.add(choice.head, 1)
       held.set(accountId, (held.get(accountId) ?? 0) + 1)
       freeSlots -= 1
       dispatched += 1
@@ -138,19 +139,23 @@ function preemptable(fleet: FleetState, pool: Pool): InFlight[] {
 }
 
 /**
- * Asks one flex video to make room, when somebody before it in the order would get the slot: not for an account that is at
- * its cap, which would be passed over and the flex video started again. It goes on later from its checkpoint.
+ * Asks one flex video to make room, when somebody before it in the order would get the slot: not for an account or key that
+ * is at a limit, which would be passed over and the flex video started again. It goes on later from its checkpoint.
  */
 async function preemptFor(
   db: Database,
   queue: FairQueue,
   victims: readonly InFlight[],
+  fleet: FleetState,
   held: ReadonlyMap<string, number>,
   cap: number,
 ): Promise<void> {
   for (const victim of victims) {
     const heldWithout = (accountId: string) => (held.get(accountId) ?? 0) - (accountId === victim.accountId ? 1 : 0)
-    const choice = queue.next((accountId) => heldWithout(accountId) < cap)
+    queue.resume(victim)
+    fleet.running.add(victim, -1)
+    const choice = queue.next((head) => (heldWithout(head.accountId) >= cap ? head.accountId : fleet.running.limitOf(head)))
+    fleet.running.add(victim, 1)
     if (choice === null) continue
     queue.push(choice.head)
     if (choice.lane === 'flex') continue

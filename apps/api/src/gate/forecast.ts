@@ -5,7 +5,8 @@ import type { Video } from '../videos/video.ts'
 import { accountCap, FairQueue } from './choose.ts'
 import { Heap } from './heap.ts'
 import { readFronts } from './lines.ts'
-import { type FleetState, type HeadRow, headOf, lineOf, type Pool, readFleet } from './snapshot.ts'
+import type { Owner } from './running.ts'
+import { type FleetState, type HeadRow, headOf, type InFlight, lineOf, type Pool, readFleet } from './snapshot.ts'
 
 /** What is foreseen for one queued video. */
 export interface Forecast {
@@ -102,7 +103,8 @@ function isOfState(forecast: Forecast | undefined, video: Pick<Video, 'status'>)
 
 interface Slot {
   freeAtMs: number
-  accountId: string | null
+  /** Whose video is on it. */
+  owner: Owner | null
 }
 
 /** One pool in the simulation. */
@@ -111,8 +113,14 @@ interface SimulatedPool {
   queue: FairQueue
   cap: number
   held: Map<string, number>
-  /** Free slots whose pool had nobody who might go; they wait until another slot gives an account room. */
+  /** Free slots whose pool had nobody who might go; they wait until a video that ends gives its account and key room. */
   idle: Slot[]
+}
+
+/** A moment at which a device is given back. Of no pool: one that nobody gets, since its pool is away or the next video is on it already. */
+interface Turn {
+  slot: Slot
+  of: SimulatedPool | null
 }
 
 /** Runs the gate ahead: gives slot after slot, in the order they become free, to whom the gate would give it. Pure. */
@@ -120,7 +128,9 @@ export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountS
   const forecasts = new Map<string, Forecast>()
   const lines = linesOf(queued)
   const time = fleet.time.copy()
-  const slots = new Heap<{ slot: Slot; of: SimulatedPool }>((a, b) => a.slot.freeAtMs < b.slot.freeAtMs)
+  const running = fleet.running.copy()
+  const turns = new Heap<Turn>((a, b) => a.slot.freeAtMs < b.slot.freeAtMs)
+  const pools: SimulatedPool[] = []
   for (const pool of fleet.pools) {
     const of: SimulatedPool = {
       pool,
@@ -133,20 +143,28 @@ export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountS
       const front = line.rows[0]
       if (front !== undefined && fits(front, pool)) of.queue.push(headOf(front, pool, fleet.paces))
     }
-    for (const slot of occupiedSlots(fleet, pool, forecasts)) {
-      if (slot.accountId !== null) hold(of, slot.accountId, 1)
-      slots.push({ slot, of })
+    pools.push(of)
+    for (const turn of occupiedSlots(fleet, of, forecasts)) {
+      if (turn.of !== null && turn.slot.owner !== null) hold(of, turn.slot.owner, 1)
+      turns.push(turn)
     }
   }
+  for (const slot of slotsOfAbsentPools(fleet)) turns.push({ slot, of: null })
   let position = 0
-  for (let next = slots.pop(); next !== undefined; next = slots.pop()) {
+  for (let next = turns.pop(); next !== undefined; next = turns.pop()) {
     const { slot, of } = next
-    if (slot.accountId !== null) {
-      hold(of, slot.accountId, -1)
-      slot.accountId = null
-      for (const idle of of.idle.splice(0)) slots.push({ slot: { ...idle, freeAtMs: slot.freeAtMs }, of })
+    if (slot.owner !== null) {
+      if (of !== null) hold(of, slot.owner, -1)
+      running.add(slot.owner, -1)
+      for (const other of pools) {
+        // There is room for one more, so one slot of each pool is enough.
+        const idle = other.queue.resume(slot.owner) ? other.idle.pop() : undefined
+        if (idle !== undefined) turns.push({ slot: { ...idle, freeAtMs: slot.freeAtMs }, of: other })
+      }
+      slot.owner = null
     }
-    const choice = of.queue.next((accountId) => (of.held.get(accountId) ?? 0) < of.cap)
+    if (of === null) continue
+    const choice = of.queue.next((head) => ((of.held.get(head.accountId) ?? 0) >= of.cap ? head.accountId : running.limitOf(head)))
     if (choice === null) {
       of.idle.push(slot)
       continue
@@ -158,14 +176,17 @@ export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountS
       line.served += 1
       time.advance(choice)
       slot.freeAtMs += choice.head.costMs
-      slot.accountId = choice.head.accountId
-      hold(of, slot.accountId, 1)
+      slot.owner = choice.head
+      hold(of, slot.owner, 1)
+      running.add(slot.owner, 1)
       position += 1
       forecasts.set(choice.head.videoId, { position, etaSeconds: eta(slot.freeAtMs / 1_000) })
     }
     const front = line?.rows[line.served]
     if (front !== undefined) of.queue.push(headOf(front, of.pool, fleet.paces))
-    slots.push(next)
+    // The room that the one who is gone would have taken is still there.
+    if (!isPresent) of.queue.resume(choice.head)
+    turns.push(next)
   }
   for (const line of lines.values()) {
     for (const row of line.rows.slice(line.served)) forecasts.set(row.id, { position: ++position, etaSeconds: null })
@@ -201,23 +222,36 @@ function fits(row: HeadRow, pool: Pool): boolean {
 }
 
 /** The pool's slots with what is on them; what waits behind a nearly finished video follows it on the slot that is free first. */
-function occupiedSlots(fleet: FleetState, pool: Pool, forecasts: Map<string, Forecast>): Slot[] {
-  const slots: Slot[] = Array.from({ length: pool.slots }, () => ({ freeAtMs: 0, accountId: null }))
+function occupiedSlots(fleet: FleetState, of: SimulatedPool, forecasts: Map<string, Forecast>): Turn[] {
+  const { pool } = of
+  const turns: Turn[] = []
   const earliest = new Heap<Slot>((a, b) => a.freeAtMs < b.freeAtMs)
-  for (const slot of slots) earliest.push(slot)
+  for (let index = 0; index < pool.slots; index += 1) earliest.push({ freeAtMs: 0, owner: null })
   const attempts = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool)
   for (const attempt of attempts.sort((a, b) => Number(b.isRunning) - Number(a.isRunning))) {
     const slot = earliest.pop()
     if (slot === undefined) break
-    slot.freeAtMs += Math.max(0, attempt.freeInMs ?? attempt.leftMs)
-    slot.accountId = attempt.accountId
+    if (slot.owner !== null) turns.push({ slot: { ...slot }, of: null })
+    slot.freeAtMs += msLeft(attempt)
+    slot.owner = attempt
     forecasts.set(attempt.videoId, { position: null, etaSeconds: attempt.freeInMs === null ? null : eta(slot.freeAtMs / 1_000) })
     earliest.push(slot)
   }
-  return slots
+  for (let slot = earliest.pop(); slot !== undefined; slot = earliest.pop()) turns.push({ slot, of })
+  return turns
 }
 
-function hold(of: SimulatedPool, accountId: string, change: 1 | -1): void {
+/** What still runs on pools that take nothing new: it counts against the limits of its account and key until it ends. */
+function slotsOfAbsentPools(fleet: FleetState): Slot[] {
+  const present = new Set(fleet.pools.map((pool) => pool.pool))
+  return fleet.inFlight.filter((attempt) => !present.has(attempt.pool)).map((attempt) => ({ freeAtMs: msLeft(attempt), owner: attempt }))
+}
+
+function msLeft(attempt: InFlight): number {
+  return Math.max(0, attempt.freeInMs ?? attempt.leftMs)
+}
+
+function hold(of: SimulatedPool, { accountId }: Owner, change: 1 | -1): void {
   of.held.set(accountId, (of.held.get(accountId) ?? 0) + change)
 }
 

@@ -8,7 +8,7 @@ const IN_SHAPE = `v.status = 'queued' and v.capability = s.capability and v.serv
 
 /**
  * Relation `line`: each line in which something waits, with the id at its head. Jumps along the index from shape to shape
- * and from account to account, so it costs by the number of lines, not by the backlog, and passes over a shape that a pool
+ * and from key to key, so it costs by the number of lines, not by the backlog, and passes over a shape that a pool
  * cannot make as a whole. $1 = capabilities; `fits` judges a shape s.
  */
 function linesSql(fits: string): string {
@@ -22,12 +22,12 @@ function linesSql(fits: string): string {
           and (v.width, v.height, v.num_frames) > (p.width, p.height, p.num_frames)
           order by v.width, v.height, v.num_frames limit 1) s),
     line as (
-      select ${SHAPE_COLUMNS}, h.account_id, h.id from shape s,
-        lateral (select v.account_id, v.id from video v where ${IN_SHAPE} order by v.account_id, v.id limit 1) h where ${fits}
+      select ${SHAPE_COLUMNS}, h.key_id, h.id from shape s,
+        lateral (select v.key_id, v.id from video v where ${IN_SHAPE} order by v.key_id, v.id limit 1) h where ${fits}
       union all
-      select ${SHAPE_COLUMNS}, h.account_id, h.id from line s,
-        lateral (select v.account_id, v.id from video v where ${IN_SHAPE} and v.account_id > s.account_id
-          order by v.account_id, v.id limit 1) h)`
+      select ${SHAPE_COLUMNS}, h.key_id, h.id from line s,
+        lateral (select v.key_id, v.id from video v where ${IN_SHAPE} and v.key_id > s.key_id
+          order by v.key_id, v.id limit 1) h)`
 }
 
 /** Reading all lines may take up this share of the leader's time; while many accounts wait they are read less often. */
@@ -63,10 +63,10 @@ export class Lines {
     if (lines === undefined || row === undefined) return null
     const { rows } = await db.query<HeadRow>({
       name: 'gate-successor',
-      text: `select ${HEAD_COLUMNS} from video v join account a on a.id = v.account_id
+      text: `select ${HEAD_COLUMNS} from video v join account a on a.id = v.account_id join api_key k on k.id = v.key_id
       where v.status = 'queued' and v.capability = $1 and v.service_tier = $2 and v.width = $3 and v.height = $4 and v.num_frames = $5
-        and v.account_id = $6 and v.id > $7 and v.execution_expires_at > now() order by v.id limit 1`,
-      values: [row.capability, row.service_tier, row.width, row.height, row.num_frames, row.account_id, row.id],
+        and v.key_id = $6 and v.id > $7 and v.execution_expires_at > now() order by v.id limit 1`,
+      values: [row.capability, row.service_tier, row.width, row.height, row.num_frames, row.key_id, row.id],
     })
     const next = rows[0]
     if (next === undefined) {
@@ -82,7 +82,8 @@ export class Lines {
     const { rows } = await db.query<HeadRow>({
       name: 'gate-heads',
       text: `${linesSql('s.num_frames <= $2 and s.width * s.height <= $3 and (512 + s.video_tokens) % $4 = 0')}
-      select ${HEAD_COLUMNS} from line l join account a on a.id = l.account_id cross join lateral (select * from video q where q.id = l.id) v`,
+      select ${HEAD_COLUMNS} from line l join api_key k on k.id = l.key_id join account a on a.id = k.account_id
+      cross join lateral (select * from video q where q.id = l.id) v`,
       values: [pool.capabilities, pool.framesMax, pool.pixelsMax, pool.sequenceDevices],
     })
     const readAtMs = performance.now()
@@ -106,9 +107,9 @@ export async function readFronts(
     name: 'forecast-fronts',
     text: `${linesSql('true')},
     share as (select greatest(1, $2::int / greatest(1, count(*)))::int as per_line from line)
-    select ${HEAD_COLUMNS}, share.per_line from line l cross join share join account a on a.id = l.account_id
+    select ${HEAD_COLUMNS}, share.per_line from line l cross join share join api_key k on k.id = l.key_id join account a on a.id = k.account_id
     cross join lateral (select * from video q where q.status = 'queued' and q.capability = l.capability and q.service_tier = l.service_tier
-      and q.width = l.width and q.height = l.height and q.num_frames = l.num_frames and q.account_id = l.account_id
+      and q.width = l.width and q.height = l.height and q.num_frames = l.num_frames and q.key_id = l.key_id
       order by q.id limit share.per_line) v limit $2`,
     values: [capabilities, atMost],
   })

@@ -5,6 +5,7 @@ import type { ServiceTier } from '../videos/video.ts'
 import { capabilitiesOfPool, type WorkerOffer } from '../workers/pool-capabilities.ts'
 import { type Head, VirtualTime } from './choose.ts'
 import { type PaceRow, type Paces, pacesOf, predictMs, type Shape } from './predict.ts'
+import { Running } from './running.ts'
 
 /** A pool as its living workers declare it. */
 export interface Pool {
@@ -23,6 +24,7 @@ export interface Pool {
 export interface InFlight {
   videoId: string
   accountId: string
+  keyId: string
   tier: ServiceTier
   pool: string
   isRunning: boolean
@@ -41,6 +43,8 @@ export interface FleetState {
   /** Whether more than one account has been active lately. */
   isShared: boolean
   time: VirtualTime
+  /** What runs, of each account and key; like the time, kept up by whoever dispatches. */
+  running: Running
   paces: Paces
 }
 
@@ -61,6 +65,7 @@ interface FleetRow {
     video_tokens: number
     video_id: string
     account_id: string
+    key_id: string
     service_tier: ServiceTier
     pool: string
     status: string
@@ -82,7 +87,7 @@ const FLEET_SQL = `select
       json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as offers, min(frames_max) as frames_max, min(pixels_max) as pixels_max
     from worker where slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $1) group by pool order by pool) p) as pools,
   (select coalesce(json_agg(f), '[]') from (
-    select v.id as video_id, v.account_id, v.service_tier, v.pool, v.status, v.yield_requested_at is not null as yielding,
+    select v.id as video_id, v.account_id, v.key_id, v.service_tier, v.pool, v.status, v.yield_requested_at is not null as yielding,
       v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens, v.step,
       extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms,
       extract(epoch from a.free_at - now())::float8 * 1000 as free_in_ms
@@ -104,6 +109,23 @@ export async function readFleet(db: Database, catalogue: Catalogue): Promise<Fle
   for (const tag of row.tags) time.raiseFinish(tag.service_tier, tag.account_id, tag.finish_ms)
   const paces = pacesOf(row.paces)
   const deviceOf = new Map(row.pools.map((pool) => [pool.pool, pool.device]))
+  const inFlight = row.in_flight.map((attempt) => ({
+    videoId: attempt.video_id,
+    accountId: attempt.account_id,
+    keyId: attempt.key_id,
+    tier: attempt.service_tier,
+    pool: attempt.pool,
+    isRunning: attempt.status === 'running',
+    isYielding: attempt.yielding,
+    expiresInMs: attempt.expires_in_ms,
+    freeInMs: attempt.free_in_ms,
+    leftMs: predictMs(
+      paces,
+      { pool: attempt.pool, device: deviceOf.get(attempt.pool) ?? '' },
+      { ...attempt, video_tokens: BigInt(attempt.video_tokens) },
+      attempt.num_steps - attempt.step,
+    ),
+  }))
   return {
     pools: row.pools.map((pool) => ({
       pool: pool.pool,
@@ -114,24 +136,10 @@ export async function readFleet(db: Database, catalogue: Catalogue): Promise<Fle
       framesMax: pool.frames_max,
       pixelsMax: pool.pixels_max,
     })),
-    inFlight: row.in_flight.map((attempt) => ({
-      videoId: attempt.video_id,
-      accountId: attempt.account_id,
-      tier: attempt.service_tier,
-      pool: attempt.pool,
-      isRunning: attempt.status === 'running',
-      isYielding: attempt.yielding,
-      expiresInMs: attempt.expires_in_ms,
-      freeInMs: attempt.free_in_ms,
-      leftMs: predictMs(
-        paces,
-        { pool: attempt.pool, device: deviceOf.get(attempt.pool) ?? '' },
-        { ...attempt, video_tokens: BigInt(attempt.video_tokens) },
-        attempt.num_steps - attempt.step,
-      ),
-    })),
+    inFlight,
     isShared: row.active > 1n,
     time,
+    running: new Running(inFlight),
     paces,
   }
 }
@@ -140,14 +148,17 @@ export interface HeadRow extends Shape {
   id: string
   model: string
   account_id: string
+  key_id: string
   weight: number
+  account_running_max: number | null
+  key_running_max: number | null
   service_tier: ServiceTier
   checkpoint_step: number | null
   expires_in_ms: number
 }
 
-/** The columns a head needs, from video v and account a. */
-export const HEAD_COLUMNS = `v.id, v.account_id, a.weight, v.service_tier, v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps,
+/** The columns a head needs, from video v, its key k and account a. */
+export const HEAD_COLUMNS = `v.id, v.account_id, v.key_id, a.weight, a.running_max as account_running_max, k.running_max as key_running_max, v.service_tier, v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps,
   v.video_tokens, v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms`
 
 /** A queued row as the gate sees it. */
@@ -156,7 +167,10 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
     videoId: row.id,
     accountId: row.account_id,
     model: row.model,
+    keyId: row.key_id,
     line: lineOf(row),
+    accountRunningMax: row.account_running_max,
+    keyRunningMax: row.key_running_max,
     weight: row.weight,
     tier: row.service_tier,
     costMs: predictMs(paces, pool, row, row.num_steps - (row.checkpoint_step ?? 0)),
@@ -165,8 +179,8 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
 }
 
 /** As the index the lines are read by has them. */
-export function lineOf(row: Pick<HeadRow, 'capability' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'account_id'>): string {
-  return `${row.capability} ${row.service_tier} ${row.width}x${row.height}x${row.num_frames} ${row.account_id}`
+export function lineOf(row: Pick<HeadRow, 'capability' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'key_id'>): string {
+  return `${row.capability} ${row.service_tier} ${row.width}x${row.height}x${row.num_frames} ${row.key_id}`
 }
 
 /** A slot's video counts until its device is free or nearly so: from then on the slot may be offered its next one. */

@@ -20,9 +20,15 @@ export interface KeyLimits {
   tokenBudget: bigint | null
   budgetInterval: BudgetInterval
   requestsPerMinute: number | null
+  /** Videos it may have queued; more are refused. */
+  queuedMax: number | null
+  /** Videos it may have running at once; more wait queued. */
+  runningMax: number | null
 }
 
-export const NO_LIMITS: KeyLimits = { models: null, tokenBudget: null, budgetInterval: 'none', requestsPerMinute: null }
+export const NO_LIMITS: KeyLimits = {
+  ...{ models: null, tokenBudget: null, budgetInterval: 'none', requestsPerMinute: null, queuedMax: null, runningMax: null },
+}
 
 export interface NewKey {
   id: string
@@ -50,8 +56,9 @@ export async function createKey(db: Database, key: KeySettings & { kind: keyof t
 export async function storeKey(db: Database, key: KeySettings & { secret: string }): Promise<string> {
   const limits = key.limits ?? NO_LIMITS
   const stored = await db.query<{ id: string }>({
-    text: `insert into api_key (id, account_id, hash, prefix, scopes, name, expires_at, models, token_budget, budget_interval, requests_per_minute)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    text: `insert into api_key (id, account_id, hash, prefix, scopes, name, expires_at, models, token_budget, budget_interval, requests_per_minute,
+      queued_max, running_max)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     on conflict (hash) do update set hash = excluded.hash returning id`,
     values: [
       newId('key'),
@@ -65,6 +72,8 @@ export async function storeKey(db: Database, key: KeySettings & { secret: string
       limits.tokenBudget,
       limits.budgetInterval,
       limits.requestsPerMinute,
+      limits.queuedMax,
+      limits.runningMax,
     ],
   })
   return one(stored).id

@@ -23,6 +23,8 @@ interface KeyRow {
   token_budget: bigint | null
   budget_interval: BudgetInterval
   requests_per_minute: number | null
+  queued_max: number | null
+  running_max: number | null
 }
 
 /** The key of an `Authorization: Bearer` header. Throws SluiceError when there is none or it is unknown, expired or revoked. */
@@ -33,7 +35,7 @@ export async function authenticate(db: Database, authorization: string | undefin
   }
   const { rows } = await db.query<KeyRow>({
     name: 'key-authenticate',
-    text: `select id, account_id, scopes, models, token_budget, budget_interval, requests_per_minute from api_key
+    text: `select id, account_id, scopes, models, token_budget, budget_interval, requests_per_minute, queued_max, running_max from api_key
     where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())`,
     values: [hashKey(secret)],
   })
@@ -44,6 +46,8 @@ export async function authenticate(db: Database, authorization: string | undefin
     tokenBudget: row.token_budget,
     budgetInterval: row.budget_interval,
     requestsPerMinute: row.requests_per_minute,
+    queuedMax: row.queued_max,
+    runningMax: row.running_max,
   }
   return { id: row.id, accountId: row.account_id, scopes: row.scopes, limits }
 }
@@ -62,10 +66,14 @@ export function requireAccountKey(key: Key, scope: Scope): AccountKey {
   return { ...key, accountId: key.accountId }
 }
 
+/** Whether the key may ask for the model (its own id, no alias). */
+export function mayAskFor({ limits: { models } }: Key, model: string): boolean {
+  return models === null || models.includes(model)
+}
+
 /** Throws SluiceError unless the key may ask for the model (its own id, no alias). */
 export function requireModel(key: Key, model: string): void {
-  const { models } = key.limits
-  if (models !== null && !models.includes(model)) {
-    throw new SluiceError('model_not_allowed', `model is ${model}: this key may ask for ${models.join(', ')}.`, 'model')
+  if (!mayAskFor(key, model)) {
+    throw new SluiceError('model_not_allowed', `model is ${model}: this key may ask for ${key.limits.models?.join(', ')}.`, 'model')
   }
 }

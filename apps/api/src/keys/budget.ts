@@ -6,9 +6,17 @@ import type { Key } from './authenticate.ts'
 const INTERVAL_WORDS: Record<BudgetInterval, string> = { day: 'this UTC day', '30d': 'these 30 days', none: 'its whole life' }
 
 /**
+ * Tokens taken in an interval but counted in rows that began later: of shorter intervals, before the operator made it
+ * longer. $1 = key; i = the interval.
+ */
+const TAKEN_LATER = `(select coalesce(sum(used_tokens), 0)::bigint from key_budget where key_id = $1 and starts_at > i.starts_at)`
+
+/**
  * Takes `tokens` out of the budget of the interval that holds now, in the submitting transaction: rolled back with it.
- * Answers when that interval began, or null when the key has no budget. Call it after lockOwned: ends of videos take the
- * two locks in that order. Throws SluiceError `budget_exceeded` when the budget does not cover them.
+ * Answers when that interval began, or null when the key has no budget. The budget is the key's own at this moment, and
+ * goes over into the interval's row with the tokens, so that one the operator changed holds at once. Call it after
+ * lockOwned: ends of videos take the two locks in that order, and submissions of one account come one after the other.
+ * Throws SluiceError `budget_exceeded` when the budget does not cover them.
  */
 export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Promise<Date | null> {
   const { tokenBudget, budgetInterval } = key.limits
@@ -16,18 +24,24 @@ export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Pr
   const { rows } = await db.query<{ starts_at: Date }>({
     name: 'budget-take',
     text: `insert into key_budget (key_id, starts_at, budget_tokens, used_tokens)
-    select id, budget_interval_start(budget_interval, created_at, now()), token_budget, $2 from api_key where id = $1 and $2 <= token_budget
-    on conflict (key_id, starts_at) do update set used_tokens = key_budget.used_tokens + excluded.used_tokens
-      where key_budget.used_tokens + excluded.used_tokens <= key_budget.budget_tokens
+    select k.id, i.starts_at, k.token_budget - l.tokens, $2 from api_key k
+    cross join lateral (select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at) i
+    cross join lateral (select ${TAKEN_LATER} as tokens) l
+    where k.id = $1 and $2 <= k.token_budget - l.tokens
+    on conflict (key_id, starts_at) do update set used_tokens = key_budget.used_tokens + excluded.used_tokens,
+      budget_tokens = excluded.budget_tokens
+      where key_budget.used_tokens + excluded.used_tokens <= excluded.budget_tokens
     returning starts_at`,
     values: [key.id, tokens],
   })
   const taken = rows[0]
   if (taken !== undefined) return taken.starts_at
-  const { remainingTokens } = await readBudget(db, key.id)
+  const { budgetTokens, remainingTokens } = await readBudget(db, key.id)
+  // The operator took the budget off the key since it was authenticated.
+  if (budgetTokens === null) return null
   throw new SluiceError(
     'budget_exceeded',
-    `This video generates ${tokens} tokens; this key has ${remainingTokens} of ${tokenBudget} left for ${INTERVAL_WORDS[budgetInterval]}.`,
+    `This video generates ${tokens} tokens; this key has ${remainingTokens} of ${budgetTokens} left for ${INTERVAL_WORDS[budgetInterval]}.`,
   )
 }
 
@@ -45,7 +59,7 @@ export interface BudgetState {
   /** Null: the key has no budget. */
   budgetTokens: bigint | null
   usedTokens: bigint
-  /** Null: no budget, so no end to it. */
+  /** Null: no budget, so no end to it. None are left where the operator lowered it below what was used. */
   remainingTokens: bigint | null
   /** When the next interval begins; null when the budget never starts anew. */
   resetsAt: Date | null
@@ -56,7 +70,7 @@ export async function readBudget(db: Database, keyId: string): Promise<BudgetSta
   const row = one(
     await db.query<{ token_budget: bigint | null; used_tokens: bigint; resets_at: Date | null }>({
       name: 'budget-read',
-      text: `select k.token_budget, coalesce(b.used_tokens, 0) as used_tokens,
+      text: `select k.token_budget, coalesce(b.used_tokens, 0) + ${TAKEN_LATER} as used_tokens,
         case when k.token_budget is null then null when k.budget_interval = 'day' then i.starts_at + interval '1 day'
           when k.budget_interval = '30d' then i.starts_at + interval '30 days' end as resets_at
       from api_key k cross join lateral (select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at) i
@@ -68,7 +82,7 @@ export async function readBudget(db: Database, keyId: string): Promise<BudgetSta
   return {
     budgetTokens: row.token_budget,
     usedTokens: row.used_tokens,
-    remainingTokens: row.token_budget === null ? null : row.token_budget - row.used_tokens,
+    remainingTokens: row.token_budget === null ? null : row.token_budget > row.used_tokens ? row.token_budget - row.used_tokens : 0n,
     resetsAt: row.resets_at,
   }
 }

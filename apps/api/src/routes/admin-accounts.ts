@@ -5,29 +5,28 @@ import { recordChange } from '../audit/audit.ts'
 import { transaction } from '../db/database.ts'
 import { scopedRoute } from '../http/route.ts'
 import { accountIdParams, accountJson, accountSchema } from './account-json.ts'
-import { nameField } from './admin-fields.ts'
+import { nameField, videosField } from './admin-fields.ts'
 import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
-
-const QUEUED_MAX = 1_000_000
 
 const settings = {
   name: nameField,
   weight: z.int().min(1).max(10_000).optional().meta({ description: 'Share of the GPUs relative to other accounts; 100 is usual.' }),
-  queued_max: z.int().min(0).max(QUEUED_MAX).optional(),
-  unfinished_max: z
-    .int()
-    .min(0)
-    .max(QUEUED_MAX)
+  queued_max: videosField.optional(),
+  unfinished_max: videosField
     .nullable()
     .optional()
-    .meta({ description: 'Queued and running together; null = no limit.' }),
+    .meta({ description: 'Queued and in progress together; more are refused. Null = no limit.' }),
+  running_max: videosField
+    .nullable()
+    .optional()
+    .meta({ description: 'Running at once, over all its keys; more wait queued. Null = no limit.' }),
 }
 const createSchema = z.strictObject(settings)
 const changeSchema = z.strictObject({ ...settings, name: nameField.optional() })
 const answers = { 200: { description: 'The account.', schema: accountSchema } }
 
 const settingsOf = (body: z.output<typeof changeSchema>) => ({
-  ...{ name: body.name, weight: body.weight, queuedMax: body.queued_max, unfinishedMax: body.unfinished_max },
+  ...{ name: body.name, weight: body.weight, queuedMax: body.queued_max, unfinishedMax: body.unfinished_max, runningMax: body.running_max },
 })
 
 export const createAdminAccount = scopedRoute(
@@ -107,7 +106,7 @@ export const changeAdminAccount = scopedRoute(
       }
       return readAccount(db, id)
     })
-    // A weight counts from the gate's next look on.
+    // A weight and a limit count from the gate's next look on.
     context.wakeGate()
     response.json(accountJson(account, context.config.currency))
   },

@@ -15,6 +15,9 @@ export const unixTimeField = z.int().min(0).max(UNIX_SECONDS_MAX).meta({ descrip
 
 export const nameField = text(200).refine((value) => value.trim() !== '', 'text that is not blank')
 
+/** A limit in videos. */
+export const videosField = z.int().min(0).max(1_000_000)
+
 export const idempotencyKeyField = text(200)
   .refine((value) => value !== '', 'text that is not empty')
   .optional()
@@ -27,6 +30,11 @@ export function requireKnownModel(catalogue: Catalogue, id: string, field: strin
   const model = catalogue.find(id)
   if (model === undefined) throw invalidValue(field, id, catalogue.models.map((known) => known.id).join(', '))
   return model
+}
+
+/** As `requireKnownModel`, for a list. */
+export function requireKnownModels(catalogue: Catalogue, ids: readonly string[], field: string): void {
+  for (const [index, id] of ids.entries()) requireKnownModel(catalogue, id, `${field}.${index}`)
 }
 
 /** An amount of money as text, at least `minMicros`; parsed into micro-units. */

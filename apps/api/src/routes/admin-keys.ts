@@ -6,42 +6,41 @@ import type { Context } from '../context.ts'
 import { transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { scopedRoute } from '../http/route.ts'
-import { BUDGET_INTERVALS, createKey, type KeySettings, NO_LIMITS } from '../keys/api-key.ts'
+import { createKey, type KeySettings, NO_LIMITS } from '../keys/api-key.ts'
 import { readBudget } from '../keys/budget.ts'
 import { listKeys, readKey, revokeKey, type StoredKey } from '../keys/key-store.ts'
 import { accountIdParams } from './account-json.ts'
-import { modelField, nameField, requireKnownModel, unixTimeField } from './admin-fields.ts'
-import { budgetJson, budgetSchema, keyIdParams, keyJson, keySchema } from './key-json.ts'
+import { nameField, requireKnownModels } from './admin-fields.ts'
+import {
+  budgetIntervalField,
+  dateOf,
+  expiresField,
+  modelsField,
+  queuedMaxField,
+  requestsPerMinuteField,
+  runningMaxField,
+  scopesField,
+  tokenBudgetField,
+} from './key-fields.ts'
+import { budgetJson, budgetSchema, keyIdParams, keyJson, keySchema, noSuchKey } from './key-json.ts'
 import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
-
-const REQUESTS_PER_MINUTE_MAX = 1_000_000
-
-const expiresField = unixTimeField
-  .refine((seconds) => seconds * 1_000 > Date.now(), 'a time to come, in seconds since the Unix epoch')
-  .optional()
-  .meta({ description: 'Seconds since the Unix epoch; without it, the key does not expire.' })
 
 const accountKeySchema = z.strictObject({
   name: nameField.optional(),
-  scopes: z
-    .array(z.enum(['videos:read', 'videos:write', 'admin']))
-    .refine((scopes) => scopes.some((scope) => scope !== 'admin'), 'a list with videos:read or videos:write in it')
-    .default(['videos:read', 'videos:write'])
-    .meta({ description: 'A key with admin as well may also do what the operator may.' }),
-  models: z.array(modelField).min(1).optional().meta({ description: 'The only models it may ask for; without it, all.' }),
-  token_budget: z.int().min(0).optional().meta({ description: 'Generated tokens that may be submitted per interval; without it, any.' }),
-  budget_interval: z
-    .enum(BUDGET_INTERVALS)
-    .default('none')
-    .meta({ description: 'day = the UTC day; 30d = 30 UTC days counted from today; none = for as long as the key lives.' }),
-  requests_per_minute: z.int().min(1).max(REQUESTS_PER_MINUTE_MAX).optional(),
-  expires_at: expiresField,
+  scopes: scopesField.default(['videos:read', 'videos:write']),
+  models: modelsField.optional(),
+  token_budget: tokenBudgetField.optional(),
+  budget_interval: budgetIntervalField.default('none'),
+  requests_per_minute: requestsPerMinuteField.optional(),
+  queued_max: queuedMaxField.optional(),
+  running_max: runningMaxField.optional(),
+  expires_at: expiresField.optional(),
 })
 
 const operatorKeySchema = z.strictObject({
   name: nameField.optional(),
   scope: z.enum(['admin', 'worker']).meta({ description: 'admin: the calls below /v1/admin. worker: a token for one GPU host.' }),
-  expires_at: expiresField,
+  expires_at: expiresField.optional(),
 })
 
 const newKeySchema = keySchema.extend({ key: z.string().meta({ description: 'The secret. Shown this once.' }) }).meta({ id: 'NewKey' })
@@ -79,19 +78,21 @@ export const createAccountKey = scopedRoute(
   },
   async ({ context, key, params, body, response }) => {
     const account = await readAccount(context.db, params.id)
-    for (const [index, model] of (body.models ?? []).entries()) requireKnownModel(context.config.catalogue, model, `models.${index}`)
+    requireKnownModels(context.config.catalogue, body.models ?? [], 'models')
     response.json(
       await addKey(context, key.id, {
         accountId: account.id,
-        scopes: [...new Set(body.scopes)],
+        scopes: body.scopes,
         kind: body.scopes.includes('admin') ? 'admin' : 'account',
         name: body.name ?? '',
-        expiresAt: dateOf(body.expires_at),
+        expiresAt: body.expires_at === undefined ? null : dateOf(body.expires_at),
         limits: {
-          models: body.models === undefined ? null : [...new Set(body.models)],
+          models: body.models ?? null,
           tokenBudget: body.token_budget === undefined ? null : BigInt(body.token_budget),
           budgetInterval: body.budget_interval,
           requestsPerMinute: body.requests_per_minute ?? null,
+          queuedMax: body.queued_max ?? null,
+          runningMax: body.running_max ?? null,
         },
       }),
     )
@@ -121,7 +122,7 @@ export const createOperatorKey = scopedRoute(
         scopes: [body.scope],
         kind: body.scope,
         name: body.name ?? '',
-        expiresAt: dateOf(body.expires_at),
+        expiresAt: body.expires_at === undefined ? null : dateOf(body.expires_at),
         limits: NO_LIMITS,
       }),
     )
@@ -205,12 +206,4 @@ export const revokeAdminKey = scopedRoute(
 
 function keyPage(rows: readonly StoredKey[], limit: number) {
   return pageJson(rows, limit, (row) => row.id, keyJson)
-}
-
-function dateOf(seconds: number | undefined): Date | null {
-  return seconds === undefined ? null : new Date(seconds * 1_000)
-}
-
-function noSuchKey(): SluiceError {
-  return new SluiceError('not_found', 'No such key.', 'key_id')
 }

@@ -2,6 +2,7 @@ import type { Route } from '../http/route.ts'
 import { changeAdminAccount, createAdminAccount, listAdminAccounts, readAdminAccount } from './admin-accounts.ts'
 import { readAudit } from './admin-audit.ts'
 import { createAccountKey, createOperatorKey, listAccountKeys, listAllKeys, readAdminKey, revokeAdminKey } from './admin-keys.ts'
+import { changeAdminKey } from './admin-keys-change.ts'
 import { checkLedgerRoute } from './admin-ledger-check.ts'
 import { creditAdminAccount, refundAdminAccount } from './admin-money.ts'
 import { listAdminPrices, setAdminPrice } from './admin-prices.ts'
@@ -49,7 +50,7 @@ const ROUTES: readonly Route[] = [
   ...[readAdminVideo, checkLedgerRoute],
   ...[createAdminAccount, listAdminAccounts, readAdminAccount, changeAdminAccount],
   ...[creditAdminAccount, refundAdminAccount, readAccountLedger],
-  ...[createAccountKey, listAccountKeys, createOperatorKey, listAllKeys, readAdminKey, revokeAdminKey],
+  ...[createAccountKey, listAccountKeys, createOperatorKey, listAllKeys, readAdminKey, changeAdminKey, revokeAdminKey],
   ...[listAdminPrices, setAdminPrice, listAdminWorkers, readAudit],
   ...[health, ready],
   ...[receiveHeartbeat, receiveReport],

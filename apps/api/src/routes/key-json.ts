@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SluiceError } from '../errors.ts'
 import { BUDGET_INTERVALS, SCOPES } from '../keys/api-key.ts'
 import type { BudgetState } from '../keys/budget.ts'
 import type { StoredKey } from '../keys/key-store.ts'
@@ -11,7 +12,7 @@ export const budgetSchema = z
       description: 'day = the UTC day; 30d = 30 UTC days counted from the day the key was made; none = for as long as the key lives.',
     }),
     used_tokens: z.int().meta({ description: 'Of videos submitted in this interval; what ends unused comes back.' }),
-    remaining_tokens: z.int(),
+    remaining_tokens: z.int().meta({ description: '0 where the budget was lowered below what is used.' }),
     resets_at: z.int().nullable(),
   })
   .meta({ id: 'Budget' })
@@ -28,6 +29,8 @@ export const keySchema = z
     token_budget: z.int().nullable(),
     budget_interval: z.enum(BUDGET_INTERVALS),
     requests_per_minute: z.int().nullable(),
+    queued_max: z.int().nullable().meta({ description: 'Videos it may have queued; more are refused. Null = as many as the account.' }),
+    running_max: z.int().nullable().meta({ description: 'Videos it may have running at once; more wait queued. Null = no limit.' }),
     created_at: z.int(),
     expires_at: z.int().nullable(),
     revoked_at: z.int().nullable(),
@@ -49,6 +52,8 @@ export function keyJson(key: StoredKey): z.input<typeof keySchema> {
     token_budget: key.token_budget === null ? null : Number(key.token_budget),
     budget_interval: key.budget_interval,
     requests_per_minute: key.requests_per_minute,
+    queued_max: key.queued_max,
+    running_max: key.running_max,
     created_at: unixSeconds(key.created_at),
     expires_at: key.expires_at === null ? null : unixSeconds(key.expires_at),
     revoked_at: key.revoked_at === null ? null : unixSeconds(key.revoked_at),
@@ -57,12 +62,16 @@ export function keyJson(key: StoredKey): z.input<typeof keySchema> {
 
 /** Where a key's budget stands; null without one. */
 export function budgetJson(key: Pick<StoredKey, 'budget_interval'>, budget: BudgetState): z.input<typeof budgetSchema> | null {
-  if (budget.budgetTokens === null) return null
+  if (budget.budgetTokens === null || budget.remainingTokens === null) return null
   return {
     tokens: Number(budget.budgetTokens),
     interval: key.budget_interval,
     used_tokens: Number(budget.usedTokens),
-    remaining_tokens: Number(budget.budgetTokens - budget.usedTokens),
+    remaining_tokens: Number(budget.remainingTokens),
     resets_at: budget.resetsAt === null ? null : unixSeconds(budget.resetsAt),
   }
+}
+
+export function noSuchKey(): SluiceError {
+  return new SluiceError('not_found', 'No such key.', 'key_id')
 }

@@ -1,10 +1,12 @@
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
+import { readAccount } from '../accounts/account-store.ts'
 import { hasPaid, readSpent } from '../accounts/usage.ts'
 import { accountRoute } from '../http/route.ts'
 import type { BudgetInterval } from '../keys/api-key.ts'
 import { readBudget } from '../keys/budget.ts'
-import { readKey } from '../keys/key-store.ts'
+import { readKey, readLoad } from '../keys/key-store.ts'
+import { accountSchema } from './account-json.ts'
 import { budgetJson, budgetSchema, keyJson, keySchema } from './key-json.ts'
 import { moneyNumber } from './money-number.ts'
 import { moneySchema } from './schemas.ts'
@@ -14,6 +16,11 @@ const RESETS: Record<BudgetInterval, string | null> = { day: 'daily', '30d': '30
 const ownKeySchema = keySchema
   .extend({
     budget: budgetSchema.nullable(),
+    queued: z.int().meta({ description: 'Its videos in the queue now: what queued_max counts.' }),
+    running: z.int().meta({ description: 'Its videos that hold a device or are on their way to one: what running_max counts.' }),
+    account: accountSchema
+      .pick({ queued: true, queued_max: true, running: true, running_max: true, in_progress: true, unfinished_max: true })
+      .meta({ description: 'The same of its account, whose limits hold for all its keys together.' }),
     spent: z.object({ total: moneySchema, day: moneySchema, week: moneySchema, month: moneySchema }).meta({
       description: 'What was charged for its videos, exact: ever, and in the UTC day, week (from Monday) and month that are now.',
     }),
@@ -37,23 +44,38 @@ const ownKeySchema = keySchema
 export const readOwnKey = accountRoute(
   'videos:read',
   {
-    ...{ method: 'get', path: '/v1/key', operationId: 'readKey', tag: 'account', summary: 'What this key may do, and what it has spent' },
+    ...{
+      method: 'get',
+      path: '/v1/key',
+      operationId: 'readKey',
+      tag: 'account',
+      summary: 'What this key may do, what it does, and what it has spent',
+    },
     answers: { 200: { description: 'The key that asks.', schema: ownKeySchema } },
     errors: [],
   },
   async ({ context, key, response }) => {
     const { db } = context
-    const [stored, budget, spent, paid] = await Promise.all([
+    const [stored, budget, spent, paid, load, account] = await Promise.all([
       readKey(db, key.id),
       readBudget(db, key.id),
       readSpent(db, key.id),
       hasPaid(db, key.accountId),
+      readLoad(db, key),
+      readAccount(db, key.accountId),
     ])
     if (stored === null) throw new Error(`key ${key.id} vanished`)
     const money = (amountMicros: bigint) => ({ amount: formatMicros(amountMicros), currency: context.config.currency })
     response.json({
       ...keyJson(stored),
       budget: budgetJson(stored, budget),
+      queued: Number(load.queued),
+      running: Number(load.running),
+      account: {
+        ...{ queued: Number(account.queued), queued_max: account.queued_max },
+        ...{ running: Number(account.running), running_max: account.running_max },
+        ...{ in_progress: Number(account.in_flight), unfinished_max: account.unfinished_max },
+      },
       spent: {
         total: money(spent.totalMicros),
         day: money(spent.dayMicros),

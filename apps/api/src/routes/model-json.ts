@@ -1,7 +1,7 @@
 import { capabilityOf, DEFAULT_MODEL_ALIASES, formatSize, type Model } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
-import type { AccountKey } from '../keys/authenticate.ts'
+import { type AccountKey, mayAskFor } from '../keys/authenticate.ts'
 import { offerTo } from '../videos/offer.ts'
 import { readCapabilities } from '../workers/pool-capabilities.ts'
 
@@ -27,14 +27,16 @@ export const modelSchema = z
   })
   .meta({ id: 'Model' })
 
-/** What a key may ask for, aliases last. */
+/** What a key may ask for, aliases last; an alias only with what it stands for. */
 export async function modelsJson({ config, db }: Context, key: AccountKey): Promise<z.input<typeof modelSchema>[]> {
   const capabilities = await readCapabilities(db, config.catalogue)
   const { models, defaultModel } = offerTo({ config }, key)
-  const data = models.map((model) => ({
-    ...modelJson(model, capabilities.has(capabilityOf({ model: model.id, mode: model.modes[0] ?? 't2v' }))),
-    is_default: model.id === defaultModel,
-  }))
+  const data = models
+    .filter((model) => mayAskFor(key, model.id))
+    .map((model) => ({
+      ...modelJson(model, capabilities.has(capabilityOf({ model: model.id, mode: model.modes[0] ?? 't2v' }))),
+      is_default: model.id === defaultModel,
+    }))
   const target = data.find((model) => model.is_default)
   const aliases = target === undefined ? [] : DEFAULT_MODEL_ALIASES.map((id) => ({ ...target, id, is_default: false, alias_of: target.id }))
   return [...data, ...aliases]

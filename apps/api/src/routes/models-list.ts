@@ -8,7 +8,7 @@ export const listModels = accountRoute(
     ...{ method: 'get', path: '/v1/models', operationId: 'listModels', tag: 'account', summary: 'The models and what they make' },
     answers: {
       200: {
-        description: 'What the account may ask for: all models but those that are private to others.',
+        description: 'What this key may ask for.',
         schema: z.object({ object: z.literal('list'), data: z.array(modelSchema) }),
       },
     },

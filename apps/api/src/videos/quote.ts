@@ -2,6 +2,7 @@ import { capabilityOf, type ResolutionClass, resolutionsOf } from '@sluice/share
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
 import type { Forecast } from '../gate/forecast.ts'
+import type { HeadRow } from '../gate/snapshot.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
@@ -53,18 +54,20 @@ async function foresee(
   priced: Priced,
   tier: ServiceTier,
 ): Promise<Forecast | null> {
-  const { weight } = one(
-    await context.db.query<{ weight: number }>({
-      name: 'account-weight',
-      text: 'select weight from account where id = $1',
-      values: [key.accountId],
+  const standing = one(
+    await context.db.query<Pick<HeadRow, 'weight' | 'account_running_max' | 'key_running_max'>>({
+      name: 'key-standing',
+      text: `select a.weight, a.running_max as account_running_max, k.running_max as key_running_max
+      from api_key k join account a on a.id = k.account_id where k.id = $1`,
+      values: [key.id],
     }),
   )
   const { model, width, height, num_frames, num_steps } = generation
   return context.foresight.of({
     ...{
       account_id: key.accountId,
-      weight,
+      key_id: key.id,
+      ...standing,
       service_tier: tier,
       model,
       capability: capabilityOf(generation),

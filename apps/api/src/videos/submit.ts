@@ -108,7 +108,7 @@ async function insertOrFind(
   if (earlier !== null) return { video: earlier, isNew: false }
 
   checkCeilings(request, priced, currency)
-  await checkQueue(db, key.accountId)
+  await checkQueue(db, key)
   const budgetStartsAt = await takeFromBudget(db, key, priced.tokens)
 
   const expiresAfterSeconds = request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]
@@ -218,17 +218,26 @@ export function exceededCeiling(
   return ceilingMicros !== null && priced.costMicros > ceilingMicros ? 'max_cost' : null
 }
 
-async function checkQueue(db: Database, accountId: string): Promise<void> {
-  const { queued, queued_max, in_flight, unfinished_max } = one(
-    await db.query<{ queued: bigint; queued_max: number; in_flight: bigint; unfinished_max: number | null }>({
+/** Judges what is queued, in a transaction that holds the account's money: submissions of one account come one after the other. */
+async function checkQueue(db: Database, { id, accountId, limits }: AccountKey): Promise<void> {
+  const { queued, queued_max, in_flight, unfinished_max, queued_of_key } = one(
+    await db.query<{ queued: bigint; queued_max: number; in_flight: bigint; unfinished_max: number | null; queued_of_key: bigint }>({
       name: 'queue-check',
       text: `select queued_max, (select count(*) from video where account_id = $1 and status = 'queued') as queued,
         unfinished_max, case when unfinished_max is null then 0
-          else (select count(*) from video where account_id = $1 and status in ('dispatched', 'running')) end as in_flight
+          else (select count(*) from video where account_id = $1 and status in ('dispatched', 'running')) end as in_flight,
+        case when $3::int is null then 0
+          else (select count(*) from video where account_id = $1 and key_id = $2 and status = 'queued') end as queued_of_key
       from account where id = $1`,
-      values: [accountId],
+      values: [accountId, id, limits.queuedMax],
     }),
   )
+  if (limits.queuedMax !== null && queued_of_key >= BigInt(limits.queuedMax)) {
+    throw new SluiceError(
+      'queue_full',
+      `This key has ${queued_of_key} videos queued; at most ${limits.queuedMax} are allowed. Wait for some to finish.`,
+    )
+  }
   if (queued >= BigInt(queued_max)) {
     throw new SluiceError(
       'queue_full',

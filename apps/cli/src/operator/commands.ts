@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { findAdminConnection, findConnection } from '../connection/find-connection.ts'
 import { addCredits, refundCredits, showCredits } from './credits.ts'
-import { type KeyFlags, listKeys, makeKey, revokeKey } from './keys.ts'
+import { changeKey, type KeyFlags, listKeys, makeKey, NONE, revokeKey } from './keys.ts'
 import { accountOf } from './operator-client.ts'
 
 const ACCOUNT = ['--account <id>', "the account (default: the one of the data dir's key)"] as const
@@ -11,7 +11,7 @@ export function addOperatorCommands(program: Command, env: NodeJS.ProcessEnv, pr
   const admin = () => findAdminConnection(env)
   const account = (flags: { account?: string }) => accountOf(flags.account, () => findConnection(env))
 
-  const keys = program.command('keys').description("make, list and revoke an account's keys")
+  const keys = program.command('keys').description("make, list, change and revoke an account's keys")
   keys
     .command('list')
     .description('show the keys, also expired and revoked ones')
@@ -27,8 +27,24 @@ export function addOperatorCommands(program: Command, env: NodeJS.ProcessEnv, pr
     .option('--budget <tokens>', 'generated tokens it may submit per interval', count)
     .addOption(new Option('--interval <interval>', 'when the budget starts anew').choices(['day', '30d', 'none']))
     .option('--rpm <n>', 'requests a minute', count)
+    .option('--queued <n>', 'videos it may have queued; more are refused', count)
+    .option('--running <n>', 'videos it may have running at once; more wait', count)
     .option('--expires <time>', 'a day or time such as 2027-01-31', unixTime)
     .action(async (flags: KeyFlags & { account?: string }) => makeKey(await admin(), await account(flags), flags, print))
+  keys
+    .command('change')
+    .description('change a key; what is not named stays as it is')
+    .argument('<key-id>')
+    .option('--name <text>', 'what it is for')
+    .option('--scope <scope...>', 'videos:read, videos:write, admin')
+    .option('--model <id...>', 'the only models it may ask for, or none for all')
+    .option('--budget <tokens>', 'generated tokens it may submit per interval, or none', orNone(count))
+    .addOption(new Option('--interval <interval>', 'when the budget starts anew').choices(['day', '30d', 'none']))
+    .option('--rpm <n>', 'requests a minute, or none', orNone(count))
+    .option('--queued <n>', 'videos it may have queued, or none', orNone(count))
+    .option('--running <n>', 'videos it may have running at once, or none', orNone(count))
+    .option('--expires <time>', 'a day or time such as 2027-01-31, or none', orNone(unixTime))
+    .action(async (id: string, flags: KeyFlags) => changeKey(await admin(), id, flags, print))
   keys
     .command('revoke')
     .description('revoke a key for good')
@@ -63,6 +79,10 @@ export function addOperatorCommands(program: Command, env: NodeJS.ProcessEnv, pr
     .option(...ACCOUNT)
     .option(...idempotency)
     .action(async (flags: { account?: string; once?: string }) => refundCredits(await admin(), await account(flags), flags.once, print))
+}
+
+function orNone<Value>(parse: (text: string) => Value): (text: string) => Value | typeof NONE {
+  return (text) => (text === NONE ? NONE : parse(text))
 }
 
 function count(text: string): number {

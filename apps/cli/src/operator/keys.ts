@@ -11,21 +11,28 @@ const keySchema = z.object({
   token_budget: z.number().nullable(),
   budget_interval: z.string(),
   requests_per_minute: z.number().nullable(),
+  queued_max: z.number().nullable(),
+  running_max: z.number().nullable(),
   expires_at: z.number().nullable(),
   revoked_at: z.number().nullable(),
 })
 type Key = z.infer<typeof keySchema>
 const pageSchema = z.object({ data: z.array(keySchema), last_id: z.string().nullable(), has_more: z.boolean() })
 
-/** What `sluice keys create` may say of the new key. */
+/** The word that takes a limit off. */
+export const NONE = 'none'
+
+/** What `sluice keys create` and `sluice keys change` may say of a key. */
 export interface KeyFlags {
   name?: string
   scope?: string[]
   model?: string[]
-  budget?: number
+  budget?: number | typeof NONE
   interval?: string
-  rpm?: number
-  expires?: number
+  rpm?: number | typeof NONE
+  queued?: number | typeof NONE
+  running?: number | typeof NONE
+  expires?: number | typeof NONE
 }
 
 /** Prints an account's keys, newest first, one a line. */
@@ -45,23 +52,35 @@ export async function makeKey(admin: Connection, accountId: string, flags: KeyFl
     keySchema.extend({ key: z.string() }),
     'POST',
     `/admin/accounts/${encodeURIComponent(accountId)}/keys`,
-    {
-      name: flags.name,
-      scopes: flags.scope,
-      models: flags.model,
-      token_budget: flags.budget,
-      budget_interval: flags.interval,
-      requests_per_minute: flags.rpm,
-      expires_at: flags.expires,
-    },
+    fieldsOf(flags),
   )
   print(keyLine(made))
   print(made.key)
 }
 
+/** Changes what the flags name, leaves the rest, and prints the key as it is now. */
+export async function changeKey(admin: Connection, keyId: string, flags: KeyFlags, print: (line: string) => void): Promise<void> {
+  print(keyLine(await callApi(admin, keySchema, 'PATCH', `/admin/keys/${encodeURIComponent(keyId)}`, fieldsOf(flags))))
+}
+
 /** Revokes a key for good. */
 export async function revokeKey(admin: Connection, keyId: string, print: (line: string) => void): Promise<void> {
   print(keyLine(await callApi(admin, keySchema, 'DELETE', `/admin/keys/${encodeURIComponent(keyId)}`)))
+}
+
+function fieldsOf(flags: KeyFlags): Record<string, unknown> {
+  const limit = <Value>(flag: Value | typeof NONE) => (flag === NONE ? null : flag)
+  return {
+    name: flags.name,
+    scopes: flags.scope,
+    models: flags.model?.join() === NONE ? null : flags.model,
+    token_budget: limit(flags.budget),
+    budget_interval: flags.interval,
+    requests_per_minute: limit(flags.rpm),
+    queued_max: limit(flags.queued),
+    running_max: limit(flags.running),
+    expires_at: limit(flags.expires),
+  }
 }
 
 function keyLine(key: Key): string {
@@ -71,6 +90,8 @@ function keyLine(key: Key): string {
     key.models === null ? null : `models ${key.models.join(' ')}`,
     key.token_budget === null ? null : `${key.token_budget} tokens${key.budget_interval === 'none' ? '' : ` per ${key.budget_interval}`}`,
     key.requests_per_minute === null ? null : `${key.requests_per_minute} requests a minute`,
+    key.queued_max === null ? null : `at most ${key.queued_max} queued`,
+    key.running_max === null ? null : `at most ${key.running_max} running`,
     key.expires_at === null ? null : `expires ${dayOf(key.expires_at)}`,
     key.revoked_at === null ? null : `revoked ${dayOf(key.revoked_at)}`,
   ]

@@ -13,7 +13,7 @@ const errorSchema = z.object({ error: z.object({ message: z.string(), code: z.st
 export async function callApi<S extends z.ZodType>(
   connection: Connection,
   schema: S,
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
   path: string,
   body?: Record<string, unknown>,
 ): Promise<z.output<S>> {
