@@ -43,7 +43,7 @@ const age = (id: string, column: string, seconds: number) =>
 test('a finished video is charged for every generated token, once, and its files are its own', async () => {
   const id = await submit()
   const attempt = await worker.fetch()
-  expect(attempt.job).toEqual({ video: id, fence: 1, pool: expect.any(String) })
+  expect(attempt.job).toEqual({ video: id, fence: 1, pool: expect.any(String), model: 'animatic' })
   const result = await attempt.upload()
   expect(await attempt.report({ type: 'started' })).toEqual({ verdict: 'continue' })
   expect(await attempt.report({ type: 'progress', phase: 'denoise', step: 4, remaining_ms: 600 })).toEqual({ verdict: 'continue' })
