@@ -1,6 +1,7 @@
 import type { Route } from '../http/route.ts'
 import { changeAdminAccount, createAdminAccount, listAdminAccounts, readAdminAccount } from './admin-accounts.ts'
 import { readAudit } from './admin-audit.ts'
+import { readEconomicsRoute } from './admin-economics.ts'
 import { createAccountKey, createOperatorKey, listAccountKeys, listAllKeys, readAdminKey, revokeAdminKey } from './admin-keys.ts'
 import { checkLedgerRoute } from './admin-ledger-check.ts'
 import { creditAdminAccount, refundAdminAccount } from './admin-money.ts'
@@ -50,7 +51,7 @@ const ROUTES: readonly Route[] = [
   ...[createAdminAccount, listAdminAccounts, readAdminAccount, changeAdminAccount],
   ...[creditAdminAccount, refundAdminAccount, readAccountLedger],
   ...[createAccountKey, listAccountKeys, createOperatorKey, listAllKeys, readAdminKey, revokeAdminKey],
-  ...[listAdminPrices, setAdminPrice, listAdminWorkers, readAudit],
+  ...[listAdminPrices, setAdminPrice, listAdminWorkers, readEconomicsRoute, readAudit],
   ...[health, ready],
   ...[receiveHeartbeat, receiveReport],
 ]
