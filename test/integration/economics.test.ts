@@ -405,6 +405,20 @@ test('busy time, tokens per GPU second, switching, cost and margin come from wha
   ])
 })
 
+test('a video that ends at the moment a range begins is in it, and in none that ends then', async () => {
+  const { worker } = handWorker()
+  await using _ = worker
+  await worker.heartbeat()
+  const id = await submit()
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'finished', result: await attempt.upload() })
+  await worker.heartbeat([], { draining: true })
+  await sql(`update video set ended_at = '2026-05-01T10:20:30.123Z' where id = $1`, [id])
+  const revenue = async (range: string) => (await economics(`?group_by=total&${range}`)).total.revenue
+  expect(await revenue('from=2026-05-01&to=2026-05-01T10:20:30.123Z')).toBe('0')
+  expect(await revenue('from=2026-05-01T10:20:30.123Z&to=2026-05-01T10:20:30.124Z')).toBe('0.001008')
+})
+
 test('economics as CSV has a line per group with the same numbers, and what is unknown is empty', async () => {
   const answer = await fetch(`${api.url}/v1/admin/economics?group_by=pool&format=csv`, {
     headers: { authorization: `Bearer ${api.adminKey}` },

@@ -14,6 +14,7 @@ import { receiveHeartbeat } from './internal-heartbeat.ts'
 import { receiveReport } from './internal-reports.ts'
 import { readOwnKey } from './key.ts'
 import { readAccountLedger, readLedger } from './ledger.ts'
+import { readMetrics } from './metrics.ts'
 import { listModels } from './models-list.ts'
 import { openApiRoute } from './openapi.ts'
 import { readUsageRoute } from './usage.ts'
@@ -52,7 +53,7 @@ const ROUTES: readonly Route[] = [
   ...[creditAdminAccount, refundAdminAccount, readAccountLedger],
   ...[createAccountKey, listAccountKeys, createOperatorKey, listAllKeys, readAdminKey, revokeAdminKey],
   ...[listAdminPrices, setAdminPrice, listAdminWorkers, readEconomicsRoute, readAudit],
-  ...[health, ready],
+  ...[health, ready, readMetrics],
   ...[receiveHeartbeat, receiveReport],
 ]
 
