@@ -155,6 +155,8 @@ test('the time foreseen for a queued video is held against when it came', async 
   const given = async () =>
     (await own.api.context.db.query<{ video_id: string; p50_ms: number; p90_ms: number }>({ text: 'select * from eta_given' })).rows
   await eventually(given, (rows) => rows.some(({ video_id }) => video_id === waiting.id))
+  // The first may have been foreseen too, in the moment before its dispatch.
+  await own.api.context.db.query({ text: 'delete from eta_given where video_id <> $1', values: [waiting.id] })
   // Foreseen within 10 s, or 20 s at most; it took 15 s.
   await own.api.context.db.query({
     text: `update eta_given set p50_ms = 10000, p90_ms = 20000, given_at = now() - interval '1 hour' where video_id = $1`,
@@ -179,6 +181,7 @@ test('the time foreseen for a queued video is held against when it came', async 
 test('at most twenty forecasts of a round are kept, and none of a video that an earlier round had', async () => {
   const ids: string[] = []
   while (ids.length < 30) ids.push((await submit()).id)
+  ids.sort()
   const { db } = api.api.context
   const sample = new EtaSample(db)
   const round = (from: number, to: number, position: number | null = 1) =>
