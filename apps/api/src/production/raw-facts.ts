@@ -60,14 +60,18 @@ export const RAW_FACTS_SQL = `with ended as materialized (
     select e.hour, e.pool, extract(epoch from e.ended_at - g.given_at) * 1000 as took_ms, g.p50_ms, g.p90_ms
     from ended e join eta_given g on g.video_id = e.id where e.status = 'completed'),
   fact as (
-    select hour, pool, f.fact, f.value::numeric from ended cross join lateral (values
-      (status, 1::numeric), ('revenue_micros', charged_micros)) f(fact, value)
+    select hour, pool, f.fact, f.value from (
+      select hour, pool, status, count(*)::numeric as videos, sum(charged_micros) as micros from ended group by 1, 2, 3) s
+    cross join lateral (values (status, videos), ('revenue_micros', micros)) f(fact, value)
     union all
-    select hour, pool, f.fact, f.value from charged cross join lateral (values
-      ('charged_tokens', video_tokens * c::numeric), ('work_gpu_ms', slot_ms * devices),
-      ('switching_gpu_ms', load_ms * devices), ('switches', (load_ms > 0)::int::numeric),
-      ('queue_wait_ms', greatest(queue_wait_ms, 0)), ('queue_waits', case when queue_wait_ms is not null then 1 end),
-      ('delivery_ms', greatest(delivery_ms, 0)), ('deliveries', case when delivery_ms is not null then 1 end)) f(fact, value)
+    select hour, pool, f.fact, f.value from (
+      select hour, pool, sum(video_tokens * c) as tokens, sum(slot_ms * devices) as work_ms, sum(load_ms * devices) as load_ms,
+        count(*) filter (where load_ms > 0) as switches, sum(greatest(queue_wait_ms, 0)) as queue_wait_ms, count(queue_wait_ms) as queue_waits,
+        sum(greatest(delivery_ms, 0)) as delivery_ms, count(delivery_ms) as deliveries
+      from charged group by 1, 2) s
+    cross join lateral (values ('charged_tokens', tokens), ('work_gpu_ms', work_ms), ('switching_gpu_ms', load_ms),
+      ('switches', switches::numeric), ('queue_wait_ms', queue_wait_ms), ('queue_waits', queue_waits::numeric),
+      ('delivery_ms', delivery_ms), ('deliveries', deliveries::numeric)) f(fact, value)
     union all
     select hour, pool, 'wasted_' || cause, tokens from wasted
     union all
