@@ -327,11 +327,19 @@ describe('the time a worker was there', () => {
     await worker.heartbeat([], { draining: true })
   })
 
-  test('never overlaps, however many heartbeats of a worker arrive at once', async () => {
+  test('never overlaps, however many heartbeats of a worker arrive at once, and whichever of them began first', async () => {
     const { worker } = handWorker()
     await using _ = worker
-    await Promise.all(Array.from({ length: 12 }, () => worker.heartbeat()))
-    expect(await shifts(worker.id)).toHaveLength(1)
+    for (let round = 0; round < 5; round += 1) {
+      await Promise.all(Array.from({ length: 12 }, (_, index) => worker.heartbeat([], { slots: 1 + (index % 2) })))
+    }
+    const { rows } = await sql(
+      `select a.id::text from worker_shift a join worker_shift b on b.worker_id = a.worker_id and b.id > a.id and b.began_at < a.until
+      where a.worker_id = $1`,
+      [worker.id],
+    )
+    expect(rows).toEqual([])
+    expect((await shifts(worker.id)).length).toBeGreaterThan(1)
     await worker.heartbeat([], { draining: true })
   })
 
