@@ -155,7 +155,7 @@ describe('the worker', () => {
     expect(config.apiUrl).toBe(`http://api:${apiEnvironment.PORT}`)
     expect(config.token).toBe(apiEnvironment.SLUICE_WORKER_TOKEN)
     expect(config.queue).toEqual({ backend: 'redis', url: apiEnvironment.REDIS_URL })
-    expect(config.model).toBe(readConfig(apiEnvironment).defaultModel)
+    expect(config.models.map(({ id }) => id)).toEqual([readConfig(apiEnvironment).defaultModel])
   })
 
   test('keeps its data dir on a volume', () => {
@@ -174,7 +174,7 @@ describe('the worker', () => {
     const gpu = { ...three, SLUICE_RUNNER: 'open-sora', OPENSORA_HOME: '/opt/Open-Sora', SLUICE_SLOTS: slots }
     expect(comment).toContain('SLUICE_RUNNER=open-sora, OPENSORA_HOME=/opt/Open-Sora,')
     const read = readWorkerConfig(gpu)
-    expect(read).toMatchObject({ model: 'open-sora-2', slots: ['0', '1', '2', '3'] })
+    expect(read).toMatchObject({ models: [{ id: 'open-sora-2' }], slots: ['0', '1', '2', '3'] })
     expect(read.runner.environment).toMatchObject({ OPENSORA_HOME: '/opt/Open-Sora' })
   })
 })

@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseCatalogue } from '@sluice/shared/catalogue-file'
 import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
 import { describe, expect, test } from 'vitest'
 import { ALL_ROUTES } from '../apps/api/src/routes/all-routes.ts'
@@ -100,6 +101,12 @@ describe('README.md', () => {
       ).not.toContain(path)
     expect(missing, 'the Open-Sora runner is there now').not.toContain('Open-Sora runner')
   })
+})
+
+test('docs/own-models.md shows a catalogue that is taken', () => {
+  const [block = ''] = /(?<=```json\n)[\s\S]*?(?=```)/.exec(read('docs/own-models.md')) ?? []
+  const ids = parseCatalogue('models.json', block).models.map((model) => model.id)
+  expect(ids).toEqual(['open-sora-2', 'animatic', 'ink-wash', 'studio'])
 })
 
 describe('ARCHITECTURE.md', () => {

@@ -1,6 +1,6 @@
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { findChromium } from '../support/chromium.ts'
+import { launchChromium } from '../support/chromium.ts'
 import { contentOf } from '../support/follow.ts'
 import { farthest, quadrantMeans, quadrants } from '../support/images.ts'
 import { startService } from '../support/start-service.ts'
@@ -17,7 +17,7 @@ let complaints: string[]
 
 beforeAll(async () => {
   service = await startService({ queue: 'postgres', env: { SLUICE_ANIMATIC_STEP_MS: '20' } })
-  browser = await chromium.launch({ executablePath: await findChromium(), args: ['--no-sandbox', '--disable-gpu', '--no-first-run'] })
+  browser = await launchChromium()
 }, START_MS_MAX)
 
 afterAll(async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { findChromium } from '../support/chromium.ts'
+import { launchChromium } from '../support/chromium.ts'
 import { startService } from '../support/start-service.ts'
 
 const START_MS_MAX = 120_000
@@ -15,20 +15,8 @@ let page: Page
 let complaints: string[]
 
 beforeAll(async () => {
-  const executablePath = await findChromium()
   service = await startService({ queue: 'postgres' })
-  browser = await chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  browser = await launchChromium()
 }, START_MS_MAX)
 
 afterAll(async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { storeBut } from '../support/store-but.ts'
 import { HandWorker } from '../support/test-worker.ts'
 
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
@@ -65,6 +66,39 @@ test('after its time a video answers 410 and its bytes are removed; the row and 
   const admin = await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })
   expect(admin.body.transfers).toHaveLength(2)
   expect((await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body.ok).toBe(true)
+})
+
+test('a video whose bytes the store will not remove keeps no other’s bytes lying', async () => {
+  await using api = await startTestApi({ leaseMs: 600_000, retentionSeconds: 86_400 })
+  const ids: string[] = []
+  for (let made = 0; made < 3; made += 1) ids.push(await complete(api))
+  const [stubborn = '', ...others] = ids
+  const { context } = api.api
+  const { store } = context
+  const refused: string[] = []
+  context.store = storeBut(store, {
+    deletePrefix: async (prefix) => {
+      if (!prefix.startsWith(`videos/${stubborn}`)) return store.deletePrefix(prefix)
+      refused.push(prefix)
+      throw new Error('access denied')
+    },
+  })
+  await context.db.query({
+    text: `update video set expires_at = now() - interval '1 hour' - (id = $1)::int * interval '1 hour'`,
+    values: [stubborn],
+  })
+  const removed = (id: string) =>
+    eventually(
+      () => filesOf(api, id),
+      (files) => files.length === 0,
+    )
+  for (const id of others) await removed(id)
+  // Another round, in which the stubborn one is left alone.
+  const later = await complete(api)
+  await context.db.query({ text: `update video set expires_at = now() - interval '1 hour' where id = $1`, values: [later] })
+  await removed(later)
+  expect(refused).toHaveLength(1)
+  expect((await filesOf(api, stubborn)).length).toBeGreaterThan(0)
 })
 
 test('a video keeps the time it was submitted with, and one that is not completed has none', async () => {

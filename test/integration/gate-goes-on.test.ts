@@ -5,9 +5,9 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
 import { startGate } from '../../apps/api/src/gate/leader.ts'
-import type { ObjectStore } from '../../apps/api/src/storage/object-store.ts'
 import { eventually } from '../support/eventually.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { storeBut } from '../support/store-but.ts'
 import { freePort } from '../support/test-servers.ts'
 import { HandWorker } from '../support/test-worker.ts'
 
@@ -145,7 +145,12 @@ test('while the queue is away a video costs one fence, not one a try', async () 
     }
     // It takes the lead before the API's own gate comes back, which waits a second after its loss.
     const leading = Promise.withResolvers<void>()
-    const gate = startGate(context.db, away, { accountSharePercent: 75 }, { onError: () => {}, onLead: leading.resolve })
+    const gate = startGate(
+      context.db,
+      away,
+      { catalogue: context.config.catalogue, accountSharePercent: 75 },
+      { onError: () => {}, onLead: leading.resolve },
+    )
     await leading.promise
     const worker = new HandWorker(database, { pool: 'away' })
     await worker.heartbeat()
@@ -218,7 +223,7 @@ test('a store that refuses to delete keeps no lost video from coming back', asyn
     await lost.report({ type: 'taken', slot: 0 })
     // Something to sweep, for both reconcilers.
     await cancel(await submit(key), key)
-    const refusing = storeBut({
+    const refusing = storeBut(api.api.context.store, {
       deletePrefix: async () => {
         throw new Error('access denied')
       },
@@ -249,7 +254,7 @@ test('a video whose result cannot be read keeps no other from being recovered', 
     for (const attempt of attempts) await attempt.report({ type: 'taken', slot: 0 })
     const poisoned = attempts[0]?.job.video ?? ''
     const { store } = api.api.context
-    const unreadable = storeBut({
+    const unreadable = storeBut(api.api.context.store, {
       readText: async (name: string, bytesMax: number) => {
         if (name.includes(poisoned)) throw new Error('input/output error')
         return store.readText(name, bytesMax)
@@ -300,17 +305,6 @@ async function deposeLeader(of: TestApi): Promise<void> {
   await client.query(`select pg_terminate_backend(l.pid) from pg_locks l join pg_database d on d.oid = l.database
     where l.locktype = 'advisory' and l.objid = ${0x67617465} and d.datname = current_database()`)
   await client.end()
-}
-
-/** The API's store with some of its calls replaced. */
-function storeBut(replaced: Partial<ObjectStore>): ObjectStore {
-  const { store } = api.api.context
-  return new Proxy(store, {
-    get: (target, name) => {
-      const own = replaced[name as keyof ObjectStore] ?? target[name as keyof ObjectStore]
-      return typeof own === 'function' ? own.bind(target) : own
-    },
-  })
 }
 
 /** Two dispatches of another pool bound a whole pass that began after everything before was committed. */

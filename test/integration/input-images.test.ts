@@ -7,7 +7,7 @@ import OpenAI, { toFile } from 'openai'
 import pg from 'pg'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { sweepLeftovers } from '../../apps/api/src/videos/sweep.ts'
+import { Sweeper } from '../../apps/api/src/videos/sweep.ts'
 import { footprint } from '../support/footprint.ts'
 import { animatedPng, bombPng, farthest, QUADRANT_COLOURS, quadrantMeans, quadrants } from '../support/images.ts'
 import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
@@ -376,12 +376,12 @@ describe('on its way', () => {
         values: [source.id, interval],
       })
     await age('23 hours')
-    await sweepLeftovers(context)
+    await new Sweeper(context).sweep()
     const retry = await api.call('POST', `/v1/videos/${source.id}/retry`)
     expect(retry, JSON.stringify(retry.body)).toMatchObject({ status: 200, body: { mode: 'i2v', size: source.size } })
     expect(storedOf(retry.body.id).equals(storedOf(source.id))).toBe(true)
     await age('25 hours')
-    await sweepLeftovers(context)
+    await new Sweeper(context).sweep()
     expect(existsSync(pathOf(source.id))).toBe(false)
     const late = await api.call('POST', `/v1/videos/${source.id}/retry`)
     expect(late).toMatchObject({ status: 409, body: { error: { code: 'state_conflict', param: 'input_reference' } } })
@@ -396,10 +396,10 @@ describe('on its way', () => {
     await become(
       `status = 'completed', error_code = null, output_prefix = 'videos/' || id || '/1-0', ended_at = now() - interval '30 days'`,
     )
-    await sweepLeftovers(context)
+    await new Sweeper(context).sweep()
     expect(existsSync(pathOf(id))).toBe(true)
     await become(`expires_at = now() - interval '1 hour'`)
-    await sweepLeftovers(context)
+    await new Sweeper(context).sweep()
     expect(existsSync(pathOf(id))).toBe(false)
   })
 })

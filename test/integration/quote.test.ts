@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { formatSize, MODELS, OPENAI_SIZES } from '@sluice/shared/model-catalogue'
+import { BUILT_IN_MODELS, formatSize, OPENAI_SIZES } from '@sluice/shared/model-catalogue'
 import { parseMicros } from '@sluice/shared/money'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -21,7 +21,7 @@ const quote = async (body: unknown) => {
   expect(answer.body).toMatchObject({ object: 'video.quote' })
   return answer.body
 }
-const SIZES = [...new Set(MODELS.flatMap((model) => model.sizes.map(formatSize))), ...Object.keys(OPENAI_SIZES)]
+const SIZES = [...new Set(BUILT_IN_MODELS.flatMap((model) => model.sizes.map(formatSize))), ...Object.keys(OPENAI_SIZES)]
 const validRequest = fc.record(
   {
     prompt: fc.constant('a paper boat'),

@@ -56,7 +56,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
     const { store, routes } = await openStore(config.store)
     const producer = openAttemptProducer(config.queue, onError('queue'))
     const etaSample = new EtaSample(db)
-    const forecaster = new Forecaster(db, clock, config.accountSharePercent, (forecasts) => {
+    const forecaster = new Forecaster(db, clock, config.catalogue, config.accountSharePercent, (forecasts) => {
       etaSample.take(forecasts).catch(onError('keeping forecasts'))
     })
     return {
@@ -71,7 +71,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       storeRoutes: routes,
       producer,
       forecaster,
-      foresight: new Foresight(db, clock, config.accountSharePercent),
+      foresight: new Foresight(db, clock, config.catalogue, config.accountSharePercent),
       videoWatch: new VideoWatch({ db, forecaster, everyMs: config.watchEveryMs, onError: onError('watching videos') }),
       metrics: new Metrics(db, config.currency),
       wakeGate: gateWaker(db, onError('gate wake-up')),

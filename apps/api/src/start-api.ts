@@ -44,7 +44,7 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
   const gate = startGate(
     context.db,
     context.producer,
-    { accountSharePercent: config.accountSharePercent },
+    { catalogue: config.catalogue, accountSharePercent: config.accountSharePercent },
     {
       onError: (error) => context.log.warn({ err: error }, 'gate trouble'),
       onLead: () => {

@@ -1,5 +1,6 @@
 import { noteConnection } from './connection.ts'
 import { readKey } from './key-store.ts'
+import type { Model } from './model.ts'
 import type { Video, VideoContent, VideoRequest, VideoVariant } from './video.ts'
 
 /** No answer for this long counts as unreachable: longer than any call the page makes, shorter than a viewer's patience. */
@@ -69,6 +70,11 @@ export function deleteVideo(id: string): Promise<Polled<{ id: string; deleted: b
 /** A short-lived signed URL of the bytes, so that the key never stands in a URL. */
 export function getContent(id: string, variant: VideoVariant, signal?: AbortSignal): Promise<Polled<VideoContent>> {
   return call('GET', `${videoPath(id)}/content?variant=${variant}`, signal === undefined ? {} : { signal })
+}
+
+/** `GET /v1/models` */
+export function listModels(signal: AbortSignal): Promise<Polled<{ data: Model[] }>> {
+  return call('GET', '/v1/models', { signal })
 }
 
 /** `GET /v1/credits` */

@@ -1,4 +1,4 @@
-import { type FrameSize, findModel, findSize, formatSize, nearestSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
+import { type FrameSize, findBuiltIn, findSize, formatSize, nearestSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
 import { generatedTokens } from '@sluice/shared/token-count'
 import type { VideoRequest } from './video.ts'
 
@@ -18,6 +18,8 @@ export type ShapeName = (typeof SHAPES)[number]['name']
 
 /** What the options under the box say; `seed` is the text as typed, empty = any. */
 export interface GenerationSettings {
+  /** Null = the service's default. */
+  model: string | null
   shape: ShapeName
   orientation: Orientation
   resolution: ResolutionClass
@@ -28,6 +30,7 @@ export interface GenerationSettings {
 
 /** The API's own defaults: 336x192, 129 frames, 50 steps. */
 export const DEFAULT_SETTINGS: GenerationSettings = {
+  model: null,
   shape: '16:9',
   orientation: 'landscape',
   resolution: '256px',
@@ -36,7 +39,7 @@ export const DEFAULT_SETTINGS: GenerationSettings = {
   seed: '',
 }
 
-const openSora = findModel('open-sora-2')
+const openSora = findBuiltIn('open-sora-2')
 if (openSora === undefined) throw new Error('the model catalogue lacks open-sora-2')
 /** Bounds of the model the page is made for. */
 export const LIMITS = openSora
@@ -82,6 +85,7 @@ export function videoRequest(prompt: string, settings: GenerationSettings, image
     size: formatSize(chosenSize(settings)),
     num_frames: settings.frames,
     num_steps: settings.steps,
+    ...(settings.model === null ? {} : { model: settings.model }),
     ...(seed === '' ? {} : { seed: Number(seed) }),
     ...(imageUrl === undefined ? {} : { input_reference: imageUrl }),
   }

@@ -6,10 +6,11 @@ import { FieldFault } from './field-fault.tsx'
 import { chosenTokens, DEFAULT_SETTINGS, seedFault, shapedLike, videoRequest } from './generation-settings.ts'
 import { ImageButton } from './image-button.tsx'
 import { ImagePreview } from './image-preview.tsx'
+import { chosenModel, offeredModels, settingsFor } from './model.ts'
 import { SettingsPanel } from './settings-panel.tsx'
 import { ShapePicker } from './shape-picker.tsx'
 import { clipText } from './time-text.ts'
-import { newIdempotencyKey, useCreateVideo } from './video-queries.ts'
+import { newIdempotencyKey, useCreateVideo, useModels } from './video-queries.ts'
 
 interface Fault {
   param: string | null
@@ -17,16 +18,19 @@ interface Fault {
 }
 
 /** Fields the options hold, so that a fault in one of them opens the options. */
-const PANEL_PARAMS = ['num_frames', 'seconds', 'num_steps', 'seed']
+const OPTION_PARAMS = ['num_frames', 'seconds', 'num_steps', 'seed']
 
 /** The box: a sentence, a few options, the token count, and one button. Enter submits, Shift+Enter breaks the line. */
 export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPromptChange: (prompt: string) => void }) {
-  const [settings, setSettings] = useState(DEFAULT_SETTINGS)
+  const [wished, setSettings] = useState(DEFAULT_SETTINGS)
   const [open, setOpen] = useState(false)
   const [image, setImage] = useState<ChosenImage | null>(null)
   const [dropping, setDropping] = useState(false)
   const [fault, setFault] = useState<Fault | null>(null)
   const create = useCreateVideo()
+  const models = offeredModels(useModels().data ?? [])
+  const model = chosenModel(models, wished)
+  const settings = model === undefined ? { ...wished, model: null } : settingsFor(wished, model)
   const textarea = useRef<HTMLTextAreaElement>(null)
   const id = useId()
 
@@ -38,9 +42,11 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
     box.style.height = `${box.scrollHeight}px`
   }, [prompt])
 
+  const panelParams = models.length === 0 ? OPTION_PARAMS : ['model', ...OPTION_PARAMS]
+
   function refuse(next: Fault) {
     setFault(next)
-    if (next.param !== null && PANEL_PARAMS.includes(next.param)) setOpen(true)
+    if (next.param !== null && panelParams.includes(next.param)) setOpen(true)
     if (next.param === 'prompt') textarea.current?.focus()
   }
 
@@ -107,7 +113,7 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
 
   const faultOf = (...params: string[]) => (fault?.param != null && params.includes(fault.param) ? fault.message : null)
   const general =
-    fault !== null && !['prompt', 'size', 'input_reference', ...PANEL_PARAMS].includes(fault.param ?? '') ? fault.message : null
+    fault !== null && !['prompt', 'size', 'input_reference', ...panelParams].includes(fault.param ?? '') ? fault.message : null
 
   return (
     <form
@@ -202,8 +208,10 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
         settings={settings}
         onChange={(next) => {
           setSettings(next)
-          if (fault?.param != null && PANEL_PARAMS.includes(fault.param)) setFault(null)
+          if (fault?.param != null && panelParams.includes(fault.param)) setFault(null)
         }}
+        models={models}
+        modelFault={faultOf('model')}
         framesFault={faultOf('num_frames', 'seconds')}
         stepsFault={faultOf('num_steps')}
         seedFault={faultOf('seed')}

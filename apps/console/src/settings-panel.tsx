@@ -1,29 +1,59 @@
 import './settings-panel.css'
-import { formatSeconds, RESOLUTION_CLASSES } from '@sluice/shared/model-catalogue'
+import { formatSeconds } from '@sluice/shared/model-catalogue'
 import { useId } from 'react'
 import { FieldFault } from './field-fault.tsx'
 import { chosenSize, type GenerationSettings, LIMITS } from './generation-settings.ts'
+import { chosenModel, type Model, resolutionsFor, settingsFor } from './model.ts'
 
 interface SettingsPanelProps {
   id: string
   open: boolean
   settings: GenerationSettings
   onChange: (next: GenerationSettings) => void
+  /** What there is to choose from; empty = nothing. */
+  models: readonly Model[]
+  modelFault: string | null
   framesFault: string | null
   stepsFault: string | null
   seedFault: string | null
 }
 
-/** Resolution, length, steps and seed: out of the way until asked for. */
-export function SettingsPanel({ id, open, settings, onChange, framesFault, stepsFault, seedFault }: SettingsPanelProps) {
+/** Model, resolution, length, steps and seed: out of the way until asked for. */
+export function SettingsPanel(props: SettingsPanelProps) {
+  const { id, open, settings, onChange, models, modelFault, framesFault, stepsFault, seedFault } = props
   const field = useId()
   const size = chosenSize(settings)
+  const chosen = chosenModel(models, settings)
   return (
     <div id={id} className="settings-panel" hidden={!open}>
+      {models.length === 0 ? null : (
+        <div className="setting">
+          <label htmlFor={`${field}-model`}>Model</label>
+          <select
+            id={`${field}-model`}
+            className="field"
+            value={chosen?.id}
+            onChange={(event) => {
+              const next = models.find((model) => model.id === event.target.value)
+              if (next !== undefined) onChange(settingsFor(settings, next))
+            }}
+            aria-describedby={`${field}-model-fault`}
+          >
+            {models.map((model) => (
+              <option key={model.id} value={model.id}>
+                {model.id}
+              </option>
+            ))}
+          </select>
+          <p className="setting-note">{chosen?.description}</p>
+          <FieldFault id={`${field}-model-fault`} text={modelFault} />
+        </div>
+      )}
+
       <fieldset className="setting">
         <legend>Resolution</legend>
         <div className="segments">
-          {RESOLUTION_CLASSES.map((resolution) => (
+          {resolutionsFor(chosen).map((resolution) => (
             <label key={resolution}>
               <input
                 type="radio"

@@ -7,6 +7,7 @@ import {
   getContent,
   getCredits,
   getVideo,
+  listModels,
   listVideos,
   POLL_MS,
   type Polled,
@@ -17,6 +18,7 @@ import { isFinished, type Video, type VideoRequest, type VideoVariant } from './
 const LIST_LIMIT = 20
 /** Videos made elsewhere (a terminal, another tab) turn up within this. */
 const LIST_REFRESH_MS = 10_000
+const MODELS_REFRESH_MS = 30_000
 /** How often an API that is away is asked again. */
 const RECONNECT_MS = 2_000
 /** A submission is sent again this often when nothing answers; its idempotency key makes that safe. */
@@ -24,6 +26,7 @@ const SUBMIT_TRIES = 8
 
 const LIST_KEY = ['video-ids']
 const CREDITS_KEY = ['credits']
+const MODELS_KEY = ['models']
 const videoKey = (id: string) => ['video', id]
 const contentKey = (id: string, variant: VideoVariant) => ['content', id, variant]
 
@@ -83,6 +86,15 @@ export function useRefreshContent() {
       queryFn: async ({ signal }) => (await getContent(id, variant, signal)).body,
       staleTime: 0,
     })
+}
+
+/** The models the account may ask for; asked again now and then, since workers come and go. */
+export function useModels() {
+  return useQuery({
+    queryKey: MODELS_KEY,
+    queryFn: async ({ signal }) => (await listModels(signal)).body.data,
+    refetchInterval: (query) => (query.state.status === 'error' ? RECONNECT_MS : MODELS_REFRESH_MS),
+  })
 }
 
 /** The account's balance. */

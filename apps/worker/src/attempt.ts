@@ -196,6 +196,7 @@ export class Attempt {
         return
       case 'finished':
         this.phase = 'upload'
+        this.logSwitch(reply.timings.load)
         void this.settle(reply)
         return
       case 'failed':
@@ -281,6 +282,11 @@ export class Attempt {
     if (this.currentState === 'waiting') this.endWaiting('cancelled')
     else if (this.currentState === 'running') this.slot.tell(this, 'cancel')
     else if (this.currentState === 'settling') this.finish({ type: 'cancelled', step: this.step })
+  }
+
+  private logSwitch(seconds: number | undefined): void {
+    if (seconds !== undefined && seconds > 0)
+      this.log.info({ model: this.request?.model, seconds }, 'the runner switched models for this video')
   }
 
   private endWaiting(type: 'cancelled' | 'yielded'): void {

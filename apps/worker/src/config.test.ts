@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { SettingErrors } from '@sluice/shared/settings'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { splitCommand } from './command-words.ts'
 import { readWorkerConfig } from './config.ts'
 
@@ -43,15 +46,36 @@ test('REDIS_URL goes before SLUICE_QUEUE_URL, and defaults are those of the anim
   expect(config).toMatchObject({
     apiUrl: 'http://127.0.0.1:3000',
     queue: { backend: 'redis' },
-    model: 'animatic',
+    models: [{ id: 'animatic' }],
     pool: 'animatic',
     slots: ['0'],
   })
 })
 
+test('several models take their weights from the catalogue, in the order in which they are named', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-worker-config-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'models.json')
+  const lora = { path: '/models/ink.safetensors', strength: 0.8 }
+  writeFileSync(path, JSON.stringify({ models: [{ id: 'ink-wash', base: 'open-sora-2', weights: { lora }, prices: { '256px': '1' } }] }))
+  const env = { ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_CATALOGUE: path }
+  expect(readWorkerConfig(env).models).toEqual([{ id: 'open-sora-2' }])
+  expect(readWorkerConfig({ ...env, SLUICE_MODEL: 'ink-wash, open-sora-2' }).models).toEqual([
+    { id: 'ink-wash', lora },
+    { id: 'open-sora-2' },
+  ])
+  for (const wrong of ['ink-wash,ink-wash', 'ink-wash,unknown', ',', 'ink-wash,']) {
+    expect(() => readWorkerConfig({ ...env, SLUICE_MODEL: wrong }), wrong).toThrow(/SLUICE_MODEL is .*ink-wash/)
+  }
+  // A runner of one's own may make what no catalogue of this service names.
+  expect(readWorkerConfig({ ...needed, SLUICE_MODEL: 'of-my-own' }).models).toEqual([{ id: 'of-my-own' }])
+  writeFileSync(path, '{"models": [{}]}')
+  expect(() => readWorkerConfig(env)).toThrow(/SLUICE_CATALOGUE/)
+})
+
 test('an open-sora pool is named after its device, and one connection per slot and two more go to PostgreSQL', () => {
   const config = readWorkerConfig({ ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_SLOTS: '0;1;2;3', OPENSORA_HOME: '/opt/open-sora' })
-  expect(config).toMatchObject({ pool: null, model: 'open-sora-2', queue: { backend: 'postgres', connectionsMax: 6 } })
+  expect(config).toMatchObject({ pool: null, models: [{ id: 'open-sora-2' }], queue: { backend: 'postgres', connectionsMax: 6 } })
   expect(config.runner.command).toEqual(['python3', '-m', 'sluice_open_sora'])
   expect(config.runner.environment).toMatchObject({
     OPENSORA_HOME: '/opt/open-sora',

@@ -2,8 +2,10 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { POOL_PATTERN } from '@sluice/shared/attempt-contract'
+import { readCatalogue } from '@sluice/shared/catalogue-file'
 import { parseMicros } from '@sluice/shared/money'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
+import type { ModelWeights } from '@sluice/shared/runner-protocol'
 import {
   choiceSetting,
   type Environment,
@@ -25,8 +27,8 @@ export interface WorkerConfig {
   token: string
   queue: QueueSettings
   runner: RunnerCommand
-  /** Loaded by every runner at its start. */
-  model: string
+  /** What every runner serves, and where the weights are; the first is loaded at its start. */
+  models: readonly [ModelWeights, ...ModelWeights[]]
   /** Null = named after the runner's device and devices (`h100x1`) once a runner is ready. */
   pool: string | null
   /** One runner per entry; each is the list of devices it may see. */
@@ -59,6 +61,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     token: () => requiredSetting(env, 'SLUICE_WORKER_TOKEN', 'a worker token made by the API'),
     slots: () => readSlots(env),
     queueUrl: () => readQueueUrl(env),
+    models: () => readModels(env),
     kind: () => choiceSetting(env, 'SLUICE_RUNNER', 'animatic', RUNNERS),
     custom: () => readCustomCommand(env),
     pool: () => readPool(env),
@@ -81,7 +84,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
       },
       deviceVariable: values.deviceVariable,
     },
-    model: optionalSetting(env, 'SLUICE_MODEL') ?? DEFAULT_MODELS[kind],
+    models: values.models,
     pool: values.pool ?? (custom === null && kind === 'animatic' ? 'animatic' : null),
     slots: values.slots,
     costPerHourMicros: values.costPerHourMicros,
@@ -90,6 +93,21 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     graceMs: values.graceMs,
     logLevel: values.logLevel,
   }
+}
+
+/** SLUICE_MODEL: models between commas. The catalogue says where their weights are; one model alone need not stand in it. */
+function readModels(env: Environment): WorkerConfig['models'] {
+  const kind = optionalSetting(env, 'SLUICE_RUNNER')
+  const text = optionalSetting(env, 'SLUICE_MODEL') ?? (kind === 'open-sora' ? DEFAULT_MODELS['open-sora'] : DEFAULT_MODELS.animatic)
+  const catalogue = readCatalogue(env)
+  const [first = '', ...others] = text.split(',').map((id) => id.trim())
+  const ids = [first, ...others]
+  const known = catalogue.models.map((model) => model.id)
+  if (new Set(ids).size < ids.length || (ids.length > 1 && ids.some((id) => !known.includes(id))) || first === '') {
+    throw new SettingError('SLUICE_MODEL', text, `allowed are models between commas, each once: ${known.join(', ')}`)
+  }
+  const weightsOf = (id: string): ModelWeights => ({ id, ...catalogue.find(id)?.weights })
+  return [weightsOf(first), ...others.map(weightsOf)]
 }
 
 function readApiUrl(env: Environment): string {

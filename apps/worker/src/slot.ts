@@ -1,5 +1,5 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
-import type { RunnerReply } from '@sluice/shared/runner-protocol'
+import type { ModelWeights, RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
 import type { Attempt, AttemptSlot } from './attempt.ts'
 import type { RunnerCommand } from './config.ts'
@@ -10,7 +10,8 @@ export type ReadyReply = Extract<RunnerReply, { type: 'ready' }>
 
 export interface SlotSettings {
   runner: RunnerCommand
-  model: string
+  /** The first is loaded when a runner starts. */
+  models: readonly [ModelWeights, ...ModelWeights[]]
   stallMs: number
 }
 
@@ -39,6 +40,8 @@ export class Slot implements AttemptSlot {
   private waitingIsReady = false
   private readonly encoding = new Map<string, Attempt>()
   private readonly pace = new StepPace()
+  /** What the runner has in its device, as far as it was told. */
+  private loadedModel: string | undefined
   private restartTimer: NodeJS.Timeout | undefined
   private stopTimer: NodeJS.Timeout | undefined
   private restarts = 0
@@ -66,6 +69,11 @@ export class Slot implements AttemptSlot {
     if (this.running === undefined) return true
     const remainingMs = this.remainingMs()
     return remainingMs !== null && remainingMs <= NEARLY_FREE_MS
+  }
+
+  /** True when a video of this model starts without a switch of weights; of an unknown model nobody can say. */
+  hasLoaded(model: string | undefined): boolean {
+    return model === undefined || this.loadedModel === model
   }
 
   get idle(): boolean {
@@ -126,9 +134,10 @@ export class Slot implements AttemptSlot {
       onEnd: (end) => this.onRunnerEnd(end),
     })
     this.runner = runner
-    this.log.info({ pid: runner.pid, devices: this.devices, model: this.settings.model }, 'runner started')
+    this.log.info({ pid: runner.pid, devices: this.devices, model: this.settings.models[0].id }, 'runner started')
     runner.expectReplies(true)
-    runner.send({ type: 'load', model: this.settings.model })
+    this.loadedModel = this.settings.models[0].id
+    runner.send(loadRequest(this.settings.models))
   }
 
   private onReply(reply: RunnerReply): void {
@@ -137,7 +146,7 @@ export class Slot implements AttemptSlot {
       return
     }
     if (reply.type === 'failed' && reply.id === undefined) {
-      this.log.error({ code: reply.code, model: this.settings.model }, `the runner cannot load: ${reply.message}`)
+      this.log.error({ code: reply.code, models: this.settings.models.map(({ id }) => id) }, `the runner cannot load: ${reply.message}`)
       this.runner?.kill({ why: 'restarted', message: `the runner failed: ${reply.code}: ${reply.message}` })
       return
     }
@@ -220,6 +229,7 @@ export class Slot implements AttemptSlot {
     this.waiting = undefined
     this.running = next
     const request = next.start()
+    this.loadedModel = request.request.model
     this.pace.started(request.request)
     this.runner?.send(request)
     this.watch()
@@ -264,4 +274,11 @@ export class Slot implements AttemptSlot {
     if (!deliberate) this.restarts += 1
     this.restartTimer = setTimeout(() => this.startRunner(), waitMs)
   }
+}
+
+/** One model with the runner's own weights is asked for as it always was, so that a runner of somebody's own need not know of several. */
+function loadRequest(models: SlotSettings['models']): RunnerRequest {
+  const [first] = models
+  const isPlain = models.length === 1 && first.checkpoint === undefined && first.lora === undefined
+  return isPlain ? { type: 'load', model: first.id } : { type: 'load', model: first.id, models: [...models] }
 }

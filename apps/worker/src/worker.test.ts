@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -94,7 +94,7 @@ async function submit(extra: Partial<Generation> = {}, video = newId('video')): 
     ...{ guidance: 7.5, guidance_img: 3, motion_score: 4, seed: 42 },
     ...extra,
   })
-  await producer.add({ video, fence: 1, pool })
+  await producer.add({ video, fence: 1, pool, ...(extra.model === undefined ? {} : { model: extra.model }) })
   return video
 }
 
@@ -129,6 +129,31 @@ test('an attempt goes from the queue to finished, with its files put and result.
   expect(beat).toMatchObject({ worker, pool, models: ['animatic'], cost_per_hour_micros: '1990000', draining: false })
   await expect.poll(() => readdir(join(dataDir, 'worker/work'))).toEqual([])
   await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
+})
+
+test('a worker of several models gives a video to the slot that has its model loaded, and says what a switch cost', async () => {
+  const path = join(root, `${pool}-models.json`)
+  await writeFile(path, JSON.stringify({ models: [{ id: 'ink-wash', base: 'animatic' }] }))
+  start({
+    ...{ SLUICE_CATALOGUE: path, SLUICE_MODEL: 'animatic,ink-wash', SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash' },
+    ...{ SLUICE_ANIMATIC_SWITCH_MS: '50', SLUICE_SLOTS: '0;1' },
+  })
+  expect(await api.beaten(({ slots }) => slots === 2)).toMatchObject({
+    ...{ models: ['animatic', 'ink-wash'], modes: ['t2v', 't2i2v', 'i2v'] },
+    limits: { frames_max: 129, sequence_devices: 1 },
+  })
+  const made = async (model: string) => {
+    const video = await submit({ model })
+    const { result } = await final(video, 'finished')
+    const { report } = await api.told(of(video, 'taken'))
+    return { slot: report.type === 'taken' ? report.slot : null, switched: (result.timings.load ?? 0) > 0 }
+  }
+  // Both have loaded the first model, so the other goes to the first slot, and from then on each has one of its own.
+  expect(await made('ink-wash')).toEqual({ slot: 0, switched: true })
+  for (let turn = 0; turn < 2; turn += 1) {
+    expect(await made('animatic')).toEqual({ slot: 1, switched: false })
+    expect(await made('ink-wash')).toEqual({ slot: 0, switched: false })
+  }
 })
 
 test('finished is repeated until it is answered, and named in heartbeats meanwhile', async () => {

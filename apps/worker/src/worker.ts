@@ -49,7 +49,7 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
   let wakeFetch: () => void = () => {}
   let readySlots = 0
 
-  const settings = { runner: config.runner, model: config.model, stallMs: config.stallMs }
+  const settings = { runner: config.runner, models: config.models, stallMs: config.stallMs }
   const slots: Slot[] = []
   for (const [index, devices] of config.slots.entries()) slots.push(new Slot(index, devices, settings, log, { onChange: slotChanged }))
   const heartbeats = new Heartbeats(client, composeHeartbeat, heedHeartbeat, log)
@@ -73,7 +73,8 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
       devices_per_slot: lastReady?.devices ?? 1,
       vram_bytes: lastReady?.vram_bytes ?? 0,
       models: lastReady?.models ?? [],
-      limits: lastReady?.limits ?? { frames_max: 1, pixels_max: 1 },
+      modes: lastReady?.modes ?? ['t2v', 'i2v'],
+      limits: { sequence_devices: 1, ...(lastReady?.limits ?? { frames_max: 1, pixels_max: 1 }) },
       cost_per_hour_micros: config.costPerHourMicros,
       draining,
       attempts: [...[...attempts].map((attempt) => attempt.held).filter((held) => held !== null), ...spool.held()],
@@ -114,11 +115,13 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
   }
 
   /** The slot for a job in hand, waited for when its runner died meanwhile; undefined when none has room in time. */
-  async function slotForJob(): Promise<Slot | undefined> {
+  async function slotForJob({ model }: TakenJob['job']): Promise<Slot | undefined> {
     const deadline = Date.now() + ROOM_WAIT_MS
     for (;;) {
       const slot =
+        slots.find((candidate) => candidate.wants && candidate.idle && candidate.hasLoaded(model)) ??
         slots.find((candidate) => candidate.wants && candidate.idle) ??
+        slots.find((candidate) => candidate.wants && candidate.hasLoaded(model)) ??
         slots.find((candidate) => candidate.wants) ??
         slots.find((candidate) => candidate.hasRoom)
       if (slot !== undefined || draining || Date.now() > deadline) return slot
@@ -137,7 +140,7 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
       consumer ??= openConsumer(pool)
       const taken = await consumer.next()
       if (taken === null) continue
-      const slot = await slotForJob()
+      const slot = await slotForJob(taken.job)
       if (slot === undefined) {
         log.warn({ video: taken.job.video }, 'no slot has room for a job; it is left to the reconciler')
         continue

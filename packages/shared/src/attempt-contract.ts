@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { generationSchema } from './generation.ts'
+import { MODES } from './model-catalogue.ts'
 import { RUNNER_ERROR_CODES } from './runner-protocol.ts'
 
 /**
@@ -40,6 +41,8 @@ export const attemptJobSchema = z.object({
   video: z.string(),
   fence: z.int().positive(),
   pool: z.string(),
+  /** So that a worker of several models gives it to a slot that has this one loaded. */
+  model: z.string().optional(),
 })
 /** The BullMQ job. Everything else (request, signed URLs, checkpoint) comes in the answer to `taken`, so it is never stale. */
 export type AttemptJob = z.infer<typeof attemptJobSchema>
@@ -164,7 +167,14 @@ export const heartbeatSchema = z.object({
   devices_per_slot: z.int().positive(),
   vram_bytes: z.number().nonnegative(),
   models: z.array(z.string()),
-  limits: z.object({ frames_max: z.int().positive(), pixels_max: z.int().positive() }),
+  /** What it can make with each of its models. */
+  modes: z.array(z.enum(MODES)).default(['t2v', 'i2v']),
+  limits: z.object({
+    frames_max: z.int().positive(),
+    pixels_max: z.int().positive(),
+    /** Devices a sequence is split over: 512 + video tokens must be a multiple of it. */
+    sequence_devices: z.int().positive().optional(),
+  }),
   /** Micro-units of the currency per slot and hour, or null when the operator has not said. */
   cost_per_hour_micros: z
     .string()
@@ -175,7 +185,7 @@ export const heartbeatSchema = z.object({
   /** Everything it holds: taken, running, uploading, and finished but unanswered. */
   attempts: z.array(heldSchema),
 })
-export type Heartbeat = z.infer<typeof heartbeatSchema>
+export type Heartbeat = z.input<typeof heartbeatSchema>
 
 export const heartbeatAnswerSchema = z.object({
   attempts: z.array(z.object({ video: z.string(), fence: z.int().positive(), claim: z.string(), verdict: z.enum(VERDICTS) })),

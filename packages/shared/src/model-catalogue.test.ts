@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { findModel, findSize, formatSeconds, formatSize, MODELS, OPENAI_SIZES } from './model-catalogue.ts'
+import { BUILT_IN_MODELS, Catalogue, findSize, formatSeconds, formatSize, OPENAI_SIZES } from './model-catalogue.ts'
 
 /** height x width by aspect, as the pinned Open-Sora rounds them. */
 const TABLE = {
@@ -7,7 +7,9 @@ const TABLE = {
   '768px': ['576x1024', '768x768', '496x1184', '656x880', '624x928', '544x1072', '560x1040', '592x992'],
 } as const
 
-describe.each(MODELS)('$id', (model) => {
+const catalogue = new Catalogue()
+
+describe.each(BUILT_IN_MODELS)('$id', (model) => {
   test('makes the sizes of the table and their transposes, and no others', () => {
     for (const [resolution, sizes] of Object.entries(TABLE)) {
       const both = new Set(sizes.flatMap((size) => [size, size.split('x').reverse().join('x')]))
@@ -36,12 +38,12 @@ describe.each(MODELS)('$id', (model) => {
 
   test('says its licence', () => {
     expect(model.licence).not.toBe('')
-    expect(findModel(model.id)).toBe(model)
+    expect(catalogue.find(model.id)).toBe(model)
   })
 })
 
 test('a name of the prototype is no model', () => {
-  for (const id of ['constructor', '__proto__', 'toString', '']) expect(findModel(id)).toBeUndefined()
+  for (const id of ['constructor', '__proto__', 'toString', '']) expect(catalogue.find(id)).toBeUndefined()
 })
 
 test.each([

@@ -15,11 +15,15 @@ export interface FrameSize {
   resolution: ResolutionClass
 }
 
+/** A model people can ask for. */
 export interface Model {
   id: string
+  /** The built-in model it was made from; null for a built-in one. */
+  base: string | null
   ownedBy: string
   description: string
   licence: string
+  /** What may be asked for. */
   modes: readonly Mode[]
   sizes: readonly FrameSize[]
   /** Frames are 4k+1 within these bounds. */
@@ -28,6 +32,14 @@ export interface Model {
   stepsMin: number
   stepsMax: number
   fps: number
+  /** Its price per million generated tokens until the operator sets another, in micro-units; null = what a new installation asks for any model. */
+  firstPriceMicros: Readonly<Partial<Record<ResolutionClass, bigint>>> | null
+  /** The only pool that makes it; null = every pool that serves it. */
+  pool: string | null
+  /** The accounts that may ask for it and know of it; null = all. */
+  accounts: ReadonlySet<string> | null
+  /** Where a GPU host has its weights, as absolute paths; empty = where the base model's are. */
+  weights: { checkpoint?: string; lora?: { path: string; strength: number } }
 }
 
 /** height x width per class after rounding to multiples of 16, as the pinned Open-Sora commit does it; reversed ratios are transposed. */
@@ -57,10 +69,11 @@ const OPEN_SORA_SIZES: readonly FrameSize[] = LANDSCAPE.flatMap(([resolution, he
       ],
 )
 
+const OPEN_TO_ALL = { base: null, firstPriceMicros: null, pool: null, accounts: null, weights: {} } as const
 const OPEN_SORA_LIMITS = { sizes: OPEN_SORA_SIZES, framesMin: 1, framesMax: 129, stepsMin: 1, stepsMax: 100, fps: 24 } as const
 
-/** The models this service knows. `animatic` makes what `open-sora-2` makes, without a model or a GPU. */
-export const MODELS: readonly Model[] = [
+/** The models of a service that has no catalogue of its own. `animatic` makes what `open-sora-2` makes, without a model or a GPU. */
+export const BUILT_IN_MODELS: readonly Model[] = [
   {
     id: 'open-sora-2',
     ownedBy: 'hpcai-tech',
@@ -69,6 +82,7 @@ export const MODELS: readonly Model[] = [
       'Open-Sora 2.0 weights: Apache-2.0. The VAE carries Tencent Hunyuan terms (not for the EU, the UK, South Korea). FLUX.1-dev (mode t2i2v) is non-commercial.',
     modes: ['t2v', 'i2v'],
     ...OPEN_SORA_LIMITS,
+    ...OPEN_TO_ALL,
   },
   {
     id: 'animatic',
@@ -77,8 +91,14 @@ export const MODELS: readonly Model[] = [
     licence: 'Apache-2.0',
     modes: ['t2v', 'i2v'],
     ...OPEN_SORA_LIMITS,
+    ...OPEN_TO_ALL,
   },
 ]
+
+/** The built-in model of that id, or undefined. */
+export function findBuiltIn(id: string): Model | undefined {
+  return BUILT_IN_MODELS.find((model) => model.id === id)
+}
 
 /** Names from the OpenAI Videos API that stand for the configured default model. */
 export const DEFAULT_MODEL_ALIASES: readonly string[] = ['sora-2', 'sora-2-pro']
@@ -91,15 +111,47 @@ export const OPENAI_SIZES: Readonly<Record<string, string>> = {
   '1024x1792': '592x992',
 }
 
-/** The model of that id, or undefined. Aliases are resolved by the caller, which knows the configured default. */
-export function findModel(id: string): Model | undefined {
-  return MODELS.find((model) => model.id === id)
+/** The models of one service: the built-in ones as the operator left or changed them, and the operator's own. */
+export class Catalogue {
+  readonly models: readonly Model[]
+
+  constructor(models: readonly Model[] = BUILT_IN_MODELS) {
+    this.models = models
+  }
+
+  /** The model of that id, or undefined. Aliases are resolved by the caller, which knows the configured default. */
+  find(id: string): Model | undefined {
+    return this.models.find((model) => model.id === id)
+  }
+
+  /** What an account may ask for. To it the others do not exist. */
+  offeredTo(accountId: string): readonly Model[] {
+    return this.models.filter((model) => model.accounts === null || model.accounts.has(accountId))
+  }
+}
+
+/**
+ * What a worker must offer to make a video: its model, and for mode t2i2v the image model as well, which not every worker of the
+ * model has. The database reckons the same for each video (column video.capability).
+ */
+export function capabilityOf(video: { model: string; mode: Mode }): string {
+  return video.mode === 't2i2v' ? `${video.model}/t2i2v` : video.model
+}
+
+/** Every capability of these models in these modes. */
+export function capabilitiesOf(models: readonly string[], modes: readonly Mode[]): string[] {
+  return [...new Set(models.flatMap((model) => modes.map((mode) => capabilityOf({ model, mode }))))]
 }
 
 /** `"336x192"` -> the model's size, mapping OpenAI's sizes first; undefined when the model cannot make it. */
 export function findSize(model: Model, text: string): FrameSize | undefined {
   const wanted = OPENAI_SIZES[text] ?? text
   return model.sizes.find((size) => formatSize(size) === wanted)
+}
+
+/** The classes a model makes, the smaller first. */
+export function resolutionsOf(model: Model): ResolutionClass[] {
+  return RESOLUTION_CLASSES.filter((resolution) => model.sizes.some((size) => size.resolution === resolution))
 }
 
 /** The model's size of a class whose shape is nearest to that of an image: the one that crops least of it. Throws RangeError when it has none. */

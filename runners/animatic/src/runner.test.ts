@@ -312,6 +312,7 @@ describe('requests', () => {
       devices: 1,
       vram_bytes: 0,
       models: ['animatic'],
+      modes: ['t2v', 't2i2v', 'i2v'],
       limits: { frames_max: 129, pixels_max: 589_824 },
     })
     runner.send({ type: 'load', model: 'open-sora-2' })
@@ -323,6 +324,41 @@ describe('requests', () => {
     const runner = await start({ SLUICE_ANIMATIC_MODELS: 'animatic,open-sora-2' })
     expect((await runner.reply('ready')).models).toEqual(['animatic', 'open-sora-2'])
     await makeVideo(runner, 'v', someGeneration({ model: 'open-sora-2' }))
+  })
+
+  test('load names the models it is to serve, and one it does not stand in for is missing', async () => {
+    const runner = await start({ SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash,studio' })
+    const weights = [{ id: 'ink-wash', lora: { path: '/nowhere', strength: 1 } }, { id: 'animatic' }]
+    runner.send({ type: 'load', model: 'ink-wash', models: weights })
+    await runner.reply('ready', undefined, ({ models }) => String(models) === 'ink-wash,animatic')
+    runner.generate('v', someGeneration({ model: 'studio' }))
+    expect(await runner.reply('failed', 'v')).toMatchObject({ code: 'model_missing' })
+    runner.send({ type: 'load', model: 'ink-wash', models: [...weights, { id: 'stranger' }] })
+    const failed = await runner.reply('failed', undefined, ({ id }) => id === undefined)
+    expect(failed).toMatchObject({ code: 'model_missing', message: expect.stringContaining('"stranger"') })
+  })
+
+  test('a switch of models is said, takes its time once, and makes no difference to the film', async () => {
+    const runner = await start({ SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash', SLUICE_ANIMATIC_SWITCH_MS: '50' })
+    const ink = someGeneration({ model: 'ink-wash' })
+    const first = await makeVideo(runner, 'a', ink)
+    const switched = await runner.reply('finished', 'a')
+    expect(switched.timings.load).toBeGreaterThanOrEqual(0.05)
+    expect(runner.replies.filter((reply) => reply.type === 'progress' && reply.id === 'a').at(0)).toMatchObject({ phase: 'load' })
+    expect((await makeVideo(runner, 'b', ink)).equals(first)).toBe(true)
+    expect((await runner.reply('finished', 'b')).timings).not.toHaveProperty('load')
+    await makeVideo(runner, 'c', someGeneration())
+    expect((await runner.reply('finished', 'c')).timings.load).toBeGreaterThanOrEqual(0.05)
+  })
+
+  test.each(['cancel', 'yield'] as const)('a %s ends a switch at once, before the first step', async (wish) => {
+    const runner = await start({ SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash', SLUICE_ANIMATIC_SWITCH_MS: '600000' })
+    runner.generate('v', someGeneration({ model: 'ink-wash' }))
+    await runner.reply('progress', 'v', ({ phase }) => phase === 'load')
+    runner.send({ type: wish, id: 'v' })
+    expect(await runner.reply(wish === 'cancel' ? 'cancelled' : 'yielded', 'v')).toMatchObject({ step: 0 })
+    await makeVideo(runner, 'w', someGeneration({ model: 'ink-wash' }))
+    expect((await runner.reply('finished', 'w')).timings).not.toHaveProperty('load')
   })
 
   test('generate before load is refused', async () => {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Generation } from '@sluice/shared/generation'
-import { findModel, type Model } from '@sluice/shared/model-catalogue'
+import { findBuiltIn, MODES, type Model } from '@sluice/shared/model-catalogue'
 import { type RunnerRequest, runnerRequestSchema } from '@sluice/shared/runner-protocol'
 import { generatedTokens } from '@sluice/shared/token-count'
 import { z } from 'zod'
@@ -22,6 +22,8 @@ interface Denoising {
   wish?: 'cancel' | 'yield'
 }
 
+/** It makes what Open-Sora makes. */
+const LIMITS = requireBuiltIn('open-sora-2')
 /** Milliseconds between progress messages while a finished latent waits for room in the film queue. */
 const HOLD_MS = 800
 
@@ -36,7 +38,8 @@ export class Runner {
   readonly #films = new FilmQueue()
   /** Ids between `released` and `finished`. */
   readonly #filming = new Set<string>()
-  #loaded: Model | undefined
+  /** The models it serves, and which of them was made last; undefined before `load`. */
+  #serving: { ids: readonly string[]; present: string } | undefined
   #denoising: Denoising | undefined
 
   constructor(settings: Settings, send: SendReply, log: (line: string) => void) {
@@ -61,7 +64,7 @@ export class Runner {
   #take(request: RunnerRequest): boolean {
     switch (request.type) {
       case 'load':
-        this.#load(request.model)
+        this.#load(request)
         return false
       case 'generate':
         void this.#generate(request)
@@ -79,26 +82,29 @@ export class Runner {
     }
   }
 
-  #load(id: string): void {
-    const model = findModel(id)
-    if (model === undefined || !this.#settings.models.includes(id)) {
+  /** It draws every model alike, so it has no weights to look for. */
+  #load(request: Extract<RunnerRequest, { type: 'load' }>): void {
+    const ids = request.models?.map(({ id }) => id) ?? this.#settings.models
+    const unknown = [request.model, ...ids].find((id) => !this.#settings.models.includes(id) || !ids.includes(id))
+    if (unknown !== undefined) {
       this.#send({
         type: 'failed',
         code: 'model_missing',
-        message: `no model ${JSON.stringify(id)}; this runner makes ${this.#settings.models.join(', ')}`,
+        message: `no model ${JSON.stringify(unknown)}; this runner makes ${this.#settings.models.join(', ')}`,
         retryable: false,
       })
       return
     }
-    this.#loaded = model
+    this.#serving = { ids, present: request.model }
     this.#films.warm()
     this.#send({
       type: 'ready',
       device: 'cpu',
       devices: 1,
       vram_bytes: 0,
-      models: [...this.#settings.models],
-      limits: { frames_max: model.framesMax, pixels_max: pixelsMax(model) },
+      models: [...ids],
+      modes: [...MODES],
+      limits: { frames_max: LIMITS.framesMax, pixels_max: pixelsMax(LIMITS) },
     })
   }
 
@@ -134,6 +140,7 @@ export class Runner {
     const { id, request: generation, workdir, resume } = request
     const steps = generation.num_steps
     this.#send({ type: 'started', id })
+    const loadSeconds = await this.#switchTo(generation.model, denoising)
     this.#send({ type: 'progress', id, phase: 'encode', step: 0, steps: 1 })
     const encodeStart = performance.now()
     const references = await readReferences(generation, request.references)
@@ -177,8 +184,25 @@ export class Runner {
       latent,
       references,
       ownSteps: step - from.step,
-      timings: { encode: (denoiseStart - encodeStart) / 1000, denoise: (end - denoiseStart) / 1000 },
+      timings: {
+        ...(loadSeconds > 0 ? { load: loadSeconds } : {}),
+        encode: (denoiseStart - encodeStart) / 1000,
+        denoise: (end - denoiseStart) / 1000,
+      },
     }
+  }
+
+  /** Seconds it took to make `model` the present one; 0 when it was. A wish is heeded before the first step. */
+  async #switchTo(model: string, { id, interruption }: Denoising): Promise<number> {
+    if (this.#serving === undefined || this.#serving.present === model) return 0
+    const start = performance.now()
+    const say = () => this.#send({ type: 'progress', id, phase: 'load', step: 0, steps: 1 })
+    say()
+    const alive = setInterval(say, HOLD_MS)
+    await pause(this.#settings.switchMs, undefined, { signal: interruption.signal }).catch(() => undefined)
+    clearInterval(alive)
+    this.#serving.present = model
+    return (performance.now() - start) / 1000
   }
 
   async #waitForRoom(id: string, steps: number, signal: AbortSignal): Promise<void> {
@@ -209,15 +233,15 @@ export class Runner {
 
   /** Refuses what this runner cannot make before anything is started. */
   #judge(generation: Generation): void {
-    const model = this.#loaded
-    if (model === undefined) throw new RunnerFailure('model_missing', 'no model is loaded; send load first')
-    if (!this.#settings.models.includes(generation.model)) {
+    const model = LIMITS
+    if (this.#serving === undefined) throw new RunnerFailure('model_missing', 'no model is loaded; send load first')
+    if (!this.#serving.ids.includes(generation.model)) {
       throw new RunnerFailure(
         'model_missing',
-        `model ${JSON.stringify(generation.model)}; this runner makes ${this.#settings.models.join(', ')}`,
+        `model ${JSON.stringify(generation.model)}; this runner makes ${this.#serving.ids.join(', ')}`,
       )
     }
-    const { width, height, num_frames, num_steps, fps, mode } = generation
+    const { width, height, num_frames, num_steps, fps } = generation
     const refuse = (field: string, given: unknown, allowed: string): never => {
       throw new RunnerFailure('bad_input', `${field} is ${given}; allowed is ${allowed}`)
     }
@@ -227,7 +251,6 @@ export class Runner {
     if (num_frames > model.framesMax || (num_frames - 1) % 4 !== 0) refuse('num_frames', num_frames, `4k+1 up to ${model.framesMax}`)
     if (num_steps > model.stepsMax) refuse('num_steps', num_steps, `${model.stepsMin} to ${model.stepsMax}`)
     if (fps > 120) refuse('fps', fps, '1 to 120')
-    if (!model.modes.includes(mode)) refuse('mode', mode, model.modes.join(', '))
   }
 
   #isInWork(id: string): boolean {
@@ -255,7 +278,7 @@ interface FinishedLatent {
   /** Steps this attempt ran itself. */
   ownSteps: number
   /** Seconds. */
-  timings: { encode: number; denoise: number }
+  timings: { load?: number; encode: number; denoise: number }
 }
 
 /** Read anew after an await, when the compiler still believes an earlier check. */
@@ -265,6 +288,12 @@ function wishOf(denoising: Denoising): Denoising['wish'] {
 
 function shapeOf({ width, height, num_frames }: Generation): { width: number; height: number; frames: number } {
   return { width, height, frames: num_frames }
+}
+
+function requireBuiltIn(id: string): Model {
+  const model = findBuiltIn(id)
+  if (model === undefined) throw new Error(`the model catalogue lacks ${id}`)
+  return model
 }
 
 function pixelsMax(model: Model): number {

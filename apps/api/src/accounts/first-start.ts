@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { MODELS } from '@sluice/shared/model-catalogue'
+import { resolutionsOf } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { transaction } from '../db/database.ts'
@@ -39,12 +39,12 @@ export async function ensureFirstStart(context: Context, baseUrl: string): Promi
 }
 
 async function ensurePrices(context: Context): Promise<void> {
-  for (const model of MODELS) {
-    for (const [resolution, micros] of Object.entries(FIRST_PRICES)) {
+  for (const model of context.config.catalogue.models) {
+    for (const resolution of resolutionsOf(model)) {
       await context.db.query({
         text: `insert into price (model, resolution, currency, micros_per_million) select $1, $2, $3, $4
         where not exists (select from price where model = $1 and resolution = $2 and currency = $3)`,
-        values: [model.id, resolution, context.config.currency, micros],
+        values: [model.id, resolution, context.config.currency, model.firstPriceMicros?.[resolution] ?? FIRST_PRICES[resolution]],
       })
     }
   }

@@ -26,12 +26,12 @@ async function noteWorker(db: Context['db'], keyId: string, beat: Heartbeat): Pr
     await tx.query({
       name: 'worker-note',
       text: `insert into worker (id, key_id, boot, pool, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
-        cost_per_hour_micros, draining, heartbeat_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now())
+        cost_per_hour_micros, draining, modes, sequence_devices, heartbeat_at)
+      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, now())
       on conflict (id) do update set key_id = excluded.key_id, boot = excluded.boot, pool = excluded.pool, slots = excluded.slots,
         device = excluded.device, devices_per_slot = excluded.devices_per_slot, vram_bytes = excluded.vram_bytes, models = excluded.models,
         frames_max = excluded.frames_max, pixels_max = excluded.pixels_max, cost_per_hour_micros = excluded.cost_per_hour_micros,
-        draining = excluded.draining, heartbeat_at = now()`,
+        draining = excluded.draining, modes = excluded.modes, sequence_devices = excluded.sequence_devices, heartbeat_at = now()`,
       values: [
         beat.worker,
         keyId,
@@ -46,6 +46,9 @@ async function noteWorker(db: Context['db'], keyId: string, beat: Heartbeat): Pr
         beat.limits.pixels_max,
         beat.cost_per_hour_micros,
         beat.draining,
+        [...new Set(beat.modes)].sort(),
+        // Workers from before this limit had a name split over every device of a slot.
+        beat.limits.sequence_devices ?? beat.devices_per_slot,
       ],
     })
     await noteShift(tx, beat)

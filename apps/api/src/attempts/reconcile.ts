@@ -3,7 +3,7 @@ import { type AttemptResult, attemptResultSchema } from '@sluice/shared/attempt-
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { ObjectTooLargeError } from '../storage/object-store.ts'
-import { sweepLeftovers } from '../videos/sweep.ts'
+import { Sweeper } from '../videos/sweep.ts'
 import { endVideo, lockVideo } from '../videos/transition.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 import { type Attempt, readAttempt } from './attempt.ts'
@@ -55,8 +55,9 @@ async function recoverUntil(context: Context, signal: AbortSignal): Promise<void
 
 /** In a loop of its own: a store that is slow or refuses to delete must not keep videos from being recovered. */
 async function sweepUntil(context: Context, signal: AbortSignal): Promise<void> {
+  const sweeper = new Sweeper(context)
   while (!signal.aborted) {
-    await sweepLeftovers(context).catch((error: unknown) => context.log.error({ err: error }, 'sweeping failed'))
+    await sweeper.sweep().catch((error: unknown) => context.log.error({ err: error }, 'sweeping failed'))
     await delay(context.config.reconcileEveryMs, undefined, { signal }).catch(() => undefined)
   }
 }

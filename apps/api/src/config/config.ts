@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
-import { findModel, MODELS } from '@sluice/shared/model-catalogue'
+import { readCatalogue } from '@sluice/shared/catalogue-file'
+import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import {
   booleanSetting,
@@ -33,6 +34,8 @@ export interface Config {
   queue: QueueSettings
   store: StoreSettings
   currency: string
+  catalogue: Catalogue
+  /** Of the catalogue, and open to every account. */
   defaultModel: string
   tierMultiplierBps: Record<ServiceTier, number>
   /** Share of a pool's slots one account may hold while other accounts are active. */
@@ -68,7 +71,7 @@ export function readConfig(env: Environment): Config {
     publicUrl: () => urlSetting(env, 'SLUICE_PUBLIC_URL', ['http', 'https'])?.replace(/\/+$/, ''),
     redisUrl: () => urlSetting(env, 'REDIS_URL', ['redis', 'rediss']),
     currency: () => currencySetting(env),
-    defaultModel: () => modelSetting(env),
+    models: () => modelSettings(env),
     connections: () => integerSetting(env, 'SLUICE_DATABASE_CONNECTIONS', 20, { min: 4, max: 500 }),
     accountSharePercent: () => integerSetting(env, 'SLUICE_ACCOUNT_SHARE_PERCENT', 75, { min: 1, max: 100 }),
     attemptsMax: () => integerSetting(env, 'SLUICE_ATTEMPTS_MAX', 3, { min: 1, max: 100 }),
@@ -106,7 +109,7 @@ export function readConfig(env: Environment): Config {
       secret: readSecret(env, dataDir),
     },
     currency: judged.currency,
-    defaultModel: judged.defaultModel,
+    ...judged.models,
     tierMultiplierBps: { priority: judged.priorityBps, standard: 10_000, flex: judged.flexBps },
     accountSharePercent: judged.accountSharePercent,
     attemptsMax: judged.attemptsMax,
@@ -159,13 +162,17 @@ function currencySetting(env: Environment): string {
   return currency
 }
 
-function modelSetting(env: Environment): string {
+function modelSettings(env: Environment): Pick<Config, 'catalogue' | 'defaultModel'> {
+  const catalogue = readCatalogue(env)
   const runner = optionalSetting(env, 'SLUICE_RUNNER')
-  const model = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? (runner === 'open-sora' ? 'open-sora-2' : 'animatic')
-  if (findModel(model) === undefined) {
-    throw new SettingError('SLUICE_DEFAULT_MODEL', model, `known models are ${MODELS.map((known) => known.id).join(', ')}`)
+  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? (runner === 'open-sora' ? 'open-sora-2' : 'animatic')
+  const model = catalogue.find(defaultModel)
+  const open = catalogue.models.filter((known) => known.accounts === null).map((known) => known.id)
+  if (model === undefined) throw new SettingError('SLUICE_DEFAULT_MODEL', defaultModel, `known models are ${open.join(', ')}`)
+  if (model.accounts !== null) {
+    throw new SettingError('SLUICE_DEFAULT_MODEL', defaultModel, `is private to some accounts; allowed are ${open.join(', ')}`)
   }
-  return model
+  return { catalogue, defaultModel }
 }
 
 /** Host names and addresses between commas, written as URLs write them (lower case, IPv6 without brackets). */

@@ -40,6 +40,7 @@ test('the fair queue chooses as the rule says, through any run of arrivals, disp
         const head: Head = {
           videoId: `video_${String(number++).padStart(4, '0')}`,
           accountId: `account_${given.account}`,
+          model: 'animatic',
           line: `${given.account} ${index}`,
           weight: given.weight,
           tier: given.tier,

@@ -5,6 +5,7 @@ import { Heap } from './heap.ts'
 export interface Head {
   videoId: string
   accountId: string
+  model: string
   /** Names its line: videos of one account that ask for the same of a pool. */
   line: string
   /** Share of the pool an account gets against others, 100 = normal. */

@@ -1,4 +1,5 @@
-import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
 import { dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
@@ -7,6 +8,7 @@ import type { Lines } from './lines.ts'
 import { type FleetState, heldByAccount, type InFlight, occupantsOf, occupiesSlot, type Pool, readFleet } from './snapshot.ts'
 
 export interface GateSettings {
+  catalogue: Catalogue
   accountSharePercent: number
 }
 
@@ -30,7 +32,7 @@ const LOCK_NOT_AVAILABLE = '55P03'
  * dispatched row that no heartbeat names, which the reconciler brings back.
  */
 export async function dispatchPass(db: Database, producer: AttemptProducer, settings: GateSettings, lines: Lines): Promise<PassResult> {
-  const fleet = await readFleet(db)
+  const fleet = await readFleet(db, settings.catalogue)
   let dispatched = 0
   for (const pool of fleet.pools) dispatched += await fillPool(db, producer, settings, lines, fleet, pool)
   return { dispatched, nextFreeInMs: nextFreeInMs(fleet) }
@@ -72,7 +74,7 @@ async function fillPool(
     const { accountId } = choice.head
     const fence = choice.head.expiresInMs <= 0 ? null : await dispatch(db, pool, choice)
     if (fence !== null) {
-      await deliver(db, producer, { video: choice.head.videoId, fence, pool: pool.pool })
+      await deliver(db, producer, { video: choice.head.videoId, fence, pool: pool.pool, model: choice.head.model })
       fleet.time.advance(choice)
       held.set(accountId, (held.get(accountId) ?? 0) + 1)
       freeSlots -= 1
@@ -101,7 +103,7 @@ async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<numbe
   }
 }
 
-async function deliver(db: Database, producer: AttemptProducer, job: { video: string; fence: number; pool: string }): Promise<void> {
+async function deliver(db: Database, producer: AttemptProducer, job: AttemptJob): Promise<void> {
   try {
     await producer.add(job)
   } catch (error) {

@@ -3,7 +3,15 @@ import { VirtualTime } from './choose.ts'
 import { simulate } from './forecast.ts'
 import type { FleetState, HeadRow, InFlight, Pool } from './snapshot.ts'
 
-const POOL: Pool = { pool: 'a', device: 'cpu', devicesPerSlot: 1, slots: 1, models: ['animatic'], framesMax: 129, pixelsMax: 589_824 }
+const POOL: Pool = {
+  pool: 'a',
+  device: 'cpu',
+  slots: 1,
+  capabilities: ['animatic'],
+  sequenceDevices: 1,
+  framesMax: 129,
+  pixelsMax: 589_824,
+}
 
 function fleetOf(pools: Pool[], inFlight: InFlight[] = [], isShared = false): FleetState {
   return { pools, inFlight, isShared, time: new VirtualTime(), paces: new Map() }
@@ -12,7 +20,16 @@ function fleetOf(pools: Pool[], inFlight: InFlight[] = [], isShared = false): Fl
 function queuedRow(id: number, account: number, fields: Partial<HeadRow> = {}): HeadRow {
   return {
     ...{ id: `video_${String(id).padStart(6, '0')}`, account_id: `account_${account}`, weight: 100, service_tier: 'standard' },
-    ...{ model: 'animatic', resolution: '256px', width: 336, height: 192, num_frames: 5, num_steps: 10, video_tokens: 504n },
+    ...{
+      model: 'animatic',
+      capability: 'animatic',
+      resolution: '256px',
+      width: 336,
+      height: 192,
+      num_frames: 5,
+      num_steps: 10,
+      video_tokens: 504n,
+    },
     ...{ checkpoint_step: null, expires_in_ms: 86_400_000, ...fields },
   }
 }
@@ -36,7 +53,7 @@ test('an account at its cap waits for its own slot, and the forecast comes to an
 })
 
 test('what no pool can make has a position and no ETA', () => {
-  const forecasts = simulate(fleetOf([POOL]), [queuedRow(1, 1, { model: 'open-sora-2' }), queuedRow(2, 1)], 75)
+  const forecasts = simulate(fleetOf([POOL]), [queuedRow(1, 1, { capability: 'animatic/t2i2v' }), queuedRow(2, 1)], 75)
   expect(forecasts.get('video_000001')).toEqual({ position: 2, etaSeconds: null })
   expect(forecasts.get('video_000002')).toMatchObject({ position: 1 })
 })

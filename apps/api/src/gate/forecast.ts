@@ -1,5 +1,5 @@
 import type { Clock } from '@sluice/shared/clock'
-import { MODELS } from '@sluice/shared/model-catalogue'
+import { type Catalogue, capabilitiesOf, MODES } from '@sluice/shared/model-catalogue'
 import type { Database } from '../db/database.ts'
 import type { Video } from '../videos/video.ts'
 import { accountCap, FairQueue } from './choose.ts'
@@ -36,16 +36,24 @@ interface Round {
 export class Forecaster {
   readonly #db: Database
   readonly #clock: Clock
+  readonly #catalogue: Catalogue
   readonly #accountSharePercent: number
   readonly #onRound: ((forecasts: ReadonlyMap<string, Forecast>) => void) | undefined
   #madeAt = Number.NEGATIVE_INFINITY
   #tookMs = 0
   #round: Promise<Round> = Promise.resolve({ forecasts: new Map(), cutLines: new Set() })
 
-  constructor(db: Database, clock: Clock, accountSharePercent: number, onRound?: (forecasts: ReadonlyMap<string, Forecast>) => void) {
+  constructor(
+    db: Database,
+    clock: Clock,
+    catalogue: Catalogue,
+    accountSharePercent: number,
+    onRound?: (forecasts: ReadonlyMap<string, Forecast>) => void,
+  ) {
     this.#db = db
     this.#onRound = onRound
     this.#clock = clock
+    this.#catalogue = catalogue
     this.#accountSharePercent = accountSharePercent
   }
 
@@ -76,9 +84,8 @@ export class Forecaster {
 
   async #make(): Promise<Round> {
     const startedAtMs = performance.now()
-    const fleet = await readFleet(this.#db)
-    const models = MODELS.map((model) => model.id)
-    const { rows, perLine } = await readFronts(this.#db, models, SIMULATED_MAX)
+    const fleet = await readFleet(this.#db, this.#catalogue)
+    const { rows, perLine } = await readFronts(this.#db, everyCapability(this.#catalogue, fleet), SIMULATED_MAX)
     const counts = new Map<string, number>()
     for (const row of rows) counts.set(lineOf(row), (counts.get(lineOf(row)) ?? 0) + 1)
     const cutLines = new Set([...counts].flatMap(([line, count]) => (count >= perLine ? [line] : [])))
@@ -87,6 +94,15 @@ export class Forecaster {
     this.#onRound?.(forecasts)
     return { forecasts, cutLines }
   }
+}
+
+/** What any queued video may ask for: also of a model that left the catalogue and is still served. */
+export function everyCapability(catalogue: Catalogue, fleet: Pick<FleetState, 'pools'>): string[] {
+  const known = capabilitiesOf(
+    catalogue.models.map((model) => model.id),
+    MODES,
+  )
+  return [...new Set([...known, ...fleet.pools.flatMap((pool) => pool.capabilities)])]
 }
 
 function isOfState(forecast: Forecast | undefined, video: Pick<Video, 'status'>): forecast is Forecast {
@@ -186,10 +202,10 @@ function linesOf(queued: readonly HeadRow[]): Map<string, Line> {
 
 function fits(row: HeadRow, pool: Pool): boolean {
   return (
-    pool.models.includes(row.model) &&
+    pool.capabilities.includes(row.capability) &&
     row.num_frames <= pool.framesMax &&
     row.width * row.height <= pool.pixelsMax &&
-    (512n + row.video_tokens) % BigInt(pool.devicesPerSlot) === 0n
+    (512n + row.video_tokens) % BigInt(pool.sequenceDevices) === 0n
   )
 }
 

@@ -2,23 +2,23 @@ import type { Database } from '../db/database.ts'
 import type { Head } from './choose.ts'
 import { type FleetState, HEAD_COLUMNS, type HeadRow, headOf, lineOf, type Pool } from './snapshot.ts'
 
-const SHAPE_COLUMNS = 's.model, s.service_tier, s.width, s.height, s.num_frames, s.video_tokens'
-const IN_SHAPE = `v.status = 'queued' and v.model = s.model and v.service_tier = s.service_tier
+const SHAPE_COLUMNS = 's.capability, s.service_tier, s.width, s.height, s.num_frames, s.video_tokens'
+const IN_SHAPE = `v.status = 'queued' and v.capability = s.capability and v.service_tier = s.service_tier
         and v.width = s.width and v.height = s.height and v.num_frames = s.num_frames`
 
 /**
  * Relation `line`: each line in which something waits, with the id at its head. Jumps along the index from shape to shape
  * and from account to account, so it costs by the number of lines, not by the backlog, and passes over a shape that a pool
- * cannot make as a whole. $1 = models; `fits` judges a shape s.
+ * cannot make as a whole. $1 = capabilities; `fits` judges a shape s.
  */
 function linesSql(fits: string): string {
   return `with recursive shape as (
-      select ${SHAPE_COLUMNS} from unnest($1::text[]) m(model), unnest(array['priority', 'standard', 'flex']) t(tier),
-        lateral (select * from video v where v.status = 'queued' and v.model = m.model and v.service_tier = t.tier
+      select ${SHAPE_COLUMNS} from unnest($1::text[]) c(capability), unnest(array['priority', 'standard', 'flex']) t(tier),
+        lateral (select * from video v where v.status = 'queued' and v.capability = c.capability and v.service_tier = t.tier
           order by v.width, v.height, v.num_frames limit 1) s
       union all
       select ${SHAPE_COLUMNS} from shape p,
-        lateral (select * from video v where v.status = 'queued' and v.model = p.model and v.service_tier = p.service_tier
+        lateral (select * from video v where v.status = 'queued' and v.capability = p.capability and v.service_tier = p.service_tier
           and (v.width, v.height, v.num_frames) > (p.width, p.height, p.num_frames)
           order by v.width, v.height, v.num_frames limit 1) s),
     line as (
@@ -64,9 +64,9 @@ export class Lines {
     const { rows } = await db.query<HeadRow>({
       name: 'gate-successor',
       text: `select ${HEAD_COLUMNS} from video v join account a on a.id = v.account_id
-      where v.status = 'queued' and v.model = $1 and v.service_tier = $2 and v.width = $3 and v.height = $4 and v.num_frames = $5
+      where v.status = 'queued' and v.capability = $1 and v.service_tier = $2 and v.width = $3 and v.height = $4 and v.num_frames = $5
         and v.account_id = $6 and v.id > $7 and v.execution_expires_at > now() order by v.id limit 1`,
-      values: [row.model, row.service_tier, row.width, row.height, row.num_frames, row.account_id, row.id],
+      values: [row.capability, row.service_tier, row.width, row.height, row.num_frames, row.account_id, row.id],
     })
     const next = rows[0]
     if (next === undefined) {
@@ -83,7 +83,7 @@ export class Lines {
       name: 'gate-heads',
       text: `${linesSql('s.num_frames <= $2 and s.width * s.height <= $3 and (512 + s.video_tokens) % $4 = 0')}
       select ${HEAD_COLUMNS} from line l join account a on a.id = l.account_id cross join lateral (select * from video q where q.id = l.id) v`,
-      values: [pool.models, pool.framesMax, pool.pixelsMax, pool.devicesPerSlot],
+      values: [pool.capabilities, pool.framesMax, pool.pixelsMax, pool.sequenceDevices],
     })
     const readAtMs = performance.now()
     const known = { rows: new Map(rows.map((row) => [lineOf(row), row])), readAtMs, readTookMs: readAtMs - startedAtMs }
@@ -96,17 +96,21 @@ function isStale(lines: KnownLines): boolean {
   return performance.now() - lines.readAtMs > Math.min(lines.readTookMs / READING_SHARE, STALE_MS_MAX)
 }
 
-/** The first videos of every line of these models, about `atMost` in all and evenly over the lines. */
-export async function readFronts(db: Database, models: readonly string[], atMost: number): Promise<{ rows: HeadRow[]; perLine: number }> {
+/** The first videos of every line of these capabilities, about `atMost` in all and evenly over the lines. */
+export async function readFronts(
+  db: Database,
+  capabilities: readonly string[],
+  atMost: number,
+): Promise<{ rows: HeadRow[]; perLine: number }> {
   const { rows } = await db.query<HeadRow & { per_line: number }>({
     name: 'forecast-fronts',
     text: `${linesSql('true')},
     share as (select greatest(1, $2::int / greatest(1, count(*)))::int as per_line from line)
     select ${HEAD_COLUMNS}, share.per_line from line l cross join share join account a on a.id = l.account_id
-    cross join lateral (select * from video q where q.status = 'queued' and q.model = l.model and q.service_tier = l.service_tier
+    cross join lateral (select * from video q where q.status = 'queued' and q.capability = l.capability and q.service_tier = l.service_tier
       and q.width = l.width and q.height = l.height and q.num_frames = l.num_frames and q.account_id = l.account_id
       order by q.id limit share.per_line) v limit $2`,
-    values: [models, atMost],
+    values: [capabilities, atMost],
   })
   return { rows, perLine: rows[0]?.per_line ?? atMost }
 }

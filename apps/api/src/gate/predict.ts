@@ -1,7 +1,7 @@
 import type { Database } from '../db/database.ts'
 
 export interface Shape {
-  model: string
+  capability: string
   resolution: string
   width: number
   height: number
@@ -15,7 +15,7 @@ export interface Pace {
   overheadMs: number
 }
 
-/** Paces measured on one pool, by model and shape. */
+/** Paces measured on one pool, by capability and shape. */
 export type Paces = ReadonlyMap<string, Pace>
 
 /**
@@ -29,14 +29,14 @@ const SEED_OVERHEAD_MS = 500
 /** Weight of the newest sample in the running mean once there are several. */
 const NEWEST_WEIGHT = 0.2
 
-function paceKey(pool: string, shape: Pick<Shape, 'model' | 'width' | 'height' | 'num_frames'>): string {
-  return `${pool} ${shape.model} ${shape.width}x${shape.height}x${shape.num_frames}`
+function paceKey(pool: string, shape: Pick<Shape, 'capability' | 'width' | 'height' | 'num_frames'>): string {
+  return `${pool} ${shape.capability} ${shape.width}x${shape.height}x${shape.num_frames}`
 }
 
 /** A row of table prediction. A pool makes few shapes, so they are read whole. */
 export interface PaceRow {
   pool: string
-  model: string
+  capability: string
   width: number
   height: number
   num_frames: number
@@ -64,17 +64,17 @@ function seedPace(device: string, shape: Shape): Pace {
 export async function learnPace(
   db: Database,
   pool: string,
-  shape: Pick<Shape, 'model' | 'width' | 'height' | 'num_frames'>,
+  shape: Pick<Shape, 'capability' | 'width' | 'height' | 'num_frames'>,
   pace: Pace,
 ): Promise<void> {
   await db.query({
     name: 'pace-learn',
-    text: `insert into prediction as p (pool, model, width, height, num_frames, step_ms, overhead_ms, samples)
+    text: `insert into prediction as p (pool, capability, width, height, num_frames, step_ms, overhead_ms, samples)
     values ($1, $2, $3, $4, $5, $6, $7, 1)
-    on conflict (pool, model, width, height, num_frames) do update set
+    on conflict (pool, capability, width, height, num_frames) do update set
       step_ms = p.step_ms + (excluded.step_ms - p.step_ms) * greatest($8, 1.0 / (p.samples + 1)),
       overhead_ms = p.overhead_ms + (excluded.overhead_ms - p.overhead_ms) * greatest($8, 1.0 / (p.samples + 1)),
       samples = p.samples + 1`,
-    values: [pool, shape.model, shape.width, shape.height, shape.num_frames, pace.stepMs, pace.overheadMs, NEWEST_WEIGHT],
+    values: [pool, shape.capability, shape.width, shape.height, shape.num_frames, pace.stepMs, pace.overheadMs, NEWEST_WEIGHT],
   })
 }

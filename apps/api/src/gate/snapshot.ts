@@ -1,6 +1,8 @@
 import { LEASE_MS, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import type { Catalogue } from '@sluice/shared/model-catalogue'
 import { type Database, one } from '../db/database.ts'
 import type { ServiceTier } from '../videos/video.ts'
+import { capabilitiesOfPool, type WorkerOffer } from '../workers/pool-capabilities.ts'
 import { type Head, VirtualTime } from './choose.ts'
 import { type PaceRow, type Paces, pacesOf, predictMs, type Shape } from './predict.ts'
 
@@ -8,9 +10,11 @@ import { type PaceRow, type Paces, pacesOf, predictMs, type Shape } from './pred
 export interface Pool {
   pool: string
   device: string
-  devicesPerSlot: number
   slots: number
-  models: string[]
+  /** What every one of its workers offers and the catalogue lets it make. */
+  capabilities: string[]
+  /** Devices a sequence is split over: 512 + video tokens must be a multiple of it. */
+  sequenceDevices: number
   framesMax: number
   pixelsMax: number
 }
@@ -47,9 +51,9 @@ interface FleetRow {
   pools: {
     pool: string
     device: string
-    devices_per_slot: number
+    sequence_devices: number
     slots: number
-    models: string[]
+    offers: WorkerOffer[]
     frames_max: number
     pixels_max: number
   }[]
@@ -74,12 +78,12 @@ interface FleetRow {
 /** One statement for all of it: one snapshot, one way there and back. */
 const FLEET_SQL = `select
   (select coalesce(json_agg(p), '[]') from (
-    select pool, min(device) as device, max(devices_per_slot) as devices_per_slot, sum(slots) as slots, min(models) as models,
-      min(frames_max) as frames_max, min(pixels_max) as pixels_max
+    select pool, min(device) as device, max(sequence_devices) as sequence_devices, sum(slots) as slots,
+      json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as offers, min(frames_max) as frames_max, min(pixels_max) as pixels_max
     from worker where slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $1) group by pool order by pool) p) as pools,
   (select coalesce(json_agg(f), '[]') from (
     select v.id as video_id, v.account_id, v.service_tier, v.pool, v.status, v.yield_requested_at is not null as yielding,
-      v.model, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens, v.step,
+      v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens, v.step,
       extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms,
       extract(epoch from a.free_at - now())::float8 * 1000 as free_in_ms
     from video v join attempt a on a.video_id = v.id and a.fence = v.fence
@@ -89,11 +93,11 @@ const FLEET_SQL = `select
     select t.service_tier, t.account_id, t.finish_ms from gate_clock c join gate_tag t
     on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
   (select coalesce(json_agg(p), '[]') from (
-    select pool, model, width, height, num_frames, step_ms, overhead_ms from prediction) p) as paces,
+    select pool, capability, width, height, num_frames, step_ms, overhead_ms from prediction) p) as paces,
   (select count(*) from (select from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as active`
 
-/** Pools of living workers (all workers of a pool serve the same models), what they are at, and the virtual time. */
-export async function readFleet(db: Database): Promise<FleetState> {
+/** Pools of living workers, what they are at, and the virtual time. */
+export async function readFleet(db: Database, catalogue: Catalogue): Promise<FleetState> {
   const row = one(await db.query<FleetRow>({ name: 'gate-fleet', text: FLEET_SQL, values: [LEASE_MS / 1_000, ACTIVE_SECONDS] }))
   const time = new VirtualTime()
   for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
@@ -104,9 +108,9 @@ export async function readFleet(db: Database): Promise<FleetState> {
     pools: row.pools.map((pool) => ({
       pool: pool.pool,
       device: pool.device,
-      devicesPerSlot: pool.devices_per_slot,
       slots: pool.slots,
-      models: pool.models,
+      capabilities: capabilitiesOfPool(pool.pool, pool.offers, catalogue),
+      sequenceDevices: pool.sequence_devices,
       framesMax: pool.frames_max,
       pixelsMax: pool.pixels_max,
     })),
@@ -134,6 +138,7 @@ export async function readFleet(db: Database): Promise<FleetState> {
 
 export interface HeadRow extends Shape {
   id: string
+  model: string
   account_id: string
   weight: number
   service_tier: ServiceTier
@@ -142,7 +147,7 @@ export interface HeadRow extends Shape {
 }
 
 /** The columns a head needs, from video v and account a. */
-export const HEAD_COLUMNS = `v.id, v.account_id, a.weight, v.service_tier, v.model, v.resolution, v.width, v.height, v.num_frames, v.num_steps,
+export const HEAD_COLUMNS = `v.id, v.account_id, a.weight, v.service_tier, v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps,
   v.video_tokens, v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms`
 
 /** A queued row as the gate sees it. */
@@ -150,6 +155,7 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
   return {
     videoId: row.id,
     accountId: row.account_id,
+    model: row.model,
     line: lineOf(row),
     weight: row.weight,
     tier: row.service_tier,
@@ -159,8 +165,8 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
 }
 
 /** As the index the lines are read by has them. */
-export function lineOf(row: Pick<HeadRow, 'model' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'account_id'>): string {
-  return `${row.model} ${row.service_tier} ${row.width}x${row.height}x${row.num_frames} ${row.account_id}`
+export function lineOf(row: Pick<HeadRow, 'capability' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'account_id'>): string {
+  return `${row.capability} ${row.service_tier} ${row.width}x${row.height}x${row.num_frames} ${row.account_id}`
 }
 
 /** A slot's video counts until its device is free or nearly so: from then on the slot may be offered its next one. */

@@ -1,5 +1,7 @@
+import type { Catalogue, Model } from '@sluice/shared/model-catalogue'
 import { parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
+import { invalidValue } from '../errors.ts'
 import { text } from '../videos/create-request.ts'
 
 /** Fields that several of the operator's calls take. */
@@ -17,6 +19,15 @@ export const idempotencyKeyField = text(200)
   .refine((value) => value !== '', 'text that is not empty')
   .optional()
   .meta({ description: 'The same key again answers the first transfer.' })
+
+export const modelField = text(100).meta({ description: 'A model of the catalogue, by its own id.' })
+
+/** The model a field names. Throws SluiceError `invalid_value` when there is none; aliases are none. */
+export function requireKnownModel(catalogue: Catalogue, id: string, field: string): Model {
+  const model = catalogue.find(id)
+  if (model === undefined) throw invalidValue(field, id, catalogue.models.map((known) => known.id).join(', '))
+  return model
+}
 
 /** An amount of money as text, at least `minMicros`; parsed into micro-units. */
 export function amountField(minMicros: bigint) {

@@ -1,5 +1,4 @@
 import { isId } from '@sluice/shared/ids'
-import { MODELS } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
 import { readAccount } from '../accounts/account-store.ts'
 import { recordChange } from '../audit/audit.ts'
@@ -11,7 +10,7 @@ import { BUDGET_INTERVALS, createKey, type KeySettings, NO_LIMITS } from '../key
 import { readBudget } from '../keys/budget.ts'
 import { listKeys, readKey, revokeKey, type StoredKey } from '../keys/key-store.ts'
 import { accountIdParams } from './account-json.ts'
-import { nameField, unixTimeField } from './admin-fields.ts'
+import { modelField, nameField, requireKnownModel, unixTimeField } from './admin-fields.ts'
 import { budgetJson, budgetSchema, keyIdParams, keyJson, keySchema } from './key-json.ts'
 import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
 
@@ -29,11 +28,7 @@ const accountKeySchema = z.strictObject({
     .refine((scopes) => scopes.some((scope) => scope !== 'admin'), 'a list with videos:read or videos:write in it')
     .default(['videos:read', 'videos:write'])
     .meta({ description: 'A key with admin as well may also do what the operator may.' }),
-  models: z
-    .array(z.enum(MODELS.map((model) => model.id)))
-    .min(1)
-    .optional()
-    .meta({ description: 'The only models it may ask for; without it, all.' }),
+  models: z.array(modelField).min(1).optional().meta({ description: 'The only models it may ask for; without it, all.' }),
   token_budget: z.int().min(0).optional().meta({ description: 'Generated tokens that may be submitted per interval; without it, any.' }),
   budget_interval: z
     .enum(BUDGET_INTERVALS)
@@ -84,6 +79,7 @@ export const createAccountKey = scopedRoute(
   },
   async ({ context, key, params, body, response }) => {
     const account = await readAccount(context.db, params.id)
+    for (const [index, model] of (body.models ?? []).entries()) requireKnownModel(context.config.catalogue, model, `models.${index}`)
     response.json(
       await addKey(context, key.id, {
         accountId: account.id,

@@ -1,4 +1,4 @@
-import { MODELS, RESOLUTION_CLASSES } from '@sluice/shared/model-catalogue'
+import { RESOLUTION_CLASSES, resolutionsOf } from '@sluice/shared/model-catalogue'
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { recordChange } from '../audit/audit.ts'
@@ -6,7 +6,7 @@ import { transaction } from '../db/database.ts'
 import { invalidValue } from '../errors.ts'
 import { scopedRoute } from '../http/route.ts'
 import { listPrices, type Price, setPrice } from '../videos/price-list.ts'
-import { amountField, unixTimeField } from './admin-fields.ts'
+import { amountField, modelField, requireKnownModel, unixTimeField } from './admin-fields.ts'
 import { unixSeconds } from './video-json.ts'
 
 /** So that no video's price leaves 64 bits. */
@@ -25,7 +25,7 @@ const priceSchema = z
   .meta({ id: 'Price' })
 
 const setSchema = z.strictObject({
-  model: z.enum(MODELS.map((model) => model.id)),
+  model: modelField,
   resolution: z.enum(RESOLUTION_CLASSES),
   per_million: amountField(0n).refine((micros) => micros <= PRICE_MICROS_MAX, 'text such as "0.20": a decimal number from 0 to 1000000'),
   effective_at: unixTimeField.optional().meta({ description: 'Seconds since the Unix epoch, to come; without it, now.' }),
@@ -67,7 +67,11 @@ export const setAdminPrice = scopedRoute(
     errors: ['state_conflict'],
   },
   async ({ context, key, body, response }) => {
-    const { model, resolution } = body
+    const { resolution } = body
+    const known = requireKnownModel(context.config.catalogue, body.model, 'model')
+    const made = resolutionsOf(known)
+    if (!made.includes(resolution)) throw invalidValue('resolution', resolution, `${made.join(', ')} with model ${known.id}`)
+    const model = known.id
     if (body.effective_at !== undefined && body.effective_at * 1_000 <= Date.now()) {
       throw invalidValue('effective_at', body.effective_at, 'a time to come, in seconds since the Unix epoch, or nothing for now')
     }

@@ -1,8 +1,7 @@
-import { LEASE_MS } from '@sluice/shared/attempt-contract'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
-import { one } from '../db/database.ts'
 import { publicRoute } from '../http/route.ts'
+import { readCapabilities } from '../workers/pool-capabilities.ts'
 
 const CHECK_MS_MAX = 3_000
 
@@ -41,14 +40,9 @@ export const ready = publicRoute(
 )
 
 async function requireWorker(context: Context): Promise<void> {
-  const { workers } = one(
-    await context.db.query<{ workers: bigint }>({
-      text: `select count(*) as workers from worker where slots > 0 and not draining and $1 = any (models)
-      and heartbeat_at > now() - make_interval(secs => $2)`,
-      values: [context.config.defaultModel, LEASE_MS / 1_000],
-    }),
-  )
-  if (workers === 0n) throw new Error(`no worker for ${context.config.defaultModel} is connected`)
+  const { catalogue, defaultModel } = context.config
+  const capabilities = await readCapabilities(context.db, catalogue)
+  if (!capabilities.has(defaultModel)) throw new Error(`no worker for ${defaultModel} is connected`)
 }
 
 /** What is wrong with a part, or null. */

@@ -1,8 +1,8 @@
 import type { Clock } from '@sluice/shared/clock'
 import { newId } from '@sluice/shared/ids'
-import { MODELS } from '@sluice/shared/model-catalogue'
+import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { Database } from '../db/database.ts'
-import { type Forecast, simulate } from '../gate/forecast.ts'
+import { everyCapability, type Forecast, simulate } from '../gate/forecast.ts'
 import { readFronts } from '../gate/lines.ts'
 import { type FleetState, type HeadRow, lineOf, readFleet } from '../gate/snapshot.ts'
 
@@ -20,13 +20,15 @@ interface Snapshot {
 export class Foresight {
   readonly #db: Database
   readonly #clock: Clock
+  readonly #catalogue: Catalogue
   readonly #accountSharePercent: number
   #readAt = Number.NEGATIVE_INFINITY
   #snapshot: Promise<Snapshot> | undefined
 
-  constructor(db: Database, clock: Clock, accountSharePercent: number) {
+  constructor(db: Database, clock: Clock, catalogue: Catalogue, accountSharePercent: number) {
     this.#db = db
     this.#clock = clock
+    this.#catalogue = catalogue
     this.#accountSharePercent = accountSharePercent
   }
 
@@ -53,8 +55,8 @@ export class Foresight {
   }
 
   async #read(): Promise<Snapshot> {
-    const models = MODELS.map((model) => model.id)
-    const [fleet, fronts] = await Promise.all([readFleet(this.#db), readFronts(this.#db, models, SIMULATED_MAX)])
+    const fleet = await readFleet(this.#db, this.#catalogue)
+    const fronts = await readFronts(this.#db, everyCapability(this.#catalogue, fleet), SIMULATED_MAX)
     return { fleet, ...fronts }
   }
 }

@@ -1,11 +1,12 @@
-import { MODELS } from '@sluice/shared/model-catalogue'
+import { BUILT_IN_MODELS } from '@sluice/shared/model-catalogue'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SluiceError } from '../errors.ts'
 import { generationOf } from './generation-of.ts'
 
+const offer = (defaultModel: string) => ({ models: BUILT_IN_MODELS, defaultModel })
 const frames = (fields: { num_frames?: number; seconds?: string | number }) =>
-  generationOf({ prompt: 'x', ...fields }, 'animatic', 1).generation.num_frames
+  generationOf({ prompt: 'x', ...fields }, offer('animatic'), 1).generation.num_frames
 
 test('every length a model makes can be asked for by its frames and by its seconds', () => {
   for (let count = 1; count <= 129; count += 4) {
@@ -48,15 +49,15 @@ test('whatever is given as seconds gives frames the model makes, or an error tha
 })
 
 test('the seed is the one given, zero included, or the one drawn', () => {
-  expect(generationOf({ prompt: 'x', seed: 0 }, 'animatic', 7).generation.seed).toBe(0)
-  expect(generationOf({ prompt: 'x' }, 'animatic', 7).generation.seed).toBe(7)
+  expect(generationOf({ prompt: 'x', seed: 0 }, offer('animatic'), 7).generation.seed).toBe(0)
+  expect(generationOf({ prompt: 'x' }, offer('animatic'), 7).generation.seed).toBe(7)
 })
 
 test('an alias is the configured default, and the resolution class follows the size', () => {
-  for (const { id } of MODELS) {
-    expect(generationOf({ prompt: 'x', model: 'sora-2' }, id, 1).generation.model).toBe(id)
-    expect(generationOf({ prompt: 'x', size: '1024x576' }, id, 1).resolution).toBe('768px')
-    expect(generationOf({ prompt: 'x' }, id, 1)).toMatchObject({
+  for (const { id } of BUILT_IN_MODELS) {
+    expect(generationOf({ prompt: 'x', model: 'sora-2' }, offer(id), 1).generation.model).toBe(id)
+    expect(generationOf({ prompt: 'x', size: '1024x576' }, offer(id), 1).resolution).toBe('768px')
+    expect(generationOf({ prompt: 'x' }, offer(id), 1)).toMatchObject({
       resolution: '256px',
       generation: { width: 336, height: 192, mode: 't2v' },
     })

@@ -2,20 +2,25 @@ import type { Generation } from '@sluice/shared/generation'
 import {
   DEFAULT_MODEL_ALIASES,
   type FrameSize,
-  findModel,
   findSize,
   formatSeconds,
   formatSize,
-  MODELS,
   type Mode,
   type Model,
   nearestSize,
   type ResolutionClass,
+  resolutionsOf,
 } from '@sluice/shared/model-catalogue'
 import { invalidValue, SluiceError } from '../errors.ts'
 import type { CreateRequest } from './create-request.ts'
 
-const DEFAULTS = { size: '336x192', num_frames: 129, num_steps: 50, guidance: 7.5, guidance_img: 3, motion_score: 4 } as const
+const DEFAULTS = { num_frames: 129, num_steps: 50, guidance: 7.5, guidance_img: 3, motion_score: 4 } as const
+
+/** What the account that asks may ask for. */
+export interface Offer {
+  models: readonly Model[]
+  defaultModel: string
+}
 
 export interface Generating {
   generation: Generation
@@ -29,14 +34,13 @@ export interface Generating {
  */
 export function generationOf(
   request: CreateRequest,
-  defaultModel: string,
+  offer: Offer,
   seed: number,
   image: { width: number; height: number } | null = null,
 ): Generating {
-  const model = modelOf(request.model, defaultModel)
+  const model = modelOf(request.model, offer)
   const mode = modeOf(model, request, image !== null)
-  const size =
-    image === null || request.size !== undefined ? sizeOf(model, request.size ?? DEFAULTS.size) : nearestSize(model, image, '256px')
+  const size = sizeOf(model, request.size, image)
   const frames = framesOf(model, request)
   const steps = request.num_steps ?? DEFAULTS.num_steps
   if (steps < model.stepsMin || steps > model.stepsMax) {
@@ -77,16 +81,18 @@ function modeOf(model: Model, request: CreateRequest, hasImage: boolean): Mode {
   return mode
 }
 
-function modelOf(given: string | undefined, defaultModel: string): Model {
+function modelOf(given: string | undefined, { models, defaultModel }: Offer): Model {
   const id = given === undefined || DEFAULT_MODEL_ALIASES.includes(given) ? defaultModel : given
-  const model = findModel(id)
+  const model = models.find((offered) => offered.id === id)
   if (model === undefined) {
-    throw invalidValue('model', given, [...MODELS.map((known) => known.id), ...DEFAULT_MODEL_ALIASES].join(', '))
+    throw invalidValue('model', given, [...models.map((offered) => offered.id), ...DEFAULT_MODEL_ALIASES].join(', '))
   }
   return model
 }
 
-function sizeOf(model: Model, given: string): FrameSize {
+/** What was asked for, or else the shape of the image, or else 16:9: in the smaller class the model makes. */
+function sizeOf(model: Model, given: string | undefined, image: { width: number; height: number } | null): FrameSize {
+  if (given === undefined) return nearestSize(model, image ?? { width: 16, height: 9 }, resolutionsOf(model)[0] ?? '256px')
   const size = findSize(model, given)
   if (size === undefined) throw invalidValue('size', given, `${model.sizes.map(formatSize).join(', ')} with model ${model.id}`)
   return size

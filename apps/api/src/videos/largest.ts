@@ -1,4 +1,4 @@
-import { type FrameSize, findModel } from '@sluice/shared/model-catalogue'
+import type { FrameSize, Model } from '@sluice/shared/model-catalogue'
 import type { Generating } from './generation-of.ts'
 
 /** The settings of a video that its tokens and cost depend on. */
@@ -16,10 +16,9 @@ const WATCHABLE = { steps: 10, frames: 25 }
  * below 10 and frames below a second come last, when nothing else fits. Null when nothing does. `fits` must answer yes for whatever is
  * smaller than something that fits.
  */
-export function largestFitting({ generation }: Generating, fits: (settings: Settings) => boolean): Settings | null {
-  const model = findModel(generation.model)
-  const asked = model?.sizes.find((size) => size.width === generation.width && size.height === generation.height)
-  if (model === undefined || asked === undefined) return null
+export function largestFitting({ generation }: Generating, model: Model, fits: (settings: Settings) => boolean): Settings | null {
+  const asked = model.sizes.find((size) => size.width === generation.width && size.height === generation.height)
+  if (asked === undefined) return null
   const smaller = smallerOfShape(asked, model.sizes)
   const sizes = smaller === null ? [asked] : [asked, smaller]
   for (const floor of [WATCHABLE, { steps: model.stepsMin, frames: model.framesMin }]) {

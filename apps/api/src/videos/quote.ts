@@ -1,3 +1,4 @@
+import { capabilityOf, type ResolutionClass, resolutionsOf } from '@sluice/shared/model-catalogue'
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
 import type { Forecast } from '../gate/forecast.ts'
@@ -61,17 +62,35 @@ async function foresee(
   )
   const { model, width, height, num_frames, num_steps } = generation
   return context.foresight.of({
-    ...{ account_id: key.accountId, weight, service_tier: tier, model, resolution, width, height, num_frames, num_steps },
+    ...{
+      account_id: key.accountId,
+      weight,
+      service_tier: tier,
+      model,
+      capability: capabilityOf(generation),
+      resolution,
+      width,
+      height,
+      num_frames,
+      num_steps,
+    },
     video_tokens: priced.videoTokens,
     expires_in_ms: (request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]) * 1_000,
   })
 }
 
 async function largestOf(context: Context, request: CreateRequest, generating: Generating, tier: ServiceTier): Promise<Quote['largest']> {
-  const priceOf = (resolution: Generating['resolution']) => priceVideo(context.db, { ...generating, resolution }, tier, context.config)
-  const prices = { '256px': await priceOf('256px'), '768px': await priceOf('768px') }
-  const reckonFor = ({ size, num_frames, num_steps }: Settings) =>
-    reckon({ width: size.width, height: size.height, num_frames, num_steps }, prices[size.resolution])
-  const settings = largestFitting(generating, (candidate) => exceededCeiling(request, reckonFor(candidate)) === null)
+  const model = context.config.catalogue.find(generating.generation.model)
+  if (model === undefined) return null
+  const prices = new Map<ResolutionClass, Priced>()
+  for (const resolution of resolutionsOf(model)) {
+    prices.set(resolution, await priceVideo(context.db, { ...generating, resolution }, tier, context.config))
+  }
+  const reckonFor = ({ size, num_frames, num_steps }: Settings) => {
+    const price = prices.get(size.resolution)
+    if (price === undefined) throw new RangeError(`model ${model.id} makes no ${size.resolution} video`)
+    return reckon({ width: size.width, height: size.height, num_frames, num_steps }, price)
+  }
+  const settings = largestFitting(generating, model, (candidate) => exceededCeiling(request, reckonFor(candidate)) === null)
   return settings === null ? null : { settings, priced: reckonFor(settings) }
 }

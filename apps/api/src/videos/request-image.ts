@@ -5,6 +5,7 @@ import type { SourceImage } from '../inputs/source-image.ts'
 import { type AccountKey, requireModel } from '../keys/authenticate.ts'
 import type { CreateRequest } from './create-request.ts'
 import { generationOf } from './generation-of.ts'
+import { offerTo } from './offer.ts'
 import type { Video } from './video.ts'
 
 const ANY_SHAPE = { width: 1, height: 1 }
@@ -15,7 +16,7 @@ const ANY_SHAPE = { width: 1, height: 1 }
  */
 export async function openRequestImage(context: Context, key: AccountKey, request: CreateRequest): Promise<SourceImage | null> {
   if (request.input_reference === undefined) return null
-  const { generation } = generationOf(request, context.config.defaultModel, 0, ANY_SHAPE)
+  const { generation } = generationOf(request, offerTo(context, key), 0, ANY_SHAPE)
   requireModel(key, generation.model)
   return openReference(context, request.input_reference)
 }

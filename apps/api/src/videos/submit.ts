@@ -13,6 +13,7 @@ import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
 import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
 import type { CreateRequest } from './create-request.ts'
 import { type Generating, generationOf } from './generation-of.ts'
+import { offerTo } from './offer.ts'
 import { type Priced, priceVideo } from './price.ts'
 import { openRequestImage } from './request-image.ts'
 import type { ServiceTier, Video } from './video.ts'
@@ -76,7 +77,7 @@ export async function judgeRequest(
     await checkOutgoingUrl(request.webhook_url, 'webhook_url', { allowHosts: context.config.webhookAllowHosts })
   }
   const image = await openRequestImage(context, key, request)
-  const judged = generationOf(request, context.config.defaultModel, context.drawSeed(), image)
+  const judged = generationOf(request, offerTo(context, key), context.drawSeed(), image)
   requireModel(key, judged.generation.model)
   return { judged, image }
 }

@@ -18,6 +18,8 @@ export interface Video {
   key_id: string
   status: VideoStatus
   model: string
+  /** What a worker must offer to make it. */
+  capability: string
   service_tier: ServiceTier
   resolution: string
   width: number

@@ -9,8 +9,10 @@ export interface WorkerRow {
   devices_per_slot: number
   vram_bytes: bigint
   models: string[]
+  modes: string[]
   frames_max: number
   pixels_max: number
+  sequence_devices: number
   cost_per_hour_micros: bigint | null
   draining: boolean
   key_id: string
@@ -36,7 +38,7 @@ const WORKERS_MAX = 1_000
 /** Every worker that was ever heard of, the last heard first, at most a thousand. */
 export async function listWorkers(db: Database): Promise<WorkerRow[]> {
   const { rows } = await db.query<WorkerRow>({
-    text: `select w.id, w.pool, w.slots, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.frames_max, w.pixels_max,
+    text: `select w.id, w.pool, w.slots, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.modes, w.frames_max, w.pixels_max, w.sequence_devices,
       w.cost_per_hour_micros, w.draining, w.key_id, w.heartbeat_at,
       greatest(0, extract(epoch from now() - w.heartbeat_at) * 1000)::float8 as heartbeat_age_ms,
       coalesce((select json_agg(json_build_object('video_id', a.video_id, 'account_id', v.account_id, 'model', v.model, 'fence', a.fence,

@@ -1,4 +1,6 @@
-import { MODELS } from '@sluice/shared/model-catalogue'
+import { readCatalogue } from '@sluice/shared/catalogue-file'
+import type { Model } from '@sluice/shared/model-catalogue'
+import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { given } from '../up/settings.ts'
 import { checkOpenSora } from './check-open-sora.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
@@ -13,7 +15,27 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   return [ok('runner', 'open-sora'), ...(await checkOpenSora(env))]
 }
 
-/** What each model may be used for. */
-export function licences(): Finding[] {
-  return MODELS.map((model) => note('licence', `${model.id}: ${model.licence}`))
+/** The models people may ask for: what the operator's catalogue says is wrong, or each model with what it may be used for. */
+export function checkModels(env: NodeJS.ProcessEnv): Finding[] {
+  try {
+    return readCatalogue(env).models.flatMap((model) => [...describe(model), note('licence', `${model.id}: ${model.licence}`)])
+  } catch (error) {
+    if (!(error instanceof SettingError || error instanceof SettingErrors)) throw error
+    const faults = error instanceof SettingErrors ? error.errors : [error]
+    return faults.map((fault) => fail('models', fault.message, 'correct the file that SLUICE_CATALOGUE names'))
+  }
+}
+
+/** Nothing to say of a built-in model that is as it came. */
+function describe(model: Model): Finding[] {
+  const { checkpoint, lora } = model.weights
+  const said = [
+    ...(model.base === null ? [] : [`made from ${model.base}`]),
+    ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint}`]),
+    ...(lora === undefined ? [] : [`LoRA ${lora.path} at ${lora.strength}`]),
+    ...(model.pool === null ? [] : [`in pool ${model.pool} alone`]),
+    ...(model.accounts === null ? [] : [`private to ${model.accounts.size} ${model.accounts.size === 1 ? 'account' : 'accounts'}`]),
+    ...(model.modes.includes('t2i2v') ? ['t2i2v offered: FLUX.1-dev is non-commercial'] : []),
+  ]
+  return said.length === 0 ? [] : [note('model', `${model.id}: ${said.join(', ')}`)]
 }

@@ -3,7 +3,7 @@ import { readLockHolder } from '../up/data-dir-lock.ts'
 import { dataDirPaths, given, readUpSettings } from '../up/settings.ts'
 import { checkDataDir, checkDisk, checkKeys, checkPort } from './check-data-dir.ts'
 import { checkNode, checkPinnedNode, checkPostgres, checkTestPrograms } from './check-installation.ts'
-import { checkRunner, licences } from './check-runner.ts'
+import { checkModels, checkRunner } from './check-runner.ts'
 import { checkApi, checkDatabase, checkRedis, checkStore } from './check-services.ts'
 import { type Finding, formatFinding } from './finding.ts'
 
@@ -23,7 +23,7 @@ export async function doctor(env: NodeJS.ProcessEnv, say: (line: string) => void
     ...(s3Endpoint === null ? [] : [checkStore(s3Endpoint)]),
     ...[checkDataDir(settings.dataDir), checkDisk(settings.dataDir), checkKeys(settings.dataDir)],
     ...(running ? [] : [checkPort(settings.host, settings.port)]),
-    ...[checkApi(apiUrl, running), checkRunner(env), checkTestPrograms(), licences()],
+    ...[checkApi(apiUrl, running), checkRunner(env), checkTestPrograms(), checkModels(env)],
   ]
   let failures = 0
   for (const check of checks) {

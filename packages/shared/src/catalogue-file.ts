@@ -1,0 +1,138 @@
+import { readFileSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
+import { z } from 'zod'
+import { POOL_PATTERN } from './attempt-contract.ts'
+import { isId } from './ids.ts'
+import { BUILT_IN_MODELS, Catalogue, DEFAULT_MODEL_ALIASES, findBuiltIn, MODES, type Model, RESOLUTION_CLASSES } from './model-catalogue.ts'
+import { parseMicros } from './money.ts'
+import { type Environment, optionalSetting, SettingError, SettingErrors } from './settings.ts'
+
+const SETTING = 'SLUICE_CATALOGUE'
+/** No slash: it parts a model from a mode in a capability. */
+const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/
+
+const priceField = z
+  .string()
+  .refine((text) => parseMicros(text) !== null, 'text such as "0.30": a decimal number with at most six decimals')
+  .transform((text) => parseMicros(text) ?? 0n)
+const pathField = z.string().refine(isAbsolute, 'an absolute path')
+const uniqueList = <T extends z.ZodType>(item: T) =>
+  z.array(item).refine((list) => new Set(list).size === list.length, 'a list without repeats')
+
+/** One model of the file. Without `base` it changes what the built-in model of that id is. */
+const entrySchema = z.strictObject({
+  id: z
+    .string()
+    .regex(MODEL_ID, '1 to 63 lower-case letters, digits, ".", "_" and "-", the first a letter or digit')
+    .refine(
+      (id) => !DEFAULT_MODEL_ALIASES.includes(id),
+      `a name other than ${DEFAULT_MODEL_ALIASES.join(' and ')}, which stand for the default`,
+    ),
+  base: z.enum(BUILT_IN_MODELS.map((model) => model.id)).optional(),
+  description: z.string().min(1).max(500).optional(),
+  owned_by: z.string().min(1).max(100).optional(),
+  licence: z.string().min(1).max(2_000).optional(),
+  modes: uniqueList(z.enum(MODES)).min(1).optional(),
+  resolutions: uniqueList(z.enum(RESOLUTION_CLASSES)).min(1).optional(),
+  prices: z.partialRecord(z.enum(RESOLUTION_CLASSES), priceField).optional(),
+  pool: z.string().regex(POOL_PATTERN, 'the name of a pool').optional(),
+  accounts: uniqueList(
+    z.string().refine((id) => isId('acct', id), 'the id of an account, such as acct_01m84f0j8df20bh2fw7sqrp04k'),
+  ).optional(),
+  weights: z
+    .strictObject({
+      checkpoint: pathField.optional(),
+      lora: z.strictObject({ path: pathField, strength: z.number().min(-10).max(10).default(1) }).optional(),
+    })
+    .optional(),
+})
+type Entry = z.output<typeof entrySchema>
+
+const fileSchema = z.strictObject({ $schema: z.string().optional(), models: z.array(entrySchema).max(1_000) })
+
+/**
+ * The catalogue of the file that SLUICE_CATALOGUE names (JSON), or the built-in models without one. The same file serves the API,
+ * which heeds prices, pools and accounts, and GPU hosts, which heed the weights. Throws SettingErrors that name each place at fault.
+ */
+export function readCatalogue(env: Environment): Catalogue {
+  const path = optionalSetting(env, SETTING)
+  if (path === undefined) return new Catalogue()
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new SettingError(SETTING, path, `cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return parseCatalogue(path, text)
+}
+
+/** The catalogue that `text`, the content of `path`, describes. Throws as readCatalogue does. */
+export function parseCatalogue(path: string, text: string): Catalogue {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new SettingError(SETTING, path, `is not JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  const parsed = fileSchema.safeParse(value)
+  if (!parsed.success) {
+    throw new SettingErrors(parsed.error.issues.map((issue) => new SettingError(SETTING, path, `${placeOf(issue.path)}: ${issue.message}`)))
+  }
+  const { models: entries } = parsed.data
+  const faults = entries.flatMap((entry, index) => faultsOf(entry, index, entries).map((fault) => new SettingError(SETTING, path, fault)))
+  if (faults.length > 0) throw new SettingErrors(faults)
+  const changed = BUILT_IN_MODELS.map((builtIn) => {
+    const entry = entries.find(({ id }) => id === builtIn.id)
+    return entry === undefined ? builtIn : modelOf(entry, builtIn, null)
+  })
+  const own = entries.flatMap((entry) => {
+    const base = entry.base === undefined ? undefined : changed.find(({ id }) => id === entry.base)
+    return base === undefined ? [] : [modelOf(entry, base, base.id)]
+  })
+  return new Catalogue([...changed, ...own])
+}
+
+/** What the shape alone does not say. */
+function faultsOf(entry: Entry, index: number, entries: readonly Entry[]): string[] {
+  const at = `models[${index}]`
+  const isBuiltIn = findBuiltIn(entry.id) !== undefined
+  return [
+    ...(entries.findIndex(({ id }) => id === entry.id) < index ? [`${at}.id: ${entry.id} stands here twice`] : []),
+    ...(isBuiltIn && entry.base !== undefined ? [`${at}.base: ${entry.id} is built in and has no base`] : []),
+    ...(!isBuiltIn && entry.base === undefined
+      ? [`${at}.base: is missing; ${entry.id} must name the model it was made from: ${BUILT_IN_MODELS.map(({ id }) => id).join(', ')}`]
+      : []),
+  ]
+}
+
+/** `like` with what the entry says. Who may ask for a model, where it runs and what it weighs is its own, never its base's. */
+function modelOf(entry: Entry, like: Model, base: string | null): Model {
+  const { resolutions } = entry
+  return {
+    ...like,
+    id: entry.id,
+    base,
+    ownedBy: entry.owned_by ?? (base === null ? like.ownedBy : 'operator'),
+    description: entry.description ?? (base === null ? like.description : `${entry.id}, made from ${base}`),
+    licence: entry.licence ?? like.licence,
+    modes: entry.modes ?? like.modes,
+    sizes: resolutions === undefined ? like.sizes : like.sizes.filter((size) => resolutions.includes(size.resolution)),
+    firstPriceMicros: entry.prices ?? (base === null ? null : like.firstPriceMicros),
+    pool: entry.pool ?? null,
+    accounts: entry.accounts === undefined ? null : new Set(entry.accounts),
+    weights: weightsOf(entry, like, base),
+  }
+}
+
+/** A LoRA of its own goes onto the checkpoint of its own, or else onto its base's. */
+function weightsOf({ weights = {} }: Entry, like: Model, base: string | null): Model['weights'] {
+  const checkpoint = weights.checkpoint ?? (base === null ? undefined : like.weights.checkpoint)
+  return { ...(checkpoint === undefined ? {} : { checkpoint }), ...(weights.lora === undefined ? {} : { lora: weights.lora }) }
+}
+
+/** `['models', 2, 'weights', 'lora']` -> `models[2].weights.lora`. */
+function placeOf(path: readonly PropertyKey[]): string {
+  return path.length === 0
+    ? 'the file'
+    : path.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part)}`)).join('')
+}
