@@ -139,7 +139,18 @@ test('what is answered is what is documented, field by field, by every call that
   await ask('readAdminKey', { id: key.id })
   await ask('changeKey', { id: key.id })
   await ask('revokeKey', { id: key.id })
-  const rest = ['checkLedger', 'listAccounts', 'createOperatorKey', 'listKeys', 'listPrices', 'setPrice', 'readAudit', 'health', 'ready']
+  const rest = [
+    'checkLedger',
+    'listAccounts',
+    'createOperatorKey',
+    'listKeys',
+    'listPrices',
+    'setPrice',
+    'readAudit',
+    'health',
+    'ready',
+    'readEconomics',
+  ]
   for (const operationId of [...rest, 'openapi']) await ask(operationId)
   await ask('deleteVideo', { id })
   const answersJson = DOCUMENTED.filter((route) => Object.values(route.answers).some((answer) => answer.schema !== undefined))

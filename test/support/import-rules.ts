@@ -24,6 +24,8 @@ const DOMAINS = [
   'webhooks',
   'outgoing',
   'economics',
+  'production',
+  'metrics',
   'accounts',
   'audit',
   'workers',

@@ -5,11 +5,13 @@ import type { Router } from 'express'
 import type { Logger } from 'pino'
 import type { Config } from './config/config.ts'
 import { type DatabasePool, openDatabase } from './db/database.ts'
+import { EtaSample } from './gate/eta-sample.ts'
 import { Forecaster } from './gate/forecast.ts'
 import { gateWaker } from './gate/wake.ts'
 import { openRateLimits, type RateLimits } from './keys/rate-limit.ts'
 import { openSystem, type SystemAccounts } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
+import { Metrics } from './metrics/metrics.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 import { openStore } from './storage/open-store.ts'
 import { Foresight } from './videos/foresee.ts'
@@ -30,6 +32,7 @@ export interface Context {
   forecaster: Forecaster
   foresight: Foresight
   videoWatch: VideoWatch
+  metrics: Metrics
   /** Call after a commit that gave the gate something to do. */
   wakeGate: () => void
   close(): Promise<void>
@@ -52,7 +55,10 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
   try {
     const { store, routes } = await openStore(config.store)
     const producer = openAttemptProducer(config.queue, onError('queue'))
-    const forecaster = new Forecaster(db, clock, config.catalogue, config.accountSharePercent)
+    const etaSample = new EtaSample(db)
+    const forecaster = new Forecaster(db, clock, config.catalogue, config.accountSharePercent, (forecasts) => {
+      etaSample.take(forecasts).catch(onError('keeping forecasts'))
+    })
     return {
       config,
       log,
@@ -67,6 +73,7 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       forecaster,
       foresight: new Foresight(db, clock, config.catalogue, config.accountSharePercent),
       videoWatch: new VideoWatch({ db, forecaster, everyMs: config.watchEveryMs, onError: onError('watching videos') }),
+      metrics: new Metrics(db, config.currency),
       wakeGate: gateWaker(db, onError('gate wake-up')),
       close: async () => {
         isClosing = true

@@ -47,13 +47,22 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
     { catalogue: config.catalogue, accountSharePercent: config.accountSharePercent },
     {
       onError: (error) => context.log.warn({ err: error }, 'gate trouble'),
-      onLead: () => context.log.info('leads the gate'),
+      onLead: () => {
+        context.log.info('leads the gate')
+        context.metrics.gateLeader.set(1)
+      },
+      onResign: () => context.metrics.gateLeader.set(0),
+      onPass: (ms, dispatched) => {
+        context.metrics.gatePasses.observe(ms / 1_000)
+        context.metrics.gateDispatches.inc(dispatched)
+      },
     },
   )
   const reconciler = startReconciler(context)
   const webhooks = startWebhookSender({
     ...{ db: context.db, log: context.log, clock: context.clock },
     rules: { allowHosts: config.webhookAllowHosts },
+    onTry: (outcome) => context.metrics.webhookTries.inc({ outcome }),
   })
   const { address, port, family } = server.address() as AddressInfo
   let stopped: Promise<void> | undefined

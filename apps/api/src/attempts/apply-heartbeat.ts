@@ -1,6 +1,7 @@
 import type { Heartbeat, HeartbeatAnswer, Verdict } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
+import { noteShift } from '../workers/note-shift.ts'
 import { giveUpAttempt } from './reconcile.ts'
 
 /**
@@ -50,6 +51,7 @@ async function noteWorker(db: Context['db'], keyId: string, beat: Heartbeat): Pr
         beat.limits.sequence_devices ?? beat.devices_per_slot,
       ],
     })
+    await noteShift(tx, beat)
     const earlier = before.rows[0]
     if (earlier === undefined || earlier.boot !== beat.boot) return 'boot'
     return earlier.slots !== beat.slots || earlier.draining !== beat.draining ? 'offer' : 'none'

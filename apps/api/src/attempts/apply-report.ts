@@ -42,7 +42,8 @@ async function holdsClaim(db: Database, video: Video, attempt: Attempt, keyId: s
   }
   await db.query({
     name: 'attempt-bind',
-    text: `update attempt set claim = $3, worker_id = $4, key_id = $5, taken_at = now(), heartbeat_at = now() where video_id = $1 and fence = $2`,
+    text: `update attempt set claim = $3, worker_id = $4, key_id = $5, taken_at = now(), heartbeat_at = now(),
+      devices = (select devices_per_slot from worker where id = $4) where video_id = $1 and fence = $2`,
     values: [video.id, attempt.fence, report.claim, report.worker, keyId],
   })
   attempt.claim = report.claim
@@ -76,12 +77,13 @@ async function apply(
       await db.query({
         name: 'attempt-progress',
         text: `with v as (update video set step = least(greatest(step, $3), num_steps) where id = $1)
-        update attempt set step = greatest(step, $3), phase = $4, heartbeat_at = now(),
+        update attempt set step = greatest(step, $6), phase = $4, heartbeat_at = now(),
           free_at = now() + make_interval(secs => $5::float8 / 1000) where video_id = $1 and fence = $2 ${LOSABLE}`,
-        values: [video.id, attempt.fence, report.step, report.phase, report.remaining_ms],
+        values: [video.id, attempt.fence, report.step, report.phase, report.remaining_ms, Math.min(report.step, video.num_steps)],
       })
       return goOn(becomesNearlyFree(attempt, report.remaining_ms))
     case 'checkpoint':
+      await noteStep(db, video, attempt, report.step)
       await keepCheckpoint(db, video, attempt, report.step)
       return goOn()
     case 'released':
@@ -96,14 +98,17 @@ async function apply(
       await finishVideo(db, video, attempt, report.result, context.systemAccounts)
       return { answer: { verdict: 'continue' }, freesSlot: true }
     case 'failed':
+      await noteStep(db, video, attempt, attempt.resumed_from_step + report.step)
       if (video.cancel_requested_at !== null) await endCancelled(db, video, video.step, context.systemAccounts)
       else await retryOrFail(context, db, video, attempt, report)
       return { answer: { verdict: 'continue' }, freesSlot: true }
     case 'cancelled':
+      await noteStep(db, video, attempt, report.step)
       if (video.cancel_requested_at !== null) await endCancelled(db, video, report.step, context.systemAccounts)
       else await handBack(db, video)
       return { answer: { verdict: 'continue' }, freesSlot: true }
     case 'yielded':
+      await noteStep(db, video, attempt, report.step)
       if (video.cancel_requested_at !== null) await endCancelled(db, video, report.step, context.systemAccounts)
       else await handBack(db, video)
       return { answer: { verdict: 'continue' }, freesSlot: true }
@@ -139,6 +144,15 @@ async function markRunning(db: Database, video: Video, attempt: Attempt): Promis
     name: 'attempt-started',
     text: `update attempt set started_at = now(), heartbeat_at = now() where video_id = $1 and fence = $2 ${LOSABLE}`,
     values: [video.id, attempt.fence],
+  })
+}
+
+/** How far an attempt came is what its GPU time is held against, so its last words count as well. */
+async function noteStep(db: Database, video: Video, attempt: Attempt, step: number): Promise<void> {
+  await db.query({
+    name: 'attempt-step',
+    text: 'update attempt set step = greatest(step, $3) where video_id = $1 and fence = $2',
+    values: [video.id, attempt.fence, Math.min(step, video.num_steps)],
   })
 }
 

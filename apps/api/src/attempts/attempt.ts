@@ -11,6 +11,8 @@ export interface Attempt {
   worker_id: string | null
   key_id: string | null
   slot: number | null
+  /** GPUs of its slot; null until a worker took it. */
+  devices: number | null
   phase: string | null
   step: number
   free_at: Date | null

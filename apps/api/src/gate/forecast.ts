@@ -39,12 +39,20 @@ export class Forecaster {
   readonly #clock: Clock
   readonly #catalogue: Catalogue
   readonly #accountSharePercent: number
+  readonly #onRound: ((forecasts: ReadonlyMap<string, Forecast>) => void) | undefined
   #madeAt = Number.NEGATIVE_INFINITY
   #tookMs = 0
   #round: Promise<Round> = Promise.resolve({ forecasts: new Map(), cutLines: new Set() })
 
-  constructor(db: Database, clock: Clock, catalogue: Catalogue, accountSharePercent: number) {
+  constructor(
+    db: Database,
+    clock: Clock,
+    catalogue: Catalogue,
+    accountSharePercent: number,
+    onRound?: (forecasts: ReadonlyMap<string, Forecast>) => void,
+  ) {
     this.#db = db
+    this.#onRound = onRound
     this.#clock = clock
     this.#catalogue = catalogue
     this.#accountSharePercent = accountSharePercent
@@ -84,6 +92,7 @@ export class Forecaster {
     const cutLines = new Set([...counts].flatMap(([line, count]) => (count >= perLine ? [line] : [])))
     const forecasts = simulate(fleet, rows, this.#accountSharePercent)
     this.#tookMs = performance.now() - startedAtMs
+    this.#onRound?.(forecasts)
     return { forecasts, cutLines }
   }
 }

@@ -39,6 +39,9 @@ export interface Gate {
 interface GateLog {
   onError: (error: Error) => void
   onLead: () => void
+  onResign?: () => void
+  /** After each pass: how long it took and what it dispatched. */
+  onPass?: (ms: number, dispatched: number) => void
 }
 
 /**
@@ -126,11 +129,14 @@ async function lead(
   try {
     await client.query(`listen ${GATE_CHANNEL}`)
     while (!signal.aborted) {
-      const { nextFreeInMs } = await Promise.race([pass(), lost])
+      const startedMs = performance.now()
+      const { nextFreeInMs, dispatched } = await Promise.race([pass(), lost])
+      log.onPass?.(performance.now() - startedMs, dispatched)
       await bell.heard(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
     }
   } finally {
     resign()
+    log.onResign?.()
     signal.removeEventListener('abort', ring)
   }
 }

@@ -8,6 +8,7 @@ import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { ALL_ROUTES } from '../routes/all-routes.ts'
 import { errorHandler, unknownRoute } from './error-handler.ts'
+import { markRoute, measureRequests } from './measure-requests.ts'
 import { referencePage } from './reference-page.ts'
 
 const CONSOLE_DIR = fileURLToPath(new URL('../../../console/dist', import.meta.url))
@@ -19,6 +20,7 @@ export function createApp(context: Context): Express {
   app.set('trust proxy', context.config.trustedProxies)
   app.set('query parser', 'simple')
   app.set('etag', false)
+  app.use(measureRequests(context.metrics))
   app.use(security(context))
   app.use(requestLog(context))
   if (context.storeRoutes !== null) app.use(context.storeRoutes)
@@ -37,6 +39,7 @@ function bindRoutes(app: Express, context: Context): void {
   const byPath = Map.groupBy(ALL_ROUTES, (route) => route.path)
   for (const [path, routes] of byPath) {
     const bound = app.route(path.replaceAll(/\{(\w+)\}/g, ':$1'))
+    bound.all(markRoute(path))
     for (const route of routes) bound[route.method](route.handler(context))
     const allowed = routes.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).sort()
     bound.all((request, response) => {

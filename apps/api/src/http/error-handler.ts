@@ -13,6 +13,7 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     }
     const error = asSluiceError(thrown)
     const answer = ERROR_STATUS[error.code]
+    response.locals.errorCode = error.code
     if (answer.status >= 500) log.error({ err: thrown, method: request.method, path: request.path }, 'request failed')
     if ('retry' in answer) response.set('x-should-retry', 'false')
     response.status(answer.status).json({ error: { message: error.message, type: answer.type, code: error.code, param: error.param } })

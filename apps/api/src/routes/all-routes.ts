@@ -1,6 +1,7 @@
 import type { Route } from '../http/route.ts'
 import { changeAdminAccount, createAdminAccount, listAdminAccounts, readAdminAccount } from './admin-accounts.ts'
 import { readAudit } from './admin-audit.ts'
+import { readEconomicsRoute } from './admin-economics.ts'
 import { createAccountKey, createOperatorKey, listAccountKeys, listAllKeys, readAdminKey, revokeAdminKey } from './admin-keys.ts'
 import { changeAdminKey } from './admin-keys-change.ts'
 import { checkLedgerRoute } from './admin-ledger-check.ts'
@@ -14,6 +15,7 @@ import { receiveHeartbeat } from './internal-heartbeat.ts'
 import { receiveReport } from './internal-reports.ts'
 import { readOwnKey } from './key.ts'
 import { readAccountLedger, readLedger } from './ledger.ts'
+import { readMetrics } from './metrics.ts'
 import { listModels } from './models-list.ts'
 import { openApiRoute } from './openapi.ts'
 import { readUsageRoute } from './usage.ts'
@@ -51,8 +53,8 @@ const ROUTES: readonly Route[] = [
   ...[createAdminAccount, listAdminAccounts, readAdminAccount, changeAdminAccount],
   ...[creditAdminAccount, refundAdminAccount, readAccountLedger],
   ...[createAccountKey, listAccountKeys, createOperatorKey, listAllKeys, readAdminKey, changeAdminKey, revokeAdminKey],
-  ...[listAdminPrices, setAdminPrice, listAdminWorkers, readAudit],
-  ...[health, ready],
+  ...[listAdminPrices, setAdminPrice, listAdminWorkers, readEconomicsRoute, readAudit],
+  ...[health, ready, readMetrics],
   ...[receiveHeartbeat, receiveReport],
 ]
 

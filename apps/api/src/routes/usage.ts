@@ -1,27 +1,14 @@
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { readUsage, USAGE_GROUPS, type UsageCounts, type UsageGroup, type UsageRow } from '../accounts/usage.ts'
-import { invalidValue } from '../errors.ts'
 import { accountRoute } from '../http/route.ts'
+import { sendCsv, wantsCsv } from './csv.ts'
+import { rangeOf, reportFields } from './time-range.ts'
 import { unixSeconds } from './video-json.ts'
 
-const DAY_MS = 86_400_000
-const DAYS_SHOWN = 30
-const timeText = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
-const timeField = z
-  .string()
-  .refine(
-    (value) => timeText.safeParse(value).success && Date.parse(value) >= 0,
-    'a UTC day such as 2026-01-31, or a time such as 2026-01-31T12:00:00Z',
-  )
-  .transform((value) => new Date(value))
-  .optional()
-
 const querySchema = z.strictObject({
-  from: timeField.meta({ description: 'A UTC day or a time; without it, the beginning of the day 30 days ago.', example: '2026-01-01' }),
-  to: timeField.meta({ description: 'Up to this UTC day or time, itself not included; without it, now.', example: '2026-02-01' }),
+  ...reportFields,
   group_by: z.enum(USAGE_GROUPS).default('day'),
-  format: z.enum(['json', 'csv']).optional().meta({ description: 'Without it, what Accept prefers.' }),
 })
 
 const countsSchema = z.object({
@@ -68,20 +55,13 @@ export const readUsageRoute = accountRoute(
     errors: [],
   },
   async ({ context, key, query, request, response }) => {
-    const now = Date.now()
-    const to = query.to ?? new Date(now)
-    const from = query.from ?? new Date(Math.floor(Math.min(now, to.getTime()) / DAY_MS - DAYS_SHOWN) * DAY_MS)
-    if (from > to) throw invalidValue('from', from.toISOString(), `a time before ${to.toISOString()}, which is to`)
+    const { from, to } = rangeOf(query)
     const { currency } = context.config
     const group = query.group_by
     const usage = await readUsage(context.db, key.accountId, { from, to }, group)
-    const isCsv = (query.format ?? (request.accepts(['application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'json')) === 'csv'
     response.vary('Accept')
-    if (isCsv) {
-      response
-        .attachment(`usage-by-${group}.csv`)
-        .type('text/csv')
-        .send(usageCsv(usage.rows, group, currency))
+    if (wantsCsv(request, query.format)) {
+      sendCsv(response, `usage-by-${group}.csv`, usageLines(usage.rows, group, currency))
       return
     }
     response.json({
@@ -112,16 +92,9 @@ function countsJson(counts: UsageCounts): z.input<typeof countsSchema> {
   }
 }
 
-function usageCsv(rows: readonly UsageRow[], group: UsageGroup, currency: string): string {
+function usageLines(rows: readonly UsageRow[], group: UsageGroup, currency: string): (string | number)[][] {
   const names = group === 'key' ? ['key_id', 'key_name'] : [group]
   const header = [...names, 'videos', 'completed', 'failed', 'cancelled', 'generated_tokens', 'cost', 'currency']
   const lines = rows.map((row) => [...Object.values(groupJson(row, group)), ...Object.values(countsJson(row)), currency])
-  return [header, ...lines].map((line) => `${line.map(csvField).join(',')}\r\n`).join('')
-}
-
-/** RFC 4180. Text that a spreadsheet would run as a formula begins with an apostrophe. */
-function csvField(value: string | number): string {
-  if (typeof value === 'number') return String(value)
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  return [header, ...lines]
 }

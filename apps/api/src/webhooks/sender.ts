@@ -31,6 +31,8 @@ export interface SenderParts {
   log: Logger
   clock: Clock
   rules: OutgoingRules
+  /** After each request to a customer's server. */
+  onTry?: (outcome: 'delivered' | 'failed') => void
 }
 
 /**
@@ -151,6 +153,7 @@ class Flights {
     const signal = this.#hurry.signal
     try {
       const attempt = await sendEvent(await targetOf(db, claimed), claimed.event, { clock, rules, signal })
+      this.#parts.onTry?.(attempt.error === null ? 'delivered' : 'failed')
       await recordTry(db, claimed, attempt, retryDelayMs(claimed.failures + 1, Math.random()))
     } catch (error) {
       if (!signal.aborted) throw error

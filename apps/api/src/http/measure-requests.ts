@@ -1,0 +1,31 @@
+import type { RequestHandler } from 'express'
+import type { Metrics } from '../metrics/metrics.ts'
+
+const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE', 'OPTIONS']
+const SUBMITTING: readonly string[] = ['/v1/videos', '/v1/videos/{id}/remix', '/v1/videos/{id}/retry']
+
+/**
+ * Counts and times every request. Labels are of a known set: the path is the template of the call that was found, or `other`,
+ * whatever a client wrote.
+ */
+export function measureRequests(metrics: Pick<Metrics, 'requests' | 'submissions'>): RequestHandler {
+  return (request, response, next) => {
+    const startedMs = performance.now()
+    response.once('close', () => {
+      const { routePath, errorCode } = response.locals as { routePath?: string; errorCode?: string }
+      const path = routePath ?? 'other'
+      const method = METHODS.includes(request.method) ? request.method : 'other'
+      metrics.requests.observe({ method, path, status: response.statusCode }, (performance.now() - startedMs) / 1_000)
+      if (method === 'POST' && SUBMITTING.includes(path)) metrics.submissions.inc({ result: errorCode ?? 'accepted' })
+    })
+    next()
+  }
+}
+
+/** Says which call a request came to. */
+export function markRoute(path: string): RequestHandler {
+  return (_request, response, next) => {
+    response.locals.routePath = path
+    next()
+  }
+}

@@ -1,0 +1,56 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { DatabasePool } from '../db/database.ts'
+import { InstallationMetrics } from './installation-metrics.ts'
+import { InstallationReader } from './read-installation.ts'
+
+/** Seconds; from a cached read to a long upload. */
+const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
+const PASS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
+
+/** What this process counts itself, and the figures of the installation beside it, as Prometheus reads them. */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #installation: InstallationReader
+  readonly #installationMetrics: InstallationMetrics
+  /** Labels: method, the path's template, status. Never an id. */
+  readonly requests: Histogram<'method' | 'path' | 'status'>
+  /** Submissions by what became of them: `accepted`, or the code of the refusal. */
+  readonly submissions: Counter<'result'>
+  readonly gateLeader: Gauge
+  readonly gatePasses: Histogram
+  readonly gateDispatches: Counter
+  readonly webhookTries: Counter<'outcome'>
+
+  constructor(pool: DatabasePool, currency: string) {
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    this.requests = new Histogram({
+      ...{ name: 'sluice_http_request_duration_seconds', help: 'HTTP requests to this process.' },
+      ...{ labelNames: ['method', 'path', 'status'], buckets: REQUEST_BUCKETS, registers },
+    })
+    this.submissions = new Counter({
+      ...{ name: 'sluice_submissions_total', help: 'Submissions to this process: accepted, or refused by code.' },
+      ...{ labelNames: ['result'], registers },
+    })
+    this.gateLeader = new Gauge({ name: 'sluice_gate_leader', help: '1 while this process leads the gate.', registers })
+    this.gatePasses = new Histogram({
+      ...{ name: 'sluice_gate_pass_seconds', help: 'Passes of the gate in this process.', buckets: PASS_BUCKETS, registers },
+    })
+    this.gateDispatches = new Counter({ name: 'sluice_gate_dispatches_total', help: 'Videos this process dispatched.', registers })
+    this.webhookTries = new Counter({
+      ...{ name: 'sluice_webhook_tries_total', help: 'Webhook requests of this process.', labelNames: ['outcome'], registers },
+    })
+    this.#installation = new InstallationReader(pool)
+    this.#installationMetrics = new InstallationMetrics(this.#registry, currency)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** All of it as Prometheus text. Throws when the database is away. */
+  async text(): Promise<string> {
+    this.#installationMetrics.publish(await this.#installation.read())
+    return this.#registry.metrics()
+  }
+}

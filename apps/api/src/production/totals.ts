@@ -1,0 +1,56 @@
+import type { DatabasePool } from '../db/database.ts'
+import { FACTS, type Fact, type Facts, NO_FACTS } from '../economics/facts.ts'
+import { closeHours } from './closed-hours.ts'
+import { RAW_FACTS_SQL } from './raw-facts.ts'
+
+interface Row {
+  pool: string
+  fact: Fact
+  value: string
+}
+
+type Totals = Map<string, Record<Fact, bigint>>
+
+/**
+ * All facts since the beginning, by pool ('' = no pool ever took the video). Closed hours never change, so each is read once
+ * by a process; what is summed anew each time is what came since, an hour and a quarter at most.
+ */
+export class ProductionTotals {
+  readonly #pool: DatabasePool
+  #closed: Totals = new Map()
+  #closedUntil: Date | null = null
+
+  constructor(pool: DatabasePool) {
+    this.#pool = pool
+  }
+
+  /** Calls must come one after another. */
+  async read(): Promise<ReadonlyMap<string, Facts>> {
+    const until = await closeHours(this.#pool)
+    if (until !== null && (this.#closedUntil === null || until > this.#closedUntil)) {
+      const added = await this.#sum('select * from production_hour where hour >= $1 and hour < $2', this.#closedUntil ?? '-infinity', until)
+      this.#closed = merge(this.#closed, added)
+      this.#closedUntil = until
+    }
+    return merge(this.#closed, await this.#sum(RAW_FACTS_SQL, until ?? '-infinity', 'infinity'))
+  }
+
+  async #sum(facts: string, from: Date | string, to: Date | string): Promise<Row[]> {
+    const { rows } = await this.#pool.query<Row>({
+      text: `select pool, fact, sum(value)::text as value from (${facts}) f group by 1, 2`,
+      values: [from, to],
+    })
+    return rows
+  }
+}
+
+function merge(totals: Totals, rows: readonly Row[]): Totals {
+  const merged: Totals = new Map([...totals].map(([pool, facts]) => [pool, { ...facts }]))
+  for (const { pool, fact, value } of rows) {
+    if (!FACTS.includes(fact)) continue
+    const facts = merged.get(pool) ?? { ...NO_FACTS }
+    facts[fact] += BigInt(value)
+    merged.set(pool, facts)
+  }
+  return merged
+}

@@ -1,0 +1,25 @@
+import { type Heartbeat, LEASE_MS } from '@sluice/shared/attempt-contract'
+import type { Database } from '../db/database.ts'
+
+/**
+ * Notes the time a worker was there. While process and offer stay the same one row's `until` is raised; another offer ends
+ * that row and begins the next; after a silence longer than the lease, or in a new process, the time between counts as
+ * absence. The worker's row must be locked, so that the shifts of a worker never overlap.
+ */
+export async function noteShift(db: Database, beat: Heartbeat): Promise<void> {
+  await db.query({
+    name: 'worker-shift',
+    // A heartbeat that had to wait for its turn began before the one that went ahead: time never goes back.
+    text: `with before as (
+      select id, until, greatest(until, now()) as now from worker_shift where worker_id = $1 order by id desc limit 1),
+    last as (
+      update worker_shift s set until = b.now from before b
+      where s.id = b.id and s.boot = $2 and b.until > now() - make_interval(secs => $7)
+      returning s.pool, s.slots, s.devices_per_slot, s.cost_per_hour_micros)
+    insert into worker_shift (worker_id, boot, pool, slots, devices_per_slot, cost_per_hour_micros, began_at, until)
+    select $1, $2, $3, $4, $5, $6, t.now, t.now from (select coalesce((select b.now from before b), now()) as now) t
+    where not exists (
+      select from last where pool = $3 and slots = $4 and devices_per_slot = $5 and cost_per_hour_micros is not distinct from $6)`,
+    values: [beat.worker, beat.boot, beat.pool, beat.slots, beat.devices_per_slot, beat.cost_per_hour_micros, LEASE_MS / 1_000],
+  })
+}

@@ -1,0 +1,117 @@
+/**
+ * What a scrape of /metrics and a report of the economics take over many queued and ended videos, before and after their hours are
+ * summed, beside the same over none; and what keeping a worker's shift adds to its heartbeat.
+ */
+import { join } from 'node:path'
+import { openDatabase } from '../apps/api/src/db/database.ts'
+import { Metrics } from '../apps/api/src/metrics/metrics.ts'
+import { readProduction } from '../apps/api/src/production/read-production.ts'
+import { noteShift } from '../apps/api/src/workers/note-shift.ts'
+import { runSql } from './rig/accounts.ts'
+import { startApiProcess } from './rig/api-process.ts'
+import { startBenchPostgres } from './rig/postgres.ts'
+import { seedBacklog } from './rig/seed-backlog.ts'
+import { asMs, asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
+
+const QUEUED = Number(process.env.SLUICE_BENCH_QUEUED ?? 200_000)
+const ENDED = Number(process.env.SLUICE_BENCH_ENDED ?? 200_000)
+const ROUNDS = 5
+const HEARTBEATS = 400
+
+const postgres = await startBenchPostgres()
+try {
+  const { databaseUrl } = postgres.server
+  const superUrl = postgres.server.url(new URL(databaseUrl).pathname.slice(1), 'postgres')
+  const api = await startApiProcess({ databaseUrl, redisUrl: null, dataDir: join(postgres.dir, 'api') })
+  const db = openDatabase({ url: databaseUrl, connectionsMax: 4, onError: () => {} })
+
+  const beat = {
+    ...{ worker: 'worker_bench', boot: 'one', pool: 'bench', slots: 8, device: 'cpu', devices_per_slot: 1, vram_bytes: 0 },
+    ...{ models: ['animatic'], limits: { frames_max: 129, pixels_max: 589_824 }, cost_per_hour_micros: '1', draining: true, attempts: [] },
+  }
+  const heartbeatMs: number[] = []
+  const shiftMs: number[] = []
+  for (let count = 0; count < HEARTBEATS; count += 1) {
+    heartbeatMs.push(
+      await timed(async () => {
+        const answer = await fetch(`${api.url}/internal/heartbeat`, {
+          ...{ method: 'POST', body: JSON.stringify(beat) },
+          headers: { authorization: `Bearer ${api.workerToken}`, 'content-type': 'application/json' },
+        })
+        if (!answer.ok) throw new Error(`heartbeat: ${answer.status}`)
+        await answer.text()
+      }),
+    )
+    // In a transaction, as in a heartbeat: the wait for the disk is the heartbeat's own.
+    const client = await db.connect()
+    await client.query('begin')
+    shiftMs.push(await timed(() => noteShift(client, beat)))
+    await client.query('rollback')
+    client.release()
+  }
+  printTable(`a heartbeat, and the write of the shift in it, ${HEARTBEATS} times`, [
+    ['', 'p50', 'p99'],
+    ['heartbeat over HTTP, all of it', asMs(percentile(heartbeatMs, 0.5)), asMs(percentile(heartbeatMs, 0.99))],
+    ['the shift', asMs(percentile(shiftMs, 0.5)), asMs(percentile(shiftMs, 0.99))],
+  ])
+
+  const empty = await scrapes()
+  await seedBacklog(superUrl, { queued: QUEUED, ended: ENDED, accounts: 1_000 })
+  await runSql(superUrl, [
+    'alter table attempt disable trigger all',
+    `insert into attempt (video_id, fence, pool, step, dispatched_at, taken_at, started_at, released_at, ended_at, outcome, devices)
+      select id, 1, 'bench', 2, created_at, created_at, created_at, created_at + interval '1 second', ended_at, 'cancelled', 1
+      from video where ended_at is not null`,
+    'alter table attempt enable trigger all',
+    'vacuum analyze',
+  ])
+  const open = await scrapes()
+  const day = { from: new Date(Date.now() - 86_400_000), to: new Date() }
+  const reportOpen = await rounds(() => readProduction(db, day))
+  // The same videos, ended three hours ago: the first reader sums the hour, the others find it summed.
+  await runSql(superUrl, [
+    `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
+    `update attempt set started_at = started_at - interval '3 hours', released_at = released_at - interval '3 hours', ended_at = ended_at - interval '3 hours'`,
+    `update production_closed set until = '-infinity'`,
+    'vacuum analyze',
+  ])
+  const closing = await timed(() => readProduction(db, day))
+  const closed = await scrapes()
+  const reportClosed = await rounds(() => readProduction(db, day))
+  const line = (name: string, samples: readonly number[]) => [
+    name,
+    medianAndSpread(samples, asMs),
+    asTimes(percentile(samples, 0.5) / percentile(empty, 0.5)),
+  ]
+  printTable(`${QUEUED} queued and ${ENDED} ended videos, ${ROUNDS} rounds`, [
+    ['', 'median (spread)', 'of the first line'],
+    line('figures for /metrics, nothing there', empty),
+    line('the same, all ended in the last hour', open),
+    line('the same, all ended in hours that are summed', closed),
+    line('a report over a day, all ended in the last hour', reportOpen),
+    line('the same, summed', reportClosed),
+    ['summing that hour, once', asMs(closing), ''],
+  ])
+  await db.end()
+  await api.stop()
+
+  /** Each with a reader of its own, so that none answers what it read a moment ago. */
+  async function scrapes(): Promise<number[]> {
+    return rounds(() => new Metrics(db, 'USD').text())
+  }
+} finally {
+  await postgres.stop()
+}
+
+async function rounds(work: () => Promise<unknown>): Promise<number[]> {
+  const samples: number[] = []
+  await work()
+  for (let round = 0; round < ROUNDS; round += 1) samples.push(await timed(work))
+  return samples
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startedMs = performance.now()
+  await work()
+  return performance.now() - startedMs
+}

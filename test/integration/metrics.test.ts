@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { EtaSample } from '../../apps/api/src/gate/eta-sample.ts'
+import type { Forecast } from '../../apps/api/src/gate/forecast.ts'
+import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
+import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
+import { eventually } from '../support/eventually.ts'
+import { type Operator, operatorOf } from '../support/operator.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { HandWorker } from '../support/test-worker.ts'
+
+let api: TestApi
+let operator: Operator
+
+const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
+
+beforeAll(async () => {
+  api = await startTestApi({ leaseMs: 600_000 })
+  operator = operatorOf(api)
+})
+afterAll(() => api.stop())
+
+/** One line of Prometheus text. */
+interface Sample {
+  name: string
+  labels: Record<string, string>
+  value: number
+}
+
+async function scrape(url = api.url): Promise<{ text: string; samples: Sample[] }> {
+  const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${api.adminKey}` } })
+  expect(answer.status).toBe(200)
+  expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+  const text = await answer.text()
+  const samples = text
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [, name = '', labels = '', value = ''] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
+      expect(name, line).not.toBe('')
+      const pairs = [...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, label = '', text = '']) => [label, text])
+      return { name, labels: Object.fromEntries(pairs), value: Number(value) }
+    })
+  return { text, samples }
+}
+const find = (samples: readonly Sample[], name: string, labels: Record<string, string> = {}) =>
+  samples.find((sample) => sample.name === name && Object.entries(labels).every(([label, value]) => (sample.labels[label] ?? '') === value))
+    ?.value
+const sum = (samples: readonly Sample[], name: string) =>
+  samples.filter((sample) => sample.name === name).reduce((total, { value }) => total + value, 0)
+/** The figures of the installation as they are now, not as they were up to a second ago. */
+const scrapeNow = (isNow: (samples: readonly Sample[]) => boolean) => eventually(async () => (await scrape()).samples, isNow)
+const submit = async (more: Record<string, unknown> = {}) => (await api.call('POST', '/v1/videos', { ...SMALL, ...more })).body
+
+test('only an admin key reads the metrics', async () => {
+  const status = async (key: string) => (await fetch(`${api.url}/metrics`, { headers: { authorization: `Bearer ${key}` } })).status
+  expect([await status(api.key), await status(api.workerToken), await status('sk-sluice-unknown')]).toEqual([403, 403, 401])
+  expect((await fetch(`${api.url}/metrics`)).status).toBe(401)
+})
+
+test('what is queued, dispatched and running, what ended, what it made and brought: as the economics have it, from any replica', async () => {
+  await using worker = new HandWorker(api, { pool: 'metered' })
+  await worker.heartbeat([], { devices_per_slot: 4, cost_per_hour_micros: '2000000' })
+  const first = await submit()
+  await submit({ service_tier: 'flex' })
+  await submit({ service_tier: 'priority' })
+  const attempt = await worker.fetch()
+  expect(attempt.job.video).toBe(first.id)
+  await attempt.report({ type: 'started' })
+  const before = await scrapeNow((samples) => find(samples, 'sluice_videos', { status: 'running' }) === 1)
+  expect(find(before, 'sluice_videos', { status: 'running', pool: 'metered', tier: 'standard' })).toBe(1)
+  expect(find(before, 'sluice_videos', { status: 'queued', tier: 'flex' })).toBe(1)
+  expect(find(before, 'sluice_videos', { status: 'queued', tier: 'priority' })).toBe(1)
+  expect(find(before, 'sluice_workers', { pool: 'metered' })).toBe(1)
+  expect(find(before, 'sluice_slots', { pool: 'metered', state: 'busy' })).toBe(1)
+  expect(find(before, 'sluice_gpus', { pool: 'metered', state: 'ready' })).toBe(4)
+
+  await attempt.report({ type: 'released' })
+  await attempt.report({ type: 'finished', result: await attempt.upload() })
+  const after = await scrapeNow((samples) => find(samples, 'sluice_videos_ended_total', { outcome: 'completed' }) === 1)
+  expect(find(after, 'sluice_generated_tokens_total', { pool: 'metered' })).toBe(5_040)
+  expect(find(after, 'sluice_charged_tokens_total', { pool: 'metered' })).toBe(5_040)
+  expect(find(after, 'sluice_revenue_total', { pool: 'metered', currency: 'USD' })).toBeCloseTo(0.001008, 9)
+  expect(find(after, 'sluice_deliveries_total', { pool: 'metered' })).toBe(1)
+  const { total } = await operator.must('GET', '/v1/admin/economics?group_by=total')
+  expect(sum(after, 'sluice_revenue_total')).toBeCloseTo(Number(total.revenue), 9)
+  expect(sum(after, 'sluice_generated_tokens_total')).toBe(total.generated_tokens)
+
+  const replica = await api.replica()
+  const elsewhere = (await scrape(replica.url)).samples
+  for (const name of ['sluice_videos_ended_total', 'sluice_generated_tokens_total', 'sluice_revenue_total', 'sluice_wasted_tokens_total']) {
+    expect(elsewhere.filter((sample) => sample.name === name)).toEqual(after.filter((sample) => sample.name === name))
+  }
+  // One process leads, the other does not.
+  expect(find(elsewhere, 'sluice_gate_leader')).toBe(0)
+  expect(find(after, 'sluice_gate_leader')).toBe(1)
+  expect(find(after, 'sluice_gate_dispatches_total')).toBeGreaterThan(0)
+  await worker.heartbeat([], { draining: true })
+})
+
+test('totals go on over hours that were closed, and over a restart', async () => {
+  await api.api.context.db.query({ text: `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null` })
+  // As if nobody had read any figures in those hours.
+  await api.api.context.db.query({ text: `update production_closed set until = '-infinity'` })
+  const before = sum((await scrape()).samples, 'sluice_generated_tokens_total')
+  expect(before).toBe(5_040)
+  const restarted = await api.replica()
+  const { samples } = await scrape(restarted.url)
+  expect(sum(samples, 'sluice_generated_tokens_total')).toBe(before)
+  const closed = await api.api.context.db.query({ text: `select from production_hour where fact = 'charged_tokens'` })
+  expect(closed.rowCount).toBe(1)
+})
+
+test('labels are of a known set: templates of paths, no ids, prompts, keys or accounts', async () => {
+  const video = await submit({ prompt: 'a secret garden' })
+  await api.call('GET', `/v1/videos/${video.id}`)
+  await api.call('GET', `/v1/videos/${video.id}/nowhere`)
+  await fetch(`${api.url}/v1/${'x'.repeat(40)}`)
+  await fetch(`${api.url}/v1/models`, { method: 'PROPFIND' })
+  const { text, samples } = await scrape()
+  const known = new Set([...ALL_ROUTES.map((route) => route.path), 'other'])
+  const requests = samples.filter(({ name }) => name === 'sluice_http_request_duration_seconds_count')
+  for (const { labels } of requests) expect(known).toContain(labels.path)
+  expect(find(requests, requests[0]?.name ?? '', { method: 'GET', path: '/v1/videos/{id}', status: '200' })).toBeGreaterThan(0)
+  expect(find(requests, requests[0]?.name ?? '', { method: 'GET', path: 'other', status: '404' })).toBeGreaterThan(0)
+  for (const secret of [video.id, 'secret garden', api.key, api.adminKey, 'video_', 'acct_', 'key_', 'worker_', 'PROPFIND']) {
+    expect(text).not.toContain(secret)
+  }
+})
+
+test('submissions are counted by what became of them', async () => {
+  const count = async (result: string) => find((await scrape()).samples, 'sluice_submissions_total', { result }) ?? 0
+  const [accepted, refused] = [await count('accepted'), await count('max_tokens_too_small')]
+  await submit()
+  await submit({ max_tokens: 1 })
+  await submit({ max_tokens: 1 })
+  const counts = async () => [await count('accepted'), await count('max_tokens_too_small')]
+  await eventually(counts, ([now, refusedNow]) => now === accepted + 1 && refusedNow === refused + 2)
+})
+
+test('the time foreseen for a queued video is held against when it came', async () => {
+  await using own = await startTestApi({ leaseMs: 600_000 })
+  await using worker = new HandWorker(own)
+  await worker.heartbeat()
+  const queue = async () => (await own.call('POST', '/v1/videos', SMALL)).body
+  await queue()
+  const running = await worker.fetch()
+  await running.report({ type: 'taken', slot: 0 })
+  await running.report({ type: 'started' })
+  // The first forecast may have been made before it was there; asked again, it is told.
+  const waiting = await queue()
+  await eventually(
+    async () => (await own.call('GET', `/v1/videos/${waiting.id}`)).body,
+    (seen) => seen.eta_seconds !== null,
+  )
+  const given = async () =>
+    (await own.api.context.db.query<{ video_id: string; p50_ms: number; p90_ms: number }>({ text: 'select * from eta_given' })).rows
+  await eventually(given, (rows) => rows.some(({ video_id }) => video_id === waiting.id))
+  // The first may have been foreseen too, in the moment before its dispatch.
+  await own.api.context.db.query({ text: 'delete from eta_given where video_id <> $1', values: [waiting.id] })
+  // Foreseen within 10 s, or 20 s at most; it took 15 s.
+  await own.api.context.db.query({
+    text: `update eta_given set p50_ms = 10000, p90_ms = 20000, given_at = now() - interval '1 hour' where video_id = $1`,
+    values: [waiting.id],
+  })
+  await running.report({ type: 'finished', result: await running.upload() })
+  const heir = await worker.fetch()
+  expect(heir.job.video).toBe(waiting.id)
+  await heir.report({ type: 'finished', result: await heir.upload() })
+  await own.api.context.db.query({
+    text: `update eta_given g set given_at = v.ended_at - interval '15 seconds' from video v where v.id = g.video_id and v.id = $1`,
+    values: [waiting.id],
+  })
+  const answer = await fetch(`${own.url}/metrics`, { headers: { authorization: `Bearer ${own.adminKey}` } })
+  const text = await answer.text()
+  expect(text).toMatch(/^sluice_eta_compared_total\{pool="hand"\} 1$/m)
+  expect(text).toMatch(/^sluice_eta_error_seconds_total\{pool="hand",direction="late"\} 5$/m)
+  expect(text).toMatch(/^sluice_eta_error_seconds_total\{pool="hand",direction="early"\} 0$/m)
+  expect(text).toMatch(/^sluice_eta_within_p90_total\{pool="hand"\} 1$/m)
+})
+
+test('at most twenty forecasts of a round are kept, and none of a video that an earlier round had', async () => {
+  const ids: string[] = []
+  while (ids.length < 30) ids.push((await submit()).id)
+  ids.sort()
+  const { db } = api.api.context
+  const sample = new EtaSample(db)
+  const round = (from: number, to: number, position: number | null = 1) =>
+    new Map(ids.slice(from, to).map((id): [string, Forecast] => [id, { position, etaSeconds: { p50: 1, p90: 2 } }]))
+  const kept = async () =>
+    (await db.query<{ id: string }>({ text: 'select video_id as id from eta_given where video_id = any ($1)', values: [ids] })).rows.length
+  await sample.take(round(0, 25))
+  expect(await kept()).toBe(20)
+  await sample.take(round(0, 25))
+  expect(await kept()).toBe(20)
+  // Running videos are foreseen as well, but nobody was told when they were queued.
+  await sample.take(round(25, 27, null))
+  expect(await kept()).toBe(20)
+  await sample.take(round(20, 30))
+  expect(await kept()).toBe(23)
+})
+
+test('the installation is read once for many who ask within a second', async () => {
+  const reader = new InstallationReader(api.api.context.db)
+  const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => reader.read()))
+  for (const other of others) expect(other).toBe(first)
+  expect(await reader.read()).toBe(first)
+})
