@@ -1,11 +1,11 @@
 import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createKey } from '../../../apps/api/src/keys/api-key.ts'
-import { startCutProxy } from '../../support/cut-proxy.ts'
-import { footprint } from '../../support/footprint.ts'
-import { startTestApi, type TestApi } from '../../support/start-api.ts'
-import { HandWorker } from '../../support/test-worker.ts'
+import { createKey } from '../../apps/api/src/keys/api-key.ts'
+import { startCutProxy } from '../support/cut-proxy.ts'
+import { footprint } from '../support/footprint.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { HandWorker } from '../support/test-worker.ts'
 
 const PACKAGES = [
   ['newest', OpenAI7],

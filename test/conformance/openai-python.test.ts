@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { askServer } from '../../support/ask-servers.ts'
-import { eventually } from '../../support/eventually.ts'
-import { quadrants } from '../../support/images.ts'
-import { startTestApi, type TestApi } from '../../support/start-api.ts'
-import { HandWorker } from '../../support/test-worker.ts'
+import { askServer } from '../support/ask-servers.ts'
+import { eventually } from '../support/eventually.ts'
+import { quadrants } from '../support/images.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { HandWorker } from '../support/test-worker.ts'
 
 const program = fileURLToPath(new URL('openai_videos.py', import.meta.url))
 let api: TestApi
