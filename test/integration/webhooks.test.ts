@@ -475,12 +475,15 @@ describe('secrets', () => {
   test('an endpoint shows its secret when it is made or rotated, and nowhere else', async () => {
     const call = await tenant()
     await using receiver = await startWebhookReceiver()
-    const { secret, ...endpoint } = (await call('POST', '/v1/webhook_endpoints', { url: receiver.url })).body
+    const made = (await call('POST', '/v1/webhook_endpoints', { url: receiver.url })).body
+    const { secret, signing_secret, ...endpoint } = made
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
     expect(endpoint).toEqual({
       ...{ id: expect.stringMatching(/^whe_/), object: 'webhook_endpoint', url: receiver.url, events: ['video.completed', 'video.failed'] },
-      ...{ disabled: false, created_at: expect.any(Number), previous_secret_expires_at: null },
+      ...{ event_types: endpoint.events, name: '', disabled: false, created_at: expect.any(Number), updated_at: expect.any(Number) },
+      ...{ previous_secret_expires_at: null, signing_secret_hint: `${secret.slice(6, 10)}...` },
     })
+    expect(signing_secret).toBe(secret)
     const path = `/v1/webhook_endpoints/${endpoint.id}`
     expect((await call('GET', path)).body).toEqual(endpoint)
     expect((await call('GET', '/v1/webhook_endpoints')).body).toEqual({
@@ -489,6 +492,8 @@ describe('secrets', () => {
     expect((await call('PATCH', path, { events: ['video.failed', 'video.failed'] })).body).toEqual({
       ...endpoint,
       events: ['video.failed'],
+      event_types: ['video.failed'],
+      updated_at: expect.any(Number),
     })
     for (const answer of [await call('POST', `${path}/test`), await call('GET', `${path}/deliveries`), await call('GET', path)]) {
       expect(JSON.stringify(answer.body)).not.toContain('whsec_')
@@ -643,8 +648,14 @@ describe('refusals', () => {
     })
     expect(await post({ url: 'https://8.8.8.8/', events: [] })).toMatchObject({ status: 400, body: { error: { param: 'events' } } })
     expect(await post({})).toMatchObject({ status: 400, body: { error: { code: 'missing_parameter', param: 'url' } } })
-    expect(await post({ url: 'https://8.8.8.8/', name: 'x' })).toMatchObject({
-      ...{ status: 400, body: { error: { code: 'unknown_parameter', param: 'name' } } },
+    expect(await post({ url: 'https://8.8.8.8/', colour: 'x' })).toMatchObject({
+      ...{ status: 400, body: { error: { code: 'unknown_parameter', param: 'colour' } } },
+    })
+    const both = { url: 'https://8.8.8.8/', events: ['video.failed'], event_types: ['video.failed'] }
+    expect(await post(both)).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param: 'event_types' } } })
+    expect(await post({ url: 'https://8.8.8.8/', name: 'x'.repeat(101) })).toMatchObject({
+      status: 400,
+      body: { error: { param: 'name' } },
     })
     expect((await call('GET', '/v1/webhook_endpoints')).body.data).toEqual([])
   })

@@ -1,11 +1,12 @@
 import { DEFAULT_MODEL_ALIASES, formatSize, MODELS } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
+import type { Context } from '../context.ts'
 import { accountRoute } from '../http/route.ts'
 
 /** When the oldest of the models was released; the field is required by clients and says nothing here. */
 const CREATED = 1_741_737_600
 
-const modelSchema = z
+export const modelSchema = z
   .object({
     id: z.string(),
     object: z.literal('model'),
@@ -30,22 +31,26 @@ export const listModels = accountRoute(
     errors: [],
   },
   async ({ context, response }) => {
-    const data = MODELS.map((model) => ({
-      id: model.id,
-      object: 'model',
-      created: CREATED,
-      owned_by: model.ownedBy,
-      description: model.description,
-      licence: model.licence,
-      is_default: model.id === context.config.defaultModel,
-      modes: model.modes,
-      sizes: model.sizes.map(formatSize),
-      frames: { min: model.framesMin, max: model.framesMax, fps: model.fps },
-      steps: { min: model.stepsMin, max: model.stepsMax },
-    }))
-    const target = data.find((model) => model.is_default)
-    const aliases =
-      target === undefined ? [] : DEFAULT_MODEL_ALIASES.map((id) => ({ ...target, id, is_default: false, alias_of: target.id }))
-    response.json({ object: 'list', data: [...data, ...aliases] })
+    response.json({ object: 'list', data: modelsJson(context) })
   },
 )
+
+/** The models and the aliases of the default one, as they are listed. */
+export function modelsJson(context: Context): z.input<typeof modelSchema>[] {
+  const data = MODELS.map((model) => ({
+    id: model.id,
+    object: 'model' as const,
+    created: CREATED,
+    owned_by: model.ownedBy,
+    description: model.description,
+    licence: model.licence,
+    is_default: model.id === context.config.defaultModel,
+    modes: [...model.modes],
+    sizes: model.sizes.map(formatSize),
+    frames: { min: model.framesMin, max: model.framesMax, fps: model.fps },
+    steps: { min: model.stepsMin, max: model.stepsMax },
+  }))
+  const target = data.find((model) => model.is_default)
+  const aliases = target === undefined ? [] : DEFAULT_MODEL_ALIASES.map((id) => ({ ...target, id, is_default: false, alias_of: target.id }))
+  return [...data, ...aliases]
+}
