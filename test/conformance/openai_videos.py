@@ -1,4 +1,4 @@
-"""Drives the unmodified openai package: python openai_videos.py SCENARIO [ARGUMENT...].
+"""Drives the unmodified openai and standardwebhooks packages: python openai_videos.py SCENARIO [ARGUMENT...].
 
 Says one JSON value a line on stdout. OPENAI_BASE_URL and OPENAI_API_KEY are read by the package itself.
 """
@@ -10,6 +10,7 @@ import warnings
 
 import openai
 from openai import DefaultHttpx2Client, OpenAI
+from standardwebhooks import Webhook, WebhookVerificationError
 
 warnings.simplefilter("ignore", DeprecationWarning)
 
@@ -57,20 +58,85 @@ def pages(count):
     say([video.id for video in client.videos.list()])
 
 
+def refusal(call):
+    try:
+        return {"answer": str(call())}
+    except openai.APIStatusError as error:
+        return {
+            "class": type(error).__name__,
+            "status": error.status_code,
+            "code": error.code,
+            "param": error.param,
+            "request_id": error.request_id,
+        }
+
+
 def errors():
+    """Reads cases (see error-cases.ts), one a line, and says of each what was raised."""
+    for line in sys.stdin:
+        case = json.loads(line)
+        options = {} if case.get("retries") is None else {"max_retries": case["retries"]}
+        client = OpenAI(api_key=case["key"], base_url=case["baseUrl"], **options)
+        if case["call"] == "create":
+            fields = {"num_frames": 5, "num_steps": 10, **case["fields"]}
+            image = {} if case.get("imageBytes") is None else {"input_reference": ("boat.png", bytes(case["imageBytes"]))}
+            extra = {"extra_body": fields, "extra_headers": case.get("headers") or {}, **image}
+            say(refusal(lambda: client.videos.create(prompt="another boat", **extra)))
+        elif case["call"] == "remix":
+            say(refusal(lambda: client.videos.remix(case["id"], prompt="at night")))
+        else:
+            name = {"downloadContent": "download_content"}.get(case["call"], case["call"])
+            say(refusal(lambda: getattr(client.videos, name)(case["id"])))
+
+
+def unsupported():
     client = OpenAI()
-    unknown = OpenAI(api_key="sk-unknown")
-    for call in (
-        lambda: client.videos.create(prompt="a", size="1x1"),
-        lambda: unknown.videos.create(prompt="a"),
-        lambda: client.videos.retrieve("video_none"),
-        lambda: client.videos.create_character(name="x", video=b"x"),
-    ):
-        try:
-            call()
-            say(None)
-        except openai.APIStatusError as error:
-            say({"class": type(error).__name__, "status": error.status_code, "code": error.code, "param": error.param, "request_id": error.request_id})
+    video = ("x.mp4", b"x")
+    say(refusal(lambda: client.videos.edit(prompt="x", video=video)))
+    say(refusal(lambda: client.videos.extend(prompt="x", seconds="4", video=video)))
+    say(refusal(lambda: client.videos.create_character(name="x", video=video)))
+    say(refusal(lambda: client.videos.get_character("char_1")))
+
+
+def retries():
+    client = OpenAI()
+    video = client.videos.create(prompt="a paper boat", extra_body={"num_frames": 5, "num_steps": 10})
+    say(video.id)
+    sys.stdin.readline()
+    say(client.videos.remix(video.id, prompt="at night").id)
+    sys.stdin.readline()
+    say(client.videos.delete(video.id).deleted)
+
+
+def deliveries():
+    """Reads {raw, headers, secret}, one a line, and says what both libraries make of it."""
+    client = OpenAI()
+    for line in sys.stdin:
+        case = json.loads(line)
+        made = []
+        for read in (
+            lambda: json.loads(client.webhooks.unwrap(case["raw"], case["headers"], secret=case["secret"]).model_dump_json()),
+            lambda: Webhook(case["secret"]).verify(case["raw"], case["headers"]),
+        ):
+            try:
+                made.append(read())
+            except (openai.InvalidWebhookSignatureError, WebhookVerificationError) as error:
+                made.append(type(error).__name__)
+        say(made)
+
+
+def endpoints(url):
+    webhooks = OpenAI().webhooks
+    say(webhooks.event_types.list().data)
+    made = webhooks.create(url=url, name="the shop", event_types=["video.failed"])
+    say(shown(made) | {"signing_secret": made.signing_secret})
+    other = webhooks.create(url=url, name="another", event_types=["video.failed"])
+    say([endpoint.id for endpoint in webhooks.list(limit=1)] == [other.id, made.id])
+    say(shown(webhooks.update(made.id, name="the other shop", event_types=["video.completed"])))
+    say(shown(webhooks.test(made.id, event_type="video.completed")))
+    say(webhooks.rotate_secret(made.id).signing_secret != made.signing_secret)
+    say(shown(webhooks.retrieve(made.id)))
+    say([shown(webhooks.delete(endpoint.id)) for endpoint in webhooks.list()])
 
 
 def image(path):
@@ -86,7 +152,8 @@ def extras():
     remix = client.videos.remix(video.id, prompt="b")
     say(shown(remix))
     say([model.id for model in client.models.list()])
+    say(client.models.retrieve("sora-2").id)
 
 
-SCENARIOS = {"create-and-poll": create_and_poll, "download": download, "pages": pages, "errors": errors, "image": image, "extras": extras}
-SCENARIOS[sys.argv[1]](*sys.argv[2:])
+SCENARIOS = (create_and_poll, download, pages, errors, unsupported, retries, deliveries, endpoints, image, extras)
+{scenario.__name__: scenario for scenario in SCENARIOS}[sys.argv[1].replace("-", "_")](*sys.argv[2:])

@@ -1,42 +1,39 @@
 import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 
-export interface CutProxy extends AsyncDisposable {
+/** What becomes of an answer: the line is cut, or another status comes in its place. */
+export type Fault = 'cut' | 409 | 500 | 502 | 503 | 504
+
+export interface FaultProxy extends AsyncDisposable {
   url: string
-  /** Answers of the server that were thrown away. */
-  cut: number
+  /** Those still to come, the next first. */
+  faults: Fault[]
+  /** For each request that was handed on: the header in which an SDK counts its retries. */
+  retryCounts: (string | undefined)[]
 }
 
-/** A TCP proxy that hands the first requests on and then cuts the line as their answer comes: the server acted, the client never hears. */
-export async function startCutProxy(target: string, cuts: number): Promise<CutProxy> {
-  const { hostname, port } = new URL(target)
-  const sockets = new Set<Socket>()
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => socket.destroy())
-      socket.on('close', () => sockets.delete(socket))
-    }
-    client.pipe(upstream)
-    upstream.on('data', (bytes: Buffer) => {
-      if (proxy.cut < cuts) {
-        proxy.cut += 1
-        client.destroy()
-        upstream.destroy()
-      } else client.write(bytes)
-    })
-    client.on('close', () => upstream.destroy())
-    upstream.on('close', () => client.end())
+/** A proxy that hands each request on whole and withholds the first answers: the server acted, the client never hears. */
+export async function startFaultProxy(target: string, faults: readonly Fault[]): Promise<FaultProxy> {
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk)
+    const { host: _host, connection: _connection, 'transfer-encoding': _encoding, ...headers } = request.headers
+    proxy.retryCounts.push(headers['x-stainless-retry-count'] as string | undefined)
+    const body = chunks.length === 0 ? null : Buffer.concat(chunks)
+    const answer = await fetch(target + request.url, { method: request.method ?? 'GET', headers: headers as Record<string, string>, body })
+    const bytes = Buffer.from(await answer.arrayBuffer())
+    const fault = proxy.faults.shift()
+    if (fault === 'cut') request.socket.destroy()
+    else if (fault === undefined) {
+      response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(bytes)
+    } else response.writeHead(fault, { 'content-type': 'text/html', 'retry-after-ms': '10' }).end('<h1>Bad Gateway</h1>')
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
-  const proxy: CutProxy = {
-    url: `http://127.0.0.1:${address.port}`,
-    cut: 0,
+  const proxy: FaultProxy = {
+    ...{ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, faults: [...faults], retryCounts: [] },
     [Symbol.asyncDispose]: async () => {
-      for (const socket of sockets) socket.destroy()
+      server.closeAllConnections()
       server.close()
       await once(server, 'close')
     },

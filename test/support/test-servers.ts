@@ -16,7 +16,7 @@ export interface TestServers {
   redis(): Promise<{ url: string }>
   /** The path of a Chromium. */
   chromium(): Promise<{ path: string }>
-  /** A python that has the newest `openai` package. */
+  /** A python that has the newest `openai` and `standardwebhooks` packages. */
   pythonOpenai(): Promise<{ python: string }>
   stop(): Promise<void>
 }
@@ -59,7 +59,7 @@ export function createTestServers(): TestServers {
       return { path: await chromium }
     },
     async pythonOpenai() {
-      pythonOpenai ??= createPythonEnvironment(['openai'])
+      pythonOpenai ??= createPythonEnvironment(['openai', 'standardwebhooks'])
       return { python: (await pythonOpenai).python }
     },
     async stop() {
