@@ -1,6 +1,6 @@
 /**
  * Requests drawn from the API's own document, valid and mutated, on every call, with right, wrong and missing keys: answers by
- * status and requests per second. Ends with 1 when an answer is a 5xx or undocumented, or money stays held once all is cancelled.
+ * status and requests per second. Ends with 1 when an answer is a 5xx or undocumented, or money stays held once all is cancelled. Names the calls that no drawn request made do what they are for.
  * FUZZ_REQUESTS (20000) and FUZZ_SEED choose how many and which.
  */
 import { join } from 'node:path'
@@ -26,6 +26,7 @@ try {
     ['per second', asRate(result.requests / result.seconds)],
   ])
   for (const fault of result.faults) process.stdout.write(`fault: ${fault}\n`)
+  if (result.neverDone.length > 0) process.stdout.write(`never done, only refused: ${result.neverDone.join(', ')}\n`)
   const left = await settleAndCheck(api)
   process.stdout.write(
     `the ledger is right: ${left.videos} videos of ${left.accounts} accounts held what their accounts held; ${left.cancelled} cancelled, nothing is held\n`,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { ERROR_CODES } from '../../apps/api/src/errors.ts'
 import { ERROR_STATUS } from '../../apps/api/src/http/error-status.ts'
-import { asText, type FuzzRequest, isObject, type JsonSchema, operationsOf, requestOn } from './fuzz-request.ts'
+import { asText, FORM_FILES, type FuzzRequest, isObject, type JsonSchema, operationsOf, requestOn } from './fuzz-request.ts'
 
 export interface FuzzTarget {
   url: string
@@ -16,6 +16,8 @@ export interface FuzzResult {
   statuses: Record<number, number>
   /** Answers by operation and status, to see that every call was reached. */
   calls: Record<string, Record<number, number>>
+  /** Calls that did what they are for never: each answer was a refusal. */
+  neverDone: string[]
   seconds: number
   /** What must not be: each with the request as it was sent. */
   faults: string[]
@@ -37,7 +39,7 @@ export async function fuzz(target: FuzzTarget, options: { count: number; seed: n
     ...operations.map((operation) => ({ weight: WEIGHTS[operation.operationId] ?? 2, arbitrary: requestOn(operation, schemas) })),
   )
   const known = new KnownIds(target)
-  const result: FuzzResult = { requests: 0, statuses: {}, calls: {}, seconds: 0, faults: [] }
+  const result: FuzzResult = { requests: 0, statuses: {}, calls: {}, neverDone: [], seconds: 0, faults: [] }
   const startedAt = performance.now()
   for (let batch = 0; batch * BATCH < options.count && result.faults.length < FAULTS_MAX; batch += 1) {
     const numRuns = Math.min(BATCH, options.count - batch * BATCH)
@@ -48,6 +50,9 @@ export async function fuzz(target: FuzzTarget, options: { count: number; seed: n
     await Promise.all(Array.from({ length: options.connections }, connection))
   }
   result.seconds = (performance.now() - startedAt) / 1_000
+  const can = operations.filter(({ responses }) => Object.keys(responses).some((status) => Number(status) < 400))
+  const isDone = (operationId: string) => Object.keys(result.calls[operationId] ?? {}).some((status) => Number(status) < 400)
+  result.neverDone = can.map(({ operationId }) => operationId).filter((operationId) => !isDone(operationId))
   return result
 }
 
@@ -68,6 +73,8 @@ const KINDS: Record<string, string> = {
   webhook_endpoints: 'whe',
   webhook_deliveries: 'whd',
 }
+
+const MODELS = ['open-sora-2', 'animatic', 'sora-2', 'sora-2-pro', 'gpt-4']
 
 /** Ids and keys that the API answered with, for later requests to be about. */
 class KnownIds {
@@ -102,6 +109,7 @@ class KnownIds {
   }
 
   id(path: string, pick: number): string {
+    if (path.startsWith('/v1/models/')) return MODELS[pick % MODELS.length] ?? ''
     const ids = this.#ids.get(KINDS[/(\w+)\/\{/.exec(path)?.[1] ?? ''] ?? '') ?? []
     // The newest are the ones that still have somewhere to go.
     return ids.at(-1 - (pick % Math.min(Math.max(ids.length, 1), 40))) ?? 'none'
@@ -209,7 +217,11 @@ function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?:
       return { headers: { 'content-type': 'application/json' }, body: json }
     case 'form': {
       const form = new FormData()
-      for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) form.append(name, asText(value))
+      for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) {
+        const file = FORM_FILES[request.pick % FORM_FILES.length]
+        if (name === 'input_reference' && file !== undefined) form.append(name, new Blob([new Uint8Array(file)]), 'a.png')
+        else form.append(name, asText(value))
+      }
       return { headers: {}, body: form }
     }
     case 'raw':
