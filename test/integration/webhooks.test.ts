@@ -317,7 +317,7 @@ describe('failures', () => {
     expect(retryDelayMs(1_000, 1)).toBeLessThan(8 * 3_600_000)
   })
 
-  test('slow and dead endpoints with a backlog keep neither a good one nor an ending video waiting', async () => {
+  test('slow and dead endpoints with a backlog keep neither a good one, nor an ending video, nor a worker waiting', async () => {
     const call = await tenant()
     await using slow = await startWebhookReceiver(() => 'hold')
     await using good = await startWebhookReceiver()
@@ -345,6 +345,16 @@ describe('failures', () => {
       (data) => data[0]?.status === 'delivered',
     )
     expect(done.attempt).toBe(1)
+    // A worker that reports its end writes into the same outbox, and is answered.
+    const made = await submit(call)
+    await using worker = new HandWorker(api, { pool: 'beside-slow' })
+    await worker.heartbeat()
+    const attempt = await worker.fetch()
+    expect(attempt.job.video).toBe(made)
+    await attempt.report({ type: 'finished', result: await attempt.upload() })
+    await worker.heartbeat([], { draining: true })
+    const [, second] = await good.atLeast(2)
+    expect(second?.event).toMatchObject({ type: 'video.completed', data: { id: made } })
     await sql(`delete from webhook_event where account_id = $1`, [call.accountId])
   })
 
