@@ -15,6 +15,9 @@ import { HandWorker } from '../support/test-worker.ts'
 import { startWebhookReceiver } from '../support/webhook-receiver.ts'
 import { type ErrorCase, errorCases, NODE_CLASSES } from './error-cases.ts'
 
+/** The models the package's types name. */
+const SORA: OpenAI7.VideoModel[] = ['sora-2', 'sora-2-pro', 'sora-2-2025-10-06', 'sora-2-pro-2025-10-06', 'sora-2-2025-12-08']
+
 const PACKAGES = [
   ['newest', OpenAI7],
   ['6.x', OpenAI6],
@@ -36,6 +39,12 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
   /** Fields of this service beside the SDK's own; its types do not know them, its forms carry them. */
   const create = (sdk: OpenAI7, fields: Record<string, unknown> = {}) =>
     sdk.videos.create({ prompt: 'a paper boat', ...{ num_frames: 5, num_steps: 10 }, ...fields } as OpenAI7.VideoCreateParams)
+
+  const refused = (call: Promise<unknown>): Promise<unknown> =>
+    call.then(
+      (answer) => ({ answer }),
+      (error: unknown) => error,
+    )
 
   test('create, retrieve, download in three variants, remix and delete work as they did with the API they were made for', async () => {
     const created = await client.videos.create({ prompt: 'a paper boat', model: 'sora-2', seconds: '4', size: '1280x720' })
@@ -63,7 +72,7 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
     await client.videos.delete(remix.id)
   })
 
-  test('a file goes in as input_reference, as a stream and as a File, and makes a video from an image', async () => {
+  test('a file goes in as input_reference, as a stream, as a File and as a data URL, and makes a video from an image', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sluice-test-image-'))
     try {
       const path = join(dir, 'boat.jpg')
@@ -71,6 +80,12 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
       const file = new File([new Uint8Array(await quadrants(200, 320).png().toBuffer())], 'boat.png')
       expect(await create(client, { input_reference: createReadStream(path) })).toMatchObject({ mode: 'i2v', size: '336x192' })
       expect(await create(client, { input_reference: file, i2v_condition: 'tail' })).toMatchObject({ mode: 'i2v', size: '192x336' })
+      const image_url = `data:image/png;base64,${(await quadrants(256, 256).png().toBuffer()).toString('base64')}`
+      expect(await create(client, { input_reference: { image_url } })).toMatchObject({ mode: 'i2v', size: '256x256' })
+      // There is no file store here.
+      expect(await refused(create(client, { input_reference: { file_id: 'file_1' } }))).toMatchObject({
+        ...{ status: 400, code: 'invalid_value', param: 'input_reference', message: expect.stringContaining('image_url') },
+      })
     } finally {
       await rm(dir, { recursive: true, force: true })
     }
@@ -99,11 +114,6 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
     for await (const video of sdk.videos.list()) throw new Error(`${video.id} was deleted`)
   })
 
-  const refused = (call: Promise<unknown>): Promise<unknown> =>
-    call.then(
-      (answer) => ({ answer }),
-      (error: unknown) => error,
-    )
   const callOf = ({ baseUrl, key, retries, ...asked }: ErrorCase): Promise<unknown> => {
     const sdk = clientFor(key, { baseURL: baseUrl, ...(retries === undefined ? {} : { maxRetries: retries }) })
     if (asked.call === 'remix') return sdk.videos.remix(asked.id ?? '', { prompt: 'at night' })
@@ -181,11 +191,12 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
     }
   })
 
-  test('models are listed and retrieved by the SDK', async () => {
+  test('models are listed and retrieved by the SDK, and every name it knows is taken', async () => {
     const ids: string[] = []
     for await (const model of client.models.list()) ids.push(model.id)
-    expect(ids).toEqual(['open-sora-2', 'animatic', 'sora-2', 'sora-2-pro'])
+    expect(ids).toEqual(expect.arrayContaining(['open-sora-2', 'animatic', ...SORA]))
     expect(await client.models.retrieve('sora-2')).toMatchObject({ id: 'sora-2', object: 'model', owned_by: expect.any(String) })
+    for (const model of SORA) expect((await create(client, { model })).model).toBe('animatic')
     expect(await refused(client.models.retrieve('gpt-4'))).toMatchObject({ status: 404, code: 'not_found', param: 'model' })
     expect(await refused(client.models.delete('sora-2'))).toMatchObject({ status: 405, code: 'method_not_allowed' })
   })
