@@ -285,3 +285,22 @@ test("the newest package's own webhook calls work: endpoints are made, listed, c
   expect(await webhooks.delete(made.id)).toEqual({ id: made.id, object: 'webhook_endpoint.deleted', deleted: true })
   await expect(webhooks.retrieve(made.id)).rejects.toThrow(OpenAI7.NotFoundError)
 })
+
+test('an endpoint made or rotated over a line that breaks is made and rotated once, and its old secret goes on signing', async () => {
+  await using api = await startTestApi({ webhookAllowHosts: new Set(['127.0.0.1']) })
+  await using receiver = await startWebhookReceiver()
+  await using proxy = await startFaultProxy(api.url, ['cut', 503])
+  const { webhooks } = new OpenAI7({ apiKey: api.key, baseURL: `${proxy.url}/v1` })
+  const made = await webhooks.create({ url: receiver.url, name: 'the shop', event_types: ['video.failed'] })
+  expect((await webhooks.list()).data.map(({ id }) => id)).toEqual([made.id])
+  proxy.faults.push('cut', 503)
+  const rotated = await webhooks.rotateSecret(made.id, { keep_old_secret_active_for_24_hours: true })
+  await webhooks.test(made.id, { event_type: 'video.failed' })
+  const [delivery] = await receiver.atLeast(1)
+  for (const secret of [made.signing_secret, rotated.signing_secret]) {
+    await webhooks.unwrap(delivery?.raw ?? '', delivery?.headers ?? {}, secret)
+  }
+  // Asked for anew, another is drawn.
+  const again = await webhooks.rotateSecret(made.id, { keep_old_secret_active_for_24_hours: true })
+  expect(again.signing_secret).not.toBe(rotated.signing_secret)
+})

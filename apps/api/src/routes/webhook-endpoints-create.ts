@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { originOf } from '../http/idempotency.ts'
 import { accountRoute } from '../http/route.ts'
 import { createEndpoint } from '../webhooks/endpoint-store.ts'
 import { VIDEO_EVENTS } from '../webhooks/event.ts'
@@ -16,10 +17,10 @@ export const createWebhookEndpoint = accountRoute(
     answers: { 200: { description: 'The endpoint, with its secret.', schema: endpointWithSecretSchema } },
     errors: ['state_conflict'],
   },
-  async ({ context, key, body, response }) => {
+  async ({ context, key, body, request, response }) => {
     const { url, name = '' } = body
     const asked = { url, name, events: eventsOf(body) ?? VIDEO_EVENTS }
     const rules = { allowHosts: context.config.webhookAllowHosts }
-    response.json(endpointWithSecretJson(await createEndpoint(context.db, rules, key.accountId, asked)))
+    response.json(endpointWithSecretJson(await createEndpoint(context.db, rules, key.accountId, asked, originOf(request).isRetry)))
   },
 )

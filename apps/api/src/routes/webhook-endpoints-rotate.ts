@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { originOf } from '../http/idempotency.ts'
 import { accountRoute } from '../http/route.ts'
 import { rotateEndpoint } from '../webhooks/endpoint-store.ts'
 import { endpointIdParams, endpointWithSecretJson, endpointWithSecretSchema } from './webhook-json.ts'
@@ -16,8 +17,9 @@ export const rotateWebhookEndpoint = accountRoute(
     answers,
     errors: ['not_found'],
   },
-  async ({ context, key, params, response }) => {
-    response.json(endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, true)))
+  async ({ context, key, params, request, response }) => {
+    const how = { keepsOld: true, isRetry: originOf(request).isRetry }
+    response.json(endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, how)))
   },
 )
 
@@ -39,8 +41,8 @@ export const rotateWebhookEndpointSecret = accountRoute(
     answers,
     errors: ['not_found'],
   },
-  async ({ context, key, params, body, response }) => {
-    const { keep_old_secret_active_for_24_hours: keepsOld } = body
-    response.json(endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, keepsOld)))
+  async ({ context, key, params, body, request, response }) => {
+    const how = { keepsOld: body.keep_old_secret_active_for_24_hours, isRetry: originOf(request).isRetry }
+    response.json(endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, how)))
   },
 )
