@@ -189,6 +189,11 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
       await refused(create(clientFor(key, { baseURL: `${proxy.url}/v1`, maxRetries: 1 }), fields))
       expect(proxy.retryCounts).toEqual(retryCounts)
     }
+    await using proxy = await startFaultProxy(api.url, [])
+    const { id } = await create(client)
+    await refused(clientFor(api.key, { baseURL: `${proxy.url}/v1` }).videos.downloadContent(id))
+    // A conflict is what the packages repeat, unless they are told that it stays one.
+    expect(proxy.retryCounts).toEqual(['0'])
   })
 
   test('models are listed and retrieved by the SDK, and every name it knows is taken', async () => {
