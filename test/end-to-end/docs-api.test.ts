@@ -31,7 +31,7 @@ beforeEach(async () => {
   receiver = await startWebhookReceiver()
   service = await startService({
     queue: 'postgres',
-    env: { SLUICE_LOG: 'debug', SLUICE_ANIMATIC_STEP_MS: '2', SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
+    env: { SLUICE_LOG: 'debug', SLUICE_ANIMATIC_STEP_MS: '20', SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
   })
   dir = mkdtempSync(join(tmpdir(), 'sluice-test-docs-'))
   symlinkSync(service.dataDir, join(dir, '.sluice'))

@@ -34,7 +34,7 @@ beforeAll(async () => {
   service = await startService({
     queue: 'postgres',
     env: {
-      ...{ SLUICE_ANIMATIC_STEP_MS: '2', SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
+      ...{ SLUICE_ANIMATIC_STEP_MS: '20', SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
       ...{ SLUICE_REFINER_URL: refiner.url, SLUICE_REFINER_MODEL: 'writer-1' },
     },
   })
