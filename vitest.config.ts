@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
-/** The integration suite is one set of files, run once per queue backend. */
+/** The integration suite and the conformance suite of unmodified clients are one set of files, run once per queue backend. */
 const integration = (backend: 'postgres' | 'redis') => ({
   test: {
     name: `integration-${backend}`,
-    include: ['test/integration/**/*.test.ts'],
+    include: ['test/{integration,conformance}/**/*.test.ts'],
     env: { SLUICE_TEST_BACKEND: backend },
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -152,7 +152,7 @@ describe('ARCHITECTURE.md', () => {
 /** Where a vitest project's tests lie. */
 function folderOf(project: string): RegExp {
   if (project === 'unit') return /^(apps|packages|runners)\/|^test\/[^/]+$|^test\/support\//
-  return new RegExp(`^test/${project.startsWith('integration-') ? 'integration' : project}/`)
+  return new RegExp(`^test/${project.startsWith('integration-') ? '(integration|conformance)' : project}/`)
 }
 
 function read(path: string): string {

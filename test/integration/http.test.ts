@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/model-catalogue'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
@@ -285,7 +286,7 @@ test.each([
 test('models are listed with their licence, limits and aliases', async () => {
   const { body } = await api.call('GET', '/v1/models')
   expect(body.object).toBe('list')
-  expect(body.data.map((model: { id: string }) => model.id)).toEqual(['open-sora-2', 'animatic', 'sora-2', 'sora-2-pro'])
+  expect(body.data.map((model: { id: string }) => model.id)).toEqual(['open-sora-2', 'animatic', ...DEFAULT_MODEL_ALIASES])
   for (const model of body.data) {
     expect(model).toMatchObject({ object: 'model', created: expect.any(Number), owned_by: expect.any(String), licence: expect.any(String) })
     expect(model.sizes).toHaveLength(26)

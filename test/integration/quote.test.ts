@@ -61,7 +61,23 @@ test('a quote is exactly what the submission holds, for any valid request', asyn
 test('a quote leaves nothing behind, and refuses what a submission refuses', async () => {
   const before = await footprint(api)
   await quote({ prompt: 'rain' })
-  for (const bad of [{}, { prompt: 'rain', num_frames: 100 }, { prompt: 'rain', colour: 'red' }, { prompt: 'rain', size: '1x1' }]) {
+  const bads = [
+    ...[{}, { prompt: 'rain', num_frames: 100 }, { prompt: 'rain', colour: 'red' }, { prompt: 'rain', size: '1x1' }],
+    ...[
+      { prompt: 'rain', webhook_url: 'http://10.0.0.1/hook' },
+      { prompt: 'rain', webhook_url: 'https://localhost/' },
+    ],
+    ...[
+      { prompt: 'rain', input_reference: 'https://10.0.0.1/a.png' },
+      { prompt: 'rain', mode: 'i2v' },
+    ],
+    ...[
+      { prompt: 'rain', model: 'gpt-4' },
+      { prompt: 'rain', seconds: '12' },
+      { prompt: 'rain', refine_prompt: true },
+    ],
+  ]
+  for (const bad of bads) {
     const [asQuote, asVideo] = [await api.call('POST', '/v1/videos/quote', bad), await api.call('POST', '/v1/videos', bad)]
     expect(asQuote.status).toBe(400)
     expect(asQuote.body).toEqual(asVideo.body)

@@ -317,7 +317,7 @@ describe('failures', () => {
     expect(retryDelayMs(1_000, 1)).toBeLessThan(8 * 3_600_000)
   })
 
-  test('slow and dead endpoints with a backlog keep neither a good one nor an ending video waiting', async () => {
+  test('slow and dead endpoints with a backlog keep neither a good one, nor an ending video, nor a worker waiting', async () => {
     const call = await tenant()
     await using slow = await startWebhookReceiver(() => 'hold')
     await using good = await startWebhookReceiver()
@@ -345,6 +345,16 @@ describe('failures', () => {
       (data) => data[0]?.status === 'delivered',
     )
     expect(done.attempt).toBe(1)
+    // A worker that reports its end writes into the same outbox, and is answered.
+    const made = await submit(call)
+    await using worker = new HandWorker(api, { pool: 'beside-slow' })
+    await worker.heartbeat()
+    const attempt = await worker.fetch()
+    expect(attempt.job.video).toBe(made)
+    await attempt.report({ type: 'finished', result: await attempt.upload() })
+    await worker.heartbeat([], { draining: true })
+    const [, second] = await good.atLeast(2)
+    expect(second?.event).toMatchObject({ type: 'video.completed', data: { id: made } })
     await sql(`delete from webhook_event where account_id = $1`, [call.accountId])
   })
 
@@ -475,12 +485,15 @@ describe('secrets', () => {
   test('an endpoint shows its secret when it is made or rotated, and nowhere else', async () => {
     const call = await tenant()
     await using receiver = await startWebhookReceiver()
-    const { secret, ...endpoint } = (await call('POST', '/v1/webhook_endpoints', { url: receiver.url })).body
+    const made = (await call('POST', '/v1/webhook_endpoints', { url: receiver.url })).body
+    const { secret, signing_secret, ...endpoint } = made
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
     expect(endpoint).toEqual({
       ...{ id: expect.stringMatching(/^whe_/), object: 'webhook_endpoint', url: receiver.url, events: ['video.completed', 'video.failed'] },
-      ...{ disabled: false, created_at: expect.any(Number), previous_secret_expires_at: null },
+      ...{ event_types: endpoint.events, name: '', disabled: false, created_at: expect.any(Number), updated_at: expect.any(Number) },
+      ...{ previous_secret_expires_at: null, signing_secret_hint: `${secret.slice(6, 10)}...` },
     })
+    expect(signing_secret).toBe(secret)
     const path = `/v1/webhook_endpoints/${endpoint.id}`
     expect((await call('GET', path)).body).toEqual(endpoint)
     expect((await call('GET', '/v1/webhook_endpoints')).body).toEqual({
@@ -489,6 +502,8 @@ describe('secrets', () => {
     expect((await call('PATCH', path, { events: ['video.failed', 'video.failed'] })).body).toEqual({
       ...endpoint,
       events: ['video.failed'],
+      event_types: ['video.failed'],
+      updated_at: expect.any(Number),
     })
     for (const answer of [await call('POST', `${path}/test`), await call('GET', `${path}/deliveries`), await call('GET', path)]) {
       expect(JSON.stringify(answer.body)).not.toContain('whsec_')
@@ -643,8 +658,14 @@ describe('refusals', () => {
     })
     expect(await post({ url: 'https://8.8.8.8/', events: [] })).toMatchObject({ status: 400, body: { error: { param: 'events' } } })
     expect(await post({})).toMatchObject({ status: 400, body: { error: { code: 'missing_parameter', param: 'url' } } })
-    expect(await post({ url: 'https://8.8.8.8/', name: 'x' })).toMatchObject({
-      ...{ status: 400, body: { error: { code: 'unknown_parameter', param: 'name' } } },
+    expect(await post({ url: 'https://8.8.8.8/', colour: 'x' })).toMatchObject({
+      ...{ status: 400, body: { error: { code: 'unknown_parameter', param: 'colour' } } },
+    })
+    const both = { url: 'https://8.8.8.8/', events: ['video.failed'], event_types: ['video.failed'] }
+    expect(await post(both)).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param: 'event_types' } } })
+    expect(await post({ url: 'https://8.8.8.8/', name: 'x'.repeat(101) })).toMatchObject({
+      status: 400,
+      body: { error: { param: 'name' } },
     })
     expect((await call('GET', '/v1/webhook_endpoints')).body.data).toEqual([])
   })

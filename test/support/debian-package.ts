@@ -4,6 +4,8 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
+/** Debian has servers here, where only root looks. */
+const SERVER_FOLDERS = ['/usr/local/sbin', '/usr/sbin']
 
 /**
  * The absolute path of the first of `programs` on the search path. When none is there and we are root on a machine with apt-get,
@@ -13,7 +15,9 @@ export async function requireProgram(programs: readonly string[], packageName: s
   const found = await findProgram(programs)
   if (found !== null) return found
   if (process.getuid?.() === 0 && (await findProgram(['apt-get'])) !== null) {
-    await install(packageName)
+    const before = installing
+    installing = before.catch(() => undefined).then(() => install(packageName))
+    await installing
     const installed = await findProgram(programs)
     if (installed !== null) return installed
   }
@@ -23,7 +27,7 @@ export async function requireProgram(programs: readonly string[], packageName: s
 /** The absolute path of the first of `programs` that is on the search path, or null. */
 export async function findProgram(programs: readonly string[]): Promise<string | null> {
   for (const program of programs) {
-    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...SERVER_FOLDERS]) {
       const path = join(folder, program)
       if (folder === '') continue
       const executable = await access(path, constants.X_OK).then(
@@ -35,6 +39,9 @@ export async function findProgram(programs: readonly string[]): Promise<string |
   }
   return null
 }
+
+/** One after the other: apt has locks that it does not wait for. */
+let installing: Promise<unknown> = Promise.resolve()
 
 async function install(packageName: string): Promise<void> {
   process.stderr.write(`installing Debian's ${packageName} for the tests\n`)

@@ -1,4 +1,5 @@
-import { type IncomingMessage, request } from 'node:http'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { createInterface } from 'node:readline'
 
 export interface ReceivedEvent {
@@ -59,11 +60,13 @@ export class EventReader implements AsyncDisposable {
   }
 }
 
-/** Opens GET /v1/videos/{id}/events. */
-export function openEvents(url: string, key: string, videoId: string, lastEventId?: string): Promise<EventReader> {
+/** Opens GET /v1/videos/{id}/events; of an https URL with the certificate authority `ca`. */
+export function openEvents(url: string, key: string, videoId: string, lastEventId?: string, ca?: string): Promise<EventReader> {
   const headers = { authorization: `Bearer ${key}`, ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) }
+  const request = url.startsWith('https:') ? httpsRequest : httpRequest
   return new Promise((resolve, reject) => {
-    const sent = request(`${url}/v1/videos/${videoId}/events`, { headers, agent: false }, (response) => resolve(new EventReader(response)))
+    const options = { headers, agent: false as const, family: 4, ...(ca === undefined ? {} : { ca }) }
+    const sent = request(`${url}/v1/videos/${videoId}/events`, options, (response) => resolve(new EventReader(response)))
     sent.on('error', reject)
     sent.end()
   })

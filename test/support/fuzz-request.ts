@@ -91,6 +91,16 @@ const picture = await sharp({ create: { width: 24, height: 16, channels: 3, back
   .toBuffer()
 const DATA_URL = `data:image/png;base64,${picture.toString('base64')}`
 
+/** What stands in a form as the file of an image: some that are, some that are not, and undefined where it stays text. */
+export const FORM_FILES: readonly (Buffer | undefined)[] = [
+  picture,
+  picture,
+  picture.subarray(0, 40),
+  Buffer.alloc(0),
+  Buffer.from('GIF89a'),
+  undefined,
+]
+
 /** Values that make sense of a field whose schema is just text or a number. Nothing ever leaves the machine: port 9 of it answers nobody. */
 const SENSIBLE: Record<string, readonly unknown[]> = {
   prompt: ['a paper boat in the rain', '雨中的纸船', '👩‍🚀 on the moon'],
@@ -228,7 +238,11 @@ const strangeId = fc.oneof(
 const headers = fc.oneof(
   { weight: 6, arbitrary: fc.constant({}) },
   { weight: 2, arbitrary: fc.constantFrom('one', 'two', 'three', '', 'x'.repeat(300)).map((key) => ({ 'idempotency-key': key })) },
-  { weight: 1, arbitrary: fc.constantFrom('0', '1', 'x').map((count) => ({ 'x-stainless-retry-count': count })) },
+  { weight: 2, arbitrary: fc.constantFrom('0', '1', '2', 'x', '-1', '1e9').map((count) => ({ 'x-stainless-retry-count': count })) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('one', 'two').map((key) => ({ 'idempotency-key': key, 'x-stainless-retry-count': '1' })),
+  },
   { weight: 1, arbitrary: fc.constantFrom('application/json', 'text/csv', 'x/y', '*').map((accept) => ({ accept })) },
   { weight: 1, arbitrary: fc.constantFrom('bytes=0-1', 'bytes=-', 'bytes=9-1', 'x').map((range) => ({ range })) },
   { weight: 1, arbitrary: fc.constantFrom('queued.0.0.1.', '....', '0', 'failed.1.0..').map((id) => ({ 'last-event-id': id })) },

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { ERROR_CODES } from '../../apps/api/src/errors.ts'
 import { ERROR_STATUS } from '../../apps/api/src/http/error-status.ts'
-import { asText, type FuzzRequest, isObject, type JsonSchema, operationsOf, requestOn } from './fuzz-request.ts'
+import { eventually } from './eventually.ts'
+import { asText, FORM_FILES, type FuzzRequest, isObject, type JsonSchema, operationsOf, requestOn } from './fuzz-request.ts'
 
 export interface FuzzTarget {
   url: string
@@ -16,6 +17,8 @@ export interface FuzzResult {
   statuses: Record<number, number>
   /** Answers by operation and status, to see that every call was reached. */
   calls: Record<string, Record<number, number>>
+  /** Calls that did what they are for never: each answer was a refusal. */
+  neverDone: string[]
   seconds: number
   /** What must not be: each with the request as it was sent. */
   faults: string[]
@@ -25,6 +28,8 @@ const BATCH = 250
 const FAULTS_MAX = 50
 /** Answers are quick; a request without one for so long is a fault. */
 const ANSWER_MS_MAX = 30_000
+/** Asked to cancel, a worker answers within seconds. */
+const SETTLE_MS_MAX = 60_000
 
 /** Sends `count` requests, drawn from the API's own document with `seed`, `connections` at a time, and judges each answer. */
 export async function fuzz(target: FuzzTarget, options: { count: number; seed: number; connections: number }): Promise<FuzzResult> {
@@ -37,7 +42,7 @@ export async function fuzz(target: FuzzTarget, options: { count: number; seed: n
     ...operations.map((operation) => ({ weight: WEIGHTS[operation.operationId] ?? 2, arbitrary: requestOn(operation, schemas) })),
   )
   const known = new KnownIds(target)
-  const result: FuzzResult = { requests: 0, statuses: {}, calls: {}, seconds: 0, faults: [] }
+  const result: FuzzResult = { requests: 0, statuses: {}, calls: {}, neverDone: [], seconds: 0, faults: [] }
   const startedAt = performance.now()
   for (let batch = 0; batch * BATCH < options.count && result.faults.length < FAULTS_MAX; batch += 1) {
     const numRuns = Math.min(BATCH, options.count - batch * BATCH)
@@ -48,6 +53,9 @@ export async function fuzz(target: FuzzTarget, options: { count: number; seed: n
     await Promise.all(Array.from({ length: options.connections }, connection))
   }
   result.seconds = (performance.now() - startedAt) / 1_000
+  const can = operations.filter(({ responses }) => Object.keys(responses).some((status) => Number(status) < 400))
+  const isDone = (operationId: string) => Object.keys(result.calls[operationId] ?? {}).some((status) => Number(status) < 400)
+  result.neverDone = can.map(({ operationId }) => operationId).filter((operationId) => !isDone(operationId))
   return result
 }
 
@@ -68,6 +76,8 @@ const KINDS: Record<string, string> = {
   webhook_endpoints: 'whe',
   webhook_deliveries: 'whd',
 }
+
+const MODELS = ['open-sora-2', 'animatic', 'sora-2', 'sora-2-pro', 'gpt-4']
 
 /** Ids and keys that the API answered with, for later requests to be about. */
 class KnownIds {
@@ -102,9 +112,11 @@ class KnownIds {
   }
 
   id(path: string, pick: number): string {
+    if (path.startsWith('/v1/models/')) return MODELS[pick % MODELS.length] ?? ''
     const ids = this.#ids.get(KINDS[/(\w+)\/\{/.exec(path)?.[1] ?? ''] ?? '') ?? []
-    // The newest are the ones that still have somewhere to go.
-    return ids.at(-1 - (pick % Math.min(Math.max(ids.length, 1), 40))) ?? 'none'
+    // The newest are the ones that still have somewhere to go; the others have ended.
+    const among = pick % 3 === 0 ? ids.length : Math.min(ids.length, 40)
+    return ids.at(-1 - (Math.floor(pick / 3) % Math.max(among, 1))) ?? 'none'
   }
 
   key(scope: string | undefined, pick: number): string {
@@ -209,7 +221,11 @@ function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?:
       return { headers: { 'content-type': 'application/json' }, body: json }
     case 'form': {
       const form = new FormData()
-      for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) form.append(name, asText(value))
+      for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) {
+        const file = FORM_FILES[request.pick % FORM_FILES.length]
+        if (name === 'input_reference' && file !== undefined) form.append(name, new Blob([new Uint8Array(file)]), 'a.png')
+        else form.append(name, asText(value))
+      }
       return { headers: {}, body: form }
     }
     case 'raw':
@@ -270,7 +286,9 @@ export async function settleAndCheck(target: FuzzTarget): Promise<{ accounts: nu
       }
       break
     }
-    if ((await heldNow()) !== 0n) throw new Error(`account ${id} still has money held with every video ended`)
+    // One that ran is settled once its worker has answered.
+    const held = async () => ({ account: id, held: String(await heldNow()) })
+    await eventually(held, (now) => now.held === '0', SETTLE_MS_MAX)
   }
   await requireOk()
   return { accounts: accounts.length, videos, cancelled }

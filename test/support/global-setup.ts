@@ -23,6 +23,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     '/postgres': servers.postgres,
     '/redis': servers.redis,
     '/chromium': servers.chromium,
+    '/nginx': servers.nginx,
+    '/caddy': servers.caddy,
     '/pythonOpenai': servers.pythonOpenai,
   }
   const http = createServer((request, response) => {

@@ -16,7 +16,10 @@ export interface TestServers {
   redis(): Promise<{ url: string }>
   /** The path of a Chromium. */
   chromium(): Promise<{ path: string }>
-  /** A python that has the newest `openai` package. */
+  /** The paths of the proxies of docs/proxy.md. */
+  nginx(): Promise<{ path: string }>
+  caddy(): Promise<{ path: string }>
+  /** A python that has the newest `openai` and `standardwebhooks` packages. */
   pythonOpenai(): Promise<{ python: string }>
   stop(): Promise<void>
 }
@@ -28,6 +31,8 @@ export function createTestServers(): TestServers {
   let postgres: Promise<{ server: EmbeddedPostgres; dir: string }> | undefined
   let redis: Promise<{ child: ChildProcess; port: number; dir: string }> | undefined
   let chromium: Promise<string> | undefined
+  let nginx: Promise<string> | undefined
+  let caddy: Promise<string> | undefined
   let pythonOpenai: Promise<PythonEnvironment> | undefined
   let redisDatabase = 0
   const pids: { pid: number; signal: NodeJS.Signals }[] = []
@@ -58,8 +63,16 @@ export function createTestServers(): TestServers {
       chromium ??= requireProgram(['chromium', 'chromium-browser', 'google-chrome'], 'chromium')
       return { path: await chromium }
     },
+    async nginx() {
+      nginx ??= requireProgram(['nginx'], 'nginx')
+      return { path: await nginx }
+    },
+    async caddy() {
+      caddy ??= requireProgram(['caddy'], 'caddy')
+      return { path: await caddy }
+    },
     async pythonOpenai() {
-      pythonOpenai ??= createPythonEnvironment(['openai'])
+      pythonOpenai ??= createPythonEnvironment(['openai', 'standardwebhooks'])
       return { python: (await pythonOpenai).python }
     },
     async stop() {

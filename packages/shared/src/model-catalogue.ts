@@ -101,7 +101,10 @@ export function findBuiltIn(id: string): Model | undefined {
 }
 
 /** Names from the OpenAI Videos API that stand for the configured default model. */
-export const DEFAULT_MODEL_ALIASES: readonly string[] = ['sora-2', 'sora-2-pro']
+export const DEFAULT_MODEL_ALIASES: readonly string[] = [
+  ...['sora-2', 'sora-2-pro'],
+  ...['sora-2-2025-10-06', 'sora-2-2025-12-08', 'sora-2-pro-2025-10-06'],
+]
 
 /** Sizes of the OpenAI Videos API and the model size of the same shape they are made at. */
 export const OPENAI_SIZES: Readonly<Record<string, string>> = {

@@ -56,7 +56,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
 
 function bodyOf(route: Route, schema: z.ZodType) {
   const json = { schema, ...(route.example === undefined ? {} : { example: route.example }) }
-  return { required: true, content: { 'application/json': json, 'multipart/form-data': { schema } } }
+  return { required: !schema.safeParse({}).success, content: { 'application/json': json, 'multipart/form-data': { schema } } }
 }
 
 function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {

@@ -17,6 +17,7 @@ import { readOwnKey } from './key.ts'
 import { readAccountLedger, readLedger } from './ledger.ts'
 import { readMetrics } from './metrics.ts'
 import { listModels } from './models-list.ts'
+import { readModel } from './models-read.ts'
 import { openApiRoute } from './openapi.ts'
 import { readUsageRoute } from './usage.ts'
 import { cancelAccountVideo } from './videos-cancel.ts'
@@ -36,19 +37,27 @@ import { createWebhookEndpoint } from './webhook-endpoints-create.ts'
 import { deleteWebhookEndpoint } from './webhook-endpoints-delete.ts'
 import { listWebhookEndpoints } from './webhook-endpoints-list.ts'
 import { readWebhookEndpoint } from './webhook-endpoints-read.ts'
-import { rotateWebhookEndpoint } from './webhook-endpoints-rotate.ts'
+import { rotateWebhookEndpoint, rotateWebhookEndpointSecret } from './webhook-endpoints-rotate.ts'
 import { testWebhookEndpoint } from './webhook-endpoints-test.ts'
-import { updateWebhookEndpoint } from './webhook-endpoints-update.ts'
+import { postWebhookEndpoint, updateWebhookEndpoint } from './webhook-endpoints-update.ts'
+import { listWebhookEventTypes } from './webhook-event-types.ts'
 import { readWebhookSecret, rotateWebhookSecret } from './webhook-secret.ts'
 
 const ROUTES: readonly Route[] = [
   ...[createVideo, listAccountVideos, quoteAccountVideo],
   ...unsupportedRoutes,
   ...[retrieveVideo, deleteAccountVideo, videoContent, videoEvents, cancelAccountVideo, remixVideo, retryVideo],
-  ...[listModels, readCredits, readOwnKey, readUsageRoute, readLedger],
-  ...[createWebhookEndpoint, listWebhookEndpoints, readWebhookEndpoint, updateWebhookEndpoint, deleteWebhookEndpoint],
-  ...[rotateWebhookEndpoint, testWebhookEndpoint, listEndpointDeliveries, listWebhookDeliveries, redeliverWebhook],
-  ...[readWebhookSecret, rotateWebhookSecret],
+  ...[listModels, readModel, readCredits, readOwnKey, readUsageRoute, readLedger],
+  ...[createWebhookEndpoint, listWebhookEndpoints, readWebhookEndpoint, updateWebhookEndpoint, postWebhookEndpoint, deleteWebhookEndpoint],
+  ...[
+    rotateWebhookEndpoint,
+    rotateWebhookEndpointSecret,
+    testWebhookEndpoint,
+    listEndpointDeliveries,
+    listWebhookDeliveries,
+    redeliverWebhook,
+  ],
+  ...[readWebhookSecret, rotateWebhookSecret, listWebhookEventTypes],
   ...[readAdminVideo, checkLedgerRoute],
   ...[createAdminAccount, listAdminAccounts, readAdminAccount, changeAdminAccount],
   ...[creditAdminAccount, refundAdminAccount, readAccountLedger],

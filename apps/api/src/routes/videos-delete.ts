@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { originOf } from '../http/idempotency.ts'
 import { accountRoute } from '../http/route.ts'
 import { deleteVideo } from '../videos/video-store.ts'
 import { videoIdParams } from './schemas.ts'
@@ -17,8 +18,8 @@ export const deleteAccountVideo = accountRoute(
     },
     errors: ['not_found'],
   },
-  async ({ context, key, params, response }) => {
-    await deleteVideo(context, key.accountId, params.id)
+  async ({ context, key, params, request, response }) => {
+    await deleteVideo(context, key.accountId, params.id, originOf(request).isRetry)
     response.json({ id: params.id, object: 'video.deleted', deleted: true })
   },
 )

@@ -1,7 +1,7 @@
 import { accountRoute } from '../http/route.ts'
 import { listDeliveries } from '../webhooks/delivery-store.ts'
 import { readEndpoint } from '../webhooks/endpoint-store.ts'
-import { deliveryListJson, deliveryListSchema, deliveryPageQuery, endpointIdParams } from './webhook-json.ts'
+import { deliveryListJson, deliveryListSchema, endpointIdParams, webhookPageQuery } from './webhook-json.ts'
 
 const answers = { 200: { description: 'One page.', schema: deliveryListSchema } }
 
@@ -12,7 +12,7 @@ export const listEndpointDeliveries = accountRoute(
     summary: "An endpoint's deliveries and every try at them, newest first",
     description: 'Kept for 30 days.',
     params: endpointIdParams,
-    query: deliveryPageQuery,
+    query: webhookPageQuery,
     answers,
     errors: ['not_found'],
   },
@@ -28,7 +28,7 @@ export const listWebhookDeliveries = accountRoute(
     ...{ method: 'get', path: '/v1/webhook_deliveries', operationId: 'listWebhookDeliveries', tag: 'webhooks' },
     summary: "All of the account's deliveries, newest first",
     description: "With those to videos' own webhook_url. Kept for 30 days.",
-    query: deliveryPageQuery,
+    query: webhookPageQuery,
     answers,
     errors: ['not_found'],
   },

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { originOf } from '../http/idempotency.ts'
 import { accountRoute } from '../http/route.ts'
 import { createEndpoint } from '../webhooks/endpoint-store.ts'
 import { VIDEO_EVENTS } from '../webhooks/event.ts'
-import { endpointEvents, endpointJson, endpointUrl, endpointWithSecretSchema } from './webhook-json.ts'
+import { endpointFields, endpointUrl, endpointWithSecretJson, endpointWithSecretSchema, eventsOf } from './webhook-json.ts'
 
 export const createWebhookEndpoint = accountRoute(
   'videos:write',
@@ -11,13 +12,15 @@ export const createWebhookEndpoint = accountRoute(
     summary: 'Have events sent to a URL',
     description:
       'At most 20 for an account. The secret is shown in this answer and never again; deliveries verify with it as Standard Webhooks.',
-    body: z.strictObject({ url: endpointUrl, events: endpointEvents.default([...VIDEO_EVENTS]) }),
+    body: z.strictObject({ url: endpointUrl, ...endpointFields }),
     example: { url: 'https://example.com/hooks/sluice', events: ['video.completed', 'video.failed'] },
     answers: { 200: { description: 'The endpoint, with its secret.', schema: endpointWithSecretSchema } },
     errors: ['state_conflict'],
   },
-  async ({ context, key, body, response }) => {
-    const endpoint = await createEndpoint(context.db, { allowHosts: context.config.webhookAllowHosts }, key.accountId, body)
-    response.json({ ...endpointJson(endpoint), secret: endpoint.secret })
+  async ({ context, key, body, request, response }) => {
+    const { url, name = '' } = body
+    const asked = { url, name, events: eventsOf(body) ?? VIDEO_EVENTS }
+    const rules = { allowHosts: context.config.webhookAllowHosts }
+    response.json(endpointWithSecretJson(await createEndpoint(context.db, rules, key.accountId, asked, originOf(request).isRetry)))
   },
 )

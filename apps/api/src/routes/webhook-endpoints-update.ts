@@ -1,23 +1,31 @@
 import { z } from 'zod'
-import { accountRoute } from '../http/route.ts'
+import { accountRoute, type Route } from '../http/route.ts'
 import { updateEndpoint } from '../webhooks/endpoint-store.ts'
-import { endpointEvents, endpointIdParams, endpointJson, endpointSchema, endpointUrl } from './webhook-json.ts'
+import { endpointFields, endpointIdParams, endpointJson, endpointSchema, endpointUrl, eventsOf } from './webhook-json.ts'
 
-export const updateWebhookEndpoint = accountRoute(
-  'videos:write',
-  {
-    ...{ method: 'patch', path: '/v1/webhook_endpoints/{id}', operationId: 'updateWebhookEndpoint', tag: 'webhooks' },
-    summary: 'Change an endpoint',
-    description:
-      'What is left out stays. Deliveries that wait go to the new URL. A disabled endpoint gets no events, and what waits for it fails when it is due.',
-    params: endpointIdParams,
-    body: z.strictObject({ url: endpointUrl.optional(), events: endpointEvents.optional(), disabled: z.boolean().optional() }),
-    example: { disabled: true },
-    answers: { 200: { description: 'The endpoint as it is now.', schema: endpointSchema } },
-    errors: ['not_found'],
-  },
-  async ({ context, key, params, body, response }) => {
-    const rules = { allowHosts: context.config.webhookAllowHosts }
-    response.json(endpointJson(await updateEndpoint(context.db, rules, key.accountId, params.id, body)))
-  },
-)
+function updateRoute(method: 'patch' | 'post', operationId: string, summary: string): Route {
+  return accountRoute(
+    'videos:write',
+    {
+      ...{ method, path: '/v1/webhook_endpoints/{id}', operationId, tag: 'webhooks', summary },
+      description:
+        'What is left out stays. Deliveries that wait go to the new URL. A disabled endpoint gets no events, and what waits for it fails when it is due.',
+      params: endpointIdParams,
+      body: z.strictObject({ url: endpointUrl.optional(), ...endpointFields, disabled: z.boolean().optional() }),
+      example: { disabled: true },
+      answers: { 200: { description: 'The endpoint as it is now.', schema: endpointSchema } },
+      errors: ['not_found'],
+    },
+    async ({ context, key, params, body, response }) => {
+      const { url, name, disabled } = body
+      const changes = { url, name, disabled, events: eventsOf(body) }
+      const rules = { allowHosts: context.config.webhookAllowHosts }
+      response.json(endpointJson(await updateEndpoint(context.db, rules, key.accountId, params.id, changes)))
+    },
+  )
+}
+
+export const updateWebhookEndpoint = updateRoute('patch', 'updateWebhookEndpoint', 'Change an endpoint')
+
+/** As the openai packages ask for it. */
+export const postWebhookEndpoint = updateRoute('post', 'postWebhookEndpoint', 'Change an endpoint, as the openai packages ask for it')

@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { invalidValue } from '../errors.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
+import { text } from '../videos/create-request.ts'
 import type { AccountSecret } from '../webhooks/account-secret.ts'
 import type { Delivery, DeliveryPage } from '../webhooks/delivery-store.ts'
 import type { Endpoint } from '../webhooks/endpoint-store.ts'
-import { eventJson, VIDEO_EVENTS } from '../webhooks/event.ts'
+import { eventJson, VIDEO_EVENTS, type VideoEvent } from '../webhooks/event.ts'
 import { unixSeconds } from './video-json.ts'
 
 /** Shapes of what the webhook calls take and answer. */
@@ -25,7 +27,22 @@ export const endpointUrl = z
   .string()
   .max(URL_CHARS_MAX)
   .meta({ description: 'https, of a public host, without user name and password.', example: 'https://example.com/hooks/sluice' })
-export const endpointEvents = z.array(z.enum(VIDEO_EVENTS)).min(1).max(10)
+const endpointEvents = z.array(z.enum(VIDEO_EVENTS)).min(1).max(10).optional()
+
+/** What may be said of an endpoint besides its URL. The openai packages call the events `event_types`. */
+export const endpointFields = {
+  events: endpointEvents,
+  event_types: endpointEvents.meta({ description: 'The same as events, by the name that the openai packages know.' }),
+  name: text(100).optional(),
+}
+
+/** The events a body asks for, by whichever name. Throws SluiceError when both names are there. */
+export function eventsOf(body: { events?: VideoEvent[] | undefined; event_types?: VideoEvent[] | undefined }): VideoEvent[] | undefined {
+  if (body.events !== undefined && body.event_types !== undefined) {
+    throw invalidValue('event_types', body.event_types, 'either events or event_types, which are the same')
+  }
+  return body.events ?? body.event_types
+}
 
 export const endpointSchema = z
   .object({
@@ -33,14 +50,21 @@ export const endpointSchema = z
     object: z.literal('webhook_endpoint'),
     url: z.string(),
     events: z.array(z.enum(VIDEO_EVENTS)),
+    event_types: z.array(z.enum(VIDEO_EVENTS)).meta({ description: 'The same as events, by the name that the openai packages know.' }),
+    name: z.string(),
     disabled: z.boolean(),
     created_at: unixTime,
+    updated_at: unixTime,
+    signing_secret_hint: z.string().meta({ description: 'How the secret begins.' }),
     previous_secret_expires_at: previousUntil,
   })
   .meta({ id: 'WebhookEndpoint' })
 
 export const endpointWithSecretSchema = endpointSchema
-  .extend({ secret: secret.meta({ description: 'Shown this once.' }) })
+  .extend({
+    secret: secret.meta({ description: 'Shown this once.' }),
+    signing_secret: secret.meta({ description: 'The same, by the name that the openai packages know.' }),
+  })
   .meta({ id: 'WebhookEndpointWithSecret' })
 
 export const accountSecretSchema = z
@@ -85,7 +109,7 @@ export const deliveryListSchema = z
   })
   .meta({ id: 'WebhookDeliveryList' })
 
-export const deliveryPageQuery = z.strictObject({
+export const webhookPageQuery = z.strictObject({
   after: z.string().optional().meta({ description: 'The id the page before ended with.' }),
   limit: z
     .string()
@@ -94,13 +118,30 @@ export const deliveryPageQuery = z.strictObject({
     .transform(Number),
 })
 
+/** What `client.webhooks.test` of the openai packages reads. */
+export const endpointTestSchema = z
+  .object({
+    object: z.literal('webhook_endpoint.test'),
+    webhook_endpoint_id: z.string(),
+    event_type: z.enum(VIDEO_EVENTS),
+    status_code: z.int(),
+    success: z.literal(true).meta({ description: 'The endpoint answered; status_code says what.' }),
+  })
+  .meta({ id: 'WebhookEndpointTest' })
+
 export function endpointJson(endpoint: Endpoint): z.input<typeof endpointSchema> {
   return {
     ...{ id: endpoint.id, object: 'webhook_endpoint', url: endpoint.url, events: endpoint.events },
-    disabled: endpoint.disabled_at !== null,
-    created_at: unixSeconds(endpoint.created_at),
+    ...{ event_types: endpoint.events, name: endpoint.name, disabled: endpoint.disabled_at !== null },
+    ...{ created_at: unixSeconds(endpoint.created_at), updated_at: unixSeconds(endpoint.updated_at) },
+    signing_secret_hint: `${endpoint.secret.replace(/^whsec_/, '').slice(0, 4)}...`,
     previous_secret_expires_at: secondsOf(endpoint.previous_secret_until),
   }
+}
+
+/** An endpoint with its secret, for the answers that may show it. */
+export function endpointWithSecretJson(endpoint: Endpoint): z.input<typeof endpointWithSecretSchema> {
+  return { ...endpointJson(endpoint), secret: endpoint.secret, signing_secret: endpoint.secret }
 }
 
 export function accountSecretJson(own: AccountSecret): z.input<typeof accountSecretSchema> {

@@ -60,14 +60,25 @@ export async function listVideos(
 
 /**
  * Deletes a video for its owner: an unfinished one is cancelled first, its bytes are removed, its ledger rows stay. What a
- * worker that had not heard of it yet still writes is removed by the sweep.
+ * worker that had not heard of it yet still writes is removed by the sweep. `isRetry`: who asks may have deleted it already and
+ * never heard so, hence a video that is gone is no mistake. Throws SluiceError `not_found`.
  */
-export async function deleteVideo(context: Context, accountId: string, videoId: string): Promise<void> {
+export async function deleteVideo(context: Context, accountId: string, videoId: string, isRetry: boolean): Promise<void> {
+  if (isRetry && (await wasDeleted(context.db, accountId, videoId))) return
   const video = await readVideo(context.db, accountId, videoId)
   if (['queued', 'dispatched', 'running'].includes(video.status)) await cancelVideo(context, accountId, videoId)
   await context.db.query({ text: 'update video set deleted_at = now(), swept_at = null where id = $1', values: [videoId] })
   await context.store.deletePrefix(`videos/${videoId}`)
   await context.store.deletePrefix(inputPrefix(videoId))
+}
+
+async function wasDeleted(db: Database, accountId: string, videoId: string): Promise<boolean> {
+  if (!isId('video', videoId)) return false
+  const { rowCount } = await db.query({
+    text: 'select from video where id = $1 and account_id = $2 and deleted_at is not null',
+    values: [videoId, accountId],
+  })
+  return rowCount === 1
 }
 
 export interface TransferRow {

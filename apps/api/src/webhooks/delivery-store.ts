@@ -5,7 +5,7 @@ import { SluiceError } from '../errors.ts'
 import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
 import type { Endpoint } from './endpoint-store.ts'
 import { WEBHOOK_CHANNEL } from './enqueue.ts'
-import { endpointLane, type WebhookEvent } from './event.ts'
+import { endpointLane, type VideoEvent, type WebhookEvent } from './event.ts'
 import { sendEvent } from './send-event.ts'
 
 /** One event on its way to one place, with every try at it. */
@@ -74,21 +74,31 @@ export async function redeliver(db: Database, accountId: string, deliveryId: str
   return (await findDelivery(db, accountId, deliveryId)) ?? known
 }
 
-/** Sends a `webhook.test` event to an endpoint now, once, and answers what came of it. It stands in the log like any other. */
-export async function testEndpoint(db: Database, endpoint: Endpoint, by: { clock: Clock; rules: OutgoingRules }): Promise<Delivery> {
-  const event: WebhookEvent = { id: newId('evt'), type: 'webhook.test', subject_id: endpoint.id, created_at: new Date(by.clock.now()) }
+/**
+ * Sends an event to an endpoint now, once, and answers what came of it: `webhook.test`, or a sample of `sampleOf`, about a video
+ * that is none. It stands in the log like any other.
+ */
+export async function testEndpoint(
+  db: Database,
+  endpoint: Endpoint,
+  by: { clock: Clock; rules: OutgoingRules },
+  sampleOf?: VideoEvent,
+): Promise<Delivery> {
+  const about =
+    sampleOf === undefined ? { type: 'webhook.test' as const, subject_id: endpoint.id } : { type: sampleOf, subject_id: newId('video') }
+  const event: WebhookEvent = { ...about, id: newId('evt'), created_at: new Date(by.clock.now()) }
   const secrets = [endpoint.secret, ...(endpoint.previous_secret === null ? [] : [endpoint.previous_secret])]
   const result = await sendEvent({ url: endpoint.url, secrets }, event, by)
   const id = newId('whd')
   await db.query({
-    text: `with e as (insert into webhook_event (id, account_id, type, subject_id, created_at) values ($1, $2, 'webhook.test', $3, $4)),
+    text: `with e as (insert into webhook_event (id, account_id, type, subject_id, created_at) values ($1, $2, $11, $3, $4)),
     d as (
       insert into webhook_delivery (id, event_id, account_id, endpoint_id, lane, status, due_at, attempts, failures)
-      values ($5, $1, $2, $3, $6, case when $10::text is null then 'delivered' else 'failed' end, null, 1, case when $10 is null then 0 else 1 end))
+      values ($5, $1, $2, $12, $6, case when $10::text is null then 'delivered' else 'failed' end, null, 1, case when $10 is null then 0 else 1 end))
     insert into webhook_attempt (delivery_id, attempt, started_at, duration_ms, status_code, error) values ($5, 1, $7, $8, $9, $10)`,
     values: [
-      ...[event.id, endpoint.account_id, endpoint.id, event.created_at, id, endpointLane(endpoint.id)],
-      ...[result.startedAt, result.durationMs, result.statusCode, result.error],
+      ...[event.id, endpoint.account_id, event.subject_id, event.created_at, id, endpointLane(endpoint.id)],
+      ...[result.startedAt, result.durationMs, result.statusCode, result.error, event.type, endpoint.id],
     ],
   })
   const delivery = await findDelivery(db, endpoint.account_id, id)
