@@ -26,7 +26,7 @@ const entrySchema = z.strictObject({
     .regex(MODEL_ID, '1 to 63 lower-case letters, digits, ".", "_" and "-", the first a letter or digit')
     .refine(
       (id) => !DEFAULT_MODEL_ALIASES.includes(id),
-      `a name other than ${DEFAULT_MODEL_ALIASES.join(' and ')}, which stand for the default`,
+      `a name other than ${DEFAULT_MODEL_ALIASES.join(', ')}, which stand for the default`,
     ),
   base: z.enum(BUILT_IN_MODELS.map((model) => model.id)).optional(),
   description: z.string().min(1).max(500).optional(),
