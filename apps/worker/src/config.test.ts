@@ -49,6 +49,14 @@ test('REDIS_URL goes before SLUICE_QUEUE_URL, and defaults are those of the anim
   })
 })
 
+test('a runner is told which variable names its devices', () => {
+  const told = (extra: Record<string, string>) => readWorkerConfig({ ...needed, ...extra }).runner
+  expect(told({}).environment.SLUICE_DEVICE_VARIABLE).toBe('CUDA_VISIBLE_DEVICES')
+  const ascend = told({ SLUICE_DEVICE_VARIABLE: 'ASCEND_RT_VISIBLE_DEVICES' })
+  expect(ascend.environment.SLUICE_DEVICE_VARIABLE).toBe('ASCEND_RT_VISIBLE_DEVICES')
+  expect(ascend.deviceVariable).toBe('ASCEND_RT_VISIBLE_DEVICES')
+})
+
 test('an open-sora pool is named after its device, and one connection per slot and two more go to PostgreSQL', () => {
   const config = readWorkerConfig({ ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_SLOTS: '0;1;2;3', OPENSORA_HOME: '/opt/open-sora' })
   expect(config).toMatchObject({ pool: null, model: 'open-sora-2', queue: { backend: 'postgres', connectionsMax: 6 } })

@@ -77,6 +77,8 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
       command: custom ?? builtInCommand(kind, env),
       environment: {
         ...passedEnvironment(env),
+        // A runner that starts a process per device reads the list by this name.
+        SLUICE_DEVICE_VARIABLE: values.deviceVariable,
         ...(custom === null && kind === 'open-sora' ? { PYTHONPATH: resolve(REPOSITORY, 'runners/open-sora') } : {}),
       },
       deviceVariable: values.deviceVariable,
