@@ -20,7 +20,10 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 test.each([
   ["Open-Sora's real code generates, stops, resumes and takes images through the runner", 'tests.test_open_sora'],
-  ["fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again", 'tests.test_open_sora_models'],
+  [
+    "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",
+    'tests.test_open_sora_models',
+  ],
 ])('%s', async (_, module) => {
   const { exitCode, summary, replies } = await runUnittest(python, module, folder, { OPENSORA_HOME: home })
   expect(summary).toMatch(ALL_PASSED)

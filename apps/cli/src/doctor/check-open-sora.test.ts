@@ -86,8 +86,9 @@ test('own models are judged by their files and by the base model they go into, e
     expect(models[index]?.said).toContain(said)
   expect(models[4]?.said).toContain('block.q.weight is [8, 3]; allowed is [8, 4]')
   expect(models[3]?.todo).toContain('SLUICE_CATALOGUE')
-  const [relative] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home }, [{ id: 'a', checkpoint: 'b.safetensors' }])
-    .then((found) => found.filter(({ part }) => part === 'model'))
+  const [relative] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home }, [{ id: 'a', checkpoint: 'b.safetensors' }]).then(
+    (found) => found.filter(({ part }) => part === 'model'),
+  )
   expect(relative).toMatchObject({ state: 'fail', said: expect.stringContaining('allowed is an absolute path') })
 })
 

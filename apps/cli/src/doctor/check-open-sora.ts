@@ -175,7 +175,9 @@ function judgeWeights({ path, bytes, parameters, problem }: z.infer<typeof weigh
 function judgeModel({ id, files, problem }: z.infer<typeof modelSchema>): Finding {
   if (problem !== null)
     return fail('model', problem, `put the file of ${id} there, or correct its weights in the file that SLUICE_CATALOGUE names`)
-  const sizes = files.map(({ path, bytes, parameters }) => `${path} (${sizeOf(bytes ?? 0)}, ${((parameters ?? 0) / 1e6).toFixed(1)} million)`)
+  const sizes = files.map(
+    ({ path, bytes, parameters }) => `${path} (${sizeOf(bytes ?? 0)}, ${((parameters ?? 0) / 1e6).toFixed(1)} million)`,
+  )
   return ok('model', `${id}: ${sizes.length === 0 ? 'the weights of the base model' : sizes.join(' + ')}`)
 }
 
