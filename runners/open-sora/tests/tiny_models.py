@@ -1,4 +1,5 @@
-"""Test scaffolding: `python tests/tiny_models.py FOLDER` writes own weights for the tiny model of tiny_config.py, as trainers leave them.
+"""Test scaffolding: `python tests/tiny_models.py FOLDER [CONFIG]` writes own weights for the model of tiny_config.py or CONFIG, as
+trainers leave them.
 
 base.safetensors is that model's own random weights; tuned.safetensors others. `peft/` is a LoRA of rank 4 as PEFT saves it, with its
 alpha beside it; diffusers.safetensors one of rank 2 on other layers, alpha within; merged.safetensors is the base with `peft/` at strength
@@ -23,8 +24,8 @@ from safetensors.torch import save_file  # noqa: E402
 PEFT_ALPHA, PEFT_RANK, MERGED_STRENGTH = 8, 4, 0.75
 
 
-def main(folder: Path) -> None:
-    described = dict(Config.fromfile(str(Path(__file__).parent / "tiny_config.py")).model)
+def main(folder: Path, config: str) -> None:
+    described = dict(Config.fromfile(config).model)
     described.pop("type")
     base = cpu_scaffolding.scrambled_flux(device_map="cpu", torch_dtype=torch.bfloat16, **described).state_dict()
     generator = torch.Generator().manual_seed(7)
@@ -60,4 +61,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else str(Path(__file__).parent / "tiny_config.py"))
