@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Callable, Literal
 
 from .checkpoint import read_checkpoint
 from .encode_queue import EncodeQueue, Files
 from .failure import Code, RunnerFailure
-from .generation import MODES, Generation, parameter_hash, request_of, video_tokens
+from .generation import MODES, parameter_hash, request_of, video_tokens
 from .judge import judge
 from .loop import Loop
 from .model_weights import request_of_models
@@ -22,53 +22,15 @@ from .pipeline import Phase, Readiness
 from .rank_group import RankGroup
 from .requests import Cancel, Generate, Load, Request, Shutdown, Yield, id_of, parse_json, parse_request
 from .settings import Settings
+from .video import Video
 
 Send = Callable[[dict[str, Any]], None]
 Log = Callable[[str], None]
 
-FRAMES_FILE = "frames.rgb"
 # Silence is broken this often while a model loads or a finished clip waits for an encoder.
 NEWS_S = 1.0
 # The id of the progress that says a model is still loading; no video has it.
 LOAD_ID = "load"
-
-
-@dataclass
-class Video:
-    """The video that has the device."""
-
-    order: Generate
-    parameters: str
-    # Finished steps this attempt began with, and those done by now.
-    start_step: int
-    step: int
-    # What a new rank group goes on from; None = the beginning.
-    resume_path: str | None
-    wish: Literal["cancel", "yield"] | None = None
-    # The last checkpoint this attempt wrote: step and path.
-    checkpoint: tuple[int, str] | None = None
-    # Whether the ranks have it; not while they load.
-    sent: bool = False
-    # When it began to wait for ranks that load another model's weights, and the seconds that took; one rank switches by itself and says.
-    load_asked_at: float | None = None
-    load_s: float | None = None
-    # Whether it was started again with offload after memory ran out.
-    offloaded: bool = False
-    # Ranks that are done with it, each with its last message.
-    done: dict[int, dict[str, Any]] = field(default_factory=dict)
-    news_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def id(self) -> str:
-        return self.order.id
-
-    @property
-    def generation(self) -> Generation:
-        return self.order.request
-
-    @property
-    def frames_path(self) -> str:
-        return os.path.join(self.order.workdir, FRAMES_FILE)
 
 
 class Runner:
@@ -131,7 +93,7 @@ class Runner:
                 self._break_silence(self._video, now)
             elif self._readiness is None and now - self._load_news_at >= NEWS_S:
                 self._load_news_at = now
-                self._send({"type": "progress", "id": LOAD_ID, "phase": "encode", "step": 0, "steps": 1})
+                self._send({"type": "progress", "id": LOAD_ID, "phase": "load", "step": 0, "steps": 1})
         video = self._video
         if video is not None and len(video.done) == self._ranks:
             # Rendered, and waiting for room among the encodes.

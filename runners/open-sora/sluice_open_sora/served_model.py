@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Iterable, Mapping
 
 from .failure import RunnerFailure
@@ -48,7 +49,7 @@ class ServedModel:
                 except (OSError, ValueError) as error:
                     raise _unusable(self.id, kind, file.path, error) from None
 
-    @property
+    @cached_property
     def _added(self) -> str:
         return "" if self.lora is None else json.dumps([self.lora.fingerprint, self.strength, self.lora.scales])
 

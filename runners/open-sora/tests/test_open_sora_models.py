@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import unittest
 from pathlib import Path
 from typing import Any
 
+from sluice_open_sora.failure import RunnerFailure
+from sluice_open_sora.model_weights import Lora, ModelWeights
+from sluice_open_sora.served_model import open_models
+from sluice_open_sora.weight_file import WeightFile
 from tests.spawned_runner import TESTS, RunnerTest, SpawnedRunner
 from tests.test_open_sora import REAL, STEPS, request
 
@@ -118,3 +124,80 @@ class OwnModels(RunnerTest):
         failed = runner.reply("failed")
         self.assertEqual(failed["code"], "model_missing")
         self.assertRegex(failed["message"], r"model 'bad': checkpoint: .*diffusers.safetensors: single_blocks.* is no tensor of the network")
+
+
+class Interrupted(unittest.TestCase):
+    """The weights alone, on a network of six tensors."""
+
+    def setUp(self) -> None:
+        import torch
+        from safetensors.torch import save_file
+
+        self.folder = Path(tempfile.mkdtemp(prefix="open-sora-switch-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        torch.manual_seed(3)
+        self.network = torch.nn.Sequential(*(torch.nn.Linear(8, 8) for _ in range(3))).to(torch.bfloat16)
+        self.base = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        save_file(self.base, self.folder / "base.safetensors")
+        save_file({name: tensor * 2 for name, tensor in self.base.items()}, self.folder / "tuned.safetensors")
+        halves = {f"{layer}.lora_{half}.weight": torch.randn(8, 8) for layer in (0, 2) for half in ("down", "up")}
+        save_file(halves, self.folder / "lora.safetensors")
+        self.models = {
+            model.id: model
+            for model in open_models(
+                (
+                    ModelWeights("base"),
+                    ModelWeights("tuned", str(self.folder / "tuned.safetensors")),
+                    ModelWeights("lora", None, Lora(str(self.folder / "lora.safetensors"), 0.5)),
+                )
+            )
+        }
+
+    def weights(self, from_file: bool) -> Any:
+        import torch
+        from sluice_open_sora.open_sora.switched_weights import SwitchedWeights
+
+        self.network.load_state_dict(self.base)
+        return SwitchedWeights(self.network, WeightFile(str(self.folder / "base.safetensors")) if from_file else None, torch.device("cpu"))
+
+    def bits(self) -> dict[str, bytes]:
+        import torch
+
+        return {name: tensor.view(torch.uint8).numpy().tobytes() for name, tensor in self.network.state_dict().items()}
+
+    def test_a_switch_stopped_at_any_tensor_leaves_every_model_to_be_had_bit_by_bit(self) -> None:
+        for from_file in (True, False):
+            wholes = {}
+            for name in self.models:
+                weights = self.weights(from_file)
+                weights.use(self.models[name], lambda *_: None)
+                wholes[name] = self.bits()
+            self.assertEqual(len({str(whole) for whole in wholes.values()}), 3)
+            weights = self.weights(from_file)
+            for stop_at in range(6):
+                for name in self.models:
+                    for after in self.models:
+                        with self.subTest(from_file=from_file, stop_at=stop_at, model=name, after=after):
+
+                            def between(done: int, _: int, stop_at: int = stop_at) -> None:
+                                if done == stop_at:
+                                    raise InterruptedError
+
+                            with contextlib.suppress(InterruptedError):
+                                weights.use(self.models[name], between)
+                            weights.use(self.models[after], lambda *_: None)
+                            self.assertEqual(self.bits(), wholes[after])
+
+    def test_only_tensors_that_differ_are_written(self) -> None:
+        weights = self.weights(from_file=True)
+        for name, changed in (("base", 0), ("lora", 2), ("lora", 0), ("base", 2), ("tuned", 6), ("lora", 6), ("tuned", 6), ("base", 6)):
+            seen: list[tuple[int, int]] = []
+            weights.use(self.models[name], lambda done, tensors: seen.append((done, tensors)))
+            self.assertEqual(seen, [(done, changed) for done in range(changed)], name)
+
+    def test_a_base_file_that_was_replaced_is_not_read_as_the_base(self) -> None:
+        weights = self.weights(from_file=True)
+        weights.use(self.models["tuned"], lambda *_: None)
+        shutil.copy(self.folder / "tuned.safetensors", self.folder / "base.safetensors")
+        with self.assertRaisesRegex(RunnerFailure, "the base model's weights: .* was replaced"):
+            weights.use(self.models["base"], lambda *_: None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 import tempfile
 import unittest
 from dataclasses import fields
@@ -22,7 +24,7 @@ from sluice_open_sora.requests import Cancel, Generate, Load, Shutdown, Yield, p
 from sluice_open_sora.settings import SettingError, read_settings
 from sluice_open_sora.weight_file import WeightFile
 
-from tests.spawned_runner import FIXTURES, some_request
+from tests.spawned_runner import FIXTURES, PACKAGE_FOLDER, some_request
 from tests.tiny_weights import Numbers, write_gain, write_weights
 
 
@@ -108,6 +110,18 @@ class Requests(unittest.TestCase):
         self.assertEqual(buffer.feed(text[:14]), [])
         self.assertEqual(buffer.feed(text[14:] + b"\n \n{}"), [text])
         self.assertEqual(buffer.end(), [b"{}"])
+
+
+class StandardLibrary(unittest.TestCase):
+    def test_nothing_outside_open_sora_needs_more(self) -> None:
+        """The encoder, which needs PyAV and Pillow, is a process of its own."""
+        folder = PACKAGE_FOLDER / "sluice_open_sora"
+        modules = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "encode_frames")]
+        self.assertGreater(len(modules), 20)
+        # Isolated, and without site-packages.
+        imports = f"import sys; sys.path.insert(0, {str(PACKAGE_FOLDER)!r}); import {', '.join(f'sluice_open_sora.{name}' for name in modules)}"
+        done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", imports], capture_output=True, text=True)
+        self.assertEqual(done.stderr, "")
 
 
 class Tokens(unittest.TestCase):
