@@ -147,11 +147,11 @@ class Resuming(ModelsTest):
 
 class Wishes(ModelsTest):
     def test_a_cancel_or_yield_ends_a_switch_and_the_next_clip_is_whole(self) -> None:
-        wholes = {model: self.alone(model) for model in ("open-sora-2", "ink")}
+        wholes = {model: self.alone(model) for model in ("open-sora-2", "ink", "studio tuned")}
         for settings in ({"PLAIN_SWITCH_MS": "2000"}, {**TWO, "PLAIN_LOAD_MS": "1000"}):
             runner = self.start(settings, models=self.models)
             for number, (wish, kind, after) in enumerate(
-                (("cancel", "cancelled", "open-sora-2"), ("yield", "yielded", "ink"), ("cancel", "cancelled", "ink"))
+                (("cancel", "cancelled", "open-sora-2"), ("yield", "yielded", "ink"), ("cancel", "cancelled", "studio tuned"))
             ):
                 with self.subTest(settings, wish=wish):
                     video = f"v{number}"
@@ -229,6 +229,9 @@ class Failing(ModelsTest):
                     runner.generate(f"v{number}", some_request(model="studio tuned"))
                     code = "model_missing" if "PLAIN_LOAD_FAILS" in settings else "internal"
                     self.assertEqual(runner.reply("failed", f"v{number}")["code"], code)
+                    # Half a switch is not taken for a whole one.
+                    runner.generate(f"again-{number}", some_request(model="studio tuned"))
+                    self.assertEqual(runner.reply("failed", f"again-{number}")["code"], code)
                     self.assertEqual(self.clip(runner, f"after-{number}", after), wholes[after])
 
     def test_a_file_that_vanished_or_was_replaced_fails_its_model_alone(self) -> None:
