@@ -4,9 +4,9 @@
     base_model.model.LAYER.lora_B.weight   LAYER.lora_up.weight     LAYER.lora.up.weight       [outputs, rank]
                                            LAYER.alpha                                         one number
 
-The prefixes `transformer.` and `diffusion_model.` are taken as well as PEFT's or none. A layer's weight becomes W + strength * scale * up @ down with
-scale = alpha / rank. Where alpha stands nowhere it is the rank, so scale = 1. PEFT keeps it in adapter_config.json, which is read beside
-a file that has PEFT's own name, adapter_model.safetensors.
+The prefixes `transformer.` and `diffusion_model.` are taken as well as PEFT's or none. A layer's weight becomes
+W + strength * scale * up @ down with scale = alpha / rank. Where alpha stands nowhere it is the rank, so scale = 1. PEFT keeps it in
+adapter_config.json, which is read beside a file that has PEFT's own name, adapter_model.safetensors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from .weight_file import WeightFile
 
 _DOWN = r"lora_A(?:\.default)?\.weight|lora_down\.weight|lora\.down\.weight"
 _UP = r"lora_B(?:\.default)?\.weight|lora_up\.weight|lora\.up\.weight"
-_NAME = re.compile(rf"(?:base_model\.model\.|transformer\.|diffusion_model\.)?(?P<layer>.+?)\.(?:(?P<down>{_DOWN})|(?P<up>{_UP})|(?P<alpha>alpha))")
+_PREFIX = r"base_model\.model\.|transformer\.|diffusion_model\."
+_NAME = re.compile(rf"(?:{_PREFIX})?(?P<layer>.+?)\.(?:(?P<down>{_DOWN})|(?P<up>{_UP})|(?P<alpha>alpha))")
 _PEFT_FILE, _PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 # Settings of PEFT that make a file mean something else than the sum above.
 _PEFT_OTHER_KINDS = ("use_dora", "fan_in_fan_out", "alpha_pattern")
@@ -66,7 +67,8 @@ class LoraFile(WeightFile):
 
     def _layer(self, layer: str, parts: dict[str, str], settings: dict[str, Any]) -> LoraLayer:
         if "down" not in parts or "up" not in parts:
-            raise ValueError(f"{layer} has only {', '.join(parts.values())}; a layer needs both halves, lora_A and lora_B or lora_down and lora_up")
+            both = "a layer needs both halves, lora_A and lora_B or lora_down and lora_up"
+            raise ValueError(f"{layer} has only {', '.join(parts.values())}; {both}")
         down, up = self.entries[parts["down"]].shape, self.entries[parts["up"]].shape
         if len(down) != 2 or len(up) != 2 or down[0] != up[1] or down[0] == 0:
             raise ValueError(f"{layer}: {list(down)} and {list(up)} do not fit each other; allowed are [rank, inputs] and [outputs, rank]")

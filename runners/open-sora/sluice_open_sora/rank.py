@@ -92,7 +92,7 @@ class RankGate:
             self._say(phase, step, steps)
 
     def between_weights(self, done: int, tensors: int) -> None:
-        """Another model's weights go in, `done` of `tensors` so far. Raises Stopped: half a switch is a state the next one can start from."""
+        """Another model's weights go in, `done` of `tensors` so far. Raises Stopped: the next switch can start from half a one."""
         self.alive("load", done, max(1, tensors))
         wanted = self._wishes.of(self._video)
         if wanted != "go":

@@ -30,7 +30,7 @@ class ServedModel:
 
     @property
     def identity(self) -> str:
-        """What its latents depend on beside the request, the same on every host; "" for the base model, whose weights are the installation's."""
+        """What its latents depend on beside the request, the same on every host; "" for the base model: the installation's weights."""
         checkpoint = "" if self.checkpoint is None else self.checkpoint.fingerprint
         return "" if self.is_base else json.dumps([checkpoint, self._added])
 
@@ -85,7 +85,8 @@ def judge_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], require
                 raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(said))
         for name in required:
             if name not in entries:
-                raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(f"it lacks {name}; a checkpoint is a whole model"))
+                said = f"it lacks {name}; a checkpoint is a whole model"
+                raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(said))
     if model.lora is not None:
         for name, layer in model.lora.layers.items():
             asked = (layer.outputs, layer.inputs)

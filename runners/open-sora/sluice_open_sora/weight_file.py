@@ -1,5 +1,6 @@
-"""A file of weights in the safetensors format (https://github.com/huggingface/safetensors#format): its header, and what tells it from others.
+"""A file of weights in the safetensors format: its header, and what tells it from others.
 
+The format (https://github.com/huggingface/safetensors#format) is a length, a JSON header and the bytes, as in checkpoint.py.
 No tensor is read whole here, so a file of 24 GB is judged in about a thousand short reads.
 """
 

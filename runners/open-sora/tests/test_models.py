@@ -179,7 +179,9 @@ class Wishes(ModelsTest):
 
 
 class Failing(ModelsTest):
-    def failure_at_load(self, models: list[dict[str, Any]], model: str = "open-sora-2", settings: dict[str, str] | None = None) -> dict[str, Any]:
+    def failure_at_load(
+        self, models: list[dict[str, Any]], model: str = "open-sora-2", settings: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         runner = self.start(settings, load=False)
         runner.send({"type": "load", "model": model, "models": models})
         failed = runner.reply("failed")

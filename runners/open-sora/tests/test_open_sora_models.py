@@ -158,7 +158,8 @@ class Interrupted(unittest.TestCase):
         from sluice_open_sora.open_sora.switched_weights import SwitchedWeights
 
         self.network.load_state_dict(self.base)
-        return SwitchedWeights(self.network, WeightFile(str(self.folder / "base.safetensors")) if from_file else None, torch.device("cpu"))
+        base = WeightFile(str(self.folder / "base.safetensors")) if from_file else None
+        return SwitchedWeights(self.network, base, torch.device("cpu"))
 
     def bits(self) -> dict[str, bytes]:
         import torch

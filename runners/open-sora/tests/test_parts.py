@@ -119,7 +119,8 @@ class StandardLibrary(unittest.TestCase):
         modules = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "encode_frames")]
         self.assertGreater(len(modules), 20)
         # Isolated, and without site-packages.
-        imports = f"import sys; sys.path.insert(0, {str(PACKAGE_FOLDER)!r}); import {', '.join(f'sluice_open_sora.{name}' for name in modules)}"
+        named = ", ".join(f"sluice_open_sora.{name}" for name in modules)
+        imports = f"import sys; sys.path.insert(0, {str(PACKAGE_FOLDER)!r}); import {named}"
         done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", imports], capture_output=True, text=True)
         self.assertEqual(done.stderr, "")
 
