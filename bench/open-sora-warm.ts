@@ -3,15 +3,14 @@
  * own script: the same tiny random model on this machine's CPU, the same clip, in turns. Needs OPENSORA_HOME and OPENSORA_PYTHON
  * (docs/gpu-worker.md). The full-size weights, which the script loads anew for every video, make the difference larger.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../test/support/test-servers.ts'
+import { OpenSoraRunner } from './rig/open-sora-runner.ts'
 import { asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
 
 const VIDEOS = 3
@@ -27,7 +26,7 @@ const config = join(runnerFolder, 'tests/tiny_config.py')
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-bench-'))
 const asSeconds = (value: number): string => `${value.toFixed(2)} s`
 
-async function secondsOf(work: () => Promise<void>): Promise<number> {
+async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   const startedAtMs = performance.now()
   await work()
   return (performance.now() - startedAtMs) / 1000
@@ -58,58 +57,14 @@ async function runScript(index: number): Promise<void> {
   if (code !== 0) throw new Error(`the script ended with ${code}: ${said}`)
 }
 
-class WarmRunner {
-  readonly child: ChildProcess
-  #waiting: { type: string; resolve: () => void; reject: (error: Error) => void } | undefined
-
-  constructor() {
-    this.child = spawn(python, ['-m', 'sluice_open_sora'], {
-      stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
-      env: {
-        PATH: process.env.PATH,
-        PYTHONPATH: runnerFolder,
-        OPENSORA_HOME: home,
-        OPENSORA_CONFIG: config,
-        OPENSORA_DEVICE: 'cpu',
-      },
-    })
-    const replies = this.child.stdio[3]
-    if (!(replies instanceof Readable)) throw new Error('fd 3 is not a readable pipe')
-    createInterface({ input: replies }).on('line', (line) => {
-      const reply = JSON.parse(line)
-      if (reply.type === 'failed') this.#waiting?.reject(new Error(reply.message))
-      else if (reply.type === this.#waiting?.type) this.#waiting?.resolve()
-    })
-    this.child.once('exit', (code) => this.#waiting?.reject(new Error(`the runner ended with ${code}`)))
-  }
-
-  /** Sends, and waits for the first reply of that type. */
-  ask(request: Record<string, unknown>, type: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting = { type, resolve, reject }
-      this.child.stdin?.write(`${JSON.stringify(request)}\n`)
-    })
-  }
-
-  generate(index: number): Promise<void> {
-    const workdir = join(folder, `runner-${index}`)
-    mkdirSync(workdir)
-    const request = {
-      ...{ model: 'open-sora-2', mode: 't2v', prompt: PROMPT, negative_prompt: '', ...CLIP, fps: 24 },
-      ...{ guidance: 7.5, guidance_img: 3, motion_score: 4, seed: 42 },
-    }
-    return this.ask({ type: 'generate', id: `video-${index}`, request, workdir }, 'finished')
-  }
-}
-
-const runner = new WarmRunner()
+const runner = new OpenSoraRunner({ home, python, config })
 try {
   const load = await secondsOf(() => runner.ask({ type: 'load', model: 'open-sora-2' }, 'ready'))
   const script: number[] = []
   const warm: number[] = []
   for (let index = 0; index < VIDEOS; index += 1) {
     script.push(await secondsOf(() => runScript(index)))
-    warm.push(await secondsOf(() => runner.generate(index)))
+    warm.push(await secondsOf(() => runner.generate(folder, `video-${index}`, { ...CLIP, prompt: PROMPT })))
   }
   const title = `${CLIP.width}x${CLIP.height}, ${CLIP.num_frames} frames, ${CLIP.num_steps} steps, tiny random model on the CPU, ${VIDEOS} videos each`
   printTable(title, [
@@ -120,7 +75,6 @@ try {
     ['ratio', asTimes(percentile(script, 0.5) / percentile(warm, 0.5))],
   ])
 } finally {
-  runner.child.stdin?.end()
-  if (runner.child.exitCode === null) await once(runner.child, 'exit')
+  await runner.end()
   rmSync(folder, { recursive: true, force: true })
 }

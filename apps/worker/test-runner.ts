@@ -6,7 +6,8 @@ import { type RunnerReply, type RunnerRequest, runnerRequestSchema } from '@slui
 
 /**
  * A runner that misbehaves for some seeds, and is the animatic runner for all others.
- * 1 crash after 2 steps, 2 silence after 2 steps, 3 a file that is no MP4, 4 out_of_memory, 5 a line outside the protocol, 6 bad_input.
+ * 1 crash after 2 steps, 2 silence after 2 steps, 3 a file that is no MP4, 4 out_of_memory, 5 a line outside the protocol, 6 bad_input,
+ * 7 model_missing.
  */
 const animatic = spawn(process.execPath, [fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))], {
   stdio: ['pipe', 'inherit', 'inherit', 3],
@@ -52,6 +53,9 @@ function misbehave(request: Extract<RunnerRequest, { type: 'generate' }>): boole
       return true
     case 6:
       reply({ type: 'failed', id, code: 'bad_input', message: 'parameters differ', retryable: false })
+      return true
+    case 7:
+      reply({ type: 'failed', id, code: 'model_missing', message: 'no file at /models/ink.safetensors', retryable: false })
       return true
     default:
       return false

@@ -15,6 +15,7 @@ describe.concurrent('the Python suite passes with the standard library alone, an
     ['tests.test_parts', []],
     ['tests.test_runner', EVERY_KIND],
     ['tests.test_devices', EVERY_KIND],
+    ['tests.test_models', EVERY_KIND.filter((kind) => kind !== 'checkpoint')],
   ] as const)('%s', { timeout: 240_000 }, async (module, kinds) => {
     const { exitCode, summary, replies } = await runUnittest('python3', module, folder)
     expect(summary).toMatch(ALL_PASSED)

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { newId } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
 import { startGate } from '../../apps/api/src/gate/leader.ts'
+import { dispatchVideo } from '../../apps/api/src/videos/transition.ts'
 import { eventually } from '../support/eventually.ts'
 import { gatePassed } from '../support/gate-passed.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -50,6 +52,47 @@ const rich = () => api.account(1_000_000_000n)
 /** Silent for longer than the leases used here, and not for as long as the API's own reconciler waits. */
 const age = (id: string) =>
   api.api.context.db.query({ text: `update attempt set heartbeat_at = now() - interval '5 minutes' where video_id = $1`, values: [id] })
+
+test('a worker that begins to stop while the gate chooses gets nothing more, and nobody waits for it', async () => {
+  const { key, accountId } = await rich()
+  const { db } = api.api.context
+  await withWorker(1, async (worker) => {
+    await worker.heartbeat([], { draining: true })
+    const id = await submit(key)
+    const pool = `goes${poolNumber - 1}`
+    const dispatch = { videoId: id, accountId, pool, lane: 'standard', startTagMs: 0, finishTagMs: 0 }
+    expect(await dispatchVideo(db, dispatch)).toEqual({ refused: 'pool_gone' })
+    expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
+    expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({ refused: 'pool_gone' })
+  })
+})
+
+test('what the last worker of a pool had not taken when it began to stop goes to another pool at once, and counts as nobody’s failure', async () => {
+  const { key } = await rich()
+  const [untaken, taken] = [await submit(key), await submit(key)]
+  await withWorker(2, async (stopping) => {
+    const jobs = [await stopping.fetch(), await stopping.fetch()]
+    const inHand = jobs.find((attempt) => attempt.job.video === taken)
+    await inHand?.report({ type: 'taken', slot: 0 })
+    const pool = `goes${poolNumber - 1}`
+    const other = new HandWorker(api, { pool })
+    await other.heartbeat([], { slots: 1 })
+    await other.heartbeat([], { draining: true })
+    // One worker of the pool goes on, so its jobs will be taken.
+    expect((await admin(untaken)).internal_status).toBe('dispatched')
+    await stopping.heartbeat([], { draining: true })
+    await withWorker(1, async (worker) => {
+      const next = await worker.fetch()
+      expect(next.job).toMatchObject({ video: untaken, fence: 3 })
+      expect(await next.report({ type: 'taken', slot: 0 })).toMatchObject({ verdict: 'continue' })
+    })
+    expect(await admin(untaken)).toMatchObject({ failures_in_a_row: 0 })
+    // What was taken is its worker's to finish or to hand back.
+    expect(await inHand?.report({ type: 'started' })).toEqual({ verdict: 'continue' })
+    expect(await jobs.find((attempt) => attempt !== inHand)?.report({ type: 'taken', slot: 1 })).toEqual({ verdict: 'stop' })
+    await other.close()
+  })
+})
 
 test('a video whose row somebody holds is passed over: the others are dispatched', async () => {
   const { key } = await rich()

@@ -18,8 +18,14 @@ const python = process.env.OPENSORA_PYTHON ?? 'python3'
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-real-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-test("Open-Sora's real code generates, stops, resumes and takes images through the runner", async () => {
-  const { exitCode, summary, replies } = await runUnittest(python, 'tests.test_open_sora', folder, { OPENSORA_HOME: home })
+test.each([
+  ["Open-Sora's real code generates, stops, resumes and takes images through the runner", 'tests.test_open_sora'],
+  [
+    "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",
+    'tests.test_open_sora_models',
+  ],
+])('%s', async (_, module) => {
+  const { exitCode, summary, replies } = await runUnittest(python, module, folder, { OPENSORA_HOME: home })
   expect(summary).toMatch(ALL_PASSED)
   expect(exitCode).toBe(0)
   for (const reply of replies) expect(runnerReplySchema.parse(reply)).toEqual(reply)

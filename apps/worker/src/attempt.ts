@@ -296,7 +296,8 @@ export class Attempt {
   private failedByRunner(code: Extract<RunnerReply, { type: 'failed' }>['code'], message: string, retryable: boolean): void {
     // The checkpoint is the one part of the input that the API cannot have checked: without it the next attempt can work.
     if (code === 'bad_input' && this.resumePath !== undefined) this.fail('checkpoint_unusable', message, true)
-    else this.fail(code, message, code !== 'bad_input' && code !== 'model_missing' && retryable)
+    // Weights that are gone here may be there on another host; the API counts how often that is tried.
+    else this.fail(code, message, code === 'model_missing' || (code !== 'bad_input' && retryable))
   }
 
   private async reportTaken(withinMs: number) {

@@ -73,6 +73,14 @@ test('several models take their weights from the catalogue, in the order in whic
   expect(() => readWorkerConfig(env)).toThrow(/SLUICE_CATALOGUE/)
 })
 
+test('a runner is told which variable names its devices', () => {
+  const told = (extra: Record<string, string>) => readWorkerConfig({ ...needed, ...extra }).runner
+  expect(told({}).environment.SLUICE_DEVICE_VARIABLE).toBe('CUDA_VISIBLE_DEVICES')
+  const ascend = told({ SLUICE_DEVICE_VARIABLE: 'ASCEND_RT_VISIBLE_DEVICES' })
+  expect(ascend.environment.SLUICE_DEVICE_VARIABLE).toBe('ASCEND_RT_VISIBLE_DEVICES')
+  expect(ascend.deviceVariable).toBe('ASCEND_RT_VISIBLE_DEVICES')
+})
+
 test('an open-sora pool is named after its device, and one connection per slot and two more go to PostgreSQL', () => {
   const config = readWorkerConfig({ ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_SLOTS: '0;1;2;3', OPENSORA_HOME: '/opt/open-sora' })
   expect(config).toMatchObject({ pool: null, models: [{ id: 'open-sora-2' }], queue: { backend: 'postgres', connectionsMax: 6 } })

@@ -2,10 +2,10 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { POOL_PATTERN } from '@sluice/shared/attempt-contract'
-import { readCatalogue } from '@sluice/shared/catalogue-file'
 import { parseMicros } from '@sluice/shared/money'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ModelWeights } from '@sluice/shared/runner-protocol'
+import { readServedModels } from '@sluice/shared/served-models'
 import {
   choiceSetting,
   type Environment,
@@ -50,7 +50,6 @@ export interface RunnerCommand {
 }
 
 const RUNNERS = ['animatic', 'open-sora'] as const
-const DEFAULT_MODELS = { animatic: 'animatic', 'open-sora': 'open-sora-2' } as const satisfies Record<(typeof RUNNERS)[number], string>
 const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR']
 const PASSED_PREFIXES = ['SLUICE_ANIMATIC_', 'OPENSORA_', 'CUDA_', 'NCCL_', 'PYTORCH_', 'HF_', 'ASCEND_']
 
@@ -61,7 +60,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     token: () => requiredSetting(env, 'SLUICE_WORKER_TOKEN', 'a worker token made by the API'),
     slots: () => readSlots(env),
     queueUrl: () => readQueueUrl(env),
-    models: () => readModels(env),
+    models: () => readServedModels(env),
     kind: () => choiceSetting(env, 'SLUICE_RUNNER', 'animatic', RUNNERS),
     custom: () => readCustomCommand(env),
     pool: () => readPool(env),
@@ -80,6 +79,8 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
       command: custom ?? builtInCommand(kind, env),
       environment: {
         ...passedEnvironment(env),
+        // A runner that starts a process per device reads the list by this name.
+        SLUICE_DEVICE_VARIABLE: values.deviceVariable,
         ...(custom === null && kind === 'open-sora' ? { PYTHONPATH: resolve(REPOSITORY, 'runners/open-sora') } : {}),
       },
       deviceVariable: values.deviceVariable,
@@ -93,21 +94,6 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     graceMs: values.graceMs,
     logLevel: values.logLevel,
   }
-}
-
-/** SLUICE_MODEL: models between commas. The catalogue says where their weights are; one model alone need not stand in it. */
-function readModels(env: Environment): WorkerConfig['models'] {
-  const kind = optionalSetting(env, 'SLUICE_RUNNER')
-  const text = optionalSetting(env, 'SLUICE_MODEL') ?? (kind === 'open-sora' ? DEFAULT_MODELS['open-sora'] : DEFAULT_MODELS.animatic)
-  const catalogue = readCatalogue(env)
-  const [first = '', ...others] = text.split(',').map((id) => id.trim())
-  const ids = [first, ...others]
-  const known = catalogue.models.map((model) => model.id)
-  if (new Set(ids).size < ids.length || (ids.length > 1 && ids.some((id) => !known.includes(id))) || first === '') {
-    throw new SettingError('SLUICE_MODEL', text, `allowed are models between commas, each once: ${known.join(', ')}`)
-  }
-  const weightsOf = (id: string): ModelWeights => ({ id, ...catalogue.find(id)?.weights })
-  return [weightsOf(first), ...others.map(weightsOf)]
 }
 
 function readApiUrl(env: Environment): string {

@@ -280,6 +280,7 @@ test.each([
   { seed: 3, does: 'makes a bad file', code: 'bad_output', step: 10 },
   { seed: 4, does: 'runs out of memory', code: 'out_of_memory', step: 2 },
   { seed: 5, does: 'breaks the protocol', code: 'internal', step: 0 },
+  { seed: 7, does: 'lacks the weights', code: 'model_missing', step: 0 },
 ])('a runner that $does fails its attempt as $code, retryable, and the next job works', async ({ seed, code, step }) => {
   // Longer than a busy machine takes to start a runner, which counts as silence too.
   start({ ...misbehaving, ...(code === 'stalled' ? { SLUICE_RUNNER_STALL_MS: '6000' } : {}) })

@@ -105,11 +105,12 @@ def video_tokens(generation: Generation) -> int:
     return latent_frames * math.ceil(generation.height / 16) * math.ceil(generation.width / 16)
 
 
-def parameter_hash(generation: Generation, references: tuple[Reference, ...]) -> str:
-    """SHA-256 over all that the latents depend on: the request, and the bytes of the reference images. Raises OSError."""
+def parameter_hash(generation: Generation, references: tuple[Reference, ...], weights: str = "") -> str:
+    """SHA-256 over all that the latents depend on: the request, the bytes of the reference images, and what tells the model's own
+    weights from others ("" = the installation's; ServedModel.identity). Raises OSError."""
     images = [[reference.position, _file_hash(reference.path)] for reference in references]
     # Sorted keys and floats throughout: the same request hashes the same whatever order or number form it came in.
-    text = json.dumps([request_of(generation), images], sort_keys=True, ensure_ascii=True)
+    text = json.dumps([request_of(generation), images, *([weights] if weights else [])], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

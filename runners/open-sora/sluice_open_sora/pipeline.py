@@ -9,10 +9,11 @@ from typing import Callable, Literal, Mapping, Protocol
 
 from .checkpoint import Checkpoint, Tensor
 from .generation import Generation, Reference
+from .served_model import ServedModel
 
 DEFAULT_PIPELINE = "sluice_open_sora.open_sora.pipeline:OpenSoraPipeline"
 
-Phase = Literal["encode", "denoise", "decode", "mux"]
+Phase = Literal["load", "encode", "denoise", "decode", "mux"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,16 @@ class StepGate(Protocol):
 
 
 class Pipeline(Protocol):
-    def load(self, model: str) -> Readiness:
-        """Raises RunnerFailure `model_missing`, or what the libraries raise."""
+    def load(self, model: str, models: tuple[ServedModel, ...]) -> Readiness:
+        """Loads `model`, and judges the files of all of `models`, which hold it; none = `model` alone with the pipeline's own weights.
+
+        Raises RunnerFailure `model_missing`, or what the libraries raise."""
+
+    def use(self, model: str, between: Callable[[int, int], None]) -> None:
+        """Turns to another of the models it loaded with; a single rank is asked to, several are started again with the other model.
+
+        `between(done, tensors)` is called oftener than every few seconds and may raise Stopped. Whatever this raises, the next `use`
+        must work, and a model's clips must be the same bits whichever models were used before."""
 
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         """Makes the clip. After an exception other than a lost device the pipeline can make the next one."""

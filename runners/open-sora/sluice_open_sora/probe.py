@@ -1,15 +1,22 @@
-"""`python -m sluice_open_sora.probe`: what `sluice doctor` asks a GPU host's Python, as one JSON object on stdout. Loads no weights."""
+"""`python -m sluice_open_sora.probe [--models JSON]`: what `sluice doctor` asks a GPU host's Python, as one JSON object on stdout.
+
+Loads no weights. `--models` is the `models` of the runner protocol's load: own models whose files are looked at too.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
-import math
 import os
 import re
-import struct
 import sys
 from importlib import metadata
 from typing import Any
+
+from .failure import RunnerFailure
+from .model_weights import ModelWeights, parse_models
+from .served_model import judge_fit, open_models
+from .weight_file import WeightHeader, read_header
 
 # The weights of Open-Sora's configuration files at commit d0cd5ac, relative to OPENSORA_HOME.
 WEIGHTS = (
@@ -20,10 +27,12 @@ WEIGHTS = (
 )
 FLUX_WEIGHTS = ("ckpts/flux1-dev.safetensors", "ckpts/flux1-dev-ae.safetensors")
 PACKAGES = ("torchvision", "mmengine", "diffusers", "transformers", "peft", "colossalai", "liger-kernel", "flash-attn", "av", "pillow")
-HEADER_BYTES_MAX = 100_000_000
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="sluice_open_sora.probe")
+    parser.add_argument("--models", default="[]")
+    models = parser.parse_args().models
     home = os.environ.get("OPENSORA_HOME") or None
     wanted = WEIGHTS + (FLUX_WEIGHTS if os.environ.get("OPENSORA_T2I2V") == "1" else ())
     found = {
@@ -33,6 +42,7 @@ def main() -> None:
         "package_found": home is not None and os.path.isdir(os.path.join(home, "opensora")),
         "commit": None if home is None else read_commit(home),
         "weights": [] if home is None else [{"path": path, **describe_weights(os.path.join(home, path))} for path in wanted],
+        "models": describe_models(json.loads(models), home),
     }
     print(json.dumps(found))
 
@@ -99,23 +109,45 @@ def describe_weights(path: str) -> dict[str, Any]:
     if not path.endswith(".safetensors"):
         return {"bytes": size, "parameters": None, "problem": None}
     try:
-        parameters, expected = _safetensors_header(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
-        return {"bytes": size, "parameters": None, "problem": f"{os.path.basename(path)} is no safetensors file"}
+        header = read_header(path)
+    except (OSError, ValueError) as error:
+        return {"bytes": size, "parameters": None, "problem": str(error)}
+    expected = header.bytes_expected
     cut_off = None if expected == size else f"{os.path.basename(path)} has {size} bytes, its header says {expected}"
-    return {"bytes": size, "parameters": parameters, "problem": cut_off}
+    return {"bytes": size, "parameters": header.parameters, "problem": cut_off}
 
 
-def _safetensors_header(path: str) -> tuple[int, int]:
-    """Parameters, and the bytes the whole file must have (https://github.com/huggingface/safetensors#format)."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > HEADER_BYTES_MAX:
-            raise ValueError("no header")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    parameters = sum(math.prod(entry["shape"]) for entry in header.values())
-    return parameters, 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+def describe_models(models: Any, home: str | None) -> list[dict[str, Any]]:
+    """One description for each model; a single one, of no model, for a list that cannot be read."""
+    try:
+        return [] if models == [] else [describe_model(model, home) for model in parse_models(models)]
+    except RunnerFailure as failure:
+        return [{"id": "models", "files": [], "problem": failure.message}]
+
+
+def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
+    """Bytes and parameters of each of its files, and what would keep a runner from serving it; whether the files fit the base model is
+    asked only while its own file is whole."""
+    paths = [path for path in (model.checkpoint, None if model.lora is None else model.lora.path) if path is not None]
+    described = [describe_weights(path) for path in paths]
+    problem = None
+    try:
+        (served,) = open_models((model,))
+        base = None if home is None else _header_or_none(os.path.join(home, WEIGHTS[0]))
+        if base is not None:
+            judge_fit(served, {name: entry.shape for name, entry in base.entries.items()}, base.entries)
+    except RunnerFailure as failure:
+        problem = failure.message
+    files = [{"path": path, "bytes": one["bytes"], "parameters": one["parameters"]} for path, one in zip(paths, described)]
+    return {"id": model.id, "files": files, "problem": problem}
+
+
+def _header_or_none(path: str) -> WeightHeader | None:
+    try:
+        header = read_header(path)
+    except (OSError, ValueError):
+        return None
+    return header if header.bytes == header.bytes_expected else None
 
 
 def _text(path: str) -> str:

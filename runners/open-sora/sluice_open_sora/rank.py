@@ -19,8 +19,10 @@ from .checkpoint import Checkpoint
 from .failure import RunnerFailure, classify, classify_load
 from .generation import Reference, parse_generation
 from .messages import MessageSocket
+from .model_weights import parse_models
 from .pipeline import Job, Phase, Pipeline, Place, Stopped, load_pipeline
 from .rank_agreement import Decision, Follower, Leader
+from .served_model import open_models
 
 # Signs of life need not come oftener than this, in seconds.
 ALIVE_S = 0.5
@@ -89,6 +91,13 @@ class RankGate:
         if self._leads and time.monotonic() - self._alive_at >= ALIVE_S:
             self._say(phase, step, steps)
 
+    def between_weights(self, done: int, tensors: int) -> None:
+        """Another model's weights go in, `done` of `tensors` so far. Raises Stopped: the next switch can start from half a one."""
+        self.alive("load", done, max(1, tensors))
+        wanted = self._wishes.of(self._video)
+        if wanted != "go":
+            raise Stopped(wanted, self._job.start_step)
+
     def _say(self, phase: Phase, step: int, steps: int) -> None:
         self._alive_at = time.monotonic()
         self._report({"type": "progress", "id": self._video, "phase": phase, "step": step, "steps": steps})
@@ -106,13 +115,15 @@ class Rank:
         self._wishes = Wishes()
         self._work: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._pipeline: Pipeline | None = None
+        # The model whose weights are in; None while or after a switch that did not end.
+        self._model: str | None = None
 
     def run(self) -> None:
         threading.Thread(target=self._read, daemon=True).start()
         while True:
             message = self._work.get()
             if message["type"] == "load":
-                self._load(message["model"])
+                self._load(message["model"], message["models"])
             else:
                 self._generate(message)
 
@@ -136,16 +147,28 @@ class Rank:
         named = {} if video is None else {"id": video}
         self._say({"type": "failed", **named, "code": failure.code, "message": failure.message, "retryable": failure.retryable})
 
-    def _load(self, model: str) -> None:
+    def _load(self, model: str, models: list[dict[str, Any]]) -> None:
         try:
+            served = open_models(parse_models(models)) if models else ()
             pipeline = load_pipeline(self._pipeline_spec)(self._place)
-            ready = pipeline.load(model)
+            ready = pipeline.load(model, served)
         except Exception as error:
             traceback.print_exc()
             self._fail(None, classify_load(error))
             return
         self._pipeline = pipeline
-        self._say({"type": "ready", **vars(ready)})
+        self._model = model
+        self._say({"type": "ready", "readiness": vars(ready), "identities": {one.id: one.identity for one in served}})
+
+    def _use(self, pipeline: Pipeline, model: str, gate: RankGate) -> dict[str, float]:
+        """Turns to `model`; answers what that adds to the timings: its seconds, or nothing when it is the one in use."""
+        if model == self._model:
+            return {}
+        started_at = time.monotonic()
+        self._model = None
+        pipeline.use(model, gate.between_weights)
+        self._model = model
+        return {"load": time.monotonic() - started_at}
 
     def _generate(self, message: dict[str, Any]) -> None:
         video = message["id"]
@@ -162,8 +185,10 @@ class Rank:
                 resume=None if resume is None else read_checkpoint(resume, message["parameters"], generation.num_steps),
             )
             gate = RankGate(video, job, message["parameters"], message["checkpoint_ms"], self._wishes, self._agreement, self._say)
+            switch = self._use(self._pipeline, generation.model, gate)
             rendered = self._pipeline.generate(job, gate)
-            self._say({"type": "rendered", "id": video, "timings": dict(rendered.timings), "peak_vram_bytes": rendered.peak_vram_bytes})
+            timings = {**switch, **rendered.timings}
+            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": rendered.peak_vram_bytes})
         except Stopped as stopped:
             self._say({"type": "stopped", "id": video, "how": stopped.how, "step": stopped.step, "path": stopped.path})
         except Exception as error:

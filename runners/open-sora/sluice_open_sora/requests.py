@@ -9,11 +9,15 @@ from typing import Any, NoReturn
 
 from .failure import RunnerFailure
 from .generation import Generation, Reference, parse_generation
+from .model_weights import ModelWeights, parse_models
 
 
 @dataclass(frozen=True)
 class Load:
+    """`models`: all to be served, `model` among them; empty = `model` alone, with the runner's own weights."""
+
     model: str
+    models: tuple[ModelWeights, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def parse_request(value: Any) -> Request:
         raise RunnerFailure("bad_input", "a request must be an object")
     kind = value.get("type")
     if kind == "load":
-        return Load(_text(value, "model"))
+        return _load(value)
     if kind == "generate":
         return Generate(
             id=_text(value, "id"),
@@ -91,6 +95,17 @@ def id_of(value: Any) -> str | None:
     """The id in a request that may be broken otherwise."""
     found = value.get("id") if isinstance(value, dict) else None
     return found if isinstance(found, str) else None
+
+
+def _load(value: dict[str, Any]) -> Load:
+    model = _text(value, "model")
+    if "models" not in value:
+        return Load(model)
+    models = parse_models(value["models"])
+    ids = [weights.id for weights in models]
+    if model not in ids:
+        raise RunnerFailure("bad_input", f"model is {json.dumps(model)[:80]}; allowed is one of models: {', '.join(ids)[:200]}")
+    return Load(model, models)
 
 
 def _text(value: dict[str, Any], name: str) -> str:

@@ -8,63 +8,29 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Callable, Literal
 
 from .checkpoint import read_checkpoint
 from .encode_queue import EncodeQueue, Files
 from .failure import Code, RunnerFailure
-from .generation import MODES, TEXT_TOKENS, Generation, parameter_hash, request_of, video_tokens
+from .generation import MODES, parameter_hash, request_of, video_tokens
+from .judge import judge
 from .loop import Loop
-from .pipeline import Readiness
+from .model_weights import request_of_models
+from .pipeline import Phase, Readiness
 from .rank_group import RankGroup
 from .requests import Cancel, Generate, Load, Request, Shutdown, Yield, id_of, parse_json, parse_request
 from .settings import Settings
+from .video import Video
 
 Send = Callable[[dict[str, Any]], None]
 Log = Callable[[str], None]
 
-FRAMES_FILE = "frames.rgb"
 # Silence is broken this often while a model loads or a finished clip waits for an encoder.
 NEWS_S = 1.0
 # The id of the progress that says a model is still loading; no video has it.
 LOAD_ID = "load"
-
-
-@dataclass
-class Video:
-    """The video that has the device."""
-
-    order: Generate
-    parameters: str
-    # Finished steps this attempt began with, and those done by now.
-    start_step: int
-    step: int
-    # What a new rank group goes on from; None = the beginning.
-    resume_path: str | None
-    phase: Literal["encode", "denoise", "decode", "mux"] = "encode"
-    wish: Literal["cancel", "yield"] | None = None
-    # The last checkpoint this attempt wrote: step and path.
-    checkpoint: tuple[int, str] | None = None
-    # Whether the ranks have it; not while they load.
-    sent: bool = False
-    # Whether it was started again with offload after memory ran out.
-    offloaded: bool = False
-    # Ranks that are done with it, each with its last message.
-    done: dict[int, dict[str, Any]] = field(default_factory=dict)
-    news_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def id(self) -> str:
-        return self.order.id
-
-    @property
-    def generation(self) -> Generation:
-        return self.order.request
-
-    @property
-    def frames_path(self) -> str:
-        return os.path.join(self.order.workdir, FRAMES_FILE)
 
 
 class Runner:
@@ -81,9 +47,16 @@ class Runner:
         # Ranks of the present group that have loaded, and what they said.
         self._loaded: dict[int, Readiness] = {}
         self._load_news_at = self._load_started_at = 0.0
-        # The model asked for by `load`; `_readiness` once `ready` was said.
-        self._model: str | None = None
+        # What was asked for by `load`; `_readiness` once `ready` was said.
+        self._asked: Load | None = None
         self._readiness: Readiness | None = None
+        # What tells each model's own weights from others (ServedModel.identity).
+        self._identities: dict[str, str] = {}
+        # The model the present group was started with, the last one a group loaded, and the one whose weights are in use; only one
+        # rank turns to another without a new start.
+        self._model: str | None = None
+        self._loaded_model: str | None = None
+        self._used_model: str | None = None
         self._video: Video | None = None
         # What `finished` will say of videos that are being encoded.
         self._finishing: dict[str, dict[str, Any]] = {}
@@ -101,8 +74,10 @@ class Runner:
         except RunnerFailure as failure:
             self._log(f"a request was not understood: {failure.message}")
             video = id_of(value)
+            if isinstance(value, dict) and value.get("type") == "load":
+                self._send_load_failure(failure)
             # A broken line about a video in work must not end that video.
-            if video is not None and not self._is_in_work(video):
+            elif video is not None and not self._is_in_work(video):
                 self._fail(video, failure)
             return
         self._take(request)
@@ -118,7 +93,7 @@ class Runner:
                 self._break_silence(self._video, now)
             elif self._readiness is None and now - self._load_news_at >= NEWS_S:
                 self._load_news_at = now
-                self._send({"type": "progress", "id": LOAD_ID, "phase": "encode", "step": 0, "steps": 1})
+                self._send({"type": "progress", "id": LOAD_ID, "phase": "load", "step": 0, "steps": 1})
         video = self._video
         if video is not None and len(video.done) == self._ranks:
             # Rendered, and waiting for room among the encodes.
@@ -139,7 +114,7 @@ class Runner:
 
     def _take(self, request: Request) -> None:
         if isinstance(request, Load):
-            self._load(request.model)
+            self._load(request)
         elif isinstance(request, Generate):
             self._generate(request)
         elif isinstance(request, Cancel):
@@ -149,17 +124,19 @@ class Runner:
         elif isinstance(request, Shutdown):
             self.shut_down()
 
-    def _load(self, model: str) -> None:
+    def _load(self, request: Load) -> None:
         if self._group is not None:
-            if model == self._model and self._readiness is not None:
+            if request == self._asked and self._readiness is not None:
                 self._say_ready(self._readiness)
-            elif model != self._model:
-                message = f"model {model!r} cannot be loaded beside {self._model!r}: this runner holds one"
+            elif request != self._asked:
+                assert self._asked is not None
+                message = f"model {request.model!r} cannot be loaded: this runner has taken another load, of {self._asked.model!r}"
                 self._send({"type": "failed", "code": "model_missing", "message": message, "retryable": False})
             return
-        self._model = model
-        self._lost = None
-        self._start_group(self._settings.offload == "always")
+        self._asked = request
+        self._lost = self._readiness = self._loaded_model = None
+        self._identities = {}
+        self._start_group(request.model, self._settings.offload == "always")
 
     def _generate(self, order: Generate) -> None:
         if self._is_in_work(order.id):
@@ -170,10 +147,17 @@ class Runner:
         except RunnerFailure as failure:
             self._fail(order.id, failure)
             return
+        video, model = self._video, order.request.model
         self._send({"type": "started", "id": order.id})
-        self._say_progress(self._video, "encode", 0, 1)
-        if self._is_loaded:
-            self._send_video(self._video)
+        self._say_progress(video, "encode" if model == self._used_model else "load", 0, 1)
+        if self._ranks > 1 and model != self._loaded_model:
+            video.load_asked_at = time.monotonic()
+        if self._ranks > 1 and model != self._model:
+            # The weights lie split or copied over the ranks, and a rank that failed alone would leave the rest waiting: all load anew.
+            self._end_group()
+            self._start_group(model, self._settings.offload == "always")
+        elif self._is_loaded:
+            self._send_video(video)
 
     def _admit(self, order: Generate) -> Video:
         """Refuses what this runner cannot make before a device sees it."""
@@ -185,7 +169,7 @@ class Runner:
             raise RunnerFailure("model_missing", "no model is loaded; send load first")
         judge(order, self._readiness)
         try:
-            parameters = parameter_hash(order.request, order.references)
+            parameters = parameter_hash(order.request, order.references, self._identities.get(order.request.model, ""))
         except OSError as error:
             raise RunnerFailure("bad_input", f"references cannot be read: {error}") from None
         step, path = 0, None
@@ -225,14 +209,18 @@ class Runner:
     def _is_loaded(self) -> bool:
         return self._group is not None and len(self._loaded) == self._ranks
 
-    def _start_group(self, offload: bool) -> None:
-        assert self._model is not None
+    def _start_group(self, model: str, offload: bool) -> None:
+        assert self._asked is not None
+        self._model, self._used_model = model, None
         self._loaded = {}
         self._load_started_at = time.monotonic()
         group = RankGroup(self._pipeline_spec, self._ranks, offload, self._loop, self._on_rank_message, self._on_rank_death)
         self._group = group
-        self._log(f"{self._ranks} rank(s) load {self._model}{' with offload' if offload else ''}: {' '.join(map(str, group.pids))}")
-        group.send_all({"type": "load", "model": self._model})
+        self._log(f"{self._ranks} rank(s) load {model}{' with offload' if offload else ''}: {' '.join(map(str, group.pids))}")
+        # Several ranks never switch, so once all models were judged they need only their own, whatever became of the others' files.
+        needs_all = self._ranks == 1 or self._readiness is None
+        models = [weights for weights in self._asked.models if needs_all or weights.id == model]
+        group.send_all({"type": "load", "model": model, "models": request_of_models(models)})
 
     def _end_group(self) -> None:
         if self._group is not None:
@@ -244,6 +232,10 @@ class Runner:
         assert self._group is not None
         video.sent = True
         video.done = {}
+        if video.load_asked_at is not None:
+            video.load_s = time.monotonic() - video.load_asked_at
+        if video.generation.model != self._used_model:
+            self._used_model = None
         self._group.send_all(
             {
                 "type": "generate",
@@ -263,9 +255,9 @@ class Runner:
         if kind == "ready":
             # What vars() took apart on the other side; JSON has no tuples.
             said: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in message.items() if key != "type"
+                key: tuple(value) if isinstance(value, list) else value for key, value in message["readiness"].items()
             }
-            self._on_loaded(rank, Readiness(**said))
+            self._on_loaded(rank, Readiness(**said), message["identities"])
             return
         video = self._video
         if kind == "failed":
@@ -277,6 +269,8 @@ class Runner:
             return
         if video is None or video.id != message["id"]:
             return
+        if kind == "rendered" or (kind == "progress" and message["phase"] != "load"):
+            self._used_model = video.generation.model
         if kind == "progress":
             video.step = max(video.step, message["step"] if message["phase"] == "denoise" else 0)
             self._say_progress(video, message["phase"], message["step"], message["steps"])
@@ -288,11 +282,18 @@ class Runner:
             if len(video.done) == self._ranks:
                 self._on_all_done(video)
 
-    def _on_loaded(self, rank: int, readiness: Readiness) -> None:
+    def _on_loaded(self, rank: int, readiness: Readiness, identities: dict[str, str]) -> None:
+        if self._readiness is None:
+            self._identities = identities
+        elif any(identities[model] != self._identities[model] for model in identities):
+            message = f"the weights of model {self._model!r} were replaced since this runner loaded; start the worker again"
+            self._load_failed(RunnerFailure("model_missing", message))
+            return
         self._loaded[rank] = readiness
         if not self._is_loaded:
             return
         self._log(f"loaded in {time.monotonic() - self._load_started_at:.1f} s")
+        self._loaded_model = self._used_model = self._model
         leading = self._loaded[0]
         if self._readiness is None:
             self._readiness = leading
@@ -321,7 +322,8 @@ class Runner:
         elif self._ranks > 1:
             # The other ranks may wait for the failed one inside a collective operation: only a new group is sure to work.
             self._end_group()
-            self._start_group(self._settings.offload == "always")
+            assert self._model is not None
+            self._start_group(self._model, self._settings.offload == "always")
         self._video = None
         self._fail(video.id, failure)
 
@@ -336,7 +338,7 @@ class Runner:
             video.sent = False
             if video.checkpoint is not None:
                 video.resume_path = video.checkpoint[1]
-            self._start_group(True)
+            self._start_group(video.generation.model, True)
             return
         self._lost = failure.message
         self._video = None
@@ -370,10 +372,17 @@ class Runner:
         if self._readiness is None:
             self._send_load_failure(failure)
             return
+        turned = self._model != self._loaded_model and (video is None or not video.offloaded)
+        if turned and self._loaded_model is not None and failure.code not in ("out_of_memory", "device_lost"):
+            # Only the other model's weights cannot be used: what worked before is loaded again.
+            if video is not None:
+                self._fail(video.id, failure)
+            self._start_group(self._loaded_model, self._settings.offload == "always")
+            return
         self._lost = failure.message
         if video is not None:
             # Retried with offload: it is the memory that was short, whatever kept the second start from working.
-            code: Code = "out_of_memory" if video.offloaded else "device_lost"
+            code: Code = "out_of_memory" if video.offloaded or failure.code == "out_of_memory" else "device_lost"
             self._fail(video.id, RunnerFailure(code, failure.message, retryable=True))
         else:
             self._lost_idle = True
@@ -391,7 +400,7 @@ class Runner:
         leading = video.done[0]
         self._video = None
         self._finishing[video.id] = {
-            "timings": leading["timings"],
+            "timings": {**({} if video.load_s is None else {"load": video.load_s}), **leading["timings"]},
             "tokens": video_tokens(video.generation) * (video.generation.num_steps - video.start_step),
             "peak_vram_bytes": max(message["peak_vram_bytes"] for message in video.done.values()),
             "seed": video.generation.seed,
@@ -420,18 +429,25 @@ class Runner:
                 "devices": ready.devices,
                 "vram_bytes": ready.vram_bytes,
                 "models": list(ready.models),
-                "limits": {"frames_max": ready.frames_max, "pixels_max": ready.pixels_max},
+                "modes": [mode for mode in MODES if mode in ready.modes],
+                "limits": {
+                    "frames_max": ready.frames_max,
+                    "pixels_max": ready.pixels_max,
+                    **({"sequence_devices": ready.sequence_ranks} if ready.sequence_ranks > 1 else {}),
+                },
             }
         )
 
-    def _say_progress(self, video: Video, phase: Literal["encode", "denoise", "decode", "mux"], step: int, steps: int) -> None:
-        video.phase = phase
+    def _say_progress(self, video: Video, phase: Phase, step: int, steps: int) -> None:
         video.news_at = time.monotonic()
         self._send({"type": "progress", "id": video.id, "phase": phase, "step": step, "steps": steps})
 
     def _break_silence(self, video: Video, now: float) -> None:
         if now - video.news_at >= NEWS_S:
-            self._say_progress(video, "denoise", video.step, video.generation.num_steps)
+            if video.load_asked_at is not None and not video.sent:
+                self._say_progress(video, "load", 0, 1)
+            else:
+                self._say_progress(video, "denoise", video.step, video.generation.num_steps)
 
     def _end_video(self, reply: dict[str, Any]) -> None:
         self._video = None
@@ -450,39 +466,3 @@ class Runner:
         except OSError:
             # Most videos that end early have none yet.
             pass
-
-
-def judge(order: Generate, ready: Readiness) -> None:
-    """Raises RunnerFailure for what a runner that is `ready` like this cannot make: the field, what was given, what is allowed."""
-    generation = order.request
-    if generation.model not in ready.models:
-        raise RunnerFailure("model_missing", f"model {generation.model!r}; this runner makes {', '.join(ready.models)}")
-
-    def refuse(field: str, given: object, allowed: str) -> RunnerFailure:
-        return RunnerFailure("bad_input", f"{field} is {given}; allowed is {allowed}")
-
-    width, height, multiple = generation.width, generation.height, ready.side_multiple
-    if width % multiple != 0 or height % multiple != 0 or width * height > ready.pixels_max:
-        allowed = f"sides that are multiples of {multiple} and at most {ready.pixels_max} pixels"
-        raise refuse("width x height", f"{width}x{height}", allowed)
-    if generation.num_frames > ready.frames_max:
-        raise refuse("num_frames", generation.num_frames, f"4k+1 up to {ready.frames_max}")
-    if generation.num_steps > ready.steps_max:
-        raise refuse("num_steps", generation.num_steps, f"1 to {ready.steps_max}")
-    if generation.fps > 120:
-        raise refuse("fps", generation.fps, "1 to 120")
-    if generation.mode not in ready.modes:
-        raise refuse("mode", generation.mode, ", ".join(mode for mode in MODES if mode in ready.modes))
-    if (generation.mode == "i2v") != (len(order.references) > 0):
-        raise refuse(
-            "references", f"{len(order.references)} image(s) with mode {generation.mode}", "a head, a tail or both with mode i2v, none else"
-        )
-    sequence = TEXT_TOKENS + video_tokens(generation)
-    if sequence % ready.sequence_ranks != 0:
-        # Open-Sora splits the sequence evenly over its sequence-parallel ranks (opensora/models/mmdit/distributed.py).
-        split = [str(ranks) for ranks in range(1, ready.sequence_ranks + 1) if sequence % ranks == 0]
-        raise refuse(
-            "width x height x num_frames",
-            f"{width}x{height}x{generation.num_frames} = {sequence} positions on {ready.sequence_ranks} devices",
-            f"a number of devices that divides it: {', '.join(split)}",
-        )

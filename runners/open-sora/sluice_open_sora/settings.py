@@ -1,4 +1,4 @@
-"""The runner's settings: environment variables the worker passes on (OPENSORA_*, CUDA_VISIBLE_DEVICES)."""
+"""The runner's settings: environment variables the worker passes on (OPENSORA_*, and the one that names the devices)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ class SettingError(Exception):
 class Settings:
     # The folder of an Open-Sora checkout with its weights; None = unset, which only a pipeline that needs it refuses.
     home: str | None
-    # One rank per device of CUDA_VISIBLE_DEVICES (one when it is unset).
+    # The variable that names this runner's devices; CUDA_VISIBLE_DEVICES unless SLUICE_DEVICE_VARIABLE names another.
+    device_variable: str
+    # One rank per device it names (one when it is unset).
     ranks: int
     parallel: Parallel
     offload: Offload
@@ -36,9 +38,11 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Raises SettingError."""
-    devices = [device for device in environment.get("CUDA_VISIBLE_DEVICES", "0").split(",") if device.strip()]
+    device_variable = environment.get("SLUICE_DEVICE_VARIABLE") or "CUDA_VISIBLE_DEVICES"
+    devices = [device for device in environment.get(device_variable, "0").split(",") if device.strip()]
     return Settings(
         home=environment.get("OPENSORA_HOME") or None,
+        device_variable=device_variable,
         ranks=max(1, len(devices)),
         parallel=_choice(environment, "OPENSORA_PARALLEL", ("sequence", "tensor"), "sequence"),  # type: ignore[arg-type]
         offload=_choice(environment, "OPENSORA_OFFLOAD", ("never", "retry", "always"), "never"),  # type: ignore[arg-type]

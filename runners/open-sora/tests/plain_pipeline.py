@@ -1,8 +1,9 @@
 """Test scaffolding: a pipeline in plain Python, chosen with `--pipeline .../plain_pipeline.py:PlainPipeline` and never by default.
 
 It computes: a latent starts as noise and is pulled towards a target, a step at a time; with several ranks each advances its shard and all
-exchange theirs over real sockets after every step, so ranks that part ways hang or fail as they would inside NCCL. PLAIN_* settings make
-it slow, short of memory, or dead at a step.
+exchange theirs over real sockets after every step, so ranks that part ways hang or fail as they would inside NCCL. Its weights are one
+tensor, gain.weight [240, 1], which the target is multiplied with: ones in the base model, numbers of real files in others. PLAIN_* settings
+make it slow, short of memory, or dead at a step or in a switch of models.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ import signal
 import socket
 import struct
 import time
-from typing import Mapping
+from typing import Callable, Mapping
 
 from sluice_open_sora.checkpoint import Tensor
 from sluice_open_sora.failure import RunnerFailure
 from sluice_open_sora.pipeline import Job, Place, Readiness, Rendered, StepGate
+from sluice_open_sora.served_model import ServedModel, judge_fit
+from sluice_open_sora.weight_file import WeightFile
 
 LATENT_LENGTH = 240
+GAIN = "gain.weight"
+# A switch writes the gain in so many parts.
+PARTS = 10
 
 
 class OutOfMemoryError(RuntimeError):
@@ -80,23 +86,44 @@ class PlainPipeline:
         self._step_s = _number("PLAIN_STEP_MS", 0) / 1000
         self._decode_s = _number("PLAIN_DECODE_MS", 0) / 1000
 
-    def load(self, model: str) -> Readiness:
+    def load(self, model: str, models: tuple[ServedModel, ...]) -> Readiness:
         time.sleep(_number("PLAIN_LOAD_MS", 0) / 1000)
-        if model not in ("open-sora-2", "animatic"):
+        if not models and model not in ("open-sora-2", "animatic"):
             raise RunnerFailure("model_missing", f"no weights of {model}")
         if os.environ.get("PLAIN_LOAD_RAISES"):
             raise FileNotFoundError(f"no weights at {os.environ['PLAIN_LOAD_RAISES']}")
+        if model == os.environ.get("PLAIN_LOAD_FAILS"):
+            raise RunnerFailure("model_missing", f"model {model!r} does not load")
+        self._served = {served.id: served for served in models or (ServedModel(model),)}
+        for served in self._served.values():
+            judge_fit(served, {GAIN: (LATENT_LENGTH, 1)}, [GAIN])
+        self._gain = _gain_of(self._served[model])
         self._collective = Collective(self._place)
         return Readiness(
             device="plain",
             devices=self._place.ranks,
             vram_bytes=0,
-            models=(model,),
+            models=tuple(self._served),
             modes=("t2v", "i2v"),
             frames_max=129,
             pixels_max=589_824,
             sequence_ranks=self._place.ranks,
         )
+
+    def use(self, model: str, between: Callable[[int, int], None]) -> None:
+        self._served[model].verify()
+        gain = _gain_of(self._served[model])
+        share = LATENT_LENGTH // PARTS
+        for part in range(PARTS):
+            between(part, PARTS)
+            time.sleep(_number("PLAIN_SWITCH_MS", 0) / 1000 / PARTS)
+            if part == PARTS // 2 and model == os.environ.get("PLAIN_SWITCH_FAILS"):
+                raise RuntimeError("an error of a switch")
+            if part == PARTS // 2 and model == os.environ.get("PLAIN_SWITCH_DIES"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if part == PARTS // 2 and model == os.environ.get("PLAIN_SWITCH_OUT_OF_MEMORY"):
+                raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            self._gain[part * share : (part + 1) * share] = gain[part * share : (part + 1) * share]
 
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         generation = job.generation
@@ -104,6 +131,7 @@ class PlainPipeline:
         words = repr((generation.prompt, generation.negative_prompt, generation.guidance, generation.motion_score))
         images = "".join(f"{reference.position}{open(reference.path, 'rb').read()!r}" for reference in job.references)
         noise, target = (_numbers(f"{what} {generation.seed} {words} {images}") for what in ("noise", "target"))
+        target = array.array("d", [level * gain for level, gain in zip(target, self._gain)])
         latent = noise if job.resume is None else array.array("d", job.resume.tensors["latent"].data)
 
         time.sleep(_number("PLAIN_ENCODE_MS", 0) / 1000)
@@ -153,6 +181,25 @@ class PlainPipeline:
         short = _number("PLAIN_OUT_OF_MEMORY_AT", -1)
         if step == short and not (self._place.offload and os.environ.get("PLAIN_OFFLOAD_HELPS") == "1"):
             raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+
+def _gain_of(model: ServedModel) -> array.array:
+    """gain.weight as the model has it: its own or the base's, and what its LoRA adds."""
+    gain = array.array("d", [1.0] * LATENT_LENGTH) if model.checkpoint is None else _read(model.checkpoint, GAIN)
+    if model.lora is not None:
+        layer = model.lora.layers[GAIN]
+        down, up = _read(model.lora, layer.down), _read(model.lora, layer.up)
+        rank = len(down)
+        for row in range(LATENT_LENGTH):
+            gain[row] += model.strength * layer.scale * sum(up[row * rank + index] * down[index] for index in range(rank))
+    return gain
+
+
+def _read(file: WeightFile, name: str) -> array.array:
+    entry = file.entries[name]
+    with open(file.path, "rb") as opened:
+        opened.seek(entry.begin)
+        return array.array("d", opened.read(entry.end - entry.begin))
 
 
 def _number(name: str, otherwise: int) -> int:

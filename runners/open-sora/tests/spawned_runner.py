@@ -66,8 +66,8 @@ class SpawnedRunner:
         self.process.stdin.write(data)
         self.process.stdin.flush()
 
-    def load(self, model: str = "open-sora-2") -> dict[str, Any]:
-        self.send({"type": "load", "model": model})
+    def load(self, model: str = "open-sora-2", models: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+        self.send({"type": "load", "model": model, **({} if models is None else {"models": models})})
         return self.reply("ready")
 
     def order(self, video: str, request: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -197,9 +197,12 @@ class RunnerTest(unittest.TestCase):
 
     maxDiff = None
 
-    def start(self, environment: dict[str, str] | None = None, load: bool = True, **more: Any) -> SpawnedRunner:
+    def start(
+        self, environment: dict[str, str] | None = None, load: bool = True, models: list[dict[str, Any]] | None = None, **more: Any
+    ) -> SpawnedRunner:
+        """`models`: those it serves; the first is loaded."""
         runner = SpawnedRunner(environment, **more)
         self.addCleanup(runner.close)
         if load:
-            runner.load()
+            runner.load("open-sora-2" if models is None else models[0]["id"], models)
         return runner

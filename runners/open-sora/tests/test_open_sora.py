@@ -176,6 +176,15 @@ class OpenSora(RunnerTest):
         resume = self.yield_at(asked, 2)
         self.assertEqual(self.make(asked, resume=resume), whole)
 
+    def test_both_classes_of_resolution_are_made_in_every_mode(self) -> None:
+        head = [{"position": "head", "path": self.image("head", (255, 128, 0))}]
+        for width, height in ((336, 192), (768, 768)):
+            clips = set()
+            for mode, more in (("t2v", {}), ("t2i2v", {}), ("i2v", {"references": head})):
+                asked = request(mode=mode, width=width, height=height, num_frames=5, num_steps=1)
+                clips.add(self.make(asked, **more))
+            self.assertEqual((len(clips), {len(clip) for clip in clips}), (3, {width * height * 3 * 5}))
+
     def test_a_size_without_a_name_is_refused_where_one_is_needed(self) -> None:
         video = self.name()
         self.runner.generate(video, request(mode="t2i2v"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 import tempfile
 import unittest
 from dataclasses import fields
@@ -13,13 +15,17 @@ from pathlib import Path
 from sluice_open_sora.checkpoint import Checkpoint, Tensor, read_checkpoint, write_checkpoint
 from sluice_open_sora.failure import RunnerFailure, classify, classify_load
 from sluice_open_sora.generation import Generation, Reference, parameter_hash, parse_generation, video_tokens
+from sluice_open_sora.judge import judge
 from sluice_open_sora.lines import LineBuffer
+from sluice_open_sora.lora_file import LoraFile
+from sluice_open_sora.model_weights import Lora, ModelWeights, parse_models, request_of_models
 from sluice_open_sora.pipeline import Readiness
 from sluice_open_sora.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
-from sluice_open_sora.runner import judge
 from sluice_open_sora.settings import SettingError, read_settings
+from sluice_open_sora.weight_file import WeightFile
 
-from tests.spawned_runner import FIXTURES, some_request
+from tests.spawned_runner import FIXTURES, PACKAGE_FOLDER, some_request
+from tests.tiny_weights import Numbers, write_gain, write_weights
 
 
 class Requests(unittest.TestCase):
@@ -67,12 +73,56 @@ class Requests(unittest.TestCase):
             with self.subTest(line[:20]), self.assertRaises(RunnerFailure):
                 parse_request(parse_json(line))
 
+    def test_the_models_of_a_load_are_judged_by_the_name_of_their_field(self) -> None:
+        fixture = parse_request(parse_json((FIXTURES / "request.load-models.json").read_bytes()))
+        assert isinstance(fixture, Load)
+        self.assertEqual(
+            fixture.models,
+            (
+                ModelWeights("open-sora-2"),
+                ModelWeights("studio-finetune", "/models/studio.safetensors"),
+                ModelWeights("ink-wash", None, Lora("/models/ink-wash.safetensors", 0.8)),
+            ),
+        )
+        self.assertEqual(parse_models(request_of_models(fixture.models)), fixture.models)
+        self.assertEqual(parse_request({"type": "load", "model": "open-sora-2"}), Load("open-sora-2", ()))
+        for models, said in (
+            ([], "models is"),
+            ({}, "models is"),
+            (["a"], "models[0] is"),
+            ([{"id": ""}], "models[0].id is"),
+            ([{"id": "a"}, {"id": "a"}], 'names "a" twice'),
+            ([{"id": "b"}], 'model is "a"; allowed is one of models: b'),
+            ([{"id": "a", "checkpoint": "a.safetensors"}], "models[0].checkpoint is"),
+            ([{"id": "a", "checkpoint": None}], "models[0].checkpoint is"),
+            ([{"id": "a", "lora": {"path": "a", "strength": 1}}], "models[0].lora.path is"),
+            ([{"id": "a", "lora": {"path": "/a"}}], "models[0].lora.strength is"),
+            ([{"id": "a", "lora": {"path": "/a", "strength": float("inf")}}], "models[0].lora.strength is"),
+        ):
+            with self.subTest(said), self.assertRaises(RunnerFailure) as raised:
+                parse_request({"type": "load", "model": "a", "models": models})
+            self.assertEqual(raised.exception.code, "bad_input")
+            self.assertIn(said, raised.exception.message)
+
     def test_lines_end_with_lf_only(self) -> None:
         buffer = LineBuffer()
         text = '{"prompt":"a\u2028b\u0085c\rd"}'.encode()
         self.assertEqual(buffer.feed(text[:14]), [])
         self.assertEqual(buffer.feed(text[14:] + b"\n \n{}"), [text])
         self.assertEqual(buffer.end(), [b"{}"])
+
+
+class StandardLibrary(unittest.TestCase):
+    def test_nothing_outside_open_sora_needs_more(self) -> None:
+        """The encoder, which needs PyAV and Pillow, is a process of its own."""
+        folder = PACKAGE_FOLDER / "sluice_open_sora"
+        modules = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "encode_frames")]
+        self.assertGreater(len(modules), 20)
+        # Isolated, and without site-packages.
+        named = ", ".join(f"sluice_open_sora.{name}" for name in modules)
+        imports = f"import sys; sys.path.insert(0, {str(PACKAGE_FOLDER)!r}); import {named}"
+        done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", imports], capture_output=True, text=True)
+        self.assertEqual(done.stderr, "")
 
 
 class Tokens(unittest.TestCase):
@@ -196,6 +246,85 @@ class Checkpoints(unittest.TestCase):
         self.assertNotEqual(parameter_hash(parse_generation(some_request()), (Reference("head", image),)), whole)
 
 
+class Weights(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def lora(self, tensors: dict[str, Numbers], name: str = "lora.safetensors", dtype: str = "F32") -> LoraFile:
+        return LoraFile(write_weights(self.folder / name, tensors, dtype))
+
+    def halves(self, down: str, up: str) -> dict[str, Numbers]:
+        """Of rank 2, for a layer of 3 inputs and 4 outputs."""
+        return {down: ((2, 3), [0.0] * 6), up: ((4, 2), [0.0] * 8)}
+
+    def test_the_fingerprint_is_of_the_content_not_of_the_place(self) -> None:
+        one = WeightFile(write_gain(self.folder / "one.safetensors", 1))
+        self.assertEqual(WeightFile(write_gain(self.folder / "two.safetensors", 1)).fingerprint, one.fingerprint)
+        self.assertNotEqual(WeightFile(write_gain(self.folder / "three.safetensors", 2)).fingerprint, one.fingerprint)
+        one.verify()
+        write_gain(Path(one.path), 2)
+        with self.assertRaisesRegex(ValueError, "was replaced"):
+            one.verify()
+
+    def test_any_cut_of_a_file_is_noticed(self) -> None:
+        path = Path(write_gain(self.folder / "gain.safetensors", 1, length=9))
+        content = path.read_bytes()
+        for length in range(len(content)):
+            path.write_bytes(content[:length])
+            with self.subTest(length), self.assertRaises(ValueError):
+                WeightFile(str(path))
+
+    def test_a_loras_layers_are_found_under_every_common_name(self) -> None:
+        for down, up in (
+            ("base_model.model.a.b.lora_A.weight", "base_model.model.a.b.lora_B.weight"),
+            ("base_model.model.a.b.lora_A.default.weight", "base_model.model.a.b.lora_B.default.weight"),
+            ("transformer.a.b.lora_A.weight", "transformer.a.b.lora_B.weight"),
+            ("diffusion_model.a.b.lora_down.weight", "diffusion_model.a.b.lora_up.weight"),
+            ("a.b.lora_down.weight", "a.b.lora_up.weight"),
+            ("a.b.lora.down.weight", "a.b.lora.up.weight"),
+        ):
+            with self.subTest(down):
+                (layer,) = self.lora(self.halves(down, up)).layers.items()
+                self.assertEqual(layer[0], "a.b.weight")
+                self.assertEqual((layer[1].down, layer[1].up, layer[1].outputs, layer[1].inputs, layer[1].scale), (down, up, 4, 3, 1.0))
+
+    def test_the_scale_is_alpha_over_rank_wherever_alpha_stands(self) -> None:
+        inside = self.lora({**self.halves("a.lora_down.weight", "a.lora_up.weight"), "a.alpha": ((), [6.0])})
+        self.assertEqual(inside.layers["a.weight"].scale, 3.0)
+        peft = self.halves("base_model.model.a.lora_A.weight", "base_model.model.a.lora_B.weight")
+        beside = self.folder / "adapter_config.json"
+        for settings, scale in (({"lora_alpha": 6}, 3.0), ({"lora_alpha": 6, "use_rslora": True}, 6 / 2**0.5), ({}, 1.0)):
+            beside.write_text(json.dumps(settings))
+            self.assertEqual(self.lora(peft, "adapter_model.safetensors").layers["a.weight"].scale, scale)
+        # Another file's settings are not its own.
+        self.assertEqual(self.lora(peft, "other.safetensors").layers["a.weight"].scale, 1.0)
+        for settings in ({"use_dora": True}, {"alpha_pattern": {"a": 1}}, {"fan_in_fan_out": True}, {"lora_alpha": "6"}, []):
+            beside.write_text(json.dumps(settings))
+            with self.subTest(settings), self.assertRaisesRegex(ValueError, "adapter_config.json"):
+                self.lora(peft, "adapter_model.safetensors")
+
+    def test_what_is_no_lora_is_named(self) -> None:
+        down, up = "a.lora_down.weight", "a.lora_up.weight"
+        for tensors, said in (
+            ({}, "holds no tensor"),
+            ({down: ((2, 3), [0.0] * 6)}, "a has only a.lora_down.weight"),
+            ({**self.halves(down, up), "a.lora_magnitude_vector": ((4,), [0.0] * 4)}, "a.lora_magnitude_vector is no name of a LoRA"),
+            ({**self.halves(down, up), "a.lora_A.weight": ((2, 3), [0.0] * 6)}, "both change a"),
+            ({down: ((2, 3), [0.0] * 6), up: ((4, 3), [0.0] * 12)}, "do not fit each other"),
+            ({down: ((6,), [0.0] * 6), up: ((4, 2), [0.0] * 8)}, "do not fit each other"),
+            ({**self.halves(down, up), "a.alpha": ((2,), [1.0, 2.0])}, "a.alpha is F32 of shape"),
+            ({**self.halves(down, up), "a.alpha": ((), [float("nan")])}, "alpha is nan"),
+        ):
+            with self.subTest(said), self.assertRaisesRegex(ValueError, said):
+                self.lora(tensors)
+
+    def test_the_weights_belong_to_the_parameters_of_a_checkpoint(self) -> None:
+        generation = parse_generation(some_request())
+        self.assertNotEqual(parameter_hash(generation, (), "weights"), parameter_hash(generation, ()))
+
+
 class OutOfMemoryError(RuntimeError):
     pass
 
@@ -247,6 +376,11 @@ class SettingsTest(unittest.TestCase):
         for devices, ranks in (("0", 1), ("0,1,2,3", 4), ("GPU-1a2b,GPU-3c4d", 2), ("", 1)):
             self.assertEqual(read_settings({"CUDA_VISIBLE_DEVICES": devices}).ranks, ranks)
         self.assertEqual(read_settings({}).ranks, 1)
+
+    def test_the_devices_are_those_of_the_variable_that_is_named(self) -> None:
+        environment = {"SLUICE_DEVICE_VARIABLE": "ASCEND_RT_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES": "0"}
+        self.assertEqual(read_settings({**environment, "ASCEND_RT_VISIBLE_DEVICES": "0,1,2,3"}).ranks, 4)
+        self.assertEqual(read_settings(environment).ranks, 1)
 
 
 if __name__ == "__main__":

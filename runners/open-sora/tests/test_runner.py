@@ -308,7 +308,7 @@ class Loading(RunnerTest):
     def test_loading_is_not_silent(self) -> None:
         runner = self.start({"PLAIN_LOAD_MS": "1800"}, load=False)
         runner.send({"type": "load", "model": "open-sora-2"})
-        self.assertEqual(runner.reply("progress")["id"], "load")
+        self.assertEqual((runner.reply("progress")["id"], runner.reply("progress")["phase"]), ("load", "load"))
         self.assertEqual(runner.reply("ready")["models"], ["open-sora-2"])
 
     def test_loading_is_given_up_after_its_bound(self) -> None:

@@ -1,4 +1,4 @@
-import type { Heartbeat, HeartbeatAnswer, Verdict } from '@sluice/shared/attempt-contract'
+import { type Heartbeat, type HeartbeatAnswer, LEASE_MS, type Verdict } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { noteShift } from '../workers/note-shift.ts'
@@ -6,12 +6,14 @@ import { giveUpAttempt } from './reconcile.ts'
 
 /**
  * Notes that a worker lives and what it holds, and answers what to do with each. A first heartbeat of a new boot proves
- * that the worker's earlier process is gone, so what that one held and this one does not name is given up at once.
+ * that the worker's earlier process is gone, so what that one held and this one does not name is given up at once. When the
+ * last worker of a pool begins to stop, so is what nobody there has taken yet: it goes to another pool, or waits as queued.
  */
 export async function applyHeartbeat(context: Context, keyId: string, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
   const change = await noteWorker(context.db, keyId, heartbeat)
   const attempts = await touchAttempts(context.db, keyId, heartbeat)
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
+  if (change === 'offer' && heartbeat.draining) await giveUpUntaken(context, heartbeat.pool)
   if (change !== 'none') context.wakeGate()
   return { attempts }
 }
@@ -94,4 +96,13 @@ async function giveUpUnnamed(context: Context, keyId: string, beat: Heartbeat): 
     values: [beat.worker, keyId, beat.attempts.map((held) => held.claim)],
   })
   for (const row of rows) await giveUpAttempt(context, row.video_id, row.fence)
+}
+
+async function giveUpUntaken(context: Context, pool: string): Promise<void> {
+  const { rows } = await context.db.query<{ video_id: string; fence: number }>({
+    text: `select video_id, fence from attempt where pool = $1 and ended_at is null and claim is null
+    and not exists (select from worker where pool = $1 and slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $2))`,
+    values: [pool, LEASE_MS / 1_000],
+  })
+  for (const row of rows) await giveUpAttempt(context, row.video_id, row.fence, { onlyUntaken: true })
 }

@@ -83,7 +83,7 @@ export async function reconcile(context: Context, options: { judgeSilence: boole
   for (const row of due.rows) {
     if (options.signal?.aborted === true) return
     try {
-      if (row.reason === 'silent') await giveUpAttempt(context, row.video_id, row.fence, config.leaseMs)
+      if (row.reason === 'silent') await giveUpAttempt(context, row.video_id, row.fence, { silentMs: config.leaseMs })
       else if (row.reason === 'uncancelled') await endUnansweredCancel(context, row.video_id)
       else await expire(context, row.video_id)
     } catch (error) {
@@ -94,9 +94,15 @@ export async function reconcile(context: Context, options: { judgeSilence: boole
 
 /**
  * Ends an attempt whose worker is gone: settled from its `result.json` when it had finished its work, else back to the
- * gate under a raised fence. With `silentMs`, only when no heartbeat has named it for so long.
+ * gate under a raised fence. With `silentMs`, only when no heartbeat has named it for so long; with `onlyUntaken`, only while
+ * no worker has taken it.
  */
-export async function giveUpAttempt(context: Context, videoId: string, fence: number, silentMs = 0): Promise<void> {
+export async function giveUpAttempt(
+  context: Context,
+  videoId: string,
+  fence: number,
+  { silentMs = 0, onlyUntaken = false }: { silentMs?: number; onlyUntaken?: boolean } = {},
+): Promise<void> {
   const before = await readAttempt(context.db, videoId, fence)
   if (before === null || before.ended_at !== null) return
   const result = await readResult(context, before)
@@ -104,6 +110,7 @@ export async function giveUpAttempt(context: Context, videoId: string, fence: nu
     const video = await lockVideo(db, videoId)
     const attempt = await readAttempt(db, videoId, fence)
     if (video === null || attempt === null || attempt.ended_at !== null || video.fence !== fence) return false
+    if (onlyUntaken && attempt.claim !== null) return false
     if (!(await isSilent(db, attempt, silentMs))) return false
     if (result !== null) await finishVideo(db, video, attempt, result, context.systemAccounts)
     else if (video.cancel_requested_at !== null) await endCancelled(db, video, video.step, context.systemAccounts, true)

@@ -2,7 +2,7 @@ import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract
 import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
-import { dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
+import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { accountCap, type Choice, FairQueue, type Head, laneOf } from './choose.ts'
 import type { Lines } from './lines.ts'
 import { type FleetState, heldByAccount, type InFlight, occupantsOf, occupiesSlot, type Pool, readFleet } from './snapshot.ts'
@@ -72,14 +72,17 @@ async function fillPool(
       continue
     }
     const { accountId } = choice.head
-    const fence = choice.head.expiresInMs <= 0 ? null : await dispatch(db, pool, choice)
-    if (fence !== null) {
-      await deliver(db, producer, { video: choice.head.videoId, fence, pool: pool.pool, model: choice.head.model })
+    const outcome: Dispatched = choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(db, pool, choice)
+    if ('fence' in outcome) {
+      await deliver(db, producer, { video: choice.head.videoId, fence: outcome.fence, pool: pool.pool, model: choice.head.model })
       fleet.time.advance(choice)
       fleet.running.add(choice.head, 1)
       held.set(accountId, (held.get(accountId) ?? 0) + 1)
       freeSlots -= 1
       dispatched += 1
+    } else if (outcome.refused === 'pool_gone') {
+      // Its last worker began to stop after the fleet was read; the head stays where it is, for another pool.
+      break
     }
     const successor = await lines.successor(db, fleet, pool, choice.head)
     if (successor !== null) queue.push(successor)
@@ -87,8 +90,8 @@ async function fillPool(
   return dispatched
 }
 
-/** The fence, or null when the video is no longer queued, or somebody holds its row: it is being ended, and the pass goes on without it. */
-async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<number | null> {
+/** As dispatchVideo; a row that somebody holds counts as no longer queued: it is being ended, and the pass goes on without it. */
+async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<Dispatched> {
   try {
     return await dispatchVideo(db, {
       videoId: choice.head.videoId,
@@ -99,7 +102,7 @@ async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<numbe
       finishTagMs: choice.finishTagMs,
     })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) return null
+    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) return { refused: 'not_queued' }
     throw error
   }
 }

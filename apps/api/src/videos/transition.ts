@@ -1,3 +1,4 @@
+import { LEASE_MS } from '@sluice/shared/attempt-contract'
 import { costMicros } from '@sluice/shared/money'
 import type { Database } from '../db/database.ts'
 import { returnToBudget } from '../keys/budget.ts'
@@ -31,19 +32,25 @@ export async function lockVideo(db: Database, videoId: string): Promise<Video | 
   return rows[0] ?? null
 }
 
+/** What became of a dispatch: the attempt's fence, or why there is none. */
+export type Dispatched = { fence: number } | { refused: 'not_queued' | 'pool_gone' }
+
 /**
- * Gives a queued video to a pool under a new fence and opens its attempt, in one statement. Answers the fence, or null
- * when the video was no longer queued (cancelled in between). Moves the gate's virtual time in the same statement.
+ * Gives a queued video to a pool under a new fence and opens its attempt, in one statement. Refused when the video was no
+ * longer queued (cancelled in between), or no worker of the pool takes anything any more: nobody would take it there. Moves
+ * the gate's virtual time in the same statement.
  */
 export async function dispatchVideo(
   db: Database,
   dispatch: { videoId: string; accountId: string; pool: string; lane: string; startTagMs: number; finishTagMs: number },
-): Promise<number | null> {
-  const { rows } = await db.query<{ fence: number }>({
+): Promise<Dispatched> {
+  const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({
     name: 'video-dispatch',
-    text: `with v as (
+    text: `with p as (
+      select from worker where pool = $2 and slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $7) limit 1),
+    v as (
       update video set status = 'dispatched', fence = fence + 1, pool = $2, yield_requested_at = null
-      where id = $1 and status = 'queued' returning id, fence, checkpoint_step),
+      where id = $1 and status = 'queued' and exists (select from p) returning id, fence, checkpoint_step),
     a as (
       insert into attempt (video_id, fence, pool, resumed_from_step, step)
       select id, fence, $2, coalesce(checkpoint_step, 0), coalesce(checkpoint_step, 0) from v),
@@ -51,10 +58,20 @@ export async function dispatchVideo(
     t as (
       insert into gate_tag (service_tier, account_id, finish_ms) select $4, $3, $6 from v
       on conflict (service_tier, account_id) do update set finish_ms = excluded.finish_ms)
-    select fence from v`,
-    values: [dispatch.videoId, dispatch.pool, dispatch.accountId, dispatch.lane, dispatch.startTagMs, dispatch.finishTagMs],
+    select (select fence from v) as fence, exists (select from p) as is_served`,
+    values: [
+      dispatch.videoId,
+      dispatch.pool,
+      dispatch.accountId,
+      dispatch.lane,
+      dispatch.startTagMs,
+      dispatch.finishTagMs,
+      LEASE_MS / 1_000,
+    ],
   })
-  return rows[0]?.fence ?? null
+  const row = rows[0]
+  if (row?.fence !== null && row?.fence !== undefined) return { fence: row.fence }
+  return { refused: row?.is_served === true ? 'not_queued' : 'pool_gone' }
 }
 
 /** dispatched -> running. */

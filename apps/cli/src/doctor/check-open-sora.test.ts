@@ -13,13 +13,22 @@ function write(path: string, content: string | Buffer): void {
   writeFileSync(join(home, path), content)
 }
 
-/** A safetensors file of `shape` in bf16, with `data` bytes of it there. */
+/** A safetensors file of one tensor of `shape` in bf16, with `data` bytes of it there. */
 function safetensors(shape: number[], data: number): Buffer {
-  const bytes = shape.reduce((product, side) => product * side, 2)
-  const header = Buffer.from(JSON.stringify({ weight: { dtype: 'BF16', shape, data_offsets: [0, bytes] } }))
+  return safetensorsOf({ weight: shape }, data)
+}
+
+function safetensorsOf(shapes: Record<string, number[]>, data?: number): Buffer {
+  let end = 0
+  const entries = Object.entries(shapes).map(([name, shape]) => {
+    const begin = end
+    end += shape.reduce((product, side) => product * side, 2)
+    return [name, { dtype: 'BF16', shape, data_offsets: [begin, end] }]
+  })
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)))
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(header.length))
-  return Buffer.concat([length, header, Buffer.alloc(data)])
+  return Buffer.concat([length, header, Buffer.alloc(data ?? end)])
 }
 
 const statesOf = (findings: Finding[], part: string) => findings.filter((finding) => finding.part === part).map(({ state }) => state)
@@ -45,6 +54,44 @@ test('a real installation is looked at: its commit, and each weight file with it
   )
 })
 
+test('own models are judged by their files and by the base model they go into, each by its id and path', async () => {
+  write('ckpts/Open_Sora_v2.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
+  write('own/tuned.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
+  write('own/narrow.safetensors', safetensorsOf({ 'block.q.weight': [8, 3] }))
+  write('own/ink.safetensors', safetensorsOf({ 'block.q.lora_A.weight': [2, 4], 'block.q.lora_B.weight': [8, 2] }))
+  write('own/half.safetensors', safetensorsOf({ 'block.q.lora_A.weight': [2, 4] }))
+  write('own/cut.safetensors', safetensors([8, 4], 63))
+  const at = (name: string) => join(home, 'own', name)
+  const lora = (name: string) => ({ lora: { path: at(name), strength: 0.8 } })
+  const findings = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home }, [
+    { id: 'base' },
+    { id: 'tuned', checkpoint: at('tuned.safetensors') },
+    { id: 'tuned ink', checkpoint: at('tuned.safetensors'), ...lora('ink.safetensors') },
+    { id: 'gone', checkpoint: at('gone.safetensors') },
+    { id: 'narrow', checkpoint: at('narrow.safetensors') },
+    { id: 'cut', checkpoint: at('cut.safetensors') },
+    { id: 'half', ...lora('half.safetensors') },
+  ])
+  const models = findings.filter(({ part }) => part === 'model')
+  expect(models.map(({ state }) => state)).toEqual(['ok', 'ok', 'ok', 'fail', 'fail', 'fail', 'fail'])
+  for (const [index, said] of [
+    'base: the weights of the base model',
+    `tuned: ${at('tuned.safetensors')} (0.0 MB`,
+    `tuned ink: ${at('tuned.safetensors')} (0.0 MB, 0.0 million) + ${at('ink.safetensors')}`,
+    `model 'gone': checkpoint: there is no file at ${at('gone.safetensors')}`,
+    "model 'narrow': checkpoint: ",
+    `model 'cut': checkpoint: ${at('cut.safetensors')}: cut.safetensors has`,
+    `model 'half': lora: ${at('half.safetensors')}: block.q has only block.q.lora_A.weight`,
+  ].entries())
+    expect(models[index]?.said).toContain(said)
+  expect(models[4]?.said).toContain('block.q.weight is [8, 3]; allowed is [8, 4]')
+  expect(models[3]?.todo).toContain('SLUICE_CATALOGUE')
+  const [relative] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home }, [{ id: 'a', checkpoint: 'b.safetensors' }]).then(
+    (found) => found.filter(({ part }) => part === 'model'),
+  )
+  expect(relative).toMatchObject({ state: 'fail', said: expect.stringContaining('allowed is an absolute path') })
+})
+
 test('a Python that cannot be run is a finding that names its setting', async () => {
   const [finding, ...more] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_PYTHON: '/nowhere/python' })
   expect(more).toEqual([])
@@ -59,6 +106,7 @@ describe('memory is held against the published peak for the devices of a slot', 
     package_found: true,
     commit: OPEN_SORA_COMMIT,
     weights: [],
+    models: [],
   })
   test.each([
     [80, '0', {}, 'ok'],
@@ -75,7 +123,7 @@ describe('memory is held against the published peak for the devices of a slot', 
 })
 
 test('the terms that bind an operator are always said, those of FLUX when it is on', () => {
-  const probe: Probe = { python: [3, 9, 0], torch: null, packages: {}, package_found: false, commit: null, weights: [] }
+  const probe: Probe = { python: [3, 9, 0], torch: null, packages: {}, package_found: false, commit: null, weights: [], models: [] }
   const said = (env: NodeJS.ProcessEnv) => judgeProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
   expect(said({}).map(({ said: words }) => words)).toEqual([expect.stringContaining('Hunyuan')])
   expect(said({ OPENSORA_T2I2V: '1' })[1]?.said).toContain('FLUX.1-dev')

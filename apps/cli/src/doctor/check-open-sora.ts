@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { ModelWeights } from '@sluice/shared/runner-protocol'
 import { z } from 'zod'
 import { given } from '../up/settings.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
@@ -27,6 +28,11 @@ const weightsSchema = z.object({
   parameters: z.number().nullable(),
   problem: z.string().nullable(),
 })
+const modelSchema = z.object({
+  id: z.string(),
+  files: z.array(z.object({ path: z.string(), bytes: z.number().nullable(), parameters: z.number().nullable() })),
+  problem: z.string().nullable(),
+})
 const probeSchema = z.object({
   python: z.tuple([z.number(), z.number(), z.number()]),
   torch: z
@@ -41,15 +47,20 @@ const probeSchema = z.object({
   package_found: z.boolean(),
   commit: z.string().nullable(),
   weights: z.array(weightsSchema),
+  /** The operator's own models. */
+  models: z.array(modelSchema),
 })
 /** What `python -m sluice_open_sora.probe` says. */
 export type Probe = z.infer<typeof probeSchema>
 
-/** Everything the Open-Sora runner needs on this machine, asked of the very Python that would run it. */
-export async function checkOpenSora(env: NodeJS.ProcessEnv): Promise<Finding[]> {
+/**
+ * Everything the Open-Sora runner needs on this machine, asked of the very Python that would run it. `ownWeights`: models of the
+ * operator's catalogue, whose files are judged as the runner judges them.
+ */
+export async function checkOpenSora(env: NodeJS.ProcessEnv, ownWeights: readonly ModelWeights[] = []): Promise<Finding[]> {
   const python = given(env.OPENSORA_PYTHON) ?? 'python3'
   try {
-    const { stdout } = await run(python, ['-B', '-m', 'sluice_open_sora.probe'], {
+    const { stdout } = await run(python, ['-B', '-m', 'sluice_open_sora.probe', '--models', JSON.stringify(ownWeights)], {
       timeout: PROBE_MS_MAX,
       env: { ...env, PYTHONPATH: RUNNER_FOLDER },
     })
@@ -74,6 +85,7 @@ export function judgeProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string)
     ...judgeTorch(probe, env),
     ...judgePackages(probe, devicesPerSlot(env)),
     ...probe.weights.map(judgeWeights),
+    ...probe.models.map(judgeModel),
     ...licenceNotes(env),
   ]
 }
@@ -158,6 +170,19 @@ function judgeWeights({ path, bytes, parameters, problem }: z.infer<typeof weigh
   if (problem !== null) return fail('weights', `${path}: ${problem}`, todo)
   const counted = parameters === null ? '' : `, ${(parameters / 1e9).toFixed(2)} billion parameters`
   return ok('weights', `${path}: ${(bytes / 1e9).toFixed(1)} GB${counted}`)
+}
+
+function judgeModel({ id, files, problem }: z.infer<typeof modelSchema>): Finding {
+  if (problem !== null)
+    return fail('model', problem, `put the file of ${id} there, or correct its weights in the file that SLUICE_CATALOGUE names`)
+  const sizes = files.map(
+    ({ path, bytes, parameters }) => `${path} (${sizeOf(bytes ?? 0)}, ${((parameters ?? 0) / 1e6).toFixed(1)} million)`,
+  )
+  return ok('model', `${id}: ${sizes.length === 0 ? 'the weights of the base model' : sizes.join(' + ')}`)
+}
+
+function sizeOf(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`
 }
 
 function licenceNotes(env: NodeJS.ProcessEnv): Finding[] {

@@ -1,5 +1,6 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import type { Model } from '@sluice/shared/model-catalogue'
+import { readServedModels } from '@sluice/shared/served-models'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { given } from '../up/settings.ts'
 import { checkOpenSora } from './check-open-sora.ts'
@@ -12,7 +13,20 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   if (runner === 'animatic') return [ok('runner', 'animatic: draws title cards, no model, no GPU')]
   if (runner !== 'open-sora')
     return [fail('runner', `SLUICE_RUNNER must be animatic or open-sora, got "${runner}"`, 'correct SLUICE_RUNNER')]
-  return [ok('runner', 'open-sora'), ...(await checkOpenSora(env))]
+  return [ok('runner', 'open-sora'), ...(await checkServedModels(env))]
+}
+
+async function checkServedModels(env: NodeJS.ProcessEnv): Promise<Finding[]> {
+  try {
+    const models = readServedModels(env)
+    const own = models.filter((model) => model.checkpoint !== undefined || model.lora !== undefined)
+    return [note('models', `serves ${models.map(({ id }) => id).join(', ')}`), ...(await checkOpenSora(env, own))]
+  } catch (error) {
+    // A catalogue that is wrong is told of by the check of the models.
+    if (error instanceof SettingErrors || (error instanceof SettingError && error.setting !== 'SLUICE_MODEL')) return checkOpenSora(env)
+    if (!(error instanceof SettingError)) throw error
+    return [fail('models', error.message, 'correct SLUICE_MODEL'), ...(await checkOpenSora(env))]
+  }
 }
 
 /** The models people may ask for: what the operator's catalogue says is wrong, or each model with what it may be used for. */

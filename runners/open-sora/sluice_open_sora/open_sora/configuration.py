@@ -53,9 +53,9 @@ def sequence_ranks(config: Mapping[str, Any], ranks: int) -> int:
     return min(int(plugin.get("sp_size", 1)), ranks)
 
 
-def judge_ranks(config: Mapping[str, Any], ranks: int) -> None:
-    """Raises RunnerFailure when the configuration cannot use as many devices as there are: some would repeat the others' work."""
+def judge_ranks(config: Mapping[str, Any], ranks: int, device_variable: str) -> None:
+    """Raises RunnerFailure when the configuration cannot use as many devices as the variable names: some would repeat the others' work."""
     plugin = config.get("plugin_config") or {}
     most = max(int(plugin.get("sp_size", 1)), int(plugin.get("tp_size", 1)))
     if config.get("plugin") == "hybrid" and ranks > most:
-        raise RunnerFailure("model_missing", f"CUDA_VISIBLE_DEVICES names {ranks} devices; the configuration allows {json.dumps(most)}")
+        raise RunnerFailure("model_missing", f"{device_variable} names {ranks} devices; the configuration allows {json.dumps(most)}")

@@ -6,10 +6,11 @@ import os
 import random
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import Any, Callable
 
 from ..failure import RunnerFailure
 from ..pipeline import Job, Place, Readiness, Rendered, StepGate
+from ..served_model import ServedModel
 from ..settings import read_settings, visible_home
 
 MODEL = "open-sora-2"
@@ -27,9 +28,12 @@ class OpenSoraPipeline:
         self._settings = read_settings(os.environ)
         # The way of the video in work.
         self._steps: Any = None
+        self._served: dict[str, ServedModel] = {}
+        # None while there is one model, whose weights stay.
+        self._weights: Any = None
 
-    def load(self, model: str) -> Readiness:
-        if model != MODEL:
+    def load(self, model: str, models: tuple[ServedModel, ...]) -> Readiness:
+        if not models and model != MODEL:
             raise RunnerFailure("model_missing", f"model {model!r}; this runner makes {MODEL}")
         sys.path.insert(0, visible_home(self._settings))
         import torch
@@ -39,7 +43,7 @@ class OpenSoraPipeline:
 
         torch.set_grad_enabled(False)
         self._config = config = read_configuration(self._settings, self._place.ranks)
-        judge_ranks(config, self._place.ranks)
+        judge_ranks(config, self._place.ranks, self._settings.device_variable)
         self._device = find_device()
 
         from opensora.utils.misc import to_torch_dtype
@@ -51,6 +55,10 @@ class OpenSoraPipeline:
         # With offload nothing is on the device until it is used.
         model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
         video_model, self._autoencoder, self._t5, self._clip, self._image_parts = model_parts
+        self._served = {served.id: served for served in models or (ServedModel(model),)}
+        # Before the ranks split it, while each still has every tensor whole.
+        self._prepare_weights(video_model)
+        self.use(model, lambda *_: None)
         if boost is not None:
             video_model, self._autoencoder = boost(video_model, self._autoencoder)
         self._model = video_model
@@ -71,12 +79,28 @@ class OpenSoraPipeline:
             device=family,
             devices=self._place.ranks,
             vram_bytes=memory,
-            models=(MODEL,),
+            models=tuple(self._served),
             modes=("t2v", "i2v") if flux is None else ("t2v", "t2i2v", "i2v"),
             frames_max=FRAMES_MAX,
             pixels_max=PIXELS_MAX,
             sequence_ranks=sequence_ranks(config, self._place.ranks),
         )
+
+    def use(self, model: str, between: Callable[[int, int], None]) -> None:
+        from .device import synchronize
+
+        if self._weights is not None:
+            self._weights.use(self._served[model], between)
+            synchronize(self._device)
+
+    def _prepare_weights(self, video_model: Any) -> None:
+        from .switched_weights import SwitchedWeights, base_file
+
+        models = self._served.values()
+        if all(served.is_base for served in models):
+            return
+        self._weights = SwitchedWeights(video_model, base_file(self._config), self._device)
+        self._weights.judge(models)
 
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         import torch

@@ -1,0 +1,102 @@
+"""The models one runner serves, with their files opened and judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Iterable, Mapping
+
+from .failure import RunnerFailure
+from .lora_file import LoraFile
+from .model_weights import ModelWeights
+from .weight_file import WeightFile
+
+# Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's), and what is added to them ("" = nothing).
+Source = tuple[str, str]
+BASE: Source = ("", "")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    id: str
+    checkpoint: WeightFile | None = None
+    lora: LoraFile | None = None
+    strength: float = 0.0
+
+    @property
+    def is_base(self) -> bool:
+        return self.checkpoint is None and self.lora is None
+
+    @property
+    def identity(self) -> str:
+        """What its latents depend on beside the request, the same on every host; "" for the base model: the installation's weights."""
+        checkpoint = "" if self.checkpoint is None else self.checkpoint.fingerprint
+        return "" if self.is_base else json.dumps([checkpoint, self._added])
+
+    def source_of(self, name: str) -> Source:
+        """Where the tensor called `name` comes from."""
+        own = self.checkpoint is not None and name in self.checkpoint.entries
+        changed = self.lora is not None and name in self.lora.layers and self.strength != 0
+        return (self.checkpoint.fingerprint if own and self.checkpoint is not None else "", self._added if changed else "")
+
+    def verify(self) -> None:
+        """Raises RunnerFailure `model_missing` when a file is gone or was replaced since it was opened."""
+        for kind, file in (("checkpoint", self.checkpoint), ("lora", self.lora)):
+            if file is not None:
+                try:
+                    file.verify()
+                except (OSError, ValueError) as error:
+                    raise _unusable(self.id, kind, file.path, error) from None
+
+    @cached_property
+    def _added(self) -> str:
+        return "" if self.lora is None else json.dumps([self.lora.fingerprint, self.strength, self.lora.scales])
+
+
+def open_models(models: Iterable[ModelWeights]) -> tuple[ServedModel, ...]:
+    """Raises RunnerFailure `model_missing` that names the model and the path for a file that is not there, is cut off, or is none."""
+    return tuple(_open_model(model) for model in models)
+
+
+def _open_model(model: ModelWeights) -> ServedModel:
+    kind, path = "checkpoint", model.checkpoint
+    try:
+        checkpoint = None if path is None else WeightFile(path)
+        if model.lora is None:
+            return ServedModel(model.id, checkpoint)
+        kind, path = "lora", model.lora.path
+        return ServedModel(model.id, checkpoint, LoraFile(path), model.lora.strength)
+    except (OSError, ValueError) as error:
+        raise _unusable(model.id, kind, path, error) from None
+
+
+def judge_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], required: Iterable[str]) -> None:
+    """Holds a model's files against the tensors of the network they go into; `required`: those a checkpoint must hold.
+
+    Raises RunnerFailure `model_missing` that names the model, the path, and the first tensor that does not fit."""
+    if model.checkpoint is not None:
+        entries = model.checkpoint.entries
+        for name, entry in entries.items():
+            if name not in shapes:
+                raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(f"{name} is no tensor of the network"))
+            if entry.shape != tuple(shapes[name]):
+                said = f"{name} is {list(entry.shape)}; allowed is {list(shapes[name])}"
+                raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(said))
+        for name in required:
+            if name not in entries:
+                said = f"it lacks {name}; a checkpoint is a whole model"
+                raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(said))
+    if model.lora is not None:
+        for name, layer in model.lora.layers.items():
+            asked = (layer.outputs, layer.inputs)
+            if name not in shapes:
+                raise _unusable(model.id, "lora", model.lora.path, ValueError(f"{layer.down}: the network has no {name}"))
+            if tuple(shapes[name]) != asked:
+                said = f"{layer.up} @ {layer.down} is {list(asked)}; allowed is {list(shapes[name])}, the shape of {name}"
+                raise _unusable(model.id, "lora", model.lora.path, ValueError(said))
+
+
+def _unusable(model_id: str, kind: str, path: str | None, why: Exception) -> RunnerFailure:
+    said = f"there is no file at {path}" if isinstance(why, FileNotFoundError) else f"{path}: {why}"
+    return RunnerFailure("model_missing", f"model {model_id!r}: {kind}: {said}")
