@@ -103,10 +103,12 @@ describe('README.md', () => {
   })
 })
 
-test('docs/own-models.md shows a catalogue that is taken', () => {
+test('docs/own-models.md and docs/gpu-worker.md show catalogues that are taken', () => {
   const [block = ''] = /(?<=```json\n)[\s\S]*?(?=```)/.exec(read('docs/own-models.md')) ?? []
-  const ids = parseCatalogue('models.json', block).models.map((model) => model.id)
-  expect(ids).toEqual(['open-sora-2', 'animatic', 'ink-wash', 'studio'])
+  const idsOf = (text: string) => parseCatalogue('models.json', text).models.map((model) => model.id)
+  expect(idsOf(block)).toEqual(['open-sora-2', 'animatic', 'ink-wash', 'studio'])
+  const [onTheHost = ''] = /\{"models": \[[\s\S]*?\n\s*\{[^\n]*\]\}/.exec(read('docs/gpu-worker.md')) ?? []
+  expect(idsOf(onTheHost)).toEqual(['open-sora-2', 'animatic', 'studio', 'ink'])
 })
 
 describe('ARCHITECTURE.md', () => {

@@ -64,7 +64,8 @@ test('a model of the operator’s own is chosen on the page, made by the worker 
   // 415,800 tokens at 0.50 per million.
   expect(video.cost).toEqual({ amount: '0.2079', currency: 'USD', state: 'charged' })
   const [attempt] = (await adminView(service, id)).attempts
-  expect(attempt.timings.load).toBeGreaterThanOrEqual(0.1)
+  // A timer may be early by a fraction of a millisecond.
+  expect(attempt.timings.load).toBeGreaterThan(0.09)
   await page.close()
 })
 
