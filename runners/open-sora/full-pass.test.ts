@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
@@ -63,6 +66,57 @@ describe('through API, queue, worker and runner', () => {
     expect(pids.length).toBeGreaterThanOrEqual(3)
     expect(await service.interrupt()).toBe(0)
     expect(pids.filter((pid) => isRunning(pid))).toEqual([])
+  })
+})
+
+describe('with models of the operator’s own, through API, queue, worker and runner', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-own-weights-'))
+  const catalogue = join(folder, 'models.json')
+  let service: Service
+  beforeAll(async () => {
+    const write = `from pathlib import Path; from tests.tiny_weights import *; f = Path(${JSON.stringify(folder)})
+write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors", 0.3, alpha=1.0)`
+    execFileSync('python3', ['-B', '-c', write], { cwd: at('.') })
+    const own = [
+      { id: 'tuned', base: 'open-sora-2', weights: { checkpoint: join(folder, 'tuned.safetensors') } },
+      { id: 'ink', base: 'open-sora-2', weights: { lora: { path: join(folder, 'ink.safetensors'), strength: 0.8 } } },
+    ]
+    writeFileSync(catalogue, JSON.stringify({ models: own }))
+    const env = { ...worker('0'), SLUICE_CATALOGUE: catalogue, SLUICE_MODEL: 'open-sora-2,tuned,ink' }
+    service = await startService({ queue: 'postgres', env })
+  }, 120_000)
+  afterAll(async () => {
+    await service?.stop()
+    rmSync(folder, { recursive: true })
+  })
+
+  test('each makes pictures of its own, the same whatever was served before, and a switch is said what it cost', async () => {
+    const made = new Map<string, Buffer>()
+    let last = 'open-sora-2'
+    for (const model of ['open-sora-2', 'tuned', 'ink', 'ink', 'open-sora-2', 'tuned']) {
+      const id = await submit(service, { prompt: 'a boat', model, seed: 3, size: '256x256', num_frames: 5, num_steps: 4 })
+      expect(await videoWhen(service, id, isEnded)).toMatchObject({ status: 'completed', model, cost: { state: 'charged' } })
+      const [attempt] = (await adminView(service, id)).attempts
+      expect(attempt.timings.load !== undefined && attempt.timings.load > 0, `${last} to ${model}`).toBe(model !== last)
+      // Of the first frame alone; the MP4 holds the time at which it was made.
+      const frame = await contentOf(service, id, 'thumbnail')
+      expect(frame.equals(made.get(model) ?? frame), model).toBe(true)
+      made.set(model, frame)
+      last = model
+    }
+    expect(new Set([...made.values()].map((frame) => frame.toString('latin1'))).size).toBe(3)
+  })
+
+  test('weights that are gone fail a video uncharged once every try was made, and the other models go on', async () => {
+    rmSync(join(folder, 'ink.safetensors'))
+    const small = { prompt: 'x', size: '256x256', num_frames: 5, num_steps: 2 }
+    const lost = await submit(service, { ...small, model: 'ink' })
+    const failed = await videoWhen(service, lost, isEnded)
+    expect(failed).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' }, cost: { state: 'released' } })
+    expect(failed.error.message).toContain('model_missing')
+    const other = await submit(service, { ...small, model: 'open-sora-2' })
+    expect(await videoWhen(service, other, isEnded)).toMatchObject({ status: 'completed' })
+    expect(await ledgerCheck(service)).toMatchObject({ ok: true })
   })
 })
 

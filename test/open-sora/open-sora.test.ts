@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,9 +34,13 @@ test.each([
 describe('through API, queue, worker and runner, as SLUICE_RUNNER=open-sora starts them', () => {
   let service: Service
   beforeAll(async () => {
+    const catalogue = join(folder, 'models.json')
+    writeFileSync(catalogue, JSON.stringify({ models: [{ id: 'open-sora-2', modes: ['t2v', 'i2v', 't2i2v'] }] }))
     service = await startService({
       queue: 'postgres',
       env: {
+        SLUICE_CATALOGUE: catalogue,
+        OPENSORA_T2I2V: '1',
         SLUICE_RUNNER: 'open-sora',
         OPENSORA_HOME: home,
         OPENSORA_PYTHON: python,
@@ -47,7 +51,7 @@ describe('through API, queue, worker and runner, as SLUICE_RUNNER=open-sora star
   })
   afterAll(() => service?.stop())
 
-  test('a sentence ends in a charged MP4 that Open-Sora made', async () => {
+  test('a sentence ends in a charged MP4 that Open-Sora made, from text, from an image, and from an image made first', async () => {
     const id = await submit(service, { prompt: '"1984", 纸船 🚤', size: '256x256', num_frames: 5, num_steps: 4 })
     const video = await videoWhen(service, id, isEnded, 300_000)
     expect(video).toMatchObject({ status: 'completed', model: 'open-sora-2', size: '256x256' })
@@ -70,6 +74,8 @@ describe('through API, queue, worker and runner, as SLUICE_RUNNER=open-sora star
       input_reference: `data:image/png;base64,${image.toString('base64')}`,
     })
     expect(await videoWhen(service, loop, isEnded, 300_000)).toMatchObject({ status: 'completed', mode: 'i2v' })
+    const drawn = await submit(service, { prompt: 'drawn first', mode: 't2i2v', size: '256x256', num_frames: 5, num_steps: 2 })
+    expect(await videoWhen(service, drawn, isEnded, 300_000)).toMatchObject({ status: 'completed', mode: 't2i2v' })
     expect(readFileSync(join(service.dataDir, 'logs', 'worker.log'), 'utf8')).toContain('runner ready')
   })
 })
