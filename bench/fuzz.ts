@@ -5,6 +5,7 @@
  * FUZZ_REQUESTS (20000) and FUZZ_SEED choose how many and which.
  */
 import { join } from 'node:path'
+import { eventually } from '../test/support/eventually.ts'
 import { fuzz, settleAndCheck } from '../test/support/fuzz.ts'
 import { startApiProcess } from './rig/api-process.ts'
 import { startBenchPostgres } from './rig/postgres.ts'
@@ -24,7 +25,8 @@ try {
   })
   // Videos are made meanwhile, so that each call also meets running, completed and charged ones.
   const worker = await startWorkerProcess(api, { queueUrl: postgres.server.queueUrl, dataDir: join(postgres.dir, 'worker') })
-  const result = await fuzz(api, { count, seed, connections: CONNECTIONS })
+  const finished = [await completeVideo(api)]
+  const result = await fuzz(api, { count, seed, connections: CONNECTIONS, finished })
   printTable(`${result.requests} requests, ${CONNECTIONS} connections, seed ${seed}`, [
     ['answer', 'requests'],
     ...Object.entries(result.statuses).map(([status, requests]) => [status, String(requests)]),
@@ -42,4 +44,19 @@ try {
   await api.stop()
 } finally {
   await postgres.stop()
+}
+
+async function completeVideo(api: { url: string; key: string }): Promise<string> {
+  const call = async (method: string, path: string, body?: object): Promise<{ id: string; status: string }> => {
+    const headers = { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' }
+    const response = await fetch(api.url + path, { method, headers, body: body === undefined ? null : JSON.stringify(body) })
+    return response.json() as Promise<{ id: string; status: string }>
+  }
+  const { id } = await call('POST', '/v1/videos', { prompt: 'a paper boat', num_frames: 5, num_steps: 2 })
+  const { status } = await eventually(
+    () => call('GET', `/v1/videos/${id}`),
+    (video) => video.status === 'completed' || video.status === 'failed',
+  )
+  if (status !== 'completed') throw new Error(`the video before the run ended as ${status}`)
+  return id
 }
