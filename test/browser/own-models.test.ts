@@ -28,7 +28,7 @@ beforeAll(async () => {
   service = await startService({
     queue: 'postgres',
     env: {
-      ...{ SLUICE_CATALOGUE: path, SLUICE_MODEL: 'animatic,ink-wash', SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash' },
+      ...{ SLUICE_CATALOGUE: path, SLUICE_MODEL: 'animatic,ink-wash' },
       ...{ SLUICE_ANIMATIC_SWITCH_MS: '100', SLUICE_ANIMATIC_STEP_MS: '20' },
     },
   })

@@ -73,6 +73,22 @@ test('several models take their weights from the catalogue, in the order in whic
   expect(() => readWorkerConfig(env)).toThrow(/SLUICE_CATALOGUE/)
 })
 
+test('the animatic runner makes what the catalogue makes from it, and stands in for others only where it is told to', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-worker-config-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'models.json')
+  const models = [
+    { id: 'ink', base: 'animatic' },
+    { id: 'studio', base: 'open-sora-2' },
+  ]
+  writeFileSync(path, JSON.stringify({ models }))
+  const told = (extra: Record<string, string>) =>
+    readWorkerConfig({ ...needed, SLUICE_CATALOGUE: path, ...extra }).runner.environment.SLUICE_ANIMATIC_MODELS
+  expect(told({})).toBe('animatic,ink')
+  expect(told({ SLUICE_ANIMATIC_MODELS: 'studio' })).toBe('studio')
+  expect(told({ SLUICE_RUNNER: 'open-sora' })).toBeUndefined()
+})
+
 test('a runner is told which variable names its devices', () => {
   const told = (extra: Record<string, string>) => readWorkerConfig({ ...needed, ...extra }).runner
   expect(told({}).environment.SLUICE_DEVICE_VARIABLE).toBe('CUDA_VISIBLE_DEVICES')

@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { POOL_PATTERN } from '@sluice/shared/attempt-contract'
+import { readCatalogue } from '@sluice/shared/catalogue-file'
 import { parseMicros } from '@sluice/shared/money'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ModelWeights } from '@sluice/shared/runner-protocol'
@@ -60,7 +61,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     token: () => requiredSetting(env, 'SLUICE_WORKER_TOKEN', 'a worker token made by the API'),
     slots: () => readSlots(env),
     queueUrl: () => readQueueUrl(env),
-    models: () => readServedModels(env),
+    models: () => readModels(env),
     kind: () => choiceSetting(env, 'SLUICE_RUNNER', 'animatic', RUNNERS),
     custom: () => readCustomCommand(env),
     pool: () => readPool(env),
@@ -78,6 +79,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     runner: {
       command: custom ?? builtInCommand(kind, env),
       environment: {
+        ...(custom === null && kind === 'animatic' ? { SLUICE_ANIMATIC_MODELS: values.models.animatic } : {}),
         ...passedEnvironment(env),
         // A runner that starts a process per device reads the list by this name.
         SLUICE_DEVICE_VARIABLE: values.deviceVariable,
@@ -85,7 +87,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
       },
       deviceVariable: values.deviceVariable,
     },
-    models: values.models,
+    models: values.models.served,
     pool: values.pool ?? (custom === null && kind === 'animatic' ? 'animatic' : null),
     slots: values.slots,
     costPerHourMicros: values.costPerHourMicros,
@@ -94,6 +96,13 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     graceMs: values.graceMs,
     logLevel: values.logLevel,
   }
+}
+
+/** What is served, and what the animatic runner may make without being told to stand in for it: itself, and what the catalogue makes from it. */
+function readModels(env: Environment): { served: WorkerConfig['models']; animatic: string } {
+  const catalogue = readCatalogue(env)
+  const animatic = catalogue.models.filter((model) => (model.base ?? model.id) === 'animatic').map((model) => model.id)
+  return { served: readServedModels(env, catalogue), animatic: animatic.join(',') }
 }
 
 function readApiUrl(env: Environment): string {

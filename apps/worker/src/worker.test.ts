@@ -135,7 +135,7 @@ test('a worker of several models gives a video to the slot that has its model lo
   const path = join(root, `${pool}-models.json`)
   await writeFile(path, JSON.stringify({ models: [{ id: 'ink-wash', base: 'animatic' }] }))
   start({
-    ...{ SLUICE_CATALOGUE: path, SLUICE_MODEL: 'animatic,ink-wash', SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash' },
+    ...{ SLUICE_CATALOGUE: path, SLUICE_MODEL: 'animatic,ink-wash' },
     ...{ SLUICE_ANIMATIC_SWITCH_MS: '50', SLUICE_SLOTS: '0;1' },
   })
   expect(await api.beaten(({ slots }) => slots === 2)).toMatchObject({

@@ -90,7 +90,7 @@ export class Runner {
       this.#send({
         type: 'failed',
         code: 'model_missing',
-        message: `no model ${JSON.stringify(unknown)}; this runner makes ${this.#settings.models.join(', ')}`,
+        message: `no model ${JSON.stringify(unknown)}; this runner makes ${this.#settings.models.join(', ')} (SLUICE_ANIMATIC_MODELS)`,
         retryable: false,
       })
       return

@@ -18,7 +18,7 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
 
 async function checkServedModels(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   try {
-    const models = readServedModels(env)
+    const models = readServedModels(env, readCatalogue(env))
     const own = models.filter((model) => model.checkpoint !== undefined || model.lora !== undefined)
     return [note('models', `serves ${models.map(({ id }) => id).join(', ')}`), ...(await checkOpenSora(env, own))]
   } catch (error) {
