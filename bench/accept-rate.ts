@@ -3,7 +3,7 @@
  * accounts, beside the same SQL transaction driven bare against the same server, in turns of the same run.
  */
 import { join } from 'node:path'
-import { createBenchAccounts } from './rig/accounts.ts'
+import { createBenchAccounts, runSql } from './rig/accounts.ts'
 import { startApiProcess } from './rig/api-process.ts'
 import { BareSubmissions } from './rig/bare-submissions.ts'
 import { acceptedPerSecond } from './rig/load.ts'
@@ -24,6 +24,8 @@ try {
   const bare = await BareSubmissions.open(databaseUrl, accounts, CONNECTIONS)
   await acceptedPerSecond(api, accounts, CONNECTIONS, ROUND_MS)
   await bare.perSecond(ROUND_MS)
+  // As autovacuum does within a minute: plans made on an empty table would stay until then.
+  await runSql(databaseUrl, ['analyze'])
   const http: number[] = []
   const sql: number[] = []
   for (let round = 0; round < ROUNDS; round += 1) {

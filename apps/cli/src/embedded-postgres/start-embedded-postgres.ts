@@ -48,6 +48,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   max_connections: '200',
   shared_buffers: '128MB',
   fsync: 'on',
+  // Connections plan on the empty tables of a first start and keep those plans until the tables are analyzed: not for a whole minute.
+  autovacuum_naptime: '15s',
   timezone: 'UTC',
   log_timezone: 'UTC',
   log_line_prefix: '%m [%p] ',
