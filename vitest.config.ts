@@ -21,15 +21,33 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{apps,packages,runners}/**/*.test.{ts,tsx}', 'test/*.test.ts', 'test/support/**/*.test.ts'],
+          include: [
+            '{apps,packages,runners}/**/*.test.{ts,tsx}',
+            'test/*.test.ts',
+            'test/support/**/*.test.ts',
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
       integration('postgres'),
       integration('redis'),
-      { test: { name: 'end-to-end', include: ['test/end-to-end/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000 } },
-      { test: { name: 'browser', include: ['test/browser/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000 } },
+      {
+        test: {
+          name: 'end-to-end',
+          include: ['test/end-to-end/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
     ],
   },
 })

@@ -32,18 +32,21 @@ try {
     sql.push(await bare.perSecond(ROUND_MS))
     http.push(await acceptedPerSecond(api, accounts, CONNECTIONS, ROUND_MS))
   }
-  printTable(`accepted submissions, ${CONNECTIONS} connections, ${ACCOUNTS} accounts, ${ROUNDS} rounds of ${ROUND_MS / 1_000} s`, [
-    ['', 'median (spread)'],
-    ['the SQL transaction, driven bare', medianAndSpread(sql, asRate)],
-    ['POST /v1/videos', medianAndSpread(http, asRate)],
+  printTable(
+    `accepted submissions, ${CONNECTIONS} connections, ${ACCOUNTS} accounts, ${ROUNDS} rounds of ${ROUND_MS / 1_000} s`,
     [
-      'ratio',
-      medianAndSpread(
-        http.map((rate, round) => rate / (sql[round] ?? Number.NaN)),
-        asPercent,
-      ),
+      ['', 'median (spread)'],
+      ['the SQL transaction, driven bare', medianAndSpread(sql, asRate)],
+      ['POST /v1/videos', medianAndSpread(http, asRate)],
+      [
+        'ratio',
+        medianAndSpread(
+          http.map((rate, round) => rate / (sql[round] ?? Number.NaN)),
+          asPercent,
+        ),
+      ],
     ],
-  ])
+  )
   await bare.close()
   await api.stop()
 } finally {

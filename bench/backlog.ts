@@ -29,26 +29,39 @@ interface Side {
 const postgres = await startBenchPostgres()
 try {
   const { server } = postgres
-  await runSql(server.adminUrl, ['create database backlog owner sluice', 'grant connect on database backlog to sluice_worker'])
+  await runSql(server.adminUrl, [
+    'create database backlog owner sluice',
+    'grant connect on database backlog to sluice_worker',
+  ])
   const [empty, backlog] = [await open('sluice'), await open('backlog')]
   const startedAtMs = performance.now()
   await seedBacklog(server.url('backlog', 'postgres'), { queued: QUEUED, ended: 0, accounts: SEED_ACCOUNTS })
-  process.stdout.write(`seeded ${QUEUED} queued videos in ${((performance.now() - startedAtMs) / 1_000).toFixed(0)} s\n`)
+  process.stdout.write(
+    `seeded ${QUEUED} queued videos in ${((performance.now() - startedAtMs) / 1_000).toFixed(0)} s\n`,
+  )
   for (const side of [empty, backlog]) await acceptedPerSecond(side.api, side.accounts, CONNECTIONS, ROUND_MS)
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const side of [empty, backlog]) side.rates.push(await acceptedPerSecond(side.api, side.accounts, CONNECTIONS, ROUND_MS))
+    for (const side of [empty, backlog])
+      side.rates.push(await acceptedPerSecond(side.api, side.accounts, CONNECTIONS, ROUND_MS))
   }
   // The rounds above left thousands waiting; the empty side gets what it needs for its dispatches and no more.
   await runSql(
     server.url('sluice', 'postgres'),
-    [`delete from video where id not in (select id from video order by id limit ${ROUNDS * DISPATCHES * 2})`, 'vacuum analyze video'].map(
-      (statement) => (statement.startsWith('delete') ? `set session_replication_role = replica; ${statement}` : statement),
+    [
+      `delete from video where id not in (select id from video order by id limit ${ROUNDS * DISPATCHES * 2})`,
+      'vacuum analyze video',
+    ].map((statement) =>
+      statement.startsWith('delete') ? `set session_replication_role = replica; ${statement}` : statement,
     ),
   )
   await runSql(server.url('backlog', 'postgres'), ['vacuum analyze video'])
   const workers = [empty, backlog].map((side) => ({
     side,
-    worker: new BenchWorker(side.api, { backend: 'postgres', url: side.databaseUrl, connectionsMax: 4 }, { pool: 'bench' }),
+    worker: new BenchWorker(
+      side.api,
+      { backend: 'postgres', url: side.databaseUrl, connectionsMax: 4 },
+      { pool: 'bench' },
+    ),
   }))
   for (const { side, worker } of workers) {
     await worker.heartbeat()
@@ -59,7 +72,8 @@ try {
     for (const { side, worker } of workers) side.latencies.push(await dispatchLatencies(worker, DISPATCHES))
   }
   const medians = (side: Side) => side.latencies.map((round) => percentile(round, 0.5))
-  const ratios = (of: (side: Side) => number[]) => of(backlog).map((value, round) => value / (of(empty)[round] ?? Number.NaN))
+  const ratios = (of: (side: Side) => number[]) =>
+    of(backlog).map((value, round) => value / (of(empty)[round] ?? Number.NaN))
   printTable(`${QUEUED} queued videos of ${SEED_ACCOUNTS} accounts beside an empty queue, ${ROUNDS} rounds`, [
     ['', 'empty', 'backlog', 'ratio'],
     [
@@ -90,7 +104,13 @@ async function open(database: string): Promise<Side> {
   const databaseUrl = postgres.server.url(database)
   const dataDir = join(postgres.dir, database)
   const api = await startApiProcess({ databaseUrl, redisUrl: null, dataDir })
-  return { api, databaseUrl, accounts: await createBenchAccounts(databaseUrl, dataDir, CONNECTIONS), rates: [], latencies: [] }
+  return {
+    api,
+    databaseUrl,
+    accounts: await createBenchAccounts(databaseUrl, dataDir, CONNECTIONS),
+    rates: [],
+    latencies: [],
+  }
 }
 
 /** From sending the report that ends one video to having the next. */

@@ -20,11 +20,16 @@ const CONNECTIONS = 8
 const postgres = await startBenchPostgres()
 try {
   const api = await startApiProcess({
-    ...{ databaseUrl: postgres.server.databaseUrl, redisUrl: null, dataDir: join(postgres.dir, 'api') },
+    databaseUrl: postgres.server.databaseUrl,
+    redisUrl: null,
+    dataDir: join(postgres.dir, 'api'),
     env: { SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
   })
   // Videos are made meanwhile, so that each call also meets running, completed and charged ones.
-  const worker = await startWorkerProcess(api, { queueUrl: postgres.server.queueUrl, dataDir: join(postgres.dir, 'worker') })
+  const worker = await startWorkerProcess(api, {
+    queueUrl: postgres.server.queueUrl,
+    dataDir: join(postgres.dir, 'worker'),
+  })
   const finished = [await completeVideo(api)]
   const result = await fuzz(api, { count, seed, connections: CONNECTIONS, finished })
   printTable(`${result.requests} requests, ${CONNECTIONS} connections, seed ${seed}`, [
@@ -33,7 +38,8 @@ try {
     ['per second', asRate(result.requests / result.seconds)],
   ])
   for (const fault of result.faults) process.stdout.write(`fault: ${fault}\n`)
-  if (result.neverDone.length > 0) process.stdout.write(`never done, only refused: ${result.neverDone.join(', ')}\n`)
+  if (result.neverDone.length > 0)
+    process.stdout.write(`never done, only refused: ${result.neverDone.join(', ')}\n`)
   const left = await settleAndCheck(api)
   await worker.stop()
   process.stdout.write(
@@ -47,9 +53,17 @@ try {
 }
 
 async function completeVideo(api: { url: string; key: string }): Promise<string> {
-  const call = async (method: string, path: string, body?: object): Promise<{ id: string; status: string }> => {
+  const call = async (
+    method: string,
+    path: string,
+    body?: object,
+  ): Promise<{ id: string; status: string }> => {
     const headers = { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' }
-    const response = await fetch(api.url + path, { method, headers, body: body === undefined ? null : JSON.stringify(body) })
+    const response = await fetch(api.url + path, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+    })
     return response.json() as Promise<{ id: string; status: string }>
   }
   const { id } = await call('POST', '/v1/videos', { prompt: 'a paper boat', num_frames: 5, num_steps: 2 })

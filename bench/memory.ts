@@ -19,7 +19,11 @@ const postgres = await startBenchPostgres()
 try {
   const { databaseUrl, queueUrl } = postgres.server
   const api = await startApiProcess({ databaseUrl, redisUrl: null, dataDir: join(postgres.dir, 'api') })
-  const worker = new BenchWorker(api, { backend: 'postgres', url: queueUrl, connectionsMax: 4 }, { pool: 'bench', slots: SLOTS })
+  const worker = new BenchWorker(
+    api,
+    { backend: 'postgres', url: queueUrl, connectionsMax: 4 },
+    { pool: 'bench', slots: SLOTS },
+  )
   await worker.heartbeat()
   const startedAtMs = performance.now()
   const megabytes: number[] = []
@@ -36,7 +40,10 @@ try {
   printTable(`memory of the API over ${VIDEOS} videos (${(VIDEOS / seconds).toFixed(0)} videos/s)`, [
     ['tenth', 'resident memory, median'],
     ...megabytes.map((value, tenth) => [String(tenth + 1), `${value.toFixed(0)} MiB`]),
-    ['last half to first half, after warm-up', asTimes(percentile(settled.slice(-half), 0.5) / percentile(settled.slice(0, half), 0.5))],
+    [
+      'last half to first half, after warm-up',
+      asTimes(percentile(settled.slice(-half), 0.5) / percentile(settled.slice(0, half), 0.5)),
+    ],
   ])
   await worker.close()
   await api.stop()

@@ -21,10 +21,11 @@ const config = join(RUNNER_FOLDER, 'tests/medium_config_from_file.py')
 const files = { base: join(folder, 'base.safetensors'), tuned: join(folder, 'tuned.safetensors') }
 
 try {
-  execFileSync(python, [join(RUNNER_FOLDER, 'tests/tiny_models.py'), folder, join(RUNNER_FOLDER, 'tests/medium_config.py')], {
-    env: { PATH: process.env.PATH, OPENSORA_HOME: home },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  execFileSync(
+    python,
+    [join(RUNNER_FOLDER, 'tests/tiny_models.py'), folder, join(RUNNER_FOLDER, 'tests/medium_config.py')],
+    { env: { PATH: process.env.PATH, OPENSORA_HOME: home }, stdio: ['ignore', 'ignore', 'inherit'] },
+  )
   const models = [
     { id: 'base' },
     { id: 'tuned', checkpoint: files.tuned },
@@ -61,7 +62,11 @@ try {
   const restart = percentile(starts, 0.5)
   printTable(`a network of ${gigabytes} GB, CPU, files in the page cache, ${ROUNDS} rounds`, [
     ['', 'seconds: median (lowest to highest)', 'a new start takes'],
-    ...[...seconds].map(([turn, taken]) => [turn, medianAndSpread(taken, asSeconds), asTimes(restart / percentile(taken, 0.5))]),
+    ...[...seconds].map(([turn, taken]) => [
+      turn,
+      medianAndSpread(taken, asSeconds),
+      asTimes(restart / percentile(taken, 0.5)),
+    ]),
     ['a new start with tuned', medianAndSpread(starts, asSeconds), ''],
   ])
 } finally {

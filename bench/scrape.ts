@@ -26,8 +26,18 @@ try {
   const db = openDatabase({ url: databaseUrl, connectionsMax: 4, onError: () => {} })
 
   const beat = {
-    ...{ worker: 'worker_bench', boot: 'one', pool: 'bench', slots: 8, device: 'cpu', devices_per_slot: 1, vram_bytes: 0 },
-    ...{ models: ['animatic'], limits: { frames_max: 129, pixels_max: 589_824 }, cost_per_hour_micros: '1', draining: true, attempts: [] },
+    worker: 'worker_bench',
+    boot: 'one',
+    pool: 'bench',
+    slots: 8,
+    device: 'cpu',
+    devices_per_slot: 1,
+    vram_bytes: 0,
+    models: ['animatic'],
+    limits: { frames_max: 129, pixels_max: 589_824 },
+    cost_per_hour_micros: '1',
+    draining: true,
+    attempts: [],
   }
   const heartbeatMs: number[] = []
   const shiftMs: number[] = []
@@ -35,7 +45,8 @@ try {
     heartbeatMs.push(
       await timed(async () => {
         const answer = await fetch(`${api.url}/internal/heartbeat`, {
-          ...{ method: 'POST', body: JSON.stringify(beat) },
+          method: 'POST',
+          body: JSON.stringify(beat),
           headers: { authorization: `Bearer ${api.workerToken}`, 'content-type': 'application/json' },
         })
         if (!answer.ok) throw new Error(`heartbeat: ${answer.status}`)
@@ -51,7 +62,11 @@ try {
   }
   printTable(`a heartbeat, and the write of the shift in it, ${HEARTBEATS} times`, [
     ['', 'p50', 'p99'],
-    ['heartbeat over HTTP, all of it', asMs(percentile(heartbeatMs, 0.5)), asMs(percentile(heartbeatMs, 0.99))],
+    [
+      'heartbeat over HTTP, all of it',
+      asMs(percentile(heartbeatMs, 0.5)),
+      asMs(percentile(heartbeatMs, 0.99)),
+    ],
     ['the shift', asMs(percentile(shiftMs, 0.5)), asMs(percentile(shiftMs, 0.99))],
   ])
 

@@ -45,8 +45,13 @@ try {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   const producer = openAttemptProducer({ backend: 'postgres', url: databaseUrl, connectionsMax: 4 })
-  const consumer = openAttemptConsumer({ backend: 'postgres', url: queueUrl, connectionsMax: 4 }, 'raw', 'raw')
-  const gaps = async (): Promise<number[]> => (await readFile(gapsPath, 'utf8').catch(() => '')).split('\n').filter(Boolean).map(Number)
+  const consumer = openAttemptConsumer(
+    { backend: 'postgres', url: queueUrl, connectionsMax: 4 },
+    'raw',
+    'raw',
+  )
+  const gaps = async (): Promise<number[]> =>
+    (await readFile(gapsPath, 'utf8').catch(() => '')).split('\n').filter(Boolean).map(Number)
   const fetchMs = async (): Promise<number> => {
     await producer.add({ video: `raw${randomBytes(8).toString('hex')}`, fence: 1, pool: 'raw' })
     const startedAtMs = performance.now()
@@ -58,7 +63,8 @@ try {
   const rounds: { gaps: number[]; fetches: number[] }[] = []
   for (let round = 0; round <= ROUNDS; round += 1) {
     const before = (await gaps()).length
-    for (let index = 0; index <= PER_ROUND; index += 1) await api.submit({ prompt: 'a paper boat', num_frames: 5, num_steps: STEPS })
+    for (let index = 0; index <= PER_ROUND; index += 1)
+      await api.submit({ prompt: 'a paper boat', num_frames: 5, num_steps: STEPS })
     const seen = await eventually(gaps, (all) => all.length >= before + PER_ROUND, 60_000)
     const fetches: number[] = []
     for (let index = 0; index < PER_ROUND; index += 1) fetches.push(await fetchMs())
@@ -66,37 +72,40 @@ try {
     if (round > 0) rounds.push({ gaps: seen.slice(before + 1, before + PER_ROUND), fetches })
   }
   const medians = (of: 'gaps' | 'fetches') => rounds.map((round) => percentile(round[of], 0.5))
-  printTable(`idle device between two videos, 0 ms steps, ${ROUNDS} rounds of ${PER_ROUND} videos of ${STEPS} steps`, [
-    ['', 'p50 (over rounds)', 'p90'],
+  printTable(
+    `idle device between two videos, 0 ms steps, ${ROUNDS} rounds of ${PER_ROUND} videos of ${STEPS} steps`,
     [
-      'one fetch of a waiting job, raw',
-      medianAndSpread(medians('fetches'), asMs),
-      asMs(
-        percentile(
-          rounds.flatMap((round) => round.fetches),
-          0.9,
+      ['', 'p50 (over rounds)', 'p90'],
+      [
+        'one fetch of a waiting job, raw',
+        medianAndSpread(medians('fetches'), asMs),
+        asMs(
+          percentile(
+            rounds.flatMap((round) => round.fetches),
+            0.9,
+          ),
         ),
-      ),
-    ],
-    [
-      'released to the next generate',
-      medianAndSpread(medians('gaps'), asMs),
-      asMs(
-        percentile(
-          rounds.flatMap((round) => round.gaps),
-          0.9,
+      ],
+      [
+        'released to the next generate',
+        medianAndSpread(medians('gaps'), asMs),
+        asMs(
+          percentile(
+            rounds.flatMap((round) => round.gaps),
+            0.9,
+          ),
         ),
-      ),
+      ],
+      [
+        'ratio',
+        medianAndSpread(
+          rounds.map((round) => percentile(round.gaps, 0.5) / percentile(round.fetches, 0.5)),
+          asTimes,
+        ),
+        '',
+      ],
     ],
-    [
-      'ratio',
-      medianAndSpread(
-        rounds.map((round) => percentile(round.gaps, 0.5) / percentile(round.fetches, 0.5)),
-        asTimes,
-      ),
-      '',
-    ],
-  ])
+  )
   await consumer.close()
   await producer.close()
   const exited = once(worker, 'exit')

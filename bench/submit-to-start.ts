@@ -80,8 +80,16 @@ async function measure(name: string, redisUrl: string | null): Promise<void> {
     const medians = (of: 'raw' | 'through') => rounds.map((round) => percentile(round[of], 0.5))
     printTable(`submit to start, queue on ${name}, ${ROUNDS} rounds of ${PER_ROUND}`, [
       ['', 'p50 (over rounds)', 'p99'],
-      ['raw BullMQ: add to getNextJob', medianAndSpread(medians('raw'), asMs), asMs(percentile(all('raw'), 0.99))],
-      ['Sluice: POST /v1/videos to taken answered', medianAndSpread(medians('through'), asMs), asMs(percentile(all('through'), 0.99))],
+      [
+        'raw BullMQ: add to getNextJob',
+        medianAndSpread(medians('raw'), asMs),
+        asMs(percentile(all('raw'), 0.99)),
+      ],
+      [
+        'Sluice: POST /v1/videos to taken answered',
+        medianAndSpread(medians('through'), asMs),
+        asMs(percentile(all('through'), 0.99)),
+      ],
       [
         'ratio',
         medianAndSpread(

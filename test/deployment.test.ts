@@ -11,7 +11,13 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { readConfig } from '../apps/api/src/config/config.ts'
 import { ALL_ROUTES } from '../apps/api/src/routes/all-routes.ts'
 import { readWorkerConfig } from '../apps/worker/src/config.ts'
-import { environmentOf, interpolate, readCompose, referencesIn, type Service } from './support/compose-file.ts'
+import {
+  environmentOf,
+  interpolate,
+  readCompose,
+  referencesIn,
+  type Service,
+} from './support/compose-file.ts'
 import { copiesOf, dockerIgnore, gitIgnore, readStages, restsOf, type Stage } from './support/dockerfile.ts'
 import { importClosure } from './support/import-closure.ts'
 
@@ -49,7 +55,9 @@ describe('secrets', () => {
       else expect(reference.isRequired, `${reference.name} may be left out`).toBe(true)
     }
     for (const [name, { environment }] of Object.entries(compose.services)) {
-      for (const [variable, value] of Object.entries(environment).filter(([candidate]) => secretLike.test(candidate))) {
+      for (const [variable, value] of Object.entries(environment).filter(([candidate]) =>
+        secretLike.test(candidate),
+      )) {
         if (ofOthers.has(variable)) continue
         expect(value, `${name}: ${variable}`).toMatch(/^\$\{\w+:\?[^}]+\}$/)
       }
@@ -80,14 +88,20 @@ describe('the API', () => {
       // What belongs to a service of others is read where that is set.
       ...readBy((env) => readConfig(env), {
         ...apiEnvironment,
-        ...{ SLUICE_MODERATION_URL: 'http://moderation', SLUICE_REFINER_URL: 'http://refiner', SLUICE_REFINER_MODEL: 'writer' },
+        SLUICE_MODERATION_URL: 'http://moderation',
+        SLUICE_REFINER_URL: 'http://refiner',
+        SLUICE_REFINER_MODEL: 'writer',
       }),
-      ...['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'],
+      'AWS_ACCESS_KEY_ID',
+      'AWS_SECRET_ACCESS_KEY',
     ])
     expect(Object.keys(apiEnvironment).filter((name) => !read.has(name))).toEqual([])
     for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']) vi.stubEnv(name, apiEnvironment[name])
     const credentials = await new S3Client({ region: 'us-east-1' }).config.credentials()
-    expect(credentials).toMatchObject({ accessKeyId: secrets.S3_ACCESS_KEY, secretAccessKey: secrets.S3_SECRET_KEY })
+    expect(credentials).toMatchObject({
+      accessKeyId: secrets.S3_ACCESS_KEY,
+      secretAccessKey: secrets.S3_SECRET_KEY,
+    })
   })
 
   test('listens on the port that is published, exposed and asked for its health, to the other containers too', () => {
@@ -107,15 +121,28 @@ describe('the API', () => {
     const postgres = service('postgres')
     const s3 = environmentOf(service('s3'), secrets)
     const database = new URL(config.databaseUrl)
-    expect(database).toMatchObject({ hostname: 'postgres', port: '5432', pathname: `/${postgres.environment.POSTGRES_DB}` })
-    expect(database).toMatchObject({ username: postgres.environment.POSTGRES_USER, password: secrets.POSTGRES_PASSWORD })
+    expect(database).toMatchObject({
+      hostname: 'postgres',
+      port: '5432',
+      pathname: `/${postgres.environment.POSTGRES_DB}`,
+    })
+    expect(database).toMatchObject({
+      username: postgres.environment.POSTGRES_USER,
+      password: secrets.POSTGRES_PASSWORD,
+    })
     expect(config.queue).toEqual({ backend: 'redis', url: `redis://:${secrets.REDIS_PASSWORD}@redis:6379` })
     expect(config.store).toEqual({
-      ...{ kind: 's3', bucket: 'sluice', region: s3.VGW_REGION, forcePathStyle: true },
+      kind: 's3',
+      bucket: 'sluice',
+      region: s3.VGW_REGION,
+      forcePathStyle: true,
       endpoint: `http://s3${s3.VGW_PORT}`,
       publicEndpoint: `http://${defaultOf('S3_LISTEN')}`,
     })
-    expect([s3.ROOT_ACCESS_KEY, s3.ROOT_SECRET_KEY]).toEqual([apiEnvironment.AWS_ACCESS_KEY_ID, apiEnvironment.AWS_SECRET_ACCESS_KEY])
+    expect([s3.ROOT_ACCESS_KEY, s3.ROOT_SECRET_KEY]).toEqual([
+      apiEnvironment.AWS_ACCESS_KEY_ID,
+      apiEnvironment.AWS_SECRET_ACCESS_KEY,
+    ])
   })
 
   test('has the page that its image builds where it looks for it', () => {
@@ -142,7 +169,9 @@ describe('the worker', () => {
 
   test('holds no credential of the database or the store, and no network leads it to the database', () => {
     expect(worker.env_file).toBeUndefined()
-    const others = ['POSTGRES_PASSWORD', 'S3_ACCESS_KEY', 'S3_SECRET_KEY', 'SLUICE_SECRET'].map((name) => secrets[name] ?? name)
+    const others = ['POSTGRES_PASSWORD', 'S3_ACCESS_KEY', 'S3_SECRET_KEY', 'SLUICE_SECRET'].map(
+      (name) => secrets[name] ?? name,
+    )
     for (const [name, value] of Object.entries(workerEnvironment)) {
       expect(name).not.toMatch(/^(SLUICE_DATABASE_URL|SLUICE_S3_\w+|AWS_\w+|SLUICE_SECRET|PG\w+)$/)
       expect(others.filter((secret) => value.includes(secret)).length, name).toBe(0)
@@ -168,7 +197,9 @@ describe('the worker', () => {
 
   test('on a GPU host starts with the three things that the file names', () => {
     const comment = text.slice(text.indexOf('holds three'), text.indexOf('  worker:\n'))
-    const three = Object.fromEntries([...comment.matchAll(/^ {2}# {3}([A-Z_]+)=(\S+)/gm)].map(([, name = '', value = '']) => [name, value]))
+    const three = Object.fromEntries(
+      [...comment.matchAll(/^ {2}# {3}([A-Z_]+)=(\S+)/gm)].map(([, name = '', value = '']) => [name, value]),
+    )
     expect(Object.keys(three)).toEqual(['SLUICE_API_URL', 'SLUICE_WORKER_TOKEN', 'REDIS_URL'])
     const slots = /SLUICE_SLOTS="([^"]+)"/.exec(comment)?.[1] ?? ''
     const gpu = { ...three, SLUICE_RUNNER: 'open-sora', OPENSORA_HOME: '/opt/Open-Sora', SLUICE_SLOTS: slots }
@@ -180,39 +211,52 @@ describe('the worker', () => {
 })
 
 describe('images and folders', () => {
-  const built = Object.entries(compose.services).flatMap(([name, { build }]) => (build === undefined ? [] : [{ name, ...build }]))
+  const built = Object.entries(compose.services).flatMap(([name, { build }]) =>
+    build === undefined ? [] : [{ name, ...build }],
+  )
 
-  test.each(built)('$dockerfile copies only what is in the repository and in the build context', ({ context, dockerfile }) => {
-    expect(context).toBe('.')
-    const stages = readStages(join(root, dockerfile))
-    for (const copy of stages.flatMap(copiesOf)) {
-      if (copy.stage !== null) {
-        expect(stages.map((stage) => stage.alias)).toContain(copy.stage)
-        continue
+  test.each(built)(
+    '$dockerfile copies only what is in the repository and in the build context',
+    ({ context, dockerfile }) => {
+      expect(context).toBe('.')
+      const stages = readStages(join(root, dockerfile))
+      for (const copy of stages.flatMap(copiesOf)) {
+        if (copy.stage !== null) {
+          expect(stages.map((stage) => stage.alias)).toContain(copy.stage)
+          continue
+        }
+        for (const source of copy.sources) {
+          expect(existsSync(join(root, source)), source).toBe(true)
+          expect(isIgnored(source), `${source} and .dockerignore`).toBe(false)
+          expect(isGitIgnored(source), `${source} and .gitignore`).toBe(false)
+        }
       }
-      for (const source of copy.sources) {
-        expect(existsSync(join(root, source)), source).toBe(true)
-        expect(isIgnored(source), `${source} and .dockerignore`).toBe(false)
-        expect(isGitIgnored(source), `${source} and .gitignore`).toBe(false)
-      }
-    }
-  })
+    },
+  )
 
-  test.each(built)('$dockerfile runs the pinned major of Node, as no root, with the packages the lock names', ({ dockerfile }) => {
-    const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-    const stages = readStages(join(root, dockerfile))
-    expect(stages[0]?.from).toMatch(new RegExp(`^node:${devDependencies.node.split('.')[0]}-`))
-    for (const stage of stages.slice(1)) expect(stage.from).toBe(stages[0]?.alias)
-    const installs = stages.flatMap((stage) => restsOf(stage, 'RUN')).filter((command) => command.startsWith('npm install'))
-    expect(installs.length).toBeGreaterThan(0)
-    for (const install of installs) expect(install).toContain('--omit=dev')
-    for (const command of stages.flatMap((stage) => restsOf(stage, 'RUN'))) expect(command).not.toContain('npm ci')
-    expect(stages.filter((stage) => restsOf(stage, 'RUN').length > 0).flatMap((stage) => copiesOf(stage)[0]?.sources ?? [])).toContain(
-      'package-lock.json',
-    )
-    const last = stages.at(-1)
-    expect(last === undefined ? [] : restsOf(last, 'USER')).toEqual(['node'])
-  })
+  test.each(built)(
+    '$dockerfile runs the pinned major of Node, as no root, with the packages the lock names',
+    ({ dockerfile }) => {
+      const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+      const stages = readStages(join(root, dockerfile))
+      expect(stages[0]?.from).toMatch(new RegExp(`^node:${devDependencies.node.split('.')[0]}-`))
+      for (const stage of stages.slice(1)) expect(stage.from).toBe(stages[0]?.alias)
+      const installs = stages
+        .flatMap((stage) => restsOf(stage, 'RUN'))
+        .filter((command) => command.startsWith('npm install'))
+      expect(installs.length).toBeGreaterThan(0)
+      for (const install of installs) expect(install).toContain('--omit=dev')
+      for (const command of stages.flatMap((stage) => restsOf(stage, 'RUN')))
+        expect(command).not.toContain('npm ci')
+      expect(
+        stages
+          .filter((stage) => restsOf(stage, 'RUN').length > 0)
+          .flatMap((stage) => copiesOf(stage)[0]?.sources ?? []),
+      ).toContain('package-lock.json')
+      const last = stages.at(-1)
+      expect(last === undefined ? [] : restsOf(last, 'USER')).toEqual(['node'])
+    },
+  )
 
   test.each([
     { name: 'api', more: [] },
@@ -225,17 +269,23 @@ describe('images and folders', () => {
     const copied = copiesOf(last).flatMap((copy) => (copy.stage === null ? copy.sources : []))
     const { files, packages } = importClosure(root, [entry, ...more])
     for (const file of files) {
-      expect(copied.some((folder) => file.startsWith(`${folder}/`)) && !isIgnored(file), `${file} is in the image`).toBe(true)
+      expect(
+        copied.some((folder) => file.startsWith(`${folder}/`)) && !isIgnored(file),
+        `${file} is in the image`,
+      ).toBe(true)
     }
     const manifests = stages
       .filter((stage) => stage.alias === 'packages')
       .flatMap(copiesOf)
       .flatMap((copy) => copy.sources.filter((source) => /\/package\.json$/.test(source)))
       .map((path) => JSON.parse(readFileSync(join(root, path), 'utf8')))
-    const install = stages.flatMap((stage) => restsOf(stage, 'RUN')).find((command) => command.startsWith('npm install')) ?? ''
+    const install =
+      stages.flatMap((stage) => restsOf(stage, 'RUN')).find((command) => command.startsWith('npm install')) ??
+      ''
     for (const manifest of manifests) expect(install).toContain(`--workspace=${manifest.name} `)
     const installed = manifests.flatMap((manifest) => Object.keys(manifest.dependencies ?? {}))
-    for (const [wanted, askers] of packages) expect(installed, `${wanted}, which ${askers[0]} imports`).toContain(wanted)
+    for (const [wanted, askers] of packages)
+      expect(installed, `${wanted}, which ${askers[0]} imports`).toContain(wanted)
   })
 
   test("the worker's runner is started from a file that is in its image", () => {
@@ -256,7 +306,8 @@ describe('services', () => {
   test('only the API and the S3 server are published, on this machine alone unless the operator says otherwise', () => {
     const published = Object.entries(compose.services).filter(([, { ports }]) => ports.length > 0)
     expect(published.map(([name]) => name).sort()).toEqual(['api', 's3'])
-    for (const [, { ports }] of published) expect(interpolate(ports[0] ?? '', {})).toMatch(/^127\.0\.0\.1:\d+:\d+$/)
+    for (const [, { ports }] of published)
+      expect(interpolate(ports[0] ?? '', {})).toMatch(/^127\.0\.0\.1:\d+:\d+$/)
     expect(containerPorts(service('s3'))).toEqual([Number(service('s3').environment.VGW_PORT?.slice(1))])
   })
 
@@ -266,15 +317,26 @@ describe('services', () => {
       expect(restart, name).toBe('unless-stopped')
       for (const volume of volumes) expect(Object.keys(compose.volumes), name).toContain(volume.split(':')[0])
     }
-    const used = Object.values(compose.services).flatMap(({ volumes }) => volumes.map((volume) => volume.split(':')[0]))
+    const used = Object.values(compose.services).flatMap(({ volumes }) =>
+      volumes.map((volume) => volume.split(':')[0]),
+    )
     expect(used.sort()).toEqual(Object.keys(compose.volumes).sort())
   })
 
   test('each waits for what it needs to be healthy, and shares a network with what it talks to', () => {
     const needs = Object.fromEntries(
-      Object.entries(compose.services).map(([name, { depends_on }]) => [name, Object.keys(depends_on).sort()]),
+      Object.entries(compose.services).map(([name, { depends_on }]) => [
+        name,
+        Object.keys(depends_on).sort(),
+      ]),
     )
-    expect(needs).toEqual({ postgres: [], redis: [], s3: [], api: ['postgres', 'redis', 's3'], worker: ['api'] })
+    expect(needs).toEqual({
+      postgres: [],
+      redis: [],
+      s3: [],
+      api: ['postgres', 'redis', 's3'],
+      worker: ['api'],
+    })
     for (const [name, { depends_on, networks, environment }] of Object.entries(compose.services)) {
       for (const { condition } of Object.values(depends_on)) expect(condition, name).toBe('service_healthy')
       for (const network of networks) expect(Object.keys(compose.networks)).toContain(network)
@@ -304,7 +366,14 @@ describe('services', () => {
   test('Redis writes everything down, evicts nothing and asks for a password', () => {
     const redis = service('redis')
     const options = redis.command.slice(1).map((option) => interpolate(option, secrets))
-    expect(options).toEqual(['--appendonly', 'yes', '--maxmemory-policy', 'noeviction', '--requirepass', secrets.REDIS_PASSWORD])
+    expect(options).toEqual([
+      '--appendonly',
+      'yes',
+      '--maxmemory-policy',
+      'noeviction',
+      '--requirepass',
+      secrets.REDIS_PASSWORD,
+    ])
     expect(mountsOf(redis)).toEqual(['/data'])
     expect(environmentOf(redis, secrets)).toEqual({ REDISCLI_AUTH: secrets.REDIS_PASSWORD })
   })
@@ -316,30 +385,36 @@ describe('services', () => {
     expect(urlIn(healthcheckOf(service('s3'))).href).toBe(`http://127.0.0.1${VGW_PORT}${VGW_HEALTH}`)
   })
 
-  test.each(['api', 'worker'])("the %s's healthcheck fails when the answer is not 200, and when there is none", async (name) => {
-    const [kind, program, ...rest] = healthcheckOf(service(name))
-    expect([kind, program]).toEqual(['CMD', 'node'])
-    let status = 200
-    const server = createServer((request, response) => response.writeHead(request.url === path ? status : 404).end())
-    const path = urlIn(rest).pathname
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as AddressInfo
-    const script = rest.map((word) => word.replace(/http:\/\/[\w.]+:\d+/, `http://127.0.0.1:${port}`))
-    const check = () =>
-      run(process.execPath, script, { env: {} }).then(
-        () => 0,
-        (error: { code: number }) => error.code,
+  test.each(['api', 'worker'])(
+    "the %s's healthcheck fails when the answer is not 200, and when there is none",
+    async (name) => {
+      const [kind, program, ...rest] = healthcheckOf(service(name))
+      expect([kind, program]).toEqual(['CMD', 'node'])
+      let status = 200
+      const server = createServer((request, response) =>
+        response.writeHead(request.url === path ? status : 404).end(),
       )
-    expect(await check()).toBe(0)
-    status = 503
-    expect(await check()).toBe(1)
-    await new Promise((resolve) => server.close(resolve))
-    expect(await check()).toBe(1)
-  })
+      const path = urlIn(rest).pathname
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const { port } = server.address() as AddressInfo
+      const script = rest.map((word) => word.replace(/http:\/\/[\w.]+:\d+/, `http://127.0.0.1:${port}`))
+      const check = () =>
+        run(process.execPath, script, { env: {} }).then(
+          () => 0,
+          (error: { code: number }) => error.code,
+        )
+      expect(await check()).toBe(0)
+      status = 503
+      expect(await check()).toBe(1)
+      await new Promise((resolve) => server.close(resolve))
+      expect(await check()).toBe(1)
+    },
+  )
 
   test('what healthchecks ask for is what the API answers', () => {
     const paths = ALL_ROUTES.map((route) => route.path)
-    for (const name of ['api', 'worker']) expect(paths).toContain(urlIn(healthcheckOf(service(name))).pathname)
+    for (const name of ['api', 'worker'])
+      expect(paths).toContain(urlIn(healthcheckOf(service(name))).pathname)
   })
 
   test('keys.json is read from where the API writes it', () => {

@@ -17,43 +17,56 @@ const architecture = read('ARCHITECTURE.md')
 const tests = globSync(['{apps,packages,runners,test}/**/*.test.{ts,tsx}'], { cwd: root, exclude: ignored })
   .filter((path) => path !== 'test/docs.test.ts')
   .map((path) => ({ path, text: read(path) }))
-const programs = globSync(['{apps,packages,runners,bench}/**/*.{ts,tsx,mjs,py}'], { cwd: root, exclude: ignored })
+const programs = globSync(['{apps,packages,runners,bench}/**/*.{ts,tsx,mjs,py}'], {
+  cwd: root,
+  exclude: ignored,
+})
   .filter((path) => !/\.test\.|\/test-|_test\.|\/tests\//.test(path))
   .map((path) => ({ path, text: read(path) }))
 
 describe.each(pages)('$path', ({ path, text }) => {
   test('links to files that exist', () => {
-    const targets = [...text.matchAll(/\]\(([^)\s]+)\)|<img[^>]*\ssrc="([^"]+)"/g)].map((match) => match[1] ?? match[2] ?? '')
+    const targets = [...text.matchAll(/\]\(([^)\s]+)\)|<img[^>]*\ssrc="([^"]+)"/g)].map(
+      (match) => match[1] ?? match[2] ?? '',
+    )
     for (const target of targets.filter((candidate) => !/^(https?:|#)/.test(candidate))) {
       expect(existsSync(join(root, dirname(path), target.replace(/#.*$/, ''))), target).toBe(true)
     }
   })
 
   test('names files that exist', () => {
-    const named = [...text.matchAll(/(?<![\w./-])((?:apps|packages|runners|test|docs|bench)\/[\w./-]+)/g)].map((match) => match[1] ?? '')
-    for (const name of named) expect(existsSync(join(root, normalize(name.replace(/[.,]$/, '')))), name).toBe(true)
+    const named = [
+      ...text.matchAll(/(?<![\w./-])((?:apps|packages|runners|test|docs|bench)\/[\w./-]+)/g),
+    ].map((match) => match[1] ?? '')
+    for (const name of named)
+      expect(existsSync(join(root, normalize(name.replace(/[.,]$/, '')))), name).toBe(true)
   })
 
   test('names npm scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json'))
-    for (const [, name = ''] of text.matchAll(/npm run ([\w:-]+)/g)) expect(Object.keys(scripts), name).toContain(name)
+    for (const [, name = ''] of text.matchAll(/npm run ([\w:-]+)/g))
+      expect(Object.keys(scripts), name).toContain(name)
   })
 
-  test.each([...text.matchAll(/npx vitest run --project [^`\n]*/g)].map(String))('names a test that exists: %s', (command) => {
-    const {
-      project = '',
-      file = '',
-      title = '',
-    } = /--project (?<project>[\w-]+)(?: (?<file>[\w./-]+))?(?: -t "(?<title>[^"]+)")?$/.exec(command)?.groups ?? {}
-    const candidates = tests.filter(({ path }) => folderOf(project).test(path) && path.startsWith(file))
-    expect(candidates, 'test files').not.toEqual([])
-    // -t is a regular expression; of its special characters only the full stop stands for itself too.
-    expect(title).toMatch(/^[\w ,:.-]*$/)
-    expect(
-      candidates.some((candidate) => candidate.text.includes(title)),
-      'a title that holds it',
-    ).toBe(true)
-  })
+  test.each([...text.matchAll(/npx vitest run --project [^`\n]*/g)].map(String))(
+    'names a test that exists: %s',
+    (command) => {
+      const {
+        project = '',
+        file = '',
+        title = '',
+      } = /--project (?<project>[\w-]+)(?: (?<file>[\w./-]+))?(?: -t "(?<title>[^"]+)")?$/.exec(command)
+        ?.groups ?? {}
+      const candidates = tests.filter(({ path }) => folderOf(project).test(path) && path.startsWith(file))
+      expect(candidates, 'test files').not.toEqual([])
+      // -t is a regular expression; of its special characters only the full stop stands for itself too.
+      expect(title).toMatch(/^[\w ,:.-]*$/)
+      expect(
+        candidates.some((candidate) => candidate.text.includes(title)),
+        'a title that holds it',
+      ).toBe(true)
+    },
+  )
 
   test('names settings that some program reads', () => {
     const named = new Set([...text.matchAll(/\bSLUICE_[A-Z0-9_]+/g)].map((match) => match[0]))
@@ -74,16 +87,21 @@ describe('README.md', () => {
       'runners/animatic/src/settings.ts',
     ]
     const names = readers.flatMap((path) =>
-      [...read(path).matchAll(/'((?:SLUICE_[A-Z0-9_]+|HOST|PORT|REDIS_URL))'/g)].map((match) => match[1] ?? ''),
+      [...read(path).matchAll(/'((?:SLUICE_[A-Z0-9_]+|HOST|PORT|REDIS_URL))'/g)].map(
+        (match) => match[1] ?? '',
+      ),
     )
     expect(names.length).toBeGreaterThan(20)
-    for (const name of new Set(names.filter((candidate) => !candidate.endsWith('_')))) expect(readme, name).toContain(`\`${name}\``)
+    for (const name of new Set(names.filter((candidate) => !candidate.endsWith('_'))))
+      expect(readme, name).toContain(`\`${name}\``)
   })
 
   test('counts the worked example as the program does', () => {
     const clip = { width: 336, height: 192, frames: 129 }
     const inWords = (count: bigint) => new Intl.NumberFormat('en-US').format(count)
-    expect(readme).toContain(`${inWords(videoTokens(clip))} x 50 steps = ${inWords(generatedTokens(clip, 50))} generated tokens`)
+    expect(readme).toContain(
+      `${inWords(videoTokens(clip))} x 50 steps = ${inWords(generatedTokens(clip, 50))} generated tokens`,
+    )
   })
 
   test('makes .env with the line of docker-compose.yml', () => {
@@ -113,9 +131,7 @@ test('docs/own-models.md and docs/gpu-worker.md show catalogues that are taken',
 
 describe('ARCHITECTURE.md', () => {
   const rows = [...architecture.matchAll(/^\| (\d+) \| (.*) \| (.*) \| "([^"]+)" \|$/gm)].map(
-    ([, number = '', , enforcer = '', title = '']) => ({
-      ...{ number, enforcer, title },
-    }),
+    ([, number = '', , enforcer = '', title = '']) => ({ number, enforcer, title }),
   )
 
   test('numbers the invariants without a gap, each with the file that enforces it', () => {
@@ -132,7 +148,8 @@ describe('ARCHITECTURE.md', () => {
   })
 
   test('draws the changes of state that the program allows, and no other', () => {
-    const table = /const FOLLOWERS[^{]*\{([\s\S]*?)\n\}/.exec(read('apps/api/src/videos/transition.ts'))?.[1] ?? ''
+    const table =
+      /const FOLLOWERS[^{]*\{([\s\S]*?)\n\}/.exec(read('apps/api/src/videos/transition.ts'))?.[1] ?? ''
     const allowed = [...table.matchAll(/(\w+): \[([^\]]*)\]/g)].flatMap(([, from, to = '']) =>
       [...to.matchAll(/'(\w+)'/g)].map((match) => `${from} --> ${match[1]}`),
     )
@@ -142,11 +159,13 @@ describe('ARCHITECTURE.md', () => {
   })
 
   test('lists every kind of ledger account', () => {
-    const kinds = [...read('apps/api/src/ledger/kinds.ts').matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap((match) =>
-      [...(match[1] ?? '').matchAll(/'(\w+)'/g)].map((kind) => kind[1]),
+    const kinds = [...read('apps/api/src/ledger/kinds.ts').matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap(
+      (match) => [...(match[1] ?? '').matchAll(/'(\w+)'/g)].map((kind) => kind[1]),
     )
     for (const page of [architecture, read('apps/api/src/ledger/README.md')]) {
-      expect([...page.matchAll(/^\| `(\w+)` \| (?:an account|the installation) \|/gm)].map((match) => match[1])).toEqual(kinds)
+      expect(
+        [...page.matchAll(/^\| `(\w+)` \| (?:an account|the installation) \|/gm)].map((match) => match[1]),
+      ).toEqual(kinds)
     }
   })
 })

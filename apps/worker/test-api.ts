@@ -117,7 +117,12 @@ export async function startTestApi(): Promise<TestApi> {
       response.end(JSON.stringify(answer))
       return
     }
-    const told: ToldReport = { video: path[2] ?? '', fence: Number(path[3]), report: reportSchema.parse(json), at: performance.now() }
+    const told: ToldReport = {
+      video: path[2] ?? '',
+      fence: Number(path[3]),
+      report: reportSchema.parse(json),
+      at: performance.now(),
+    }
     const answer = api.answer(told)
     api.reports.push(told)
     changed()
@@ -139,16 +144,27 @@ export async function startTestApi(): Promise<TestApi> {
       assignment: {
         request,
         uploads: {
-          ...{ video: put('video.mp4'), thumbnail: put('thumbnail.webp'), spritesheet: put('spritesheet.jpg') },
-          ...{ checkpoint: put('checkpoint'), result: put('result.json') },
+          video: put('video.mp4'),
+          thumbnail: put('thumbnail.webp'),
+          spritesheet: put('spritesheet.jpg'),
+          checkpoint: put('checkpoint'),
+          result: put('result.json'),
         },
         resume: resume === undefined ? null : { step: resume.step, url: `${api.url}/store/${resume.file}` },
-        ...(reference === undefined ? {} : { inputs: { reference: `${api.url}/store/${reference}?signature=${urls}` } }),
+        ...(reference === undefined
+          ? {}
+          : { inputs: { reference: `${api.url}/store/${reference}?signature=${urls}` } }),
       },
     }
   }
 
-  function store(request: IncomingMessage, response: ServerResponse, url: URL, name: string, body: Buffer): void {
+  function store(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: URL,
+    name: string,
+    body: Buffer,
+  ): void {
     if (request.method === 'GET') {
       const file = api.files.get(name)
       const status = file === undefined ? 404 : api.getStatus(name, url.searchParams)

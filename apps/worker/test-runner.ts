@@ -9,9 +9,11 @@ import { type RunnerReply, type RunnerRequest, runnerRequestSchema } from '@slui
  * 1 crash after 2 steps, 2 silence after 2 steps, 3 a file that is no MP4, 4 out_of_memory, 5 a line outside the protocol, 6 bad_input,
  * 7 model_missing.
  */
-const animatic = spawn(process.execPath, [fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))], {
-  stdio: ['pipe', 'inherit', 'inherit', 3],
-})
+const animatic = spawn(
+  process.execPath,
+  [fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))],
+  { stdio: ['pipe', 'inherit', 'inherit', 3] },
+)
 animatic.on('exit', (code) => process.exit(code ?? 1))
 
 function reply(message: RunnerReply): void {
@@ -21,7 +23,8 @@ function reply(message: RunnerReply): void {
 function steps(request: Extract<RunnerRequest, { type: 'generate' }>, upTo: number): void {
   const { id } = request
   reply({ type: 'started', id })
-  for (let step = 1; step <= upTo; step += 1) reply({ type: 'progress', id, phase: 'denoise', step, steps: request.request.num_steps })
+  for (let step = 1; step <= upTo; step += 1)
+    reply({ type: 'progress', id, phase: 'denoise', step, steps: request.request.num_steps })
 }
 
 function misbehave(request: Extract<RunnerRequest, { type: 'generate' }>): boolean {
@@ -39,7 +42,11 @@ function misbehave(request: Extract<RunnerRequest, { type: 'generate' }>): boole
       steps(request, request.request.num_steps)
       reply({ type: 'released', id })
       const path = (name: string) => `${request.workdir}/${name}`
-      const files = { video: path('video.mp4'), thumbnail: path('thumbnail.webp'), spritesheet: path('spritesheet.jpg') }
+      const files = {
+        video: path('video.mp4'),
+        thumbnail: path('thumbnail.webp'),
+        spritesheet: path('spritesheet.jpg'),
+      }
       for (const file of Object.values(files)) writeFileSync(file, 'not what it should be')
       reply({ type: 'finished', id, files, timings: {}, tokens: 0, peak_vram_bytes: 0, seed: 3 })
       return true
@@ -55,7 +62,13 @@ function misbehave(request: Extract<RunnerRequest, { type: 'generate' }>): boole
       reply({ type: 'failed', id, code: 'bad_input', message: 'parameters differ', retryable: false })
       return true
     case 7:
-      reply({ type: 'failed', id, code: 'model_missing', message: 'no file at /models/ink.safetensors', retryable: false })
+      reply({
+        type: 'failed',
+        id,
+        code: 'model_missing',
+        message: 'no file at /models/ink.safetensors',
+        retryable: false,
+      })
       return true
     default:
       return false

@@ -12,7 +12,12 @@ export async function createBenchAccounts(
   dataDir: string,
   count: number,
 ): Promise<{ accountId: string; key: string }[]> {
-  const env = { SLUICE_DATABASE_URL: databaseUrl, SLUICE_DATA_DIR: dataDir, SLUICE_LOG: 'silent', SLUICE_DATABASE_CONNECTIONS: '4' }
+  const env = {
+    SLUICE_DATABASE_URL: databaseUrl,
+    SLUICE_DATA_DIR: dataDir,
+    SLUICE_LOG: 'silent',
+    SLUICE_DATABASE_CONNECTIONS: '4',
+  }
   const context = await createContext(readConfig(env))
   try {
     const made = []

@@ -60,10 +60,15 @@ export async function startApiProcess(settings: {
   const pid = child.pid ?? 0
   const connection = new Connection(url)
   return {
-    ...{ url, pid, key: keys.key, adminKey: keys.admin_key, dataDir: settings.dataDir },
+    url,
+    pid,
+    key: keys.key,
+    adminKey: keys.admin_key,
+    dataDir: settings.dataDir,
     workerToken: readFileSync(join(settings.dataDir, 'worker-token'), 'utf8').trim(),
     submit: (fields, key = keys.key) => connection.post('/v1/videos', key, fields),
-    residentBytes: async () => Number(/VmRSS:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
+    residentBytes: async () =>
+      Number(/VmRSS:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
     stop: async () => {
       connection.close()
       if (child.exitCode !== null) return

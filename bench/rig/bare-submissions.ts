@@ -9,7 +9,15 @@ interface Owned {
   hold: string
 }
 
-const GENERATION = { model: 'animatic', mode: 't2v', prompt: 'a paper boat', width: 336, height: 192, num_frames: 5, num_steps: 2 }
+const GENERATION = {
+  model: 'animatic',
+  mode: 't2v',
+  prompt: 'a paper boat',
+  width: 336,
+  height: 192,
+  num_frames: 5,
+  num_steps: 2,
+}
 const HOLD_MICROS = 202
 
 /** The statements of one accepted submission, in order and nothing else: what the same server can do without a service around them. */
@@ -22,8 +30,15 @@ export class BareSubmissions {
     this.#owned = owned
   }
 
-  static async open(databaseUrl: string, accounts: readonly { accountId: string }[], connections: number): Promise<BareSubmissions> {
-    const clients = Array.from({ length: connections }, () => new pg.Client({ connectionString: databaseUrl }))
+  static async open(
+    databaseUrl: string,
+    accounts: readonly { accountId: string }[],
+    connections: number,
+  ): Promise<BareSubmissions> {
+    const clients = Array.from(
+      { length: connections },
+      () => new pg.Client({ connectionString: databaseUrl }),
+    )
     await Promise.all(clients.map((client) => client.connect()))
     const { rows } = await (clients[0] as pg.Client).query<Owned>({
       text: `select a.id as "accountId", k.id as "keyId", t.id as customer, h.id as hold from account a
@@ -59,7 +74,11 @@ export class BareSubmissions {
 
 async function submit(client: pg.Client, owned: Owned): Promise<void> {
   const videoId = newId('video')
-  await client.query({ name: 'key', text: 'select id, account_id, scopes from api_key where id = $1', values: [owned.keyId] })
+  await client.query({
+    name: 'key',
+    text: 'select id, account_id, scopes from api_key where id = $1',
+    values: [owned.keyId],
+  })
   await client.query('begin')
   await client.query({
     name: 'price',
@@ -84,7 +103,13 @@ async function submit(client: pg.Client, owned: Owned): Promise<void> {
       e as (insert into entry (transfer_id, ledger_account_id, amount) select t.id, p.ledger_account_id, p.amount from t, posting p),
       b as (update ledger_account a set balance = a.balance + p.amount from posting p where a.id = p.ledger_account_id)
       select id from t`,
-    values: [newId('txfr'), `hold:${videoId}`, videoId, [owned.customer, owned.hold], [-HOLD_MICROS, HOLD_MICROS]],
+    values: [
+      newId('txfr'),
+      `hold:${videoId}`,
+      videoId,
+      [owned.customer, owned.hold],
+      [-HOLD_MICROS, HOLD_MICROS],
+    ],
   })
   await client.query({
     name: 'insert',

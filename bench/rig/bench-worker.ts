@@ -36,14 +36,18 @@ export class BenchWorker {
 
   async heartbeat(changes: { draining?: boolean } = {}): Promise<void> {
     await this.#connection.post('/internal/heartbeat', this.#api.workerToken, {
-      ...{ worker: this.#id, boot: this.#boot, pool: this.#pool, slots: this.#slots, device: 'cpu', devices_per_slot: 1, vram_bytes: 0 },
-      ...{
-        models: ['animatic'],
-        limits: { frames_max: 129, pixels_max: 589_824 },
-        cost_per_hour_micros: null,
-        draining: false,
-        attempts: [],
-      },
+      worker: this.#id,
+      boot: this.#boot,
+      pool: this.#pool,
+      slots: this.#slots,
+      device: 'cpu',
+      devices_per_slot: 1,
+      vram_bytes: 0,
+      models: ['animatic'],
+      limits: { frames_max: 129, pixels_max: 589_824 },
+      cost_per_hour_micros: null,
+      draining: false,
+      attempts: [],
       ...changes,
     })
   }

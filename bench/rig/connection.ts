@@ -20,7 +20,11 @@ export class Connection {
           path,
           method: 'POST',
           agent: this.#agent,
-          headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+          headers: {
+            authorization: `Bearer ${key}`,
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(text),
+          },
         },
         (response) => {
           let answer = ''

@@ -11,7 +11,10 @@ export async function acceptedPerSecond(
   let accepted = 0
   const drive = async (connection: number): Promise<void> => {
     for (let turn = connection; performance.now() - startedAtMs < forMs; turn += connections) {
-      await api.submit({ prompt: 'a paper boat', num_frames: 5, num_steps: 2 }, accounts[turn % accounts.length]?.key)
+      await api.submit(
+        { prompt: 'a paper boat', num_frames: 5, num_steps: 2 },
+        accounts[turn % accounts.length]?.key,
+      )
       accepted += 1
     }
   }

@@ -16,14 +16,20 @@ export const RUNNER_FOLDER = fileURLToPath(new URL('../../runners/open-sora', im
 /** The real Open-Sora runner on the CPU, as a worker drives it. */
 export class OpenSoraRunner {
   readonly #child: ChildProcess
-  #waiting: { type: string; resolve: (reply: RunnerReply) => void; reject: (error: Error) => void } | undefined
+  #waiting:
+    | { type: string; resolve: (reply: RunnerReply) => void; reject: (error: Error) => void }
+    | undefined
 
   constructor(where: { home: string; python: string; config: string }, extra: Record<string, string> = {}) {
     this.#child = spawn(where.python, ['-m', 'sluice_open_sora'], {
       stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
       env: {
-        ...{ PATH: process.env.PATH, PYTHONPATH: RUNNER_FOLDER, OPENSORA_HOME: where.home },
-        ...{ OPENSORA_CONFIG: where.config, OPENSORA_DEVICE: 'cpu', ...extra },
+        PATH: process.env.PATH,
+        PYTHONPATH: RUNNER_FOLDER,
+        OPENSORA_HOME: where.home,
+        OPENSORA_CONFIG: where.config,
+        OPENSORA_DEVICE: 'cpu',
+        ...extra,
       },
     })
     const replies = this.#child.stdio[3]
@@ -49,8 +55,20 @@ export class OpenSoraRunner {
     const workdir = join(folder, id)
     mkdirSync(workdir)
     const request = {
-      ...{ model: 'open-sora-2', mode: 't2v', prompt: 'a paper boat', negative_prompt: '', width: 32, height: 32 },
-      ...{ num_frames: 1, fps: 24, num_steps: 1, guidance: 7.5, guidance_img: 3, motion_score: 4, seed: 42, ...clip },
+      model: 'open-sora-2',
+      mode: 't2v',
+      prompt: 'a paper boat',
+      negative_prompt: '',
+      width: 32,
+      height: 32,
+      num_frames: 1,
+      fps: 24,
+      num_steps: 1,
+      guidance: 7.5,
+      guidance_img: 3,
+      motion_score: 4,
+      seed: 42,
+      ...clip,
     }
     return this.ask({ type: 'generate', id, request, workdir }, 'finished')
   }

@@ -1,7 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
 
 export interface BenchPostgres {
   server: EmbeddedPostgres
@@ -13,7 +16,10 @@ export interface BenchPostgres {
 /** A PostgreSQL of this run's own, durable as in production (fsync on), in a new folder. */
 export async function startBenchPostgres(): Promise<BenchPostgres> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
-  const server = await startEmbeddedPostgres({ dir: join(dir, 'postgres'), settings: { max_wal_size: '4GB' } })
+  const server = await startEmbeddedPostgres({
+    dir: join(dir, 'postgres'),
+    settings: { max_wal_size: '4GB' },
+  })
   // A run that is interrupted leaves no server behind.
   const quit = () => process.kill(server.pid, 'SIGQUIT')
   process.on('exit', quit)

@@ -5,7 +5,10 @@ import { runSql } from './accounts.ts'
  * it has ended, its settlement, of nothing: they are free of charge, so every invariant of the ledger holds. Ids are as old as
  * the installation, in the order of a real service: account by account in turn.
  */
-export async function seedBacklog(databaseUrl: string, size: { queued: number; ended: number; accounts: number }): Promise<void> {
+export async function seedBacklog(
+  databaseUrl: string,
+  size: { queued: number; ended: number; accounts: number },
+): Promise<void> {
   const total = size.queued + size.ended
   await runSql(databaseUrl, [
     `insert into account (id, name, queued_max) select 'acct_seed' || lpad(n::text, 8, '0'), 'seed', 100000000 from generate_series(0, ${size.accounts - 1}) n`,

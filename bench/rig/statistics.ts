@@ -18,7 +18,9 @@ export const asPercent = (value: number): string => `${(value * 100).toFixed(0)}
 
 /** Prints rows of cells in columns, and how busy the machine was. */
 export function printTable(title: string, rows: readonly (readonly string[])[]): void {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  )
   const lines = rows.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -28,5 +30,7 @@ export function printTable(title: string, rows: readonly (readonly string[])[]):
   const load = loadavg()
     .map((value) => value.toFixed(1))
     .join(' ')
-  process.stdout.write(`${title}\n${lines.map((line) => `  ${line}\n`).join('')}  load average over 1, 5, 15 min: ${load}\n`)
+  process.stdout.write(
+    `${title}\n${lines.map((line) => `  ${line}\n`).join('')}  load average over 1, 5, 15 min: ${load}\n`,
+  )
 }

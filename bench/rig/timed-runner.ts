@@ -9,9 +9,11 @@ import { fileURLToPath } from 'node:url'
  * `released` and the next `generate`, one number of milliseconds a line. SLUICE_ANIMATIC_GAPS names the file.
  */
 const gapsPath = process.env.SLUICE_ANIMATIC_GAPS ?? ''
-const runner = spawn(process.execPath, [fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))], {
-  stdio: ['pipe', 'inherit', 'inherit', 'pipe'],
-})
+const runner = spawn(
+  process.execPath,
+  [fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))],
+  { stdio: ['pipe', 'inherit', 'inherit', 'pipe'] },
+)
 const replies = createWriteStream('', { fd: 3 })
 let releasedAtMs: number | null = null
 createInterface({ input: process.stdin })

@@ -12,12 +12,20 @@ export interface WorkerProcess {
 }
 
 /** A worker with an animatic runner that draws a step in a millisecond, as a process of its own; returns once it is connected. */
-export async function startWorkerProcess(api: ApiProcess, settings: { queueUrl: string; dataDir: string }): Promise<WorkerProcess> {
+export async function startWorkerProcess(
+  api: ApiProcess,
+  settings: { queueUrl: string; dataDir: string },
+): Promise<WorkerProcess> {
   const child = spawn(process.execPath, [WORKER_MAIN], {
     env: {
-      ...{ PATH: process.env.PATH ?? '', SLUICE_API_URL: api.url, SLUICE_WORKER_TOKEN: api.workerToken },
-      ...{ SLUICE_QUEUE_URL: settings.queueUrl, SLUICE_DATA_DIR: settings.dataDir, SLUICE_LOG: 'warn' },
-      ...{ SLUICE_ANIMATIC_STEP_MS: '1', SLUICE_GRACE_MS: '100' },
+      PATH: process.env.PATH ?? '',
+      SLUICE_API_URL: api.url,
+      SLUICE_WORKER_TOKEN: api.workerToken,
+      SLUICE_QUEUE_URL: settings.queueUrl,
+      SLUICE_DATA_DIR: settings.dataDir,
+      SLUICE_LOG: 'warn',
+      SLUICE_ANIMATIC_STEP_MS: '1',
+      SLUICE_GRACE_MS: '100',
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   })

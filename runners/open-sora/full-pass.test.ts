@@ -17,7 +17,12 @@ const worker = (devices: string, plain: Record<string, string> = {}): Record<str
     'env',
     `PYTHONPATH=${at('.')}`,
     ...Object.entries(plain).map(([name, value]) => `${name}=${value}`),
-    ...['python3', '-B', '-m', 'sluice_open_sora', '--pipeline', `${at('tests/plain_pipeline.py')}:PlainPipeline`],
+    'python3',
+    '-B',
+    '-m',
+    'sluice_open_sora',
+    '--pipeline',
+    `${at('tests/plain_pipeline.py')}:PlainPipeline`,
   ]),
   SLUICE_DEFAULT_MODEL: 'open-sora-2',
   SLUICE_MODEL: 'open-sora-2',
@@ -29,17 +34,30 @@ const worker = (devices: string, plain: Record<string, string> = {}): Record<str
 describe('through API, queue, worker and runner', () => {
   let service: Service
   beforeAll(async () => {
-    service = await startService({ queue: 'postgres', env: worker('0,1', { PLAIN_STEP_MS: '30', PLAIN_LOAD_MS: '500' }) })
+    service = await startService({
+      queue: 'postgres',
+      env: worker('0,1', { PLAIN_STEP_MS: '30', PLAIN_LOAD_MS: '500' }),
+    })
   }, 120_000)
   afterAll(() => service?.stop())
 
   test('a sentence ends in a charged MP4 of the size and length asked for', async () => {
-    const id = await submit(service, { prompt: '纸船 "1984", 🚤 \u2028 --seed 3', size: '256x256', num_frames: 5, num_steps: 6 })
+    const id = await submit(service, {
+      prompt: '纸船 "1984", 🚤 \u2028 --seed 3',
+      size: '256x256',
+      num_frames: 5,
+      num_steps: 6,
+    })
     const video = await videoWhen(service, id, isEnded)
     expect(video).toMatchObject({ status: 'completed', size: '256x256', model: 'open-sora-2' })
     expect(video.usage).toEqual({ video_tokens: 512, steps: 6, generated_tokens: 3072 })
     expect(video.cost.state).toBe('charged')
-    expect(readMp4Facts(await contentOf(service, id))).toMatchObject({ width: 256, height: 256, samples: 5, fullRange: false })
+    expect(readMp4Facts(await contentOf(service, id))).toMatchObject({
+      width: 256,
+      height: 256,
+      samples: 5,
+      fullRange: false,
+    })
     expect((await contentOf(service, id, 'thumbnail')).toString('latin1', 8, 12)).toBe('WEBP')
     expect(await ledgerCheck(service)).toMatchObject({ ok: true })
   })
@@ -79,7 +97,11 @@ write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors",
     execFileSync('python3', ['-B', '-c', write], { cwd: at('.') })
     const own = [
       { id: 'tuned', base: 'open-sora-2', weights: { checkpoint: join(folder, 'tuned.safetensors') } },
-      { id: 'ink', base: 'open-sora-2', weights: { lora: { path: join(folder, 'ink.safetensors'), strength: 0.8 } } },
+      {
+        id: 'ink',
+        base: 'open-sora-2',
+        weights: { lora: { path: join(folder, 'ink.safetensors'), strength: 0.8 } },
+      },
     ]
     writeFileSync(catalogue, JSON.stringify({ models: own }))
     const env = { ...worker('0'), SLUICE_CATALOGUE: catalogue, SLUICE_MODEL: 'open-sora-2,tuned,ink' }
@@ -94,10 +116,23 @@ write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors",
     const made = new Map<string, Buffer>()
     let last = 'open-sora-2'
     for (const model of ['open-sora-2', 'tuned', 'ink', 'ink', 'open-sora-2', 'tuned']) {
-      const id = await submit(service, { prompt: 'a boat', model, seed: 3, size: '256x256', num_frames: 5, num_steps: 4 })
-      expect(await videoWhen(service, id, isEnded)).toMatchObject({ status: 'completed', model, cost: { state: 'charged' } })
+      const id = await submit(service, {
+        prompt: 'a boat',
+        model,
+        seed: 3,
+        size: '256x256',
+        num_frames: 5,
+        num_steps: 4,
+      })
+      expect(await videoWhen(service, id, isEnded)).toMatchObject({
+        status: 'completed',
+        model,
+        cost: { state: 'charged' },
+      })
       const [attempt] = (await adminView(service, id)).attempts
-      expect(attempt.timings.load !== undefined && attempt.timings.load > 0, `${last} to ${model}`).toBe(model !== last)
+      expect(attempt.timings.load !== undefined && attempt.timings.load > 0, `${last} to ${model}`).toBe(
+        model !== last,
+      )
       // Of the first frame alone; the MP4 holds the time at which it was made.
       const frame = await contentOf(service, id, 'thumbnail')
       expect(frame.equals(made.get(model) ?? frame), model).toBe(true)
@@ -112,7 +147,11 @@ write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors",
     const small = { prompt: 'x', size: '256x256', num_frames: 5, num_steps: 2 }
     const lost = await submit(service, { ...small, model: 'ink' })
     const failed = await videoWhen(service, lost, isEnded)
-    expect(failed).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' }, cost: { state: 'released' } })
+    expect(failed).toMatchObject({
+      status: 'failed',
+      error: { code: 'attempts_exhausted' },
+      cost: { state: 'released' },
+    })
     expect(failed.error.message).toContain('model_missing')
     const other = await submit(service, { ...small, model: 'open-sora-2' })
     expect(await videoWhen(service, other, isEnded)).toMatchObject({ status: 'completed' })

@@ -8,7 +8,17 @@ import { ALL_PASSED, runUnittest } from './tests/run-unittest.ts'
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-replies-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const EVERY_KIND = ['cancelled', 'checkpoint', 'failed', 'finished', 'progress', 'ready', 'released', 'started', 'yielded']
+const EVERY_KIND = [
+  'cancelled',
+  'checkpoint',
+  'failed',
+  'finished',
+  'progress',
+  'ready',
+  'released',
+  'started',
+  'yielded',
+]
 
 describe.concurrent('the Python suite passes with the standard library alone, and every reply keeps the protocol', () => {
   test.each([

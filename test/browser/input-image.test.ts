@@ -52,7 +52,9 @@ test(
     await shot('without')
     await picker().setInputFiles({ name: 'boat.jpg', mimeType: 'image/jpeg', buffer })
     await preview().getByRole('img', { name: 'boat.jpg' }).waitFor()
-    await expect.poll(() => page.getByRole('radio', { name: '2:3, 208 by 304 pixels' }).isChecked()).toBe(true)
+    await expect
+      .poll(() => page.getByRole('radio', { name: '2:3, 208 by 304 pixels' }).isChecked())
+      .toBe(true)
     const box = page.getByRole('textbox', { name: 'What the video shows' })
     await box.fill('.')
     await shot('with')
@@ -61,7 +63,10 @@ test(
     await card.locator('video').waitFor({ timeout: VIDEO_MS_MAX })
     expect(await preview().count()).toBe(0)
     const id = (await card.getAttribute('data-video')) ?? ''
-    expect((await service.call('GET', `/v1/videos/${id}`)).body).toMatchObject({ mode: 'i2v', size: '208x304' })
+    expect((await service.call('GET', `/v1/videos/${id}`)).body).toMatchObject({
+      mode: 'i2v',
+      size: '208x304',
+    })
     expect(farthest(await quadrantMeans(await frameAt(await contentOf(service, id), 0)))).toBeLessThan(40)
     expect(complaints).toEqual([])
   },

@@ -19,7 +19,11 @@ beforeAll(async () => {
     JSON.stringify({
       models: [
         {
-          ...{ id: 'ink-wash', base: 'animatic', description: 'Painted in ink', prices: { '256px': '0.5' }, resolutions: ['256px'] },
+          id: 'ink-wash',
+          base: 'animatic',
+          description: 'Painted in ink',
+          prices: { '256px': '0.5' },
+          resolutions: ['256px'],
           weights: { lora: { path: '/models/ink.safetensors' } },
         },
       ],
@@ -28,8 +32,10 @@ beforeAll(async () => {
   service = await startService({
     queue: 'postgres',
     env: {
-      ...{ SLUICE_CATALOGUE: path, SLUICE_MODEL: 'animatic,ink-wash' },
-      ...{ SLUICE_ANIMATIC_SWITCH_MS: '100', SLUICE_ANIMATIC_STEP_MS: '20' },
+      SLUICE_CATALOGUE: path,
+      SLUICE_MODEL: 'animatic,ink-wash',
+      SLUICE_ANIMATIC_SWITCH_MS: '100',
+      SLUICE_ANIMATIC_STEP_MS: '20',
     },
   })
   browser = await launchChromium()
@@ -53,14 +59,21 @@ test('a model of the operator’s own is chosen on the page, made by the worker 
   await picker.selectOption('ink-wash')
   await page.getByText('Painted in ink').waitFor()
   // It makes no other.
-  expect(await page.getByRole('group', { name: 'Resolution' }).locator('label').allTextContents()).toEqual(['256px'])
+  expect(await page.getByRole('group', { name: 'Resolution' }).locator('label').allTextContents()).toEqual([
+    '256px',
+  ])
   await page.getByRole('textbox', { name: 'What the video shows' }).fill('A heron in the reeds')
   await page.keyboard.press('Enter')
   const card = page.getByRole('article', { name: 'A heron in the reeds', exact: true })
   await card.locator('video').waitFor({ timeout: 90_000 })
   const id = (await card.getAttribute('data-video')) ?? ''
   const video = (await service.call('GET', `/v1/videos/${id}`)).body
-  expect(video).toMatchObject({ model: 'ink-wash', size: '336x192', status: 'completed', usage: { generated_tokens: 415_800 } })
+  expect(video).toMatchObject({
+    model: 'ink-wash',
+    size: '336x192',
+    status: 'completed',
+    usage: { generated_tokens: 415_800 },
+  })
   // 415,800 tokens at 0.50 per million.
   expect(video.cost).toEqual({ amount: '0.2079', currency: 'USD', state: 'charged' })
   const [attempt] = (await adminView(service, id)).attempts

@@ -58,9 +58,13 @@ async function submit(prompt: string): Promise<Locator> {
 }
 
 /** What the API says about the video of that card. */
-async function askApi(shown: Locator): Promise<{ status: string; size: string; error: { code: string } | null }> {
+async function askApi(
+  shown: Locator,
+): Promise<{ status: string; size: string; error: { code: string } | null }> {
   const id = await shown.getAttribute('data-video')
-  const response = await fetch(new URL(`/v1/videos/${id}`, service.baseUrl), { headers: { authorization: `Bearer ${service.key}` } })
+  const response = await fetch(new URL(`/v1/videos/${id}`, service.baseUrl), {
+    headers: { authorization: `Bearer ${service.key}` },
+  })
   return response.json() as Promise<{ status: string; size: string; error: { code: string } | null }>
 }
 
@@ -81,7 +85,9 @@ test(
     await video.waitFor({ timeout: VIDEO_MS_MAX })
     expect(await bar.count()).toBe(0)
     const size = (await askApi(shown)).size
-    await expect.poll(() => video.evaluate((element: { currentTime: number }) => element.currentTime), poll).toBeGreaterThan(0.2)
+    await expect
+      .poll(() => video.evaluate((element: { currentTime: number }) => element.currentTime), poll)
+      .toBeGreaterThan(0.2)
     const picture = await video.evaluate((element: { videoWidth: number; videoHeight: number }) => [
       element.videoWidth,
       element.videoHeight,

@@ -51,7 +51,8 @@ function start(scenario: string, args: readonly string[] = [], { key = api.key, 
   }
   const all = async (): Promise<Said[]> => {
     const said: Said[] = []
-    for (let line = await lines.next(); !line.done; line = await lines.next()) said.push(JSON.parse(line.value))
+    for (let line = await lines.next(); !line.done; line = await lines.next())
+      said.push(JSON.parse(line.value))
     const [code] = await ended
     if (code !== 0) throw new Error(`${scenario} exited with ${code}: ${complaints}`)
     return said
@@ -71,7 +72,8 @@ test('create_and_poll keeps the pace it is told, returns the completed video, an
   await attempt.report({ type: 'started' })
   // Half a minute to go: a pace slower than the second that the package takes when it is told none.
   await attempt.report({ type: 'progress', phase: 'denoise', step: 25, remaining_ms: 30_000 })
-  const paceMs = async () => Number((await api.call('GET', `/v1/videos/${created}`)).headers.get('openai-poll-after-ms'))
+  const paceMs = async () =>
+    Number((await api.call('GET', `/v1/videos/${created}`)).headers.get('openai-poll-after-ms'))
   await eventually(paceMs, (ms) => ms > 1_000)
   client.write('')
   const first = await client.next()
@@ -82,7 +84,14 @@ test('create_and_poll keeps the pace it is told, returns the completed video, an
   await attempt.report({ type: 'finished', result: await attempt.upload() })
   await worker.heartbeat([], { draining: true })
   const { video } = (await client.all()).at(-1)
-  expect(video).toMatchObject({ id: created, object: 'video', status: 'completed', progress: 100, size: '1024x576', error: null })
+  expect(video).toMatchObject({
+    id: created,
+    object: 'video',
+    status: 'completed',
+    progress: 100,
+    size: '1024x576',
+    error: null,
+  })
   expect(video.completed_at).toEqual(expect.any(Number))
   const text = `mp4 of ${created} ${attempt.claim}`
   expect(await start('download', [created]).all()).toEqual([text, 'webp', 'jpeg', text])
@@ -104,7 +113,11 @@ test('each error is the class its status stands for, with code, param and reques
   const said = await client.all()
   expect(said).toHaveLength(cases.length)
   for (const [index, { title, told }] of cases.entries()) {
-    expect(said[index], title).toEqual({ ...told, class: PYTHON_CLASSES[told.status], request_id: expect.stringMatching(/^req_/) })
+    expect(said[index], title).toEqual({
+      ...told,
+      class: PYTHON_CLASSES[told.status],
+      request_id: expect.stringMatching(/^req_/),
+    })
   }
 })
 
@@ -131,7 +144,10 @@ test('an answer lost on the way is asked for again by the package: one video, on
   expect(proxy.retryCounts).toEqual(['0', '1', '2', '0', '1', '2', '0', '1', '2'])
   expect(Number(after.videos) - Number(before.videos)).toBe(2)
   expect(Number(after.transfers) - Number(before.transfers)).toBe(2)
-  const { rows } = await api.api.context.db.query({ text: 'select id from video where account_id = $1 order by id', values: [accountId] })
+  const { rows } = await api.api.context.db.query({
+    text: 'select id from video where account_id = $1 order by id',
+    values: [accountId],
+  })
   expect(rows).toEqual([{ id: video }, { id: remix }])
 })
 
@@ -145,7 +161,9 @@ test('a real delivery is verified by openai and by standardwebhooks, with the se
   const { id } = (await ask('POST', '/v1/videos', asked)).body
   await ask('POST', `/v1/videos/${id}/cancel`)
   await receiver.atLeast(2)
-  const [endpoint, url] = ['/endpoint', '/own'].map((path) => receiver.received.find((one) => one.path === path))
+  const [endpoint, url] = ['/endpoint', '/own'].map((path) =>
+    receiver.received.find((one) => one.path === path),
+  )
   const client = start('deliveries')
   const cases = [
     { ...endpoint, secret },
@@ -153,22 +171,49 @@ test('a real delivery is verified by openai and by standardwebhooks, with the se
     { ...endpoint, secret: own },
     { ...url, raw: url?.raw.replace('failed', 'completed'), secret: own },
   ]
-  client.write(cases.map(({ raw, headers, secret: signedWith }) => JSON.stringify({ raw, headers, secret: signedWith })).join('\n'))
+  client.write(
+    cases
+      .map(({ raw, headers, secret: signedWith }) => JSON.stringify({ raw, headers, secret: signedWith }))
+      .join('\n'),
+  )
   const refused = ['InvalidWebhookSignatureError', 'WebhookVerificationError']
-  const event = { id: endpoint?.event.id, object: 'event', type: 'video.failed', created_at: expect.any(Number), data: { id } }
+  const event = {
+    id: endpoint?.event.id,
+    object: 'event',
+    type: 'video.failed',
+    created_at: expect.any(Number),
+    data: { id },
+  }
   expect(await client.all()).toEqual([[event, event], [event, event], refused, refused])
 })
 
 test("the package's own webhook calls work: endpoints are made, listed, changed, tested, rotated and deleted", async () => {
   await using receiver = await startWebhookReceiver()
   const { key } = await api.account(1_000_000n)
-  const [types, made, isListed, changed, tested, isRotated, read, deleted] = await start('endpoints', [receiver.url], { key }).all()
+  const [types, made, isListed, changed, tested, isRotated, read, deleted] = await start(
+    'endpoints',
+    [receiver.url],
+    { key },
+  ).all()
   expect(types).toEqual(['video.completed', 'video.failed'])
-  expect(made).toMatchObject({ name: 'the shop', event_types: ['video.failed'], signing_secret: expect.stringMatching(/^whsec_/) })
+  expect(made).toMatchObject({
+    name: 'the shop',
+    event_types: ['video.failed'],
+    signing_secret: expect.stringMatching(/^whsec_/),
+  })
   expect([isListed, isRotated]).toEqual([true, true])
   expect(changed).toMatchObject({ id: made.id, name: 'the other shop', event_types: ['video.completed'] })
-  expect(tested).toMatchObject({ webhook_endpoint_id: made.id, event_type: 'video.completed', status_code: 200, success: true })
-  expect(read).toMatchObject({ id: made.id, name: 'the other shop', signing_secret_hint: expect.stringMatching(/^.{4}\.\.\.$/) })
+  expect(tested).toMatchObject({
+    webhook_endpoint_id: made.id,
+    event_type: 'video.completed',
+    status_code: 200,
+    success: true,
+  })
+  expect(read).toMatchObject({
+    id: made.id,
+    name: 'the other shop',
+    signing_secret_hint: expect.stringMatching(/^.{4}\.\.\.$/),
+  })
   expect(deleted).toHaveLength(2)
   expect(deleted[1]).toMatchObject({ id: made.id, deleted: true })
 })
@@ -187,7 +232,13 @@ test('a file goes in as input_reference and makes a video from an image', async 
 
 test('parameters of this service travel in extra_body, and remix and models work', async () => {
   const [video, remix, models, model] = await start('extras').all()
-  expect(video).toMatchObject({ seed: 42, guidance: 6.5, num_frames: 5, num_steps: 10, metadata: { shot: '12' } })
+  expect(video).toMatchObject({
+    seed: 42,
+    guidance: 6.5,
+    num_frames: 5,
+    num_steps: 10,
+    metadata: { shot: '12' },
+  })
   expect(remix).toMatchObject({ prompt: 'b', remixed_from_video_id: video.id })
   expect(models).toEqual(expect.arrayContaining(['open-sora-2', 'animatic', 'sora-2', 'sora-2-pro']))
   expect(model).toBe('sora-2')

@@ -29,7 +29,13 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
       await run('bash', ['-c', lines ?? ''], { cwd: folder, timeout: 60_000 })
       // The defaults: 336x192, 129 frames at 24 a second.
       expect(readMp4Facts(readFileSync(join(folder, 'boat.mp4')))).toMatchObject({
-        ...{ width: 336, height: 192, samples: 129, timedSamples: 129, movieSeconds: 5.375, sampleSeconds: 5.375, fullRange: false },
+        width: 336,
+        height: 192,
+        samples: 129,
+        timedSamples: 129,
+        movieSeconds: 5.375,
+        sampleSeconds: 5.375,
+        fullRange: false,
       })
     } finally {
       rmSync(folder, { recursive: true })
@@ -43,9 +49,19 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
       ['1184x496', 5],
     ] as const) {
       const [width, height] = size.split('x').map(Number)
-      const id = await submit(service, { prompt: `纸船 "1984", 🚤 at ${size}`, size, num_frames: frames, num_steps: 3 })
+      const id = await submit(service, {
+        prompt: `纸船 "1984", 🚤 at ${size}`,
+        size,
+        num_frames: frames,
+        num_steps: 3,
+      })
       const video = await videoWhen(service, id, isEnded)
-      expect(video).toMatchObject({ status: 'completed', size, seconds: String(frames / 24), num_frames: frames })
+      expect(video).toMatchObject({
+        status: 'completed',
+        size,
+        seconds: String(frames / 24),
+        num_frames: frames,
+      })
       expect(readMp4Facts(await contentOf(service, id))).toMatchObject({ width, height, samples: frames })
       expect((await contentOf(service, id, 'thumbnail')).toString('latin1', 8, 12)).toBe('WEBP')
       expect([...(await contentOf(service, id, 'spritesheet')).subarray(0, 3)]).toEqual([0xff, 0xd8, 0xff])
@@ -73,21 +89,35 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
 
   test(`the ledger check is ok after every kind of end [${queue}]`, async () => {
     const credits = async () => (await service.call('GET', '/v1/credits')).body
-    const nothingIsHeld = (now: { held: { amount: string }; balance: { amount: string } }) => now.held.amount === '0'
+    const nothingIsHeld = (now: { held: { amount: string }; balance: { amount: string } }) =>
+      now.held.amount === '0'
     // A video that another test cancelled while it ran holds its price until its worker has answered.
     const before = await eventually(credits, nothingIsHeld)
     const completed = await submit(service, { prompt: 'completed', num_frames: 5, num_steps: 5 })
     await videoWhen(service, completed, isEnded)
-    const running = await submit(service, { prompt: 'cancelled while running', num_frames: 5, num_steps: 100 })
+    const running = await submit(service, {
+      prompt: 'cancelled while running',
+      num_frames: 5,
+      num_steps: 100,
+    })
     const waiting = await submit(service, { prompt: 'cancelled while queued', num_frames: 5 })
-    const expiring = await submit(service, { prompt: 'expires', num_frames: 5, num_steps: 100, execution_expires_after: 10 })
+    const expiring = await submit(service, {
+      prompt: 'expires',
+      num_frames: 5,
+      num_steps: 100,
+      execution_expires_after: 10,
+    })
     await videoWhen(service, running, (video) => video.progress > 5)
     await service.call('POST', `/v1/videos/${waiting}/cancel`)
     await service.call('POST', `/v1/videos/${running}/cancel`)
     const deleted = await submit(service, { prompt: 'deleted', num_frames: 5, num_steps: 100 })
     await service.call('DELETE', `/v1/videos/${deleted}`)
     const partly = await videoWhen(service, running, isEnded)
-    expect(partly).toMatchObject({ status: 'failed', error: { code: 'cancelled' }, cost: { state: 'charged' } })
+    expect(partly).toMatchObject({
+      status: 'failed',
+      error: { code: 'cancelled' },
+      cost: { state: 'charged' },
+    })
     expect(partly.usage.steps).toBeLessThan(100)
     expect(partly.usage.generated_tokens).toBe(partly.usage.steps * partly.usage.video_tokens)
     expect(await videoWhen(service, waiting, isEnded)).toMatchObject({

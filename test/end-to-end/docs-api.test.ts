@@ -16,7 +16,9 @@ const page = readDoc('api.md')
 const [preamble = '', ...sections] = page.split(/^### /m)
 const calls = sections.map((text) => ({
   call: text.slice(0, text.indexOf('\n')),
-  statuses: (/^Answers (\d+)(?: or (\d+))?:/m.exec(text) ?? []).slice(1).filter((status) => status !== undefined),
+  statuses: (/^Answers (\d+)(?: or (\d+))?:/m.exec(text) ?? [])
+    .slice(1)
+    .filter((status) => status !== undefined),
   text,
 }))
 const blockOf = (text: string, language: string) => fencedBlocks(text, language)[0] ?? ''
@@ -46,7 +48,11 @@ afterEach(async () => {
 
 /** What the page ends with in every language: a film of the size asked for, and deliveries of its webhooks. */
 async function expectItsEnd(): Promise<void> {
-  expect(readMp4Facts(readFileSync(join(dir, 'boat.mp4')))).toMatchObject({ width: 336, height: 192, samples: 33 })
+  expect(readMp4Facts(readFileSync(join(dir, 'boat.mp4')))).toMatchObject({
+    width: 336,
+    height: 192,
+    samples: 33,
+  })
   const types = (await receiver.atLeast(2)).map(({ event }) => event.type)
   expect(types).toContain('webhook.test')
 }
@@ -97,7 +103,10 @@ test('every curl block runs as pasted, ends with 0 and is answered with the stat
 
 test('the Node blocks, one after the other, are a program that makes every call and ends with 0', async () => {
   symlinkSync(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(dir, 'node_modules'))
-  writeFileSync(join(dir, 'program.mjs'), [preamble, ...sections].map((text) => blockOf(text, 'js')).join('\n'))
+  writeFileSync(
+    join(dir, 'program.mjs'),
+    [preamble, ...sections].map((text) => blockOf(text, 'js')).join('\n'),
+  )
   const said = await runProgram(process.execPath, ['program.mjs'], { cwd: dir, env, withinMs: 120_000 })
   expect(said.match(/unsupported_operation/g)).toHaveLength(4)
   expectEachCallAsDocumented()
@@ -106,7 +115,10 @@ test('the Node blocks, one after the other, are a program that makes every call 
 
 test('the Python blocks, one after the other, are a program that makes every call and ends with 0', async () => {
   const { python } = await askServer('pythonOpenai')
-  writeFileSync(join(dir, 'program.py'), [preamble, ...sections].map((text) => blockOf(text, 'python')).join('\n'))
+  writeFileSync(
+    join(dir, 'program.py'),
+    [preamble, ...sections].map((text) => blockOf(text, 'python')).join('\n'),
+  )
   const said = await runProgram(python, ['-W', 'ignore', 'program.py'], { cwd: dir, env, withinMs: 120_000 })
   expect(said.match(/unsupported_operation/g)).toHaveLength(4)
   expectEachCallAsDocumented()

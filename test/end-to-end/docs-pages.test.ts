@@ -28,14 +28,18 @@ let dir: string
 beforeAll(async () => {
   await requireProgram(['curl'], 'curl')
   receiver = await startWebhookReceiver()
-  refiner = await startJsonServer((response) => sayJson(response, { choices: [{ message: { content: 'A paper boat, in great detail' } }] }))
+  refiner = await startJsonServer((response) =>
+    sayJson(response, { choices: [{ message: { content: 'A paper boat, in great detail' } }] }),
+  )
   const picture = await quadrants(320, 192).jpeg().toBuffer()
   pictures = await serve(picture)
   service = await startService({
     queue: 'postgres',
     env: {
-      ...{ SLUICE_ANIMATIC_STEP_MS: '20', SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
-      ...{ SLUICE_REFINER_URL: refiner.url, SLUICE_REFINER_MODEL: 'writer-1' },
+      SLUICE_ANIMATIC_STEP_MS: '20',
+      SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1',
+      SLUICE_REFINER_URL: refiner.url,
+      SLUICE_REFINER_MODEL: 'writer-1',
     },
   })
   dir = mkdtempSync(join(tmpdir(), 'sluice-test-docs-'))
@@ -57,7 +61,9 @@ beforeEach(() => {
 
 /** A web server that has one picture. */
 async function serve(picture: Buffer): Promise<{ url: string; stop(): Promise<void> }> {
-  const server = createServer((_request, response) => response.writeHead(200, { 'content-type': 'image/jpeg' }).end(picture))
+  const server = createServer((_request, response) =>
+    response.writeHead(200, { 'content-type': 'image/jpeg' }).end(picture),
+  )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const stop = async () => {
@@ -77,7 +83,12 @@ const here = (block: string, ids: Record<string, string> = {}) =>
     'https://example.com': receiver.url,
   }).reduce((text, [from, to]) => text.replaceAll(from, to), block)
 
-const envOf = () => ({ PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '/', BASE_URL: service.baseUrl, KEY: service.key })
+const envOf = () => ({
+  PATH: process.env.PATH ?? '',
+  HOME: process.env.HOME ?? '/',
+  BASE_URL: service.baseUrl,
+  KEY: service.key,
+})
 
 /** Starts a shell in which every answer says its status, as curl itself does not. */
 async function startShell(): Promise<PasteShell> {
@@ -110,11 +121,18 @@ const cancelled = async () => {
 
 test('docs/video-calls.md: every line does what is said beside it', async () => {
   await using shell = await startShell()
-  const [key = '', quote = '', retry = '', events = '', refined = '', ...more] = indentedBlocks(readDoc('video-calls.md'))
+  const [key = '', quote = '', retry = '', events = '', refined = '', ...more] = indentedBlocks(
+    readDoc('video-calls.md'),
+  )
   expect(more).toEqual([])
   await pasteAllRight(shell, key)
   const [told] = answersIn(await pasteAllRight(shell, here(quote)))
-  expect(told).toMatchObject({ affordable: true, within_limits: false, largest: { size: '1024x576' }, cost: { amount: '2.28096' } })
+  expect(told).toMatchObject({
+    affordable: true,
+    within_limits: false,
+    largest: { size: '1024x576' },
+    cost: { amount: '2.28096' },
+  })
   const failed = await cancelled()
   const [again] = answersIn(await pasteAllRight(shell, here(retry, { VIDEO_ID: failed })))
   expect(again).toMatchObject({ object: 'video', retried_from: failed })
@@ -147,7 +165,10 @@ test('docs/keys-and-admin.md: every line of curl and of the command works, in or
     // Ids stand for those that lines before were answered with.
     for (const line of block.split(/\n(?=curl|npx|\w+=)/)) {
       const said = await pasteAllRight(shell, here(line, ids))
-      const made = answersIn(said).find((answer) => typeof answer.id === 'string')?.id ?? /key_[0-9a-z]{26}/.exec(said)?.[0] ?? ''
+      const made =
+        answersIn(said).find((answer) => typeof answer.id === 'string')?.id ??
+        /key_[0-9a-z]{26}/.exec(said)?.[0] ??
+        ''
       if (made.startsWith('acct_')) ids.ACCOUNT_ID ??= made
       if (made.startsWith('key_') && !line.includes('/v1/key ')) ids.KEY_ID = made
     }
@@ -161,7 +182,9 @@ test('docs/webhooks.md: every line works, and what comes verifies in Node and in
   await using shell = await startShell()
   const [event = '', ...blocks] = indentedBlocks(readDoc('webhooks.md'))
   const endpoint = async () => {
-    const { body } = await service.call('POST', '/v1/webhook_endpoints', { url: `${receiver.url}/hooks/sluice` })
+    const { body } = await service.call('POST', '/v1/webhook_endpoints', {
+      url: `${receiver.url}/hooks/sluice`,
+    })
     await shell.paste(`ENDPOINT=${body.id}`)
     return body as { id: string; secret: string }
   }
@@ -179,7 +202,13 @@ test('docs/webhooks.md: every line works, and what comes verifies in Node and in
   }
   expect(await shell.end()).toBe('exit 0')
 
-  const given = { key: service.key, base_url: service.baseUrl, secret, raw_body: delivery.raw, headers: delivery.headers }
+  const given = {
+    key: service.key,
+    base_url: service.baseUrl,
+    secret,
+    raw_body: delivery.raw,
+    headers: delivery.headers,
+  }
   const env = { ...envOf(), GIVEN: JSON.stringify(given) }
   const [verifyNode = ''] = fencedBlocks(readDoc('webhooks.md'), 'js')
   const [verifyPython = ''] = fencedBlocks(readDoc('webhooks.md'), 'python')
@@ -198,5 +227,7 @@ print(event.model_dump_json())`
   const options = { cwd: dir, env, withinMs: 60_000 }
   expect(JSON.parse(await runProgram(process.execPath, ['verify.mjs'], options))).toEqual(delivery.event)
   const interpreter = (await askServer('pythonOpenai')).python
-  expect(JSON.parse(await runProgram(interpreter, ['-W', 'ignore', 'verify.py'], options))).toMatchObject({ id: delivery.event.id })
+  expect(JSON.parse(await runProgram(interpreter, ['-W', 'ignore', 'verify.py'], options))).toMatchObject({
+    id: delivery.event.id,
+  })
 })

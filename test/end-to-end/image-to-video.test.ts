@@ -13,12 +13,17 @@ beforeAll(async () => {
 afterAll(() => service?.stop())
 
 /** How unlike the quadrants a frame is; words and shade take a little of its colours. */
-const unlikeAt = async (video: Buffer, seconds: number) => farthest(await quadrantMeans(await frameAt(video, seconds)))
+const unlikeAt = async (video: Buffer, seconds: number) =>
+  farthest(await quadrantMeans(await frameAt(video, seconds)))
 const LIKE = 40
 
 test('a video made from a file sent by the OpenAI SDK starts with that picture, is its shape, and is charged as any other', async () => {
   const client = new OpenAI({ apiKey: service.key, baseURL: service.baseUrl })
-  const input_reference = await toFile(await quadrants(900, 600).jpeg({ quality: 95 }).toBuffer(), 'boat.jpg', { type: 'image/jpeg' })
+  const input_reference = await toFile(
+    await quadrants(900, 600).jpeg({ quality: 95 }).toBuffer(),
+    'boat.jpg',
+    { type: 'image/jpeg' },
+  )
   const fields = { prompt: '.', input_reference, num_frames: 49, num_steps: 10 }
   const { id } = await client.videos.create(fields as OpenAI.VideoCreateParams)
   expect(await videoWhen(service, id, isEnded)).toMatchObject({
@@ -37,7 +42,13 @@ test('a video made from a file sent by the OpenAI SDK starts with that picture, 
 
 test('a video that ends with its picture ends with it', async () => {
   const input_reference = `data:image/png;base64,${(await quadrants(600, 400).png().toBuffer()).toString('base64')}`
-  const id = await submit(service, { prompt: '.', input_reference, i2v_condition: 'tail', num_frames: 25, num_steps: 5 })
+  const id = await submit(service, {
+    prompt: '.',
+    input_reference,
+    i2v_condition: 'tail',
+    num_frames: 25,
+    num_steps: 5,
+  })
   expect(await videoWhen(service, id, isEnded)).toMatchObject({ status: 'completed', i2v_condition: 'tail' })
   expect(await unlikeAt(await contentOf(service, id), 1)).toBeLessThan(LIKE)
 })

@@ -92,7 +92,8 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
       (signal) => signal !== null,
     )
     service.process.kill('SIGKILL')
-    for (const part of [WORKER, RUNNER, API]) for (const pid of service.pids(part)) process.kill(pid, 'SIGKILL')
+    for (const part of [WORKER, RUNNER, API])
+      for (const pid of service.pids(part)) process.kill(pid, 'SIGKILL')
     await gone
     await service.restart()
     await expectResumed(id)
@@ -114,7 +115,10 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
 test('losing all of Redis loses no video and no money', async () => {
   const service = await startService({ queue: 'redis', env: PACE })
   try {
-    const ids = [await submit(service, { ...CLIP, prompt: 'one' }), await submit(service, { ...CLIP, prompt: 'two', num_steps: 5 })]
+    const ids = [
+      await submit(service, { ...CLIP, prompt: 'one' }),
+      await submit(service, { ...CLIP, prompt: 'two', num_steps: 5 }),
+    ]
     await videoWhen(service, ids[0] ?? '', (video) => video.progress > 10)
     const redis = new Redis(service.redisUrl ?? '')
     await redis.flushdb()

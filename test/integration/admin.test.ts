@@ -28,7 +28,8 @@ const inAnHour = () => Math.floor(Date.now() / 1_000) + 3_600
 
 /** What the API answered must be exactly what its document says: every field there, and no other. */
 function expectToMatch(operationId: string, body: unknown): void {
-  const schema = ALL_ROUTES.find((route) => route.operationId === operationId)?.answers[200]?.schema as z.ZodType
+  const schema = ALL_ROUTES.find((route) => route.operationId === operationId)?.answers[200]
+    ?.schema as z.ZodType
   const parsed = schema.safeParse(body)
   expect(parsed.error?.issues ?? [], operationId).toEqual([])
   expect(parsed.data, operationId).toEqual(body)
@@ -38,7 +39,8 @@ describe('the audit', () => {
   test('has every change with who, what, on whom and when, and no change that was refused', async () => {
     const start = Math.floor(Date.now() / 1_000)
     const admin = await operator.must('POST', '/v1/admin/keys', { name: 'Ada', scope: 'admin' })
-    const as = (method: string, path: string, body?: unknown) => api.call(method, path, body, { key: admin.key })
+    const as = (method: string, path: string, body?: unknown) =>
+      api.call(method, path, body, { key: admin.key })
     const { id } = (await as('POST', '/v1/admin/accounts', { name: 'studio' })).body
     const path = `/v1/admin/accounts/${id}`
     await as('PATCH', path, { weight: 300, unfinished_max: null })
@@ -48,21 +50,40 @@ describe('the audit', () => {
     await as('POST', `${path}/credit`, { amount: '6', idempotency_key: 'a' })
     const refund = (await as('POST', `${path}/refund`, {})).body
     await as('POST', `${path}/refund`, {})
-    const key = (await as('POST', `${path}/keys`, { name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day' })).body
-    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'web shop', token_budget: null, running_max: 2, budget_interval: 'day' })
+    const key = (
+      await as('POST', `${path}/keys`, {
+        name: 'shop',
+        models: ['animatic'],
+        token_budget: 7,
+        budget_interval: 'day',
+      })
+    ).body
+    await as('PATCH', `/v1/admin/keys/${key.id}`, {
+      name: 'web shop',
+      token_budget: null,
+      running_max: 2,
+      budget_interval: 'day',
+    })
     await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'web shop' })
     await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'x', scopes: ['worker'] })
     await as('DELETE', `/v1/admin/keys/${key.id}`)
     await as('DELETE', `/v1/admin/keys/${key.id}`)
     await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'x' })
     await as('DELETE', `/v1/admin/keys/${admin.id}`)
-    await as('POST', '/v1/admin/prices', { model: 'open-sora-2', resolution: '768px', per_million: '0.9', effective_at: inAnHour() })
+    await as('POST', '/v1/admin/prices', {
+      model: 'open-sora-2',
+      resolution: '768px',
+      per_million: '0.9',
+      effective_at: inAnHour(),
+    })
     await as('POST', '/v1/admin/prices', { model: 'open-sora-2', resolution: '768px', per_million: 'much' })
     await as('POST', `/v1/admin/accounts/${UNKNOWN_ACCOUNT}/credit`, { amount: '1' })
 
     const changes = (await operator.must('GET', '/v1/admin/audit')).data
     const byAda = changes.filter((change: { key_id: string }) => change.key_id === admin.id)
-    expect(byAda.map((change: { action: string; subject: string }) => [change.action, change.subject])).toEqual([
+    expect(
+      byAda.map((change: { action: string; subject: string }) => [change.action, change.subject]),
+    ).toEqual([
       ['price.set', 'open-sora-2 768px'],
       ['key.revoked', key.id],
       ['key.changed', key.id],
@@ -75,7 +96,10 @@ describe('the audit', () => {
     expect(byAda.map((change: { details: unknown }) => change.details)).toMatchObject([
       { model: 'open-sora-2', resolution: '768px', per_million: '0.9', currency: 'USD' },
       { account_id: id, name: 'web shop' },
-      { before: { name: 'shop', token_budget: 7, running_max: null }, after: { name: 'web shop', token_budget: null, running_max: 2 } },
+      {
+        before: { name: 'shop', token_budget: 7, running_max: null },
+        after: { name: 'web shop', token_budget: null, running_max: 2 },
+      },
       { account_id: id, name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day' },
       { amount: '5', currency: 'USD', transfer_id: refund.transfer_id },
       { kind: 'paid', amount: '5', currency: 'USD', transfer_id: credit.transfer_id },
@@ -87,10 +111,18 @@ describe('the audit', () => {
       expect(change.created_at).toBeGreaterThanOrEqual(start)
     }
     const page = await operator.must('GET', `/v1/admin/audit?subject=${id}&limit=2`)
-    expect(page).toMatchObject({ has_more: true, data: [{ action: 'account.refunded' }, { action: 'account.credited' }] })
+    expect(page).toMatchObject({
+      has_more: true,
+      data: [{ action: 'account.refunded' }, { action: 'account.credited' }],
+    })
     const rest = await operator.must('GET', `/v1/admin/audit?subject=${id}&limit=2&after=${page.last_id}`)
-    expect(rest).toMatchObject({ has_more: false, data: [{ action: 'account.changed' }, { action: 'account.created' }] })
-    expect((await operator.must('GET', `/v1/admin/audit?action=key.revoked&subject=${key.id}`)).data).toHaveLength(1)
+    expect(rest).toMatchObject({
+      has_more: false,
+      data: [{ action: 'account.changed' }, { action: 'account.created' }],
+    })
+    expect(
+      (await operator.must('GET', `/v1/admin/audit?action=key.revoked&subject=${key.id}`)).data,
+    ).toHaveLength(1)
     expectToMatch('readAudit', page)
   })
 
@@ -113,7 +145,11 @@ describe('credit', () => {
   test('of one idempotency key is added once, however many ask at once; another amount or kind under it is a conflict', async () => {
     const id = await operator.account()
     const add = (body: Record<string, unknown>) =>
-      operator.call('POST', `/v1/admin/accounts/${id}/credit`, { amount: '2.5', idempotency_key: 'invoice 1', ...body })
+      operator.call('POST', `/v1/admin/accounts/${id}/credit`, {
+        amount: '2.5',
+        idempotency_key: 'invoice 1',
+        ...body,
+      })
     const answers = await Promise.all(Array.from({ length: 100 }, () => add({})))
     expect(new Set(answers.map(({ status, body }) => `${status} ${body.transfer_id}`)).size).toBe(1)
     expect(answers[0]).toMatchObject({
@@ -122,15 +158,27 @@ describe('credit', () => {
     })
     for (const other of [{ amount: '2.500001' }, { kind: 'trial' }]) {
       const { status, headers, body } = await add(other)
-      expect([status, body.error.code, headers.get('x-should-retry')]).toEqual([409, 'idempotency_conflict', 'false'])
+      expect([status, body.error.code, headers.get('x-should-retry')]).toEqual([
+        409,
+        'idempotency_conflict',
+        'false',
+      ])
     }
     // The header serves as well, and another account's key is another key.
     const byHeader = { key: api.adminKey, headers: { 'idempotency-key': 'invoice 1' } }
     const again = await api.call('POST', `/v1/admin/accounts/${id}/credit`, { amount: '2.5' }, byHeader)
     expect(again.body.transfer_id).toBe(answers[0]?.body.transfer_id)
-    const other = await api.call('POST', `/v1/admin/accounts/${await operator.account()}/credit`, { amount: '2.5' }, byHeader)
+    const other = await api.call(
+      'POST',
+      `/v1/admin/accounts/${await operator.account()}/credit`,
+      { amount: '2.5' },
+      byHeader,
+    )
     expect(other.body.account.paid).toEqual(money('2.5'))
-    expect(await operator.must('GET', `/v1/admin/accounts/${id}`)).toMatchObject({ paid: money('2.5'), trial: money('0') })
+    expect(await operator.must('GET', `/v1/admin/accounts/${id}`)).toMatchObject({
+      paid: money('2.5'),
+      trial: money('0'),
+    })
     expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
   })
 
@@ -138,7 +186,11 @@ describe('credit', () => {
     const id = await operator.account({ paid: '1', trial: COST })
     const { key } = await operator.key(id)
     await create(key)
-    expect(await operator.must('GET', `/v1/admin/accounts/${id}`)).toMatchObject({ paid: money('1'), trial: money('0'), held: money(COST) })
+    expect(await operator.must('GET', `/v1/admin/accounts/${id}`)).toMatchObject({
+      paid: money('1'),
+      trial: money('0'),
+      held: money(COST),
+    })
   })
 })
 
@@ -159,7 +211,10 @@ describe('a refund', () => {
     expect(await refund()).toMatchObject({ amount: '0', transfer_id: null })
     expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
     await api.call('POST', `/v1/videos/${video}/cancel`, undefined, { key })
-    expect(await refund()).toMatchObject({ amount: '0.000008', account: { paid: money('0'), trial: money('7.001'), held: money('0') } })
+    expect(await refund()).toMatchObject({
+      amount: '0.000008',
+      account: { paid: money('0'), trial: money('7.001'), held: money('0') },
+    })
     expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
   })
 
@@ -202,7 +257,9 @@ describe('a refund', () => {
     await transaction(db, async (tx) => {
       const owned = await lockOwned(tx, id, 'USD')
       await post(tx, {
-        ...{ kind: 'refund', idempotencyKey: 'by hand', videoId: null },
+        kind: 'refund',
+        idempotencyKey: 'by hand',
+        videoId: null,
         postings: [
           { ledgerAccountId: owned.trial.id, amountMicros: -5n },
           { ledgerAccountId: systemAccounts.promotion, amountMicros: 5n },
@@ -211,7 +268,9 @@ describe('a refund', () => {
     })
     const check = await their.ledgerIsOk()
     expect(check.ok).toBe(false)
-    expect(Object.entries(check.violations).filter(([, count]) => count > 0)).toEqual([['refunds_of_other_than_paid_money', 1]])
+    expect(Object.entries(check.violations).filter(([, count]) => count > 0)).toEqual([
+      ['refunds_of_other_than_paid_money', 1],
+    ])
     await db.query({
       text: 'insert into key_budget (key_id, starts_at, budget_tokens, used_tokens) select id, now(), 5, 5 from api_key limit 1',
     })
@@ -250,9 +309,12 @@ describe('a price', () => {
     expect(await their.ledgerIsOk()).toMatchObject({ ok: true })
 
     const prices = (await their.must('GET', '/v1/admin/prices')).data.filter(
-      (price: { model: string; resolution: string }) => price.model === 'animatic' && price.resolution === '256px',
+      (price: { model: string; resolution: string }) =>
+        price.model === 'animatic' && price.resolution === '256px',
     )
-    expect(prices.map((price: { per_million: string; in_force: boolean }) => [price.per_million, price.in_force])).toEqual([
+    expect(
+      prices.map((price: { per_million: string; in_force: boolean }) => [price.per_million, price.in_force]),
+    ).toEqual([
       ['999', false],
       ['200', true],
       ['0.2', false],
@@ -265,12 +327,19 @@ describe('a price', () => {
 
   test('once set is set: no second one for that moment, none for the past, and no rewriting', async () => {
     const body = { model: 'animatic', resolution: '768px', per_million: '1', effective_at: inAnHour() }
-    const answers = await Promise.all(Array.from({ length: 10 }, () => operator.call('POST', '/v1/admin/prices', body)))
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => operator.call('POST', '/v1/admin/prices', body)),
+    )
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(9)
     const past = await operator.call('POST', '/v1/admin/prices', { ...body, effective_at: 1_700_000_000 })
-    expect(past).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param: 'effective_at' } } })
-    await expect(api.api.context.db.query({ text: 'update price set micros_per_million = 1' })).rejects.toMatchObject({ code: '42501' })
+    expect(past).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_value', param: 'effective_at' } },
+    })
+    await expect(
+      api.api.context.db.query({ text: 'update price set micros_per_million = 1' }),
+    ).rejects.toMatchObject({ code: '42501' })
   })
 })
 
@@ -288,35 +357,36 @@ test('workers are listed with their pool, age, cost and what they run', async ()
   const answer = await their.must('GET', '/v1/admin/workers')
   expectToMatch('listWorkers', answer)
   const running = {
-    ...{
-      video_id: video,
-      account_id: accountId,
-      model: 'animatic',
-      fence: 1,
-      slot: 1,
-      phase: 'denoise',
-      step: 4,
-      steps: 10,
-      released: false,
-    },
+    video_id: video,
+    account_id: accountId,
+    model: 'animatic',
+    fence: 1,
+    slot: 1,
+    phase: 'denoise',
+    step: 4,
+    steps: 10,
+    released: false,
     taken_at: expect.any(Number),
   }
   expect(answer.data).toEqual([
     {
-      ...{
-        id: 'worker_a',
-        object: 'worker',
-        pool: 'hand',
-        connected: true,
-        draining: false,
-        slots: 2,
-        device: 'h100',
-        devices_per_slot: 1,
-      },
-      ...{ vram_bytes: 80_000_000_000, models: ['animatic'], modes: ['i2v', 't2v'] },
+      id: 'worker_a',
+      object: 'worker',
+      pool: 'hand',
+      connected: true,
+      draining: false,
+      slots: 2,
+      device: 'h100',
+      devices_per_slot: 1,
+      vram_bytes: 80_000_000_000,
+      models: ['animatic'],
+      modes: ['i2v', 't2v'],
       limits: { frames_max: 129, pixels_max: 589_824, sequence_devices: 1 },
-      ...{ heartbeat_at: expect.any(Number), heartbeat_age_seconds: expect.any(Number), cost_per_hour: money('1.99') },
-      ...{ key_id: expect.stringMatching(/^key_/), running: [running] },
+      heartbeat_at: expect.any(Number),
+      heartbeat_age_seconds: expect.any(Number),
+      cost_per_hour: money('1.99'),
+      key_id: expect.stringMatching(/^key_/),
+      running: [running],
     },
   ])
   await fresh.api.context.db.query({ text: "update worker set heartbeat_at = now() - interval '1 hour'" })
@@ -329,7 +399,8 @@ test('accounts and keys are listed in pages without a gap or a repeat, and chang
   await using fresh = await startTestApi()
   const their = operatorOf(fresh)
   const made: string[] = []
-  for (let index = 0; index < 5; index += 1) made.unshift(await their.account({}, { name: `a${index}`, weight: 10 + index }))
+  for (let index = 0; index < 5; index += 1)
+    made.unshift(await their.account({}, { name: `a${index}`, weight: 10 + index }))
   const seen: string[] = []
   for (let after = ''; ; ) {
     const page = await their.must('GET', `/v1/admin/accounts?limit=2${after}`)
@@ -343,23 +414,38 @@ test('accounts and keys are listed in pages without a gap or a repeat, and chang
 
   const path = `/v1/admin/accounts/${made[0]}`
   expectToMatch('readAccount', await their.must('GET', path))
-  expect(await their.must('PATCH', path, { queued_max: 5, unfinished_max: 9, running_max: 3 })).toMatchObject({
-    name: 'a4',
+  expect(await their.must('PATCH', path, { queued_max: 5, unfinished_max: 9, running_max: 3 })).toMatchObject(
+    { name: 'a4', weight: 14, queued_max: 5, unfinished_max: 9, running_max: 3 },
+  )
+  expect(await their.must('PATCH', path, { name: 'b' })).toMatchObject({
+    name: 'b',
     weight: 14,
     queued_max: 5,
     unfinished_max: 9,
+  })
+  expect(await their.must('PATCH', path, { unfinished_max: null })).toMatchObject({
+    name: 'b',
+    unfinished_max: null,
     running_max: 3,
   })
-  expect(await their.must('PATCH', path, { name: 'b' })).toMatchObject({ name: 'b', weight: 14, queued_max: 5, unfinished_max: 9 })
-  expect(await their.must('PATCH', path, { unfinished_max: null })).toMatchObject({ name: 'b', unfinished_max: null, running_max: 3 })
   expect(await their.must('PATCH', path, { running_max: null })).toMatchObject({ running_max: null })
-  const keys = [await their.key(made[0] ?? ''), await their.key(made[0] ?? '', { token_budget: 5, budget_interval: '30d' })].reverse()
+  const keys = [
+    await their.key(made[0] ?? ''),
+    await their.key(made[0] ?? '', { token_budget: 5, budget_interval: '30d' }),
+  ].reverse()
   const first = await their.must('GET', `${path}/keys?limit=1`)
   const second = await their.must('GET', `${path}/keys?limit=1&after=${first.last_id}`)
-  expect([first.data[0].id, first.has_more, second.data[0].id, second.has_more]).toEqual([keys[0]?.id, true, keys[1]?.id, false])
-  expect((await their.must('GET', '/v1/admin/keys')).data.map(({ account_id }: { account_id: string | null }) => account_id)).toContain(
-    null,
-  )
+  expect([first.data[0].id, first.has_more, second.data[0].id, second.has_more]).toEqual([
+    keys[0]?.id,
+    true,
+    keys[1]?.id,
+    false,
+  ])
+  expect(
+    (await their.must('GET', '/v1/admin/keys')).data.map(
+      ({ account_id }: { account_id: string | null }) => account_id,
+    ),
+  ).toContain(null)
   for (const [operation, answer] of [
     ['listAccountKeys', first],
     ['listKeys', await their.must('GET', '/v1/admin/keys')],
@@ -452,11 +538,19 @@ describe('bad input is a named 400 and changes nothing', () => {
     ['prices', { model: 'animatic', resolution: '512px', per_million: '1' }, 'resolution'],
     ['prices', { model: 'animatic', resolution: '256px', per_million: '1000000.000001' }, 'per_million'],
     ['prices', { model: 'animatic', resolution: '256px', per_million: '-1' }, 'per_million'],
-    ['prices', { model: 'animatic', resolution: '256px', per_million: '1', effective_at: 253_402_300_800 }, 'effective_at'],
+    [
+      'prices',
+      { model: 'animatic', resolution: '256px', per_million: '1', effective_at: 253_402_300_800 },
+      'effective_at',
+    ],
   ])('POST %s %j', async (where, body, param) => {
     const accountId = (await api.call('GET', '/v1/key')).body.account_id
     const before = await operator.must('GET', '/v1/admin/audit')
-    const answer = await operator.call('POST', `/v1/admin/${where.replace('ACCOUNT', `accounts/${accountId}`)}`, body)
+    const answer = await operator.call(
+      'POST',
+      `/v1/admin/${where.replace('ACCOUNT', `accounts/${accountId}`)}`,
+      body,
+    )
     expect(answer.status).toBe(400)
     expect(answer.body.error).toMatchObject({ type: 'invalid_request_error', param })
     expect(answer.body.error.message).toContain(param)
@@ -477,7 +571,9 @@ describe('bad input is a named 400 and changes nothing', () => {
     '/v1/usage?format=xml',
     '/v1/ledger?limit=x',
   ])('GET %s', async (path) => {
-    const answer = await api.call('GET', path, undefined, { key: path.startsWith('/v1/admin') ? api.adminKey : api.key })
+    const answer = await api.call('GET', path, undefined, {
+      key: path.startsWith('/v1/admin') ? api.adminKey : api.key,
+    })
     expect([answer.status, answer.body.error.type]).toEqual([400, 'invalid_request_error'])
   })
 })

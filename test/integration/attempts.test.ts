@@ -24,14 +24,22 @@ afterEach(async () => {
 })
 
 const submit = async (fields: Record<string, unknown> = {}): Promise<string> => {
-  const answer = await api.call('POST', '/v1/videos', { prompt: 'a paper boat', num_frames: 5, num_steps: 10, ...fields })
+  const answer = await api.call('POST', '/v1/videos', {
+    prompt: 'a paper boat',
+    num_frames: 5,
+    num_steps: 10,
+    ...fields,
+  })
   expect(answer.body).toMatchObject({ status: 'queued' })
   return answer.body.id
 }
-const admin = async (id: string) => (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
+const admin = async (id: string) =>
+  (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
 const video = async (id: string) => (await api.call('GET', `/v1/videos/${id}`)).body
-const ledgerOk = async () => (await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body
-const transfersOf = async (id: string): Promise<string[]> => (await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)
+const ledgerOk = async () =>
+  (await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body
+const transfersOf = async (id: string): Promise<string[]> =>
+  (await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)
 const silent = { judgeSilence: true } as const
 const age = (id: string, column: string, seconds: number) =>
   api.api.context.db.query({
@@ -46,7 +54,9 @@ test('a finished video is charged for every generated token, once, and its files
   expect(attempt.job).toEqual({ video: id, fence: 1, pool: expect.any(String), model: 'animatic' })
   const result = await attempt.upload()
   expect(await attempt.report({ type: 'started' })).toEqual({ verdict: 'continue' })
-  expect(await attempt.report({ type: 'progress', phase: 'denoise', step: 4, remaining_ms: 600 })).toEqual({ verdict: 'continue' })
+  expect(await attempt.report({ type: 'progress', phase: 'denoise', step: 4, remaining_ms: 600 })).toEqual({
+    verdict: 'continue',
+  })
   expect(await video(id)).toMatchObject({ status: 'in_progress', progress: 40, cost: { state: 'held' } })
   await attempt.report({ type: 'released' })
   await attempt.report({ type: 'finished', result })
@@ -56,7 +66,9 @@ test('a finished video is charged for every generated token, once, and its files
   expect(done.usage).toEqual({ video_tokens: 504, steps: 10, generated_tokens: 5_040 })
   // 5,040 tokens at 0.20 per million, rounded up to the micro-unit
   expect(done.cost).toEqual({ amount: '0.001008', currency: 'USD', state: 'charged' })
-  const content = await fetch(`${api.url}/v1/videos/${id}/content`, { headers: { authorization: `Bearer ${api.key}` } })
+  const content = await fetch(`${api.url}/v1/videos/${id}/content`, {
+    headers: { authorization: `Bearer ${api.key}` },
+  })
   expect(await content.text()).toBe(`mp4 of ${id} ${attempt.claim}`)
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
   expect(await ledgerOk()).toMatchObject({ ok: true })
@@ -105,8 +117,12 @@ test('the first report binds its claim: a second start of the same job, another 
   const second = worker.hold(first.job, newClaim())
   expect(await first.report({ type: 'taken', slot: 0 })).toMatchObject({ verdict: 'continue' })
   expect(await second.report({ type: 'taken', slot: 0 })).toEqual({ verdict: 'stop' })
-  expect(await second.report({ type: 'finished', result: { ...(await first.upload()), claim: second.claim } })).toEqual({ verdict: 'stop' })
-  expect((await first.reportRaw({ type: 'started' }, { worker: 'worker_other' })).body).toEqual({ verdict: 'stop' })
+  expect(
+    await second.report({ type: 'finished', result: { ...(await first.upload()), claim: second.claim } }),
+  ).toEqual({ verdict: 'stop' })
+  expect((await first.reportRaw({ type: 'started' }, { worker: 'worker_other' })).body).toEqual({
+    verdict: 'stop',
+  })
   expect(await video(id)).toMatchObject({ status: 'in_progress' })
   await first.report({ type: 'finished', result: await first.upload() })
   expect(await video(id)).toMatchObject({ status: 'completed' })
@@ -115,7 +131,9 @@ test('the first report binds its claim: a second start of the same job, another 
 test('a job delivered twice starts at most one attempt that counts', async () => {
   const id = await submit()
   const job = await worker.fetchJob()
-  const claims = await Promise.all(Array.from({ length: 6 }, () => worker.hold(job).report({ type: 'taken', slot: 0 })))
+  const claims = await Promise.all(
+    Array.from({ length: 6 }, () => worker.hold(job).report({ type: 'taken', slot: 0 })),
+  )
   expect(claims.filter((answer) => answer.verdict === 'continue')).toHaveLength(1)
   expect((await admin(id)).attempts).toHaveLength(1)
   await api.call('POST', `/v1/videos/${id}/cancel`)
@@ -167,7 +185,9 @@ test('a heartbeat keeps an attempt alive, by name, fence and claim', async () =>
   const attempt = await worker.fetch()
   await attempt.report({ type: 'taken', slot: 0 })
   await age(id, 'heartbeat_at', 601)
-  expect(await worker.heartbeat([attempt.held])).toEqual({ attempts: [{ ...attempt.held, verdict: 'continue' }] })
+  expect(await worker.heartbeat([attempt.held])).toEqual({
+    attempts: [{ ...attempt.held, verdict: 'continue' }],
+  })
   await reconcile(api.api.context, silent)
   expect((await admin(id)).attempts).toMatchObject([{ outcome: null }])
   await age(id, 'heartbeat_at', 601)
@@ -207,7 +227,11 @@ test('a queued video cancels at once and costs nothing', async () => {
   await worker.heartbeat([], { slots: 0 })
   const id = await submit()
   const cancelled = await api.call('POST', `/v1/videos/${id}/cancel`)
-  expect(cancelled.body).toMatchObject({ status: 'failed', error: { code: 'cancelled' }, cost: { amount: '0', state: 'released' } })
+  expect(cancelled.body).toMatchObject({
+    status: 'failed',
+    error: { code: 'cancelled' },
+    cost: { amount: '0', state: 'released' },
+  })
   expect(cancelled.body.usage.generated_tokens).toBe(0)
   expect((await api.call('POST', `/v1/videos/${id}/cancel`)).status).toBe(200)
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
@@ -218,7 +242,11 @@ test('a dispatched video cancels at once under a raised fence, so the worker tha
   const attempt = await worker.fetch()
   await attempt.report({ type: 'taken', slot: 0 })
   const cancelled = await api.call('POST', `/v1/videos/${id}/cancel`)
-  expect(cancelled.body).toMatchObject({ status: 'failed', error: { code: 'cancelled' }, cost: { amount: '0' } })
+  expect(cancelled.body).toMatchObject({
+    status: 'failed',
+    error: { code: 'cancelled' },
+    cost: { amount: '0' },
+  })
   expect((await admin(id)).fence).toBe(attempt.job.fence + 1)
   expect(await attempt.report({ type: 'started' })).toEqual({ verdict: 'stop' })
   expect(await worker.heartbeat([attempt.held])).toMatchObject({ attempts: [{ verdict: 'stop' }] })
@@ -230,10 +258,16 @@ test('a running video hears its cancel with the next answer and is charged the s
   await attempt.report({ type: 'progress', phase: 'denoise', step: 3, remaining_ms: 700 })
   expect((await api.call('POST', `/v1/videos/${id}/cancel`)).body).toMatchObject({ status: 'in_progress' })
   expect(await worker.heartbeat([attempt.held])).toMatchObject({ attempts: [{ verdict: 'cancel' }] })
-  expect(await attempt.report({ type: 'progress', phase: 'denoise', step: 6, remaining_ms: 400 })).toEqual({ verdict: 'cancel' })
+  expect(await attempt.report({ type: 'progress', phase: 'denoise', step: 6, remaining_ms: 400 })).toEqual({
+    verdict: 'cancel',
+  })
   await attempt.report({ type: 'cancelled', step: 7 })
   const ended = await video(id)
-  expect(ended).toMatchObject({ status: 'failed', error: { code: 'cancelled' }, usage: { steps: 4, generated_tokens: 504 * 4 } })
+  expect(ended).toMatchObject({
+    status: 'failed',
+    error: { code: 'cancelled' },
+    usage: { steps: 4, generated_tokens: 504 * 4 },
+  })
   // 2,016 tokens at 0.20 per million, rounded up
   expect(ended.cost).toEqual({ amount: '0.000404', currency: 'USD', state: 'charged' })
   expect(await ledgerOk()).toMatchObject({ ok: true })
@@ -254,7 +288,11 @@ test('a cancel that races with finished ends cancelled, for the steps known when
   await attempt.report({ type: 'progress', phase: 'denoise', step: 5, remaining_ms: 700 })
   await api.call('POST', `/v1/videos/${id}/cancel`)
   await attempt.report({ type: 'finished', result: await attempt.upload() })
-  expect(await video(id)).toMatchObject({ status: 'failed', error: { code: 'cancelled' }, usage: { steps: 6 } })
+  expect(await video(id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'cancelled' },
+    usage: { steps: 6 },
+  })
 })
 
 test('a cancel no worker answers is settled after 30 s and the worker is a zombie from then on', async () => {
@@ -267,7 +305,11 @@ test('a cancel no worker answers is settled after 30 s and the worker is a zombi
   expect(await video(id)).toMatchObject({ status: 'in_progress' })
   await age(id, 'cancel_requested_at', 31)
   await reconcile(api.api.context, silent)
-  expect(await video(id)).toMatchObject({ status: 'failed', error: { code: 'cancelled' }, usage: { steps: 5 } })
+  expect(await video(id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'cancelled' },
+    usage: { steps: 5 },
+  })
   expect(await attempt.report({ type: 'cancelled', step: 9 })).toEqual({ verdict: 'stop' })
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
 })
@@ -288,7 +330,12 @@ test('a yielded video returns to the queue, keeps its checkpoint and is nobodyâ€
   await attempt.report({ type: 'checkpoint', step: 4, bytes: 10 })
   await worker.heartbeat([attempt.held], { draining: true })
   await attempt.report({ type: 'yielded', step: 4 })
-  expect(await admin(id)).toMatchObject({ status: 'queued', checkpoint_step: 4, failures_in_a_row: 0, attempts: [{ outcome: 'yielded' }] })
+  expect(await admin(id)).toMatchObject({
+    status: 'queued',
+    checkpoint_step: 4,
+    failures_in_a_row: 0,
+    attempts: [{ outcome: 'yielded' }],
+  })
   await worker.heartbeat()
   const next = await worker.fetch()
   expect((await next.report({ type: 'taken', slot: 0 })).assignment?.resume?.step).toBe(4)
@@ -319,9 +366,17 @@ test('a flex video makes room for a priority video on a full pool and goes on la
 test('a video that ends three runners in a row fails with attempts_exhausted and costs nothing', async () => {
   const id = await submit()
   for (let failure = 1; failure <= 3; failure += 1) {
-    expect(await video(id)).toMatchObject({ status: failure === 1 ? expect.any(String) : expect.stringMatching(/queued|in_progress/) })
+    expect(await video(id)).toMatchObject({
+      status: failure === 1 ? expect.any(String) : expect.stringMatching(/queued|in_progress/),
+    })
     const attempt = await worker.fetch()
-    await attempt.report({ type: 'failed', code: 'runner_exited', message: 'exit code 139', retryable: true, step: 1 })
+    await attempt.report({
+      type: 'failed',
+      code: 'runner_exited',
+      message: 'exit code 139',
+      retryable: true,
+      step: 1,
+    })
   }
   expect(await video(id)).toMatchObject({
     status: 'failed',
@@ -347,8 +402,18 @@ test('progress between failures breaks the row: a checkpoint further on starts t
 test('a failure that trying again cannot mend ends the video at once, uncharged', async () => {
   const id = await submit()
   const attempt = await worker.fetch()
-  await attempt.report({ type: 'failed', code: 'bad_input', message: 'no such motion', retryable: false, step: 0 })
-  expect(await video(id)).toMatchObject({ status: 'failed', error: { code: 'bad_input' }, cost: { amount: '0', state: 'released' } })
+  await attempt.report({
+    type: 'failed',
+    code: 'bad_input',
+    message: 'no such motion',
+    retryable: false,
+    step: 0,
+  })
+  expect(await video(id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'bad_input' },
+    cost: { amount: '0', state: 'released' },
+  })
 })
 
 test('an unusable checkpoint is dropped and the video starts over', async () => {
@@ -357,7 +422,13 @@ test('an unusable checkpoint is dropped and the video starts over', async () => 
   await first.report({ type: 'checkpoint', step: 5, bytes: 1 })
   await first.report({ type: 'failed', code: 'internal', message: 'x', retryable: true, step: 5 })
   const second = await worker.fetch()
-  await second.report({ type: 'failed', code: 'checkpoint_unusable', message: 'hash differs', retryable: true, step: 0 })
+  await second.report({
+    type: 'failed',
+    code: 'checkpoint_unusable',
+    message: 'hash differs',
+    retryable: true,
+    step: 0,
+  })
   const third = await worker.fetch()
   expect((await third.report({ type: 'taken', slot: 0 })).assignment?.resume).toBeNull()
   await third.report({ type: 'finished', result: await third.upload() })
@@ -372,7 +443,11 @@ test('a video nobody finishes in time expires, whatever its state, and its hold 
   for (const id of [running, queued]) await age(id, 'execution_expires_at', 1)
   await reconcile(api.api.context, silent)
   for (const id of [running, queued]) {
-    expect(await video(id)).toMatchObject({ status: 'failed', error: { code: 'expired' }, cost: { amount: '0', state: 'released' } })
+    expect(await video(id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'expired' },
+      cost: { amount: '0', state: 'released' },
+    })
   }
   expect(await attempt.report({ type: 'released' })).toEqual({ verdict: 'stop' })
   expect(await ledgerOk()).toMatchObject({ ok: true })
@@ -384,7 +459,14 @@ test('a worker token reaches the internal calls only, and no other key reaches t
   for (const key of [api.key, api.adminKey, 'wk-sluice-unknown']) {
     expect([401, 403]).toContain((await attempt.reportRaw({ type: 'started' }, { token: key })).status)
   }
-  for (const path of ['/v1/videos', '/v1/credits', '/v1/models', `/v1/videos/${id}`, `/v1/admin/videos/${id}`, '/v1/admin/ledger/check']) {
+  for (const path of [
+    '/v1/videos',
+    '/v1/credits',
+    '/v1/models',
+    `/v1/videos/${id}`,
+    `/v1/admin/videos/${id}`,
+    '/v1/admin/ledger/check',
+  ]) {
     expect((await api.call('GET', path, undefined, { key: api.workerToken })).status).toBe(403)
   }
   await api.call('POST', `/v1/videos/${id}/cancel`)
@@ -394,7 +476,11 @@ test('a deleted video is cancelled first, its ledger rows stay, and it reads as 
   const id = await submit()
   const attempt = await worker.fetch()
   await attempt.report({ type: 'finished', result: await attempt.upload() })
-  expect((await api.call('DELETE', `/v1/videos/${id}`)).body).toEqual({ id, object: 'video.deleted', deleted: true })
+  expect((await api.call('DELETE', `/v1/videos/${id}`)).body).toEqual({
+    id,
+    object: 'video.deleted',
+    deleted: true,
+  })
   expect((await api.call('GET', `/v1/videos/${id}`)).status).toBe(404)
   expect((await api.call('GET', `/v1/videos/${id}/content`)).status).toBe(404)
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])

@@ -6,7 +6,12 @@ import { HandWorker } from '../support/test-worker.ts'
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 const TYPES = { video: 'video/mp4', thumbnail: 'image/webp', spritesheet: 'image/jpeg' } as const
 
-const contentOf = (api: TestApi, id: string, query = '', init: { method?: string; headers?: Record<string, string>; key?: string } = {}) =>
+const contentOf = (
+  api: TestApi,
+  id: string,
+  query = '',
+  init: { method?: string; headers?: Record<string, string>; key?: string } = {},
+) =>
   fetch(`${api.url}/v1/videos/${id}/content${query}`, {
     redirect: 'manual',
     // Otherwise fetch itself adds no-cache to a request with If-None-Match.
@@ -18,7 +23,9 @@ const contentOf = (api: TestApi, id: string, query = '', init: { method?: string
 const jsonOf = async (answer: Response): Promise<Answer['body']> => answer.json()
 
 /** A completed video, its bytes, and the URLs its worker was given. */
-async function complete(api: TestApi): Promise<{ id: string; text: string; uploads: Record<string, string> }> {
+async function complete(
+  api: TestApi,
+): Promise<{ id: string; text: string; uploads: Record<string, string> }> {
   const id: string = (await api.call('POST', '/v1/videos', SMALL)).body.id
   await using worker = new HandWorker(api)
   await worker.heartbeat()
@@ -64,7 +71,9 @@ describe('on the disk store', () => {
     const expected = video.text.slice(start, end)
     const first = start < 0 ? video.text.length + start : start
     expect(answer.status).toBe(206)
-    expect(answer.headers.get('content-range')).toBe(`bytes ${first}-${first + expected.length - 1}/${video.text.length}`)
+    expect(answer.headers.get('content-range')).toBe(
+      `bytes ${first}-${first + expected.length - 1}/${video.text.length}`,
+    )
     expect(answer.headers.get('content-length')).toBe(String(expected.length))
     expect(await answer.text()).toBe(expected)
   })
@@ -99,7 +108,10 @@ describe('on the disk store', () => {
       expect(answer.status).toBe(409)
       expect(answer.headers.get('x-should-retry')).toBe('false')
       const { error } = await jsonOf(answer)
-      expect(error).toMatchObject({ code: 'state_conflict', message: `The video is ${status}: only a completed video has content.` })
+      expect(error).toMatchObject({
+        code: 'state_conflict',
+        message: `The video is ${status}: only a completed video has content.`,
+      })
     }
   })
 
@@ -110,7 +122,9 @@ describe('on the disk store', () => {
   })
 
   test('asked for JSON it answers a URL that works without a key, for this file only, until it expires', async () => {
-    const answer = await contentOf(api, video.id, '?variant=thumbnail', { headers: { accept: 'application/json' } })
+    const answer = await contentOf(api, video.id, '?variant=thumbnail', {
+      headers: { accept: 'application/json' },
+    })
     expect(answer.headers.get('cache-control')).toBe('no-store')
     const body = await jsonOf(answer)
     expect(body).toEqual({ object: 'video.content', url: expect.any(String), expires_at: expect.any(Number) })
@@ -134,7 +148,10 @@ describe('on the disk store', () => {
       expect((await fetch(url)).status).toBe(403)
     }
     const elsewhere = (uploads.video ?? '').replace(id, video.id)
-    expect((await fetch(elsewhere, { method: 'PUT', headers: { 'content-type': 'video/mp4' }, body: 'forged' })).status).toBe(403)
+    expect(
+      (await fetch(elsewhere, { method: 'PUT', headers: { 'content-type': 'video/mp4' }, body: 'forged' }))
+        .status,
+    ).toBe(403)
     expect(await (await contentOf(api, id)).text()).toBe(text)
   })
 })
@@ -181,7 +198,9 @@ describe('on an S3 store', () => {
     expect(await bytes.text()).toBe(text)
     const part = await fetch(location, { headers: { range: 'bytes=4-9' } })
     expect([part.status, await part.text()]).toEqual([206, text.slice(4, 10)])
-    const { url } = await jsonOf(await contentOf(api, id, '?variant=spritesheet', { headers: { accept: 'application/json' } }))
+    const { url } = await jsonOf(
+      await contentOf(api, id, '?variant=spritesheet', { headers: { accept: 'application/json' } }),
+    )
     expect(new URL(url).origin).toBe(publicEndpoint)
     expect(await (await fetch(url)).text()).toBe('jpeg')
     expect(api.api.context.storeRoutes).toBeNull()

@@ -6,7 +6,10 @@ const LANGUAGES = ['sh', 'js', 'python']
 
 test('docs/api.md has every call with curl, Node and Python, in the order of the OpenAPI document', () => {
   const sections = readDoc('api.md').split(/^### /m)
-  const calls = ALL_ROUTES.filter((route) => route.scope !== 'worker').map((route) => `${route.method.toUpperCase()} ${route.path}`)
+  const calls = ALL_ROUTES.filter((route) => route.scope !== 'worker').map(
+    (route) => `${route.method.toUpperCase()} ${route.path}`,
+  )
   expect(sections.slice(1).map((text) => text.slice(0, text.indexOf('\n')))).toEqual(calls)
-  for (const text of sections) expect([...text.matchAll(/^```(\w+)$/gm)].map((match) => match[1])).toEqual(LANGUAGES)
+  for (const text of sections)
+    expect([...text.matchAll(/^```(\w+)$/gm)].map((match) => match[1])).toEqual(LANGUAGES)
 })

@@ -24,7 +24,8 @@ beforeAll(async () => {
 afterAll(() => api.stop())
 
 const economics = (query = '') => operator.must('GET', `/v1/admin/economics${query}`)
-const sql = (text: string, values: unknown[] = []) => api.api.context.db.query<Record<string, string>>({ text, values })
+const sql = (text: string, values: unknown[] = []) =>
+  api.api.context.db.query<Record<string, string>>({ text, values })
 const micros = (amount: string): bigint => {
   const [, sign = '', whole = '', fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(amount) ?? []
   return BigInt(`${sign}${whole}${fraction.padEnd(6, '0')}`)
@@ -64,8 +65,24 @@ interface Script {
   /** Steps it says it did beyond those it had reported, in its last word. */
   more: number
 }
-const ENDS = ['finish', 'finish', 'fail', 'fatal', 'lost', 'yield', 'unusable', 'cancel', 'cancel_finish', 'expire'] as const
-const scripts = fc.record({ steps: fc.nat(STEPS), kept: fc.nat(STEPS), end: fc.constantFrom(...ENDS), more: fc.nat(2) })
+const ENDS = [
+  'finish',
+  'finish',
+  'fail',
+  'fatal',
+  'lost',
+  'yield',
+  'unusable',
+  'cancel',
+  'cancel_finish',
+  'expire',
+] as const
+const scripts = fc.record({
+  steps: fc.nat(STEPS),
+  kept: fc.nat(STEPS),
+  end: fc.constantFrom(...ENDS),
+  more: fc.nat(2),
+})
 const videos = fc.record({
   attempts: fc.array(scripts, { minLength: 1, maxLength: 4 }),
   tier: fc.constantFrom('priority', 'standard', 'flex'),
@@ -81,10 +98,16 @@ interface Ran {
 }
 
 /** Plays a video as scripted and answers what came of each step it ran, told from the script alone. */
-async function play(worker: HandWorker, video: { attempts: Script[]; tier: string }): Promise<Record<'charged' | WasteCause, number>> {
+async function play(
+  worker: HandWorker,
+  video: { attempts: Script[]; tier: string },
+): Promise<Record<'charged' | WasteCause, number>> {
   const id = await submit({ service_tier: video.tier })
   const ran: Ran[] = []
-  const fates = Object.fromEntries(['charged', ...WASTE_CAUSES].map((fate) => [fate, 0])) as Record<'charged' | WasteCause, number>
+  const fates = Object.fromEntries(['charged', ...WASTE_CAUSES].map((fate) => [fate, 0])) as Record<
+    'charged' | WasteCause,
+    number
+  >
   const outcomes: WasteCause[] = []
   let checkpoint = 0
   for (const [index, script] of video.attempts.entries()) {
@@ -103,14 +126,17 @@ async function play(worker: HandWorker, video: { attempts: Script[]; tier: strin
     const ended = await playAttempt(attempt, id, script, began)
     checkpoint = ended.checkpoint
     outcomes.push(ended.cause)
-    for (let step = began; step < ended.reached; step++) ran.push({ step, attempt: index, wasKept: false, isDropped: false })
+    for (let step = began; step < ended.reached; step++)
+      ran.push({ step, attempt: index, wasKept: false, isDropped: false })
   }
   const before = await operator.must('GET', `/v1/admin/videos/${id}`)
-  if (before.error === null && before.status !== 'completed') await api.call('POST', `/v1/videos/${id}/cancel`)
+  if (before.error === null && before.status !== 'completed')
+    await api.call('POST', `/v1/videos/${id}/cancel`)
   const end = await operator.must('GET', `/v1/admin/videos/${id}`)
   expect(['completed', 'failed']).toContain(end.status)
   const charged: number = end.internal_status === 'failed' ? 0 : end.usage.steps
-  const byEnd: WasteCause = end.error?.code === 'cancelled' ? 'cancelled' : end.error?.code === 'expired' ? 'expired' : 'failed'
+  const byEnd: WasteCause =
+    end.error?.code === 'cancelled' ? 'cancelled' : end.error?.code === 'expired' ? 'expired' : 'failed'
   for (const step of ran.filter((one) => !one.isDropped)) {
     if (step.step < charged) fates.charged += 1
     else if (step.step < checkpoint) fates[byEnd] += 1
@@ -155,8 +181,11 @@ async function playAttempt(
     case 'unusable':
       reached = told
       await attempt.report({
-        ...{ type: 'failed', code: script.end === 'unusable' ? 'checkpoint_unusable' : 'internal', message: 'no' },
-        ...{ retryable: script.end !== 'fatal', step: reached - began },
+        type: 'failed',
+        code: script.end === 'unusable' ? 'checkpoint_unusable' : 'internal',
+        message: 'no',
+        retryable: script.end !== 'fatal',
+        step: reached - began,
       })
       if (script.end === 'unusable') {
         const { internal_status } = await operator.must('GET', `/v1/admin/videos/${id}`)
@@ -187,7 +216,10 @@ test('over random endings: every generated token is charged or wasted by its cau
     fc.asyncProperty(fc.array(videos, { minLength: 1, maxLength: 3 }), async (batch) => {
       const { pool, worker } = handWorker()
       await using _ = worker
-      const expected = Object.fromEntries(['charged', ...WASTE_CAUSES].map((fate) => [fate, 0])) as Record<'charged' | WasteCause, number>
+      const expected = Object.fromEntries(['charged', ...WASTE_CAUSES].map((fate) => [fate, 0])) as Record<
+        'charged' | WasteCause,
+        number
+      >
       for (const video of batch) {
         const fates = await play(worker, video)
         for (const fate of ['charged', ...WASTE_CAUSES] as const) expected[fate] += fates[fate]
@@ -196,7 +228,9 @@ test('over random endings: every generated token is charged or wasted by its cau
       const { charged, ...wasted } = expected
       const row = await ofPool(pool)
       expect(row?.charged_tokens ?? 0).toBe(charged * STEP_TOKENS)
-      expect(row?.wasted ?? {}).toEqual(Object.fromEntries(Object.entries(wasted).map(([cause, steps]) => [cause, steps * STEP_TOKENS])))
+      expect(row?.wasted ?? {}).toEqual(
+        Object.fromEntries(Object.entries(wasted).map(([cause, steps]) => [cause, steps * STEP_TOKENS])),
+      )
       expect(row?.generated_tokens).toBe((row?.charged_tokens ?? 0) + (row?.wasted_tokens ?? 0))
     }),
     { numRuns: 25 },
@@ -215,7 +249,9 @@ test('over random endings: every generated token is charged or wasted by its cau
 }, 240_000)
 
 test('revenue of a range that cuts hours is what the ledger has from its first to just before its last moment', async () => {
-  const { rows } = await sql(`select t.created_at::text as at from transfer t where t.kind = 'settle' order by t.created_at`)
+  const { rows } = await sql(
+    `select t.created_at::text as at from transfer t where t.kind = 'settle' order by t.created_at`,
+  )
   const at = (index: number) => new Date(rows[index % rows.length]?.at ?? 0).toISOString()
   await fc.assert(
     fc.asyncProperty(fc.nat(rows.length - 1), fc.nat(rows.length - 1), async (one, other) => {
@@ -245,7 +281,9 @@ describe('hours that are over', () => {
     const counted = (fact: Fact) => days.reduce((sum, { facts }) => sum + (facts[fact] ?? 0n), 0n)
     expect(raw.rows.length).toBeGreaterThan(8)
     for (const { fact, value } of raw.rows) expect([fact, counted(fact)]).toEqual([fact, BigInt(value)])
-    expect(days.every(({ facts }) => Object.keys(facts).every((fact) => FACTS.includes(fact as Fact)))).toBe(true)
+    expect(days.every(({ facts }) => Object.keys(facts).every((fact) => FACTS.includes(fact as Fact)))).toBe(
+      true,
+    )
     const closed = await sql('select count(*)::text as hours from production_hour')
     expect(Number(closed.rows[0]?.hours)).toBeGreaterThan(0)
     const again = await readProduction(api.api.context.db, { from: new Date(0), to })
@@ -256,7 +294,9 @@ describe('hours that are over', () => {
     await sql(`update production_closed set until = '-infinity'`)
     await ownerSql('truncate production_hour')
     const range = { from: new Date(0), to: new Date() }
-    const [first, ...others] = await Promise.all(Array.from({ length: 6 }, () => readProduction(api.api.context.db, range)))
+    const [first, ...others] = await Promise.all(
+      Array.from({ length: 6 }, () => readProduction(api.api.context.db, range)),
+    )
     for (const other of others) expect(other).toEqual(first)
   })
 
@@ -319,11 +359,18 @@ describe('the time a worker was there', () => {
     await worker.heartbeat()
     await past(worker.id, 5, 10)
     await worker.heartbeat([], { slots: 3 })
-    expect(await shifts(worker.id)).toMatchObject([{ slots: '1', seconds: expect.stringMatching(/^10\./) }, { slots: '3' }])
+    expect(await shifts(worker.id)).toMatchObject([
+      { slots: '1', seconds: expect.stringMatching(/^10\./) },
+      { slots: '3' },
+    ])
     await past(worker.id, 5)
     worker.boot = 'another'
     await worker.heartbeat([], { slots: 3 })
-    expect(await shifts(worker.id)).toMatchObject([{}, { seconds: expect.stringMatching(/^0\.0/) }, { slots: '3' }])
+    expect(await shifts(worker.id)).toMatchObject([
+      {},
+      { seconds: expect.stringMatching(/^0\.0/) },
+      { slots: '3' },
+    ])
     await worker.heartbeat([], { draining: true })
   })
 
@@ -331,7 +378,9 @@ describe('the time a worker was there', () => {
     const { worker } = handWorker()
     await using _ = worker
     for (let round = 0; round < 5; round += 1) {
-      await Promise.all(Array.from({ length: 12 }, (_, index) => worker.heartbeat([], { slots: 1 + (index % 2) })))
+      await Promise.all(
+        Array.from({ length: 12 }, (_, index) => worker.heartbeat([], { slots: 1 + (index % 2) })),
+      )
     }
     const { rows } = await sql(
       `select a.id::text from worker_shift a join worker_shift b on b.worker_id = a.worker_id and b.id > a.id and b.began_at < a.until
@@ -346,25 +395,46 @@ describe('the time a worker was there', () => {
   test('costs what its slots cost, on the UTC days it was there, and is unknown, never 0, when a worker declared none', async () => {
     const { pool, worker } = handWorker()
     await using _ = worker
-    await worker.heartbeat([], { slots: 2, devices_per_slot: 4, cost_per_hour_micros: '3000000', draining: true })
-    await sql(`update worker_shift set began_at = '2026-03-01T22:30:00Z', until = '2026-03-02T01:00:00Z' where worker_id = $1`, [worker.id])
+    await worker.heartbeat([], {
+      slots: 2,
+      devices_per_slot: 4,
+      cost_per_hour_micros: '3000000',
+      draining: true,
+    })
+    await sql(
+      `update worker_shift set began_at = '2026-03-01T22:30:00Z', until = '2026-03-02T01:00:00Z' where worker_id = $1`,
+      [worker.id],
+    )
     const days = async () => {
       await sql(`update production_closed set until = '-infinity'`)
       await ownerSql('truncate production_hour')
-      return (await economics('?group_by=pool_day&from=2026-03-01&to=2026-03-03')).data.filter((row: Row) => row.pool === pool)
+      return (await economics('?group_by=pool_day&from=2026-03-01&to=2026-03-03')).data.filter(
+        (row: Row) => row.pool === pool,
+      )
     }
     expect(await days()).toMatchObject([
-      { day: '2026-03-01', available_gpu_seconds: 1.5 * 3_600 * 8, gpu_cost: '9', utilisation: 0, revenue: '0', margin: null },
+      {
+        day: '2026-03-01',
+        available_gpu_seconds: 1.5 * 3_600 * 8,
+        gpu_cost: '9',
+        utilisation: 0,
+        revenue: '0',
+        margin: null,
+      },
       { day: '2026-03-02', available_gpu_seconds: 3_600 * 8, gpu_cost: '6', unpriced_gpu_seconds: 0 },
     ])
     // The range may cut it anywhere.
     const cut = await economics('?group_by=pool&from=2026-03-01T23:15:00Z&to=2026-03-02T00:30:00Z')
-    expect(cut.data.find((row: Row) => row.pool === pool)).toMatchObject({ gpu_cost: '7.5', available_gpu_seconds: 1.25 * 3_600 * 8 })
+    expect(cut.data.find((row: Row) => row.pool === pool)).toMatchObject({
+      gpu_cost: '7.5',
+      available_gpu_seconds: 1.25 * 3_600 * 8,
+    })
     const stranger = new HandWorker(api, { pool })
     await stranger.heartbeat([], { draining: true })
-    await sql(`update worker_shift set began_at = '2026-03-01T23:59:00Z', until = '2026-03-02T00:00:00Z' where worker_id = $1`, [
-      stranger.id,
-    ])
+    await sql(
+      `update worker_shift set began_at = '2026-03-01T23:59:00Z', until = '2026-03-02T00:00:00Z' where worker_id = $1`,
+      [stranger.id],
+    )
     await stranger.close()
     expect(await days()).toMatchObject([
       { day: '2026-03-01', gpu_cost: null, unpriced_gpu_seconds: 60 },
@@ -381,7 +451,15 @@ test('busy time, tokens per GPU second, switching, cost and margin come from wha
   const attempt = await worker.fetch()
   await attempt.report({ type: 'started' })
   const live = (await economics()).live.find((row: Row) => row.pool === pool)
-  expect(live).toEqual({ pool, workers: 1, slots: 1, busy_slots: 1, gpus: 8, busy_gpus: 8, cost_per_hour: '0.000036' })
+  expect(live).toEqual({
+    pool,
+    workers: 1,
+    slots: 1,
+    busy_slots: 1,
+    gpus: 8,
+    busy_gpus: 8,
+    cost_per_hour: '0.000036',
+  })
   const result = await attempt.upload()
   await attempt.report({ type: 'released' })
   await attempt.report({ type: 'finished', result: { ...result, timings: { denoise: 1, load: 2.5 } } })
@@ -396,19 +474,36 @@ test('busy time, tokens per GPU second, switching, cost and margin come from wha
     `update worker_shift set began_at = '2026-04-01T10:00:00Z', until = '2026-04-01T10:00:40Z' where worker_id = $1 and cost_per_hour_micros = 36`,
     [worker.id],
   )
-  await sql(`update worker_shift set cost_per_hour_micros = 0, until = began_at where worker_id = $1 and cost_per_hour_micros is null`, [
-    worker.id,
-  ])
+  await sql(
+    `update worker_shift set cost_per_hour_micros = 0, until = began_at where worker_id = $1 and cost_per_hour_micros is null`,
+    [worker.id],
+  )
   const { data } = await economics(`?group_by=pool&from=2026-04-01T10:00:00.000Z&to=2026-04-01T10:00:59Z`)
   expect(data.filter((row: Row) => row.pool === pool)).toEqual([
     {
-      ...{ pool, completed: 1, failed: 0, cancelled: 0 },
-      ...{ generated_tokens: 5_040, charged_tokens: 5_040, wasted_tokens: 0 },
+      pool,
+      completed: 1,
+      failed: 0,
+      cancelled: 0,
+      generated_tokens: 5_040,
+      charged_tokens: 5_040,
+      wasted_tokens: 0,
       wasted: { lost_worker: 0, failed: 0, yielded: 0, lost_checkpoint: 0, cancelled: 0, expired: 0 },
-      ...{ available_gpu_seconds: 320, busy_gpu_seconds: 80, switching_seconds: 20, switches: 1 },
+      available_gpu_seconds: 320,
+      busy_gpu_seconds: 80,
+      switching_seconds: 20,
+      switches: 1,
       // 5,040 tokens in 80 GPU seconds; 40 s at 36 micro-units an hour round to 0
-      ...{ tokens_per_gpu_second: 63, utilisation: 0.25, unpriced_gpu_seconds: 0, gpu_cost: '0', revenue: '0.001008' },
-      ...{ cost_per_million: '0', revenue_per_million: '0.2', margin: 1, profit_over_cost: null, break_even_utilisation: 0 },
+      tokens_per_gpu_second: 63,
+      utilisation: 0.25,
+      unpriced_gpu_seconds: 0,
+      gpu_cost: '0',
+      revenue: '0.001008',
+      cost_per_million: '0',
+      revenue_per_million: '0.2',
+      margin: 1,
+      profit_over_cost: null,
+      break_even_utilisation: 0,
     },
   ])
 })

@@ -15,30 +15,44 @@ afterAll(() => api.stop())
 
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 const submit = async (): Promise<string> => (await api.call('POST', '/v1/videos', SMALL)).body.id
-const progress = (attempt: HandAttempt, step: number) => attempt.report({ type: 'progress', phase: 'denoise', step, remaining_ms: 500 })
+const progress = (attempt: HandAttempt, step: number) =>
+  attempt.report({ type: 'progress', phase: 'denoise', step, remaining_ms: 500 })
 const lastStep = (step: number) => (reader: EventReader) => reader.events.at(-1)?.data.steps_done === step
 
 test('a stream tells the present state at once, each change, and the end, then closes; its data is the video object', async () => {
   await using worker = new HandWorker(api)
   const id = await submit()
   await using reader = await openEvents(api.url, api.key, id)
-  expect(reader.response.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
+  expect(reader.response.headers).toMatchObject({
+    'content-type': 'text/event-stream; charset=utf-8',
+    'x-accel-buffering': 'no',
+  })
   await reader.until(({ events }) => events.length === 1)
-  expect(reader.events[0]).toMatchObject({ name: 'video.queued', data: { id, object: 'video', status: 'queued', queue_position: 1 } })
+  expect(reader.events[0]).toMatchObject({
+    name: 'video.queued',
+    data: { id, object: 'video', status: 'queued', queue_position: 1 },
+  })
   await worker.heartbeat()
   const attempt = await worker.fetch()
   await reader.until(({ events }) => events.at(-1)?.name === 'video.in_progress')
   for (const step of [2, 5]) {
     await progress(attempt, step)
     await reader.until(lastStep(step))
-    expect(reader.events.at(-1)).toMatchObject({ name: 'video.progress', data: { status: 'in_progress', progress: step * 10 } })
+    expect(reader.events.at(-1)).toMatchObject({
+      name: 'video.progress',
+      data: { status: 'in_progress', progress: step * 10 },
+    })
   }
   await attempt.report({ type: 'finished', result: await attempt.upload() })
   await reader.until(({ isClosed }) => isClosed)
-  expect(reader.events.at(-1)).toMatchObject({ name: 'video.completed', data: { status: 'completed', progress: 100 } })
+  expect(reader.events.at(-1)).toMatchObject({
+    name: 'video.completed',
+    data: { status: 'completed', progress: 100 },
+  })
   expect(reader.events.at(-1)?.data).toEqual((await api.call('GET', `/v1/videos/${id}`)).body)
   expect(reader.names().filter((name) => name === 'video.completed')).toHaveLength(1)
-  for (const [index, event] of reader.events.entries()) expect(event.id).not.toBe(reader.events[index - 1]?.id)
+  for (const [index, event] of reader.events.entries())
+    expect(event.id).not.toBe(reader.events[index - 1]?.id)
   await worker.heartbeat([], { draining: true })
 })
 
@@ -82,14 +96,20 @@ test('a failed and a cancelled video end their streams with video.failed', async
   await cancelling.until(({ events }) => events.length === 1)
   await api.call('DELETE', `/v1/videos/${cancelled}`)
   await cancelling.until(({ isClosed }) => isClosed)
-  expect(cancelling.events.at(-1)).toMatchObject({ name: 'video.failed', data: { status: 'failed', error: { code: 'cancelled' } } })
+  expect(cancelling.events.at(-1)).toMatchObject({
+    name: 'video.failed',
+    data: { status: 'failed', error: { code: 'cancelled' } },
+  })
   await worker.heartbeat()
   const failed = await submit()
   const attempt = await worker.fetch()
   await using failing = await openEvents(api.url, api.key, failed)
   await attempt.report({ type: 'failed', code: 'bad_input', message: 'no', retryable: false, step: 0 })
   await failing.until(({ isClosed }) => isClosed)
-  expect(failing.events.at(-1)).toMatchObject({ name: 'video.failed', data: { error: { code: 'bad_input' } } })
+  expect(failing.events.at(-1)).toMatchObject({
+    name: 'video.failed',
+    data: { error: { code: 'bad_input' } },
+  })
   await worker.heartbeat([], { draining: true })
 })
 
@@ -134,7 +154,10 @@ test("a silent stream says that it is there, and nobody hears another tenant's v
   const refused = await callJson(api.url, other.key, 'GET', `/v1/videos/${id}/events`)
   expect(refused).toMatchObject({ status: 404, body: { error: { code: 'not_found' } } })
   expect((await callJson(api.url, 'sk-nobody', 'GET', `/v1/videos/${id}/events`)).status).toBe(401)
-  const head = await fetch(`${api.url}/v1/videos/${id}/events`, { method: 'HEAD', headers: { authorization: `Bearer ${api.key}` } })
+  const head = await fetch(`${api.url}/v1/videos/${id}/events`, {
+    method: 'HEAD',
+    headers: { authorization: `Bearer ${api.key}` },
+  })
   expect(head.status).toBe(200)
   await api.call('POST', `/v1/videos/${id}/cancel`)
 })
@@ -142,12 +165,15 @@ test("a silent stream says that it is there, and nobody hears another tenant's v
 test('2,000 watchers on one process: one look for all of them together, every one hears the end, memory stays flat', async () => {
   await using crowded = await startTestApi({ leaseMs: 600_000, watchEveryMs: 100 })
   const ids: string[] = []
-  for (let video = 0; video < 20; video += 1) ids.push((await crowded.call('POST', '/v1/videos', SMALL)).body.id)
+  for (let video = 0; video < 20; video += 1)
+    ids.push((await crowded.call('POST', '/v1/videos', SMALL)).body.id)
   const query = vi.spyOn(crowded.api.context.db, 'query')
   const looks = () => query.mock.calls.filter(([statement]) => statement.name === 'videos-changed').length
   const readers: EventReader[] = []
   for (const id of ids) {
-    readers.push(...(await Promise.all(Array.from({ length: 100 }, () => openEvents(crowded.url, crowded.key, id)))))
+    readers.push(
+      ...(await Promise.all(Array.from({ length: 100 }, () => openEvents(crowded.url, crowded.key, id)))),
+    )
   }
   await Promise.all(readers.map((reader) => reader.until(({ events }) => events.length > 0)))
 
@@ -160,7 +186,9 @@ test('2,000 watchers on one process: one look for all of them together, every on
     const behind = readers.filter((reader) => reader.events[0]?.data.id !== first && !reader.isClosed)
     const counts = behind.map((reader) => reader.events.length)
     await crowded.call('POST', `/v1/videos/${first}/cancel`)
-    await Promise.all(behind.map((reader, index) => reader.until(({ events }) => events.length > (counts[index] ?? 0))))
+    await Promise.all(
+      behind.map((reader, index) => reader.until(({ events }) => events.length > (counts[index] ?? 0))),
+    )
     for (const reader of readers) reader.events.splice(0, reader.events.length - 1)
     heapBytes.push(heapUsed())
   }

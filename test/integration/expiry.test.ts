@@ -20,7 +20,9 @@ async function complete(api: TestApi): Promise<string> {
 const content = (api: TestApi, id: string, accept = '*/*') =>
   fetch(`${api.url}/v1/videos/${id}/content`, { headers: { authorization: `Bearer ${api.key}`, accept } })
 const filesOf = async (api: TestApi, id: string) =>
-  (await readdir(join(api.dataDir, 'objects'), { recursive: true })).filter((path) => path.includes(id) && /\.\w+$/.test(path))
+  (await readdir(join(api.dataDir, 'objects'), { recursive: true })).filter(
+    (path) => path.includes(id) && /\.\w+$/.test(path),
+  )
 
 test('files are kept for good unless the operator says otherwise', async () => {
   await using api = await startTestApi({ leaseMs: 600_000 })
@@ -37,7 +39,10 @@ test('after its time a video answers 410 and its bytes are removed; the row and 
   expect(Math.abs(video.expires_at - video.completed_at - 3)).toBeLessThanOrEqual(1)
   // No address of the files outlives them.
   expect((await content(api, id)).status).toBe(200)
-  const signed = (await (await content(api, id, 'application/json')).json()) as { url: string; expires_at: number }
+  const signed = (await (await content(api, id, 'application/json')).json()) as {
+    url: string
+    expires_at: number
+  }
   expect(signed.expires_at - video.expires_at).toBeLessThanOrEqual(1)
   expect((await filesOf(api, id)).length).toBeGreaterThan(0)
 
@@ -65,7 +70,9 @@ test('after its time a video answers 410 and its bytes are removed; the row and 
   expect((await api.call('GET', `/v1/videos/${id}`)).body).toEqual(video)
   const admin = await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })
   expect(admin.body.transfers).toHaveLength(2)
-  expect((await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body.ok).toBe(true)
+  expect((await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body.ok).toBe(
+    true,
+  )
 })
 
 test('a video whose bytes the store will not remove keeps no other’s bytes lying', async () => {
@@ -95,7 +102,10 @@ test('a video whose bytes the store will not remove keeps no other’s bytes lyi
   for (const id of others) await removed(id)
   // Another round, in which the stubborn one is left alone.
   const later = await complete(api)
-  await context.db.query({ text: `update video set expires_at = now() - interval '1 hour' where id = $1`, values: [later] })
+  await context.db.query({
+    text: `update video set expires_at = now() - interval '1 hour' where id = $1`,
+    values: [later],
+  })
   await removed(later)
   expect(refused).toHaveLength(1)
   expect((await filesOf(api, stubborn)).length).toBeGreaterThan(0)
@@ -109,7 +119,10 @@ test('a video keeps the time it was submitted with, and one that is not complete
   await worker.heartbeat()
   const attempt = await worker.fetch()
   await attempt.report({ type: 'finished', result: await attempt.upload() })
-  expect((await api.call('GET', `/v1/videos/${kept.id}`)).body).toMatchObject({ status: 'completed', expires_at: null })
+  expect((await api.call('GET', `/v1/videos/${kept.id}`)).body).toMatchObject({
+    status: 'completed',
+    expires_at: null,
+  })
   const later = (await api.call('POST', '/v1/videos', SMALL)).body
   expect(later.expires_at).toBeNull()
   expect((await api.call('POST', `/v1/videos/${later.id}/cancel`)).body.expires_at).toBeNull()

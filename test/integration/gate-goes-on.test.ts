@@ -41,17 +41,26 @@ async function withWorker(slots: number, work: (worker: HandWorker) => Promise<v
   }
 }
 const submit = async (key: string, fields: Record<string, unknown> = {}): Promise<string> => {
-  const answer = await api.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5, num_steps: 10, ...fields }, { key })
+  const answer = await api.call(
+    'POST',
+    '/v1/videos',
+    { prompt: 'x', num_frames: 5, num_steps: 10, ...fields },
+    { key },
+  )
   expect(answer).toMatchObject({ status: 200 })
   submitted.push({ id: answer.body.id, key })
   return answer.body.id
 }
 const cancel = (id: string, key: string) => api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
-const admin = async (id: string) => (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
+const admin = async (id: string) =>
+  (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
 const rich = () => api.account(1_000_000_000n)
 /** Silent for longer than the leases used here, and not for as long as the API's own reconciler waits. */
 const age = (id: string) =>
-  api.api.context.db.query({ text: `update attempt set heartbeat_at = now() - interval '5 minutes' where video_id = $1`, values: [id] })
+  api.api.context.db.query({
+    text: `update attempt set heartbeat_at = now() - interval '5 minutes' where video_id = $1`,
+    values: [id],
+  })
 
 test('a worker that begins to stop while the gate chooses gets nothing more, and nobody waits for it', async () => {
   const { key, accountId } = await rich()
@@ -63,7 +72,9 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
     const dispatch = { videoId: id, accountId, pool, lane: 'standard', startTagMs: 0, finishTagMs: 0 }
     expect(await dispatchVideo(db, dispatch)).toEqual({ refused: 'pool_gone' })
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
-    expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({ refused: 'pool_gone' })
+    expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({
+      refused: 'pool_gone',
+    })
   })
 })
 
@@ -89,7 +100,9 @@ test('what the last worker of a pool had not taken when it began to stop goes to
     expect(await admin(untaken)).toMatchObject({ failures_in_a_row: 0 })
     // What was taken is its worker's to finish or to hand back.
     expect(await inHand?.report({ type: 'started' })).toEqual({ verdict: 'continue' })
-    expect(await jobs.find((attempt) => attempt !== inHand)?.report({ type: 'taken', slot: 1 })).toEqual({ verdict: 'stop' })
+    expect(await jobs.find((attempt) => attempt !== inHand)?.report({ type: 'taken', slot: 1 })).toEqual({
+      verdict: 'stop',
+    })
     await other.close()
   })
 })
@@ -132,7 +145,9 @@ test('no flex video makes room for an account at its cap: it would only be start
     const { context } = api.api
     await reconcile(context, { judgeSilence: false })
     await gatePassed(api)
-    expect(await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 })).toEqual({ verdict: 'continue' })
+    expect(
+      await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 }),
+    ).toEqual({ verdict: 'continue' })
     // A third account's video may.
     const { key } = await rich()
     const third = await submit(key)
@@ -306,7 +321,10 @@ test('a video whose result cannot be read keeps no other from being recovered', 
     })
     for (const id of ids) await age(id)
     await worker.heartbeat([], { slots: 0 })
-    await reconcile({ ...api.api.context, store: unreadable, config: { ...api.config, leaseMs: 1_000 } }, { judgeSilence: true })
+    await reconcile(
+      { ...api.api.context, store: unreadable, config: { ...api.config, leaseMs: 1_000 } },
+      { judgeSilence: true },
+    )
     for (const id of ids) {
       expect((await admin(id)).attempts[0]).toMatchObject({ outcome: id === poisoned ? null : 'lost' })
       await cancel(id, key)
@@ -335,7 +353,13 @@ test('handing back does not wipe out the failures before it: a video that ends e
   const id = await submit(key)
   await withWorker(1, async (worker) => {
     for (let failure = 1; failure <= 3; failure += 1) {
-      await (await worker.fetch()).report({ type: 'failed', code: 'runner_exited', message: 'x', retryable: true, step: 0 })
+      await (await worker.fetch()).report({
+        type: 'failed',
+        code: 'runner_exited',
+        message: 'x',
+        retryable: true,
+        step: 0,
+      })
       if (failure < 3) await (await worker.fetch()).report({ type: 'yielded', step: 0 })
     }
     expect(await admin(id)).toMatchObject({ error: { code: 'attempts_exhausted' } })

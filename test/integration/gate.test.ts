@@ -13,7 +13,8 @@ beforeAll(async () => {
 afterAll(() => api.stop())
 // Whatever a failing test left behind must not reach the next one's worker.
 afterEach(async () => {
-  for (const { id, key } of submitted.splice(0)) await api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
+  for (const { id, key } of submitted.splice(0))
+    await api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
 })
 
 /** Runs `work` with a worker of its own, then empties what is left. */
@@ -28,12 +29,18 @@ async function withWorker(slots: number, work: (worker: HandWorker) => Promise<v
 }
 
 const submit = async (key: string, fields: Record<string, unknown> = {}): Promise<string> => {
-  const answer = await api.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5, num_steps: 10, ...fields }, { key })
+  const answer = await api.call(
+    'POST',
+    '/v1/videos',
+    { prompt: 'x', num_frames: 5, num_steps: 10, ...fields },
+    { key },
+  )
   expect(answer).toMatchObject({ status: 200 })
   submitted.push({ id: answer.body.id, key })
   return answer.body.id
 }
-const finish = async (attempt: HandAttempt) => attempt.report({ type: 'finished', result: await attempt.upload() })
+const finish = async (attempt: HandAttempt) =>
+  attempt.report({ type: 'finished', result: await attempt.upload() })
 const inFlight = async (): Promise<number> => {
   const { rows } = await api.api.context.db.query<{ n: bigint }>({
     text: `select count(*) as n from video where status in ('dispatched', 'running')`,
@@ -69,7 +76,9 @@ test('cost is what is shared, not the number of videos: one account’s long vid
     const owners: string[] = []
     for (let i = 0; i < 9; i += 1) {
       const attempt = await worker.fetch()
-      const { account_id } = (await api.call('GET', `/v1/admin/videos/${attempt.job.video}`, undefined, { key: api.adminKey })).body
+      const { account_id } = (
+        await api.call('GET', `/v1/admin/videos/${attempt.job.video}`, undefined, { key: api.adminKey })
+      ).body
       owners.push(account_id === long.accountId ? 'long' : 'short')
       await finish(attempt)
     }
@@ -169,8 +178,14 @@ test('queue_position and eta_seconds count down to the next one', async () => {
   await withWorker(1, async (worker) => {
     await worker.heartbeat([], { models: ['animatic'], limits: { frames_max: 1, pixels_max: 1 } })
     const positions = async () =>
-      Promise.all(ids.map(async (id) => (await api.call('GET', `/v1/videos/${id}`, undefined, { key })).body.queue_position))
-    expect(await eventually(positions, (seen) => seen.every((position) => position !== null))).toEqual([1, 2, 3])
+      Promise.all(
+        ids.map(
+          async (id) => (await api.call('GET', `/v1/videos/${id}`, undefined, { key })).body.queue_position,
+        ),
+      )
+    expect(await eventually(positions, (seen) => seen.every((position) => position !== null))).toEqual([
+      1, 2, 3,
+    ])
     await worker.heartbeat()
     const first = await worker.fetch()
     await first.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 30_000 })

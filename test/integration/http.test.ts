@@ -15,12 +15,21 @@ beforeAll(async () => {
 afterAll(() => api.stop())
 
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
-const post = (body: unknown, headers: Record<string, string> = {}) => api.call('POST', '/v1/videos', body, { headers })
-const form = (parts: readonly (readonly [string, string])[], headers: Record<string, string> = {}, boundary = 'boundary0') =>
+const post = (body: unknown, headers: Record<string, string> = {}) =>
+  api.call('POST', '/v1/videos', body, { headers })
+const form = (
+  parts: readonly (readonly [string, string])[],
+  headers: Record<string, string> = {},
+  boundary = 'boundary0',
+) =>
   rawRequest(api.url, {
     method: 'POST',
     path: '/v1/videos',
-    headers: { authorization: `Bearer ${api.key}`, 'content-type': `multipart/form-data; boundary=${boundary}`, ...headers },
+    headers: {
+      authorization: `Bearer ${api.key}`,
+      'content-type': `multipart/form-data; boundary=${boundary}`,
+      ...headers,
+    },
     body: multipart(parts, boundary),
   })
 const cancel = (id: string) => api.call('POST', `/v1/videos/${id}/cancel`)
@@ -86,28 +95,51 @@ test('the video object has its documented fields and no others, at each status, 
   expect(running.headers.get('openai-poll-after-ms')).toMatch(/^\d+$/)
   expect(running.body).toEqual({
     ...VIDEO,
-    ...{ id, seed, status: 'in_progress', progress: 40, steps_done: 4, queue_position: null, eta_seconds: ETA },
+    id,
+    seed,
+    status: 'in_progress',
+    progress: 40,
+    steps_done: 4,
+    queue_position: null,
+    eta_seconds: ETA,
   })
   await attempt.report({ type: 'finished', result: await attempt.upload() })
   const done = await read(id)
   expect(done.headers.get('openai-poll-after-ms')).toBeNull()
   expect(done.body).toEqual({
     ...VIDEO,
-    ...{ id, seed, status: 'completed', progress: 100, steps_done: 10, completed_at: expect.any(Number), queue_position: null },
+    id,
+    seed,
+    status: 'completed',
+    progress: 100,
+    steps_done: 10,
+    completed_at: expect.any(Number),
+    queue_position: null,
     cost: { ...VIDEO.cost, state: 'charged' },
   })
 
   const broken = await post(SMALL)
   const failing = await worker.fetch()
-  await failing.report({ type: 'failed', code: 'bad_input', message: 'no such motion', retryable: false, step: 0 })
-  const nothing = { usage: { video_tokens: 504, steps: 0, generated_tokens: 0 }, cost: { amount: '0', currency: 'USD', state: 'released' } }
+  await failing.report({
+    type: 'failed',
+    code: 'bad_input',
+    message: 'no such motion',
+    retryable: false,
+    step: 0,
+  })
+  const nothing = {
+    usage: { video_tokens: 504, steps: 0, generated_tokens: 0 },
+    cost: { amount: '0', currency: 'USD', state: 'released' },
+  }
   const failed = await read(broken.body.id)
   expect(failed.status).toBe(200)
   expect(failed.headers.get('openai-poll-after-ms')).toBeNull()
   expect(failed.body).toEqual({
     ...VIDEO,
     ...nothing,
-    ...{ status: 'failed', queue_position: null, error: { code: 'bad_input', message: expect.stringContaining('no such motion') } },
+    status: 'failed',
+    queue_position: null,
+    error: { code: 'bad_input', message: expect.stringContaining('no such motion') },
   })
   await worker.heartbeat([], { draining: true })
 
@@ -115,21 +147,41 @@ test('the video object has its documented fields and no others, at each status, 
   expect(cancelled.body).toEqual({
     ...VIDEO,
     ...nothing,
-    ...{ status: 'failed', queue_position: null, error: { code: 'cancelled', message: 'The video was cancelled.' } },
+    status: 'failed',
+    queue_position: null,
+    error: { code: 'cancelled', message: 'The video was cancelled.' },
   })
 })
 
 test('every answer carries a request id of its own', async () => {
-  const paths = ['/health', '/ready', '/v1/models', '/v1/videos', '/v1/videos/nonsense', '/nothing', '/v1/videos/%ff', '/store/x']
-  const ids = await Promise.all(paths.map(async (path) => (await api.call('GET', path)).headers.get('x-request-id')))
+  const paths = [
+    '/health',
+    '/ready',
+    '/v1/models',
+    '/v1/videos',
+    '/v1/videos/nonsense',
+    '/nothing',
+    '/v1/videos/%ff',
+    '/store/x',
+  ]
+  const ids = await Promise.all(
+    paths.map(async (path) => (await api.call('GET', path)).headers.get('x-request-id')),
+  )
   for (const id of ids) expect(id).toMatch(/^req_[0-9a-z]{26}$/)
   expect(new Set(ids).size).toBe(paths.length)
 })
 
 test('a list pages through everything once, in both orders, also while what it lists is deleted', async () => {
   const account = await api.account(1_000_000_000n)
-  const call = (method: string, path: string, body?: unknown): Promise<Answer> => callJson(api.url, account.key, method, path, body)
-  expect((await call('GET', '/v1/videos')).body).toEqual({ object: 'list', data: [], first_id: null, last_id: null, has_more: false })
+  const call = (method: string, path: string, body?: unknown): Promise<Answer> =>
+    callJson(api.url, account.key, method, path, body)
+  expect((await call('GET', '/v1/videos')).body).toEqual({
+    object: 'list',
+    data: [],
+    first_id: null,
+    last_id: null,
+    has_more: false,
+  })
   const made: string[] = []
   for (let video = 0; video < 45; video += 1) made.push((await call('POST', '/v1/videos', SMALL)).body.id)
   const pages = async (order: string, each?: (id: string) => Promise<unknown>) => {
@@ -150,7 +202,10 @@ test('a list pages through everything once, in both orders, also while what it l
   // 20 by default, newest first; a page that ends exactly at the end has no more
   const first = (await call('GET', '/v1/videos')).body
   expect(first.data.map((video: { id: string }) => video.id)).toEqual(made.toReversed().slice(0, 20))
-  expect((await call('GET', `/v1/videos?limit=5&order=asc&after=${made[39]}`)).body).toMatchObject({ has_more: false, last_id: made[44] })
+  expect((await call('GET', `/v1/videos?limit=5&order=asc&after=${made[39]}`)).body).toMatchObject({
+    has_more: false,
+    last_id: made[44],
+  })
   expect((await pages('asc', (id) => call('DELETE', `/v1/videos/${id}`))).flat()).toEqual(made)
   expect((await call('GET', '/v1/videos')).body.data).toEqual([])
 })
@@ -166,10 +221,20 @@ test('200 concurrent requests with one idempotency key are one video and one hol
   expect(Number(after.videos) - Number(before.videos)).toBe(1)
   expect(Number(after.transfers) - Number(before.transfers)).toBe(1)
   const other = await post({ ...SMALL, num_steps: 11 }, headers)
-  expect(other).toMatchObject({ status: 409, body: { error: { code: 'idempotency_conflict', param: 'Idempotency-Key' } } })
+  expect(other).toMatchObject({
+    status: 409,
+    body: { error: { code: 'idempotency_conflict', param: 'Idempotency-Key' } },
+  })
   expect(other.headers.get('x-should-retry')).toBe('false')
   // A key is its account's own.
-  const theirs = await callJson(api.url, (await api.account(1_000_000n)).key, 'POST', '/v1/videos', SMALL, headers)
+  const theirs = await callJson(
+    api.url,
+    (await api.account(1_000_000n)).key,
+    'POST',
+    '/v1/videos',
+    SMALL,
+    headers,
+  )
   expect(theirs.body.id).not.toBe(answers[0]?.body.id)
 })
 
@@ -215,14 +280,33 @@ test('a retry an SDK sends by itself is the same video, whatever boundary and or
 
 test('what is left out has its default, and what is given is echoed', async () => {
   const bare = (await post({ prompt: 'rain' })).body
-  expect(bare).toMatchObject({ model: 'animatic', size: '336x192', num_frames: 129, num_steps: 50, mode: 't2v', seconds: '5.375' })
+  expect(bare).toMatchObject({
+    model: 'animatic',
+    size: '336x192',
+    num_frames: 129,
+    num_steps: 50,
+    mode: 't2v',
+    seconds: '5.375',
+  })
   expect(bare.usage).toEqual({ video_tokens: 8_316, steps: 50, generated_tokens: 415_800 })
   expect(bare.cost).toEqual({ amount: '0.08316', currency: 'USD', state: 'held' })
   const given = {
-    ...{ prompt: 'rain', model: 'open-sora-2', size: '256x256', num_frames: 97, num_steps: 20, guidance: 6.25, guidance_img: 0, seed: 42 },
-    ...{ motion_score: 7, negative_prompt: 'blurry', mode: 't2v', service_tier: 'priority', metadata: { shot: '12' } },
+    prompt: 'rain',
+    model: 'open-sora-2',
+    size: '256x256',
+    num_frames: 97,
+    num_steps: 20,
+    guidance: 6.25,
+    guidance_img: 0,
+    seed: 42,
+    motion_score: 7,
+    negative_prompt: 'blurry',
+    mode: 't2v',
+    service_tier: 'priority',
+    metadata: { shot: '12' },
   }
-  const echoed = (await post({ ...given, max_tokens: 1_000_000, max_cost: 5, execution_expires_after: 60 })).body
+  const echoed = (await post({ ...given, max_tokens: 1_000_000, max_cost: 5, execution_expires_after: 60 }))
+    .body
   expect(echoed).toMatchObject(given)
   // 25 x 16 x 16 positions x 20 steps at 0.20 per million, priority 1.5x
   expect(echoed).toMatchObject({ usage: { generated_tokens: 128_000 }, cost: { amount: '0.0384' } })
@@ -241,14 +325,29 @@ test('a form says what JSON says: numbers are numbers, metadata is an object, co
     ['seed', '0'],
     ['motion_score', '2'],
   ] as const
-  const answer = await form([['prompt', '1984'], ...numbers, ...metadata, ['max_tokens', '5040'], ['max_cost', '0.001008']])
+  const answer = await form([
+    ['prompt', '1984'],
+    ...numbers,
+    ...metadata,
+    ['max_tokens', '5040'],
+    ['max_cost', '0.001008'],
+  ])
   expect(answer.body).toMatchObject({
-    ...{ prompt: '1984', num_frames: 5, num_steps: 10, guidance: 6.5, seed: 0, motion_score: 2 },
+    prompt: '1984',
+    num_frames: 5,
+    num_steps: 10,
+    guidance: 6.5,
+    seed: 0,
+    motion_score: 2,
     metadata: { shot: '12', take: 'b c' },
   })
-  for (const max_cost of [0.001008, '0.001008', 1, '1']) expect((await post({ ...SMALL, max_cost })).status).toBe(200)
+  for (const max_cost of [0.001008, '0.001008', 1, '1'])
+    expect((await post({ ...SMALL, max_cost })).status).toBe(200)
   for (const max_cost of [0.001007, '0.001007', 0]) {
-    expect(await post({ ...SMALL, max_cost })).toMatchObject({ status: 400, body: { error: { code: 'max_cost_too_small' } } })
+    expect(await post({ ...SMALL, max_cost })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'max_cost_too_small' } },
+    })
   }
 })
 
@@ -286,29 +385,55 @@ test.each([
 test('models are listed with their licence, limits and aliases', async () => {
   const { body } = await api.call('GET', '/v1/models')
   expect(body.object).toBe('list')
-  expect(body.data.map((model: { id: string }) => model.id)).toEqual(['open-sora-2', 'animatic', ...DEFAULT_MODEL_ALIASES])
+  expect(body.data.map((model: { id: string }) => model.id)).toEqual([
+    'open-sora-2',
+    'animatic',
+    ...DEFAULT_MODEL_ALIASES,
+  ])
   for (const model of body.data) {
-    expect(model).toMatchObject({ object: 'model', created: expect.any(Number), owned_by: expect.any(String), licence: expect.any(String) })
+    expect(model).toMatchObject({
+      object: 'model',
+      created: expect.any(Number),
+      owned_by: expect.any(String),
+      licence: expect.any(String),
+    })
     expect(model.sizes).toHaveLength(26)
-    expect(model).toMatchObject({ frames: { min: 1, max: 129, fps: 24 }, steps: { min: 1, max: 100 }, modes: ['t2v', 'i2v'] })
+    expect(model).toMatchObject({
+      frames: { min: 1, max: 129, fps: 24 },
+      steps: { min: 1, max: 100 },
+      modes: ['t2v', 'i2v'],
+    })
   }
-  expect(body.data.filter((model: { is_default: boolean }) => model.is_default)).toMatchObject([{ id: 'animatic' }])
+  expect(body.data.filter((model: { is_default: boolean }) => model.is_default)).toMatchObject([
+    { id: 'animatic' },
+  ])
   expect(body.data[2]).toMatchObject({ alias_of: 'animatic' })
   for (const { id } of body.data) expect((await post({ ...SMALL, model: id })).status).toBe(200)
 })
 
 test('credits add up: what can be spent, what is held, what was used', async () => {
   const account = await api.account(1_000_000n)
-  const call = (method: string, path: string, body?: unknown) => callJson(api.url, account.key, method, path, body)
+  const call = (method: string, path: string, body?: unknown) =>
+    callJson(api.url, account.key, method, path, body)
   const credits = async () => (await call('GET', '/v1/credits')).body
   const money = (amount: string) => ({ amount, currency: 'USD' })
   const zero = money('0')
   expect(await credits()).toEqual({
-    ...{ object: 'credits', balance: money('1'), paid: zero, trial: money('1'), held: zero, used: zero },
+    object: 'credits',
+    balance: money('1'),
+    paid: zero,
+    trial: money('1'),
+    held: zero,
+    used: zero,
     data: { total_credits: 1, total_usage: 0 },
   })
   const { body } = await call('POST', '/v1/videos', { prompt: 'rain' })
-  expect(await credits()).toMatchObject({ balance: money('0.91684'), held: money('0.08316'), used: zero, data: { total_credits: 1 } })
+  expect(await credits()).toMatchObject({
+    balance: money('0.91684'),
+    held: money('0.08316'),
+    used: zero,
+    data: { total_credits: 1 },
+  })
   await call('POST', `/v1/videos/${body.id}/cancel`)
   expect(await credits()).toMatchObject({ balance: money('1'), held: zero, used: zero })
   await call('POST', '/v1/videos', { ...SMALL, service_tier: 'priority' })
@@ -321,16 +446,29 @@ test('credits add up: what can be spent, what is held, what was used', async () 
   }
   await worker.heartbeat([], { draining: true })
   expect(await credits()).toMatchObject({
-    ...{ balance: money('0.998488'), held: zero, used: money('0.001512') },
+    balance: money('0.998488'),
+    held: zero,
+    used: money('0.001512'),
     data: { total_credits: 1, total_usage: 0.001512 },
   })
 })
 
 test('a remix is a new video with the settings of another, its seed included, and a prompt of its own', async () => {
-  const settings = { num_frames: 9, num_steps: 3, guidance: 5, seed: 7, size: '192x336', service_tier: 'flex', negative_prompt: 'fog' }
+  const settings = {
+    num_frames: 9,
+    num_steps: 3,
+    guidance: 5,
+    seed: 7,
+    size: '192x336',
+    service_tier: 'flex',
+    negative_prompt: 'fog',
+  }
   const source = (await post({ ...SMALL, ...settings, metadata: { shot: '1' } })).body
   const remix = await api.call('POST', `/v1/videos/${source.id}/remix`, { prompt: 'at night' })
-  expect(remix).toMatchObject({ status: 200, body: { ...settings, prompt: 'at night', remixed_from_video_id: source.id, metadata: {} } })
+  expect(remix).toMatchObject({
+    status: 200,
+    body: { ...settings, prompt: 'at night', remixed_from_video_id: source.id, metadata: {} },
+  })
   expect(remix.body.id).not.toBe(source.id)
   expect(remix.body.cost).toEqual(source.cost)
   const refusals = [
@@ -340,7 +478,10 @@ test('a remix is a new video with the settings of another, its seed included, an
   ] as const
   const before = await footprint(api)
   for (const [body, code, param] of refusals) {
-    expect(await api.call('POST', `/v1/videos/${source.id}/remix`, body)).toMatchObject({ status: 400, body: { error: { code, param } } })
+    expect(await api.call('POST', `/v1/videos/${source.id}/remix`, body)).toMatchObject({
+      status: 400,
+      body: { error: { code, param } },
+    })
   }
   expect(await footprint(api)).toEqual(before)
 })

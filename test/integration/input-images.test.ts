@@ -9,7 +9,14 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Sweeper } from '../../apps/api/src/videos/sweep.ts'
 import { footprint } from '../support/footprint.ts'
-import { animatedPng, bombPng, farthest, QUADRANT_COLOURS, quadrantMeans, quadrants } from '../support/images.ts'
+import {
+  animatedPng,
+  bombPng,
+  farthest,
+  QUADRANT_COLOURS,
+  quadrantMeans,
+  quadrants,
+} from '../support/images.ts'
 import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
 import { HandWorker } from '../support/test-worker.ts'
 
@@ -43,10 +50,17 @@ const dataUrl = (bytes: Buffer, type = 'image/png') => `data:${type};base64,${by
 const post = (fields: Record<string, unknown>, headers: Record<string, string> = {}) =>
   api.call('POST', '/v1/videos', { ...SMALL, ...fields }, { headers })
 
-async function postFile(bytes: Buffer, options: { type?: string; name?: string; fields?: object; headers?: object } = {}): Promise<Answer> {
+async function postFile(
+  bytes: Buffer,
+  options: { type?: string; name?: string; fields?: object; headers?: object } = {},
+): Promise<Answer> {
   const form = new FormData()
   for (const [name, value] of Object.entries({ ...SMALL, ...options.fields })) form.set(name, String(value))
-  form.set('input_reference', new Blob([new Uint8Array(bytes)], { type: options.type ?? 'image/png' }), options.name ?? 'picture.png')
+  form.set(
+    'input_reference',
+    new Blob([new Uint8Array(bytes)], { type: options.type ?? 'image/png' }),
+    options.name ?? 'picture.png',
+  )
   const headers = { authorization: `Bearer ${api.key}`, ...options.headers }
   const response = await fetch(`${api.url}/v1/videos`, { method: 'POST', headers, body: form })
   return { status: response.status, headers: response.headers, body: await response.json() }
@@ -74,17 +88,31 @@ describe('taken', () => {
     const stored = answers.map(({ body }) => storedOf(body.id))
     expect(new Set(stored.map(sha256)).size).toBe(1)
     const [png = Buffer.alloc(0)] = stored
-    expect(await sharp(png).metadata()).toMatchObject({ format: 'png', width: 304, height: 208, channels: 3, depth: 'uchar' })
+    expect(await sharp(png).metadata()).toMatchObject({
+      format: 'png',
+      width: 304,
+      height: 208,
+      channels: 3,
+      depth: 'uchar',
+    })
     expect(farthest(await quadrantMeans(png))).toBeLessThan(3)
   })
 
   test('the OpenAI SDK sends it as a file, as it did to the API it was made for', async () => {
     const client = new OpenAI({ apiKey: api.key, baseURL: `${api.url}/v1` })
     const input_reference = await toFile(picture, 'boat.png', { type: 'image/png' })
-    const video = await client.videos.create({ prompt: 'the boat drifts off', input_reference, seconds: '4', size: '1280x720' })
+    const video = await client.videos.create({
+      prompt: 'the boat drifts off',
+      input_reference,
+      seconds: '4',
+      size: '1280x720',
+    })
     expect(video).toMatchObject({ status: 'queued', size: '1024x576' })
     expect(await sharp(storedOf(video.id)).metadata()).toMatchObject({ width: 1024, height: 576 })
-    const named = await client.videos.create({ prompt: 'and another', input_reference: { image_url: dataUrl(picture) } })
+    const named = await client.videos.create({
+      prompt: 'and another',
+      input_reference: { image_url: dataUrl(picture) },
+    })
     expect(named).toMatchObject({ size: '304x208', mode: 'i2v' })
   })
 
@@ -98,13 +126,18 @@ describe('taken', () => {
     ] as const) {
       const input_reference = dataUrl(await quadrants(width, height).webp().toBuffer(), 'image/webp')
       expect((await post({ input_reference })).body).toMatchObject({ size })
-      expect((await api.call('POST', '/v1/videos/quote', { ...SMALL, input_reference })).body).toMatchObject({ size })
+      expect((await api.call('POST', '/v1/videos/quote', { ...SMALL, input_reference })).body).toMatchObject({
+        size,
+      })
       expect((await post({ input_reference, size: '768x768' })).body).toMatchObject({ size: '768x768' })
     }
   })
 
   test('it is turned as its EXIF says, and nothing but its pixels is kept', async () => {
-    const exif = { IFD0: { Copyright: 'whoever lives at 59.33 north' }, IFD3: { GPSLatitude: '59/1 20/1 0/1' } }
+    const exif = {
+      IFD0: { Copyright: 'whoever lives at 59.33 north' },
+      IFD3: { GPSLatitude: '59/1 20/1 0/1' },
+    }
     const turned = await quadrants(400, 600)
       .rotate(270)
       .withMetadata({ orientation: 6 })
@@ -128,11 +161,19 @@ describe('taken', () => {
     ['with a palette', () => quadrants(600, 400).png({ palette: true })],
     ['interlaced', () => quadrants(600, 400).png({ progressive: true })],
     ['one pixel', () => quadrants(1, 1).png()],
-    ['of 39 megapixels', () => sharp({ create: { width: 7_800, height: 5_000, channels: 3, background: '#246' } }).jpeg()],
+    [
+      'of 39 megapixels',
+      () => sharp({ create: { width: 7_800, height: 5_000, channels: 3, background: '#246' } }).jpeg(),
+    ],
   ])('an image that is %s reaches the runner as plain RGB', async (_title, make) => {
     const { status, body } = await post({ input_reference: dataUrl(await make().toBuffer()) })
     expect(status, JSON.stringify(body)).toBe(200)
-    expect(await sharp(storedOf(body.id)).metadata()).toMatchObject({ format: 'png', channels: 3, depth: 'uchar', space: 'srgb' })
+    expect(await sharp(storedOf(body.id)).metadata()).toMatchObject({
+      format: 'png',
+      channels: 3,
+      depth: 'uchar',
+      space: 'srgb',
+    })
   })
 })
 
@@ -145,9 +186,7 @@ describe('refused, with nothing stored', () => {
       [0, 1, 2].map((shade) => ({
         create: { width: 64, height: 64, channels: 3 as const, background: { r: shade * 90, g: 0, b: 0 } },
       })) as never,
-      {
-        join: { animated: true },
-      },
+      { join: { animated: true } },
     )
       [format]({ loop: 0 })
       .toBuffer()
@@ -157,12 +196,19 @@ describe('refused, with nothing stored', () => {
     ['text', () => Buffer.from('a paper boat'), /is of another type/],
     [
       'an SVG with a script',
-      () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"><script>fetch("http://169.254.169.254/")</script></svg>'),
+      () =>
+        Buffer.from(
+          '<svg xmlns="http://www.w3.org/2000/svg"><script>fetch("http://169.254.169.254/")</script></svg>',
+        ),
       /of another type/,
     ],
     [
       'an SVG behind a PNG’s first bytes',
-      () => Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')]),
+      () =>
+        Buffer.concat([
+          Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
+          Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'),
+        ]),
       /is damaged/,
     ],
     ['an animated GIF', () => frames('gif'), /is of another type/],
@@ -200,15 +246,22 @@ describe('refused, with nothing stored', () => {
     const before = await footprint(api)
     const large = Buffer.concat([picture, Buffer.alloc(10 * 1024 * 1024)])
     for (const answer of [await postFile(large), await post({ input_reference: dataUrl(large) })]) {
-      expect(answer).toMatchObject({ status: 413, body: { error: { code: 'body_too_large', param: 'input_reference' } } })
+      expect(answer).toMatchObject({
+        status: 413,
+        body: { error: { code: 'body_too_large', param: 'input_reference' } },
+      })
     }
     const long = 'x'.repeat(2_000_000)
-    expect(await post({ input_reference: dataUrl(picture), negative_prompt: long })).toMatchObject({ status: 413 })
+    expect(await post({ input_reference: dataUrl(picture), negative_prompt: long })).toMatchObject({
+      status: 413,
+    })
     expect(await postFile(picture, { fields: { negative_prompt: long } })).toMatchObject({
       status: 413,
       body: { error: { param: 'negative_prompt' } },
     })
-    const many = Object.fromEntries(Array.from({ length: 4 }, (_, field) => [`metadata[k${field}]`, 'x'.repeat(5_000_000)]))
+    const many = Object.fromEntries(
+      Array.from({ length: 4 }, (_, field) => [`metadata[k${field}]`, 'x'.repeat(5_000_000)]),
+    )
     expect(await postFile(picture, { fields: many })).toMatchObject({
       status: 413,
       body: { error: { code: 'body_too_large', param: null } },
@@ -238,11 +291,18 @@ describe('refused, with nothing stored', () => {
     const before = await footprint(api)
     const location = 'https://169.254.169.254/latest/meta-data'
     served.set('/inside', { status: 302, body: Buffer.alloc(0), headers: { location } })
-    served.set('/page', { status: 200, body: Buffer.from('<html>'), headers: { 'content-type': 'image/png' } })
+    served.set('/page', {
+      status: 200,
+      body: Buffer.from('<html>'),
+      headers: { 'content-type': 'image/png' },
+    })
     served.set('/huge', { status: 200, body: Buffer.concat([picture, Buffer.alloc(11 * 1024 * 1024)]) })
     for (const path of ['/inside', '/page', '/huge', '/absent']) {
       const answer = await post({ input_reference: filesUrl + path })
-      expect(answer, path).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param: 'input_reference' } } })
+      expect(answer, path).toMatchObject({
+        status: 400,
+        body: { error: { code: 'invalid_value', param: 'input_reference' } },
+      })
     }
     expect(await footprint(api)).toEqual(before)
   })
@@ -262,7 +322,9 @@ describe('refused, with nothing stored', () => {
     ] as const) {
       expect(await post(fields), param).toMatchObject({ status: 400, body: { error: { code, param } } })
     }
-    expect(await postFile(picture, { fields: { 'input_reference[image_url]': 'x' } })).toMatchObject({ status: 400 })
+    expect(await postFile(picture, { fields: { 'input_reference[image_url]': 'x' } })).toMatchObject({
+      status: 400,
+    })
     expect(await footprint(api)).toEqual(before)
   })
 
@@ -275,7 +337,12 @@ describe('refused, with nothing stored', () => {
     expect(fetched).toBe(0)
     expect((await post({ input_reference: dataUrl(picture), max_tokens: 1 })).status).toBe(400)
     const poor = await api.account(0n)
-    const answer = await api.call('POST', '/v1/videos', { ...SMALL, input_reference: dataUrl(picture) }, { key: poor.key })
+    const answer = await api.call(
+      'POST',
+      '/v1/videos',
+      { ...SMALL, input_reference: dataUrl(picture) },
+      { key: poor.key },
+    )
     expect(answer.status).toBe(402)
     const after = await footprint(api)
     expect({ ...after, balances: before.balances }).toEqual(before)
@@ -305,10 +372,16 @@ describe('the same request again', () => {
     const headers = { 'idempotency-key': 'one boat' }
     const first = await postFile(picture, { headers })
     const again = await post({ input_reference: dataUrl(picture) }, headers)
-    const larger = await post({ input_reference: dataUrl(await quadrants(600, 400).png({ compressionLevel: 0 }).toBuffer()) }, headers)
+    const larger = await post(
+      { input_reference: dataUrl(await quadrants(600, 400).png({ compressionLevel: 0 }).toBuffer()) },
+      headers,
+    )
     expect([first.status, again.body.id, larger.body.id]).toEqual([200, first.body.id, first.body.id])
     const before = await footprint(api)
-    const other = await post({ input_reference: dataUrl(await quadrants(600, 400).negate().png().toBuffer()) }, headers)
+    const other = await post(
+      { input_reference: dataUrl(await quadrants(600, 400).negate().png().toBuffer()) },
+      headers,
+    )
     expect(other).toMatchObject({ status: 409, body: { error: { code: 'idempotency_conflict' } } })
     expect((await post({}, headers)).status).toBe(409)
     expect(await footprint(api)).toEqual(before)
@@ -343,7 +416,9 @@ describe('on its way', () => {
       expect(response.headers.get('content-type')).toBe('image/png')
       const bytes = Buffer.from(await response.arrayBuffer())
       expect(sha256(bytes)).toBe(assignment?.request.reference_sha256)
-      expect(bytes.equals(readFileSync(join(fresh.dataDir, 'objects', 'inputs', video.id, 'reference.png')))).toBe(true)
+      expect(
+        bytes.equals(readFileSync(join(fresh.dataDir, 'objects', 'inputs', video.id, 'reference.png'))),
+      ).toBe(true)
       const other = await (await worker.fetch()).report({ type: 'taken', slot: 1 })
       expect(other.assignment).toBeDefined()
       expect(other.assignment?.inputs).toBeUndefined()
@@ -378,13 +453,19 @@ describe('on its way', () => {
     await age('23 hours')
     await new Sweeper(context).sweep()
     const retry = await api.call('POST', `/v1/videos/${source.id}/retry`)
-    expect(retry, JSON.stringify(retry.body)).toMatchObject({ status: 200, body: { mode: 'i2v', size: source.size } })
+    expect(retry, JSON.stringify(retry.body)).toMatchObject({
+      status: 200,
+      body: { mode: 'i2v', size: source.size },
+    })
     expect(storedOf(retry.body.id).equals(storedOf(source.id))).toBe(true)
     await age('25 hours')
     await new Sweeper(context).sweep()
     expect(existsSync(pathOf(source.id))).toBe(false)
     const late = await api.call('POST', `/v1/videos/${source.id}/retry`)
-    expect(late).toMatchObject({ status: 409, body: { error: { code: 'state_conflict', param: 'input_reference' } } })
+    expect(late).toMatchObject({
+      status: 409,
+      body: { error: { code: 'state_conflict', param: 'input_reference' } },
+    })
   })
 
   test('the image of a completed video stays for a remix until its files expire', async () => {
@@ -392,7 +473,8 @@ describe('on its way', () => {
     const { id } = (await postFile(picture)).body
     // Ended by hand: what a worker does for it is not what this is about.
     await api.call('POST', `/v1/videos/${id}/cancel`)
-    const become = (set: string) => context.db.query({ text: `update video set ${set} where id = $1`, values: [id] })
+    const become = (set: string) =>
+      context.db.query({ text: `update video set ${set} where id = $1`, values: [id] })
     await become(
       `status = 'completed', error_code = null, output_prefix = 'videos/' || id || '/1-0', ended_at = now() - interval '30 days'`,
     )

@@ -31,16 +31,24 @@ describe('a budget', () => {
   test('for ten videos takes exactly ten of a hundred submissions at once, through two API processes, and holds nothing for the others', async () => {
     const replica = await api.replica()
     const accountId = await operator.account({ paid: '1' })
-    const { id, key } = await operator.key(accountId, { token_budget: TOKENS * 10 + 1, budget_interval: 'day' })
+    const { id, key } = await operator.key(accountId, {
+      token_budget: TOKENS * 10 + 1,
+      budget_interval: 'day',
+    })
     const answers = await Promise.all(
-      Array.from({ length: 100 }, (_, index) => callJson(index % 2 === 0 ? api.url : replica.url, key, 'POST', '/v1/videos', SMALL)),
+      Array.from({ length: 100 }, (_, index) =>
+        callJson(index % 2 === 0 ? api.url : replica.url, key, 'POST', '/v1/videos', SMALL),
+      ),
     )
     expect(statuses(answers)).toEqual({ 200: 10, 402: 90 })
     for (const { status, body } of answers) {
-      if (status === 402) expect(body.error).toMatchObject({ code: 'budget_exceeded', type: 'insufficient_quota', param: null })
+      if (status === 402)
+        expect(body.error).toMatchObject({ code: 'budget_exceeded', type: 'insufficient_quota', param: null })
     }
     expect(await operator.must('GET', `/v1/admin/accounts/${accountId}`)).toMatchObject({
-      ...{ queued: 10, held: { amount: '0.01008' }, paid: { amount: '0.98992' } },
+      queued: 10,
+      held: { amount: '0.01008' },
+      paid: { amount: '0.98992' },
     })
     expect(await budgetOf(id)).toMatchObject({ used_tokens: TOKENS * 10, remaining_tokens: 1 })
     expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
@@ -68,7 +76,9 @@ describe('a budget', () => {
 
     const rich = await operator.account({ paid: '1' })
     const other = await operator.key(rich, { token_budget: TOKENS })
-    const answers = await Promise.all(Array.from({ length: 20 }, () => create(other.key, SMALL, { 'idempotency-key': 'once' })))
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => create(other.key, SMALL, { 'idempotency-key': 'once' })),
+    )
     expect(statuses(answers)).toEqual({ 200: 20 })
     expect(await budgetOf(other.id)).toMatchObject({ used_tokens: TOKENS, remaining_tokens: 0 })
   })
@@ -76,7 +86,10 @@ describe('a budget', () => {
   test('gets back what a video did not use, however it ends', async () => {
     await using fresh = await startTestApi({ leaseMs: 600_000 })
     const their = operatorOf(fresh)
-    const { id, key } = await their.key(await their.account({ paid: '1' }), { token_budget: TOKENS * 3, budget_interval: '30d' })
+    const { id, key } = await their.key(await their.account({ paid: '1' }), {
+      token_budget: TOKENS * 3,
+      budget_interval: '30d',
+    })
     const create = () => fresh.call('POST', '/v1/videos', SMALL, { key })
     const cancel = (videoId: string) => fresh.call('POST', `/v1/videos/${videoId}/cancel`, undefined, { key })
     const used = async () => (await their.must('GET', `/v1/admin/keys/${id}`)).budget.used_tokens
@@ -119,14 +132,18 @@ describe('a budget', () => {
 
     // A day passes: what was submitted lies in yesterday's interval.
     await sql(`update key_budget set starts_at = starts_at - interval '1 day' where key_id = $1`, [id])
-    await sql(`update video set budget_starts_at = budget_starts_at - interval '1 day' where key_id = $1`, [id])
+    await sql(`update video set budget_starts_at = budget_starts_at - interval '1 day' where key_id = $1`, [
+      id,
+    ])
     expect(await budgetOf(id)).toMatchObject({ used_tokens: 0, remaining_tokens: TOKENS * 2 })
     expect(statuses([await create(key), await create(key), await create(key)])).toEqual({ 200: 2, 402: 1 })
 
     await cancel(key, early)
     expect(await budgetOf(id)).toMatchObject({ used_tokens: TOKENS * 2 })
     expect((await create(key)).status).toBe(402)
-    const { rows } = await sql('select used_tokens from key_budget where key_id = $1 order by starts_at', [id])
+    const { rows } = await sql('select used_tokens from key_budget where key_id = $1 order by starts_at', [
+      id,
+    ])
     expect(rows).toEqual([{ used_tokens: BigInt(TOKENS) }, { used_tokens: BigInt(TOKENS * 2) }])
     expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
   })
@@ -140,12 +157,18 @@ describe('a budget', () => {
     ['30d', '2026-02-10T12:00:00Z', '2026-03-12T00:00:00Z', '2026-03-12T00:00:00.000Z'],
     ['none', '2026-02-10T12:00:00Z', '2036-01-01T00:00:00Z', '2026-02-10T00:00:00.000Z'],
   ])('by %s of a key made at %s begins, at %s, at %s', async (interval, madeAt, at, startsAt) => {
-    const { rows } = await sql('select budget_interval_start($1, $2, $3) as starts_at', [interval, madeAt, at])
+    const { rows } = await sql('select budget_interval_start($1, $2, $3) as starts_at', [
+      interval,
+      madeAt,
+      at,
+    ])
     expect(rows[0]).toEqual({ starts_at: new Date(startsAt) })
   })
 
   test('lowered below what is used takes nothing more, and what comes back breaks nothing', async () => {
-    const { id, key } = await operator.key(await operator.account({ paid: '1' }), { token_budget: TOKENS * 3 })
+    const { id, key } = await operator.key(await operator.account({ paid: '1' }), {
+      token_budget: TOKENS * 3,
+    })
     const [first, second] = [(await create(key)).body.id, (await create(key)).body.id]
     await change(id, { token_budget: TOKENS })
     expect(await budgetOf(id)).toMatchObject({ tokens: TOKENS, used_tokens: TOKENS * 2, remaining_tokens: 0 })
@@ -173,31 +196,46 @@ describe('a budget', () => {
 
   test('raised while a hundred submissions arrive is spent to the last video, and not beyond', async () => {
     const replica = await api.replica()
-    const { id, key } = await operator.key(await operator.account({ paid: '1' }), { token_budget: TOKENS * 3 })
+    const { id, key } = await operator.key(await operator.account({ paid: '1' }), {
+      token_budget: TOKENS * 3,
+    })
     const hundred = () =>
       Promise.all(
-        Array.from({ length: 100 }, (_, index) => callJson(index % 2 === 0 ? api.url : replica.url, key, 'POST', '/v1/videos', SMALL)),
+        Array.from({ length: 100 }, (_, index) =>
+          callJson(index % 2 === 0 ? api.url : replica.url, key, 'POST', '/v1/videos', SMALL),
+        ),
       )
     const [during] = await Promise.all([hundred(), change(id, { token_budget: TOKENS * 10 })])
     const taken = (await budgetOf(id)).used_tokens / TOKENS
     expect(during.filter(({ status }) => status === 200)).toHaveLength(taken)
-    expect(statuses(await hundred())).toEqual(taken === 10 ? { 402: 100 } : { 200: 10 - taken, 402: 90 + taken })
+    expect(statuses(await hundred())).toEqual(
+      taken === 10 ? { 402: 100 } : { 200: 10 - taken, 402: 90 + taken },
+    )
     expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
     await replica.stop()
   })
 
   test('given a longer interval counts what the shorter ones in it used, and given a shorter one begins with nothing used', async () => {
-    const { id, key } = await operator.key(await operator.account({ paid: '1' }), { token_budget: TOKENS * 3, budget_interval: 'day' })
+    const { id, key } = await operator.key(await operator.account({ paid: '1' }), {
+      token_budget: TOKENS * 3,
+      budget_interval: 'day',
+    })
     const early = (await create(key)).body.id
     // Made five days ago, with a video of yesterday and one of today.
     await sql(`update api_key set created_at = created_at - interval '5 days' where id = $1`, [id])
     await sql(`update key_budget set starts_at = starts_at - interval '1 day' where key_id = $1`, [id])
-    await sql(`update video set budget_starts_at = budget_starts_at - interval '1 day' where key_id = $1`, [id])
+    await sql(`update video set budget_starts_at = budget_starts_at - interval '1 day' where key_id = $1`, [
+      id,
+    ])
     const today = (await create(key)).body.id
     expect(await budgetOf(id)).toMatchObject({ used_tokens: TOKENS })
 
     await change(id, { budget_interval: '30d' })
-    expect(await budgetOf(id)).toMatchObject({ interval: '30d', used_tokens: TOKENS * 2, remaining_tokens: TOKENS })
+    expect(await budgetOf(id)).toMatchObject({
+      interval: '30d',
+      used_tokens: TOKENS * 2,
+      remaining_tokens: TOKENS,
+    })
     expect(statuses([await create(key), await create(key)])).toEqual({ 200: 1, 402: 1 })
     await cancel(key, early)
     expect(statuses([await create(key), await create(key)])).toEqual({ 200: 1, 402: 1 })
@@ -224,9 +262,13 @@ describe('requests per minute', () => {
     const replica = await api.replica()
     const { id, key } = await operator.key(await operator.account(), { requests_per_minute: 10 })
     const ask = (url: string) => callJson(url, key, 'GET', '/v1/models')
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => ask(index % 2 === 0 ? api.url : replica.url)))
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => ask(index % 2 === 0 ? api.url : replica.url)),
+    )
     expect(statuses(answers)).toEqual({ 200: 10, 429: 90 })
-    const left = answers.filter(({ status }) => status === 200).map(({ headers }) => Number(headers.get('x-ratelimit-remaining-requests')))
+    const left = answers
+      .filter(({ status }) => status === 200)
+      .map(({ headers }) => Number(headers.get('x-ratelimit-remaining-requests')))
     expect(left.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     for (const { status, headers, body } of answers) {
       expect(headers.get('x-ratelimit-limit-requests')).toBe('10')
@@ -251,8 +293,17 @@ describe('requests per minute', () => {
     expect(answers[0]?.headers.get('x-ratelimit-limit-requests')).toBeNull()
     expect((await sql('select count(*) from rate_limit')).rows).toEqual(before.rows)
     const own = (await api.call('GET', '/v1/key')).body
-    expect(own).toMatchObject({ requests_per_minute: null, token_budget: null, models: null, expires_at: null, budget: null })
-    expect(await operator.must('GET', `/v1/admin/accounts/${own.account_id}`)).toMatchObject({ queued_max: 1_000, unfinished_max: null })
+    expect(own).toMatchObject({
+      requests_per_minute: null,
+      token_budget: null,
+      models: null,
+      expires_at: null,
+      budget: null,
+    })
+    expect(await operator.must('GET', `/v1/admin/accounts/${own.account_id}`)).toMatchObject({
+      queued_max: 1_000,
+      unfinished_max: null,
+    })
   })
 })
 
@@ -263,7 +314,11 @@ describe('a key', () => {
     for (const model of ['animatic', 'sora-2', undefined]) {
       const refused = await create(key, { ...SMALL, ...(model === undefined ? {} : { model }) })
       expect(refused.status).toBe(403)
-      expect(refused.body.error).toMatchObject({ code: 'model_not_allowed', type: 'permission_error', param: 'model' })
+      expect(refused.body.error).toMatchObject({
+        code: 'model_not_allowed',
+        type: 'permission_error',
+        param: 'model',
+      })
     }
     expect((await operator.must('GET', `/v1/admin/accounts/${accountId}`)).held.amount).toBe('0')
     const { body } = await create(key, { ...SMALL, model: 'open-sora-2' })
@@ -298,13 +353,21 @@ describe('a key', () => {
     const both = await operator.key(accountId, { scopes: ['videos:read', 'admin'] })
     const list = (key: string) => api.call('GET', '/v1/videos', undefined, { key })
     const accounts = (key: string) => api.call('GET', '/v1/admin/accounts', undefined, { key })
-    expect([(await create(reader.key)).status, (await list(reader.key)).status, (await accounts(reader.key)).status]).toEqual([
-      403, 200, 403,
-    ])
-    expect([(await create(writer.key)).status, (await list(writer.key)).status, (await accounts(writer.key)).status]).toEqual([
-      200, 403, 403,
-    ])
-    expect([(await create(both.key)).status, (await list(both.key)).status, (await accounts(both.key)).status]).toEqual([403, 200, 200])
+    expect([
+      (await create(reader.key)).status,
+      (await list(reader.key)).status,
+      (await accounts(reader.key)).status,
+    ]).toEqual([403, 200, 403])
+    expect([
+      (await create(writer.key)).status,
+      (await list(writer.key)).status,
+      (await accounts(writer.key)).status,
+    ]).toEqual([200, 403, 403])
+    expect([
+      (await create(both.key)).status,
+      (await list(both.key)).status,
+      (await accounts(both.key)).status,
+    ]).toEqual([403, 200, 200])
     expect(both.key).toMatch(/^sk-admin-/)
   })
 
@@ -335,17 +398,24 @@ describe('a key', () => {
     const limited = await operator.key(accountId, { queued_max: 5 })
     const other = await operator.key(accountId)
     const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, index) => callJson(index % 2 === 0 ? api.url : replica.url, limited.key, 'POST', '/v1/videos', SMALL)),
+      Array.from({ length: 50 }, (_, index) =>
+        callJson(index % 2 === 0 ? api.url : replica.url, limited.key, 'POST', '/v1/videos', SMALL),
+      ),
     )
     expect(statuses(answers)).toEqual({ 200: 5, 429: 45 })
     expect(answers.find(({ status }) => status === 429)?.body.error).toMatchObject({
-      ...{ code: 'queue_full', message: 'This key has 5 videos queued; at most 5 are allowed. Wait for some to finish.' },
+      code: 'queue_full',
+      message: 'This key has 5 videos queued; at most 5 are allowed. Wait for some to finish.',
     })
     expect((await create(other.key)).status).toBe(200)
     await change(limited.id, { queued_max: 6 })
     expect(statuses([await create(limited.key), await create(limited.key)])).toEqual({ 200: 1, 429: 1 })
     expect((await api.call('GET', '/v1/key', undefined, { key: limited.key })).body).toMatchObject({
-      ...{ queued_max: 6, queued: 6, running_max: null, running: 0, account: { queued: 7, queued_max: 1_000, running_max: null } },
+      queued_max: 6,
+      queued: 6,
+      running_max: null,
+      running: 0,
+      account: { queued: 7, queued_max: 1_000, running_max: null },
     })
     await replica.stop()
   })
@@ -354,15 +424,32 @@ describe('a key', () => {
     const accountId = await operator.account({ paid: '1' })
     const inAnHour = Math.floor(Date.now() / 1_000) + 3_600
     const settings = {
-      ...{ name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day', requests_per_minute: 60 },
-      ...{ queued_max: 3, running_max: 2, expires_at: inAnHour },
+      name: 'shop',
+      models: ['animatic'],
+      token_budget: 7,
+      budget_interval: 'day',
+      requests_per_minute: 60,
+      queued_max: 3,
+      running_max: 2,
+      expires_at: inAnHour,
     }
     const { id, key } = await operator.key(accountId, settings)
     const own = async () => (await api.call('GET', '/v1/key', undefined, { key })).body
-    expect(await change(id, {})).toMatchObject({ id, account_id: accountId, scopes: ['videos:read', 'videos:write'], ...settings })
+    expect(await change(id, {})).toMatchObject({
+      id,
+      account_id: accountId,
+      scopes: ['videos:read', 'videos:write'],
+      ...settings,
+    })
     const others = {
-      ...{ name: 'web shop', models: ['open-sora-2', 'animatic'], token_budget: 0, budget_interval: '30d', requests_per_minute: 100 },
-      ...{ queued_max: 0, running_max: 0, expires_at: inAnHour + 1 },
+      name: 'web shop',
+      models: ['open-sora-2', 'animatic'],
+      token_budget: 0,
+      budget_interval: '30d',
+      requests_per_minute: 100,
+      queued_max: 0,
+      running_max: 0,
+      expires_at: inAnHour + 1,
     }
     let expected: Record<string, unknown> = settings
     for (const [field, value] of Object.entries(others)) {
@@ -371,17 +458,28 @@ describe('a key', () => {
       expect(await own()).toMatchObject(expected)
     }
     const cleared = {
-      ...{ name: '', models: null, token_budget: null, budget_interval: 'none', requests_per_minute: null },
-      ...{ queued_max: null, running_max: null, expires_at: null },
+      name: '',
+      models: null,
+      token_budget: null,
+      budget_interval: 'none',
+      requests_per_minute: null,
+      queued_max: null,
+      running_max: null,
+      expires_at: null,
     }
-    expect(await change(id, Object.fromEntries(Object.keys(others).map((field) => [field, null])))).toMatchObject(cleared)
+    expect(
+      await change(id, Object.fromEntries(Object.keys(others).map((field) => [field, null]))),
+    ).toMatchObject(cleared)
     expect(await own()).toMatchObject(cleared)
 
     await change(id, { scopes: ['videos:write', 'admin'] })
     expect((await api.call('GET', '/v1/key', undefined, { key })).status).toBe(403)
     expect((await api.call('GET', '/v1/admin/accounts', undefined, { key })).status).toBe(200)
     await change(id, { scopes: ['videos:read'] })
-    expect([(await create(key)).status, (await api.call('GET', '/v1/admin/accounts', undefined, { key })).status]).toEqual([403, 403])
+    expect([
+      (await create(key)).status,
+      (await api.call('GET', '/v1/admin/accounts', undefined, { key })).status,
+    ]).toEqual([403, 403])
   })
 
   test('that expired lives again with more time; one that was revoked is changed no more', async () => {
@@ -394,7 +492,11 @@ describe('a key', () => {
     expect(await status()).toBe(200)
     const before = await operator.must('DELETE', `/v1/admin/keys/${id}`)
     const refused = await operator.call('PATCH', `/v1/admin/keys/${id}`, { name: 'again', expires_at: null })
-    expect([refused.status, refused.body.error.code, refused.headers.get('x-should-retry')]).toEqual([409, 'state_conflict', 'false'])
+    expect([refused.status, refused.body.error.code, refused.headers.get('x-should-retry')]).toEqual([
+      409,
+      'state_conflict',
+      'false',
+    ])
     const { budget: _budget, ...after } = await operator.must('GET', `/v1/admin/keys/${id}`)
     expect(after).toEqual(before)
   })
@@ -404,7 +506,11 @@ describe('a key', () => {
     const as = (body: unknown) => api.call('PATCH', `/v1/admin/keys/${id}`, body, { key })
     expect((await as({ name: 'me', scopes: ['videos:write', 'admin'] })).status).toBe(200)
     const refused = await as({ scopes: ['videos:write'] })
-    expect([refused.status, refused.body.error.code, refused.body.error.param]).toEqual([409, 'state_conflict', 'scopes'])
+    expect([refused.status, refused.body.error.code, refused.body.error.param]).toEqual([
+      409,
+      'state_conflict',
+      'scopes',
+    ])
     expect((await change(id, { scopes: ['videos:write'] })).scopes).toEqual(['videos:write'])
     expect((await as({ name: 'x' })).status).toBe(403)
   })
@@ -417,21 +523,29 @@ describe('a key', () => {
     [{ requests_per_minute: 1 }, 'requests_per_minute'],
     [{ queued_max: 1 }, 'queued_max'],
     [{ running_max: 1 }, 'running_max'],
-  ])('of the operator or a worker has no limits and stays what it is: %j is refused', async (fields, param) => {
-    for (const scope of ['admin', 'worker']) {
-      const made = await operator.must('POST', '/v1/admin/keys', { name: 'one', scope })
-      const refused = await operator.call('PATCH', `/v1/admin/keys/${made.id}`, { ...fields, name: 'two' })
-      expect(refused.status).toBe(400)
-      expect(refused.body.error).toMatchObject({ code: 'invalid_value', param })
-      const { key: _secret, ...kept } = made
-      const { budget: _budget, ...read } = await operator.must('GET', `/v1/admin/keys/${made.id}`)
-      expect(read).toEqual(kept)
-      const clear = { [param]: null, name: 'three' }
-      if (param !== 'scopes') expect((await operator.must('PATCH', `/v1/admin/keys/${made.id}`, clear)).name).toBe('three')
-    }
-    await expect(sql('update api_key set running_max = 1 where account_id is null')).rejects.toMatchObject({ code: '23514' })
-    await expect(sql('update api_key set queued_max = 1 where account_id is null')).rejects.toMatchObject({ code: '23514' })
-  })
+  ])(
+    'of the operator or a worker has no limits and stays what it is: %j is refused',
+    async (fields, param) => {
+      for (const scope of ['admin', 'worker']) {
+        const made = await operator.must('POST', '/v1/admin/keys', { name: 'one', scope })
+        const refused = await operator.call('PATCH', `/v1/admin/keys/${made.id}`, { ...fields, name: 'two' })
+        expect(refused.status).toBe(400)
+        expect(refused.body.error).toMatchObject({ code: 'invalid_value', param })
+        const { key: _secret, ...kept } = made
+        const { budget: _budget, ...read } = await operator.must('GET', `/v1/admin/keys/${made.id}`)
+        expect(read).toEqual(kept)
+        const clear = { [param]: null, name: 'three' }
+        if (param !== 'scopes')
+          expect((await operator.must('PATCH', `/v1/admin/keys/${made.id}`, clear)).name).toBe('three')
+      }
+      await expect(sql('update api_key set running_max = 1 where account_id is null')).rejects.toMatchObject({
+        code: '23514',
+      })
+      await expect(sql('update api_key set queued_max = 1 where account_id is null')).rejects.toMatchObject({
+        code: '23514',
+      })
+    },
+  )
 
   test.each([
     [{ name: ' ' }, 'name'],
@@ -451,7 +565,11 @@ describe('a key', () => {
     [{ revoked_at: null }, 'revoked_at'],
   ])('is not changed by %j: a 400 that names the field', async (fields, param) => {
     const { id, key: _secret, ...made } = await operator.key(await operator.account())
-    const refused = await operator.call('PATCH', `/v1/admin/keys/${id}`, { ...fields, requests_per_minute: 5, ...fields })
+    const refused = await operator.call('PATCH', `/v1/admin/keys/${id}`, {
+      ...fields,
+      requests_per_minute: 5,
+      ...fields,
+    })
     expect([refused.status, refused.body.error.param]).toEqual([400, param])
     expect(await operator.must('GET', `/v1/admin/keys/${id}`)).toMatchObject(made)
   })
@@ -460,7 +578,12 @@ describe('a key', () => {
     const accountId = await operator.account()
     const { id, key } = await operator.key(accountId)
     expect(key).toMatch(/^sk-sluice-[\w-]{43}$/)
-    for (const path of [`/v1/admin/keys/${id}`, '/v1/admin/keys', `/v1/admin/accounts/${accountId}/keys`, '/v1/admin/audit']) {
+    for (const path of [
+      `/v1/admin/keys/${id}`,
+      '/v1/admin/keys',
+      `/v1/admin/accounts/${accountId}/keys`,
+      '/v1/admin/audit',
+    ]) {
       const answer = JSON.stringify(await operator.must('GET', path))
       expect(answer).toContain(id)
       expect(answer).not.toContain(key.slice(20))
@@ -488,21 +611,39 @@ describe('a key', () => {
     const sql = (text: string, values: unknown[]) => fresh.api.context.db.query({ text, values })
     const accountId = await their.account({ trial: '1' })
     const { id, key } = await their.key(accountId, {
-      ...{ name: 'web shop', token_budget: TOKENS * 10, budget_interval: 'day', requests_per_minute: 60 },
+      name: 'web shop',
+      token_budget: TOKENS * 10,
+      budget_interval: 'day',
+      requests_per_minute: 60,
     })
     const own = async () => (await fresh.call('GET', '/v1/key', undefined, { key })).body
     await fresh.call('POST', '/v1/videos', SMALL, { key })
     const zero = { amount: '0', currency: 'USD' }
     const before = await own()
-    expect(before).toMatchObject({ id, account_id: accountId, spent: { total: zero, day: zero, week: zero, month: zero } })
+    expect(before).toMatchObject({
+      id,
+      account_id: accountId,
+      spent: { total: zero, day: zero, week: zero, month: zero },
+    })
     const nextDay = Math.floor(Date.now() / 86_400_000 + 1) * 86_400
     expect(before.budget).toEqual({
-      ...{ tokens: TOKENS * 10, interval: 'day', used_tokens: TOKENS, remaining_tokens: TOKENS * 9, resets_at: nextDay },
+      tokens: TOKENS * 10,
+      interval: 'day',
+      used_tokens: TOKENS,
+      remaining_tokens: TOKENS * 9,
+      resets_at: nextDay,
     })
     expect(before.data).toEqual({
-      ...{ label: 'web shop', limit: TOKENS * 10, limit_remaining: TOKENS * 9, limit_reset: 'daily' },
-      ...{ usage: 0, usage_daily: 0, usage_weekly: 0, usage_monthly: 0 },
-      ...{ is_free_tier: true, rate_limit: { requests: 60, interval: '1m' } },
+      label: 'web shop',
+      limit: TOKENS * 10,
+      limit_remaining: TOKENS * 9,
+      limit_reset: 'daily',
+      usage: 0,
+      usage_daily: 0,
+      usage_weekly: 0,
+      usage_monthly: 0,
+      is_free_tier: true,
+      rate_limit: { requests: 60, interval: '1m' },
     })
     // Charged today, then longer ago than this month and this week.
     await sql(
@@ -512,8 +653,16 @@ describe('a key', () => {
     const cost = { amount: '0.001008', currency: 'USD' }
     const after = await own()
     expect(after.spent).toEqual({ total: cost, day: cost, week: cost, month: cost })
-    expect(after.data).toMatchObject({ usage: 0.001008, usage_daily: 0.001008, usage_weekly: 0.001008, usage_monthly: 0.001008 })
-    await sql(`update video set ended_at = date_trunc('month', now(), 'UTC') - interval '8 days' where key_id = $1`, [id])
+    expect(after.data).toMatchObject({
+      usage: 0.001008,
+      usage_daily: 0.001008,
+      usage_weekly: 0.001008,
+      usage_monthly: 0.001008,
+    })
+    await sql(
+      `update video set ended_at = date_trunc('month', now(), 'UTC') - interval '8 days' where key_id = $1`,
+      [id],
+    )
     expect((await own()).spent).toEqual({ total: cost, day: zero, week: zero, month: zero })
   })
 })
@@ -531,7 +680,8 @@ describe('an account', () => {
     const answers = await Promise.all(Array.from({ length: 100 }, submit))
     expect(statuses(answers)).toEqual({ 200: 3, 429: 97 })
     expect(answers.find(({ status }) => status === 429)?.body.error).toMatchObject({
-      ...{ code: 'queue_full', message: 'This account has 4 videos queued or running; at most 4 are allowed. Wait for some to finish.' },
+      code: 'queue_full',
+      message: 'This account has 4 videos queued or running; at most 4 are allowed. Wait for some to finish.',
     })
     await fresh.call('POST', `/v1/videos/${first}/cancel`, undefined, { key })
     expect((await submit()).status).toBe(200)

@@ -19,9 +19,14 @@ const db = () => api.api.context.db
 const system = () => api.api.context.systemAccounts
 const balances = async (accountId: string) => {
   const owned = await readOwned(db(), accountId, 'USD')
-  return { customer: owned.customer.balanceMicros, trial: owned.trial.balanceMicros, hold: owned.hold.balanceMicros }
+  return {
+    customer: owned.customer.balanceMicros,
+    trial: owned.trial.balanceMicros,
+    hold: owned.hold.balanceMicros,
+  }
 }
-const ledger = async (of: TestApi) => (await of.call('GET', '/v1/admin/ledger/check', undefined, { key: of.adminKey })).body
+const ledger = async (of: TestApi) =>
+  (await of.call('GET', '/v1/admin/ledger/check', undefined, { key: of.adminKey })).body
 const constraintOf = async (work: Promise<unknown>): Promise<string> => {
   try {
     await work
@@ -46,7 +51,12 @@ const videoOf = async (accountId: string): Promise<string> => {
 const funded = async (trialMicros: bigint, paidMicros: bigint) => {
   const { accountId, key } = await api.account(trialMicros)
   if (paidMicros > 0n) {
-    const funding = { accountId, currency: 'USD', amountMicros: paidMicros, idempotencyKey: `top-up:${accountId}` }
+    const funding = {
+      accountId,
+      currency: 'USD',
+      amountMicros: paidMicros,
+      idempotencyKey: `top-up:${accountId}`,
+    }
     await transaction(db(), (tx) => topUp(tx, funding, system()))
   }
   return { accountId, key }
@@ -54,7 +64,9 @@ const funded = async (trialMicros: bigint, paidMicros: bigint) => {
 const holdFor = (accountId: string, video: string, amountMicros: bigint) =>
   transaction(db(), async (tx) => hold(tx, video, amountMicros, await lockOwned(tx, accountId, 'USD')))
 const settleFor = (accountId: string, video: string, chargeMicros: bigint) =>
-  transaction(db(), (tx) => settle(tx, { videoId: video, accountId, currency: 'USD', chargeMicros }, system()))
+  transaction(db(), (tx) =>
+    settle(tx, { videoId: video, accountId, currency: 'USD', chargeMicros }, system()),
+  )
 
 test('a hold takes trial credit first; a settlement charges it first and gives the rest back where it came from', async () => {
   const { accountId } = await funded(100n, 100n)
@@ -98,7 +110,9 @@ test('a video is held once and settled once, however many try at the same time',
 test('the same top-up twice is one top-up', async () => {
   const { accountId } = await funded(0n, 70n)
   const again = { accountId, currency: 'USD', amountMicros: 70n, idempotencyKey: `top-up:${accountId}` }
-  expect(await constraintOf(transaction(db(), (tx) => topUp(tx, again, system())))).toBe('transfer_idempotency_key_key')
+  expect(await constraintOf(transaction(db(), (tx) => topUp(tx, again, system())))).toBe(
+    'transfer_idempotency_key_key',
+  )
   expect((await balances(accountId)).customer).toBe(70n)
 })
 
@@ -107,7 +121,9 @@ test('the database refuses a transfer that does not sum to zero', async () => {
   const lopsided = transaction(db(), async (tx) => {
     const owned = await lockOwned(tx, accountId, 'USD')
     await post(tx, {
-      ...{ kind: 'top_up', idempotencyKey: 'lopsided', videoId: null },
+      kind: 'top_up',
+      idempotencyKey: 'lopsided',
+      videoId: null,
       postings: [{ ledgerAccountId: owned.customer.id, amountMicros: 5n }],
     })
   })
@@ -120,7 +136,9 @@ test('the database refuses a negative balance and an entry of nothing', async ()
   const overdraft = transaction(db(), async (tx) => {
     const owned = await lockOwned(tx, accountId, 'USD')
     await post(tx, {
-      ...{ kind: 'refund', idempotencyKey: 'overdraft', videoId: null },
+      kind: 'refund',
+      idempotencyKey: 'overdraft',
+      videoId: null,
       postings: [
         { ledgerAccountId: owned.customer.id, amountMicros: -51n },
         { ledgerAccountId: system().funding, amountMicros: 51n },
@@ -220,7 +238,9 @@ test('the ledger check finds what was tampered with behind its back', async () =
 })
 
 test('a database whose ledger is kept in another currency refuses to start', async () => {
-  await expect(api.replica({ currency: 'EUR' })).rejects.toThrow(/SLUICE_CURRENCY is "EUR": this database keeps its ledger in USD/)
+  await expect(api.replica({ currency: 'EUR' })).rejects.toThrow(
+    /SLUICE_CURRENCY is "EUR": this database keeps its ledger in USD/,
+  )
 })
 
 test('a hundred submissions at once against money for ten: exactly ten are taken, and nothing is overspent', async () => {
@@ -228,7 +248,9 @@ test('a hundred submissions at once against money for ten: exactly ten are taken
   // 5 frames x 50 steps = 25,200 tokens = 5,040 micro-units each
   const { key } = await api.account(50_400n)
   const answers = await Promise.all(
-    Array.from({ length: 100 }, () => api.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 }, { key })),
+    Array.from({ length: 100 }, () =>
+      api.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 }, { key }),
+    ),
   )
   expect(answers.filter((answer) => answer.status === 200)).toHaveLength(10)
   expect(answers.filter((answer) => answer.status === 402)).toHaveLength(90)

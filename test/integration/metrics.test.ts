@@ -43,17 +43,25 @@ async function scrape(url = api.url): Promise<{ text: string; samples: Sample[] 
   return { text, samples }
 }
 const find = (samples: readonly Sample[], name: string, labels: Record<string, string> = {}) =>
-  samples.find((sample) => sample.name === name && Object.entries(labels).every(([label, value]) => (sample.labels[label] ?? '') === value))
-    ?.value
+  samples.find(
+    (sample) =>
+      sample.name === name &&
+      Object.entries(labels).every(([label, value]) => (sample.labels[label] ?? '') === value),
+  )?.value
 const sum = (samples: readonly Sample[], name: string) =>
   samples.filter((sample) => sample.name === name).reduce((total, { value }) => total + value, 0)
 /** The figures of the installation as they are now, not as they were up to a second ago. */
-const scrapeNow = (isNow: (samples: readonly Sample[]) => boolean) => eventually(async () => (await scrape()).samples, isNow)
-const submit = async (more: Record<string, unknown> = {}) => (await api.call('POST', '/v1/videos', { ...SMALL, ...more })).body
+const scrapeNow = (isNow: (samples: readonly Sample[]) => boolean) =>
+  eventually(async () => (await scrape()).samples, isNow)
+const submit = async (more: Record<string, unknown> = {}) =>
+  (await api.call('POST', '/v1/videos', { ...SMALL, ...more })).body
 
 test('only an admin key reads the metrics', async () => {
-  const status = async (key: string) => (await fetch(`${api.url}/metrics`, { headers: { authorization: `Bearer ${key}` } })).status
-  expect([await status(api.key), await status(api.workerToken), await status('sk-sluice-unknown')]).toEqual([403, 403, 401])
+  const status = async (key: string) =>
+    (await fetch(`${api.url}/metrics`, { headers: { authorization: `Bearer ${key}` } })).status
+  expect([await status(api.key), await status(api.workerToken), await status('sk-sluice-unknown')]).toEqual([
+    403, 403, 401,
+  ])
   expect((await fetch(`${api.url}/metrics`)).status).toBe(401)
 })
 
@@ -76,7 +84,9 @@ test('what is queued, dispatched and running, what ended, what it made and broug
 
   await attempt.report({ type: 'released' })
   await attempt.report({ type: 'finished', result: await attempt.upload() })
-  const after = await scrapeNow((samples) => find(samples, 'sluice_videos_ended_total', { outcome: 'completed' }) === 1)
+  const after = await scrapeNow(
+    (samples) => find(samples, 'sluice_videos_ended_total', { outcome: 'completed' }) === 1,
+  )
   expect(find(after, 'sluice_generated_tokens_total', { pool: 'metered' })).toBe(5_040)
   expect(find(after, 'sluice_charged_tokens_total', { pool: 'metered' })).toBe(5_040)
   expect(find(after, 'sluice_revenue_total', { pool: 'metered', currency: 'USD' })).toBeCloseTo(0.001008, 9)
@@ -87,8 +97,15 @@ test('what is queued, dispatched and running, what ended, what it made and broug
 
   const replica = await api.replica()
   const elsewhere = (await scrape(replica.url)).samples
-  for (const name of ['sluice_videos_ended_total', 'sluice_generated_tokens_total', 'sluice_revenue_total', 'sluice_wasted_tokens_total']) {
-    expect(elsewhere.filter((sample) => sample.name === name)).toEqual(after.filter((sample) => sample.name === name))
+  for (const name of [
+    'sluice_videos_ended_total',
+    'sluice_generated_tokens_total',
+    'sluice_revenue_total',
+    'sluice_wasted_tokens_total',
+  ]) {
+    expect(elsewhere.filter((sample) => sample.name === name)).toEqual(
+      after.filter((sample) => sample.name === name),
+    )
   }
   // One process leads, the other does not.
   expect(find(elsewhere, 'sluice_gate_leader')).toBe(0)
@@ -98,14 +115,18 @@ test('what is queued, dispatched and running, what ended, what it made and broug
 })
 
 test('totals go on over hours that were closed, and over a restart', async () => {
-  await api.api.context.db.query({ text: `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null` })
+  await api.api.context.db.query({
+    text: `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
+  })
   // As if nobody had read any figures in those hours: processes that have not yet, one that closes them and one that finds them closed.
   await api.api.context.db.query({ text: `update production_closed set until = '-infinity'` })
   for (const process of [await api.replica(), await api.replica()]) {
     const { samples } = await scrape(process.url)
     expect(sum(samples, 'sluice_generated_tokens_total')).toBe(5_040)
   }
-  const closed = await api.api.context.db.query({ text: `select from production_hour where fact = 'charged_tokens'` })
+  const closed = await api.api.context.db.query({
+    text: `select from production_hour where fact = 'charged_tokens'`,
+  })
   expect(closed.rowCount).toBe(1)
 })
 
@@ -119,15 +140,30 @@ test('labels are of a known set: templates of paths, no ids, prompts, keys or ac
   const known = new Set([...ALL_ROUTES.map((route) => route.path), 'other'])
   const requests = samples.filter(({ name }) => name === 'sluice_http_request_duration_seconds_count')
   for (const { labels } of requests) expect(known).toContain(labels.path)
-  expect(find(requests, requests[0]?.name ?? '', { method: 'GET', path: '/v1/videos/{id}', status: '200' })).toBeGreaterThan(0)
-  expect(find(requests, requests[0]?.name ?? '', { method: 'GET', path: 'other', status: '404' })).toBeGreaterThan(0)
-  for (const secret of [video.id, 'secret garden', api.key, api.adminKey, 'video_', 'acct_', 'key_', 'worker_', 'PROPFIND']) {
+  expect(
+    find(requests, requests[0]?.name ?? '', { method: 'GET', path: '/v1/videos/{id}', status: '200' }),
+  ).toBeGreaterThan(0)
+  expect(
+    find(requests, requests[0]?.name ?? '', { method: 'GET', path: 'other', status: '404' }),
+  ).toBeGreaterThan(0)
+  for (const secret of [
+    video.id,
+    'secret garden',
+    api.key,
+    api.adminKey,
+    'video_',
+    'acct_',
+    'key_',
+    'worker_',
+    'PROPFIND',
+  ]) {
     expect(text).not.toContain(secret)
   }
 })
 
 test('submissions are counted by what became of them', async () => {
-  const count = async (result: string) => find((await scrape()).samples, 'sluice_submissions_total', { result }) ?? 0
+  const count = async (result: string) =>
+    find((await scrape()).samples, 'sluice_submissions_total', { result }) ?? 0
   const [accepted, refused] = [await count('accepted'), await count('max_tokens_too_small')]
   await submit()
   await submit({ max_tokens: 1 })
@@ -152,7 +188,11 @@ test('the time foreseen for a queued video is held against when it came', async 
     (seen) => seen.eta_seconds !== null,
   )
   const given = async () =>
-    (await own.api.context.db.query<{ video_id: string; p50_ms: number; p90_ms: number }>({ text: 'select * from eta_given' })).rows
+    (
+      await own.api.context.db.query<{ video_id: string; p50_ms: number; p90_ms: number }>({
+        text: 'select * from eta_given',
+      })
+    ).rows
   await eventually(given, (rows) => rows.some(({ video_id }) => video_id === waiting.id))
   // The first may have been foreseen too, in the moment before its dispatch.
   await own.api.context.db.query({ text: 'delete from eta_given where video_id <> $1', values: [waiting.id] })
@@ -184,9 +224,16 @@ test('at most twenty forecasts of a round are kept, and none of a video that an 
   const { db } = api.api.context
   const sample = new EtaSample(db)
   const round = (from: number, to: number, position: number | null = 1) =>
-    new Map(ids.slice(from, to).map((id): [string, Forecast] => [id, { position, etaSeconds: { p50: 1, p90: 2 } }]))
+    new Map(
+      ids.slice(from, to).map((id): [string, Forecast] => [id, { position, etaSeconds: { p50: 1, p90: 2 } }]),
+    )
   const kept = async () =>
-    (await db.query<{ id: string }>({ text: 'select video_id as id from eta_given where video_id = any ($1)', values: [ids] })).rows.length
+    (
+      await db.query<{ id: string }>({
+        text: 'select video_id as id from eta_given where video_id = any ($1)',
+        values: [ids],
+      })
+    ).rows.length
   await sample.take(round(0, 25))
   expect(await kept()).toBe(20)
   await sample.take(round(0, 25))

@@ -18,7 +18,10 @@ const DOCUMENTED = ALL_ROUTES.filter((route) => route.scope !== 'worker')
 /** A path with something in place of each parameter. */
 const somePath = (route: Route) => route.path.replaceAll(/\{\w+\}/g, 'nothing')
 const call = (route: Route, key: string) =>
-  fetch(api.url + somePath(route), { method: route.method.toUpperCase(), headers: { authorization: `Bearer ${key}` } })
+  fetch(api.url + somePath(route), {
+    method: route.method.toUpperCase(),
+    headers: { authorization: `Bearer ${key}` },
+  })
 
 beforeAll(async () => {
   api = await startTestApi()
@@ -33,7 +36,9 @@ test('the document is valid OpenAPI 3.1', async () => {
 })
 
 test('every call is in the document, and the document has no other', () => {
-  const described = Object.entries<object>(document.paths).flatMap(([path, item]) => Object.keys(item).map((method) => `${method} ${path}`))
+  const described = Object.entries<object>(document.paths).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => `${method} ${path}`),
+  )
   expect(described.sort()).toEqual(DOCUMENTED.map((route) => `${route.method} ${route.path}`).sort())
 })
 
@@ -42,31 +47,38 @@ test('every call has a name of its own', () => {
   expect(new Set(names).size).toBe(names.length)
 })
 
-describe.each(ALL_ROUTES.map((route) => [`${route.method.toUpperCase()} ${route.path}`, route] as const))('%s', (_name, route) => {
-  test('is answered, with a key of its scope and not without', async () => {
-    const answer = await call(route, 'sk-sluice-unknown')
-    const code = answer.status === 401 ? ((await answer.json()) as { error: { code: string } }).error.code : null
-    if (route.scope === null) expect(answer.status).toBeLessThan(600)
-    else expect(code).toBe('invalid_api_key')
-    for (const [scope, key] of [
-      ['account', api.key],
-      ['admin', api.adminKey],
-      ['worker', api.workerToken],
-    ] as const) {
-      const isAllowed = route.scope === null || route.scope === scope || (scope === 'account' && route.scope.startsWith('videos:'))
-      if (!isAllowed) expect((await call(route, key)).status, `${scope} key`).toBe(403)
-    }
-  })
+describe.each(ALL_ROUTES.map((route) => [`${route.method.toUpperCase()} ${route.path}`, route] as const))(
+  '%s',
+  (_name, route) => {
+    test('is answered, with a key of its scope and not without', async () => {
+      const answer = await call(route, 'sk-sluice-unknown')
+      const code =
+        answer.status === 401 ? ((await answer.json()) as { error: { code: string } }).error.code : null
+      if (route.scope === null) expect(answer.status).toBeLessThan(600)
+      else expect(code).toBe('invalid_api_key')
+      for (const [scope, key] of [
+        ['account', api.key],
+        ['admin', api.adminKey],
+        ['worker', api.workerToken],
+      ] as const) {
+        const isAllowed =
+          route.scope === null ||
+          route.scope === scope ||
+          (scope === 'account' && route.scope.startsWith('videos:'))
+        if (!isAllowed) expect((await call(route, key)).status, `${scope} key`).toBe(403)
+      }
+    })
 
-  test('says of every error which status it has', () => {
-    if (route.scope === 'worker') return
-    const answers = document.paths[route.path][route.method].responses
-    for (const code of errorCodesOf(route)) {
-      expect(ERROR_CODES).toContain(code)
-      expect(answers[ERROR_STATUS[code].status].description.split(', ')).toContain(code)
-    }
-  })
-})
+    test('says of every error which status it has', () => {
+      if (route.scope === 'worker') return
+      const answers = document.paths[route.path][route.method].responses
+      for (const code of errorCodesOf(route)) {
+        expect(ERROR_CODES).toContain(code)
+        expect(answers[ERROR_STATUS[code].status].description.split(', ')).toContain(code)
+      }
+    })
+  },
+)
 
 /** What the API answered must be exactly what the document says: every field there, and no other. */
 function expectToMatch(schema: z.ZodType | undefined, body: unknown): void {
@@ -86,7 +98,11 @@ const answerOf = (operationId: string) => routeOf(operationId).answers[200]?.sch
 
 /** Calls an operation, holds its answer against the document, and answers the body. */
 const answered = new Set<string>()
-async function must(operationId: string, params: { id?: string; query?: string; body?: unknown } = {}, on: TestApi = api) {
+async function must(
+  operationId: string,
+  params: { id?: string; query?: string; body?: unknown } = {},
+  on: TestApi = api,
+) {
   const route = routeOf(operationId)
   const path = route.path.replace('{id}', params.id ?? '') + (params.query ?? '')
   const key = route.scope === 'admin' ? on.adminKey : on.key
@@ -112,16 +128,24 @@ test('what is answered is what is documented, field by field, by every call that
   await ask('retrieveVideo', { id })
   await ask('quoteVideo', { body: { ...body, max_tokens: 1 } })
   await ask('listVideos')
-  const content = await own.call('GET', `/v1/videos/${id}/content`, undefined, { headers: { accept: 'application/json' } })
+  const content = await own.call('GET', `/v1/videos/${id}/content`, undefined, {
+    headers: { accept: 'application/json' },
+  })
   expectToMatch(answerOf('videoContent'), content.body)
   answered.add('videoContent')
   const remix = await ask('remixVideo', { id })
   await ask('cancelVideo', { id: remix.id })
   await ask('retryVideo', { id: remix.id })
   await ask('retrieveModel', { id: 'sora-2' })
-  for (const operationId of ['listModels', 'readCredits', 'readKey', 'readUsage', 'readLedger']) await ask(operationId)
+  for (const operationId of ['listModels', 'readCredits', 'readKey', 'readUsage', 'readLedger'])
+    await ask(operationId)
   const endpoint = await ask('createWebhookEndpoint', { body: { url: receiver.url } })
-  for (const operationId of ['listWebhookEndpoints', 'readWebhookSecret', 'rotateWebhookSecret', 'listWebhookEventTypes'])
+  for (const operationId of [
+    'listWebhookEndpoints',
+    'readWebhookSecret',
+    'rotateWebhookSecret',
+    'listWebhookEventTypes',
+  ])
     await ask(operationId)
   await ask('readWebhookEndpoint', { id: endpoint.id })
   await ask('rotateWebhookEndpoint', { id: endpoint.id })
@@ -136,7 +160,13 @@ test('what is answered is what is documented, field by field, by every call that
   await ask('deleteWebhookEndpoint', { id: endpoint.id })
   await ask('readAdminVideo', { id })
   const account = await ask('createAccount')
-  for (const operationId of ['readAccount', 'changeAccount', 'creditAccount', 'refundAccount', 'readAccountLedger']) {
+  for (const operationId of [
+    'readAccount',
+    'changeAccount',
+    'creditAccount',
+    'refundAccount',
+    'readAccountLedger',
+  ]) {
     await ask(operationId, { id: account.id })
   }
   const key = await ask('createAccountKey', { id: account.id })
@@ -158,7 +188,9 @@ test('what is answered is what is documented, field by field, by every call that
   ]
   for (const operationId of [...rest, 'openapi']) await ask(operationId)
   await ask('deleteVideo', { id })
-  const answersJson = DOCUMENTED.filter((route) => Object.values(route.answers).some((answer) => answer.schema !== undefined))
+  const answersJson = DOCUMENTED.filter((route) =>
+    Object.values(route.answers).some((answer) => answer.schema !== undefined),
+  )
   expect([...answered].sort()).toEqual(answersJson.map((route) => route.operationId).sort())
 })
 

@@ -21,10 +21,16 @@ interface Run {
 }
 
 /** `npx sluice ...` beside the service's data dir, or with `env` instead. */
-function sluice(args: readonly string[], env: Record<string, string> = { SLUICE_DATA_DIR: api.dataDir }): Promise<Run> {
+function sluice(
+  args: readonly string[],
+  env: Record<string, string> = { SLUICE_DATA_DIR: api.dataDir },
+): Promise<Run> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, ...args], { env: { PATH: process.env.PATH, ...env } }, (error, out, err) =>
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err }),
+    execFile(
+      process.execPath,
+      [MAIN, ...args],
+      { env: { PATH: process.env.PATH, ...env } },
+      (error, out, err) => resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err }),
     )
   })
 }
@@ -50,7 +56,11 @@ test('sluice keys makes a key that works, lists it, changes it, and revokes it',
     /^key_\w+ {2}sk-sluice-.*"web shop" {2}videos:read videos:write {2}models animatic {2}1000000 tokens per day {2}60 requests a minute$/,
   )
   const id = line.split(' ')[0] ?? ''
-  expect((await api.call('GET', '/v1/key', undefined, { key })).body).toMatchObject({ id, name: 'web shop', token_budget: 1_000_000 })
+  expect((await api.call('GET', '/v1/key', undefined, { key })).body).toMatchObject({
+    id,
+    name: 'web shop',
+    token_budget: 1_000_000,
+  })
   expect((await sluice(['keys', 'list'])).out).toContain(line)
 
   const changed = await sluice([
@@ -69,10 +79,26 @@ test('sluice keys makes a key that works, lists it, changes it, and revokes it',
     '2',
   ])
   expect(changed).toMatchObject({ code: 0, err: '' })
-  expect(changed.out).toMatch(/"web shop" {2}videos:read videos:write {2}5 tokens per day {2}at most 9 queued {2}at most 2 running\n$/)
-  const again = await sluice(['keys', 'change', id, '--budget', 'none', '--queued', 'none', '--running', 'none', '--expires', '2100-01-31'])
+  expect(changed.out).toMatch(
+    /"web shop" {2}videos:read videos:write {2}5 tokens per day {2}at most 9 queued {2}at most 2 running\n$/,
+  )
+  const again = await sluice([
+    'keys',
+    'change',
+    id,
+    '--budget',
+    'none',
+    '--queued',
+    'none',
+    '--running',
+    'none',
+    '--expires',
+    '2100-01-31',
+  ])
   expect(again.out).toMatch(/"web shop" {2}videos:read videos:write {2}expires 2100-01-31 00:00\n$/)
-  expect((await sluice(['keys', 'change', id, '--expires', 'none', '--name', 'shop'])).out).toMatch(/"shop" {2}videos:read videos:write\n$/)
+  expect((await sluice(['keys', 'change', id, '--expires', 'none', '--name', 'shop'])).out).toMatch(
+    /"shop" {2}videos:read videos:write\n$/,
+  )
   expect((await sluice(['keys', 'change', id, '--running', 'few'])).code).toBe(2)
 
   const revoked = await sluice(['keys', 'revoke', id])
@@ -88,10 +114,15 @@ test('sluice credits adds once what is sent twice, shows and refunds, with an ad
   const accountId = await operator.account({}, { name: 'studio' })
   const env = { SLUICE_ADMIN_KEY: api.adminKey, SLUICE_BASE_URL: `${api.url}/v1` }
   const on = (...args: string[]) => sluice(['credits', ...args, '--account', accountId], env)
-  for (let times = 0; times < 2; times += 1) expect((await on('add', '12.5', '--once', 'invoice 7')).out).toContain('added 12.5 USD (paid)')
+  for (let times = 0; times < 2; times += 1)
+    expect((await on('add', '12.5', '--once', 'invoice 7')).out).toContain('added 12.5 USD (paid)')
   expect((await on('add', '3', '--trial')).out).toContain('added 3 USD (trial)')
-  expect((await on('show')).out).toBe(`${accountId}  "studio"  15.5 USD to spend (12.5 paid, 3 trial), 0 held\n`)
-  expect((await on('refund')).out).toBe(`to be paid back: 12.5 USD\n${accountId}  "studio"  3 USD to spend (0 paid, 3 trial), 0 held\n`)
+  expect((await on('show')).out).toBe(
+    `${accountId}  "studio"  15.5 USD to spend (12.5 paid, 3 trial), 0 held\n`,
+  )
+  expect((await on('refund')).out).toBe(
+    `to be paid back: 12.5 USD\n${accountId}  "studio"  3 USD to spend (0 paid, 3 trial), 0 held\n`,
+  )
 })
 
 test('what is refused exits with 1 and the reason, what is missing or misspelt with 2', async () => {

@@ -13,14 +13,22 @@ const written = parseCatalogue(
   JSON.stringify({
     models: [
       { id: 'open-sora-2', modes: ['t2v', 'i2v', 't2i2v'] },
-      { id: 'ink-wash', base: 'open-sora-2', licence: 'ours', prices: { '256px': '0.31', '768px': '0.93' }, resolutions: ['256px'] },
+      {
+        id: 'ink-wash',
+        base: 'open-sora-2',
+        licence: 'ours',
+        prices: { '256px': '0.31', '768px': '0.93' },
+        resolutions: ['256px'],
+      },
       { id: 'studio', base: 'open-sora-2', pool: 'studio-pool' },
       { id: 'secret', base: 'open-sora-2', accounts: [] },
       { id: 'large', base: 'open-sora-2', resolutions: ['768px'] },
     ],
   }),
 )
-const catalogue = new Catalogue(written.models.map((model) => (model.id === 'secret' ? { ...model, accounts: members } : model)))
+const catalogue = new Catalogue(
+  written.models.map((model) => (model.id === 'secret' ? { ...model, accounts: members } : model)),
+)
 
 let api: TestApi
 beforeAll(async () => {
@@ -29,7 +37,8 @@ beforeAll(async () => {
 afterAll(() => api.stop())
 
 const small = { prompt: 'x', num_frames: 5, num_steps: 10 }
-const submit = (fields: object, key?: string) => api.call('POST', '/v1/videos', { ...small, ...fields }, key === undefined ? {} : { key })
+const submit = (fields: object, key?: string) =>
+  api.call('POST', '/v1/videos', { ...small, ...fields }, key === undefined ? {} : { key })
 
 /** Runs `work` with a worker that offers these models and modes in a pool of its own; nothing is left to it afterwards. */
 async function withWorker(
@@ -48,13 +57,18 @@ async function withWorker(
   }
 }
 
-const cancel = (id: string, key?: string) => api.call('POST', `/v1/videos/${id}/cancel`, undefined, key === undefined ? {} : { key })
+const cancel = (id: string, key?: string) =>
+  api.call('POST', `/v1/videos/${id}/cancel`, undefined, key === undefined ? {} : { key })
 
 describe('a model of the operator’s own', () => {
   test('is listed with its base and licence, and held at its own price', async () => {
     const { data } = (await api.call('GET', '/v1/models')).body
     expect(data.find((model: { id: string }) => model.id === 'ink-wash')).toMatchObject({
-      ...{ base: 'open-sora-2', licence: 'ours', owned_by: 'operator', is_default: false, is_available: false },
+      base: 'open-sora-2',
+      licence: 'ours',
+      owned_by: 'operator',
+      is_default: false,
+      is_available: false,
     })
     const quote = (await api.call('POST', '/v1/videos/quote', { prompt: 'x', model: 'ink-wash' })).body
     expect(quote).toMatchObject({
@@ -68,13 +82,20 @@ describe('a model of the operator’s own', () => {
   })
 
   test('makes the sizes its entry says and no others, and its default is one of them', async () => {
-    expect((await submit({ model: 'ink-wash', size: '1024x576' })).body.error).toMatchObject({ code: 'invalid_value', param: 'size' })
+    expect((await submit({ model: 'ink-wash', size: '1024x576' })).body.error).toMatchObject({
+      code: 'invalid_value',
+      param: 'size',
+    })
     const large = (await submit({ model: 'large' })).body
     expect(large.size).toBe('1024x576')
     await cancel(large.id)
     const price = { model: 'ink-wash', resolution: '768px', per_million: '1' }
-    expect((await operatorOf(api).call('POST', '/v1/admin/prices', price)).body.error).toMatchObject({ param: 'resolution' })
-    const fitting = (await api.call('POST', '/v1/videos/quote', { prompt: 'x', model: 'large', max_tokens: 500_000 })).body
+    expect((await operatorOf(api).call('POST', '/v1/admin/prices', price)).body.error).toMatchObject({
+      param: 'resolution',
+    })
+    const fitting = (
+      await api.call('POST', '/v1/videos/quote', { prompt: 'x', model: 'large', max_tokens: 500_000 })
+    ).body
     expect(fitting).toMatchObject({ within_limits: false, largest: { size: '1024x576' } })
   })
 
@@ -82,7 +103,9 @@ describe('a model of the operator’s own', () => {
     const [member, stranger] = [await api.account(1_000_000_000n), await api.account(1_000_000_000n)]
     members.add(member.accountId)
     const idsFor = async (key: string) =>
-      (await api.call('GET', '/v1/models', undefined, { key })).body.data.map((model: { id: string }) => model.id)
+      (await api.call('GET', '/v1/models', undefined, { key })).body.data.map(
+        (model: { id: string }) => model.id,
+      )
     expect(await idsFor(member.key)).toContain('secret')
     expect(await idsFor(stranger.key)).not.toContain('secret')
     const mine = await submit({ model: 'secret' }, member.key)
@@ -91,7 +114,9 @@ describe('a model of the operator’s own', () => {
     const unknown = await submit({ model: 'sacred' }, stranger.key)
     expect(asked.status).toBe(400)
     expect(asked.body.error.message).not.toContain('studio, secret')
-    expect({ ...asked.body.error, message: asked.body.error.message.replace('secret', 'sacred') }).toEqual(unknown.body.error)
+    expect({ ...asked.body.error, message: asked.body.error.message.replace('secret', 'sacred') }).toEqual(
+      unknown.body.error,
+    )
     await cancel(mine.body.id, member.key)
   })
 
@@ -102,10 +127,18 @@ describe('a model of the operator’s own', () => {
     const made = await submit({ model: 'ink-wash' }, key)
     expect(made.status).toBe(200)
     await cancel(made.body.id, key)
-    expect((await submit({ model: 'open-sora-2' }, key)).body.error).toMatchObject({ code: 'model_not_allowed' })
-    const refused = await operator.call('POST', `/v1/admin/accounts/${account}/keys`, { models: ['ink-wash', 'sora-2'] })
+    expect((await submit({ model: 'open-sora-2' }, key)).body.error).toMatchObject({
+      code: 'model_not_allowed',
+    })
+    const refused = await operator.call('POST', `/v1/admin/accounts/${account}/keys`, {
+      models: ['ink-wash', 'sora-2'],
+    })
     expect(refused.body.error).toMatchObject({ code: 'invalid_value', param: 'models.1' })
-    await operator.must('POST', '/v1/admin/prices', { model: 'ink-wash', resolution: '256px', per_million: '0.5' })
+    await operator.must('POST', '/v1/admin/prices', {
+      model: 'ink-wash',
+      resolution: '256px',
+      per_million: '0.5',
+    })
     const quote = (await api.call('POST', '/v1/videos/quote', { ...small, model: 'ink-wash' })).body
     expect(quote.price.per_million_tokens).toBe('0.5')
   })
@@ -121,9 +154,11 @@ describe('a worker', () => {
       const { assignment } = await attempt.report({ type: 'taken', slot: 0 })
       expect(assignment?.request.model).toBe('ink-wash')
       const { data } = (await api.call('GET', '/v1/models')).body
-      expect(data.filter((model: { is_available: boolean }) => model.is_available).map(({ id }: { id: string }) => id)).toEqual([
-        'ink-wash',
-      ])
+      expect(
+        data
+          .filter((model: { is_available: boolean }) => model.is_available)
+          .map(({ id }: { id: string }) => id),
+      ).toEqual(['ink-wash'])
       await attempt.report({ type: 'finished', result: await attempt.upload() })
     })
     expect((await api.call('GET', `/v1/videos/${other}`)).body.status).toBe('queued')
@@ -162,7 +197,10 @@ describe('a worker', () => {
       expect(assignment?.request.mode).toBe('t2i2v')
       await attempt.report({ type: 'finished', result: await attempt.upload() })
     })
-    expect((await submit({ model: 'animatic', mode: 't2i2v' })).body.error).toMatchObject({ param: 'mode', code: 'invalid_value' })
+    expect((await submit({ model: 'animatic', mode: 't2i2v' })).body.error).toMatchObject({
+      param: 'mode',
+      code: 'invalid_value',
+    })
   })
 
   test('that offers other models than another of its pool makes the pool offer what both do', async () => {
@@ -172,7 +210,10 @@ describe('a worker', () => {
       await attempt.report({ type: 'finished', result: await attempt.upload() })
       await withWorker('mixed', { models: ['open-sora-2', 'large'] }, async () => {
         await beat()
-        const waiting = [(await submit({ model: 'ink-wash' })).body.id, (await submit({ model: 'large' })).body.id]
+        const waiting = [
+          (await submit({ model: 'ink-wash' })).body.id,
+          (await submit({ model: 'large' })).body.id,
+        ]
         const both = (await submit({ model: 'open-sora-2' })).body.id
         // Either of the two may have taken it.
         await eventually(
@@ -180,7 +221,9 @@ describe('a worker', () => {
           (status) => status === 'dispatched',
         )
         for (const one of waiting) {
-          expect((await operatorOf(api).must('GET', `/v1/admin/videos/${one}`)).internal_status).toBe('queued')
+          expect((await operatorOf(api).must('GET', `/v1/admin/videos/${one}`)).internal_status).toBe(
+            'queued',
+          )
           await cancel(one)
         }
         await cancel(both)
@@ -206,7 +249,10 @@ describe('a worker', () => {
         expect(attempt.job.video).toBe(id)
         await attempt.report({ type: 'finished', result: await attempt.upload() })
       } else {
-        expect((await api.call('POST', '/v1/videos/quote', { prompt: 'x', model: 'open-sora-2' })).body.eta_seconds).toBeNull()
+        expect(
+          (await api.call('POST', '/v1/videos/quote', { prompt: 'x', model: 'open-sora-2' })).body
+            .eta_seconds,
+        ).toBeNull()
       }
       await worker.heartbeat([], { ...changes, draining: true })
       await worker.close()
@@ -233,7 +279,10 @@ test('a switch of models is the operator’s to see, and no part of the pace tha
     const result = await attempt.upload()
     await attempt.report({ type: 'started' })
     await attempt.report({ type: 'progress', phase: 'load', step: 0, remaining_ms: null })
-    await api.api.context.db.query({ text: `update attempt set started_at = now() - interval '3601 s' where video_id = $1`, values: [id] })
+    await api.api.context.db.query({
+      text: `update attempt set started_at = now() - interval '3601 s' where video_id = $1`,
+      values: [id],
+    })
     await attempt.report({ type: 'released' })
     await attempt.report({ type: 'finished', result: { ...result, timings: { load: 3_600, denoise: 0.5 } } })
     const [shown] = (await operatorOf(api).must('GET', `/v1/admin/videos/${id}`)).attempts

@@ -14,10 +14,17 @@ let api: TestApi
 
 const allow: JsonServer['answer'] = (response, { body }) => {
   const flagged = /forbidden/.test(body.input)
-  sayJson(response, { id: 'modr-1', results: [{ flagged, categories: { violence: flagged, hate: false, 'bad\nname': flagged } }] })
+  sayJson(response, {
+    id: 'modr-1',
+    results: [{ flagged, categories: { violence: flagged, hate: false, 'bad\nname': flagged } }],
+  })
 }
 const refine: JsonServer['answer'] = (response, { body }) =>
-  sayJson(response, { choices: [{ message: { role: 'assistant', content: `  Wide shot: ${body.messages.at(-1).content}, at dusk.\n` } }] })
+  sayJson(response, {
+    choices: [
+      { message: { role: 'assistant', content: `  Wide shot: ${body.messages.at(-1).content}, at dusk.\n` } },
+    ],
+  })
 const silent: JsonServer['answer'] = () => {}
 
 beforeAll(async () => {
@@ -46,11 +53,18 @@ const post = (body: Record<string, unknown>, headers: Record<string, string> = {
 
 test('a prompt is asked about before anything is held, and one that is flagged is refused with the categories the hook gave', async () => {
   expect((await post({ prompt: 'a paper boat' })).status).toBe(200)
-  expect(hook.asked).toMatchObject([{ path: '/moderate', body: { input: 'a paper boat' }, headers: { authorization: 'Bearer mod-key' } }])
+  expect(hook.asked).toMatchObject([
+    { path: '/moderate', body: { input: 'a paper boat' }, headers: { authorization: 'Bearer mod-key' } },
+  ])
   const before = await footprint(api)
   const refused = await post({ prompt: 'a forbidden boat' })
-  expect(refused).toMatchObject({ status: 400, body: { error: { code: 'moderation_refused', param: 'prompt' } } })
-  expect(refused.body.error.message).toBe('The prompt was refused by the moderation of this service (violence). Nothing was charged.')
+  expect(refused).toMatchObject({
+    status: 400,
+    body: { error: { code: 'moderation_refused', param: 'prompt' } },
+  })
+  expect(refused.body.error.message).toBe(
+    'The prompt was refused by the moderation of this service (violence). Nothing was charged.',
+  )
   expect(await footprint(api)).toEqual(before)
   expect((await api.call('POST', '/v1/videos/quote', { prompt: 'a forbidden boat' })).status).toBe(200)
 })
@@ -62,7 +76,9 @@ test('a remix is asked about, and so is a retry', async () => {
   await api.call('POST', `/v1/videos/${body.id}/cancel`)
   hook.answer = (response) => sayJson(response, { results: [{ flagged: true }] })
   const retry = await api.call('POST', `/v1/videos/${body.id}/retry`)
-  expect(retry.body.error.message).toBe('The prompt was refused by the moderation of this service. Nothing was charged.')
+  expect(retry.body.error.message).toBe(
+    'The prompt was refused by the moderation of this service. Nothing was charged.',
+  )
 })
 
 const outages: [string, JsonServer['answer']][] = [
@@ -81,7 +97,10 @@ test.each(outages)(
     hook.answer = answer
     const before = await footprint(api)
     const startedAt = performance.now()
-    expect(await post({ prompt: 'a paper boat' })).toMatchObject({ status: 503, body: { error: { code: 'unavailable' } } })
+    expect(await post({ prompt: 'a paper boat' })).toMatchObject({
+      status: 503,
+      body: { error: { code: 'unavailable' } },
+    })
     expect(performance.now() - startedAt).toBeLessThan(TIMEOUT_MS + 2_000)
     expect(await footprint(api)).toEqual(before)
     const { moderation } = api.config
@@ -139,15 +158,26 @@ test('a refined prompt goes to the runner, and both are kept and shown; without 
   // A retry is given the same words, whatever the refiner would say now.
   refiner.answer = silent
   const retried = await api.call('POST', `/v1/videos/${body.id}/retry`)
-  expect(retried.body).toMatchObject({ prompt: 'a paper boat', refined_prompt: refined, refinement: 'refined', seed: body.seed })
+  expect(retried.body).toMatchObject({
+    prompt: 'a paper boat',
+    refined_prompt: refined,
+    refinement: 'refined',
+    seed: body.seed,
+  })
   expect(refiner.asked).toHaveLength(1)
 })
 
 const notPrompts: [string, JsonServer['answer']][] = [
   ...outages,
   ['answers nothing', (response) => sayJson(response, { choices: [{ message: { content: ' ' } }] })],
-  ['answers too much', (response) => sayJson(response, { choices: [{ message: { content: 'x'.repeat(4_001) } }] })],
-  ['answers half a character', (response) => void response.end('{"choices":[{"message":{"content":"a \\ud800"}}]}')],
+  [
+    'answers too much',
+    (response) => sayJson(response, { choices: [{ message: { content: 'x'.repeat(4_001) } }] }),
+  ],
+  [
+    'answers half a character',
+    (response) => void response.end('{"choices":[{"message":{"content":"a \\ud800"}}]}'),
+  ],
   ['never stops answering', (response) => void response.end(`"${'x'.repeat(1_000_000)}"`)],
 ]
 
@@ -158,12 +188,18 @@ test.each(notPrompts)(
     const startedAt = performance.now()
     const { status, body } = await post({ prompt: 'a paper boat', refine_prompt: true })
     expect(performance.now() - startedAt).toBeLessThan(TIMEOUT_MS + 2_000)
-    expect({ status, ...body }).toMatchObject({ status: 'queued', prompt: 'a paper boat', refined_prompt: null, refinement: 'unavailable' })
+    expect({ status, ...body }).toMatchObject({
+      status: 'queued',
+      prompt: 'a paper boat',
+      refined_prompt: null,
+      refinement: 'unavailable',
+    })
   },
 )
 
 test('words of the refiner that moderation refuses are not used', async () => {
-  refiner.answer = (response) => sayJson(response, { choices: [{ message: { content: 'a forbidden boat' } }] })
+  refiner.answer = (response) =>
+    sayJson(response, { choices: [{ message: { content: 'a forbidden boat' } }] })
   const { body } = await post({ prompt: 'a paper boat', refine_prompt: true })
   expect(body).toMatchObject({ prompt: 'a paper boat', refined_prompt: null, refinement: 'refused' })
 })
@@ -171,7 +207,8 @@ test('words of the refiner that moderation refuses are not used', async () => {
 test('a form may wish for a refinement, and a service without a refiner says that it has none', async () => {
   const form = (value: string) =>
     rawRequest(api.url, {
-      ...{ method: 'POST', path: '/v1/videos' },
+      method: 'POST',
+      path: '/v1/videos',
       headers: { authorization: `Bearer ${api.key}`, 'content-type': 'multipart/form-data; boundary=b' },
       body: multipart(
         [
@@ -184,11 +221,19 @@ test('a form may wish for a refinement, and a service without a refiner says tha
     })
   expect((await form('true')).body.refinement).toBe('refined')
   expect((await form('false')).body.refinement).toBeNull()
-  expect(await form('perhaps')).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param: 'refine_prompt' } } })
+  expect(await form('perhaps')).toMatchObject({
+    status: 400,
+    body: { error: { code: 'invalid_value', param: 'refine_prompt' } },
+  })
   await using bare = await startTestApi()
   for (const path of ['/v1/videos', '/v1/videos/quote']) {
     const answer = await bare.call('POST', path, { ...SMALL, prompt: 'a boat', refine_prompt: true })
-    expect(answer).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param: 'refine_prompt' } } })
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_value', param: 'refine_prompt' } },
+    })
   }
-  expect((await bare.call('POST', '/v1/videos', { ...SMALL, prompt: 'a boat', refine_prompt: false })).status).toBe(200)
+  expect(
+    (await bare.call('POST', '/v1/videos', { ...SMALL, prompt: 'a boat', refine_prompt: false })).status,
+  ).toBe(200)
 })

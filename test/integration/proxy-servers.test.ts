@@ -38,7 +38,10 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
         done()
       },
     })
-    behind = await startApi({ ...config, port: 0, publicUrl, trustedProxies: 1, store }, { log: pino({ level: 'debug' }, sink) })
+    behind = await startApi(
+      { ...config, port: 0, publicUrl, trustedProxies: 1, store },
+      { log: pino({ level: 'debug' }, sink) },
+    )
     proxy = await startTlsProxy(kind, port, Number(new URL(behind.url).port))
   }, INSTALL_MS)
   afterAll(async () => {
@@ -51,7 +54,12 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
   const call = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) }
     const typed: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
-    const answer = await ask(proxy.url + path, { ca: proxy.ca, method, headers: authorized({ ...typed, ...headers }), ...sent })
+    const answer = await ask(proxy.url + path, {
+      ca: proxy.ca,
+      method,
+      headers: authorized({ ...typed, ...headers }),
+      ...sent,
+    })
     return { ...answer, json: JSON.parse(answer.body.toString()) }
   }
   const upload = async (image: Buffer) => {
@@ -61,7 +69,12 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
     const { headers, body } = new Request('http://form', { method: 'POST', body: form })
     const bytes = Buffer.from(await new Response(body).arrayBuffer())
     const type = { 'content-type': headers.get('content-type') ?? '', 'content-length': String(bytes.length) }
-    return ask(`${proxy.url}/v1/videos`, { ca: proxy.ca, method: 'POST', headers: authorized(type), body: bytes })
+    return ask(`${proxy.url}/v1/videos`, {
+      ca: proxy.ca,
+      method: 'POST',
+      headers: authorized(type),
+      body: bytes,
+    })
   }
 
   test('an image of just under 10 MiB goes in, and one that is larger is told so', async () => {
@@ -75,7 +88,8 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
     expect(JSON.parse(taken.body.toString())).toMatchObject({ object: 'video', mode: 'i2v' })
     const refused = await upload(Buffer.concat([noise, Buffer.alloc(256 * 1024)]))
     expect({ status: refused.status, ...JSON.parse(refused.body.toString()) }).toMatchObject({
-      ...{ status: 413, error: { code: 'body_too_large', param: 'input_reference' } },
+      status: 413,
+      error: { code: 'body_too_large', param: 'input_reference' },
     })
   })
 
@@ -103,7 +117,10 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
     const whole = await ask(proxy.url + path, { ca: proxy.ca, headers: authorized() })
     expect(whole.body.toString()).toBe(`mp4 of ${video.id} ${attempt.claim}`)
     const part = await ask(proxy.url + path, { ca: proxy.ca, headers: authorized({ range: 'bytes=4-5' }) })
-    expect(part).toMatchObject({ status: 206, headers: { 'content-range': `bytes 4-5/${whole.body.length}` } })
+    expect(part).toMatchObject({
+      status: 206,
+      headers: { 'content-range': `bytes 4-5/${whole.body.length}` },
+    })
     expect(part.body.toString()).toBe('of')
     const signed = await call('GET', path, undefined, { accept: 'application/json' })
     expect(new URL(signed.json.url).origin).toBe(proxy.url)
@@ -138,10 +155,14 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
         console.log(status)`,
       )
       const env = {
-        ...{ PATH: process.env.PATH ?? '', NODE_EXTRA_CA_CERTS: proxy.caPath },
-        ...{ OPENAI_BASE_URL: `${proxy.url}/v1`, OPENAI_API_KEY: api.key },
+        PATH: process.env.PATH ?? '',
+        NODE_EXTRA_CA_CERTS: proxy.caPath,
+        OPENAI_BASE_URL: `${proxy.url}/v1`,
+        OPENAI_API_KEY: api.key,
       }
-      expect(await runProgram(process.execPath, ['program.mjs'], { cwd: dir, env, withinMs: 30_000 })).toContain('queued')
+      expect(
+        await runProgram(process.execPath, ['program.mjs'], { cwd: dir, env, withinMs: 30_000 }),
+      ).toContain('queued')
     } finally {
       await rm(dir, { recursive: true, force: true })
     }

@@ -25,13 +25,19 @@ async function clientsSeen(trustedProxies: number, forwardedFor: readonly string
       done()
     },
   })
-  const running: RunningApi = await startApi({ ...api.config, port: 0, trustedProxies }, { log: pino({ level: 'debug' }, sink) })
+  const running: RunningApi = await startApi(
+    { ...api.config, port: 0, trustedProxies },
+    { log: pino({ level: 'debug' }, sink) },
+  )
   try {
-    for (const header of forwardedFor) await fetch(`${running.url}/health`, { headers: header === '' ? {} : { 'x-forwarded-for': header } })
+    for (const header of forwardedFor)
+      await fetch(`${running.url}/health`, { headers: header === '' ? {} : { 'x-forwarded-for': header } })
   } finally {
     await running.stop()
   }
-  return lines.map((line) => JSON.parse(line)).flatMap(({ req }) => (req?.path === '/health' ? [req.client] : []))
+  return lines
+    .map((line) => JSON.parse(line))
+    .flatMap(({ req }) => (req?.path === '/health' ? [req.client] : []))
 }
 
 test('X-Forwarded-For is believed from as many proxies as there are, never from the client', async () => {
@@ -53,7 +59,14 @@ test('every address in an answer is the public one, whatever the headers say', a
   }
   await using worker = new HandWorker(api)
   await worker.heartbeat()
-  const { body } = await callJson(proxied.url, api.key, 'POST', '/v1/videos', { prompt: 'rain', num_frames: 5, num_steps: 5 }, forwarded)
+  const { body } = await callJson(
+    proxied.url,
+    api.key,
+    'POST',
+    '/v1/videos',
+    { prompt: 'rain', num_frames: 5, num_steps: 5 },
+    forwarded,
+  )
   const attempt = await worker.fetch()
   const { assignment } = await attempt.report({ type: 'taken', slot: 0 })
   // Workers go where they know the API, not around by the proxy.
@@ -61,7 +74,14 @@ test('every address in an answer is the public one, whatever the headers say', a
   await attempt.report({ type: 'finished', result: await attempt.upload() })
 
   const accept = { ...forwarded, accept: 'application/json' }
-  const signed = await callJson(proxied.url, api.key, 'GET', `/v1/videos/${body.id}/content`, undefined, accept)
+  const signed = await callJson(
+    proxied.url,
+    api.key,
+    'GET',
+    `/v1/videos/${body.id}/content`,
+    undefined,
+    accept,
+  )
   expect(new URL(signed.body.url).origin).toBe(PUBLIC_URL)
   // What a proxy does with it: the same path and query at the API's own address.
   const { pathname, search } = new URL(signed.body.url)
@@ -72,7 +92,9 @@ test('every address in an answer is the public one, whatever the headers say', a
   const page = await fetch(`${proxied.url}/health`, { headers: forwarded })
   expect(page.headers.get('strict-transport-security')).toMatch(/max-age=/)
   expect(page.headers.get('content-security-policy')).toContain(`media-src 'self' blob: ${PUBLIC_URL}`)
-  expect((await fetch(`${api.url}/health`, { headers: forwarded })).headers.get('strict-transport-security')).toBeNull()
+  expect(
+    (await fetch(`${api.url}/health`, { headers: forwarded })).headers.get('strict-transport-security'),
+  ).toBeNull()
 })
 
 test('the settings say how many proxies there are and where people reach the service, or what is wrong with them', () => {
@@ -85,17 +107,30 @@ test('the settings say how many proxies there are and where people reach the ser
     moderation: null,
     refiner: null,
   })
-  expect(read({ SLUICE_TRUST_PROXY: '2', SLUICE_PUBLIC_URL: `${PUBLIC_URL}/` })).toMatchObject({ trustedProxies: 2, publicUrl: PUBLIC_URL })
+  expect(read({ SLUICE_TRUST_PROXY: '2', SLUICE_PUBLIC_URL: `${PUBLIC_URL}/` })).toMatchObject({
+    trustedProxies: 2,
+    publicUrl: PUBLIC_URL,
+  })
   expect(read({ SLUICE_RETENTION_DAYS: '30' }).retentionSeconds).toBe(2_592_000)
   expect(read({ SLUICE_MODERATION_URL: 'http://10.0.0.7/check' }).moderation).toEqual({
-    ...{ url: 'http://10.0.0.7/check', key: undefined, failOpen: false, timeoutMs: 5_000 },
+    url: 'http://10.0.0.7/check',
+    key: undefined,
+    failOpen: false,
+    timeoutMs: 5_000,
   })
-  expect(read({ SLUICE_REFINER_URL: 'http://10.0.0.7/v1', SLUICE_REFINER_MODEL: 'm', SLUICE_REFINER_KEY: 'k' }).refiner).toEqual({
-    ...{ url: 'http://10.0.0.7/v1', model: 'm', key: 'k', timeoutMs: 10_000 },
-  })
-  expect(() => read({ SLUICE_TRUST_PROXY: 'yes' })).toThrow('SLUICE_TRUST_PROXY is "yes": allowed is a whole number from 0 to 10')
+  expect(
+    read({ SLUICE_REFINER_URL: 'http://10.0.0.7/v1', SLUICE_REFINER_MODEL: 'm', SLUICE_REFINER_KEY: 'k' })
+      .refiner,
+  ).toEqual({ url: 'http://10.0.0.7/v1', model: 'm', key: 'k', timeoutMs: 10_000 })
+  expect(() => read({ SLUICE_TRUST_PROXY: 'yes' })).toThrow(
+    'SLUICE_TRUST_PROXY is "yes": allowed is a whole number from 0 to 10',
+  )
   expect(() => read({ SLUICE_PUBLIC_URL: 'video.example.com' })).toThrow('SLUICE_PUBLIC_URL')
-  expect(() => read({ SLUICE_RETENTION_DAYS: '0' })).toThrow('SLUICE_RETENTION_DAYS is "0": allowed is a whole number from 1 to 10000')
+  expect(() => read({ SLUICE_RETENTION_DAYS: '0' })).toThrow(
+    'SLUICE_RETENTION_DAYS is "0": allowed is a whole number from 1 to 10000',
+  )
   expect(() => read({ SLUICE_REFINER_URL: 'http://x' })).toThrow('SLUICE_REFINER_MODEL is not set')
-  expect(() => read({ SLUICE_MODERATION_URL: 'http://x', SLUICE_MODERATION_FAIL_OPEN: 'maybe' })).toThrow('SLUICE_MODERATION_FAIL_OPEN')
+  expect(() => read({ SLUICE_MODERATION_URL: 'http://x', SLUICE_MODERATION_FAIL_OPEN: 'maybe' })).toThrow(
+    'SLUICE_MODERATION_FAIL_OPEN',
+  )
 })

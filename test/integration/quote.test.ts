@@ -21,7 +21,10 @@ const quote = async (body: unknown) => {
   expect(answer.body).toMatchObject({ object: 'video.quote' })
   return answer.body
 }
-const SIZES = [...new Set(BUILT_IN_MODELS.flatMap((model) => model.sizes.map(formatSize))), ...Object.keys(OPENAI_SIZES)]
+const SIZES = [
+  ...new Set(BUILT_IN_MODELS.flatMap((model) => model.sizes.map(formatSize))),
+  ...Object.keys(OPENAI_SIZES),
+]
 const validRequest = fc.record(
   {
     prompt: fc.constant('a paper boat'),
@@ -62,23 +65,23 @@ test('a quote leaves nothing behind, and refuses what a submission refuses', asy
   const before = await footprint(api)
   await quote({ prompt: 'rain' })
   const bads = [
-    ...[{}, { prompt: 'rain', num_frames: 100 }, { prompt: 'rain', colour: 'red' }, { prompt: 'rain', size: '1x1' }],
-    ...[
-      { prompt: 'rain', webhook_url: 'http://10.0.0.1/hook' },
-      { prompt: 'rain', webhook_url: 'https://localhost/' },
-    ],
-    ...[
-      { prompt: 'rain', input_reference: 'https://10.0.0.1/a.png' },
-      { prompt: 'rain', mode: 'i2v' },
-    ],
-    ...[
-      { prompt: 'rain', model: 'gpt-4' },
-      { prompt: 'rain', seconds: '12' },
-      { prompt: 'rain', refine_prompt: true },
-    ],
+    {},
+    { prompt: 'rain', num_frames: 100 },
+    { prompt: 'rain', colour: 'red' },
+    { prompt: 'rain', size: '1x1' },
+    { prompt: 'rain', webhook_url: 'http://10.0.0.1/hook' },
+    { prompt: 'rain', webhook_url: 'https://localhost/' },
+    { prompt: 'rain', input_reference: 'https://10.0.0.1/a.png' },
+    { prompt: 'rain', mode: 'i2v' },
+    { prompt: 'rain', model: 'gpt-4' },
+    { prompt: 'rain', seconds: '12' },
+    { prompt: 'rain', refine_prompt: true },
   ]
   for (const bad of bads) {
-    const [asQuote, asVideo] = [await api.call('POST', '/v1/videos/quote', bad), await api.call('POST', '/v1/videos', bad)]
+    const [asQuote, asVideo] = [
+      await api.call('POST', '/v1/videos/quote', bad),
+      await api.call('POST', '/v1/videos', bad),
+    ]
     expect(asQuote.status).toBe(400)
     expect(asQuote.body).toEqual(asVideo.body)
   }
@@ -87,7 +90,8 @@ test('a quote leaves nothing behind, and refuses what a submission refuses', asy
 
 test('a quote takes the form that a submission takes', async () => {
   const answer = await rawRequest(api.url, {
-    ...{ method: 'POST', path: '/v1/videos/quote' },
+    method: 'POST',
+    path: '/v1/videos/quote',
     headers: { authorization: `Bearer ${api.key}`, 'content-type': 'multipart/form-data; boundary=b' },
     body: multipart(
       [
@@ -99,7 +103,10 @@ test('a quote takes the form that a submission takes', async () => {
     ),
   })
   expect(answer.body).toMatchObject({
-    ...{ num_frames: 97, num_steps: 50, within_limits: true, largest: null },
+    num_frames: 97,
+    num_steps: 50,
+    within_limits: true,
+    largest: null,
     usage: { video_tokens: 6_300, steps: 50, generated_tokens: 315_000 },
     cost: { amount: '0.0945', currency: 'USD' },
     price: { per_million_tokens: '0.2', multiplier: '1.5' },
@@ -109,7 +116,9 @@ test('a quote takes the form that a submission takes', async () => {
 test('the largest settings that fit a ceiling are taken by a submission with it, and one step more is not', async () => {
   const ceiling = fc.oneof(
     fc.record({ max_tokens: fc.integer({ min: 1, max: 5_000_000 }) }),
-    fc.record({ max_cost: fc.integer({ min: 1, max: 1_000_000 }).map((micros) => (micros / 1_000_000).toFixed(6)) }),
+    fc.record({
+      max_cost: fc.integer({ min: 1, max: 1_000_000 }).map((micros) => (micros / 1_000_000).toFixed(6)),
+    }),
   )
   await fc.assert(
     fc.asyncProperty(validRequest, ceiling, async (request, limits) => {
@@ -120,7 +129,9 @@ test('the largest settings that fit a ceiling are taken by a submission with it,
         return
       }
       const base = { ...request, ...limits }
-      expect((await api.call('POST', '/v1/videos', base)).body.error.code).toMatch(/^max_(tokens|cost)_too_small$/)
+      expect((await api.call('POST', '/v1/videos', base)).body.error.code).toMatch(
+        /^max_(tokens|cost)_too_small$/,
+      )
       if (quoted.largest === null) {
         expect((await quote({ ...base, num_frames: 1, num_steps: 1 })).within_limits).toBe(false)
         return
@@ -129,9 +140,15 @@ test('the largest settings that fit a ceiling are taken by a submission with it,
       expect(num_frames).toBeLessThanOrEqual(asked.num_frames)
       expect(num_steps).toBeLessThanOrEqual(asked.num_steps)
       const fitting = await quote({ ...base, size, num_frames, num_steps })
-      expect(fitting).toMatchObject({ within_limits: true, cost: quoted.largest.cost, usage: quoted.largest.usage })
+      expect(fitting).toMatchObject({
+        within_limits: true,
+        cost: quoted.largest.cost,
+        usage: quoted.largest.usage,
+      })
       if (num_steps < asked.num_steps) {
-        expect((await quote({ ...base, size, num_frames, num_steps: num_steps + 1 })).within_limits).toBe(false)
+        expect((await quote({ ...base, size, num_frames, num_steps: num_steps + 1 })).within_limits).toBe(
+          false,
+        )
       }
     }),
     { numRuns: 60 },
@@ -158,7 +175,8 @@ test('settings shrink by steps first, then by frames, then to the smaller size o
 
 test('a quote says whether the balance covers it', async () => {
   const poor = await api.account(83_159n)
-  const affordable = async (key: string) => (await callJson(api.url, key, 'POST', '/v1/videos/quote', { prompt: 'rain' })).body.affordable
+  const affordable = async (key: string) =>
+    (await callJson(api.url, key, 'POST', '/v1/videos/quote', { prompt: 'rain' })).body.affordable
   expect(await affordable(poor.key)).toBe(false)
   expect(await affordable((await api.account(83_160n)).key)).toBe(true)
   expect(await affordable(api.key)).toBe(true)
@@ -198,7 +216,9 @@ test('npx sluice quote says what it would cost and what the ceiling would buy, a
   expect(fits.text).toContain('415800 tokens (8316 x 50 steps) at 0.2 x 0.5 USD per million: 0.04158 USD')
   const tooDear = await sluice('a paper boat', '--max-cost', '0.04')
   expect(tooDear).toMatchObject({ code: 1 })
-  expect(tooDear.text).toContain('they allow 336x192, 129 frames (5.375 s), 24 steps: 199584 tokens, 0.039917 USD')
+  expect(tooDear.text).toContain(
+    'they allow 336x192, 129 frames (5.375 s), 24 steps: 199584 tokens, 0.039917 USD',
+  )
   const json = await sluice('a paper boat', '--max-tokens', '415800', '--json')
   expect(json.code).toBe(0)
   expect(JSON.parse(json.text)).toMatchObject({ object: 'video.quote', within_limits: true })

@@ -12,15 +12,31 @@ beforeAll(async () => {
 afterAll(() => api.stop())
 
 const REQUEST = {
-  ...{ prompt: 'a paper boat', num_frames: 5, num_steps: 10, size: '192x336', seed: 7, guidance: 5, motion_score: 2 },
-  ...{ negative_prompt: 'fog', service_tier: 'priority', metadata: { shot: '12' } },
+  prompt: 'a paper boat',
+  num_frames: 5,
+  num_steps: 10,
+  size: '192x336',
+  seed: 7,
+  guidance: 5,
+  motion_score: 2,
+  negative_prompt: 'fog',
+  service_tier: 'priority',
+  metadata: { shot: '12' },
 }
-const post = (path: string, body?: unknown, headers: Record<string, string> = {}) => api.call('POST', path, body, { headers })
-const admin = async (id: string) => (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
+const post = (path: string, body?: unknown, headers: Record<string, string> = {}) =>
+  api.call('POST', path, body, { headers })
+const admin = async (id: string) =>
+  (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
 const fail = async (worker: HandWorker) => {
   const { body } = await post('/v1/videos', { ...REQUEST, execution_expires_after: 3_600 })
   const attempt = await worker.fetch()
-  await attempt.report({ type: 'failed', code: 'bad_input', message: 'no such motion', retryable: false, step: 0 })
+  await attempt.report({
+    type: 'failed',
+    code: 'bad_input',
+    message: 'no such motion',
+    retryable: false,
+    step: 0,
+  })
   return body.id as string
 }
 const expiresAfter = async (id: string) => {
@@ -38,16 +54,24 @@ test('a failed video is made again as a new one with the same request and seed; 
   const before = await admin(id)
   expect(before.transfers.map((transfer: { kind: string }) => transfer.kind)).toEqual(['hold', 'settle'])
   const retried = await post(`/v1/videos/${id}/retry`)
-  expect(retried).toMatchObject({ status: 200, body: { ...REQUEST, status: 'queued', retried_from: id, cost: { state: 'held' } } })
+  expect(retried).toMatchObject({
+    status: 200,
+    body: { ...REQUEST, status: 'queued', retried_from: id, cost: { state: 'held' } },
+  })
   expect(retried.body.id).not.toBe(id)
   expect(await expiresAfter(retried.body.id)).toBe(3_600)
   const attempt = await worker.fetch()
   expect(attempt.job.video).toBe(retried.body.id)
   await attempt.report({ type: 'finished', result: await attempt.upload() })
-  expect((await api.call('GET', `/v1/videos/${retried.body.id}`)).body).toMatchObject({ status: 'completed', cost: { state: 'charged' } })
+  expect((await api.call('GET', `/v1/videos/${retried.body.id}`)).body).toMatchObject({
+    status: 'completed',
+    cost: { state: 'charged' },
+  })
   expect(await admin(id)).toEqual(before)
   expect((await admin(retried.body.id)).transfers).toHaveLength(2)
-  expect((await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body.ok).toBe(true)
+  expect((await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body.ok).toBe(
+    true,
+  )
   await worker.heartbeat([], { draining: true })
 })
 
@@ -68,7 +92,10 @@ test('a completed or unfinished video is not retried, and nothing is held', asyn
   const refused = async () => {
     const before = await footprint(api)
     const answer = await post(`/v1/videos/${body.id}/retry`)
-    expect(answer).toMatchObject({ status: 409, body: { error: { code: 'state_conflict', param: 'video_id' } } })
+    expect(answer).toMatchObject({
+      status: 409,
+      body: { error: { code: 'state_conflict', param: 'video_id' } },
+    })
     expect(answer.headers.get('x-should-retry')).toBe('false')
     expect(await footprint(api)).toEqual(before)
   }
@@ -84,7 +111,10 @@ test('a completed or unfinished video is not retried, and nothing is held', asyn
   const again = await worker.fetch()
   await again.report({ type: 'finished', result: await again.upload() })
   const done = await post(`/v1/videos/${again.job.video}/retry`)
-  expect(done).toMatchObject({ status: 409, body: { error: { code: 'state_conflict', message: expect.stringContaining('completed') } } })
+  expect(done).toMatchObject({
+    status: 409,
+    body: { error: { code: 'state_conflict', message: expect.stringContaining('completed') } },
+  })
 })
 
 test('a retry repeated by an SDK, or sent twice with one key, is one video; without either it is two', async () => {
@@ -105,7 +135,14 @@ test("another tenant's video, a deleted one and an unknown one are not found", a
   const other = await api.account(1_000_000n)
   const theirs = await callJson(api.url, other.key, 'POST', `/v1/videos/${body.id}/retry`)
   await api.call('DELETE', `/v1/videos/${body.id}`)
-  for (const answer of [theirs, await post(`/v1/videos/${body.id}/retry`), await post('/v1/videos/video_x/retry')]) {
-    expect(answer).toMatchObject({ status: 404, body: { error: { code: 'not_found', message: 'No such video.' } } })
+  for (const answer of [
+    theirs,
+    await post(`/v1/videos/${body.id}/retry`),
+    await post('/v1/videos/video_x/retry'),
+  ]) {
+    expect(answer).toMatchObject({
+      status: 404,
+      body: { error: { code: 'not_found', message: 'No such video.' } },
+    })
   }
 })

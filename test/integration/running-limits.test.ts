@@ -16,7 +16,11 @@ interface Key {
 }
 
 /** A rich account with these limits, and its keys with theirs. */
-async function tenant(api: TestApi, limits: Record<string, unknown>, keys: Record<string, unknown>[]): Promise<[string, ...Key[]]> {
+async function tenant(
+  api: TestApi,
+  limits: Record<string, unknown>,
+  keys: Record<string, unknown>[],
+): Promise<[string, ...Key[]]> {
   const operator = operatorOf(api)
   const accountId = await operator.account({ paid: '100' }, limits)
   const made: Key[] = []
@@ -35,8 +39,10 @@ async function submit(api: TestApi, { key }: Key, fields: Record<string, unknown
   expect(answer).toMatchObject({ status: 200 })
   return answer.body.id
 }
-const statusOf = async (api: TestApi, id: string): Promise<string> => (await operatorOf(api).must('GET', `/v1/admin/videos/${id}`)).status
-const finish = async (attempt: HandAttempt) => attempt.report({ type: 'finished', result: await attempt.upload() })
+const statusOf = async (api: TestApi, id: string): Promise<string> =>
+  (await operatorOf(api).must('GET', `/v1/admin/videos/${id}`)).status
+const finish = async (attempt: HandAttempt) =>
+  attempt.report({ type: 'finished', result: await attempt.upload() })
 const busy = (attempt: HandAttempt, step = 1, remaining_ms = 60_000) =>
   attempt.report({ type: 'progress', phase: 'denoise', step, remaining_ms })
 
@@ -54,20 +60,35 @@ async function mostAtOnce(api: TestApi): Promise<Map<string, number>> {
 test('no more videos of an account and of a key run at once than they may, over all pools and whatever comes at once; all get their turn', async () => {
   await using api = await start()
   const replica = await api.replica()
-  const [accountId, limited, free] = (await tenant(api, { running_max: 5 }, [{ running_max: 2 }, {}])) as [string, Key, Key]
+  const [accountId, limited, free] = (await tenant(api, { running_max: 5 }, [{ running_max: 2 }, {}])) as [
+    string,
+    Key,
+    Key,
+  ]
   await using first = new HandWorker(api, { pool: 'first', slots: 3 })
   await using second = new HandWorker(api, { pool: 'second', slots: 4 })
   await first.heartbeat()
   await second.heartbeat()
   const answers = await Promise.all(
     Array.from({ length: 40 }, (_, index) =>
-      callJson(index % 2 === 0 ? api.url : replica.url, (index % 4 < 2 ? limited : free).key, 'POST', '/v1/videos', SMALL),
+      callJson(
+        index % 2 === 0 ? api.url : replica.url,
+        (index % 4 < 2 ? limited : free).key,
+        'POST',
+        '/v1/videos',
+        SMALL,
+      ),
     ),
   )
   expect(answers.filter(({ status }) => status !== 200)).toEqual([])
   await gatePassed(api)
   const own = (await api.call('GET', '/v1/key', undefined, { key: limited.key })).body
-  expect(own).toMatchObject({ running: 2, running_max: 2, queued: 18, account: { running: 5, running_max: 5, queued: 35, in_progress: 5 } })
+  expect(own).toMatchObject({
+    running: 2,
+    running_max: 2,
+    queued: 18,
+    account: { running: 5, running_max: 5, queued: 35, in_progress: 5 },
+  })
 
   let finished = 0
   const work = async (worker: HandWorker) => {
@@ -99,10 +120,15 @@ test('a key at its limit holds up no other key: neither of its account nor of an
   const behind = [await submit(api, free), await submit(api, other)]
   await using worker = new HandWorker(api, { slots: 4 })
   await worker.heartbeat()
-  const running = [await worker.fetchJob(), await worker.fetchJob(), await worker.fetchJob()].map((job) => job.video)
+  const running = [await worker.fetchJob(), await worker.fetchJob(), await worker.fetchJob()].map(
+    (job) => job.video,
+  )
   expect(running).toEqual(expect.arrayContaining(behind))
   await gatePassed(api)
-  expect((await api.call('GET', '/v1/key', undefined, { key: limited.key })).body).toMatchObject({ running: 1, queued: 4 })
+  expect((await api.call('GET', '/v1/key', undefined, { key: limited.key })).body).toMatchObject({
+    running: 1,
+    queued: 4,
+  })
 })
 
 test('a video counts until its device is given back: not nearly so, and not while it is encoded', async () => {
@@ -201,7 +227,8 @@ test('position and time to wait know the limits, for a quote too', async () => {
   )
   expect(foreseen).toMatchObject({ status: 'queued', queue_position: 1 })
   expect(foreseen.eta_seconds.p50).toBeGreaterThan(90)
-  const etaOf = async ({ key }: Key) => (await api.call('POST', '/v1/videos/quote', SMALL, { key })).body.eta_seconds.p50
+  const etaOf = async ({ key }: Key) =>
+    (await api.call('POST', '/v1/videos/quote', SMALL, { key })).body.eta_seconds.p50
   expect(await etaOf(limited)).toBeGreaterThan(90)
   expect(await etaOf(free)).toBeLessThan(10)
 })
@@ -210,12 +237,25 @@ const ACCOUNTS = 2
 const KEYS_EACH = 2
 const limit = fc.option(fc.integer({ min: 0, max: 2 }), { freq: 3 })
 const step = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ does: fc.constant('submits' as const), key: fc.nat(3), frames: fc.constantFrom(5, 9) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      does: fc.constant('submits' as const),
+      key: fc.nat(3),
+      frames: fc.constantFrom(5, 9),
+    }),
+  },
   {
     weight: 3,
-    arbitrary: fc.record({ does: fc.constantFrom('releases' as const, 'fails' as const, 'yields' as const), which: fc.nat(9) }),
+    arbitrary: fc.record({
+      does: fc.constantFrom('releases' as const, 'fails' as const, 'yields' as const),
+      which: fc.nat(9),
+    }),
   },
-  { weight: 1, arbitrary: fc.record({ does: fc.constant('is limited' as const), key: fc.nat(3), to: limit }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ does: fc.constant('is limited' as const), key: fc.nat(3), to: limit }),
+  },
 )
 interface Row extends Record<string, unknown> {
   id: string
@@ -243,7 +283,8 @@ test('through any run of submissions, ends and changed limits the gate dispatche
     })
     return rows
   }
-  const running = (rows: readonly Row[], by: 'account_id' | 'key_id', id: string) => rows.filter((row) => row.runs && row[by] === id).length
+  const running = (rows: readonly Row[], by: 'account_id' | 'key_id', id: string) =>
+    rows.filter((row) => row.runs && row[by] === id).length
   const hasRoom = (rows: readonly Row[], row: Row, more: 0 | 1) =>
     running(rows, 'account_id', row.account_id) + more <= (row.account_max ?? 99) &&
     running(rows, 'key_id', row.key_id) + more <= (row.key_max ?? 99)
@@ -277,7 +318,14 @@ test('through any run of submissions, ends and changed limits the gate dispatche
             const attempt = worker.hold({ video: row.id, fence: row.fence, pool: row.pool })
             if (step.does === 'releases') await attempt.report({ type: 'released' })
             else if (step.does === 'yields') await attempt.report({ type: 'yielded', step: 0 })
-            else await attempt.report({ type: 'failed', code: 'bad_input', message: 'no', retryable: false, step: 0 })
+            else
+              await attempt.report({
+                type: 'failed',
+                code: 'bad_input',
+                message: 'no',
+                retryable: false,
+                step: 0,
+              })
           }
           const after = await eventually(readAll, (rows) => {
             const isFull = rows.filter((row) => row.runs).length >= slots
@@ -288,7 +336,9 @@ test('through any run of submissions, ends and changed limits the gate dispatche
             expect(hasRoom(after, row, 0), `${row.id} had room`).toBe(true)
           }
         }
-        await api.api.context.db.query({ text: `update video set execution_expires_at = now() where ended_at is null` })
+        await api.api.context.db.query({
+          text: `update video set execution_expires_at = now() where ended_at is null`,
+        })
         await eventually(readAll, (rows) => rows.length === 0)
         await worker.heartbeat([], { draining: true })
       },

@@ -12,14 +12,16 @@ let studio: { id: string; key: string }
 /** 504 video tokens a step. */
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 const STEP_TOKENS = 504
-const get = (path: string, headers: Record<string, string> = {}) => api.call('GET', path, undefined, { key: shop.key, headers })
+const get = (path: string, headers: Record<string, string> = {}) =>
+  api.call('GET', path, undefined, { key: shop.key, headers })
 const text = (path: string, headers: Record<string, string> = {}) =>
   fetch(api.url + path, { headers: { authorization: `Bearer ${shop.key}`, ...headers } })
 const micros = (amount: string): bigint => {
   const [, sign = '', whole = '', fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(amount) ?? []
   return BigInt(`${sign}${whole}${fraction.padEnd(6, '0')}`)
 }
-const sumOf = (amounts: readonly string[]): bigint => amounts.reduce((sum, amount) => sum + micros(amount), 0n)
+const sumOf = (amounts: readonly string[]): bigint =>
+  amounts.reduce((sum, amount) => sum + micros(amount), 0n)
 interface Row {
   day?: string
   key_id?: string
@@ -70,7 +72,10 @@ beforeAll(async () => {
   await worker.heartbeat([], { draining: true })
   // One still waits, and is counted nowhere.
   await submit(shop.key)
-  await api.api.context.db.query({ text: "update video set ended_at = ended_at - interval '2 days' where id = $1", values: [earlier] })
+  await api.api.context.db.query({
+    text: "update video set ended_at = ended_at - interval '2 days' where id = $1",
+    values: [earlier],
+  })
 })
 afterAll(() => api.stop())
 
@@ -90,7 +95,12 @@ test('usage by day, key and model is the ledger to the last micro-unit', async (
     expect(status).toBe(200)
     expect(sumOf(body.data.map((row: Row) => row.cost))).toBe(charged)
     expect(body.total).toEqual({
-      ...{ videos: 5, completed: 3, failed: 1, cancelled: 1, generated_tokens: STEP_TOKENS * 31, cost: '0.003277' },
+      videos: 5,
+      completed: 3,
+      failed: 1,
+      cancelled: 1,
+      generated_tokens: STEP_TOKENS * 31,
+      cost: '0.003277',
     })
     expect(body.data.reduce((sum: number, row: Row) => sum + row.generated_tokens, 0)).toBe(STEP_TOKENS * 31)
     expect(body).toMatchObject({ object: 'usage', group_by: group, currency: 'USD' })
@@ -124,7 +134,10 @@ test('usage is of the range asked for: from is in it, to is not', async () => {
 })
 
 test('usage as CSV has the same numbers, and no field that a spreadsheet would run', async () => {
-  const asked = [text('/v1/usage?group_by=key&format=csv'), text('/v1/usage?group_by=key', { accept: 'text/csv' })]
+  const asked = [
+    text('/v1/usage?group_by=key&format=csv'),
+    text('/v1/usage?group_by=key', { accept: 'text/csv' }),
+  ]
   for (const response of await Promise.all(asked)) {
     expect(response.headers.get('content-type')).toBe('text/csv; charset=utf-8')
     expect(response.headers.get('content-disposition')).toBe('attachment; filename=usage-by-key.csv')
@@ -160,7 +173,12 @@ test('the ledger lists each transfer of the account once, newest first, page by 
   expect(sumOf(seen.map(({ amount }) => amount))).toBe(micros(balance.amount))
   const inHold = seen.flatMap(({ entries }) => entries).filter(({ account }) => account === 'hold')
   expect(sumOf(inHold.map(({ amount }) => amount))).toBe(micros(held.amount))
-  expect(seen.at(-1)).toMatchObject({ kind: 'top_up', video_id: null, amount: '1', entries: [{ amount: '-1' }, { amount: '1' }] })
+  expect(seen.at(-1)).toMatchObject({
+    kind: 'top_up',
+    video_id: null,
+    amount: '1',
+    entries: [{ amount: '-1' }, { amount: '1' }],
+  })
 
   const asOperator = await operator.must('GET', `/v1/admin/accounts/${accountId}/ledger?limit=100`)
   expect(asOperator.data).toEqual(seen)

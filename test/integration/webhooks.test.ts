@@ -32,11 +32,16 @@ type Call = (method: string, path: string, body?: unknown) => Promise<Answer>
 /** An account of its own for each test, so that no endpoint hears another test's videos. */
 async function tenant(): Promise<Call & { accountId: string }> {
   const { accountId, key } = await api.account(1_000_000_000n)
-  return Object.assign((method: string, path: string, body?: unknown) => callJson(api.url, key, method, path, body), { accountId })
+  return Object.assign(
+    (method: string, path: string, body?: unknown) => callJson(api.url, key, method, path, body),
+    { accountId },
+  )
 }
 
-const sql = async <Row extends Record<string, unknown>>(text: string, values: unknown[] = []): Promise<Row[]> =>
-  (await api.api.context.db.query<Row>({ text, values })).rows
+const sql = async <Row extends Record<string, unknown>>(
+  text: string,
+  values: unknown[] = [],
+): Promise<Row[]> => (await api.api.context.db.query<Row>({ text, values })).rows
 const submit = async (call: Call, fields: object = {}): Promise<string> => {
   const { status, body } = await call('POST', '/v1/videos', { ...SMALL, ...fields })
   expect(body).toMatchObject({ object: 'video' })
@@ -74,7 +79,9 @@ async function verify(received: Received, secret: string): Promise<void> {
 
 async function isRefused(received: Received, secret: string): Promise<void> {
   expect(() => new Webhook(secret).verify(received.raw, received.headers)).toThrow()
-  await expect(new OpenAI({ apiKey: 'unused' }).webhooks.unwrap(received.raw, received.headers, secret)).rejects.toThrow()
+  await expect(
+    new OpenAI({ apiKey: 'unused' }).webhooks.unwrap(received.raw, received.headers, secret),
+  ).rejects.toThrow()
 }
 
 describe('deliveries', () => {
@@ -84,7 +91,9 @@ describe('deliveries', () => {
     const endpoint = await addEndpoint(call, `${receiver.url}/endpoint`)
     const own = (await call('GET', '/v1/webhook_secret')).body
     expect(own).toEqual({
-      ...{ object: 'webhook_secret', secret: expect.stringMatching(/^whsec_/), created_at: expect.any(Number) },
+      object: 'webhook_secret',
+      secret: expect.stringMatching(/^whsec_/),
+      created_at: expect.any(Number),
       previous_secret_expires_at: null,
     })
     const id = await submit(call, { webhook_url: `${receiver.url}/own` })
@@ -98,26 +107,44 @@ describe('deliveries', () => {
     await worker.heartbeat([], { draining: true })
 
     await receiver.atLeast(2)
-    const [toEndpoint, toOwn] = ['/endpoint', '/own'].map((path) => receiver.received.find((one) => one.path === path))
+    const [toEndpoint, toOwn] = ['/endpoint', '/own'].map((path) =>
+      receiver.received.find((one) => one.path === path),
+    )
     if (toEndpoint === undefined || toOwn === undefined) throw new Error('both were to come')
     expect(toEndpoint.event).toEqual({
-      ...{ id: expect.stringMatching(/^evt_[0-9a-z]{26}$/), object: 'event', type: 'video.completed' },
-      ...{ created_at: expect.any(Number), data: { id } },
+      id: expect.stringMatching(/^evt_[0-9a-z]{26}$/),
+      object: 'event',
+      type: 'video.completed',
+      created_at: expect.any(Number),
+      data: { id },
     })
     expect(toOwn.raw).toBe(toEndpoint.raw)
-    expect(toEndpoint.headers).toMatchObject({ 'webhook-id': toEndpoint.event.id, 'content-type': 'application/json' })
+    expect(toEndpoint.headers).toMatchObject({
+      'webhook-id': toEndpoint.event.id,
+      'content-type': 'application/json',
+    })
     await verify(toEndpoint, endpoint.secret)
     await verify(toOwn, own.secret)
     await isRefused(toEndpoint, own.secret)
     await isRefused(toOwn, endpoint.secret)
     await isRefused({ ...toOwn, raw: toOwn.raw.replace(id, 'video_another') }, own.secret)
-    expect(await sql('select type from webhook_event where account_id = $1', [call.accountId])).toEqual([{ type: 'video.completed' }])
+    expect(await sql('select type from webhook_event where account_id = $1', [call.accountId])).toEqual([
+      { type: 'video.completed' },
+    ])
     expect(receiver.received).toHaveLength(2)
     const all = await eventually(
       async () => (await call('GET', '/v1/webhook_deliveries')).body.data,
       (data) => data.every((one: { status: string }) => one.status === 'delivered'),
     )
-    expect(all.map((one: { endpoint_id: string; url: string; attempt: number }) => [one.endpoint_id, one.url, one.attempt]).sort()).toEqual(
+    expect(
+      all
+        .map((one: { endpoint_id: string; url: string; attempt: number }) => [
+          one.endpoint_id,
+          one.url,
+          one.attempt,
+        ])
+        .sort(),
+    ).toEqual(
       [
         [endpoint.id, `${receiver.url}/endpoint`, 1],
         [null, `${receiver.url}/own`, 1],
@@ -138,7 +165,13 @@ describe('deliveries', () => {
     await using worker = new HandWorker(api)
     await worker.heartbeat()
     const attempt = await worker.fetch()
-    await attempt.report({ type: 'failed', code: 'bad_input', message: 'no such motion', retryable: false, step: 0 })
+    await attempt.report({
+      type: 'failed',
+      code: 'bad_input',
+      message: 'no such motion',
+      retryable: false,
+      step: 0,
+    })
     await worker.heartbeat([], { draining: true })
     await receiver.atLeast(3)
     expect(receiver.received.map(({ path, event }) => [path, event.type, event.data.id]).sort()).toEqual(
@@ -157,10 +190,10 @@ describe('deliveries', () => {
     await using receiver = await startWebhookReceiver()
     const id = await endedVideo(call, { webhook_url: receiver.url })
     await expect(
-      sql(`insert into webhook_event (id, account_id, type, subject_id) values ('evt_second', $1, 'video.completed', $2)`, [
-        call.accountId,
-        id,
-      ]),
+      sql(
+        `insert into webhook_event (id, account_id, type, subject_id) values ('evt_second', $1, 'video.completed', $2)`,
+        [call.accountId, id],
+      ),
     ).rejects.toThrow('webhook_event_once_per_video')
   })
 
@@ -170,13 +203,16 @@ describe('deliveries', () => {
     await addEndpoint(call, receiver.url)
     const id = await submit(call)
     // The end cannot be committed, since its hold cannot be settled.
-    await sql(`update ledger_account set balance = 0 where account_id = $1 and kind = 'hold'`, [call.accountId])
+    await sql(`update ledger_account set balance = 0 where account_id = $1 and kind = 'hold'`, [
+      call.accountId,
+    ])
     expect((await call('POST', `/v1/videos/${id}/cancel`)).status).toBe(500)
     expect(await sql('select from webhook_event where account_id = $1', [call.accountId])).toEqual([])
     expect((await call('GET', `/v1/videos/${id}`)).body.status).toBe('queued')
-    await sql(`update ledger_account set balance = (select hold_micros from video where id = $2) where account_id = $1 and kind = 'hold'`, [
-      ...[call.accountId, id],
-    ])
+    await sql(
+      `update ledger_account set balance = (select hold_micros from video where id = $2) where account_id = $1 and kind = 'hold'`,
+      [call.accountId, id],
+    )
     await call('POST', `/v1/videos/${id}/cancel`)
     expect((await receiver.atLeast(1)).map(({ event }) => event.data.id)).toEqual([id])
   })
@@ -206,7 +242,7 @@ test('what one process is taking, no other takes or waits for', async () => {
   const video = (id: string) => ({ id, account_id: 'acct_1', webhook_url: 'https://example.com/' })
   await enqueueVideoEnd(db, video('video_1'), 'video.failed')
   const none = new Map<string, number>()
-  const capacity = { ...{ total: 10, perLane: 4, perAccount: 10 }, byLane: none, byAccount: none }
+  const capacity = { total: 10, perLane: 4, perAccount: 10, byLane: none, byAccount: none }
   await transaction(db, async (taking) => {
     expect(await claimDue(taking, capacity)).toHaveLength(1)
     expect(await claimDue(db, capacity)).toEqual([])
@@ -214,7 +250,9 @@ test('what one process is taking, no other takes or waits for', async () => {
   expect(await claimDue(db, capacity)).toEqual([])
   // Never more than there is room for: in a line, for an account, in all.
   for (let more = 2; more <= 12; more += 1) await enqueueVideoEnd(db, video(`video_${more}`), 'video.failed')
-  const lane = one(await db.query<{ lane: string }>({ text: 'select distinct lane from webhook_delivery' })).lane
+  const lane = one(
+    await db.query<{ lane: string }>({ text: 'select distinct lane from webhook_delivery' }),
+  ).lane
   expect(await claimDue(db, { ...capacity, total: 0 })).toEqual([])
   expect(await claimDue(db, { ...capacity, byLane: new Map([[lane, 4]]) })).toEqual([])
   expect(await claimDue(db, { ...capacity, byAccount: new Map([['acct_1', 9]]) })).toHaveLength(1)
@@ -258,10 +296,16 @@ describe('failures', () => {
       () => deliveriesOf(call, endpoint.id),
       (data) => data[0]?.status === 'delivered',
     )
-    expect(done).toMatchObject({ attempt: 4, status_code: 204, error: null, duration_ms: expect.any(Number), next_attempt_at: null })
-    expect(done.attempts.map((one: { attempt: number; status_code: number }) => [one.attempt, one.status_code])).toEqual(
-      answers.map((status, index) => [index + 1, status]),
-    )
+    expect(done).toMatchObject({
+      attempt: 4,
+      status_code: 204,
+      error: null,
+      duration_ms: expect.any(Number),
+      next_attempt_at: null,
+    })
+    expect(
+      done.attempts.map((one: { attempt: number; status_code: number }) => [one.attempt, one.status_code]),
+    ).toEqual(answers.map((status, index) => [index + 1, status]))
     expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
     expect(receiver.received.map(({ path }) => path)).toEqual(['/', '/', '/', '/'])
     for (const one of receiver.received) await verify(one, endpoint.secret)
@@ -291,7 +335,10 @@ describe('failures', () => {
     expect(failed).toMatchObject({ attempt: 2, status_code: 503, next_attempt_at: null })
     status = 200
     const again = await call('POST', `/v1/webhook_deliveries/${pending.id}/redeliver`)
-    expect(again).toMatchObject({ status: 200, body: { id: pending.id, object: 'webhook_delivery', status: expect.any(String) } })
+    expect(again).toMatchObject({
+      status: 200,
+      body: { id: pending.id, object: 'webhook_delivery', status: expect.any(String) },
+    })
     await receiver.atLeast(3)
     const [done] = await eventually(
       () => deliveriesOf(call, endpoint.id),
@@ -429,7 +476,9 @@ describe('failures', () => {
     await other.api.stop()
     await using db = await openTestPool(other.config.databaseUrl)
     // At once, not when the claim would have run out.
-    expect((await db.query({ text: 'select due_at <= now() as is_due from webhook_delivery' })).rows).toEqual([{ is_due: true }])
+    expect((await db.query({ text: 'select due_at <= now() as is_due from webhook_delivery' })).rows).toEqual(
+      [{ is_due: true }],
+    )
     const replica = await other.replica()
     await receiver.atLeast(2)
     const { rows } = await eventually(
@@ -465,7 +514,9 @@ describe('secrets', () => {
     if (alone === undefined) throw new Error('nothing came')
     await verify(alone, rotated.secret)
     await isRefused(alone, endpoint.secret)
-    expect((await call('GET', `/v1/webhook_endpoints/${endpoint.id}`)).body.previous_secret_expires_at).toBeNull()
+    expect(
+      (await call('GET', `/v1/webhook_endpoints/${endpoint.id}`)).body.previous_secret_expires_at,
+    ).toBeNull()
   })
 
   test("the account's own secret rotates the same way, and can be read", async () => {
@@ -489,15 +540,27 @@ describe('secrets', () => {
     const { secret, signing_secret, ...endpoint } = made
     expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
     expect(endpoint).toEqual({
-      ...{ id: expect.stringMatching(/^whe_/), object: 'webhook_endpoint', url: receiver.url, events: ['video.completed', 'video.failed'] },
-      ...{ event_types: endpoint.events, name: '', disabled: false, created_at: expect.any(Number), updated_at: expect.any(Number) },
-      ...{ previous_secret_expires_at: null, signing_secret_hint: `${secret.slice(6, 10)}...` },
+      id: expect.stringMatching(/^whe_/),
+      object: 'webhook_endpoint',
+      url: receiver.url,
+      events: ['video.completed', 'video.failed'],
+      event_types: endpoint.events,
+      name: '',
+      disabled: false,
+      created_at: expect.any(Number),
+      updated_at: expect.any(Number),
+      previous_secret_expires_at: null,
+      signing_secret_hint: `${secret.slice(6, 10)}...`,
     })
     expect(signing_secret).toBe(secret)
     const path = `/v1/webhook_endpoints/${endpoint.id}`
     expect((await call('GET', path)).body).toEqual(endpoint)
     expect((await call('GET', '/v1/webhook_endpoints')).body).toEqual({
-      ...{ object: 'list', data: [endpoint], first_id: endpoint.id, last_id: endpoint.id, has_more: false },
+      object: 'list',
+      data: [endpoint],
+      first_id: endpoint.id,
+      last_id: endpoint.id,
+      has_more: false,
     })
     expect((await call('PATCH', path, { events: ['video.failed', 'video.failed'] })).body).toEqual({
       ...endpoint,
@@ -505,7 +568,11 @@ describe('secrets', () => {
       event_types: ['video.failed'],
       updated_at: expect.any(Number),
     })
-    for (const answer of [await call('POST', `${path}/test`), await call('GET', `${path}/deliveries`), await call('GET', path)]) {
+    for (const answer of [
+      await call('POST', `${path}/test`),
+      await call('GET', `${path}/deliveries`),
+      await call('GET', path),
+    ]) {
       expect(JSON.stringify(answer.body)).not.toContain('whsec_')
     }
   })
@@ -518,13 +585,17 @@ describe('endpoints', () => {
     const { id } = await addEndpoint(owner, receiver.url)
     const delivery = (await owner('POST', `/v1/webhook_endpoints/${id}/test`)).body.id
     const unknown = id.replace(/.{4}$/, '0000')
-    const answersFor = (path: (id: string) => string, method: string, body?: unknown) => async (name: string) => {
-      const { status, body: answer } = await stranger(method, path(name), body)
-      return { status, answer }
-    }
+    const answersFor =
+      (path: (id: string) => string, method: string, body?: unknown) => async (name: string) => {
+        const { status, body: answer } = await stranger(method, path(name), body)
+        return { status, answer }
+      }
     const calls = [
       answersFor((name) => `/v1/webhook_endpoints/${name}`, 'GET'),
-      answersFor((name) => `/v1/webhook_endpoints/${name}`, 'PATCH', { disabled: true, url: 'https://10.0.0.1/' }),
+      answersFor((name) => `/v1/webhook_endpoints/${name}`, 'PATCH', {
+        disabled: true,
+        url: 'https://10.0.0.1/',
+      }),
       answersFor((name) => `/v1/webhook_endpoints/${name}`, 'DELETE'),
       answersFor((name) => `/v1/webhook_endpoints/${name}/rotate`, 'POST'),
       answersFor((name) => `/v1/webhook_endpoints/${name}/test`, 'POST'),
@@ -536,7 +607,11 @@ describe('endpoints', () => {
       expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
     }
     const redeliver = answersFor((name) => `/v1/webhook_deliveries/${name}/redeliver`, 'POST')
-    const answers = [await redeliver(delivery), await redeliver(delivery.replace(/.{4}$/, '0000')), await redeliver('x')]
+    const answers = [
+      await redeliver(delivery),
+      await redeliver(delivery.replace(/.{4}$/, '0000')),
+      await redeliver('x'),
+    ]
     expect(answers[0]).toMatchObject({ status: 404 })
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
     expect((await stranger('GET', `/v1/webhook_deliveries?after=${delivery}`)).status).toBe(404)
@@ -547,20 +622,34 @@ describe('endpoints', () => {
   test('a deleted or disabled endpoint gets nothing more, not even what waits for it', async () => {
     const call = await tenant()
     await using receiver = await startWebhookReceiver(() => 500)
-    const [deleted, disabled] = [await addEndpoint(call, `${receiver.url}/deleted`), await addEndpoint(call, `${receiver.url}/disabled`)]
+    const [deleted, disabled] = [
+      await addEndpoint(call, `${receiver.url}/deleted`),
+      await addEndpoint(call, `${receiver.url}/disabled`),
+    ]
     await endedVideo(call)
     await eventually(
-      () => sql(`select from webhook_attempt join webhook_delivery d on d.id = delivery_id where account_id = $1`, [call.accountId]),
+      () =>
+        sql(
+          `select from webhook_attempt join webhook_delivery d on d.id = delivery_id where account_id = $1`,
+          [call.accountId],
+        ),
       (rows) => rows.length === 2,
     )
     expect((await call('DELETE', `/v1/webhook_endpoints/${deleted.id}`)).body).toEqual({
-      ...{ id: deleted.id, object: 'webhook_endpoint.deleted', deleted: true },
+      id: deleted.id,
+      object: 'webhook_endpoint.deleted',
+      deleted: true,
     })
-    expect((await call('PATCH', `/v1/webhook_endpoints/${disabled.id}`, { disabled: true })).body.disabled).toBe(true)
+    expect(
+      (await call('PATCH', `/v1/webhook_endpoints/${disabled.id}`, { disabled: true })).body.disabled,
+    ).toBe(true)
     await makeDue('account_id', call.accountId)
     await endedVideo(call)
     const rows = await eventually(
-      () => sql<{ id: string; status: string }>('select id, status from webhook_delivery where account_id = $1', [call.accountId]),
+      () =>
+        sql<{ id: string; status: string }>('select id, status from webhook_delivery where account_id = $1', [
+          call.accountId,
+        ]),
       (all) => all.every(({ status }) => status === 'failed'),
     )
     expect(rows).toHaveLength(2)
@@ -568,7 +657,8 @@ describe('endpoints', () => {
     expect((await call('GET', `/v1/webhook_endpoints/${deleted.id}`)).status).toBe(404)
     for (const { id } of rows) {
       expect(await call('POST', `/v1/webhook_deliveries/${id}/redeliver`)).toMatchObject({
-        ...{ status: 409, body: { error: { code: 'state_conflict' } } },
+        status: 409,
+        body: { error: { code: 'state_conflict' } },
       })
     }
     await call('PATCH', `/v1/webhook_endpoints/${disabled.id}`, { disabled: false })
@@ -580,11 +670,16 @@ describe('endpoints', () => {
   test('twenty at most, also when they are asked for at once', async () => {
     const call = await tenant()
     const answers = await Promise.all(
-      Array.from({ length: 25 }, (_, index) => call('POST', '/v1/webhook_endpoints', { url: `http://127.0.0.1:${4_000 + index}/` })),
+      Array.from({ length: 25 }, (_, index) =>
+        call('POST', '/v1/webhook_endpoints', { url: `http://127.0.0.1:${4_000 + index}/` }),
+      ),
     )
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(20)
     const refused = answers.filter(({ status }) => status !== 200)
-    expect(refused[0]).toMatchObject({ status: 409, body: { error: { code: 'state_conflict', message: expect.stringContaining('20') } } })
+    expect(refused[0]).toMatchObject({
+      status: 409,
+      body: { error: { code: 'state_conflict', message: expect.stringContaining('20') } },
+    })
     expect(refused[0]?.headers.get('x-should-retry')).toBe('false')
     const { data } = (await call('GET', '/v1/webhook_endpoints')).body
     expect(data).toHaveLength(20)
@@ -602,20 +697,37 @@ describe('endpoints', () => {
     expect(taken).toMatchObject({
       status: 200,
       body: {
-        ...{ object: 'webhook_delivery', status: 'delivered', attempt: 1, status_code: 200, error: null, next_attempt_at: null },
+        object: 'webhook_delivery',
+        status: 'delivered',
+        attempt: 1,
+        status_code: 200,
+        error: null,
+        next_attempt_at: null,
         event: { type: 'webhook.test', data: { id: endpoint.id } },
       },
     })
     expect(receiver.received[0]?.event).toEqual(taken.body.event)
     if (receiver.received[0] !== undefined) await verify(receiver.received[0], endpoint.secret)
     status = 418
-    expect((await call('POST', `${path}/test`)).body).toMatchObject({ status: 'failed', status_code: 418, error: expect.any(String) })
+    expect((await call('POST', `${path}/test`)).body).toMatchObject({
+      status: 'failed',
+      status_code: 418,
+      error: expect.any(String),
+    })
     await call('PATCH', path, { url: 'http://127.0.0.1:1/' })
     expect((await call('POST', `${path}/test`)).body).toMatchObject({
-      ...{ status: 'failed', status_code: null, error: 'url could not be reached: ECONNREFUSED.', next_attempt_at: null },
+      status: 'failed',
+      status_code: null,
+      error: 'url could not be reached: ECONNREFUSED.',
+      next_attempt_at: null,
     })
     const first = (await call('GET', `${path}/deliveries?limit=2`)).body
-    expect(first).toMatchObject({ object: 'list', has_more: true, first_id: first.data[0].id, last_id: first.data[1].id })
+    expect(first).toMatchObject({
+      object: 'list',
+      has_more: true,
+      first_id: first.data[0].id,
+      last_id: first.data[1].id,
+    })
     const second = (await call('GET', `${path}/deliveries?limit=2&after=${first.last_id}`)).body
     expect(second).toMatchObject({ has_more: false })
     expect(second.data.map((one: { id: string }) => one.id)).toEqual([taken.body.id])
@@ -625,9 +737,20 @@ describe('endpoints', () => {
 
 describe('refusals', () => {
   const HOSTILE = [
-    ...['http://example.com/hook', 'http://169.254.169.254/latest/', 'https://169.254.169.254/latest/', 'https://[fd00:ec2::254]/'],
-    ...['https://localhost/', 'https://[::ffff:127.0.0.1]/', 'https://2130706434/', 'https://10.0.0.1/', 'https://user:pw@8.8.8.8/'],
-    ...['ftp://8.8.8.8/', 'hook', '', `https://8.8.8.8/${'x'.repeat(2_050)}`, 'https://8.8.8.8/\u0000'],
+    'http://example.com/hook',
+    'http://169.254.169.254/latest/',
+    'https://169.254.169.254/latest/',
+    'https://[fd00:ec2::254]/',
+    'https://localhost/',
+    'https://[::ffff:127.0.0.1]/',
+    'https://2130706434/',
+    'https://10.0.0.1/',
+    'https://user:pw@8.8.8.8/',
+    'ftp://8.8.8.8/',
+    'hook',
+    '',
+    `https://8.8.8.8/${'x'.repeat(2_050)}`,
+    'https://8.8.8.8/\u0000',
   ]
 
   test.each(HOSTILE)('%j is refused with the field at fault, and leaves nothing behind', async (url) => {
@@ -645,7 +768,10 @@ describe('refusals', () => {
       ['POST', '/v1/webhook_endpoints', { url }, 'url'],
       ['PATCH', `/v1/webhook_endpoints/${endpoint.id}`, { url, disabled: true }, 'url'],
     ] as const) {
-      expect(await call(method, path, body)).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param } } })
+      expect(await call(method, path, body)).toMatchObject({
+        status: 400,
+        body: { error: { code: 'invalid_value', param } },
+      })
     }
     expect(await everything()).toEqual(before)
   })
@@ -654,15 +780,28 @@ describe('refusals', () => {
     const call = await tenant()
     const post = (body: unknown) => call('POST', '/v1/webhook_endpoints', body)
     expect(await post({ url: 'https://8.8.8.8/', events: ['video.started'] })).toMatchObject({
-      ...{ status: 400, body: { error: { param: 'events.0', message: expect.stringContaining('video.completed, video.failed') } } },
+      status: 400,
+      body: {
+        error: { param: 'events.0', message: expect.stringContaining('video.completed, video.failed') },
+      },
     })
-    expect(await post({ url: 'https://8.8.8.8/', events: [] })).toMatchObject({ status: 400, body: { error: { param: 'events' } } })
-    expect(await post({})).toMatchObject({ status: 400, body: { error: { code: 'missing_parameter', param: 'url' } } })
+    expect(await post({ url: 'https://8.8.8.8/', events: [] })).toMatchObject({
+      status: 400,
+      body: { error: { param: 'events' } },
+    })
+    expect(await post({})).toMatchObject({
+      status: 400,
+      body: { error: { code: 'missing_parameter', param: 'url' } },
+    })
     expect(await post({ url: 'https://8.8.8.8/', colour: 'x' })).toMatchObject({
-      ...{ status: 400, body: { error: { code: 'unknown_parameter', param: 'colour' } } },
+      status: 400,
+      body: { error: { code: 'unknown_parameter', param: 'colour' } },
     })
     const both = { url: 'https://8.8.8.8/', events: ['video.failed'], event_types: ['video.failed'] }
-    expect(await post(both)).toMatchObject({ status: 400, body: { error: { code: 'invalid_value', param: 'event_types' } } })
+    expect(await post(both)).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_value', param: 'event_types' } },
+    })
     expect(await post({ url: 'https://8.8.8.8/', name: 'x'.repeat(101) })).toMatchObject({
       status: 400,
       body: { error: { param: 'name' } },
@@ -675,7 +814,10 @@ describe('refusals', () => {
     await using receiver = await startWebhookReceiver()
     const endpoint = await addEndpoint(call, receiver.url)
     // What a name means can change after it was checked: as if it had.
-    await sql(`update webhook_endpoint set url = $2 where id = $1`, [endpoint.id, receiver.url.replace('127.0.0.1', '127.0.0.2')])
+    await sql(`update webhook_endpoint set url = $2 where id = $1`, [
+      endpoint.id,
+      receiver.url.replace('127.0.0.1', '127.0.0.2'),
+    ])
     await endedVideo(call)
     const [tried] = await eventually(
       () => deliveriesOf(call, endpoint.id),

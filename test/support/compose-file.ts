@@ -59,6 +59,11 @@ export function interpolate(text: string, variables: Readonly<Record<string, str
 }
 
 /** A service's environment as its program sees it. */
-export function environmentOf(service: Service, variables: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, interpolate(value, variables)]))
+export function environmentOf(
+  service: Service,
+  variables: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(service.environment).map(([name, value]) => [name, interpolate(value, variables)]),
+  )
 }

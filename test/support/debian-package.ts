@@ -21,7 +21,9 @@ export async function requireProgram(programs: readonly string[], packageName: s
     const installed = await findProgram(programs)
     if (installed !== null) return installed
   }
-  throw new Error(`the tests need ${programs.join(' or ')}. Run: sudo apt-get update && sudo apt-get install -y ${packageName}`)
+  throw new Error(
+    `the tests need ${programs.join(' or ')}. Run: sudo apt-get update && sudo apt-get install -y ${packageName}`,
+  )
 }
 
 /** The absolute path of the first of `programs` that is on the search path, or null. */

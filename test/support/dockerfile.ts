@@ -40,7 +40,9 @@ export function readStages(path: string): Stage[] {
 
 /** What one instruction of a stage says, in order of appearance. */
 export function restsOf(stage: Stage, name: string): string[] {
-  return stage.instructions.filter((instruction) => instruction.name === name).map((instruction) => instruction.rest)
+  return stage.instructions
+    .filter((instruction) => instruction.name === name)
+    .map((instruction) => instruction.rest)
 }
 
 export function copiesOf(stage: Stage): Copy[] {
@@ -60,7 +62,9 @@ export function dockerIgnore(root: string): (path: string) => boolean {
 /** Tells whether .gitignore keeps a path below the root out of a clone. A pattern without a slash inside counts at any depth. */
 export function gitIgnore(root: string): (path: string) => boolean {
   const patterns = linesOf(join(root, '.gitignore')).map((line) => line.replace(/\/$/, ''))
-  return ignoredBy(patterns.map((pattern) => (pattern.includes('/') ? pattern.replace(/^\//, '') : `**/${pattern}`)))
+  return ignoredBy(
+    patterns.map((pattern) => (pattern.includes('/') ? pattern.replace(/^\//, '') : `**/${pattern}`)),
+  )
 }
 
 function linesOf(path: string): string[] {

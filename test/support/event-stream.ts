@@ -24,7 +24,8 @@ export class EventReader implements AsyncDisposable {
     lines.on('line', (line) => {
       if (line.startsWith(':')) this.comments += 1
       else if (line === '') {
-        if (fields.data !== undefined) this.events.push({ name: fields.event ?? '', id: fields.id ?? '', data: JSON.parse(fields.data) })
+        if (fields.data !== undefined)
+          this.events.push({ name: fields.event ?? '', id: fields.id ?? '', data: JSON.parse(fields.data) })
         fields = {}
       } else fields[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 2)
       this.#changed.dispatchEvent(new Event('change'))
@@ -43,9 +44,11 @@ export class EventReader implements AsyncDisposable {
     while (!satisfied(this)) {
       await new Promise<void>((resolve, reject) => {
         this.#changed.addEventListener('change', () => resolve(), { once: true })
-        timeout.addEventListener('abort', () => reject(new Error(`not within ${withinMs} ms: ${JSON.stringify(this.events.slice(-3))}`)), {
-          once: true,
-        })
+        timeout.addEventListener(
+          'abort',
+          () => reject(new Error(`not within ${withinMs} ms: ${JSON.stringify(this.events.slice(-3))}`)),
+          { once: true },
+        )
       })
     }
     return this
@@ -61,12 +64,23 @@ export class EventReader implements AsyncDisposable {
 }
 
 /** Opens GET /v1/videos/{id}/events; of an https URL with the certificate authority `ca`. */
-export function openEvents(url: string, key: string, videoId: string, lastEventId?: string, ca?: string): Promise<EventReader> {
-  const headers = { authorization: `Bearer ${key}`, ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) }
+export function openEvents(
+  url: string,
+  key: string,
+  videoId: string,
+  lastEventId?: string,
+  ca?: string,
+): Promise<EventReader> {
+  const headers = {
+    authorization: `Bearer ${key}`,
+    ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+  }
   const request = url.startsWith('https:') ? httpsRequest : httpRequest
   return new Promise((resolve, reject) => {
     const options = { headers, agent: false as const, family: 4, ...(ca === undefined ? {} : { ca }) }
-    const sent = request(`${url}/v1/videos/${videoId}/events`, options, (response) => resolve(new EventReader(response)))
+    const sent = request(`${url}/v1/videos/${videoId}/events`, options, (response) =>
+      resolve(new EventReader(response)),
+    )
     sent.on('error', reject)
     sent.end()
   })

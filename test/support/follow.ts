@@ -12,7 +12,12 @@ export async function submit(service: Service, fields: Record<string, unknown>):
 }
 
 /** The video once `satisfies` holds; an API that is being restarted is asked again. */
-export function videoWhen(service: Service, id: string, satisfies: (video: Body) => boolean, withinMs = 60_000): Promise<Body> {
+export function videoWhen(
+  service: Service,
+  id: string,
+  satisfies: (video: Body) => boolean,
+  withinMs = 60_000,
+): Promise<Body> {
   return eventually(
     () =>
       service.call('GET', `/v1/videos/${id}`).then(

@@ -71,14 +71,25 @@ export function operationsOf(document: Record<string, unknown>): Operation[] {
   const paths = document.paths as Record<string, Record<string, Record<string, unknown>>>
   return Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, said]) => {
-      const parameters = (said.parameters ?? []) as { in: string; name: string; schema: JsonSchema; required?: boolean }[]
+      const parameters = (said.parameters ?? []) as {
+        in: string
+        name: string
+        schema: JsonSchema
+        required?: boolean
+      }[]
       const body = said.requestBody as
         | { content: { 'application/json': { schema: JsonSchema; example?: Record<string, unknown> } } }
         | undefined
       return {
-        ...{ operationId: String(said.operationId), method: method.toUpperCase(), path, scope: said['x-scope'] as string | undefined },
-        query: parameters.filter((one) => one.in === 'query').map((one) => ({ ...one, required: one.required ?? false })),
-        ...{ body: body?.content['application/json'].schema, example: body?.content['application/json'].example },
+        operationId: String(said.operationId),
+        method: method.toUpperCase(),
+        path,
+        scope: said['x-scope'] as string | undefined,
+        query: parameters
+          .filter((one) => one.in === 'query')
+          .map((one) => ({ ...one, required: one.required ?? false })),
+        body: body?.content['application/json'].schema,
+        example: body?.content['application/json'].example,
         responses: said.responses as Operation['responses'],
       }
     }),
@@ -110,7 +121,12 @@ const SENSIBLE: Record<string, readonly unknown[]> = {
   num_frames: [5, 17, 33, 129],
   num_steps: [1, 10, 50],
   mode: ['t2v', 'i2v'],
-  input_reference: [DATA_URL, { image_url: DATA_URL }, 'https://images.invalid/a.png', 'data:image/png;base64,AAAA'],
+  input_reference: [
+    DATA_URL,
+    { image_url: DATA_URL },
+    'https://images.invalid/a.png',
+    'data:image/png;base64,AAAA',
+  ],
   max_cost: ['0.5', 1, '0.000001', '1000000'],
   max_tokens: [1_000, 1_000_000, 10_000_000],
   webhook_url: ['http://127.0.0.1:9/a', 'http://127.0.0.1:9/b', 'http://127.0.0.1/', 'https://10.0.0.1/x'],
@@ -129,7 +145,25 @@ const SENSIBLE: Record<string, readonly unknown[]> = {
 /** What no field wants: the classics of broken clients and of hostile ones. */
 const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
-  fc.constantFrom<unknown>(null, '', ' ', '\u0000', 'a\u0000b', '\ud800', '__proto__', [], {}, [[]], true, 'true', -1, 0, 0.1, -0, 1e308),
+  fc.constantFrom<unknown>(
+    null,
+    '',
+    ' ',
+    '\u0000',
+    'a\u0000b',
+    '\ud800',
+    '__proto__',
+    [],
+    {},
+    [[]],
+    true,
+    'true',
+    -1,
+    0,
+    0.1,
+    -0,
+    1e308,
+  ),
   fc.constantFrom<unknown>(
     2 ** 31,
     2 ** 53,
@@ -149,14 +183,21 @@ const junk: fc.Arbitrary<unknown> = fc.oneof(
 )
 
 /** Values that `schema` allows; what the schema can't say (an allowed model, a price that fits) is left to chance. */
-function allowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>, name = ''): fc.Arbitrary<unknown> {
+function allowedBy(
+  schema: JsonSchema,
+  schemas: Record<string, JsonSchema>,
+  name = '',
+): fc.Arbitrary<unknown> {
   const bare = bareAllowedBy(schema, schemas)
   const sensible = SENSIBLE[name]
-  return sensible === undefined ? bare : fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...sensible) }, { weight: 1, arbitrary: bare })
+  return sensible === undefined
+    ? bare
+    : fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...sensible) }, { weight: 1, arbitrary: bare })
 }
 
 function bareAllowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>): fc.Arbitrary<unknown> {
-  if (schema.$ref !== undefined) return bareAllowedBy(schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}, schemas)
+  if (schema.$ref !== undefined)
+    return bareAllowedBy(schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}, schemas)
   if (schema.const !== undefined) return fc.constant(schema.const)
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
   const choices = schema.anyOf ?? schema.oneOf ?? schema.allOf
@@ -171,7 +212,8 @@ function bareAllowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>):
     case 'number':
       return fc.double({ ...boundsOf(schema), noNaN: true, noDefaultInfinity: true })
     case 'string':
-      if (schema.pattern !== undefined && schema.pattern.length < 60) return fc.stringMatching(new RegExp(schema.pattern))
+      if (schema.pattern !== undefined && schema.pattern.length < 60)
+        return fc.stringMatching(new RegExp(schema.pattern))
       return fc.string({ unit: 'grapheme', maxLength: Math.min(schema.maxLength ?? 40, 40) })
     case 'array':
       return fc.array(allowedBy(schema.items ?? {}, schemas), {
@@ -190,12 +232,19 @@ function boundsOf(schema: JsonSchema): { min: number; max: number } {
   return { min: Math.max(schema.minimum ?? -whole, -whole), max: Math.min(schema.maximum ?? whole, whole) }
 }
 
-function objectOf(schema: JsonSchema, schemas: Record<string, JsonSchema>): fc.Arbitrary<Record<string, unknown>> {
+function objectOf(
+  schema: JsonSchema,
+  schemas: Record<string, JsonSchema>,
+): fc.Arbitrary<Record<string, unknown>> {
   const { properties = {}, required = [], additionalProperties } = schema
   if (Object.keys(properties).length === 0 && typeof additionalProperties === 'object') {
-    return fc.dictionary(fc.string({ maxLength: 10 }), allowedBy(additionalProperties, schemas), { maxKeys: 4 })
+    return fc.dictionary(fc.string({ maxLength: 10 }), allowedBy(additionalProperties, schemas), {
+      maxKeys: 4,
+    })
   }
-  const fields = Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, allowedBy(field, schemas, name)]))
+  const fields = Object.fromEntries(
+    Object.entries(properties).map(([name, field]) => [name, allowedBy(field, schemas, name)]),
+  )
   // A call has up to two dozen optional fields; all at once would nearly always contradict each other.
   const optional = Object.keys(properties).filter((name) => !required.includes(name))
   return fc
@@ -206,13 +255,24 @@ function objectOf(schema: JsonSchema, schemas: Record<string, JsonSchema>): fc.A
 type Mutation = (body: Record<string, unknown>) => unknown
 
 const mutation: fc.Arbitrary<Mutation> = fc.oneof(
-  fc.nat().map<Mutation>((at) => (body) => Object.fromEntries(Object.entries(body).filter((_, index, all) => index !== at % all.length))),
+  fc
+    .nat()
+    .map<Mutation>(
+      (at) => (body) =>
+        Object.fromEntries(Object.entries(body).filter((_, index, all) => index !== at % all.length)),
+    ),
   fc.tuple(fc.nat(), junk).map<Mutation>(([at, value]) => (body) => {
     const names = Object.keys(body)
     return names.length === 0 ? { prompt: value } : { ...body, [names[at % names.length] ?? '']: value }
   }),
-  fc.tuple(fc.string({ unit: 'grapheme', maxLength: 12 }), junk).map<Mutation>(([name, value]) => (body) => ({ ...body, [name]: value })),
-  fc.tuple(fc.constantFrom(...Object.keys(SENSIBLE)), junk).map<Mutation>(([name, value]) => (body) => ({ ...body, [name]: value })),
+  fc.tuple(fc.string({ unit: 'grapheme', maxLength: 12 }), junk).map<Mutation>(([name, value]) => (body) => ({
+    ...body,
+    [name]: value,
+  })),
+  fc.tuple(fc.constantFrom(...Object.keys(SENSIBLE)), junk).map<Mutation>(([name, value]) => (body) => ({
+    ...body,
+    [name]: value,
+  })),
   junk.map<Mutation>((value) => () => value),
 )
 
@@ -237,23 +297,52 @@ const strangeId = fc.oneof(
 
 const headers = fc.oneof(
   { weight: 6, arbitrary: fc.constant({}) },
-  { weight: 2, arbitrary: fc.constantFrom('one', 'two', 'three', '', 'x'.repeat(300)).map((key) => ({ 'idempotency-key': key })) },
-  { weight: 2, arbitrary: fc.constantFrom('0', '1', '2', 'x', '-1', '1e9').map((count) => ({ 'x-stainless-retry-count': count })) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom('one', 'two', 'three', '', 'x'.repeat(300))
+      .map((key) => ({ 'idempotency-key': key })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom('0', '1', '2', 'x', '-1', '1e9')
+      .map((count) => ({ 'x-stainless-retry-count': count })),
+  },
   {
     weight: 1,
-    arbitrary: fc.constantFrom('one', 'two').map((key) => ({ 'idempotency-key': key, 'x-stainless-retry-count': '1' })),
+    arbitrary: fc
+      .constantFrom('one', 'two')
+      .map((key) => ({ 'idempotency-key': key, 'x-stainless-retry-count': '1' })),
   },
-  { weight: 1, arbitrary: fc.constantFrom('application/json', 'text/csv', 'x/y', '*').map((accept) => ({ accept })) },
-  { weight: 1, arbitrary: fc.constantFrom('bytes=0-1', 'bytes=-', 'bytes=9-1', 'x').map((range) => ({ range })) },
-  { weight: 1, arbitrary: fc.constantFrom('queued.0.0.1.', '....', '0', 'failed.1.0..').map((id) => ({ 'last-event-id': id })) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('application/json', 'text/csv', 'x/y', '*').map((accept) => ({ accept })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('bytes=0-1', 'bytes=-', 'bytes=9-1', 'x').map((range) => ({ range })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom('queued.0.0.1.', '....', '0', 'failed.1.0..')
+      .map((id) => ({ 'last-event-id': id })),
+  },
 )
 
 /** Any valid and any mutated request on one call. */
-export function requestOn(operation: Operation, schemas: Record<string, JsonSchema>): fc.Arbitrary<FuzzRequest> {
-  const valid = operation.body === undefined ? fc.constant<unknown>(undefined) : bareAllowedBy(operation.body, schemas)
+export function requestOn(
+  operation: Operation,
+  schemas: Record<string, JsonSchema>,
+): fc.Arbitrary<FuzzRequest> {
+  const valid =
+    operation.body === undefined ? fc.constant<unknown>(undefined) : bareAllowedBy(operation.body, schemas)
   const mutated = fc
     .tuple(valid, fc.array(mutation, { minLength: 1, maxLength: 2 }))
-    .map(([body, changes]) => changes.reduce<unknown>((now, change) => (isObject(now) ? change(now) : now), body ?? {}))
+    .map(([body, changes]) =>
+      changes.reduce<unknown>((now, change) => (isObject(now) ? change(now) : now), body ?? {}),
+    )
   const body = fc.oneof(
     { weight: 4, arbitrary: valid },
     { weight: 2, arbitrary: fc.constant<unknown>(operation.example) },
@@ -261,20 +350,27 @@ export function requestOn(operation: Operation, schemas: Record<string, JsonSche
     // A call that takes no body is sent one all the same.
     { weight: operation.body === undefined ? 1 : 0, arbitrary: junk },
   )
-  const wellFormed = operation.query.map((one) => [one.name, allowedBy(one.schema, schemas, one.name).map(String)] as const)
+  const wellFormed = operation.query.map(
+    (one) => [one.name, allowedBy(one.schema, schemas, one.name).map(String)] as const,
+  )
   const optional = operation.query.filter((one) => !one.required).map((one) => one.name)
   const validQuery = fc.record(Object.fromEntries(wellFormed), {
     requiredKeys: operation.query.map((one) => one.name).filter((name) => !optional.includes(name)),
   })
-  const junkQuery = fc.dictionary(fc.oneof(fc.constantFrom(...optional, 'x'), fc.string({ maxLength: 5 })), junk.map(asText), {
-    maxKeys: 2,
-  })
+  const junkQuery = fc.dictionary(
+    fc.oneof(fc.constantFrom(...optional, 'x'), fc.string({ maxLength: 5 })),
+    junk.map(asText),
+    { maxKeys: 2 },
+  )
   return fc.record({
     operation: fc.constant(operation),
     keyKind: fc.constantFrom(...KEY_KINDS),
     pick: fc.nat(),
     strangeId: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: strangeId }),
-    query: fc.oneof({ weight: 3, arbitrary: validQuery as fc.Arbitrary<Record<string, string>> }, { weight: 1, arbitrary: junkQuery }),
+    query: fc.oneof(
+      { weight: 3, arbitrary: validQuery as fc.Arbitrary<Record<string, string>> },
+      { weight: 1, arbitrary: junkQuery },
+    ),
     body,
     encoding: fc.oneof(
       { weight: 8, arbitrary: fc.constant('json' as const) },

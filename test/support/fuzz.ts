@@ -2,7 +2,16 @@ import fc from 'fast-check'
 import { ERROR_CODES } from '../../apps/api/src/errors.ts'
 import { ERROR_STATUS } from '../../apps/api/src/http/error-status.ts'
 import { eventually } from './eventually.ts'
-import { asText, FORM_FILES, type FuzzRequest, isObject, type JsonSchema, type Operation, operationsOf, requestOn } from './fuzz-request.ts'
+import {
+  asText,
+  FORM_FILES,
+  type FuzzRequest,
+  isObject,
+  type JsonSchema,
+  type Operation,
+  operationsOf,
+  requestOn,
+} from './fuzz-request.ts'
 
 export interface FuzzTarget {
   url: string
@@ -45,7 +54,10 @@ export async function fuzz(
   const operations = operationsOf(document)
   // Submissions are what everything else is about: one request in four is about a video's beginning.
   const any = fc.oneof(
-    ...operations.map((operation) => ({ weight: WEIGHTS[operation.operationId] ?? 2, arbitrary: requestOn(operation, schemas) })),
+    ...operations.map((operation) => ({
+      weight: WEIGHTS[operation.operationId] ?? 2,
+      arbitrary: requestOn(operation, schemas),
+    })),
   )
   const known = new KnownIds(target, options.finished ?? [])
   const result: FuzzResult = { requests: 0, statuses: {}, calls: {}, neverDone: [], seconds: 0, faults: [] }
@@ -54,13 +66,17 @@ export async function fuzz(
     const numRuns = Math.min(BATCH, options.count - batch * BATCH)
     const waiting = fc.sample(any, { numRuns, seed: options.seed + batch })
     const connection = async () => {
-      for (let request = waiting.pop(); request !== undefined; request = waiting.pop()) await sendAndJudge(target, known, request, result)
+      for (let request = waiting.pop(); request !== undefined; request = waiting.pop())
+        await sendAndJudge(target, known, request, result)
     }
     await Promise.all(Array.from({ length: options.connections }, connection))
   }
   result.seconds = (performance.now() - startedAt) / 1_000
-  const can = operations.filter(({ responses }) => Object.keys(responses).some((status) => Number(status) < 400))
-  const isDone = (operationId: string) => Object.keys(result.calls[operationId] ?? {}).some((status) => Number(status) < 400)
+  const can = operations.filter(({ responses }) =>
+    Object.keys(responses).some((status) => Number(status) < 400),
+  )
+  const isDone = (operationId: string) =>
+    Object.keys(result.calls[operationId] ?? {}).some((status) => Number(status) < 400)
   result.neverDone = can.map(({ operationId }) => operationId).filter((operationId) => !isDone(operationId))
   return result
 }
@@ -136,15 +152,29 @@ class KnownIds {
   }
 }
 
-async function sendAndJudge(target: FuzzTarget, known: KnownIds, request: FuzzRequest, result: FuzzResult): Promise<void> {
+async function sendAndJudge(
+  target: FuzzTarget,
+  known: KnownIds,
+  request: FuzzRequest,
+  result: FuzzResult,
+): Promise<void> {
   const { operation } = request
   const id = request.strangeId ?? known.id(operation, request.pick)
-  const query = new URLSearchParams(Object.entries(request.query).map(([name, value]) => [name, value.toWellFormed()] as [string, string]))
+  const query = new URLSearchParams(
+    Object.entries(request.query).map(([name, value]) => [name, value.toWellFormed()] as [string, string]),
+  )
   const path = operation.path.replace('{id}', id) + (query.size === 0 ? '' : `?${query}`)
   const key = keyOf(target, known, request)
   const { headers, body } = bodyOf(request)
   const shown = () =>
-    JSON.stringify({ method: operation.method, path, key: request.keyKind, encoding: request.encoding, headers, body: request.body })
+    JSON.stringify({
+      method: operation.method,
+      path,
+      key: request.keyKind,
+      encoding: request.encoding,
+      headers,
+      body: request.body,
+    })
   const fault = (what: string) => {
     if (result.faults.length < FAULTS_MAX) result.faults.push(`${what}: ${shown().slice(0, 1_500)}`)
   }
@@ -154,7 +184,13 @@ async function sendAndJudge(target: FuzzTarget, known: KnownIds, request: FuzzRe
   try {
     const sent = { ...request.headers, ...headers, ...(key === null ? {} : { authorization: key }) }
     const signal = AbortSignal.timeout(ANSWER_MS_MAX)
-    response = await fetch(target.url + path, { method: operation.method, headers: sent, body: body ?? null, redirect: 'manual', signal })
+    response = await fetch(target.url + path, {
+      method: operation.method,
+      headers: sent,
+      body: body ?? null,
+      redirect: 'manual',
+      signal,
+    })
     // A stream of an unfinished video would go on.
     if (response.headers.get('content-type')?.startsWith('text/event-stream')) await response.body?.cancel()
     else text = await response.text()
@@ -171,7 +207,8 @@ async function sendAndJudge(target: FuzzTarget, known: KnownIds, request: FuzzRe
     const wrong = wrongError(request, status, text)
     if (wrong !== null) fault(`${status} ${wrong} ${text.slice(0, 300)}`)
   } else if (operation.responses[status] === undefined) fault(`${status} is not documented`)
-  else if (response.headers.get('content-type')?.startsWith('application/json')) known.remember(request, JSON.parse(text))
+  else if (response.headers.get('content-type')?.startsWith('application/json'))
+    known.remember(request, JSON.parse(text))
 }
 
 /** What is wrong with an error, or null: its status, its body, its code, whether the document says so, and whether it fits the key. */
@@ -182,11 +219,13 @@ function wrongError(request: FuzzRequest, status: number, text: string): string 
   if (error === null) return 'has no error of the documented shape'
   const code = ERROR_CODES.find((candidate) => candidate === error.code)
   if (code === undefined) return `has the undocumented code ${error.code}`
-  if (ERROR_STATUS[code].status !== status || ERROR_STATUS[code].type !== error.type) return `is not what ${code} is`
+  if (ERROR_STATUS[code].status !== status || ERROR_STATUS[code].type !== error.type)
+    return `is not what ${code} is`
   // A strange id can make the path another call's.
   if (strangeId !== null && ['method_not_allowed', 'unknown_route'].includes(code)) return null
   const isKeyless = ['missing', 'unknown', 'garbled'].includes(keyKind)
-  if (operation.scope !== undefined && isKeyless && status !== 401 && strangeId === null) return 'answers before it knows the key'
+  if (operation.scope !== undefined && isKeyless && status !== 401 && strangeId === null)
+    return 'answers before it knows the key'
   const documented = operation.responses[status]?.description.split(', ') ?? []
   return documented.includes(code) ? null : `${code} is not documented for ${operation.operationId}`
 }
@@ -200,12 +239,17 @@ function errorOf(text: string): { message: string; type: string; code: string; p
   }
   if (!isObject(body) || Object.keys(body).join() !== 'error' || !isObject(body.error)) return null
   const { message, type, code, param, ...rest } = body.error
-  if (typeof message !== 'string' || message === '' || typeof type !== 'string' || typeof code !== 'string') return null
+  if (typeof message !== 'string' || message === '' || typeof type !== 'string' || typeof code !== 'string')
+    return null
   if ((param !== null && typeof param !== 'string') || Object.keys(rest).length > 0) return null
   return { message, type, code, param }
 }
 
-function keyOf(target: FuzzTarget, known: KnownIds, { keyKind, operation, pick }: FuzzRequest): string | null {
+function keyOf(
+  target: FuzzTarget,
+  known: KnownIds,
+  { keyKind, operation, pick }: FuzzRequest,
+): string | null {
   switch (keyKind) {
     case 'right':
       return `Bearer ${known.key(operation.scope, pick)}`
@@ -216,7 +260,11 @@ function keyOf(target: FuzzTarget, known: KnownIds, { keyKind, operation, pick }
     case 'unknown':
       return 'Bearer sk-sluice-unknown'
     case 'garbled':
-      return ['Bearer', 'Basic eDp5', `bearer  ${target.key}x`, '\u00e9', `Bearer ${target.key} ${target.key}`][pick % 5] ?? ''
+      return (
+        ['Bearer', 'Basic eDp5', `bearer  ${target.key}x`, '\u00e9', `Bearer ${target.key} ${target.key}`][
+          pick % 5
+        ] ?? ''
+      )
     case 'missing':
       return null
   }
@@ -233,29 +281,43 @@ function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?:
       const form = new FormData()
       for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) {
         const file = FORM_FILES[request.pick % FORM_FILES.length]
-        if (name === 'input_reference' && file !== undefined) form.append(name, new Blob([new Uint8Array(file)]), 'a.png')
+        if (name === 'input_reference' && file !== undefined)
+          form.append(name, new Blob([new Uint8Array(file)]), 'a.png')
         else form.append(name, asText(value))
       }
       return { headers: {}, body: form }
     }
     case 'raw':
-      return { headers: { 'content-type': request.pick % 2 === 0 ? 'text/plain' : 'application/json' }, body: json.slice(0, -1) }
+      return {
+        headers: { 'content-type': request.pick % 2 === 0 ? 'text/plain' : 'application/json' },
+        body: json.slice(0, -1),
+      }
     case 'mislabelled':
       return {
-        headers: { 'content-type': request.pick % 2 === 0 ? 'multipart/form-data; boundary=x' : 'application/x-www-form-urlencoded' },
+        headers: {
+          'content-type':
+            request.pick % 2 === 0 ? 'multipart/form-data; boundary=x' : 'application/x-www-form-urlencoded',
+        },
         body: json,
       }
   }
 }
 
 /** What money and videos must look like when all is over: throws on a held amount that no video holds, or a violation of the ledger. */
-export async function settleAndCheck(target: FuzzTarget): Promise<{ accounts: number; videos: number; cancelled: number }> {
+export async function settleAndCheck(
+  target: FuzzTarget,
+): Promise<{ accounts: number; videos: number; cancelled: number }> {
   // biome-ignore lint/suspicious/noExplicitAny: answers are read as the JSON they are
   const ask = async (method: string, path: string, key: string, body?: unknown): Promise<any> => {
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-    const response = await fetch(target.url + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    const response = await fetch(target.url + path, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
     const answer = await response.json()
-    if (!response.ok && response.status !== 409) throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`)
+    if (!response.ok && response.status !== 409)
+      throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`)
     return answer
   }
   const pages = async (path: string, key: string) => {
@@ -281,12 +343,15 @@ export async function settleAndCheck(target: FuzzTarget): Promise<{ accounts: nu
   let cancelled = 0
   for (const { id } of accounts) {
     const { key } = await ask('POST', `/v1/admin/accounts/${id}/keys`, target.adminKey, {})
-    const heldNow = async () => micros((await ask('GET', `/v1/admin/accounts/${id}`, target.adminKey)).held.amount)
+    const heldNow = async () =>
+      micros((await ask('GET', `/v1/admin/accounts/${id}`, target.adminKey)).held.amount)
     // Videos expire meanwhile, so the sum is asked for until nothing moved between its two sides.
     for (;;) {
       const before = await heldNow()
       const list = await pages('/v1/videos', key)
-      const open = list.filter((video) => video.cost.state === 'held').reduce((sum, video) => sum + micros(video.cost.amount), 0n)
+      const open = list
+        .filter((video) => video.cost.state === 'held')
+        .reduce((sum, video) => sum + micros(video.cost.amount), 0n)
       if (before !== (await heldNow())) continue
       if (open !== before) throw new Error(`account ${id} has ${before} held, its videos hold ${open}`)
       videos += list.length

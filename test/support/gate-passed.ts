@@ -8,7 +8,9 @@ export async function gatePassed(api: TestApi): Promise<void> {
   await using worker = new HandWorker(api, { pool: `passed-${randomBytes(4).toString('hex')}` })
   await worker.heartbeat([], { models: ['open-sora-2'] })
   for (let pass = 0; pass < 2; pass += 1) {
-    const { id } = (await api.call('POST', '/v1/videos', { prompt: 'x', model: 'open-sora-2', num_frames: 5 }, { key })).body
+    const { id } = (
+      await api.call('POST', '/v1/videos', { prompt: 'x', model: 'open-sora-2', num_frames: 5 }, { key })
+    ).body
     await worker.fetchJob()
     await api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
   }

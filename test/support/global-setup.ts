@@ -29,7 +29,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   }
   const http = createServer((request, response) => {
     const answer = asked[request.url as keyof typeof asked]
-    const answered = answer === undefined ? Promise.reject(new Error(`unknown server ${request.url}`)) : answer()
+    const answered =
+      answer === undefined ? Promise.reject(new Error(`unknown server ${request.url}`)) : answer()
     answered.then(
       (value) => response.end(JSON.stringify(value)),
       (error: unknown) => response.writeHead(500).end(error instanceof Error ? error.message : String(error)),
@@ -48,7 +49,10 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 
 /** The Open-Sora runner's protocol loop is Python, standard library only, from 3.10 on. */
 async function checkPython(): Promise<void> {
-  const found = await promisify(execFile)('python3', ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']).then(
+  const found = await promisify(execFile)('python3', [
+    '-c',
+    'import sys; print("%d.%d" % sys.version_info[:2])',
+  ]).then(
     ({ stdout }) => stdout.trim(),
     () => null,
   )

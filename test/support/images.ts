@@ -28,7 +28,12 @@ export async function quadrantMeans(image: Buffer): Promise<number[][]> {
   const [halfWidth, halfHeight] = [Math.floor(width / 2), Math.floor(height / 2)]
   return Promise.all(
     [0, 1, 2, 3].map(async (quadrant) => {
-      const region = { left: (quadrant % 2) * halfWidth, top: quadrant < 2 ? 0 : halfHeight, width: halfWidth, height: halfHeight }
+      const region = {
+        left: (quadrant % 2) * halfWidth,
+        top: quadrant < 2 ? 0 : halfHeight,
+        width: halfWidth,
+        height: halfHeight,
+      }
       const part = await sharp(image).extract(region).removeAlpha().toColourspace('srgb').png().toBuffer()
       return (await sharp(part).stats()).channels.map((channel) => channel.mean)
     }),
@@ -36,8 +41,15 @@ export async function quadrantMeans(image: Buffer): Promise<number[][]> {
 }
 
 /** The largest difference of any channel of any quadrant, 0 to 255. */
-export function farthest(means: readonly (readonly number[])[], from: readonly (readonly number[])[] = QUADRANT_COLOURS): number {
-  return Math.max(...means.flatMap((mean, quadrant) => mean.map((value, channel) => Math.abs(value - (from[quadrant]?.[channel] ?? 999)))))
+export function farthest(
+  means: readonly (readonly number[])[],
+  from: readonly (readonly number[])[] = QUADRANT_COLOURS,
+): number {
+  return Math.max(
+    ...means.flatMap((mean, quadrant) =>
+      mean.map((value, channel) => Math.abs(value - (from[quadrant]?.[channel] ?? 999))),
+    ),
+  )
 }
 
 /** A PNG that claims a size and holds next to nothing: a few kilobytes that unpack to gigabytes. */
@@ -64,7 +76,10 @@ export function animatedPng(still: Buffer, frames: number): Buffer {
 }
 
 function pngOf(chunks: readonly (readonly [string, Buffer])[]): Buffer {
-  return Buffer.concat([Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]), ...chunks.map(([type, data]) => chunk(type, data))])
+  return Buffer.concat([
+    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
+    ...chunks.map(([type, data]) => chunk(type, data)),
+  ])
 }
 
 function chunk(type: string, data: Buffer): Buffer {

@@ -27,9 +27,12 @@ export function importClosure(root: string, entries: readonly string[]): ImportC
     if (!existsSync(join(root, path))) throw new Error(`${path} does not exist`)
     files.add(path)
     const text = readFileSync(join(root, path), 'utf8')
-    for (const specifier of LOADS.flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1] ?? ''))) {
+    for (const specifier of LOADS.flatMap((pattern) =>
+      [...text.matchAll(pattern)].map((match) => match[1] ?? ''),
+    )) {
       if (specifier.startsWith('.')) waiting.push(relative(root, join(root, dirname(path), specifier)))
-      else if (specifier.startsWith(SHARED)) waiting.push(`packages/shared/src/${specifier.slice(SHARED.length)}.ts`)
+      else if (specifier.startsWith(SHARED))
+        waiting.push(`packages/shared/src/${specifier.slice(SHARED.length)}.ts`)
       else if (!specifier.startsWith('node:')) {
         const name = packageOf(specifier)
         packages.set(name, [...(packages.get(name) ?? []), path])

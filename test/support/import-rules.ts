@@ -61,7 +61,11 @@ const RULES: readonly Rule[] = [
     from: new RegExp(`^apps/api/src/(${sibling('storage')}|db)/`),
     not: /^express$/,
   },
-  { rule: 'the database layer imports no domain', from: /^apps\/api\/src\/db\//, not: new RegExp(`^apps/api/src/(${DOMAINS.join('|')})/`) },
+  {
+    rule: 'the database layer imports no domain',
+    from: /^apps\/api\/src\/db\//,
+    not: new RegExp(`^apps/api/src/(${DOMAINS.join('|')})/`),
+  },
   {
     rule: 'the ledger imports no sibling domain',
     from: /^apps\/api\/src\/ledger\//,
@@ -76,8 +80,10 @@ const RULES: readonly Rule[] = [
 ]
 
 /** Static, dynamic and re-exporting imports; a string that is only a path to a program is none. */
-const IMPORT = /(?:^|[\s;])(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
-const BARREL = /^(?:\s|\/\*[\s\S]*?\*\/|\/\/.*\n|export\s(?:type\s)?(?:\*|\{[^}]*\})(?:\sas\s\w+)?\sfrom\s['"][^'"]+['"];?)+$/
+const IMPORT =
+  /(?:^|[\s;])(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
+const BARREL =
+  /^(?:\s|\/\*[\s\S]*?\*\/|\/\/.*\n|export\s(?:type\s)?(?:\*|\{[^}]*\})(?:\sas\s\w+)?\sfrom\s['"][^'"]+['"];?)+$/
 
 /** Every import that goes where it may not, and every file that only passes on other files. */
 export function findViolations(files: readonly SourceFile[]): Violation[] {
@@ -85,11 +91,13 @@ export function findViolations(files: readonly SourceFile[]): Violation[] {
     const isTest = /\.test\.tsx?$|\/test-|-fixture/.test(path)
     const imports = [...text.matchAll(IMPORT)].map((match) => resolveImport(path, match[1] ?? match[2] ?? ''))
     const found = imports.flatMap((target) =>
-      RULES.filter(({ from, not }) => from.test(path) && not.test(target) && !(isTest && mayBeTested(path, target))).map(({ rule }) => ({
-        ...{ file: path, imports: target, rule },
-      })),
+      RULES.filter(
+        ({ from, not }) => from.test(path) && not.test(target) && !(isTest && mayBeTested(path, target)),
+      ).map(({ rule }) => ({ file: path, imports: target, rule })),
     )
-    return BARREL.test(text) ? [...found, { file: path, imports: '', rule: 'no barrels: import from the file itself' }] : found
+    return BARREL.test(text)
+      ? [...found, { file: path, imports: '', rule: 'no barrels: import from the file itself' }]
+      : found
   })
 }
 
@@ -107,7 +115,9 @@ function resolveImport(from: string, specifier: string): string {
   const workspace = /^(?:@sluice\/(\w+)|sluice)(?:\/|$)/.exec(specifier)
   if (workspace === null) return specifier
   const name = workspace[1] ?? 'cli'
-  return specifier.replace(/^(@sluice\/\w+|sluice)/, name === 'shared' ? 'packages/shared' : `apps/${name}`).concat('/')
+  return specifier
+    .replace(/^(@sluice\/\w+|sluice)/, name === 'shared' ? 'packages/shared' : `apps/${name}`)
+    .concat('/')
 }
 
 /** The repository's TypeScript under apps, packages and runners. */

@@ -22,13 +22,19 @@ export async function startJsonServer(answer: JsonServer['answer']): Promise<Jso
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
-    const asked = { path: request.url ?? '', headers: request.headers, body: JSON.parse(Buffer.concat(chunks).toString('utf8')) }
+    const asked = {
+      path: request.url ?? '',
+      headers: request.headers,
+      body: JSON.parse(Buffer.concat(chunks).toString('utf8')),
+    }
     running.asked.push(asked)
     running.answer(response, asked)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const running: JsonServer = {
-    ...{ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked: [], answer },
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked: [],
+    answer,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       server.close()

@@ -28,7 +28,9 @@ export async function startNameServer(
     questions.push(question)
     if (silent.has(name)) return
     const addresses = answers(name, asked)
-    const records = (addresses ?? []).map((address) => bytesOf(address)).filter((bytes) => bytes.length === (type === 1 ? 4 : 16))
+    const records = (addresses ?? [])
+      .map((address) => bytesOf(address))
+      .filter((bytes) => bytes.length === (type === 1 ? 4 : 16))
     const header = Buffer.from([
       query[0] ?? 0,
       query[1] ?? 0,
@@ -39,13 +41,20 @@ export async function startNameServer(
       0,
       records.length,
     ])
-    const body = records.map((bytes) => Buffer.concat([Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 0, 0, bytes.length]), bytes]))
-    socket.send(Buffer.concat([header, Buffer.alloc(4), query.subarray(12, end), ...body]), peer.port, peer.address)
+    const body = records.map((bytes) =>
+      Buffer.concat([Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 0, 0, bytes.length]), bytes]),
+    )
+    socket.send(
+      Buffer.concat([header, Buffer.alloc(4), query.subarray(12, end), ...body]),
+      peer.port,
+      peer.address,
+    )
   })
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
   return {
-    ...{ address: `127.0.0.1:${socket.address().port}`, questions },
+    address: `127.0.0.1:${socket.address().port}`,
+    questions,
     [Symbol.asyncDispose]: async () => {
       socket.close()
       await once(socket, 'close')
@@ -67,7 +76,8 @@ function bytesOf(address: string): Buffer {
   if (!address.includes(':')) return Buffer.from(address.split('.').map(Number))
   // The URL parser turns every way to write it into groups of hexadecimal digits.
   const [head = '', tail = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
-  const groupsOf = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)))
+  const groupsOf = (text: string) =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16))
   const [start, end] = [groupsOf(head), groupsOf(tail)]
   const groups = [...start, ...Array<number>(8 - start.length - end.length).fill(0), ...end]
   return Buffer.from(groups.flatMap((group) => [group >> 8, group & 0xff]))

@@ -26,7 +26,10 @@ export function startPasteShell(cwd: string, env: Record<string, string>): Paste
       said = ''
       shell.stdin.write(`${block}\necho "block over" >&2\n`)
       while (!said.includes('block over')) {
-        const over = await Promise.race([ended, new Promise<null>((resolve) => (saidSince = () => resolve(null)))])
+        const over = await Promise.race([
+          ended,
+          new Promise<null>((resolve) => (saidSince = () => resolve(null))),
+        ])
         if (over !== null) throw new Error(`${over} of ${block}\nafter ${said}`)
       }
       return said.replace('block over\n', '')

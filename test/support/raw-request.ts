@@ -11,14 +11,23 @@ export function rawRequest(
     const { body } = options
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
     const sent = request(
-      { hostname, port, method: options.method, path: options.path, headers: { ...length, ...options.headers }, agent: false },
+      {
+        hostname,
+        port,
+        method: options.method,
+        path: options.path,
+        headers: { ...length, ...options.headers },
+        agent: false,
+      },
       (response) => {
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
         response.on('error', reject)
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString('utf8')
-          const headers = new Headers(Object.entries(response.headers).map(([name, value]) => [name, String(value)]))
+          const headers = new Headers(
+            Object.entries(response.headers).map(([name, value]) => [name, String(value)]),
+          )
           resolve({ status: response.statusCode ?? 0, headers, body: text === '' ? null : JSON.parse(text) })
         })
       },
@@ -29,7 +38,12 @@ export function rawRequest(
 }
 
 /** A multipart body by hand: parts in the order given, names and values as they are. */
-export function multipart(parts: readonly (readonly [name: string, value: string])[], boundary = 'boundary0'): string {
-  const written = parts.map(([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`)
+export function multipart(
+  parts: readonly (readonly [name: string, value: string])[],
+  boundary = 'boundary0',
+): string {
+  const written = parts.map(
+    ([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+  )
   return `${written.join('')}--${boundary}--\r\n`
 }

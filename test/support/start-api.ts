@@ -28,7 +28,12 @@ export interface TestApi extends AsyncDisposable {
   adminKey: string
   workerToken: string
   /** Calls the API with JSON; `key` defaults to the first account's. */
-  call(method: string, path: string, body?: unknown, options?: { key?: string; headers?: Record<string, string> }): Promise<Answer>
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    options?: { key?: string; headers?: Record<string, string> },
+  ): Promise<Answer>
   /** A new account with its key. */
   account(trialMicros: bigint): Promise<{ accountId: string; key: string }>
   /** Starts a second API process' worth of API on the same database, queue and store. */
@@ -65,9 +70,16 @@ export async function startTestApi(overrides: Partial<Config> = {}): Promise<Tes
     rmSync(dataDir, { recursive: true, force: true })
   }
   return {
-    ...{ api, config, database, dataDir, url: api.url, key: keys.key, adminKey: keys.admin_key },
+    api,
+    config,
+    database,
+    dataDir,
+    url: api.url,
+    key: keys.key,
+    adminKey: keys.admin_key,
     workerToken: readFileSync(join(dataDir, 'worker-token'), 'utf8').trim(),
-    call: (method, path, body, options = {}) => callJson(api.url, options.key ?? keys.key, method, path, body, options.headers),
+    call: (method, path, body, options = {}) =>
+      callJson(api.url, options.key ?? keys.key, method, path, body, options.headers),
     account: async (trialMicros) => createAccount(api.context, { name: 'test', trialMicros }),
     replica: async (more = {}) => {
       const replica = await startApi(await configFor(more), { log })
@@ -90,7 +102,11 @@ export async function callJson(
 ): Promise<Answer> {
   const response = await fetch(url + path, {
     method,
-    headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    headers: {
+      authorization: `Bearer ${key}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   })
   const text = await response.text()

@@ -58,11 +58,16 @@ async function spawnRedis(program: string, port: number, dir: string): Promise<C
     '--maxmemory-policy',
     'noeviction',
   ]
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH ?? '' } })
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH ?? '' },
+  })
   await new Promise<void>((resolve, reject) => {
     let said = ''
     child.once('error', (error) =>
-      reject(new Error('redis-server cannot be started: run "apt-get install -y redis-server"', { cause: error })),
+      reject(
+        new Error('redis-server cannot be started: run "apt-get install -y redis-server"', { cause: error }),
+      ),
     )
     child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${said}`)))
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

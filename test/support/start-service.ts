@@ -47,7 +47,8 @@ export interface Service extends AsyncDisposable {
 export async function startService(options: ServiceOptions): Promise<Service> {
   const dataDir = mkdtempSync(join(tmpdir(), 'sluice-service-'))
   const port = await freePort()
-  const redis: Record<string, string> = options.queue === 'redis' ? { REDIS_URL: await createTestRedis() } : {}
+  const redis: Record<string, string> =
+    options.queue === 'redis' ? { REDIS_URL: await createTestRedis() } : {}
   const env = {
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '/',
@@ -86,7 +87,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     rmSync(dataDir, { recursive: true, force: true })
   }
   return {
-    ...{ baseUrl: keys.base_url, origin, key: keys.key, adminKey: keys.admin_key, dataDir, interrupt, stop },
+    baseUrl: keys.base_url,
+    origin,
+    key: keys.key,
+    adminKey: keys.admin_key,
+    dataDir,
+    interrupt,
+    stop,
     get process() {
       return child
     },
@@ -117,7 +124,8 @@ function processesOf(dataDir: string, commandPart: string): number[] {
     .filter((pid) => {
       try {
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-        const isOurs = command.includes(dataDir) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(dataDir)
+        const isOurs =
+          command.includes(dataDir) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(dataDir)
         return isOurs && command.includes(commandPart) && existsSync(`/proc/${pid}/exe`)
       } catch {
         return false

@@ -35,8 +35,11 @@ export async function createTestDatabase(options: { template?: string } = {}): P
   await asAdmin(inDatabase(servers.adminUrl), ['REVOKE ALL ON SCHEMA public FROM PUBLIC'])
   const drop = () => asAdmin(servers.adminUrl, [`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`])
   return {
-    ...{ name, drop, adminUrl: inDatabase(servers.adminUrl) },
-    ...{ databaseUrl: inDatabase(servers.databaseUrl), queueUrl: inDatabase(servers.queueUrl) },
+    name,
+    drop,
+    adminUrl: inDatabase(servers.adminUrl),
+    databaseUrl: inDatabase(servers.databaseUrl),
+    queueUrl: inDatabase(servers.queueUrl),
     [Symbol.asyncDispose]: drop,
   }
 }

@@ -25,7 +25,9 @@ describe('the servers of a test run', () => {
     await using database = await createTestDatabase()
     await query(database.databaseUrl, 'CREATE TABLE ledger (id int)')
     await expect(query(database.queueUrl, 'TABLE public.ledger')).rejects.toThrow('permission denied')
-    await expect(query(database.queueUrl, 'CREATE TABLE public.mine (id int)')).rejects.toThrow('permission denied')
+    await expect(query(database.queueUrl, 'CREATE TABLE public.mine (id int)')).rejects.toThrow(
+      'permission denied',
+    )
     const elsewhere = new URL(database.queueUrl)
     elsewhere.pathname = '/postgres'
     await expect(query(elsewhere.href, 'SELECT 1')).rejects.toThrow('permission denied')

@@ -4,7 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { requireProgram } from './debian-package.ts'
 import { createPythonEnvironment, type PythonEnvironment } from './python-package.ts'
 
@@ -55,8 +58,10 @@ export function createTestServers(): TestServers {
     async redis() {
       redis ??= startRedis()
       const { child, port } = await redis
-      if (child.pid !== undefined && !pids.some(({ pid }) => pid === child.pid)) pids.push({ pid: child.pid, signal: 'SIGKILL' })
-      if (redisDatabase === REDIS_DATABASES) throw new Error(`more than ${REDIS_DATABASES} Redis databases asked for in one run`)
+      if (child.pid !== undefined && !pids.some(({ pid }) => pid === child.pid))
+        pids.push({ pid: child.pid, signal: 'SIGKILL' })
+      if (redisDatabase === REDIS_DATABASES)
+        throw new Error(`more than ${REDIS_DATABASES} Redis databases asked for in one run`)
       return { url: `redis://127.0.0.1:${port}/${redisDatabase++}` }
     },
     async chromium() {
@@ -97,7 +102,12 @@ export function createTestServers(): TestServers {
 
 async function startPostgres(): Promise<{ server: EmbeddedPostgres; dir: string }> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-test-postgres-'))
-  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '400' }
+  const settings = {
+    fsync: 'off',
+    synchronous_commit: 'off',
+    full_page_writes: 'off',
+    max_connections: '400',
+  }
   return { server: await startEmbeddedPostgres({ dir, settings }), dir }
 }
 
@@ -116,11 +126,16 @@ async function startRedis(): Promise<{ child: ChildProcess; port: number; dir: s
     'maxmemory-policy': 'noeviction',
   }
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH ?? '' } })
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH ?? '' },
+  })
   const said: string[] = []
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`redis-server did not start (exit ${code}): ${said.join('')}`)))
+    child.once('exit', (code) =>
+      reject(new Error(`redis-server did not start (exit ${code}): ${said.join('')}`)),
+    )
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         if (said.length < 100) said.push(text)

@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import type { AttemptJob, Heartbeat, HeartbeatAnswer, HeldAttempt, Report, ReportAnswer } from '@sluice/shared/attempt-contract'
+import type {
+  AttemptJob,
+  Heartbeat,
+  HeartbeatAnswer,
+  HeldAttempt,
+  Report,
+  ReportAnswer,
+} from '@sluice/shared/attempt-contract'
 import { heartbeatAnswerSchema, reportAnswerSchema } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/queue-backend'
@@ -14,7 +21,10 @@ export interface HandAttempt {
   held: HeldAttempt
   report(body: ReportBody): Promise<ReportAnswer>
   /** As `report`, with the whole HTTP answer. */
-  reportRaw(body: ReportBody, options?: { token?: string; worker?: string; claim?: string; fence?: number }): Promise<Answer>
+  reportRaw(
+    body: ReportBody,
+    options?: { token?: string; worker?: string; claim?: string; fence?: number },
+  ): Promise<Answer>
   /** Puts real bytes and result.json where the assignment says, and answers the result to report. */
   upload(): Promise<Extract<Report, { type: 'finished' }>['result']>
 }
@@ -45,7 +55,10 @@ export class HandWorker implements AsyncDisposable {
     )
   }
 
-  async heartbeat(attempts: readonly HeldAttempt[] = [], changes: Partial<Heartbeat> = {}): Promise<HeartbeatAnswer> {
+  async heartbeat(
+    attempts: readonly HeldAttempt[] = [],
+    changes: Partial<Heartbeat> = {},
+  ): Promise<HeartbeatAnswer> {
     const answer = await this.heartbeatRaw(attempts, changes)
     if (answer.status !== 200) throw new Error(`heartbeat: ${answer.status} ${JSON.stringify(answer.body)}`)
     return heartbeatAnswerSchema.parse(answer.body)
@@ -98,14 +111,19 @@ export class HandWorker implements AsyncDisposable {
       )
     const report: HandAttempt['report'] = async (body) => {
       const answer = await reportRaw(body)
-      if (answer.status !== 200) throw new Error(`report ${body.type}: ${answer.status} ${JSON.stringify(answer.body)}`)
+      if (answer.status !== 200)
+        throw new Error(`report ${body.type}: ${answer.status} ${JSON.stringify(answer.body)}`)
       return reportAnswerSchema.parse(answer.body)
     }
     const upload: HandAttempt['upload'] = async () => {
       const { assignment } = await report({ type: 'taken', slot: 0 })
       if (assignment === undefined) throw new Error('no assignment')
       const put = async (url: string, contentType: string, body: Buffer) => {
-        const response = await fetch(url, { method: 'PUT', headers: { 'content-type': contentType }, body: new Uint8Array(body) })
+        const response = await fetch(url, {
+          method: 'PUT',
+          headers: { 'content-type': contentType },
+          body: new Uint8Array(body),
+        })
         if (!response.ok) throw new Error(`PUT ${response.status} ${await response.text()}`)
         return { bytes: body.length }
       }
@@ -116,14 +134,15 @@ export class HandWorker implements AsyncDisposable {
       }
       const steps = assignment.request.num_steps
       const result = {
-        ...{ video: job.video, fence: job.fence, claim, files },
-        ...{
-          steps_run: steps - (assignment.resume?.step ?? 0),
-          steps,
-          timings: { denoise: 1 },
-          peak_vram_bytes: 0,
-          seed: assignment.request.seed,
-        },
+        video: job.video,
+        fence: job.fence,
+        claim,
+        files,
+        steps_run: steps - (assignment.resume?.step ?? 0),
+        steps,
+        timings: { denoise: 1 },
+        peak_vram_bytes: 0,
+        seed: assignment.request.seed,
       }
       await put(assignment.uploads.result, 'application/json', Buffer.from(JSON.stringify(result)))
       return result

@@ -33,7 +33,10 @@ export async function startWebhookReceiver(
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk)
     const raw = Buffer.concat(chunks).toString()
     const one: Received = {
-      ...{ path: request.url ?? '', headers: request.headers as Record<string, string>, raw, event: JSON.parse(raw) },
+      path: request.url ?? '',
+      headers: request.headers as Record<string, string>,
+      raw,
+      event: JSON.parse(raw),
       answer: (status) => end(response, status),
     }
     const status = answerWith(one, received.length)
@@ -45,7 +48,8 @@ export async function startWebhookReceiver(
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
-    ...{ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, received },
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    received,
     atLeast: async (count) => {
       while (received.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
       return received

@@ -51,14 +51,24 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
   const onError = (part: string) => (error: Error) => {
     if (!isClosing) log.warn({ err: error, part }, 'connection trouble')
   }
-  const db = openDatabase({ url: config.databaseUrl, connectionsMax: config.databaseConnectionsMax, onError: onError('database') })
+  const db = openDatabase({
+    url: config.databaseUrl,
+    connectionsMax: config.databaseConnectionsMax,
+    onError: onError('database'),
+  })
   try {
     const { store, routes } = await openStore(config.store)
     const producer = openAttemptProducer(config.queue, onError('queue'))
     const etaSample = new EtaSample(db)
-    const forecaster = new Forecaster(db, clock, config.catalogue, config.accountSharePercent, (forecasts) => {
-      etaSample.take(forecasts).catch(onError('keeping forecasts'))
-    })
+    const forecaster = new Forecaster(
+      db,
+      clock,
+      config.catalogue,
+      config.accountSharePercent,
+      (forecasts) => {
+        etaSample.take(forecasts).catch(onError('keeping forecasts'))
+      },
+    )
     return {
       config,
       log,
@@ -72,7 +82,12 @@ export async function createContext(config: Config, overrides: Overrides = {}): 
       producer,
       forecaster,
       foresight: new Foresight(db, clock, config.catalogue, config.accountSharePercent),
-      videoWatch: new VideoWatch({ db, forecaster, everyMs: config.watchEveryMs, onError: onError('watching videos') }),
+      videoWatch: new VideoWatch({
+        db,
+        forecaster,
+        everyMs: config.watchEveryMs,
+        onError: onError('watching videos'),
+      }),
       metrics: new Metrics(db, config.currency),
       wakeGate: gateWaker(db, onError('gate wake-up')),
       close: async () => {

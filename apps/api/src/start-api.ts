@@ -60,7 +60,9 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
   )
   const reconciler = startReconciler(context)
   const webhooks = startWebhookSender({
-    ...{ db: context.db, log: context.log, clock: context.clock },
+    db: context.db,
+    log: context.log,
+    clock: context.clock,
     rules: { allowHosts: config.webhookAllowHosts },
     onTry: (outcome) => context.metrics.webhookTries.inc({ outcome }),
   })

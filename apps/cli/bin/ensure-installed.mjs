@@ -38,8 +38,10 @@ function runs(file, ...args) {
 function whatIsBroken() {
   if (!runs(pinnedNode, '--version')) return 'the pinned Node (node_modules/node/bin/node) does not run'
   if (existsSync(postgresDir)) {
-    if (missingLinks(postgresDir).length > 0) return `${postgresName} lacks the links its install script makes`
-    if (!runs(join(postgresDir, 'native/bin/postgres'), '--version')) return `PostgreSQL of ${postgresName} does not run`
+    if (missingLinks(postgresDir).length > 0)
+      return `${postgresName} lacks the links its install script makes`
+    if (!runs(join(postgresDir, 'native/bin/postgres'), '--version'))
+      return `PostgreSQL of ${postgresName} does not run`
   }
   return null
 }
@@ -62,7 +64,10 @@ function buildConsole() {
   say('building the console')
   const startedAt = new Date()
   const vite = join(root, 'node_modules/vite/bin/vite.js')
-  const result = spawnSync(pinnedNode, [vite, 'build', '--logLevel', 'warn'], { cwd: join(root, 'apps/console'), encoding: 'utf8' })
+  const result = spawnSync(pinnedNode, [vite, 'build', '--logLevel', 'warn'], {
+    cwd: join(root, 'apps/console'),
+    encoding: 'utf8',
+  })
   if (result.status !== 0) fail(`the console could not be built:\n${result.stdout}${result.stderr}`)
   // Its age is that of the sources it was made from: an edit during the build makes it stale.
   utimesSync(join(root, 'apps/console/dist/index.html'), startedAt, startedAt)
@@ -100,7 +105,8 @@ async function takeLock() {
   }
 }
 
-if (Number(process.versions.node.split('.')[0]) < 18) fail(`Node 18 or later is needed to install, this is ${process.versions.node}`)
+if (Number(process.versions.node.split('.')[0]) < 18)
+  fail(`Node 18 or later is needed to install, this is ${process.versions.node}`)
 if (whyInstall(root) !== null || consoleIsStale(root)) {
   await takeLock()
   process.on('exit', () => rmSync(lockDir, { recursive: true, force: true }))

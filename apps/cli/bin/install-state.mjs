@@ -6,7 +6,15 @@ import { join } from 'node:path'
 export const STAMP = 'node_modules/.sluice-installed'
 
 /** The fields of a package.json that decide what npm installs; scripts and descriptions do not. */
-const INSTALL_FIELDS = ['name', 'dependencies', 'devDependencies', 'optionalDependencies', 'overrides', 'workspaces', 'allowScripts']
+const INSTALL_FIELDS = [
+  'name',
+  'dependencies',
+  'devDependencies',
+  'optionalDependencies',
+  'overrides',
+  'workspaces',
+  'allowScripts',
+]
 
 /**
  * A hash of everything `npm install` reads, and of the machine it installed for.
@@ -44,7 +52,9 @@ export function whyInstall(root) {
   if (!existsSync(join(root, 'node_modules'))) return 'nothing is installed yet'
   const stamp = join(root, STAMP)
   if (!existsSync(stamp)) return 'the last installation did not end'
-  return readFileSync(stamp, 'utf8').trim() === installHash(root) ? null : 'package.json or package-lock.json changed'
+  return readFileSync(stamp, 'utf8').trim() === installHash(root)
+    ? null
+    : 'package.json or package-lock.json changed'
 }
 
 /**
@@ -57,8 +67,13 @@ export function consoleIsStale(root) {
   if (!existsSync(join(folder, 'index.html'))) return false
   const built = join(folder, 'dist/index.html')
   if (!existsSync(built)) return true
-  const sources = readdirSync(folder).filter((name) => name !== 'dist' && name !== 'node_modules' && !name.startsWith('.'))
-  const newestMs = Math.max(...sources.map((name) => newestIn(join(folder, name))), newestIn(join(root, 'packages/shared/src')))
+  const sources = readdirSync(folder).filter(
+    (name) => name !== 'dist' && name !== 'node_modules' && !name.startsWith('.'),
+  )
+  const newestMs = Math.max(
+    ...sources.map((name) => newestIn(join(folder, name))),
+    newestIn(join(root, 'packages/shared/src')),
+  )
   return newestMs > statSync(built).mtimeMs
 }
 

@@ -7,7 +7,11 @@ import { consoleIsStale, installHash, missingLinks, STAMP, whyInstall } from '..
 let root: string
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'sluice-install-'))
-  put('package.json', { workspaces: ['apps/*', 'runners/one'], scripts: { test: 'a' }, devDependencies: { x: '1' } })
+  put('package.json', {
+    workspaces: ['apps/*', 'runners/one'],
+    scripts: { test: 'a' },
+    devDependencies: { x: '1' },
+  })
   put('apps/cli/package.json', { name: 'cli', dependencies: { y: '1' } })
   put('package-lock.json', { lockfileVersion: 3 })
 })
@@ -33,7 +37,11 @@ describe('whether npm install has to run', () => {
   it('is no while nothing that npm reads has changed, and yes when a dependency or the lock did', () => {
     put(STAMP, `${installHash(root)}\n`)
     expect(whyInstall(root)).toBeNull()
-    put('package.json', { workspaces: ['apps/*', 'runners/one'], scripts: { test: 'other' }, devDependencies: { x: '1' } })
+    put('package.json', {
+      workspaces: ['apps/*', 'runners/one'],
+      scripts: { test: 'other' },
+      devDependencies: { x: '1' },
+    })
     expect(whyInstall(root)).toBeNull()
     put('apps/cli/package.json', { name: 'cli', dependencies: { y: '2' } })
     expect(whyInstall(root)).toContain('changed')
@@ -71,7 +79,10 @@ describe('whether the console has to be built', () => {
 
 describe("PostgreSQL's links", () => {
   it('are named when the install script that makes them was not allowed to run', () => {
-    put('pg/native/pg-symlinks.json', JSON.stringify([{ source: 'native/lib/a.so.1', target: 'native/lib/a.so' }]))
+    put(
+      'pg/native/pg-symlinks.json',
+      JSON.stringify([{ source: 'native/lib/a.so.1', target: 'native/lib/a.so' }]),
+    )
     expect(missingLinks(join(root, 'pg'))).toEqual(['native/lib/a.so'])
     put('pg/native/lib/a.so', '')
     expect(missingLinks(join(root, 'pg'))).toEqual([])

@@ -61,7 +61,11 @@ describe('npx sluice', () => {
   it('is run by its real main: usage errors end with 2, help with 0', () => {
     expect(existsSync(LAUNCHER)).toBe(true)
     const run = (...args: string[]) =>
-      spawnSync(process.execPath, [LAUNCHER, ...args], { encoding: 'utf8', env: { PATH: process.env.PATH ?? '' }, cwd: root })
+      spawnSync(process.execPath, [LAUNCHER, ...args], {
+        encoding: 'utf8',
+        env: { PATH: process.env.PATH ?? '' },
+        cwd: root,
+      })
     expect(run('--help').status).toBe(0)
     expect(run('--help').stdout).toContain('npx sluice generate "a paper boat in the rain"')
     expect(run('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/)

@@ -57,7 +57,9 @@ async function main(): Promise<void> {
 
   program
     .command('worker')
-    .description('run a worker alone: needs SLUICE_API_URL, SLUICE_WORKER_TOKEN and REDIS_URL or SLUICE_QUEUE_URL')
+    .description(
+      'run a worker alone: needs SLUICE_API_URL, SLUICE_WORKER_TOKEN and REDIS_URL or SLUICE_QUEUE_URL',
+    )
     .action(async () => {
       process.exitCode = await runWorker()
     })
@@ -69,19 +71,34 @@ async function main(): Promise<void> {
       const connection = await findConnection(process.env)
       const { stop, abandon } = interrupts()
       process.exitCode = await generate({
-        ...{ connection, terminal, stop, abandon, output: options.output ?? null, json: options.json === true },
+        connection,
+        terminal,
+        stop,
+        abandon,
+        output: options.output ?? null,
+        json: options.json === true,
         request: requestOf(prompt, options),
       })
     })
 
   withRequestOptions(
-    program.command('quote').description('what a video would cost and how long it would take; exits with 1 when it would not be taken'),
+    program
+      .command('quote')
+      .description(
+        'what a video would cost and how long it would take; exits with 1 when it would not be taken',
+      ),
   )
     .option('--json', 'print the quote as JSON, nothing else')
     .action(async (prompt: string, options: RequestFlags & { json?: boolean }) => {
       const connection = await findConnection(process.env)
       const { stop } = interrupts()
-      process.exitCode = await quote({ connection, terminal, stop, json: options.json === true, request: requestOf(prompt, options) })
+      process.exitCode = await quote({
+        connection,
+        terminal,
+        stop,
+        json: options.json === true,
+        request: requestOf(prompt, options),
+      })
     })
 
   program
@@ -162,7 +179,10 @@ interface RequestFlags {
 async function runWorker(): Promise<number> {
   const child = spawn(process.execPath, [WORKER_ENTRY], { stdio: 'inherit', env: process.env })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
-  const [code, signal]: [number | null, NodeJS.Signals | null] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+  const [code, signal]: [number | null, NodeJS.Signals | null] = (await once(child, 'exit')) as [
+    number | null,
+    NodeJS.Signals | null,
+  ]
   return code ?? 128 + (signal === null ? 0 : constants.signals[signal])
 }
 
@@ -201,6 +221,7 @@ try {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE_EXIT
   else {
     process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
-    process.exitCode = error instanceof UsageError || (error instanceof UpError && error.exitCode === 2) ? USAGE_EXIT : 1
+    process.exitCode =
+      error instanceof UsageError || (error instanceof UpError && error.exitCode === 2) ? USAGE_EXIT : 1
   }
 }

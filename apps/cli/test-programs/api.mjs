@@ -17,7 +17,8 @@ note('started')
 const server = createServer((request, response) => {
   const ready =
     request.url !== '/ready' ||
-    (existsSync(join(dataDir, 'events')) && readFileSync(join(dataDir, 'events'), 'utf8').includes('worker started'))
+    (existsSync(join(dataDir, 'events')) &&
+      readFileSync(join(dataDir, 'events'), 'utf8').includes('worker started'))
   response.writeHead(ready ? 200 : 503).end('{}')
 }).listen(Number(process.env.PORT), process.env.HOST)
 const leave = (why) => {

@@ -3,4 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { runUp } from '../src/up/run-up.ts'
 
 const program = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-process.exitCode = await runUp(process.env, { apiEntry: program('api.mjs'), workerEntry: program('worker.mjs') })
+process.exitCode = await runUp(process.env, {
+  apiEntry: program('api.mjs'),
+  workerEntry: program('worker.mjs'),
+})

@@ -27,7 +27,12 @@ export function Announcer({ ids }: { ids: readonly string[] }) {
     }
     look()
     return client.getQueryCache().subscribe((event) => {
-      if (event.type === 'updated' && event.query.queryKey[0] === 'video' && shown.has(String(event.query.queryKey[1]))) look()
+      if (
+        event.type === 'updated' &&
+        event.query.queryKey[0] === 'video' &&
+        shown.has(String(event.query.queryKey[1]))
+      )
+        look()
     })
   }, [client, ids])
 

@@ -68,7 +68,11 @@ export function deleteVideo(id: string): Promise<Polled<{ id: string; deleted: b
 }
 
 /** A short-lived signed URL of the bytes, so that the key never stands in a URL. */
-export function getContent(id: string, variant: VideoVariant, signal?: AbortSignal): Promise<Polled<VideoContent>> {
+export function getContent(
+  id: string,
+  variant: VideoVariant,
+  signal?: AbortSignal,
+): Promise<Polled<VideoContent>> {
   return call('GET', `${videoPath(id)}/content?variant=${variant}`, signal === undefined ? {} : { signal })
 }
 
@@ -150,5 +154,10 @@ function readRefusal(status: number, body: unknown): ApiError | null {
     const value = Object.entries(error).find(([entry]) => entry === name)?.[1]
     return typeof value === 'string' && value !== '' ? value : null
   }
-  return new ApiError(status, field('message') ?? `The service answered ${status}.`, field('code'), field('param'))
+  return new ApiError(
+    status,
+    field('message') ?? `The service answered ${status}.`,
+    field('code'),
+    field('param'),
+  )
 }

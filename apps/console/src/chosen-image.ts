@@ -22,7 +22,8 @@ const JPEG_QUALITY = 0.92
 
 /** Reads a file the viewer chose, dropped or pasted. Throws ImageFault. */
 export async function readImage(file: File): Promise<ChosenImage> {
-  if (!TYPES.includes(file.type)) throw new ImageFault(`${file.name || 'This'} is no PNG, JPEG or WebP image.`)
+  if (!TYPES.includes(file.type))
+    throw new ImageFault(`${file.name || 'This'} is no PNG, JPEG or WebP image.`)
   const bitmap = await createImageBitmap(file, { imageOrientation: 'from-image' }).catch(() => {
     throw new ImageFault(`${file.name || 'The image'} can’t be read. It may be damaged.`)
   })

@@ -24,7 +24,12 @@ test('every shape, turn and resolution on the page is a size the model makes', (
 })
 
 test('the defaults are those of the API, and their tokens those of the published table', () => {
-  expect(videoRequest('a boat', DEFAULT_SETTINGS)).toEqual({ prompt: 'a boat', size: '336x192', num_frames: 129, num_steps: 50 })
+  expect(videoRequest('a boat', DEFAULT_SETTINGS)).toEqual({
+    prompt: 'a boat',
+    size: '336x192',
+    num_frames: 129,
+    num_steps: 50,
+  })
   expect(chosenTokens(DEFAULT_SETTINGS)).toBe(415_800n)
   expect(chosenTokens({ ...DEFAULT_SETTINGS, resolution: '768px' })).toBe(3_801_600n)
 })
@@ -47,7 +52,11 @@ test('an image gives the settings its shape, at either resolution, and goes with
   ] as const
   for (const resolution of ['256px', '768px'] as const) {
     for (const [width, height, shape, orientation] of shapes) {
-      expect(shapedLike({ ...DEFAULT_SETTINGS, resolution }, { width, height })).toMatchObject({ shape, orientation, resolution })
+      expect(shapedLike({ ...DEFAULT_SETTINGS, resolution }, { width, height })).toMatchObject({
+        shape,
+        orientation,
+        resolution,
+      })
     }
   }
   expect(videoRequest('a boat', DEFAULT_SETTINGS, 'data:image/png;base64,AA')).toMatchObject({

@@ -1,4 +1,11 @@
-import { type FrameSize, findBuiltIn, findSize, formatSize, nearestSize, type ResolutionClass } from '@sluice/shared/model-catalogue'
+import {
+  type FrameSize,
+  findBuiltIn,
+  findSize,
+  formatSize,
+  nearestSize,
+  type ResolutionClass,
+} from '@sluice/shared/model-catalogue'
 import { generatedTokens } from '@sluice/shared/token-count'
 import type { VideoRequest } from './video.ts'
 
@@ -45,16 +52,22 @@ if (openSora === undefined) throw new Error('the model catalogue lacks open-sora
 export const LIMITS = openSora
 
 /** The size the settings ask for. Throws when the catalogue cannot make it, which a test rules out. */
-export function chosenSize(settings: Pick<GenerationSettings, 'shape' | 'orientation' | 'resolution'>): FrameSize {
+export function chosenSize(
+  settings: Pick<GenerationSettings, 'shape' | 'orientation' | 'resolution'>,
+): FrameSize {
   const shape = SHAPES.find((candidate) => candidate.name === settings.shape)
   const landscape = shape === undefined ? undefined : findSize(LIMITS, shape.sizes[settings.resolution])
-  if (landscape === undefined) throw new RangeError(`no ${settings.resolution} size of shape ${settings.shape}`)
+  if (landscape === undefined)
+    throw new RangeError(`no ${settings.resolution} size of shape ${settings.shape}`)
   if (settings.orientation === 'landscape') return landscape
   return { width: landscape.height, height: landscape.width, resolution: landscape.resolution }
 }
 
 /** The settings with the shape and turn nearest to an image's. */
-export function shapedLike(settings: GenerationSettings, image: { width: number; height: number }): GenerationSettings {
+export function shapedLike(
+  settings: GenerationSettings,
+  image: { width: number; height: number },
+): GenerationSettings {
   const { width, height } = nearestSize(LIMITS, image, settings.resolution)
   for (const { name } of SHAPES) {
     for (const orientation of ORIENTATIONS) {

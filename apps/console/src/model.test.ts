@@ -3,14 +3,21 @@ import { DEFAULT_SETTINGS, videoRequest } from './generation-settings.ts'
 import { chosenModel, type Model, offeredModels, resolutionsFor, settingsFor } from './model.ts'
 
 const model = (id: string, fields: Partial<Model> = {}): Model => ({
-  ...{ id, description: id, is_default: false, is_available: true, sizes: ['336x192', '1024x576'] },
+  id,
+  description: id,
+  is_default: false,
+  is_available: true,
+  sizes: ['336x192', '1024x576'],
   ...fields,
 })
 
 test('a model nobody makes is not offered, an alias neither, the default always; one alone is no choice', () => {
   const usual = model('usual', { is_default: true, is_available: false })
   const alias = model('sora-2', { alias_of: 'usual' })
-  expect(offeredModels([usual, model('ink'), model('away', { is_available: false }), alias])).toEqual([usual, model('ink')])
+  expect(offeredModels([usual, model('ink'), model('away', { is_available: false }), alias])).toEqual([
+    usual,
+    model('ink'),
+  ])
   expect(offeredModels([usual, alias])).toEqual([])
 })
 

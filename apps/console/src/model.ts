@@ -13,13 +13,18 @@ export interface Model {
 
 /** What the page offers: models somebody is there to make, and the default whoever is there. Empty when there is nothing but the default. */
 export function offeredModels(models: readonly Model[]): Model[] {
-  const offered = models.filter((model) => model.alias_of === undefined && (model.is_available || model.is_default))
+  const offered = models.filter(
+    (model) => model.alias_of === undefined && (model.is_available || model.is_default),
+  )
   return offered.every((model) => model.is_default) ? [] : offered
 }
 
 /** The model the settings mean; the first, when they mean one that is not offered (any more). Undefined when nothing is offered. */
 export function chosenModel(offered: readonly Model[], settings: GenerationSettings): Model | undefined {
-  return offered.find((model) => (settings.model === null ? model.is_default : model.id === settings.model)) ?? offered[0]
+  return (
+    offered.find((model) => (settings.model === null ? model.is_default : model.id === settings.model)) ??
+    offered[0]
+  )
 }
 
 /** The classes in which a model makes the shapes of the page; all of them while the model is not known. */
@@ -37,6 +42,8 @@ export function resolutionsFor(model: Model | undefined): ResolutionClass[] {
 /** The settings for a model, in a class that it makes. The default is asked for by no name, so that it may change. */
 export function settingsFor(settings: GenerationSettings, model: Model): GenerationSettings {
   const resolutions = resolutionsFor(model)
-  const resolution = resolutions.includes(settings.resolution) ? settings.resolution : (resolutions[0] ?? settings.resolution)
+  const resolution = resolutions.includes(settings.resolution)
+    ? settings.resolution
+    : (resolutions[0] ?? settings.resolution)
   return { ...settings, model: model.is_default ? null : model.id, resolution }
 }

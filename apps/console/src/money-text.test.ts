@@ -3,7 +3,9 @@ import { isZero, moneyText } from './money-text.ts'
 
 test('an amount is shown to the last micro-unit', () => {
   expect(moneyText({ amount: '0.6237', currency: 'USD' }, 6, 'en')).toBe('$0.6237')
-  expect(moneyText({ amount: '999999999999.123456', currency: 'USD' }, 6, 'en')).toBe('$999,999,999,999.123456')
+  expect(moneyText({ amount: '999999999999.123456', currency: 'USD' }, 6, 'en')).toBe(
+    '$999,999,999,999.123456',
+  )
 })
 
 test('a shortened balance is never more than there is', () => {

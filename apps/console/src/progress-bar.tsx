@@ -1,5 +1,13 @@
 /** Percent done, 0-100. `waiting` = nothing has started yet. */
-export function ProgressBar({ percent, label, waiting = false }: { percent: number; label: string; waiting?: boolean }) {
+export function ProgressBar({
+  percent,
+  label,
+  waiting = false,
+}: {
+  percent: number
+  label: string
+  waiting?: boolean
+}) {
   const shown = Math.min(100, Math.max(0, percent))
   return (
     <div

@@ -1,5 +1,14 @@
 import './prompt-box.css'
-import { type ClipboardEvent, type DragEvent, type FormEvent, type KeyboardEvent, useId, useLayoutEffect, useRef, useState } from 'react'
+import {
+  type ClipboardEvent,
+  type DragEvent,
+  type FormEvent,
+  type KeyboardEvent,
+  useId,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from 'react'
 import { ApiError } from './api-client.ts'
 import { type ChosenImage, ImageFault, imageIn, readImage } from './chosen-image.ts'
 import { FieldFault } from './field-fault.tsx'
@@ -21,7 +30,13 @@ interface Fault {
 const OPTION_PARAMS = ['num_frames', 'seconds', 'num_steps', 'seed']
 
 /** The box: a sentence, a few options, the token count, and one button. Enter submits, Shift+Enter breaks the line. */
-export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPromptChange: (prompt: string) => void }) {
+export function PromptBox({
+  prompt,
+  onPromptChange,
+}: {
+  prompt: string
+  onPromptChange: (prompt: string) => void
+}) {
   const [wished, setSettings] = useState(DEFAULT_SETTINGS)
   const [open, setOpen] = useState(false)
   const [image, setImage] = useState<ChosenImage | null>(null)
@@ -99,7 +114,8 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
           setImage(null)
           textarea.current?.focus()
         },
-        onError: (error) => refuse({ param: error instanceof ApiError ? error.param : null, message: error.message }),
+        onError: (error) =>
+          refuse({ param: error instanceof ApiError ? error.param : null, message: error.message }),
       },
     )
   }
@@ -111,9 +127,12 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
     submit()
   }
 
-  const faultOf = (...params: string[]) => (fault?.param != null && params.includes(fault.param) ? fault.message : null)
+  const faultOf = (...params: string[]) =>
+    fault?.param != null && params.includes(fault.param) ? fault.message : null
   const general =
-    fault !== null && !['prompt', 'size', 'input_reference', ...panelParams].includes(fault.param ?? '') ? fault.message : null
+    fault !== null && !['prompt', 'size', 'input_reference', ...panelParams].includes(fault.param ?? '')
+      ? fault.message
+      : null
 
   return (
     <form
@@ -193,7 +212,10 @@ export function PromptBox({ prompt, onPromptChange }: { prompt: string; onPrompt
           </svg>
         </button>
         <span className="prompt-box-end">
-          <output className="tokens figures" title="Generated tokens: what the GPU makes, and what is charged">
+          <output
+            className="tokens figures"
+            title="Generated tokens: what the GPU makes, and what is charged"
+          >
             {chosenTokens(settings).toLocaleString('en')} <span>tokens</span>
           </output>
           <button type="submit" className="main-button" aria-disabled={create.isPending}>

@@ -85,7 +85,8 @@ export function SettingsPanel(props: SettingsPanelProps) {
           aria-describedby={`${field}-frames-fault`}
         />
         <p className="setting-note figures">
-          {settings.frames} {settings.frames === 1 ? 'frame' : 'frames'} · {Number((settings.frames / LIMITS.fps).toFixed(3))} s
+          {settings.frames} {settings.frames === 1 ? 'frame' : 'frames'} ·{' '}
+          {Number((settings.frames / LIMITS.fps).toFixed(3))} s
         </p>
         <FieldFault id={`${field}-frames-fault`} text={framesFault} />
       </div>

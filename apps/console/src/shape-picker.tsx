@@ -7,7 +7,13 @@ import { chosenSize, type GenerationSettings, SHAPES } from './generation-settin
 const OUTLINE_LENGTH = 18
 
 /** Shapes as small outlines, and a button that turns them. */
-export function ShapePicker({ settings, onChange }: { settings: GenerationSettings; onChange: (next: GenerationSettings) => void }) {
+export function ShapePicker({
+  settings,
+  onChange,
+}: {
+  settings: GenerationSettings
+  onChange: (next: GenerationSettings) => void
+}) {
   const group = useId()
   const turned = settings.orientation === 'portrait'
   return (

@@ -15,7 +15,9 @@ export function SignIn({ notice }: { notice: string | null }) {
     const typed = key.trim()
     // Header values are visible ASCII; anything else would fail in fetch with a message nobody understands.
     if (!/^[\x21-\x7e]+$/.test(typed))
-      setFault(typed === '' ? 'Paste a key first.' : 'That is not a key: it holds spaces or unusual characters.')
+      setFault(
+        typed === '' ? 'Paste a key first.' : 'That is not a key: it holds spaces or unusual characters.',
+      )
     else keepKey(typed)
   }
 

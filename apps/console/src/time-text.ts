@@ -15,7 +15,8 @@ export function waitRangeText(likelySeconds: number, lateSeconds: number): strin
   const late = waitText(lateSeconds)
   if (likely === late) return `about ${likely}`
   const [likelyNumber, likelyUnit] = likely.split(' ')
-  const sameUnit = likely.split(' ').length === 2 && late.split(' ').length === 2 && late.endsWith(` ${likelyUnit}`)
+  const sameUnit =
+    likely.split(' ').length === 2 && late.split(' ').length === 2 && late.endsWith(` ${likelyUnit}`)
   return sameUnit ? `${likelyNumber}–${late}` : `${likely} to ${late}`
 }
 

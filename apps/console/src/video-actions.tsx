@@ -5,7 +5,14 @@ import { videoFileName } from './file-name.ts'
 import { randomSeed } from './generation-settings.ts'
 import { saveFile } from './save-file.ts'
 import { isFinished, type Video } from './video.ts'
-import { newIdempotencyKey, useCancelVideo, useContent, useCreateVideo, useDeleteVideo, useRefreshContent } from './video-queries.ts'
+import {
+  newIdempotencyKey,
+  useCancelVideo,
+  useContent,
+  useCreateVideo,
+  useDeleteVideo,
+  useRefreshContent,
+} from './video-queries.ts'
 
 /** A URL this near its end is drawn anew before it is followed. */
 const EXPIRY_MARGIN_SECONDS = 5
@@ -28,14 +35,22 @@ export function VideoActions({ video }: { video: Video }) {
 
   function makeAgain() {
     const { prompt, model, size, num_frames, num_steps } = video
-    again.mutate({ request: { prompt, model, size, num_frames, num_steps, seed: randomSeed() }, idempotencyKey: newIdempotencyKey() })
+    again.mutate({
+      request: { prompt, model, size, num_frames, num_steps, seed: randomSeed() },
+      idempotencyKey: newIdempotencyKey(),
+    })
   }
 
   return (
     <div className="actions">
       {video.status === 'completed' && <Download video={video} />}
       {!finished && (
-        <button type="button" className="quiet-button" aria-disabled={cancel.isPending} onClick={() => cancel.isPending || cancel.mutate()}>
+        <button
+          type="button"
+          className="quiet-button"
+          aria-disabled={cancel.isPending}
+          onClick={() => cancel.isPending || cancel.mutate()}
+        >
           {cancel.isPending || cancel.isSuccess ? 'Cancelling…' : 'Cancel'}
         </button>
       )}
@@ -51,7 +66,9 @@ export function VideoActions({ video }: { video: Video }) {
         </button>
       )}
       <button type="button" className="quiet-button" title={video.id} onClick={() => void copyId()}>
-        <span aria-live="polite">{copied === null ? 'Copy ID' : copied === 'yes' ? 'Copied' : 'Not copied'}</span>
+        <span aria-live="polite">
+          {copied === null ? 'Copy ID' : copied === 'yes' ? 'Copied' : 'Not copied'}
+        </span>
       </button>
       {finished &&
         (deletion === 'asking' ? (
@@ -65,8 +82,13 @@ export function VideoActions({ video }: { video: Video }) {
             </button>
           </span>
         ) : (
-          // biome-ignore lint/a11y/noAutofocus: the focus comes back from the question
-          <button type="button" className="quiet-button" autoFocus={deletion === 'kept'} onClick={() => setDeletion('asking')}>
+          <button
+            type="button"
+            className="quiet-button"
+            // biome-ignore lint/a11y/noAutofocus: the focus comes back from the question
+            autoFocus={deletion === 'kept'}
+            onClick={() => setDeletion('asking')}
+          >
             Delete
           </button>
         ))}

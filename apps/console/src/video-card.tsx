@@ -16,14 +16,24 @@ export function VideoCard({ id }: { id: string }) {
   if (video === undefined) return <VideoSkeleton />
   const long = video.prompt.length > PROMPT_LENGTH_MAX
   return (
-    <article className="video-card" aria-label={video.prompt} data-video={video.id} data-status={video.status}>
+    <article
+      className="video-card"
+      aria-label={video.prompt}
+      data-video={video.id}
+      data-status={video.status}
+    >
       <VideoStage video={video} />
       <div className="video-side">
         <h2 className={long && !unfolded ? 'video-prompt folded' : 'video-prompt'} dir="auto">
           {video.prompt}
         </h2>
         {long && (
-          <button type="button" className="quiet-button unfold" aria-expanded={unfolded} onClick={() => setUnfolded(!unfolded)}>
+          <button
+            type="button"
+            className="quiet-button unfold"
+            aria-expanded={unfolded}
+            onClick={() => setUnfolded(!unfolded)}
+          >
             {unfolded ? 'Less' : 'More'}
           </button>
         )}

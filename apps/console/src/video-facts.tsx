@@ -19,7 +19,10 @@ export function VideoFacts({ video }: { video: Video }) {
       <Fact name="Seed">{`seed ${video.seed}`}</Fact>
       <Fact name="Made with">{video.model}</Fact>
       <Fact name="Asked for">
-        <time dateTime={new Date(video.created_at * 1_000).toISOString()} title={new Date(video.created_at * 1_000).toLocaleString()}>
+        <time
+          dateTime={new Date(video.created_at * 1_000).toISOString()}
+          title={new Date(video.created_at * 1_000).toLocaleString()}
+        >
           {agoText(video.created_at, now)}
         </time>
       </Fact>

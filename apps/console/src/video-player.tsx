@@ -24,7 +24,9 @@ export function VideoPlayer({ video }: { video: Video }) {
 
   useEffect(() => {
     if (box.current === null) return
-    const nearness = new IntersectionObserver(([entry]) => entry?.isIntersecting === true && setNear(true), { rootMargin: NEAR })
+    const nearness = new IntersectionObserver(([entry]) => entry?.isIntersecting === true && setNear(true), {
+      rootMargin: NEAR,
+    })
     nearness.observe(box.current)
     return () => nearness.disconnect()
   }, [])

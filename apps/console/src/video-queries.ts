@@ -61,7 +61,8 @@ export function useVideo(id: string) {
       }
     },
     enabled: (query) => query.state.data === undefined || !isFinished(query.state.data.body),
-    refetchInterval: (query) => (query.state.status === 'error' ? RECONNECT_MS : (query.state.data?.pollAfterMs ?? POLL_MS)),
+    refetchInterval: (query) =>
+      query.state.status === 'error' ? RECONNECT_MS : (query.state.data?.pollAfterMs ?? POLL_MS),
   })
 }
 
@@ -73,7 +74,8 @@ export function useContent(id: string, variant: VideoVariant, wanted: boolean) {
     enabled: wanted,
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
-    refetchInterval: (query) => (query.state.error instanceof UnreachableError && query.state.data === undefined ? RECONNECT_MS : false),
+    refetchInterval: (query) =>
+      query.state.error instanceof UnreachableError && query.state.data === undefined ? RECONNECT_MS : false,
   })
 }
 
@@ -110,14 +112,18 @@ export function useCredits() {
 export function useCreateVideo() {
   const client = useQueryClient()
   return useMutation({
-    mutationFn: ({ request, idempotencyKey }: { request: VideoRequest; idempotencyKey: string }) => createVideo(request, idempotencyKey),
+    mutationFn: ({ request, idempotencyKey }: { request: VideoRequest; idempotencyKey: string }) =>
+      createVideo(request, idempotencyKey),
     retry: (tries, error) => error instanceof UnreachableError && tries < SUBMIT_TRIES,
     retryDelay: RECONNECT_MS,
     onSuccess: async (polled) => {
       // A list asked for before the submission would take the new video off again.
       await client.cancelQueries({ queryKey: LIST_KEY })
       client.setQueryData(videoKey(polled.body.id), polled)
-      client.setQueryData<string[]>(LIST_KEY, (ids = []) => [polled.body.id, ...ids.filter((id) => id !== polled.body.id)])
+      client.setQueryData<string[]>(LIST_KEY, (ids = []) => [
+        polled.body.id,
+        ...ids.filter((id) => id !== polled.body.id),
+      ])
       void client.invalidateQueries({ queryKey: LIST_KEY })
       void client.invalidateQueries({ queryKey: CREDITS_KEY })
     },
@@ -153,7 +159,9 @@ export function useDeleteVideo(id: string) {
 
 /** A key for one submission; getRandomValues also works on plain http, where randomUUID does not exist. */
 export function newIdempotencyKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('')
 }
 
 function keepVideo(client: QueryClient, polled: Polled<Video>, askedAt: number): void {

@@ -47,7 +47,9 @@ function StageContent({ video }: { video: Video }) {
       return (
         <div className="stage-words">
           <p className="stage-title">{isCancelled(video) ? 'Cancelled' : 'Not made'}</p>
-          <p className="stage-note">{isCancelled(video) ? null : (video.error?.message ?? 'No reason was given.')}</p>
+          <p className="stage-note">
+            {isCancelled(video) ? null : (video.error?.message ?? 'No reason was given.')}
+          </p>
         </div>
       )
   }

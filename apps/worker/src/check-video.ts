@@ -7,7 +7,10 @@ export class BadOutputError extends Error {
 }
 
 /** Throws BadOutputError unless the file is an MP4 with one H.264 track of the size, frame count and duration (within half a frame) asked for. */
-export async function checkVideo(path: string, asked: Pick<Generation, 'width' | 'height' | 'num_frames' | 'fps'>): Promise<void> {
+export async function checkVideo(
+  path: string,
+  asked: Pick<Generation, 'width' | 'height' | 'num_frames' | 'fps'>,
+): Promise<void> {
   using input = new Input({ source: new FilePathSource(path), formats: [MP4] })
   let found: { codec: string | null; width: number; height: number; frames: number; seconds: number }
   try {
@@ -23,7 +26,9 @@ export async function checkVideo(path: string, asked: Pick<Generation, 'width' |
     found = { codec, width, height, frames: stats.packetCount, seconds }
   } catch (error) {
     if (error instanceof BadOutputError) throw error
-    throw new BadOutputError(`the MP4 cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new BadOutputError(
+      `the MP4 cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
   const askedSeconds = asked.num_frames / asked.fps
   const wrong = [

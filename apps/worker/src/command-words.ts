@@ -8,7 +8,8 @@ import { SettingError } from '@sluice/shared/settings'
 export function splitCommand(setting: string, text: string): readonly [string, ...string[]] {
   const words = text.trimStart().startsWith('[') ? parseJsonWords(setting, text) : parseWords(setting, text)
   const [file, ...args] = words
-  if (file === undefined || file === '') throw new SettingError(setting, text, 'allowed is a command: words, or a JSON array of strings')
+  if (file === undefined || file === '')
+    throw new SettingError(setting, text, 'allowed is a command: words, or a JSON array of strings')
   return [file, ...args]
 }
 
@@ -17,7 +18,11 @@ function parseJsonWords(setting: string, text: string): string[] {
     const parsed: unknown = JSON.parse(text)
     if (Array.isArray(parsed) && parsed.every((word) => typeof word === 'string')) return parsed
   } catch {}
-  throw new SettingError(setting, text, 'allowed is a JSON array of strings, such as ["python3","-m","runner"]')
+  throw new SettingError(
+    setting,
+    text,
+    'allowed is a JSON array of strings, such as ["python3","-m","runner"]',
+  )
 }
 
 function parseWords(setting: string, text: string): string[] {

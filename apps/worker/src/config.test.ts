@@ -27,8 +27,13 @@ test.each(['', '   ', "a 'b", '[1]', '["a"'])('the command %j is refused by name
 
 test('every setting at fault is named at once, and no secret is shown', () => {
   const wrong = {
-    ...{ SLUICE_API_URL: 'ftp://x', SLUICE_QUEUE_URL: 'mysql://root:hunter2@db/x', SLUICE_SLOTS: '0;;1', SLUICE_POOL: 'Ä' },
-    ...{ SLUICE_COST_PER_HOUR: '1.2345678', SLUICE_GRACE_MS: '-1', SLUICE_RUNNER: 'sora' },
+    SLUICE_API_URL: 'ftp://x',
+    SLUICE_QUEUE_URL: 'mysql://root:hunter2@db/x',
+    SLUICE_SLOTS: '0;;1',
+    SLUICE_POOL: 'Ä',
+    SLUICE_COST_PER_HOUR: '1.2345678',
+    SLUICE_GRACE_MS: '-1',
+    SLUICE_RUNNER: 'sora',
   }
   let message = ''
   try {
@@ -57,7 +62,12 @@ test('several models take their weights from the catalogue, in the order in whic
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'models.json')
   const lora = { path: '/models/ink.safetensors', strength: 0.8 }
-  writeFileSync(path, JSON.stringify({ models: [{ id: 'ink-wash', base: 'open-sora-2', weights: { lora }, prices: { '256px': '1' } }] }))
+  writeFileSync(
+    path,
+    JSON.stringify({
+      models: [{ id: 'ink-wash', base: 'open-sora-2', weights: { lora }, prices: { '256px': '1' } }],
+    }),
+  )
   const env = { ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_CATALOGUE: path }
   expect(readWorkerConfig(env).models).toEqual([{ id: 'open-sora-2' }])
   expect(readWorkerConfig({ ...env, SLUICE_MODEL: 'ink-wash, open-sora-2' }).models).toEqual([
@@ -65,7 +75,9 @@ test('several models take their weights from the catalogue, in the order in whic
     { id: 'open-sora-2' },
   ])
   for (const wrong of ['ink-wash,ink-wash', 'ink-wash,unknown', ',', 'ink-wash,']) {
-    expect(() => readWorkerConfig({ ...env, SLUICE_MODEL: wrong }), wrong).toThrow(/SLUICE_MODEL is .*ink-wash/)
+    expect(() => readWorkerConfig({ ...env, SLUICE_MODEL: wrong }), wrong).toThrow(
+      /SLUICE_MODEL is .*ink-wash/,
+    )
   }
   // A runner of one's own may make what no catalogue of this service names.
   expect(readWorkerConfig({ ...needed, SLUICE_MODEL: 'of-my-own' }).models).toEqual([{ id: 'of-my-own' }])
@@ -83,7 +95,8 @@ test('the animatic runner makes what the catalogue makes from it, and stands in 
   ]
   writeFileSync(path, JSON.stringify({ models }))
   const told = (extra: Record<string, string>) =>
-    readWorkerConfig({ ...needed, SLUICE_CATALOGUE: path, ...extra }).runner.environment.SLUICE_ANIMATIC_MODELS
+    readWorkerConfig({ ...needed, SLUICE_CATALOGUE: path, ...extra }).runner.environment
+      .SLUICE_ANIMATIC_MODELS
   expect(told({})).toBe('animatic,ink')
   expect(told({ SLUICE_ANIMATIC_MODELS: 'studio' })).toBe('studio')
   expect(told({ SLUICE_RUNNER: 'open-sora' })).toBeUndefined()
@@ -98,8 +111,17 @@ test('a runner is told which variable names its devices', () => {
 })
 
 test('an open-sora pool is named after its device, and one connection per slot and two more go to PostgreSQL', () => {
-  const config = readWorkerConfig({ ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_SLOTS: '0;1;2;3', OPENSORA_HOME: '/opt/open-sora' })
-  expect(config).toMatchObject({ pool: null, models: [{ id: 'open-sora-2' }], queue: { backend: 'postgres', connectionsMax: 6 } })
+  const config = readWorkerConfig({
+    ...needed,
+    SLUICE_RUNNER: 'open-sora',
+    SLUICE_SLOTS: '0;1;2;3',
+    OPENSORA_HOME: '/opt/open-sora',
+  })
+  expect(config).toMatchObject({
+    pool: null,
+    models: [{ id: 'open-sora-2' }],
+    queue: { backend: 'postgres', connectionsMax: 6 },
+  })
   expect(config.runner.command).toEqual(['python3', '-m', 'sluice_open_sora'])
   expect(config.runner.environment).toMatchObject({
     OPENSORA_HOME: '/opt/open-sora',

@@ -83,7 +83,9 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
         ...passedEnvironment(env),
         // A runner that starts a process per device reads the list by this name.
         SLUICE_DEVICE_VARIABLE: values.deviceVariable,
-        ...(custom === null && kind === 'open-sora' ? { PYTHONPATH: resolve(REPOSITORY, 'runners/open-sora') } : {}),
+        ...(custom === null && kind === 'open-sora'
+          ? { PYTHONPATH: resolve(REPOSITORY, 'runners/open-sora') }
+          : {}),
       },
       deviceVariable: values.deviceVariable,
     },
@@ -101,19 +103,23 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
 /** What is served, and what the animatic runner may make without being told to stand in for it: itself, and what the catalogue makes from it. */
 function readModels(env: Environment): { served: WorkerConfig['models']; animatic: string } {
   const catalogue = readCatalogue(env)
-  const animatic = catalogue.models.filter((model) => (model.base ?? model.id) === 'animatic').map((model) => model.id)
+  const animatic = catalogue.models
+    .filter((model) => (model.base ?? model.id) === 'animatic')
+    .map((model) => model.id)
   return { served: readServedModels(env, catalogue), animatic: animatic.join(',') }
 }
 
 function readApiUrl(env: Environment): string {
   const url = urlSetting(env, 'SLUICE_API_URL', ['http', 'https'])
-  if (url === undefined) throw new SettingError('SLUICE_API_URL', undefined, 'the URL of the API, such as http://127.0.0.1:3000')
+  if (url === undefined)
+    throw new SettingError('SLUICE_API_URL', undefined, 'the URL of the API, such as http://127.0.0.1:3000')
   return url.replace(/\/+$/, '')
 }
 
 function readQueueUrl(env: Environment): string {
   const url =
-    urlSetting(env, 'REDIS_URL', ['redis', 'rediss']) ?? urlSetting(env, 'SLUICE_QUEUE_URL', ['postgres', 'postgresql', 'redis', 'rediss'])
+    urlSetting(env, 'REDIS_URL', ['redis', 'rediss']) ??
+    urlSetting(env, 'SLUICE_QUEUE_URL', ['postgres', 'postgresql', 'redis', 'rediss'])
   if (url === undefined) {
     throw new SettingErrors([
       new SettingError(
@@ -127,14 +133,20 @@ function readQueueUrl(env: Environment): string {
 }
 
 function queueSettings(url: string, slots: number): QueueSettings {
-  return url.startsWith('redis') ? { backend: 'redis', url } : { backend: 'postgres', url, connectionsMax: slots + 2 }
+  return url.startsWith('redis')
+    ? { backend: 'redis', url }
+    : { backend: 'postgres', url, connectionsMax: slots + 2 }
 }
 
 function readSlots(env: Environment): readonly string[] {
   const text = optionalSetting(env, 'SLUICE_SLOTS') ?? '0'
   const slots = text.split(';').map((devices) => devices.trim())
   if (slots.length > SLOTS_MAX || slots.some((devices) => !/^[\w.:/-]+(\s*,\s*[\w.:/-]+)*$/.test(devices))) {
-    throw new SettingError('SLUICE_SLOTS', text, `allowed are up to ${SLOTS_MAX} device lists parted by ";", such as "0;1" or "0,1,2,3"`)
+    throw new SettingError(
+      'SLUICE_SLOTS',
+      text,
+      `allowed are up to ${SLOTS_MAX} device lists parted by ";", such as "0;1" or "0,1,2,3"`,
+    )
   }
   return slots.map((devices) => devices.replaceAll(/\s+/g, ''))
 }
@@ -145,14 +157,19 @@ function readCustomCommand(env: Environment): readonly [string, ...string[]] | n
 }
 
 function builtInCommand(kind: (typeof RUNNERS)[number], env: Environment): readonly [string, ...string[]] {
-  if (kind === 'open-sora') return [optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3', '-m', 'sluice_open_sora']
+  if (kind === 'open-sora')
+    return [optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3', '-m', 'sluice_open_sora']
   return [process.execPath, resolve(REPOSITORY, 'runners/animatic/src/main.ts')]
 }
 
 function readPool(env: Environment): string | null {
   const pool = optionalSetting(env, 'SLUICE_POOL')
   if (pool !== undefined && !POOL_PATTERN.test(pool)) {
-    throw new SettingError('SLUICE_POOL', pool, 'allowed are 1 to 63 lower-case letters, digits, "_" and "-", the first a letter or digit')
+    throw new SettingError(
+      'SLUICE_POOL',
+      pool,
+      'allowed are 1 to 63 lower-case letters, digits, "_" and "-", the first a letter or digit',
+    )
   }
   return pool ?? null
 }
@@ -161,20 +178,29 @@ function readCost(env: Environment): string | null {
   const text = optionalSetting(env, 'SLUICE_COST_PER_HOUR')
   if (text === undefined) return null
   const micros = parseMicros(text)
-  if (micros === null) throw new SettingError('SLUICE_COST_PER_HOUR', text, 'allowed is a decimal with at most six places, such as 1.99')
+  if (micros === null)
+    throw new SettingError(
+      'SLUICE_COST_PER_HOUR',
+      text,
+      'allowed is a decimal with at most six places, such as 1.99',
+    )
   return micros.toString()
 }
 
 function readDeviceVariable(env: Environment): string {
   const name = optionalSetting(env, 'SLUICE_DEVICE_VARIABLE') ?? 'CUDA_VISIBLE_DEVICES'
-  if (!/^[A-Za-z_]\w*$/.test(name)) throw new SettingError('SLUICE_DEVICE_VARIABLE', name, 'allowed is the name of an environment variable')
+  if (!/^[A-Za-z_]\w*$/.test(name))
+    throw new SettingError('SLUICE_DEVICE_VARIABLE', name, 'allowed is the name of an environment variable')
   return name
 }
 
 function passedEnvironment(env: Environment): Record<string, string> {
   const passed: Record<string, string> = { HOME: homedir() }
   for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined && (PASSED_NAMES.includes(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix))))
+    if (
+      value !== undefined &&
+      (PASSED_NAMES.includes(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix)))
+    )
       passed[name] = value
   }
   return passed

@@ -15,7 +15,8 @@ export async function requireHash(path: string, sha256: string | undefined): Pro
   const found = createHash('sha256')
     .update(await readFile(path))
     .digest('hex')
-  if (sha256 !== undefined && found !== sha256) throw new InputDamagedError(`its SHA-256 is ${found}, not ${sha256}`)
+  if (sha256 !== undefined && found !== sha256)
+    throw new InputDamagedError(`its SHA-256 is ${found}, not ${sha256}`)
 }
 
 /** The image at the places of the clip that the request names. */

@@ -38,33 +38,45 @@ const TOKEN_LOG_EVERY_MS = 30_000
 
 /** Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError or ApiAnswerError. */
 export class ReportClient {
-  private readonly apiUrl: string
-  private readonly token: string
-  private readonly log: Logger
-  private tokenLoggedAt = Number.NEGATIVE_INFINITY
+  readonly #apiUrl: string
+  readonly #token: string
+  readonly #log: Logger
+  #tokenLoggedAt = Number.NEGATIVE_INFINITY
 
   constructor(apiUrl: string, token: string, log: Logger) {
-    this.apiUrl = apiUrl
-    this.token = token
-    this.log = log
+    this.#apiUrl = apiUrl
+    this.#token = token
+    this.#log = log
   }
 
   report(video: string, fence: number, report: Report, signal?: AbortSignal): Promise<ReportAnswer> {
-    return this.post(`/internal/attempts/${encodeURIComponent(video)}/${fence}`, report, reportAnswerSchema, ANSWER_WAIT_MS, signal)
+    return this.#post(
+      `/internal/attempts/${encodeURIComponent(video)}/${fence}`,
+      report,
+      reportAnswerSchema,
+      ANSWER_WAIT_MS,
+      signal,
+    )
   }
 
   heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<HeartbeatAnswer> {
-    return this.post('/internal/heartbeat', heartbeat, heartbeatAnswerSchema, HEARTBEAT_WAIT_MS, signal)
+    return this.#post('/internal/heartbeat', heartbeat, heartbeatAnswerSchema, HEARTBEAT_WAIT_MS, signal)
   }
 
-  private async post<T>(path: string, body: unknown, schema: z.ZodType<T>, waitMs: number, signal?: AbortSignal): Promise<T> {
+  async #post<T>(
+    path: string,
+    body: unknown,
+    schema: z.ZodType<T>,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const timeout = AbortSignal.timeout(waitMs)
     let status: number
     let text: string
     try {
-      const response = await fetch(`${this.apiUrl}${path}`, {
+      const response = await fetch(`${this.#apiUrl}${path}`, {
         method: 'POST',
-        headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
+        headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
         body: JSON.stringify(body),
         signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
       })
@@ -73,21 +85,25 @@ export class ReportClient {
     } catch (error) {
       throw new ApiUnavailableError(`POST ${path}: no answer`, undefined, error)
     }
-    if (status === 401) this.logRefusedToken()
-    if (status >= 500 || LATER_STATUS.includes(status)) throw new ApiUnavailableError(`POST ${path}: HTTP ${status}`, status)
-    if (status < 200 || status > 299) throw new ReportRefusedError(`POST ${path}: HTTP ${status} ${text.slice(0, 500)}`)
+    if (status === 401) this.#logRefusedToken()
+    if (status >= 500 || LATER_STATUS.includes(status))
+      throw new ApiUnavailableError(`POST ${path}: HTTP ${status}`, status)
+    if (status < 200 || status > 299)
+      throw new ReportRefusedError(`POST ${path}: HTTP ${status} ${text.slice(0, 500)}`)
     const parsed = schema.safeParse(parseJson(text))
     if (!parsed.success)
-      throw new ApiAnswerError(`POST ${path}: HTTP ${status} with an answer outside the contract: ${parsed.error.message}`)
+      throw new ApiAnswerError(
+        `POST ${path}: HTTP ${status} with an answer outside the contract: ${parsed.error.message}`,
+      )
     return parsed.data
   }
 
-  private logRefusedToken(): void {
-    if (performance.now() - this.tokenLoggedAt < TOKEN_LOG_EVERY_MS) return
-    this.tokenLoggedAt = performance.now()
-    this.log.error(
+  #logRefusedToken(): void {
+    if (performance.now() - this.#tokenLoggedAt < TOKEN_LOG_EVERY_MS) return
+    this.#tokenLoggedAt = performance.now()
+    this.#log.error(
       { setting: 'SLUICE_WORKER_TOKEN' },
-      `${this.apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying on`,
+      `${this.#apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying on`,
     )
   }
 }

@@ -13,18 +13,18 @@ const REPEAT_AFTER_MS = REPORT_MS_MAX * 0.8
 
 /** What a running attempt says on its way: one request in flight, milestones in order and until answered, of progress only the newest. */
 export class ReportLine {
-  private readonly send: (report: Report, signal: AbortSignal) => Promise<ReportAnswer>
-  private readonly onAnswer: (answer: ReportAnswer) => void
-  private readonly newestProgress: () => Progress | null
-  private readonly log: Logger
-  private readonly milestones: Milestone[] = []
-  private readonly stopped = new AbortController()
-  private progressIsNew = false
-  private progressSentAt = Number.NEGATIVE_INFINITY
-  private wake: () => void = () => {}
-  private timer: NodeJS.Timeout | undefined
-  private readonly pumping: Promise<void>
-  private emptied: (() => void)[] = []
+  readonly #send: (report: Report, signal: AbortSignal) => Promise<ReportAnswer>
+  readonly #onAnswer: (answer: ReportAnswer) => void
+  readonly #newestProgress: () => Progress | null
+  readonly #log: Logger
+  readonly #milestones: Milestone[] = []
+  readonly #stopped = new AbortController()
+  #progressIsNew = false
+  #progressSentAt = Number.NEGATIVE_INFINITY
+  #wake: () => void = () => {}
+  #timer: NodeJS.Timeout | undefined
+  readonly #pumping: Promise<void>
+  #emptied: (() => void)[] = []
 
   /** `newestProgress` answers null while there is nothing to report. */
   constructor(
@@ -33,90 +33,93 @@ export class ReportLine {
     newestProgress: () => Progress | null,
     log: Logger,
   ) {
-    this.send = send
-    this.onAnswer = onAnswer
-    this.newestProgress = newestProgress
-    this.log = log
-    this.pumping = this.pump()
+    this.#send = send
+    this.#onAnswer = onAnswer
+    this.#newestProgress = newestProgress
+    this.#log = log
+    this.#pumping = this.#pump()
   }
 
   milestone(report: Milestone): void {
-    this.milestones.push(report)
-    this.wake()
+    this.#milestones.push(report)
+    this.#wake()
   }
 
   progressed(): void {
-    this.progressIsNew = true
-    this.wake()
+    this.#progressIsNew = true
+    this.#wake()
   }
 
   /** Resolves when every milestone was answered, or the line was closed. */
   async flushed(): Promise<void> {
-    if (this.milestones.length === 0 || this.stopped.signal.aborted) return
-    await new Promise<void>((resolve) => this.emptied.push(resolve))
+    if (this.#milestones.length === 0 || this.#stopped.signal.aborted) return
+    await new Promise<void>((resolve) => this.#emptied.push(resolve))
   }
 
   /** Gives up what is unsent. */
   async close(): Promise<void> {
-    this.stopped.abort()
-    clearTimeout(this.timer)
-    this.wake()
-    await this.pumping
+    this.#stopped.abort()
+    clearTimeout(this.#timer)
+    this.#wake()
+    await this.#pumping
   }
 
-  private async pump(): Promise<void> {
+  async #pump(): Promise<void> {
     const backoff = new Backoff(200, 2_000)
     // The generate request goes out first: reporting must not widen the gap between two videos.
     await new Promise<void>((resolve) => setImmediate(resolve))
-    while (!this.stopped.signal.aborted) {
-      const milestone = this.milestones[0]
-      const report = milestone ?? this.dueProgress()
+    while (!this.#stopped.signal.aborted) {
+      const milestone = this.#milestones[0]
+      const report = milestone ?? this.#dueProgress()
       if (report === null) {
-        await this.sleepUntilProgressIsDue()
+        await this.#sleepUntilProgressIsDue()
         continue
       }
       try {
         if (milestone === undefined) {
-          this.progressSentAt = performance.now()
-          this.progressIsNew = false
+          this.#progressSentAt = performance.now()
+          this.#progressIsNew = false
         }
-        const answer = await this.send(report, this.stopped.signal)
-        this.leave(milestone)
+        const answer = await this.#send(report, this.#stopped.signal)
+        this.#leave(milestone)
         backoff.reset()
-        this.onAnswer(answer)
+        this.#onAnswer(answer)
       } catch (error) {
-        if (this.stopped.signal.aborted) break
+        if (this.#stopped.signal.aborted) break
         if (error instanceof ApiUnavailableError) {
-          await backoff.wait(this.stopped.signal)
+          await backoff.wait(this.#stopped.signal)
         } else {
-          this.log.error({ err: error, report: report.type }, 'a report was refused; it is dropped')
-          this.leave(milestone)
+          this.#log.error({ err: error, report: report.type }, 'a report was refused; it is dropped')
+          this.#leave(milestone)
         }
       }
     }
-    this.milestones.length = 0
-    this.leave(undefined)
+    this.#milestones.length = 0
+    this.#leave(undefined)
   }
 
-  private leave(milestone: Milestone | undefined): void {
-    if (milestone !== undefined) this.milestones.shift()
-    if (this.milestones.length > 0) return
-    for (const resolve of this.emptied.splice(0)) resolve()
+  #leave(milestone: Milestone | undefined): void {
+    if (milestone !== undefined) this.#milestones.shift()
+    if (this.#milestones.length > 0) return
+    for (const resolve of this.#emptied.splice(0)) resolve()
   }
 
-  private dueProgress(): Progress | null {
-    const sinceMs = performance.now() - this.progressSentAt
-    if (sinceMs < (this.progressIsNew ? PROGRESS_EVERY_MS : REPEAT_AFTER_MS)) return null
-    return this.newestProgress()
+  #dueProgress(): Progress | null {
+    const sinceMs = performance.now() - this.#progressSentAt
+    if (sinceMs < (this.#progressIsNew ? PROGRESS_EVERY_MS : REPEAT_AFTER_MS)) return null
+    return this.#newestProgress()
   }
 
-  private async sleepUntilProgressIsDue(): Promise<void> {
-    const everyMs = this.progressIsNew ? PROGRESS_EVERY_MS : REPEAT_AFTER_MS
-    const dueInMs = this.progressSentAt + everyMs - performance.now()
+  async #sleepUntilProgressIsDue(): Promise<void> {
+    const everyMs = this.#progressIsNew ? PROGRESS_EVERY_MS : REPEAT_AFTER_MS
+    const dueInMs = this.#progressSentAt + everyMs - performance.now()
     await new Promise<void>((resolve) => {
-      this.wake = resolve
-      this.timer = setTimeout(resolve, Number.isFinite(dueInMs) && dueInMs > 0 ? Math.ceil(dueInMs) : REPEAT_AFTER_MS)
+      this.#wake = resolve
+      this.#timer = setTimeout(
+        resolve,
+        Number.isFinite(dueInMs) && dueInMs > 0 ? Math.ceil(dueInMs) : REPEAT_AFTER_MS,
+      )
     })
-    clearTimeout(this.timer)
+    clearTimeout(this.#timer)
   }
 }

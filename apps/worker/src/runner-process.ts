@@ -7,7 +7,10 @@ import type { Logger } from 'pino'
 import type { RunnerCommand } from './config.ts'
 
 /** Why a runner is no more. `exited`: it ended by itself. */
-export type RunnerEnd = { why: 'exited' | 'stalled' | 'broke_protocol' | 'restarted' | 'shut_down'; message: string }
+export type RunnerEnd = {
+  why: 'exited' | 'stalled' | 'broke_protocol' | 'restarted' | 'shut_down'
+  message: string
+}
 
 export interface RunnerEvents {
   onReply(reply: RunnerReply): void
@@ -26,131 +29,134 @@ const LAST_WORDS_CHARS_MAX = 500
  * Its stdin ends with us, so it never outlives us; killing it kills its whole group.
  */
 export class RunnerProcess {
-  private readonly child: ChildProcess
-  private readonly stdin: Writable
-  private readonly stallMs: number
-  private readonly log: Logger
-  private readonly events: RunnerEvents
-  private stallTimer: NodeJS.Timeout | undefined
-  private expecting = false
-  private end: RunnerEnd | undefined
-  private lastWords = ''
+  readonly #child: ChildProcess
+  readonly #stdin: Writable
+  readonly #stallMs: number
+  readonly #log: Logger
+  readonly #events: RunnerEvents
+  #stallTimer: NodeJS.Timeout | undefined
+  #expecting = false
+  #end: RunnerEnd | undefined
+  #lastWords = ''
   readonly ended: Promise<void>
 
   constructor(runner: RunnerCommand, devices: string, stallMs: number, log: Logger, events: RunnerEvents) {
-    this.stallMs = stallMs
-    this.log = log
-    this.events = events
+    this.#stallMs = stallMs
+    this.#log = log
+    this.#events = events
     const [file, ...args] = runner.command
-    this.child = spawn(file, args, {
+    this.#child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       detached: true,
       env: { ...runner.environment, [runner.deviceVariable]: devices },
     })
-    const [stdin, stdout, stderr, replies] = this.child.stdio
+    const [stdin, stdout, stderr, replies] = this.#child.stdio
     if (stdin === null || !isReadable(stdout) || !isReadable(stderr) || !isReadable(replies))
       throw new Error('the runner was started without pipes')
-    this.stdin = stdin
+    this.#stdin = stdin
     // A runner that dies with a request in its pipe is reported by its exit.
-    this.stdin.on('error', () => {})
-    this.logLines(stdout, 'stdout')
-    this.logLines(stderr, 'stderr')
+    this.#stdin.on('error', () => {})
+    this.#logLines(stdout, 'stdout')
+    this.#logLines(stderr, 'stderr')
     const repliesRead = new Promise<void>((resolve) => {
-      readJsonLines(replies, (line) => this.receive(line), resolve)
+      readJsonLines(replies, (line) => this.#receive(line), resolve)
     })
     const closed = new Promise<string>((resolve) => {
-      this.child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
-      this.child.once('exit', (code, signal) => {
-        this.killGroup()
+      this.#child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
+      this.#child.once('exit', (code, signal) => {
+        this.#killGroup()
         // Replies it wrote before it died are still in the pipe.
         void repliesRead.then(() => resolve(`ended with ${signal ?? `exit code ${code}`}`))
         setTimeout(() => resolve(`ended with ${signal ?? `exit code ${code}`}`), REPLIES_WAIT_MS).unref()
       })
     })
     this.ended = closed.then((how) => {
-      clearTimeout(this.stallTimer)
-      const end = this.end ?? {
+      clearTimeout(this.#stallTimer)
+      const end = this.#end ?? {
         why: 'exited',
-        message: `the runner ${how}${this.lastWords === '' ? '' : `; it said last: ${this.lastWords.trim()}`}`,
+        message: `the runner ${how}${this.#lastWords === '' ? '' : `; it said last: ${this.#lastWords.trim()}`}`,
       }
-      this.events.onEnd(end)
+      this.#events.onEnd(end)
     })
   }
 
   get pid(): number | undefined {
-    return this.child.pid
+    return this.#child.pid
   }
 
   send(request: RunnerRequest): void {
-    if (this.stdin.writable) this.stdin.write(`${JSON.stringify(request)}\n`)
+    if (this.#stdin.writable) this.#stdin.write(`${JSON.stringify(request)}\n`)
   }
 
   /** While true, silence longer than the stall bound ends the runner. */
   expectReplies(expecting: boolean): void {
-    if (this.expecting === expecting) return
-    this.expecting = expecting
-    this.watchSilence()
+    if (this.#expecting === expecting) return
+    this.#expecting = expecting
+    this.#watchSilence()
   }
 
   /** Kills the process group at once; `onEnd` tells why. */
   kill(end: RunnerEnd): void {
-    this.end ??= end
-    this.killGroup()
+    this.#end ??= end
+    this.#killGroup()
   }
 
   /** Asks it to end, and kills it when it has not within a few seconds. */
   async shutDown(end: RunnerEnd): Promise<void> {
-    this.end ??= end
+    this.#end ??= end
     this.expectReplies(false)
     this.send({ type: 'shutdown' })
-    this.stdin.end()
-    const timer = setTimeout(() => this.killGroup(), SHUTDOWN_WAIT_MS)
+    this.#stdin.end()
+    const timer = setTimeout(() => this.#killGroup(), SHUTDOWN_WAIT_MS)
     await this.ended
     clearTimeout(timer)
   }
 
-  private receive(line: string): void {
+  #receive(line: string): void {
     if (line.trim() === '') return
-    this.watchSilence()
-    if (this.end !== undefined && this.end.why !== 'shut_down') return
+    this.#watchSilence()
+    if (this.#end !== undefined && this.#end.why !== 'shut_down') return
     let json: unknown
     try {
       json = JSON.parse(line)
     } catch {}
     const reply = runnerReplySchema.safeParse(json)
     if (reply.success) {
-      this.events.onReply(reply.data)
+      this.#events.onReply(reply.data)
       return
     }
-    this.log.error({ line: line.slice(0, 200) }, 'the runner sent a reply outside the protocol')
-    this.kill({ why: 'broke_protocol', message: `the runner sent a reply outside the protocol: ${line.slice(0, 200)}` })
+    this.#log.error({ line: line.slice(0, 200) }, 'the runner sent a reply outside the protocol')
+    this.kill({
+      why: 'broke_protocol',
+      message: `the runner sent a reply outside the protocol: ${line.slice(0, 200)}`,
+    })
   }
 
-  private watchSilence(): void {
-    if (this.stallTimer !== undefined && this.expecting) {
-      this.stallTimer.refresh()
+  #watchSilence(): void {
+    if (this.#stallTimer !== undefined && this.#expecting) {
+      this.#stallTimer.refresh()
       return
     }
-    clearTimeout(this.stallTimer)
-    this.stallTimer = undefined
-    if (!this.expecting) return
-    this.stallTimer = setTimeout(() => {
-      this.kill({ why: 'stalled', message: `the runner sent nothing for ${this.stallMs} ms` })
-    }, this.stallMs)
+    clearTimeout(this.#stallTimer)
+    this.#stallTimer = undefined
+    if (!this.#expecting) return
+    this.#stallTimer = setTimeout(() => {
+      this.kill({ why: 'stalled', message: `the runner sent nothing for ${this.#stallMs} ms` })
+    }, this.#stallMs)
   }
 
-  private logLines(stream: Readable, name: 'stdout' | 'stderr'): void {
+  #logLines(stream: Readable, name: 'stdout' | 'stderr'): void {
     createInterface({ input: stream }).on('line', (line) => {
-      if (name === 'stderr') this.lastWords = `${this.lastWords}\n${line}`.slice(-LAST_WORDS_CHARS_MAX)
-      this.log.debug({ stream: name }, `runner: ${line}`)
+      if (name === 'stderr') this.#lastWords = `${this.#lastWords}\n${line}`.slice(-LAST_WORDS_CHARS_MAX)
+      this.#log.debug({ stream: name }, `runner: ${line}`)
     })
     stream.on('error', () => {})
   }
 
-  private killGroup(): void {
-    if (this.child.pid === undefined) return
+  #killGroup(): void {
+    if (this.#child.pid === undefined) return
     try {
-      process.kill(-this.child.pid, 'SIGKILL')
+      process.kill(-this.#child.pid, 'SIGKILL')
     } catch {}
   }
 }

@@ -16,31 +16,31 @@ const REFUSED_TOKEN_RETRY_MS = 10_000
 
 /** Final reports on disk from before they are first sent until they are answered, so that they survive the worker. */
 export class Spool {
-  private readonly dir: string
-  private readonly client: ReportClient
-  private readonly log: Logger
-  private readonly entries = new Map<string, SpoolEntry>()
-  private readonly sending = new Set<Promise<void>>()
-  private readonly stopped = new AbortController()
+  readonly #dir: string
+  readonly #client: ReportClient
+  readonly #log: Logger
+  readonly #entries = new Map<string, SpoolEntry>()
+  readonly #sending = new Set<Promise<void>>()
+  readonly #stopped = new AbortController()
 
   constructor(dir: string, client: ReportClient, log: Logger) {
-    this.dir = dir
-    this.client = client
-    this.log = log
+    this.#dir = dir
+    this.#client = client
+    this.#log = log
   }
 
   /** Sends what an earlier process left unanswered. A file that cannot be read is set aside and logged. */
   resendAll(): void {
-    mkdirSync(this.dir, { recursive: true })
-    for (const name of readdirSync(this.dir)) {
-      const path = join(this.dir, name)
+    mkdirSync(this.#dir, { recursive: true })
+    for (const name of readdirSync(this.#dir)) {
+      const path = join(this.#dir, name)
       if (name.endsWith('.new')) rmSync(path, { force: true })
       if (!name.endsWith('.json')) continue
       try {
-        this.start(name, entrySchema.parse(JSON.parse(readFileSync(path, 'utf8'))))
+        this.#start(name, entrySchema.parse(JSON.parse(readFileSync(path, 'utf8'))))
       } catch (error) {
         renameSync(path, `${path}.unreadable`)
-        this.log.error({ err: error, path }, 'a spooled report cannot be read; it is set aside')
+        this.#log.error({ err: error, path }, 'a spooled report cannot be read; it is set aside')
       }
     }
   }
@@ -48,54 +48,66 @@ export class Spool {
   /** Writes the report down, then sends it until it is answered. Synchronous up to the write: once this returns, the report is safe. */
   add(entry: SpoolEntry): void {
     const name = `${jobId(entry.video, entry.fence)}-${entry.report.claim}.json`
-    const path = join(this.dir, name)
+    const path = join(this.#dir, name)
     writeFileSync(`${path}.new`, JSON.stringify(entry), { mode: 0o600, flush: true })
     renameSync(`${path}.new`, path)
-    this.start(name, entry)
+    this.#start(name, entry)
   }
 
   /** Attempts whose end is not answered yet: heartbeats name them. */
   held(): HeldAttempt[] {
-    return [...this.entries.values()].map(({ video, fence, report }) => ({ video, fence, claim: report.claim }))
+    return [...this.#entries.values()].map(({ video, fence, report }) => ({
+      video,
+      fence,
+      claim: report.claim,
+    }))
   }
 
   /** Resolves when everything was answered. */
   async drained(): Promise<void> {
-    while (this.sending.size > 0) await Promise.allSettled([...this.sending])
+    while (this.#sending.size > 0) await Promise.allSettled([...this.#sending])
   }
 
   /** Stops sending; what is unanswered stays on disk. */
   stop(): void {
-    this.stopped.abort()
+    this.#stopped.abort()
   }
 
-  private start(name: string, entry: SpoolEntry): void {
-    this.entries.set(name, entry)
-    const sending: Promise<void> = this.sendUntilAnswered(name, entry).finally(() => this.sending.delete(sending))
-    this.sending.add(sending)
+  #start(name: string, entry: SpoolEntry): void {
+    this.#entries.set(name, entry)
+    const sending: Promise<void> = this.#sendUntilAnswered(name, entry).finally(() =>
+      this.#sending.delete(sending),
+    )
+    this.#sending.add(sending)
   }
 
-  private async sendUntilAnswered(name: string, entry: SpoolEntry): Promise<void> {
+  async #sendUntilAnswered(name: string, entry: SpoolEntry): Promise<void> {
     const { video, fence, report } = entry
     const backoff = new Backoff(FIRST_RETRY_MS, RETRY_MS_MAX)
     const refusedToken = new Backoff(REFUSED_TOKEN_RETRY_MS, REFUSED_TOKEN_RETRY_MS)
     for (;;) {
-      if (this.stopped.signal.aborted) return
+      if (this.#stopped.signal.aborted) return
       try {
-        const { verdict } = await this.client.report(video, fence, report, this.stopped.signal)
-        this.log.info({ video, fence, report: report.type, verdict }, 'attempt ended')
+        const { verdict } = await this.#client.report(video, fence, report, this.#stopped.signal)
+        this.#log.info({ video, fence, report: report.type, verdict }, 'attempt ended')
         break
       } catch (error) {
-        if (this.stopped.signal.aborted) return
+        if (this.#stopped.signal.aborted) return
         if (!(error instanceof ApiUnavailableError)) {
-          this.log.error({ err: error, video, fence, report: report.type }, 'a final report will never be accepted; it is dropped')
+          this.#log.error(
+            { err: error, video, fence, report: report.type },
+            'a final report will never be accepted; it is dropped',
+          )
           break
         }
-        this.log.warn({ video, fence, report: report.type, status: error.status }, 'a final report is unanswered; sending it again')
-        await (error.status === 401 ? refusedToken : backoff).wait(this.stopped.signal)
+        this.#log.warn(
+          { video, fence, report: report.type, status: error.status },
+          'a final report is unanswered; sending it again',
+        )
+        await (error.status === 401 ? refusedToken : backoff).wait(this.#stopped.signal)
       }
     }
-    this.entries.delete(name)
-    rmSync(join(this.dir, name), { force: true })
+    this.#entries.delete(name)
+    rmSync(join(this.#dir, name), { force: true })
   }
 }

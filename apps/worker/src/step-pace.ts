@@ -2,36 +2,36 @@ import type { Generation } from '@sluice/shared/generation'
 
 /** How fast the video on a device goes, measured: seconds per denoising step, and from the last step until the device is free. */
 export class StepPace {
-  private shape = ''
+  #shape = ''
   /** Milliseconds from the last step to the device being free (decoding), by shape, as last seen. */
-  private readonly tailMs = new Map<string, number>()
-  private readonly stepMsByShape = new Map<string, number>()
-  private firstStep: { step: number; at: number } | undefined
-  private lastStep: { step: number; at: number } | undefined
+  readonly #tailMs = new Map<string, number>()
+  readonly #stepMsByShape = new Map<string, number>()
+  #firstStep: { step: number; at: number } | undefined
+  #lastStep: { step: number; at: number } | undefined
 
   started(request: Generation): void {
-    this.shape = `${request.model} ${request.width}x${request.height}x${request.num_frames}`
-    this.firstStep = undefined
-    this.lastStep = undefined
+    this.#shape = `${request.model} ${request.width}x${request.height}x${request.num_frames}`
+    this.#firstStep = undefined
+    this.#lastStep = undefined
   }
 
   progressed(phase: string, step: number): void {
-    if (phase !== 'denoise' || (this.lastStep !== undefined && step <= this.lastStep.step)) return
-    this.lastStep = { step, at: performance.now() }
-    this.firstStep ??= this.lastStep
-    const steps = this.lastStep.step - this.firstStep.step
-    if (steps > 0) this.stepMsByShape.set(this.shape, (this.lastStep.at - this.firstStep.at) / steps)
+    if (phase !== 'denoise' || (this.#lastStep !== undefined && step <= this.#lastStep.step)) return
+    this.#lastStep = { step, at: performance.now() }
+    this.#firstStep ??= this.#lastStep
+    const steps = this.#lastStep.step - this.#firstStep.step
+    if (steps > 0) this.#stepMsByShape.set(this.#shape, (this.#lastStep.at - this.#firstStep.at) / steps)
   }
 
   released(): void {
-    if (this.lastStep !== undefined) this.tailMs.set(this.shape, performance.now() - this.lastStep.at)
+    if (this.#lastStep !== undefined) this.#tailMs.set(this.#shape, performance.now() - this.#lastStep.at)
   }
 
   /** Estimate until the device is free; null before this shape was ever measured, or while the first step is under way. */
   remainingMs(stepsLeft: number): number | null {
-    const stepMs = this.stepMsByShape.get(this.shape)
-    if (stepMs === undefined || this.lastStep === undefined) return null
-    const sinceMs = performance.now() - this.lastStep.at
-    return Math.max(stepsLeft * stepMs + (this.tailMs.get(this.shape) ?? 0) - sinceMs, 0)
+    const stepMs = this.#stepMsByShape.get(this.#shape)
+    if (stepMs === undefined || this.#lastStep === undefined) return null
+    const sinceMs = performance.now() - this.#lastStep.at
+    return Math.max(stepsLeft * stepMs + (this.#tailMs.get(this.#shape) ?? 0) - sinceMs, 0)
   }
 }

@@ -20,15 +20,29 @@ export class TransferError extends Error {
 const TRANSFER_MS_MAX = 300_000
 
 /** Puts a file to a signed URL with its length and exactly this Content-Type; answers its bytes. Throws TransferError. */
-export async function putFile(url: string, path: string, contentType: string, signal: AbortSignal): Promise<number> {
+export async function putFile(
+  url: string,
+  path: string,
+  contentType: string,
+  signal: AbortSignal,
+): Promise<number> {
   const blob = await openAsBlob(path, { type: contentType })
   await putBody(url, blob, contentType, signal)
   return blob.size
 }
 
 /** Puts a small body, as `putFile`. */
-export async function putBody(url: string, body: Blob | string, contentType: string, signal: AbortSignal): Promise<void> {
-  const response = await transfer(url, { method: 'PUT', body, headers: { 'content-type': contentType } }, signal)
+export async function putBody(
+  url: string,
+  body: Blob | string,
+  contentType: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const response = await transfer(
+    url,
+    { method: 'PUT', body, headers: { 'content-type': contentType } },
+    signal,
+  )
   await response.body?.cancel()
 }
 
@@ -44,10 +58,17 @@ export async function getFile(url: string, path: string, signal: AbortSignal): P
   await rename(`${path}.new`, path)
 }
 
-async function transfer(url: string, init: RequestInit & { method: string }, signal: AbortSignal): Promise<Response> {
+async function transfer(
+  url: string,
+  init: RequestInit & { method: string },
+  signal: AbortSignal,
+): Promise<Response> {
   let response: Response
   try {
-    response = await fetch(url, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(TRANSFER_MS_MAX)]) })
+    response = await fetch(url, {
+      ...init,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TRANSFER_MS_MAX)]),
+    })
   } catch (error) {
     throw new TransferError(`${init.method} did not get through`, { expired: false, again: true }, error)
   }

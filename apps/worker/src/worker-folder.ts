@@ -1,5 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { isId, newId } from '@sluice/shared/ids'
 
@@ -45,7 +55,9 @@ export function takeWorkerFolder(dataDir: string): WorkerFolder {
       release: () => releaseLock(lock),
     }
   }
-  throw new WorkerFolderError(`${WORKERS_PER_DATA_DIR_MAX} live workers use ${dataDir}: give this one another SLUICE_DATA_DIR`)
+  throw new WorkerFolderError(
+    `${WORKERS_PER_DATA_DIR_MAX} live workers use ${dataDir}: give this one another SLUICE_DATA_DIR`,
+  )
 }
 
 function readOrDrawId(path: string): string {

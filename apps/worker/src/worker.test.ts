@@ -13,7 +13,10 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { farthest, quadrantMeans, quadrants } from '../../../test/support/images.ts'
 import { frameAt } from '../../../test/support/video-frame.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../cli/src/embedded-postgres/start-embedded-postgres.ts'
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { startTestApi, type TestApi } from '../test-api.ts'
 import { readWorkerConfig } from './config.ts'
 import { startWorker } from './worker.ts'
@@ -76,8 +79,13 @@ function start(extra: Record<string, string> = {}): { worker: string; shutDown()
 const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, TEST_RUNNER]) }
 
 /** A worker in a process of its own. */
-function spawnWorker(env: Record<string, string>): ChildProcess & { stderr: NonNullable<ChildProcess['stderr']> } {
-  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', process.env.TEST_LOG_LEVEL ? 'inherit' : 'ignore', 'pipe'] })
+function spawnWorker(
+  env: Record<string, string>,
+): ChildProcess & { stderr: NonNullable<ChildProcess['stderr']> } {
+  const child = spawn(process.execPath, [MAIN], {
+    env,
+    stdio: ['ignore', process.env.TEST_LOG_LEVEL ? 'inherit' : 'ignore', 'pipe'],
+  })
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
@@ -89,9 +97,19 @@ function spawnWorker(env: Record<string, string>): ChildProcess & { stderr: NonN
 
 async function submit(extra: Partial<Generation> = {}, video = newId('video')): Promise<string> {
   api.requests.set(video, {
-    ...{ model: 'animatic', mode: 't2v', prompt: 'a paper boat in the rain', negative_prompt: '' },
-    ...{ width: 256, height: 256, num_frames: 17, fps: 24, num_steps: 10 },
-    ...{ guidance: 7.5, guidance_img: 3, motion_score: 4, seed: 42 },
+    model: 'animatic',
+    mode: 't2v',
+    prompt: 'a paper boat in the rain',
+    negative_prompt: '',
+    width: 256,
+    height: 256,
+    num_frames: 17,
+    fps: 24,
+    num_steps: 10,
+    guidance: 7.5,
+    guidance_img: 3,
+    motion_score: 4,
+    seed: 42,
     ...extra,
   })
   await producer.add({ video, fence: 1, pool, ...(extra.model === undefined ? {} : { model: extra.model }) })
@@ -103,9 +121,14 @@ const of =
   (told: { video: string; report: Report }) =>
     told.video === video && told.report.type === type
 
-async function final<T extends Report['type']>(video: string, type: T): Promise<Extract<Report, { type: T }>> {
+async function final<T extends Report['type']>(
+  video: string,
+  type: T,
+): Promise<Extract<Report, { type: T }>> {
   const told = await api.told(
-    (candidate) => candidate.video === video && ['finished', 'failed', 'cancelled', 'yielded'].includes(candidate.report.type),
+    (candidate) =>
+      candidate.video === video &&
+      ['finished', 'failed', 'cancelled', 'yielded'].includes(candidate.report.type),
   )
   expect(told.report).toMatchObject({ type })
   return told.report as Extract<Report, { type: T }>
@@ -119,14 +142,24 @@ test('an attempt goes from the queue to finished, with its files put and result.
     ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg', 'result.json'].map((name) => `${video}/1/${name}`),
   )
   expect(api.contentTypes.get(`${video}/1/video.mp4`)).toBe('video/mp4')
-  const stored = attemptResultSchema.parse(JSON.parse(api.files.get(`${video}/1/result.json`)?.toString() ?? ''))
+  const stored = attemptResultSchema.parse(
+    JSON.parse(api.files.get(`${video}/1/result.json`)?.toString() ?? ''),
+  )
   expect(stored).toEqual(result)
   expect(result).toMatchObject({ video, fence: 1, claim, steps_run: 10, steps: 10, seed: 42 })
   expect(result.files.video.bytes).toBe(api.files.get(`${video}/1/video.mp4`)?.length)
-  expect(new Set(api.reports.map((told) => `${told.report.worker} ${told.report.claim}`))).toEqual(new Set([`${worker} ${claim}`]))
+  expect(new Set(api.reports.map((told) => `${told.report.worker} ${told.report.claim}`))).toEqual(
+    new Set([`${worker} ${claim}`]),
+  )
   expect(api.types(video)[0]).toBe('taken')
   const beat = await api.beaten((heartbeat) => heartbeat.slots === 1)
-  expect(beat).toMatchObject({ worker, pool, models: ['animatic'], cost_per_hour_micros: '1990000', draining: false })
+  expect(beat).toMatchObject({
+    worker,
+    pool,
+    models: ['animatic'],
+    cost_per_hour_micros: '1990000',
+    draining: false,
+  })
   await expect.poll(() => readdir(join(dataDir, 'worker/work'))).toEqual([])
   await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
 })
@@ -135,11 +168,14 @@ test('a worker of several models gives a video to the slot that has its model lo
   const path = join(root, `${pool}-models.json`)
   await writeFile(path, JSON.stringify({ models: [{ id: 'ink-wash', base: 'animatic' }] }))
   start({
-    ...{ SLUICE_CATALOGUE: path, SLUICE_MODEL: 'animatic,ink-wash' },
-    ...{ SLUICE_ANIMATIC_SWITCH_MS: '50', SLUICE_SLOTS: '0;1' },
+    SLUICE_CATALOGUE: path,
+    SLUICE_MODEL: 'animatic,ink-wash',
+    SLUICE_ANIMATIC_SWITCH_MS: '50',
+    SLUICE_SLOTS: '0;1',
   })
   expect(await api.beaten(({ slots }) => slots === 2)).toMatchObject({
-    ...{ models: ['animatic', 'ink-wash'], modes: ['t2v', 't2i2v', 'i2v'] },
+    models: ['animatic', 'ink-wash'],
+    modes: ['t2v', 't2i2v', 'i2v'],
     limits: { frames_max: 129, sequence_devices: 1 },
   })
   const made = async (model: string) => {
@@ -166,7 +202,9 @@ test('finished is repeated until it is answered, and named in heartbeats meanwhi
   start()
   const video = await submit()
   await final(video, 'finished')
-  await expect.poll(() => api.types(video).filter((type) => type === 'finished').length, { timeout: 15_000 }).toBe(4)
+  await expect
+    .poll(() => api.types(video).filter((type) => type === 'finished').length, { timeout: 15_000 })
+    .toBe(4)
 })
 
 test('finished survives a SIGKILL of the worker: the next start of the same data dir sends it', async () => {
@@ -182,7 +220,9 @@ test('finished survives a SIGKILL of the worker: the next start of the same data
   const told = api.reports.length
   const claims = new Set(api.reports.filter((one) => one.video === video).map((one) => one.report.claim))
   const { worker } = start()
-  const again = await api.told((candidate) => candidate.video === video && api.reports.indexOf(candidate) >= told)
+  const again = await api.told(
+    (candidate) => candidate.video === video && api.reports.indexOf(candidate) >= told,
+  )
   expect(again.report.type).toBe('finished')
   expect(claims).toEqual(new Set([again.report.claim]))
   expect(again.report.worker).toBe(worker)
@@ -203,7 +243,9 @@ test('a zombie told to stop ends silently, and the next video runs', async () =>
   await api.told(of(zombie, 'progress'))
   const next = await submit()
   await final(next, 'finished')
-  expect(api.types(zombie).filter((type) => ['finished', 'failed', 'cancelled', 'yielded'].includes(type))).toEqual([])
+  expect(
+    api.types(zombie).filter((type) => ['finished', 'failed', 'cancelled', 'yielded'].includes(type)),
+  ).toEqual([])
   await expect.poll(() => readdir(join(dataDir, 'worker/work'))).toEqual([])
 })
 
@@ -216,7 +258,8 @@ test('a job the API no longer knows is dropped', async () => {
 })
 
 test('cancel stops the runner at a step and is reported with the steps done', async () => {
-  api.answer = (told) => (told.video === video && told.report.type === 'progress' && told.report.step >= 2 ? 'cancel' : 'continue')
+  api.answer = (told) =>
+    told.video === video && told.report.type === 'progress' && told.report.step >= 2 ? 'cancel' : 'continue'
   start({ SLUICE_ANIMATIC_STEP_MS: '50' })
   const video = await submit({ num_steps: 100 })
   const { step } = await final(video, 'cancelled')
@@ -271,7 +314,11 @@ test('a checkpoint the runner refuses is reported as such, and may be retried', 
   expect(await final(other, 'failed')).toMatchObject({ code: 'bad_input', retryable: false })
   api.requests.set(video, { ...(api.requests.get(other) as Generation) })
   await producer.add({ video, fence: 1, pool })
-  expect(await final(video, 'failed')).toMatchObject({ code: 'checkpoint_unusable', retryable: true, step: 0 })
+  expect(await final(video, 'failed')).toMatchObject({
+    code: 'checkpoint_unusable',
+    retryable: true,
+    step: 0,
+  })
 })
 
 test.each([
@@ -281,12 +328,15 @@ test.each([
   { seed: 4, does: 'runs out of memory', code: 'out_of_memory', step: 2 },
   { seed: 5, does: 'breaks the protocol', code: 'internal', step: 0 },
   { seed: 7, does: 'lacks the weights', code: 'model_missing', step: 0 },
-])('a runner that $does fails its attempt as $code, retryable, and the next job works', async ({ seed, code, step }) => {
-  // Longer than a busy machine takes to start a runner, which counts as silence too.
-  start({ ...misbehaving, ...(code === 'stalled' ? { SLUICE_RUNNER_STALL_MS: '6000' } : {}) })
-  expect(await final(await submit({ seed }), 'failed')).toMatchObject({ code, retryable: true, step })
-  await final(await submit(), 'finished')
-})
+])(
+  'a runner that $does fails its attempt as $code, retryable, and the next job works',
+  async ({ seed, code, step }) => {
+    // Longer than a busy machine takes to start a runner, which counts as silence too.
+    start({ ...misbehaving, ...(code === 'stalled' ? { SLUICE_RUNNER_STALL_MS: '6000' } : {}) })
+    expect(await final(await submit({ seed }), 'failed')).toMatchObject({ code, retryable: true, step })
+    await final(await submit(), 'finished')
+  },
+)
 
 test('out_of_memory restarts the runner', async () => {
   start(misbehaving)
@@ -310,7 +360,10 @@ test('a nearly free slot takes its next video, which starts as the device is rel
   const first = await submit({ num_steps: 20 })
   await api.told(of(first, 'started'))
   const second = await submit({ num_steps: 20 })
-  const [taken, released] = await Promise.all([api.told(of(second, 'taken')), api.told(of(first, 'released'))])
+  const [taken, released] = await Promise.all([
+    api.told(of(second, 'taken')),
+    api.told(of(first, 'released')),
+  ])
   expect(taken.at).toBeLessThan(released.at)
   await final(second, 'finished')
   expect(api.types(first)).not.toContain('finished')
@@ -333,7 +386,9 @@ test('expired URLs are refreshed by repeating taken', async () => {
 })
 
 test('SIGTERM hands the running video back with its checkpoint, and the worker exits 0', async () => {
-  const child = spawnWorker(environment({ SLUICE_ANIMATIC_STEP_MS: '100', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' }))
+  const child = spawnWorker(
+    environment({ SLUICE_ANIMATIC_STEP_MS: '100', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' }),
+  )
   const video = await submit({ num_steps: 100 })
   await api.told((told) => told.video === video && told.report.type === 'progress' && told.report.step >= 2)
   const exited = once(child, 'exit')
@@ -348,7 +403,10 @@ test('SIGTERM hands the running video back with its checkpoint, and the worker e
 })
 
 test('a worker whose supervisor is gone shuts down by itself', async () => {
-  const child = spawn(process.execPath, [MAIN], { env: environment(), stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+  const child = spawn(process.execPath, [MAIN], {
+    env: environment(),
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  })
   await api.beaten((heartbeat) => heartbeat.slots === 1)
   const exited = once(child, 'exit')
   child.disconnect()
@@ -373,7 +431,8 @@ test('without its settings the worker refuses to start, names every missing one 
     said += text
   })
   expect(await once(child, 'close')).toEqual([2, null])
-  for (const name of ['SLUICE_API_URL', 'SLUICE_WORKER_TOKEN', 'REDIS_URL or SLUICE_QUEUE_URL']) expect(said).toContain(name)
+  for (const name of ['SLUICE_API_URL', 'SLUICE_WORKER_TOKEN', 'REDIS_URL or SLUICE_QUEUE_URL'])
+    expect(said).toContain(name)
 })
 
 test('a refused token loses nothing: the attempt is taken once the API knows it', async () => {
@@ -394,7 +453,9 @@ test('two workers on one data dir have different ids, and a restart keeps its ow
 })
 
 test('a runner sees the devices of its slot and neither token nor queue', () => {
-  const { runner, slots } = readWorkerConfig(environment({ SLUICE_SLOTS: '0,1; 2,3', CUDA_HOME: '/cuda', SECRET: 'x' }))
+  const { runner, slots } = readWorkerConfig(
+    environment({ SLUICE_SLOTS: '0,1; 2,3', CUDA_HOME: '/cuda', SECRET: 'x' }),
+  )
   expect(slots).toEqual(['0,1', '2,3'])
   expect(runner.deviceVariable).toBe('CUDA_VISIBLE_DEVICES')
   expect(runner.environment).toMatchObject({ CUDA_HOME: '/cuda', SLUICE_ANIMATIC_STEP_MS: '10' })

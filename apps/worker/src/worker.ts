@@ -1,6 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Heartbeat, type HeartbeatAnswer, POOL_PATTERN } from '@sluice/shared/attempt-contract'
-import { type AttemptConsumer, openAttemptConsumer, type QueueSettings, type TakenJob } from '@sluice/shared/queue-backend'
+import {
+  type AttemptConsumer,
+  openAttemptConsumer,
+  type QueueSettings,
+  type TakenJob,
+} from '@sluice/shared/queue-backend'
 import { Turnstile } from '@sluice/shared/turnstile'
 import type { Logger } from 'pino'
 import { Attempt, type AttemptSurroundings } from './attempt.ts'
@@ -13,7 +18,12 @@ import { takeWorkerFolder } from './worker-folder.ts'
 
 /** What a test may put in the place of a real part. */
 export interface WorkerOverrides {
-  openConsumer?: (settings: QueueSettings, pool: string, worker: string, onError: (error: Error) => void) => AttemptConsumer
+  openConsumer?: (
+    settings: QueueSettings,
+    pool: string,
+    worker: string,
+    onError: (error: Error) => void,
+  ) => AttemptConsumer
 }
 
 export interface RunningWorker {
@@ -33,12 +43,20 @@ const ROOM_WAIT_MS = 15_000
 const FETCH_CHECK_MS = 500
 
 /** Builds everything once and starts it. Throws what `takeWorkerFolder` throws. */
-export function startWorker(config: WorkerConfig, log: Logger, overrides: WorkerOverrides = {}): RunningWorker {
+export function startWorker(
+  config: WorkerConfig,
+  log: Logger,
+  overrides: WorkerOverrides = {},
+): RunningWorker {
   const folder = takeWorkerFolder(config.dataDir)
   const client = new ReportClient(config.apiUrl, config.token, log)
   const spool = new Spool(folder.spoolDir, client, log)
   const around: AttemptSurroundings = {
-    ...{ worker: folder.worker, workDir: folder.workDir, client, spool, log },
+    worker: folder.worker,
+    workDir: folder.workDir,
+    client,
+    spool,
+    log,
     settling: new Turnstile(SETTLING_MAX),
   }
   const attempts = new Set<Attempt>()
@@ -51,7 +69,8 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
 
   const settings = { runner: config.runner, models: config.models, stallMs: config.stallMs }
   const slots: Slot[] = []
-  for (const [index, devices] of config.slots.entries()) slots.push(new Slot(index, devices, settings, log, { onChange: slotChanged }))
+  for (const [index, devices] of config.slots.entries())
+    slots.push(new Slot(index, devices, settings, log, { onChange: slotChanged }))
   const heartbeats = new Heartbeats(client, composeHeartbeat, heedHeartbeat, log)
 
   function slotChanged(): void {
@@ -68,7 +87,10 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
   function composeHeartbeat(): Heartbeat | null {
     if (pool === null) return null
     return {
-      ...{ worker: folder.worker, boot: folder.boot, pool, slots: readySlots },
+      worker: folder.worker,
+      boot: folder.boot,
+      pool,
+      slots: readySlots,
       device: lastReady?.device ?? 'unknown',
       devices_per_slot: lastReady?.devices ?? 1,
       vram_bytes: lastReady?.vram_bytes ?? 0,
@@ -77,7 +99,10 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
       limits: { sequence_devices: 1, ...(lastReady?.limits ?? { frames_max: 1, pixels_max: 1 }) },
       cost_per_hour_micros: config.costPerHourMicros,
       draining,
-      attempts: [...[...attempts].map((attempt) => attempt.held).filter((held) => held !== null), ...spool.held()],
+      attempts: [
+        ...[...attempts].map((attempt) => attempt.held).filter((held) => held !== null),
+        ...spool.held(),
+      ],
     }
   }
 
@@ -85,7 +110,8 @@ export function startWorker(config: WorkerConfig, log: Logger, overrides: Worker
     wakeFetch()
     for (const { video, fence, claim, verdict } of answers) {
       for (const attempt of attempts) {
-        if (attempt.video === video && attempt.fence === fence && attempt.claim === claim) attempt.heed(verdict)
+        if (attempt.video === video && attempt.fence === fence && attempt.claim === claim)
+          attempt.heed(verdict)
       }
     }
   }

@@ -92,7 +92,12 @@ export const reportSchema = z.discriminatedUnion('type', [
     remaining_ms: z.int().nonnegative().nullable(),
   }),
   /** The checkpoint of `step` steps lies at the attempt's checkpoint URL. */
-  z.object({ type: z.literal('checkpoint'), ...claimed, step: z.int().positive(), bytes: z.int().positive() }),
+  z.object({
+    type: z.literal('checkpoint'),
+    ...claimed,
+    step: z.int().positive(),
+    bytes: z.int().positive(),
+  }),
   /** The device is free; encoding and upload go on. */
   z.object({ type: z.literal('released'), ...claimed }),
   /** The files and `result.json` lie at their URLs. Repeated until answered. */
@@ -188,6 +193,8 @@ export const heartbeatSchema = z.object({
 export type Heartbeat = z.input<typeof heartbeatSchema>
 
 export const heartbeatAnswerSchema = z.object({
-  attempts: z.array(z.object({ video: z.string(), fence: z.int().positive(), claim: z.string(), verdict: z.enum(VERDICTS) })),
+  attempts: z.array(
+    z.object({ video: z.string(), fence: z.int().positive(), claim: z.string(), verdict: z.enum(VERDICTS) }),
+  ),
 })
 export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>

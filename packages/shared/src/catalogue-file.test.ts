@@ -32,15 +32,24 @@ test('without a file the catalogue is the built-in models', () => {
 test('a model of the operator’s own makes what its base makes, under its own name, price, pool and accounts', () => {
   const account = newId('acct')
   const catalogue = parse({
-    ...{ id: 'ink-wash', base: 'open-sora-2', pool: 'h100x1', accounts: [account], prices: { '256px': '0.3' } },
+    id: 'ink-wash',
+    base: 'open-sora-2',
+    pool: 'h100x1',
+    accounts: [account],
+    prices: { '256px': '0.3' },
     weights: { lora: { path: '/models/ink.safetensors' } },
   })
   const base = catalogue.find('open-sora-2')
   expect(base).toEqual(BUILT_IN_MODELS[0])
   expect(catalogue.find('ink-wash')).toEqual({
     ...base,
-    ...{ id: 'ink-wash', base: 'open-sora-2', ownedBy: 'operator', description: 'ink-wash, made from open-sora-2', pool: 'h100x1' },
-    ...{ accounts: new Set([account]), firstPriceMicros: { '256px': 300_000n } },
+    id: 'ink-wash',
+    base: 'open-sora-2',
+    ownedBy: 'operator',
+    description: 'ink-wash, made from open-sora-2',
+    pool: 'h100x1',
+    accounts: new Set([account]),
+    firstPriceMicros: { '256px': 300_000n },
     weights: { lora: { path: '/models/ink.safetensors', strength: 1 } },
   })
   expect(catalogue.offeredTo(account).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'ink-wash'])
@@ -49,12 +58,25 @@ test('a model of the operator’s own makes what its base makes, under its own n
 
 test('an entry of a built-in id changes that model, and what is made from it goes with it', () => {
   const catalogue = parse(
-    { id: 'open-sora-2', modes: ['t2v', 't2i2v'], weights: { checkpoint: '/models/base.safetensors' }, accounts: [] },
-    { id: 'ink-wash', base: 'open-sora-2', resolutions: ['256px'], weights: { lora: { path: '/models/ink.safetensors', strength: 0.5 } } },
+    {
+      id: 'open-sora-2',
+      modes: ['t2v', 't2i2v'],
+      weights: { checkpoint: '/models/base.safetensors' },
+      accounts: [],
+    },
+    {
+      id: 'ink-wash',
+      base: 'open-sora-2',
+      resolutions: ['256px'],
+      weights: { lora: { path: '/models/ink.safetensors', strength: 0.5 } },
+    },
   )
   const own = catalogue.find('ink-wash')
   expect(own?.modes).toEqual(['t2v', 't2i2v'])
-  expect(own?.weights).toEqual({ checkpoint: '/models/base.safetensors', lora: { path: '/models/ink.safetensors', strength: 0.5 } })
+  expect(own?.weights).toEqual({
+    checkpoint: '/models/base.safetensors',
+    lora: { path: '/models/ink.safetensors', strength: 0.5 },
+  })
   expect(own?.sizes.map(formatSize)).toContain('336x192')
   expect(own?.sizes.filter((size) => size.resolution !== '256px')).toEqual([])
   // Nobody's base may still be somebody's model.
@@ -77,20 +99,31 @@ test.each([
   ['models[0].prices', '{"models": [{"id": "animatic", "prices": {"512px": "1"}}]}'],
   ['models[0].pool', '{"models": [{"id": "animatic", "pool": "H100"}]}'],
   ['models[0].accounts[0]', '{"models": [{"id": "animatic", "accounts": ["bob"]}]}'],
-  ['models[0].weights.checkpoint', '{"models": [{"id": "animatic", "weights": {"checkpoint": "here.safetensors"}}]}'],
-  ['models[0].weights.lora.strength', '{"models": [{"id": "animatic", "weights": {"lora": {"path": "/a", "strength": "1"}}}]}'],
+  [
+    'models[0].weights.checkpoint',
+    '{"models": [{"id": "animatic", "weights": {"checkpoint": "here.safetensors"}}]}',
+  ],
+  [
+    'models[0].weights.lora.strength',
+    '{"models": [{"id": "animatic", "weights": {"lora": {"path": "/a", "strength": "1"}}}]}',
+  ],
   ['models[0]', '{"models": [{"id": "animatic", "price": "1"}]}'],
   ['is not JSON', '{"models": ['],
-])('a file that is wrong at %s is refused by the name of the setting, the file and the place', (place, text) => {
-  const [fault, ...more] = faultsOf(text)
-  expect(fault).toContain(`SLUICE_CATALOGUE is "/etc/models.json": `)
-  expect(fault).toContain(place)
-  expect(more).toEqual([])
-})
+])(
+  'a file that is wrong at %s is refused by the name of the setting, the file and the place',
+  (place, text) => {
+    const [fault, ...more] = faultsOf(text)
+    expect(fault).toContain(`SLUICE_CATALOGUE is "/etc/models.json": `)
+    expect(fault).toContain(place)
+    expect(more).toEqual([])
+  },
+)
 
 test('all faults of a file are told at once, and a file that is not there by its name', () => {
   expect(faultsOf('{"models": [{"id": "A"}, {"id": "b", "pool": ""}]}')).toHaveLength(2)
-  expect(() => readCatalogue({ SLUICE_CATALOGUE: join(folder, 'none.json') })).toThrow(/SLUICE_CATALOGUE is ".*none\.json": cannot be read/)
+  expect(() => readCatalogue({ SLUICE_CATALOGUE: join(folder, 'none.json') })).toThrow(
+    /SLUICE_CATALOGUE is ".*none\.json": cannot be read/,
+  )
   writeFileSync(join(folder, 'models.json'), '{"models": []}')
   expect(readCatalogue({ SLUICE_CATALOGUE: join(folder, 'models.json') }).models).toEqual(BUILT_IN_MODELS)
 })

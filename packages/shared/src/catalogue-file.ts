@@ -3,7 +3,15 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { POOL_PATTERN } from './attempt-contract.ts'
 import { isId } from './ids.ts'
-import { BUILT_IN_MODELS, Catalogue, DEFAULT_MODEL_ALIASES, findBuiltIn, MODES, type Model, RESOLUTION_CLASSES } from './model-catalogue.ts'
+import {
+  BUILT_IN_MODELS,
+  Catalogue,
+  DEFAULT_MODEL_ALIASES,
+  findBuiltIn,
+  MODES,
+  type Model,
+  RESOLUTION_CLASSES,
+} from './model-catalogue.ts'
 import { parseMicros } from './money.ts'
 import { type Environment, optionalSetting, SettingError, SettingErrors } from './settings.ts'
 
@@ -13,7 +21,10 @@ const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/
 
 const priceField = z
   .string()
-  .refine((text) => parseMicros(text) !== null, 'text such as "0.30": a decimal number with at most six decimals')
+  .refine(
+    (text) => parseMicros(text) !== null,
+    'text such as "0.30": a decimal number with at most six decimals',
+  )
   .transform((text) => parseMicros(text) ?? 0n)
 const pathField = z.string().refine(isAbsolute, 'an absolute path')
 const uniqueList = <T extends z.ZodType>(item: T) =>
@@ -37,7 +48,9 @@ const entrySchema = z.strictObject({
   prices: z.partialRecord(z.enum(RESOLUTION_CLASSES), priceField).optional(),
   pool: z.string().regex(POOL_PATTERN, 'the name of a pool').optional(),
   accounts: uniqueList(
-    z.string().refine((id) => isId('acct', id), 'the id of an account, such as acct_01m84f0j8df20bh2fw7sqrp04k'),
+    z
+      .string()
+      .refine((id) => isId('acct', id), 'the id of an account, such as acct_01m84f0j8df20bh2fw7sqrp04k'),
   ).optional(),
   weights: z
     .strictObject({
@@ -61,7 +74,11 @@ export function readCatalogue(env: Environment): Catalogue {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new SettingError(SETTING, path, `cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new SettingError(
+      SETTING,
+      path,
+      `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
   return parseCatalogue(path, text)
 }
@@ -72,14 +89,24 @@ export function parseCatalogue(path: string, text: string): Catalogue {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new SettingError(SETTING, path, `is not JSON: ${error instanceof Error ? error.message : String(error)}`)
+    throw new SettingError(
+      SETTING,
+      path,
+      `is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
   const parsed = fileSchema.safeParse(value)
   if (!parsed.success) {
-    throw new SettingErrors(parsed.error.issues.map((issue) => new SettingError(SETTING, path, `${placeOf(issue.path)}: ${issue.message}`)))
+    throw new SettingErrors(
+      parsed.error.issues.map(
+        (issue) => new SettingError(SETTING, path, `${placeOf(issue.path)}: ${issue.message}`),
+      ),
+    )
   }
   const { models: entries } = parsed.data
-  const faults = entries.flatMap((entry, index) => faultsOf(entry, index, entries).map((fault) => new SettingError(SETTING, path, fault)))
+  const faults = entries.flatMap((entry, index) =>
+    faultsOf(entry, index, entries).map((fault) => new SettingError(SETTING, path, fault)),
+  )
   if (faults.length > 0) throw new SettingErrors(faults)
   const changed = BUILT_IN_MODELS.map((builtIn) => {
     const entry = entries.find(({ id }) => id === builtIn.id)
@@ -97,10 +124,14 @@ function faultsOf(entry: Entry, index: number, entries: readonly Entry[]): strin
   const at = `models[${index}]`
   const isBuiltIn = findBuiltIn(entry.id) !== undefined
   return [
-    ...(entries.findIndex(({ id }) => id === entry.id) < index ? [`${at}.id: ${entry.id} stands here twice`] : []),
+    ...(entries.findIndex(({ id }) => id === entry.id) < index
+      ? [`${at}.id: ${entry.id} stands here twice`]
+      : []),
     ...(isBuiltIn && entry.base !== undefined ? [`${at}.base: ${entry.id} is built in and has no base`] : []),
     ...(!isBuiltIn && entry.base === undefined
-      ? [`${at}.base: is missing; ${entry.id} must name the model it was made from: ${BUILT_IN_MODELS.map(({ id }) => id).join(', ')}`]
+      ? [
+          `${at}.base: is missing; ${entry.id} must name the model it was made from: ${BUILT_IN_MODELS.map(({ id }) => id).join(', ')}`,
+        ]
       : []),
   ]
 }
@@ -116,7 +147,10 @@ function modelOf(entry: Entry, like: Model, base: string | null): Model {
     description: entry.description ?? (base === null ? like.description : `${entry.id}, made from ${base}`),
     licence: entry.licence ?? like.licence,
     modes: entry.modes ?? like.modes,
-    sizes: resolutions === undefined ? like.sizes : like.sizes.filter((size) => resolutions.includes(size.resolution)),
+    sizes:
+      resolutions === undefined
+        ? like.sizes
+        : like.sizes.filter((size) => resolutions.includes(size.resolution)),
     firstPriceMicros: entry.prices ?? (base === null ? null : like.firstPriceMicros),
     pool: entry.pool ?? null,
     accounts: entry.accounts === undefined ? null : new Set(entry.accounts),
@@ -127,12 +161,19 @@ function modelOf(entry: Entry, like: Model, base: string | null): Model {
 /** A LoRA of its own goes onto the checkpoint of its own, or else onto its base's. */
 function weightsOf({ weights = {} }: Entry, like: Model, base: string | null): Model['weights'] {
   const checkpoint = weights.checkpoint ?? (base === null ? undefined : like.weights.checkpoint)
-  return { ...(checkpoint === undefined ? {} : { checkpoint }), ...(weights.lora === undefined ? {} : { lora: weights.lora }) }
+  return {
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    ...(weights.lora === undefined ? {} : { lora: weights.lora }),
+  }
 }
 
 /** `['models', 2, 'weights', 'lora']` -> `models[2].weights.lora`. */
 function placeOf(path: readonly PropertyKey[]): string {
   return path.length === 0
     ? 'the file'
-    : path.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part)}`)).join('')
+    : path
+        .map((part, index) =>
+          typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part)}`,
+        )
+        .join('')
 }

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { BUILT_IN_MODELS, Catalogue, findSize, formatSeconds, formatSize, OPENAI_SIZES } from './model-catalogue.ts'
+import {
+  BUILT_IN_MODELS,
+  Catalogue,
+  findSize,
+  formatSeconds,
+  formatSize,
+  OPENAI_SIZES,
+} from './model-catalogue.ts'
 
 /** height x width by aspect, as the pinned Open-Sora rounds them. */
 const TABLE = {
@@ -31,7 +38,17 @@ describe.each(BUILT_IN_MODELS)('$id', (model) => {
       // The same shape within 5 %.
       expect(Math.abs((size?.width ?? 0) / (size?.height ?? 1) / (width / height) - 1)).toBeLessThan(0.05)
     }
-    for (const text of ['', '336', '336x', 'x192', '336X192', '336x192 ', '0336x192', 'constructor', '__proto__']) {
+    for (const text of [
+      '',
+      '336',
+      '336x',
+      'x192',
+      '336X192',
+      '336x192 ',
+      '0336x192',
+      'constructor',
+      '__proto__',
+    ]) {
       expect(findSize(model, text)).toBeUndefined()
     }
   })

@@ -70,7 +70,14 @@ const OPEN_SORA_SIZES: readonly FrameSize[] = LANDSCAPE.flatMap(([resolution, he
 )
 
 const OPEN_TO_ALL = { base: null, firstPriceMicros: null, pool: null, accounts: null, weights: {} } as const
-const OPEN_SORA_LIMITS = { sizes: OPEN_SORA_SIZES, framesMin: 1, framesMax: 129, stepsMin: 1, stepsMax: 100, fps: 24 } as const
+const OPEN_SORA_LIMITS = {
+  sizes: OPEN_SORA_SIZES,
+  framesMin: 1,
+  framesMax: 129,
+  stepsMin: 1,
+  stepsMax: 100,
+  fps: 24,
+} as const
 
 /** The models of a service that has no catalogue of its own. `animatic` makes what `open-sora-2` makes, without a model or a GPU. */
 export const BUILT_IN_MODELS: readonly Model[] = [
@@ -87,7 +94,8 @@ export const BUILT_IN_MODELS: readonly Model[] = [
   {
     id: 'animatic',
     ownedBy: 'sluice',
-    description: 'An animated title card of the prompt. No model runs; real H.264 of the size and length asked for.',
+    description:
+      'An animated title card of the prompt. No model runs; real H.264 of the size and length asked for.',
     licence: 'Apache-2.0',
     modes: ['t2v', 'i2v'],
     ...OPEN_SORA_LIMITS,
@@ -102,8 +110,11 @@ export function findBuiltIn(id: string): Model | undefined {
 
 /** Names from the OpenAI Videos API that stand for the configured default model. */
 export const DEFAULT_MODEL_ALIASES: readonly string[] = [
-  ...['sora-2', 'sora-2-pro'],
-  ...['sora-2-2025-10-06', 'sora-2-2025-12-08', 'sora-2-pro-2025-10-06'],
+  'sora-2',
+  'sora-2-pro',
+  'sora-2-2025-10-06',
+  'sora-2-2025-12-08',
+  'sora-2-pro-2025-10-06',
 ]
 
 /** Sizes of the OpenAI Videos API and the model size of the same shape they are made at. */
@@ -158,8 +169,13 @@ export function resolutionsOf(model: Model): ResolutionClass[] {
 }
 
 /** The model's size of a class whose shape is nearest to that of an image: the one that crops least of it. Throws RangeError when it has none. */
-export function nearestSize(model: Model, image: { width: number; height: number }, resolution: ResolutionClass): FrameSize {
-  const distance = (size: FrameSize) => Math.abs(Math.log((size.width / size.height) * (image.height / image.width)))
+export function nearestSize(
+  model: Model,
+  image: { width: number; height: number },
+  resolution: ResolutionClass,
+): FrameSize {
+  const distance = (size: FrameSize) =>
+    Math.abs(Math.log((size.width / size.height) * (image.height / image.width)))
   const sizes = model.sizes.filter((size) => size.resolution === resolution)
   const [first] = sizes
   if (first === undefined) throw new RangeError(`model ${model.id} makes no ${resolution} video`)

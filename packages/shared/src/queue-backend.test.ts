@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { type PrivateRedis, startPrivateRedis } from '../../../test/support/start-redis.ts'
 import { type AttemptJob, jobId, queueName } from './attempt-contract.ts'
 import { newId } from './ids.ts'
@@ -67,7 +70,9 @@ async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>
 async function jobsLeft(backend: QueueSettings['backend'], job: AttemptJob): Promise<number> {
   if (backend === 'postgres') {
     return await withClient(postgres.databaseUrl, async (client) => {
-      const { rows } = await client.query('select count(*)::int as n from bullmq.job where queue = $1', [queueName(job.pool)])
+      const { rows } = await client.query('select count(*)::int as n from bullmq.job where queue = $1', [
+        queueName(job.pool),
+      ])
       return rows[0].n
     })
   }
@@ -167,7 +172,12 @@ describe.each(['postgres', 'redis'] as const)('the queue on %s', (backend) => {
     const job = newJob()
     await producer().add(job)
     const errors: Error[] = []
-    const quick = { lockMs: 300, sweepEveryMs: 200, waitMs: 200, onError: (error: Error) => errors.push(error) }
+    const quick = {
+      lockMs: 300,
+      sweepEveryMs: 200,
+      waitMs: 200,
+      onError: (error: Error) => errors.push(error),
+    }
     const worker = consumer(job.pool, quick)
     const taken = await take(worker)
     await expect.poll(() => worker.next().then(() => jobsLeft(backend, job)), { timeout: 20_000 }).toBe(0)
@@ -177,7 +187,9 @@ describe.each(['postgres', 'redis'] as const)('the queue on %s', (backend) => {
   })
 
   test('close ends a blocked next promptly', async () => {
-    const worker = openAttemptConsumer(settings[backend]().worker, newJob().pool, 'worker-1', { waitMs: 30_000 })
+    const worker = openAttemptConsumer(settings[backend]().worker, newJob().pool, 'worker-1', {
+      waitMs: 30_000,
+    })
     const next = worker.next()
     await settled()
     const began = performance.now()
@@ -231,7 +243,9 @@ test('a consumer waits for a Redis that is down and comes back by itself', async
   await own.stop()
   const errors: Error[] = []
   const job = newJob()
-  const worker = openAttemptConsumer({ backend: 'redis', url: own.url }, job.pool, 'worker-1', { onError: (error) => errors.push(error) })
+  const worker = openAttemptConsumer({ backend: 'redis', url: own.url }, job.pool, 'worker-1', {
+    onError: (error) => errors.push(error),
+  })
   onTestFinished(() => worker.close())
   const next = take(worker)
   await expect.poll(() => errors.length).toBeGreaterThan(0)
@@ -253,9 +267,7 @@ test('a consumer of a PostgreSQL that refuses it goes on trying, and closes prom
     { backend: 'postgres', url: 'postgres://nobody:x@127.0.0.1:1/none', connectionsMax: 3 },
     'p',
     'worker-1',
-    {
-      onError: (error) => errors.push(error),
-    },
+    { onError: (error) => errors.push(error) },
   )
   expect(await worker.next()).toBeNull()
   expect(errors).not.toEqual([])
@@ -287,6 +299,8 @@ test('a consumer survives its PostgreSQL connections being cut', async () => {
 test("the worker's role reads nothing but the queue and may not change its tables", async () => {
   await withClient(postgres.queueUrl, async (client) => {
     await expect(client.query('create table bullmq.mine (a int)')).rejects.toThrow(/permission denied/)
-    await expect(client.query('create table public.mine (a int)')).rejects.toThrow(/permission denied|does not exist/)
+    await expect(client.query('create table public.mine (a int)')).rejects.toThrow(
+      /permission denied|does not exist/,
+    )
   })
 })

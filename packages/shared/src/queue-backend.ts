@@ -1,12 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createPostgresBackend, createRedisBackend, type Job, type JobsOptions, runMigrations, withBackend } from 'bullmq'
+import {
+  createPostgresBackend,
+  createRedisBackend,
+  type Job,
+  type JobsOptions,
+  runMigrations,
+  withBackend,
+} from 'bullmq'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { type AttemptJob, attemptJobSchema, jobId, queueName } from './attempt-contract.ts'
 
 /** Where attempts are delivered: Redis when it is configured, else PostgreSQL. `connectionsMax` >= 3, one of which listens for jobs. */
-export type QueueSettings = { backend: 'redis'; url: string } | { backend: 'postgres'; url: string; connectionsMax: number }
+export type QueueSettings =
+  | { backend: 'redis'; url: string }
+  | { backend: 'postgres'; url: string; connectionsMax: number }
 
 /** Puts attempts into the queue of their pool. */
 export interface AttemptProducer {
@@ -58,7 +67,10 @@ const RETRY_MS = 1_000
 const CLOSE_WAIT_MS = 1_000
 
 /** What is used of BullMQ's classes, which are typed by backend. */
-type QueuedJob = Pick<Job<AttemptJob>, 'id' | 'data' | 'deferredFailure' | 'moveToCompleted' | 'moveToFailed' | 'moveToWait'>
+type QueuedJob = Pick<
+  Job<AttemptJob>,
+  'id' | 'data' | 'deferredFailure' | 'moveToCompleted' | 'moveToFailed' | 'moveToWait'
+>
 interface AttemptQueue {
   add(name: string, data: AttemptJob, options: JobsOptions): Promise<unknown>
   waitUntilReady(): Promise<void>
@@ -90,11 +102,21 @@ interface QueueConnection {
 }
 
 /** The one place that knows the two backends. A producer fails fast; a consumer waits for its server to come back. */
-function connectQueue(settings: QueueSettings, role: 'producer' | 'consumer', onError: (error: Error) => void): QueueConnection {
-  return settings.backend === 'redis' ? connectRedis(settings.url, role, onError) : connectPostgres(settings, role, onError)
+function connectQueue(
+  settings: QueueSettings,
+  role: 'producer' | 'consumer',
+  onError: (error: Error) => void,
+): QueueConnection {
+  return settings.backend === 'redis'
+    ? connectRedis(settings.url, role, onError)
+    : connectPostgres(settings, role, onError)
 }
 
-function connectRedis(url: string, role: 'producer' | 'consumer', onError: (error: Error) => void): QueueConnection {
+function connectRedis(
+  url: string,
+  role: 'producer' | 'consumer',
+  onError: (error: Error) => void,
+): QueueConnection {
   const retryStrategy = (times: number) => Math.min(times * 100, 1_000)
   const client = new Redis(
     url,
@@ -112,9 +134,14 @@ function connectRedis(url: string, role: 'producer' | 'consumer', onError: (erro
   const classes = withBackend(createRedisBackend)
   return {
     openQueue: (name) => new classes.Queue<AttemptJob>(name, { connection: client }),
-    openWorker: (name, worker) => new classes.Worker<AttemptJob>(name, null, { connection: client, ...workerOptions(worker) }),
+    openWorker: (name, worker) =>
+      new classes.Worker<AttemptJob>(name, null, { connection: client, ...workerOptions(worker) }),
     async ping() {
-      await within(CONNECT_WAIT_MS, redisReady(client), () => new QueueUnavailableError('Redis is not connected'))
+      await within(
+        CONNECT_WAIT_MS,
+        redisReady(client),
+        () => new QueueUnavailableError('Redis is not connected'),
+      )
       await client.ping()
     },
     async close() {
@@ -149,7 +176,8 @@ function connectPostgres(
   const classes = withBackend(createPostgresBackend)
   return {
     openQueue: (name) => new classes.Queue<AttemptJob>(name, { connection: pool }),
-    openWorker: (name, worker) => new classes.Worker<AttemptJob>(name, null, { connection: pool, ...workerOptions(worker) }),
+    openWorker: (name, worker) =>
+      new classes.Worker<AttemptJob>(name, null, { connection: pool, ...workerOptions(worker) }),
     async ping() {
       await pool.query('select max(version) from migration')
     },
@@ -172,7 +200,10 @@ function workerOptions(settings: WorkerSettings) {
 }
 
 /** A producer for all pools: one queue per pool, opened at its first job. */
-export function openAttemptProducer(settings: QueueSettings, onError: (error: Error) => void = () => {}): AttemptProducer {
+export function openAttemptProducer(
+  settings: QueueSettings,
+  onError: (error: Error) => void = () => {},
+): AttemptProducer {
   const connection = connectQueue(settings, 'producer', onError)
   const queues = new Map<string, AttemptQueue>()
 
@@ -184,7 +215,11 @@ export function openAttemptProducer(settings: QueueSettings, onError: (error: Er
     const queue = connection.openQueue(queueName(pool))
     queue.on('error', onError)
     try {
-      await within(COMMAND_MS_MAX, queue.waitUntilReady(), () => new QueueUnavailableError(`queue ${queueName(pool)} did not get ready`))
+      await within(
+        COMMAND_MS_MAX,
+        queue.waitUntilReady(),
+        () => new QueueUnavailableError(`queue ${queueName(pool)} did not get ready`),
+      )
     } catch (error) {
       await queue.close().catch(() => {})
       throw error
@@ -208,7 +243,11 @@ export function openAttemptProducer(settings: QueueSettings, onError: (error: Er
         removeOnComplete: true,
         removeOnFail: true,
       })
-      await within(COMMAND_MS_MAX, added, () => new QueueUnavailableError(`queue ${queueName(parsed.pool)} did not answer`))
+      await within(
+        COMMAND_MS_MAX,
+        added,
+        () => new QueueUnavailableError(`queue ${queueName(parsed.pool)} did not answer`),
+      )
     },
     ping: () => connection.ping(),
     async close() {
@@ -296,7 +335,11 @@ export function openAttemptConsumer(
   }
 }
 
-async function takenJob(job: QueuedJob, token: string, onError: (error: Error) => void): Promise<TakenJob | null> {
+async function takenJob(
+  job: QueuedJob,
+  token: string,
+  onError: (error: Error) => void,
+): Promise<TakenJob | null> {
   const done = async () => {
     try {
       await job.moveToCompleted(null, token, false)

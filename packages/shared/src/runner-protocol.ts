@@ -17,7 +17,13 @@ import { MODES } from './model-catalogue.ts'
  * One message of each kind stands in `fixtures/runner/`; the Python runners are tested against the same files.
  */
 
-export const RUNNER_ERROR_CODES = ['bad_input', 'out_of_memory', 'device_lost', 'model_missing', 'internal'] as const
+export const RUNNER_ERROR_CODES = [
+  'bad_input',
+  'out_of_memory',
+  'device_lost',
+  'model_missing',
+  'internal',
+] as const
 export type RunnerErrorCode = (typeof RUNNER_ERROR_CODES)[number]
 
 /** Paths are absolute and lie within the `workdir` of the request. */
@@ -108,6 +114,11 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     retryable: z.boolean(),
   }),
   z.object({ type: z.literal('cancelled'), id: z.string(), step: z.int().nonnegative() }),
-  z.object({ type: z.literal('yielded'), id: z.string(), step: z.int().nonnegative(), path: z.string().optional() }),
+  z.object({
+    type: z.literal('yielded'),
+    id: z.string(),
+    step: z.int().nonnegative(),
+    path: z.string().optional(),
+  }),
 ])
 export type RunnerReply = z.infer<typeof runnerReplySchema>

@@ -9,7 +9,11 @@ export class SettingError extends Error {
   readonly allowed: string
 
   constructor(setting: string, given: string | undefined, allowed: string) {
-    super(given === undefined ? `${setting} is not set: ${allowed}` : `${setting} is ${JSON.stringify(given)}: ${allowed}`)
+    super(
+      given === undefined
+        ? `${setting} is not set: ${allowed}`
+        : `${setting} is ${JSON.stringify(given)}: ${allowed}`,
+    )
     this.setting = setting
     this.given = given
     this.allowed = allowed
@@ -28,7 +32,9 @@ export class SettingErrors extends Error {
 }
 
 /** Runs every reader and answers their values; throws one `SettingErrors` that names each setting at fault. */
-export function readSettings<T extends Record<string, () => unknown>>(readers: T): { [K in keyof T]: ReturnType<T[K]> } {
+export function readSettings<T extends Record<string, () => unknown>>(
+  readers: T,
+): { [K in keyof T]: ReturnType<T[K]> } {
   const values: Record<string, unknown> = {}
   const errors: SettingError[] = []
   for (const [name, read] of Object.entries(readers)) {
@@ -58,7 +64,12 @@ export function requiredSetting(env: Environment, name: string, hint: string): s
 }
 
 /** A whole number within the bounds, or `fallback` when unset. */
-export function integerSetting(env: Environment, name: string, fallback: number, bounds: { min: number; max: number }): number {
+export function integerSetting(
+  env: Environment,
+  name: string,
+  fallback: number,
+  bounds: { min: number; max: number },
+): number {
   const text = optionalSetting(env, name)
   if (text === undefined) return fallback
   const value = Number(text)
@@ -69,7 +80,12 @@ export function integerSetting(env: Environment, name: string, fallback: number,
 }
 
 /** One of the words, or `fallback` when unset. */
-export function choiceSetting<const W extends readonly string[]>(env: Environment, name: string, fallback: W[number], words: W): W[number] {
+export function choiceSetting<const W extends readonly string[]>(
+  env: Environment,
+  name: string,
+  fallback: W[number],
+  words: W,
+): W[number] {
   const text = optionalSetting(env, name)
   if (text === undefined) return fallback
   const word = words.find((candidate) => candidate === text)

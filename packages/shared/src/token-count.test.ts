@@ -7,11 +7,14 @@ test.each([
   ['256px 1:1', 256, 256, 8_448n, 422_400n],
   ['768px 16:9', 1024, 576, 76_032n, 3_801_600n],
   ['768px 1:1', 768, 768, 76_032n, 3_801_600n],
-])('%s of 129 frames and 50 steps has the tokens of the published table', (_shape, width, height, tokens, generated) => {
-  const clip = { width, height, frames: 129 }
-  expect(videoTokens(clip)).toBe(tokens)
-  expect(generatedTokens(clip, 50)).toBe(generated)
-})
+])(
+  '%s of 129 frames and 50 steps has the tokens of the published table',
+  (_shape, width, height, tokens, generated) => {
+    const clip = { width, height, frames: 129 }
+    expect(videoTokens(clip)).toBe(tokens)
+    expect(generatedTokens(clip, 50)).toBe(generated)
+  },
+)
 
 const clips = fc.record({
   width: fc.integer({ min: 1, max: 4_096 }),
@@ -23,7 +26,9 @@ test('tokens are never fewer than one, and grow in proportion to the steps', () 
   fc.assert(
     fc.property(clips, fc.nat({ max: 1_000 }), fc.nat({ max: 1_000 }), (clip, some, more) => {
       expect(videoTokens(clip)).toBeGreaterThan(0n)
-      expect(generatedTokens(clip, some) + generatedTokens(clip, more)).toBe(generatedTokens(clip, some + more))
+      expect(generatedTokens(clip, some) + generatedTokens(clip, more)).toBe(
+        generatedTokens(clip, some + more),
+      )
       expect(generatedTokens(clip, 0)).toBe(0n)
     }),
   )
@@ -33,7 +38,9 @@ test('a clip and its transpose have the same tokens; four frames more are one la
   fc.assert(
     fc.property(clips, (clip) => {
       expect(videoTokens({ ...clip, width: clip.height, height: clip.width })).toBe(videoTokens(clip))
-      expect(videoTokens({ ...clip, frames: clip.frames + 4 }) - videoTokens(clip)).toBe(videoTokens({ ...clip, frames: 1 }))
+      expect(videoTokens({ ...clip, frames: clip.frames + 4 }) - videoTokens(clip)).toBe(
+        videoTokens({ ...clip, frames: 1 }),
+      )
     }),
   )
 })

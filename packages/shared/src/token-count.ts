@@ -12,6 +12,9 @@ export function videoTokens(clip: { width: number; height: number; frames: numbe
 }
 
 /** Video tokens times denoising steps: what a GPU really produces, and what is charged. */
-export function generatedTokens(clip: { width: number; height: number; frames: number }, steps: number): bigint {
+export function generatedTokens(
+  clip: { width: number; height: number; frames: number },
+  steps: number,
+): bigint {
   return videoTokens(clip) * BigInt(steps)
 }

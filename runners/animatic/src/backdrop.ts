@@ -21,7 +21,10 @@ export function backdropPainter(
   context: SKRSContext2D,
   direction: 1 | -1,
 ): BackdropPainter {
-  const layers = references.map(({ position, pixels }) => ({ position, canvas: canvasOf(pixels, width, height) }))
+  const layers = references.map(({ position, pixels }) => ({
+    position,
+    canvas: canvasOf(pixels, width, height),
+  }))
   const head = layers.find(({ position }) => position === 'head')?.canvas
   const tail = layers.find(({ position }) => position === 'tail')?.canvas
   const paint = (canvas: Canvas, travelled: number, alpha: number): void => {
@@ -29,14 +32,24 @@ export function backdropPainter(
     // The frame never leaves the picture: the drift is smaller than what the zoom adds on each side.
     const shift = direction * PAN * travelled * width
     context.globalAlpha = alpha
-    context.drawImage(canvas, (width - width * scale) / 2 + shift, (height - height * scale) / 2, width * scale, height * scale)
+    context.drawImage(
+      canvas,
+      (width - width * scale) / 2 + shift,
+      (height - height * scale) / 2,
+      width * scale,
+      height * scale,
+    )
     context.globalAlpha = 1
   }
   return (share) => {
     context.globalCompositeOperation = 'source-over'
     if (head !== undefined) paint(head, tail === undefined ? share : Math.sin(share * Math.PI) / 2, 1)
     if (tail !== undefined)
-      paint(tail, head === undefined ? 1 - share : Math.sin(share * Math.PI) / 2, head === undefined ? 1 : eased(share))
+      paint(
+        tail,
+        head === undefined ? 1 - share : Math.sin(share * Math.PI) / 2,
+        head === undefined ? 1 : eased(share),
+      )
   }
 }
 

@@ -49,9 +49,16 @@ export async function writeCheckpoint(
  * Reads what an earlier attempt at the same generation wrote.
  * @throws RunnerFailure `bad_input` when the file is missing, broken, or of another generation.
  */
-export async function readCheckpoint(path: string, generation: Generation, references: readonly Reference[]): Promise<Checkpoint> {
+export async function readCheckpoint(
+  path: string,
+  generation: Generation,
+  references: readonly Reference[],
+): Promise<Checkpoint> {
   const file = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new RunnerFailure('bad_input', `resume.path cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new RunnerFailure(
+      'bad_input',
+      `resume.path cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    )
   })
   const parsed = checkpointSchema.safeParse(parseJson(file))
   if (!parsed.success) throw new RunnerFailure('bad_input', 'resume.path is not a checkpoint of this runner')
@@ -61,10 +68,16 @@ export async function readCheckpoint(path: string, generation: Generation, refer
     throw new RunnerFailure('bad_input', 'resume.path is a damaged checkpoint: its digest does not match')
   }
   if (content.generation !== generationHash(generation, references)) {
-    throw new RunnerFailure('bad_input', 'resume.path is a checkpoint of another generation: its parameters differ')
+    throw new RunnerFailure(
+      'bad_input',
+      'resume.path is a checkpoint of another generation: its parameters differ',
+    )
   }
   if (content.step > generation.num_steps) {
-    throw new RunnerFailure('bad_input', `resume.path holds ${content.step} steps, more than num_steps ${generation.num_steps}`)
+    throw new RunnerFailure(
+      'bad_input',
+      `resume.path holds ${content.step} steps, more than num_steps ${generation.num_steps}`,
+    )
   }
   return { step: content.step, latent }
 }

@@ -11,7 +11,10 @@ export interface FilmJob {
   folder: string
 }
 
-export type FilmNews = { type: 'progress'; progress: FilmProgress } | { type: 'finished'; film: Film } | { type: 'failed'; message: string }
+export type FilmNews =
+  | { type: 'progress'; progress: FilmProgress }
+  | { type: 'finished'; film: Film }
+  | { type: 'failed'; message: string }
 
 /** One thread leaves a core of a small machine to the steps; two are as much as the steps of one runner can feed. */
 const THREADS_MAX = Math.max(1, Math.min(2, availableParallelism() - 1))
@@ -95,7 +98,8 @@ export class FilmQueue {
       else settle(false, () => film.done.reject(new Error(news.message)))
     }
     const onError = (error: Error): void => settle(false, () => film.done.reject(error))
-    const onExit = (code: number): void => settle(false, () => film.done.reject(new Error(`the film thread ended with code ${code}`)))
+    const onExit = (code: number): void =>
+      settle(false, () => film.done.reject(new Error(`the film thread ended with code ${code}`)))
     thread.on('message', onMessage).on('error', onError).on('exit', onExit)
     thread.postMessage(film.job)
   }

@@ -3,7 +3,14 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Canvas, createCanvas } from '@napi-rs/canvas'
 import type { Generation } from '@sluice/shared/generation'
-import { BufferTarget, Mp4OutputFormat, Output, QUALITY_HIGH, VideoSample, VideoSampleSource } from 'mediabunny'
+import {
+  BufferTarget,
+  Mp4OutputFormat,
+  Output,
+  QUALITY_HIGH,
+  VideoSample,
+  VideoSampleSource,
+} from 'mediabunny'
 import sharp from 'sharp'
 import { freeFrames } from './frame-memory.ts'
 import { clearTimes } from './mp4-times.ts'
@@ -135,14 +142,23 @@ function createSheet({ width, height, num_frames: frames }: Generation) {
   context.imageSmoothingEnabled = true
   context.imageSmoothingQuality = 'high'
   const cellOf = new Map(
-    Array.from({ length: count }, (_, cell) => [count > 1 ? Math.round((cell * (frames - 1)) / (count - 1)) : 0, cell] as const),
+    Array.from(
+      { length: count },
+      (_, cell) => [count > 1 ? Math.round((cell * (frames - 1)) / (count - 1)) : 0, cell] as const,
+    ),
   )
   return {
     canvas,
     put(index: number, frame: Canvas): void {
       const cell = cellOf.get(index)
       if (cell === undefined) return
-      context.drawImage(frame, (cell % columns) * cellWidth, Math.floor(cell / columns) * cellHeight, cellWidth, cellHeight)
+      context.drawImage(
+        frame,
+        (cell % columns) * cellWidth,
+        Math.floor(cell / columns) * cellHeight,
+        cellWidth,
+        cellHeight,
+      )
     },
   }
 }

@@ -59,7 +59,9 @@ function isPieced(character: string): boolean {
   // With the Latin subset alone the shaper can only piece; a font that has the letter draws it otherwise.
   const latin = `"${registerSubset('latin', 600)}"`
   const own = subset === undefined ? latin : `"${registerSubset(subset, 600)}", ${latin}`
-  const answer = drawProbe(character, `600 ${PROBE_PIXELS}px ${own}`).equals(drawProbe(parts, `600 ${PROBE_PIXELS}px ${latin}`))
+  const answer = drawProbe(character, `600 ${PROBE_PIXELS}px ${own}`).equals(
+    drawProbe(parts, `600 ${PROBE_PIXELS}px ${latin}`),
+  )
   pieced.set(character, answer)
   return answer
 }
@@ -73,7 +75,9 @@ function drawProbe(character: string, font = fontFor(character, 600, PROBE_PIXEL
 }
 
 function subsetOf(codePoint: number): string | undefined {
-  return SUBSETS.find((subset) => subset.ranges.some(([first, last]) => codePoint >= first && codePoint <= last))?.name
+  return SUBSETS.find((subset) =>
+    subset.ranges.some(([first, last]) => codePoint >= first && codePoint <= last),
+  )?.name
 }
 
 function registerSubset(subset: string, weight: FontWeight): string {
@@ -86,8 +90,11 @@ function registerSubset(subset: string, weight: FontWeight): string {
 }
 
 function readSubsets(): { name: string; ranges: (readonly [number, number])[] }[] {
-  const file: unknown = JSON.parse(readFileSync(require.resolve('@fontsource/noto-sans-sc/unicode.json'), 'utf8'))
-  if (typeof file !== 'object' || file === null) throw new Error('@fontsource/noto-sans-sc/unicode.json is not an object')
+  const file: unknown = JSON.parse(
+    readFileSync(require.resolve('@fontsource/noto-sans-sc/unicode.json'), 'utf8'),
+  )
+  if (typeof file !== 'object' || file === null)
+    throw new Error('@fontsource/noto-sans-sc/unicode.json is not an object')
   const subsets = Object.entries(file).map(([key, ranges]) => ({
     // Keys are "latin" or "[87]"; the files are called without the brackets.
     name: key.replace(/[[\]]/g, ''),
@@ -98,6 +105,7 @@ function readSubsets(): { name: string; ranges: (readonly [number, number])[] }[
         return [Number.parseInt(first, 16), Number.parseInt(last, 16)] as const
       }),
   }))
-  const rank = (name: string): number => (PREFERRED.includes(name) ? PREFERRED.indexOf(name) : PREFERRED.length)
+  const rank = (name: string): number =>
+    PREFERRED.includes(name) ? PREFERRED.indexOf(name) : PREFERRED.length
   return subsets.sort((a, b) => rank(a.name) - rank(b.name))
 }

@@ -51,13 +51,18 @@ function targetLatent(generation: Generation): Float64Array {
       phase: random() * Math.PI * 2,
     }))
     const heights = Array.from({ length: LATENT_COLUMNS }, (_, column) =>
-      waves.reduce((sum, wave) => sum + wave.height * Math.sin((column / LATENT_COLUMNS) * Math.PI * 2 * wave.turns + wave.phase), 0),
+      waves.reduce(
+        (sum, wave) =>
+          sum + wave.height * Math.sin((column / LATENT_COLUMNS) * Math.PI * 2 * wave.turns + wave.phase),
+        0,
+      ),
     )
     const highest = Math.max(...heights.map(Math.abs))
     heights.forEach((height, column) => {
       target[row * LATENT_COLUMNS + column] = height / highest
     })
   }
-  for (let index = RIDGE_ROWS * LATENT_COLUMNS; index < LATENT_LENGTH; index++) target[index] = random() * 2 - 1
+  for (let index = RIDGE_ROWS * LATENT_COLUMNS; index < LATENT_LENGTH; index++)
+    target[index] = random() * 2 - 1
   return target
 }

@@ -52,7 +52,10 @@ export function readMp4Facts(file: Buffer): Mp4Facts {
     sampleSeconds: times.reduce((sum, { count, ticks }) => sum + count * ticks, 0) / timescale,
     movieSeconds: mvhd.readUInt32BE(16) / mvhd.readUInt32BE(12),
     durations: [...new Set(times.map(({ ticks }) => ticks / timescale))],
-    created: [mvhd, mdhd, find(file, 'moov', 'trak', 'tkhd')].flatMap((box) => [box.readUInt32BE(4), box.readUInt32BE(8)]),
+    created: [mvhd, mdhd, find(file, 'moov', 'trak', 'tkhd')].flatMap((box) => [
+      box.readUInt32BE(4),
+      box.readUInt32BE(8),
+    ]),
     profile: find(inner, 'avcC').readUInt8(1),
     fullRange: (find(inner, 'colr').readUInt8(10) & 0x80) !== 0,
   }
@@ -65,7 +68,10 @@ function boxesOf(bytes: Buffer): Box[] {
     const header = small === 1 ? 16 : 8
     const size = small === 1 ? Number(bytes.readBigUInt64BE(at + 8)) : small === 0 ? bytes.length - at : small
     if (size < header) throw new Error(`a box of ${size} bytes`)
-    boxes.push({ type: bytes.toString('latin1', at + 4, at + 8), body: bytes.subarray(at + header, at + size) })
+    boxes.push({
+      type: bytes.toString('latin1', at + 4, at + 8),
+      body: bytes.subarray(at + header, at + size),
+    })
     at += size
   }
   return boxes

@@ -20,7 +20,8 @@ export function writeI420(rgba: Uint8Array, width: number, height: number, plane
         const g1 = rgba[from + 1] as number
         const b1 = rgba[from + 2] as number
         // 0.2126, 0.7152, 0.0722 times 219/255 in 1/65536.
-        planes[luma + (corner & 1) + (corner >> 1) * width] = (11966 * r1 + 40254 * g1 + 4064 * b1 + 1_081_344) >> 16
+        planes[luma + (corner & 1) + (corner >> 1) * width] =
+          (11966 * r1 + 40254 * g1 + 4064 * b1 + 1_081_344) >> 16
         r += r1
         g += g1
         b += b1

@@ -23,9 +23,13 @@ const PIXELS_MAX = 40_000_000
  * Reads the images of mode i2v and covers the video's size with each. None in any other mode.
  * @throws RunnerFailure `bad_input` when there is none, a position is named twice, or a file is missing or no image.
  */
-export async function readReferences(generation: Generation, named: readonly Named[] = []): Promise<Reference[]> {
+export async function readReferences(
+  generation: Generation,
+  named: readonly Named[] = [],
+): Promise<Reference[]> {
   if (generation.mode !== 'i2v') return []
-  if (named.length === 0) throw new RunnerFailure('bad_input', 'references is missing; mode i2v needs an image')
+  if (named.length === 0)
+    throw new RunnerFailure('bad_input', 'references is missing; mode i2v needs an image')
   const positions = new Set(named.map(({ position }) => position))
   if (positions.size !== named.length)
     throw new RunnerFailure('bad_input', 'references name a position twice; allowed is one head and one tail')
@@ -42,8 +46,15 @@ async function readReference({ width, height }: Generation, { position, path }: 
       .ensureAlpha()
       .raw()
       .toBuffer()
-    return { position, sha256: createHash('sha256').update(file).digest('hex'), pixels: new Uint8ClampedArray(pixels) }
+    return {
+      position,
+      sha256: createHash('sha256').update(file).digest('hex'),
+      pixels: new Uint8ClampedArray(pixels),
+    }
   } catch (error) {
-    throw new RunnerFailure('bad_input', `the ${position} image cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new RunnerFailure(
+      'bad_input',
+      `the ${position} image cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }

@@ -25,7 +25,12 @@ async function start(environment: Record<string, string> = {}): Promise<SpawnedR
   return runner
 }
 
-async function makeVideo(runner: SpawnedRunner, id: string, request: Generation, resume?: { step: number; path: string }): Promise<Buffer> {
+async function makeVideo(
+  runner: SpawnedRunner,
+  id: string,
+  request: Generation,
+  resume?: { step: number; path: string },
+): Promise<Buffer> {
   runner.generate(id, request, resume)
   const { files } = await runner.reply('finished', id)
   return readFileSync(files.video)
@@ -38,45 +43,50 @@ describe('the film', () => {
     [1184, 496, 5, 24],
     [192, 336, 1, 24],
     [96, 64, 25, 30],
-  ])('is exactly %i x %i, %i frames at %i a second, in H.264 of limited range that streams', async (width, height, num_frames, fps) => {
-    const runner = await start()
-    const request = someGeneration({ width, height, num_frames, fps })
-    const workdir = runner.generate('v', request)
-    const finished = await runner.reply('finished', 'v')
-    expect(finished.files).toEqual({
-      video: join(workdir, 'video.mp4'),
-      thumbnail: join(workdir, 'thumbnail.webp'),
-      spritesheet: join(workdir, 'spritesheet.jpg'),
-    })
-    const video = readFileSync(finished.files.video)
-    expect(readMp4Facts(video)).toEqual({
-      boxes: ['ftyp', 'moov', expect.stringMatching(/mdat|free/), ...readMp4Facts(video).boxes.slice(3)],
-      width,
-      height,
-      samples: num_frames,
-      timedSamples: num_frames,
-      sampleSeconds: num_frames / fps,
-      movieSeconds: expect.closeTo(num_frames / fps, 3),
-      durations: [1 / fps],
-      created: [0, 0, 0, 0, 0, 0],
-      profile: 100,
-      fullRange: false,
-    })
-    const input = new Input({ source: new BufferSource(video), formats: [MP4] })
-    expect(await input.computeDuration()).toBeCloseTo(num_frames / fps, 9)
-    const thumbnail = await sharp(finished.files.thumbnail).metadata()
-    expect([thumbnail.format, thumbnail.width, thumbnail.height]).toEqual(['webp', width, height])
-    expect((await sharp(finished.files.spritesheet).metadata()).format).toBe('jpeg')
-    expect(finished.tokens).toBe(Number(generatedTokens({ width, height, frames: num_frames }, 8)))
-    expect(finished.seed).toBe(42)
-  })
+  ])(
+    'is exactly %i x %i, %i frames at %i a second, in H.264 of limited range that streams',
+    async (width, height, num_frames, fps) => {
+      const runner = await start()
+      const request = someGeneration({ width, height, num_frames, fps })
+      const workdir = runner.generate('v', request)
+      const finished = await runner.reply('finished', 'v')
+      expect(finished.files).toEqual({
+        video: join(workdir, 'video.mp4'),
+        thumbnail: join(workdir, 'thumbnail.webp'),
+        spritesheet: join(workdir, 'spritesheet.jpg'),
+      })
+      const video = readFileSync(finished.files.video)
+      expect(readMp4Facts(video)).toEqual({
+        boxes: ['ftyp', 'moov', expect.stringMatching(/mdat|free/), ...readMp4Facts(video).boxes.slice(3)],
+        width,
+        height,
+        samples: num_frames,
+        timedSamples: num_frames,
+        sampleSeconds: num_frames / fps,
+        movieSeconds: expect.closeTo(num_frames / fps, 3),
+        durations: [1 / fps],
+        created: [0, 0, 0, 0, 0, 0],
+        profile: 100,
+        fullRange: false,
+      })
+      const input = new Input({ source: new BufferSource(video), formats: [MP4] })
+      expect(await input.computeDuration()).toBeCloseTo(num_frames / fps, 9)
+      const thumbnail = await sharp(finished.files.thumbnail).metadata()
+      expect([thumbnail.format, thumbnail.width, thumbnail.height]).toEqual(['webp', width, height])
+      expect((await sharp(finished.files.spritesheet).metadata()).format).toBe('jpeg')
+      expect(finished.tokens).toBe(Number(generatedTokens({ width, height, frames: num_frames }, 8)))
+      expect(finished.seed).toBe(42)
+    },
+  )
 
   test('is the same bytes for the same request, and another picture for another seed or prompt', async () => {
     const [one, two] = [await start(), await start()]
     const first = await makeVideo(one, 'a', someGeneration())
     expect((await makeVideo(two, 'b', someGeneration())).equals(first)).toBe(true)
     expect((await makeVideo(two, 'c', someGeneration({ seed: 43 }))).equals(first)).toBe(false)
-    expect((await makeVideo(two, 'd', someGeneration({ prompt: 'a paper boat in the snow' }))).equals(first)).toBe(false)
+    expect(
+      (await makeVideo(two, 'd', someGeneration({ prompt: 'a paper boat in the snow' }))).equals(first),
+    ).toBe(false)
   })
 
   test.each([
@@ -93,7 +103,11 @@ describe('the film', () => {
     ['private and unassigned characters', '\ue000\u{f0000}\u{10fffd}\u0378'],
   ])('is made for a prompt of %s', async (_, prompt) => {
     const runner = await start()
-    const video = await makeVideo(runner, 'v', someGeneration({ prompt, width: 160, height: 384, num_frames: 1, num_steps: 1 }))
+    const video = await makeVideo(
+      runner,
+      'v',
+      someGeneration({ prompt, width: 160, height: 384, num_frames: 1, num_steps: 1 }),
+    )
     expect(readMp4Facts(video).samples).toBe(1)
   })
 })
@@ -103,9 +117,20 @@ describe('steps', () => {
     const runner = await start()
     await makeVideo(runner, 'v', someGeneration({ num_steps: 12 }))
     const told = runner.replies.filter((reply) => reply.type === 'progress' && reply.phase === 'denoise')
-    expect(told.map((reply) => reply.type === 'progress' && reply.step)).toEqual(Array.from({ length: 12 }, (_, index) => index + 1))
+    expect(told.map((reply) => reply.type === 'progress' && reply.step)).toEqual(
+      Array.from({ length: 12 }, (_, index) => index + 1),
+    )
     const kinds = runner.replies.map((reply) => (reply.type === 'progress' ? reply.phase : reply.type))
-    expect([...new Set(kinds)]).toEqual(['ready', 'started', 'encode', 'denoise', 'released', 'decode', 'mux', 'finished'])
+    expect([...new Set(kinds)]).toEqual([
+      'ready',
+      'started',
+      'encode',
+      'denoise',
+      'released',
+      'decode',
+      'mux',
+      'finished',
+    ])
   })
 
   test('the next video runs its steps while the former is drawn and encoded', async () => {
@@ -141,29 +166,37 @@ describe('steps', () => {
 
   test('a film that cannot be written fails as internal and retryable, and the runner makes the next one', async () => {
     const runner = await start()
-    runner.send({ type: 'generate', id: 'nowhere', request: someGeneration(), workdir: '/nonexistent/folder' })
+    runner.send({
+      type: 'generate',
+      id: 'nowhere',
+      request: someGeneration(),
+      workdir: '/nonexistent/folder',
+    })
     expect(await runner.reply('failed', 'nowhere')).toMatchObject({ code: 'internal', retryable: true })
     await makeVideo(runner, 'v', someGeneration())
   })
 })
 
 describe('checkpoint and resume', () => {
-  test.each([1, 4, 7])('a video yielded after step %i and resumed elsewhere is the same bytes as one that ran through', async (step) => {
-    const request = someGeneration()
-    const straight = await makeVideo(await start(), 'straight', request)
-    const first = await start({ SLUICE_ANIMATIC_STEP_MS: '30' })
-    first.generate('v', request)
-    await first.reply('progress', 'v', (reply) => reply.phase === 'denoise' && reply.step === step)
-    first.send({ type: 'yield', id: 'v' })
-    const yielded = await first.reply('yielded', 'v')
-    expect(yielded.step).toBeGreaterThanOrEqual(step)
-    expect(yielded.step).toBeLessThan(8)
-    const second = await start()
-    const resumed = await makeVideo(second, 'v', request, { step: yielded.step, path: yielded.path ?? '' })
-    expect(resumed.equals(straight)).toBe(true)
-    const { tokens } = await second.reply('finished', 'v')
-    expect(tokens).toBe(Number(generatedTokens({ width: 96, height: 64, frames: 9 }, 8 - yielded.step)))
-  })
+  test.each([1, 4, 7])(
+    'a video yielded after step %i and resumed elsewhere is the same bytes as one that ran through',
+    async (step) => {
+      const request = someGeneration()
+      const straight = await makeVideo(await start(), 'straight', request)
+      const first = await start({ SLUICE_ANIMATIC_STEP_MS: '30' })
+      first.generate('v', request)
+      await first.reply('progress', 'v', (reply) => reply.phase === 'denoise' && reply.step === step)
+      first.send({ type: 'yield', id: 'v' })
+      const yielded = await first.reply('yielded', 'v')
+      expect(yielded.step).toBeGreaterThanOrEqual(step)
+      expect(yielded.step).toBeLessThan(8)
+      const second = await start()
+      const resumed = await makeVideo(second, 'v', request, { step: yielded.step, path: yielded.path ?? '' })
+      expect(resumed.equals(straight)).toBe(true)
+      const { tokens } = await second.reply('finished', 'v')
+      expect(tokens).toBe(Number(generatedTokens({ width: 96, height: 64, frames: 9 }, 8 - yielded.step)))
+    },
+  )
 
   test('a periodic checkpoint that survives a killed process resumes to the same bytes', async () => {
     const request = someGeneration()
@@ -189,7 +222,9 @@ describe('checkpoint and resume', () => {
       expect(failed).toMatchObject({ code: 'bad_input', retryable: false })
       return failed.message
     }
-    expect(await refused('prompt', someGeneration({ prompt: 'another' }), path)).toContain('parameters differ')
+    expect(await refused('prompt', someGeneration({ prompt: 'another' }), path)).toContain(
+      'parameters differ',
+    )
     expect(await refused('guidance', someGeneration({ guidance: 7 }), path)).toContain('parameters differ')
     expect(await refused('missing', someGeneration(), `${path}.gone`)).toContain('cannot be read')
     const content = readFileSync(path, 'utf8')
@@ -211,9 +246,20 @@ describe('checkpoint and resume', () => {
 
 describe('image to video', () => {
   const folder = mkdtempSync(join(tmpdir(), 'animatic-images-'))
-  const [picture, negative, text] = [join(folder, 'picture.png'), join(folder, 'negative.jpg'), join(folder, 'text.png')]
+  const [picture, negative, text] = [
+    join(folder, 'picture.png'),
+    join(folder, 'negative.jpg'),
+    join(folder, 'text.png'),
+  ]
   // Wide enough that the words, which cover the middle, change no quadrant much; one prompt letter for the same reason.
-  const request = someGeneration({ mode: 'i2v', prompt: '.', width: 336, height: 192, num_frames: 25, num_steps: 4 })
+  const request = someGeneration({
+    mode: 'i2v',
+    prompt: '.',
+    width: 336,
+    height: 192,
+    num_frames: 25,
+    num_steps: 4,
+  })
   const at = (position: 'head' | 'tail', path: string) => ({ position, path })
   type References = Parameters<SpawnedRunner['generate']>[3]
 
@@ -224,7 +270,12 @@ describe('image to video', () => {
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  async function film(runner: SpawnedRunner, id: string, references: References, resume?: { step: number; path: string }): Promise<Buffer> {
+  async function film(
+    runner: SpawnedRunner,
+    id: string,
+    references: References,
+    resume?: { step: number; path: string },
+  ): Promise<Buffer> {
     runner.generate(id, request, resume, references)
     return readFileSync((await runner.reply('finished', id)).files.video)
   }
@@ -257,10 +308,17 @@ describe('image to video', () => {
     await victim.exited
     const heir = await start()
     expect((await film(heir, 'v', references, { step, path })).equals(straight)).toBe(true)
-    for (const others of [[at('head', negative)], [at('tail', picture)], [at('head', picture), at('tail', picture)]]) {
+    for (const others of [
+      [at('head', negative)],
+      [at('tail', picture)],
+      [at('head', picture), at('tail', picture)],
+    ]) {
       const id = `other-${others.length}-${others[0]?.path}-${others[0]?.position}`
       heir.generate(id, request, { step, path }, others)
-      expect(await heir.reply('failed', id)).toMatchObject({ code: 'bad_input', message: expect.stringContaining('parameters differ') })
+      expect(await heir.reply('failed', id)).toMatchObject({
+        code: 'bad_input',
+        message: expect.stringContaining('parameters differ'),
+      })
     }
   })
 
@@ -339,27 +397,38 @@ describe('requests', () => {
   })
 
   test('a switch of models is said, takes its time once, and makes no difference to the film', async () => {
-    const runner = await start({ SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash', SLUICE_ANIMATIC_SWITCH_MS: '50' })
+    const runner = await start({
+      SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash',
+      SLUICE_ANIMATIC_SWITCH_MS: '50',
+    })
     const ink = someGeneration({ model: 'ink-wash' })
     const first = await makeVideo(runner, 'a', ink)
     const switched = await runner.reply('finished', 'a')
     expect(switched.timings.load).toBeGreaterThan(0.04)
-    expect(runner.replies.filter((reply) => reply.type === 'progress' && reply.id === 'a').at(0)).toMatchObject({ phase: 'load' })
+    expect(
+      runner.replies.filter((reply) => reply.type === 'progress' && reply.id === 'a').at(0),
+    ).toMatchObject({ phase: 'load' })
     expect((await makeVideo(runner, 'b', ink)).equals(first)).toBe(true)
     expect((await runner.reply('finished', 'b')).timings).not.toHaveProperty('load')
     await makeVideo(runner, 'c', someGeneration())
     expect((await runner.reply('finished', 'c')).timings.load).toBeGreaterThan(0.04)
   })
 
-  test.each(['cancel', 'yield'] as const)('a %s ends a switch at once, before the first step', async (wish) => {
-    const runner = await start({ SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash', SLUICE_ANIMATIC_SWITCH_MS: '600000' })
-    runner.generate('v', someGeneration({ model: 'ink-wash' }))
-    await runner.reply('progress', 'v', ({ phase }) => phase === 'load')
-    runner.send({ type: wish, id: 'v' })
-    expect(await runner.reply(wish === 'cancel' ? 'cancelled' : 'yielded', 'v')).toMatchObject({ step: 0 })
-    await makeVideo(runner, 'w', someGeneration({ model: 'ink-wash' }))
-    expect((await runner.reply('finished', 'w')).timings).not.toHaveProperty('load')
-  })
+  test.each(['cancel', 'yield'] as const)(
+    'a %s ends a switch at once, before the first step',
+    async (wish) => {
+      const runner = await start({
+        SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash',
+        SLUICE_ANIMATIC_SWITCH_MS: '600000',
+      })
+      runner.generate('v', someGeneration({ model: 'ink-wash' }))
+      await runner.reply('progress', 'v', ({ phase }) => phase === 'load')
+      runner.send({ type: wish, id: 'v' })
+      expect(await runner.reply(wish === 'cancel' ? 'cancelled' : 'yielded', 'v')).toMatchObject({ step: 0 })
+      await makeVideo(runner, 'w', someGeneration({ model: 'ink-wash' }))
+      expect((await runner.reply('finished', 'w')).timings).not.toHaveProperty('load')
+    },
+  )
 
   test('generate before load is refused', async () => {
     const runner = new SpawnedRunner()
@@ -458,7 +527,10 @@ describe('the end', () => {
       'SLUICE_ANIMATIC_STEP_MS is "fast"',
     ],
   ])('a start %s says so in one line and exits 2', async (_, environment, stdio, words) => {
-    const child = spawn(process.execPath, [MAIN], { stdio: [...stdio], env: { PATH: process.env.PATH, ...environment } })
+    const child = spawn(process.execPath, [MAIN], {
+      stdio: [...stdio],
+      env: { PATH: process.env.PATH, ...environment },
+    })
     let stderr = ''
     child.stderr?.on('data', (chunk: Buffer) => {
       stderr += chunk

@@ -57,7 +57,8 @@ export class Runner {
     this.#log(`a request was not understood: ${why}`)
     const id = idOf(value)
     // A broken line about a video in work must not end that video.
-    if (id !== undefined && !this.#isInWork(id)) this.#fail(id, new RunnerFailure('bad_input', `the request was not understood: ${why}`))
+    if (id !== undefined && !this.#isInWork(id))
+      this.#fail(id, new RunnerFailure('bad_input', `the request was not understood: ${why}`))
     return false
   }
 
@@ -85,7 +86,9 @@ export class Runner {
   /** It draws every model alike, so it has no weights to look for. */
   #load(request: Extract<RunnerRequest, { type: 'load' }>): void {
     const ids = request.models?.map(({ id }) => id) ?? this.#settings.models
-    const unknown = [request.model, ...ids].find((id) => !this.#settings.models.includes(id) || !ids.includes(id))
+    const unknown = [request.model, ...ids].find(
+      (id) => !this.#settings.models.includes(id) || !ids.includes(id),
+    )
     if (unknown !== undefined) {
       this.#send({
         type: 'failed',
@@ -115,7 +118,13 @@ export class Runner {
       return
     }
     if (this.#denoising !== undefined) {
-      this.#fail(id, new RunnerFailure('bad_input', `${this.#denoising.id} is being generated; send the next video after its released`))
+      this.#fail(
+        id,
+        new RunnerFailure(
+          'bad_input',
+          `${this.#denoising.id} is being generated; send the next video after its released`,
+        ),
+      )
       return
     }
     const denoising: Denoising = { id, interruption: new AbortController() }
@@ -145,8 +154,11 @@ export class Runner {
     const encodeStart = performance.now()
     const references = await readReferences(generation, request.references)
     const from =
-      resume === undefined ? { step: 0, latent: initialLatent(generation) } : await readCheckpoint(resume.path, generation, references)
-    if (resume !== undefined && resume.step !== from.step) this.#log(`${id} resumes from step ${from.step}; ${resume.step} was announced`)
+      resume === undefined
+        ? { step: 0, latent: initialLatent(generation) }
+        : await readCheckpoint(resume.path, generation, references)
+    if (resume !== undefined && resume.step !== from.step)
+      this.#log(`${id} resumes from step ${from.step}; ${resume.step} was announced`)
     this.#send({ type: 'progress', id, phase: 'encode', step: 1, steps: 1 })
     const denoiseStart = performance.now()
     let { step, latent } = from
@@ -166,7 +178,8 @@ export class Runner {
     }
     if (denoising.wish === undefined) await this.#waitForRoom(id, steps, signal)
     if (denoising.wish === 'yield') {
-      const path = step === 0 ? undefined : await writeCheckpoint(workdir, generation, references, { step, latent })
+      const path =
+        step === 0 ? undefined : await writeCheckpoint(workdir, generation, references, { step, latent })
       // A cancel may have come while the checkpoint was written.
       if (wishOf(denoising) === 'yield') {
         this.#release(denoising)
@@ -206,7 +219,10 @@ export class Runner {
   }
 
   async #waitForRoom(id: string, steps: number, signal: AbortSignal): Promise<void> {
-    const alive = setInterval(() => this.#send({ type: 'progress', id, phase: 'denoise', step: steps, steps }), HOLD_MS)
+    const alive = setInterval(
+      () => this.#send({ type: 'progress', id, phase: 'denoise', step: steps, steps }),
+      HOLD_MS,
+    )
     try {
       await this.#films.room(signal)
     } finally {
@@ -214,10 +230,14 @@ export class Runner {
     }
   }
 
-  async #finish(request: GenerateRequest, { latent, references, ownSteps, timings }: FinishedLatent): Promise<void> {
+  async #finish(
+    request: GenerateRequest,
+    { latent, references, ownSteps, timings }: FinishedLatent,
+  ): Promise<void> {
     const { id, request: generation, workdir } = request
-    const film = await this.#films.make({ generation, latent, references, folder: workdir }, ({ phase, step, steps }) =>
-      this.#send({ type: 'progress', id, phase, step, steps }),
+    const film = await this.#films.make(
+      { generation, latent, references, folder: workdir },
+      ({ phase, step, steps }) => this.#send({ type: 'progress', id, phase, step, steps }),
     )
     this.#filming.delete(id)
     this.#send({
@@ -234,7 +254,8 @@ export class Runner {
   /** Refuses what this runner cannot make before anything is started. */
   #judge(generation: Generation): void {
     const model = LIMITS
-    if (this.#serving === undefined) throw new RunnerFailure('model_missing', 'no model is loaded; send load first')
+    if (this.#serving === undefined)
+      throw new RunnerFailure('model_missing', 'no model is loaded; send load first')
     if (!this.#serving.ids.includes(generation.model)) {
       throw new RunnerFailure(
         'model_missing',
@@ -245,10 +266,20 @@ export class Runner {
     const refuse = (field: string, given: unknown, allowed: string): never => {
       throw new RunnerFailure('bad_input', `${field} is ${given}; allowed is ${allowed}`)
     }
-    if (width % 2 !== 0 || height % 2 !== 0 || Math.min(width, height) < 32 || width * height > pixelsMax(model)) {
-      refuse('width x height', `${width}x${height}`, `even sides of at least 32 and at most ${pixelsMax(model)} pixels`)
+    if (
+      width % 2 !== 0 ||
+      height % 2 !== 0 ||
+      Math.min(width, height) < 32 ||
+      width * height > pixelsMax(model)
+    ) {
+      refuse(
+        'width x height',
+        `${width}x${height}`,
+        `even sides of at least 32 and at most ${pixelsMax(model)} pixels`,
+      )
     }
-    if (num_frames > model.framesMax || (num_frames - 1) % 4 !== 0) refuse('num_frames', num_frames, `4k+1 up to ${model.framesMax}`)
+    if (num_frames > model.framesMax || (num_frames - 1) % 4 !== 0)
+      refuse('num_frames', num_frames, `4k+1 up to ${model.framesMax}`)
     if (num_steps > model.stepsMax) refuse('num_steps', num_steps, `${model.stepsMin} to ${model.stepsMax}`)
     if (fps > 120) refuse('fps', fps, '1 to 120')
   }
@@ -286,7 +317,11 @@ function wishOf(denoising: Denoising): Denoising['wish'] {
   return denoising.wish
 }
 
-function shapeOf({ width, height, num_frames }: Generation): { width: number; height: number; frames: number } {
+function shapeOf({ width, height, num_frames }: Generation): {
+  width: number
+  height: number
+  frames: number
+} {
   return { width, height, frames: num_frames }
 }
 

@@ -42,10 +42,15 @@ interface Moment {
 }
 
 /** Prepares everything that does not change between frames: sky, glow, lights, title. With `references` they are the picture. */
-export function createScene(generation: Generation, latent: Float64Array, references: readonly Reference[] = []): Scene {
+export function createScene(
+  generation: Generation,
+  latent: Float64Array,
+  references: readonly Reference[] = [],
+): Scene {
   const { width, height } = generation
   const random = seededRandom(conceptSeed(generation))
-  const pick = <Item>(items: readonly [Item, ...Item[]] | readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item
+  const pick = <Item>(items: readonly [Item, ...Item[]] | readonly Item[]): Item =>
+    items[Math.floor(random() * items.length)] as Item
   const kind = pick(KINDS)
   const palette = pick(PALETTES)
   const setting: Setting = {
@@ -62,7 +67,10 @@ export function createScene(generation: Generation, latent: Float64Array, refere
   }
   const canvas = createCanvas(width, height)
   const context = canvas.getContext('2d')
-  const paintPicture = references.length === 0 ? landscapePainter(setting, context) : imagePainter(setting, generation, references, context)
+  const paintPicture =
+    references.length === 0
+      ? landscapePainter(setting, context)
+      : imagePainter(setting, generation, references, context)
   const paintLights = lightsPainter(setting, context)
   const paintWords = wordsPainter(setting, context)
   // A given picture keeps its own light and grain.
@@ -96,7 +104,12 @@ function landscapePainter(setting: Setting, context: SKRSContext2D): Painter {
 }
 
 /** The given picture, shaded where the words stand. */
-function imagePainter(setting: Setting, generation: Generation, references: readonly Reference[], context: SKRSContext2D): Painter {
+function imagePainter(
+  setting: Setting,
+  generation: Generation,
+  references: readonly Reference[],
+  context: SKRSContext2D,
+): Painter {
   const { width, height, title, palette } = setting
   const paintBackdrop = backdropPainter(generation, references, context, setting.direction)
   const shade = shadeLayer(width, height, (title.top + title.bottom) / 2, palette)
@@ -137,7 +150,8 @@ function sceneryPainter(setting: Setting, context: SKRSContext2D): Painter {
     context.drawImage(late, 0, 0)
     context.fillStyle = '#ffffff'
     for (const star of stars) {
-      context.globalAlpha = (palette.night ? 0.75 : 0.4) * (0.55 + 0.45 * Math.sin(star.phase + seconds * 1.7))
+      context.globalAlpha =
+        (palette.night ? 0.75 : 0.4) * (0.55 + 0.45 * Math.sin(star.phase + seconds * 1.7))
       context.beginPath()
       context.arc(star.x, star.y, star.size, 0, Math.PI * 2)
       context.fill()
@@ -163,7 +177,13 @@ function sceneryPainter(setting: Setting, context: SKRSContext2D): Painter {
     for (const { x, y, width: share1, height: share2, drift } of clouds) {
       const cloudWidth = share1 * width
       const left = (((x + setting.direction * drift * seconds) % 1) + 1) % 1
-      context.drawImage(cloud, left * (width + cloudWidth) - cloudWidth, y * skyBase, cloudWidth, Math.max(3, share2 * height * 2))
+      context.drawImage(
+        cloud,
+        left * (width + cloudWidth) - cloudWidth,
+        y * skyBase,
+        cloudWidth,
+        Math.max(3, share2 * height * 2),
+      )
     }
     context.globalAlpha = 1
     const rows = setting.kind === 'lake' ? 3 : setting.kind === 'valley' ? RIDGE_ROWS : 1
@@ -183,7 +203,11 @@ function discAt(
   share: number,
 ): { x: number; y: number } {
   const x = width * (discX + direction * 0.03 * share)
-  if (palette.night) return { x, y: Math.max(radius * 1.2, Math.min(skyBase * 0.24, title.top - radius * 1.5) - skyBase * 0.04 * share) }
+  if (palette.night)
+    return {
+      x,
+      y: Math.max(radius * 1.2, Math.min(skyBase * 0.24, title.top - radius * 1.5) - skyBase * 0.04 * share),
+    }
   const wanted = skyBase * (kind === 'sea' ? 0.9 - 0.1 * share : 0.76 - 0.1 * share)
   return { x, y: Math.min(skyBase * 0.97, Math.max(wanted, title.ruleY + radius * 1.35)) }
 }
@@ -197,7 +221,8 @@ function paintAurora(setting: Setting, context: SKRSContext2D, seconds: number):
     for (let column = 0; column < columns; column++) {
       const wave = latent[(curtain + 3) * LATENT_COLUMNS + (column % LATENT_COLUMNS)] ?? 0
       const at = column / columns
-      const y = horizon * (0.34 + curtain * 0.09 + 0.1 * Math.sin(at * 5 + seconds * 0.5 + curtain * 2) + 0.05 * wave)
+      const y =
+        horizon * (0.34 + curtain * 0.09 + 0.1 * Math.sin(at * 5 + seconds * 0.5 + curtain * 2) + 0.05 * wave)
       const tall = horizon * (0.26 + 0.1 * Math.sin(at * 11 + seconds * 0.8 + curtain))
       const gradient = context.createLinearGradient(0, y - tall, 0, y)
       const strength = 0.07 + 0.06 * Math.sin(at * 17 - seconds * 0.9 + curtain * 3)
@@ -213,7 +238,14 @@ function paintAurora(setting: Setting, context: SKRSContext2D, seconds: number):
 }
 
 /** One silhouette, hazier the farther it is; the latent is its skyline. */
-function paintRidge(setting: Setting, context: SKRSContext2D, row: number, rows: number, skyBase: number, seconds: number): void {
+function paintRidge(
+  setting: Setting,
+  context: SKRSContext2D,
+  row: number,
+  rows: number,
+  skyBase: number,
+  seconds: number,
+): void {
   const { width, height, palette, horizon } = setting
   const nearness = rows === 1 ? 0 : row / (rows - 1)
   const colour = mixColours(
@@ -233,13 +265,25 @@ function paintRidge(setting: Setting, context: SKRSContext2D, row: number, rows:
   context.beginPath()
   context.moveTo(0, horizon + 2)
   for (let x = 0; x <= width + stepPixels; x += stepPixels) {
-    context.lineTo(x, base - tall * skyline(setting.latent, row, (x / width) * columnsShown + scroll + row * 11, row < 3 ? 0.16 : 0.05))
+    context.lineTo(
+      x,
+      base -
+        tall *
+          skyline(setting.latent, row, (x / width) * columnsShown + scroll + row * 11, row < 3 ? 0.16 : 0.05),
+    )
   }
   context.lineTo(width + stepPixels, horizon + 2)
   context.closePath()
   const gradient = context.createLinearGradient(0, base - tall, 0, Math.min(horizon, base + tall * 2.4))
   gradient.addColorStop(0, colour)
-  gradient.addColorStop(1, mixColours(colour, palette.sky[3], setting.kind === 'valley' ? 0.42 * (1 - nearness) : 0.25 * (1 - nearness)))
+  gradient.addColorStop(
+    1,
+    mixColours(
+      colour,
+      palette.sky[3],
+      setting.kind === 'valley' ? 0.42 * (1 - nearness) : 0.25 * (1 - nearness),
+    ),
+  )
   context.fillStyle = gradient
   context.fill()
 }
@@ -291,11 +335,25 @@ function groundPainter(setting: Setting, context: SKRSContext2D, scenery: Canvas
     context.drawImage(scenery, 0, 0)
     for (let y = 0; y < depth; y += stripHeight) {
       const near = y / depth
-      const sway = Math.sin(y * 0.55 * (150 / height) * 3 + seconds * 2.2) + 0.6 * Math.sin(y * 0.21 + seconds * 1.3)
+      const sway =
+        Math.sin(y * 0.55 * (150 / height) * 3 + seconds * 2.2) + 0.6 * Math.sin(y * 0.21 + seconds * 1.3)
       const offset = sway * (0.4 + near * 5) * (Math.min(width, height) / 560)
-      const from = Math.max(0, horizon - stripHeight - y * 1.35 + Math.sin(y * 0.8 - seconds * 2.6) * near * 6)
+      const from = Math.max(
+        0,
+        horizon - stripHeight - y * 1.35 + Math.sin(y * 0.8 - seconds * 2.6) * near * 6,
+      )
       // A little wider than the frame, so that the sway never shows an edge.
-      context.drawImage(scenery, 0, from, width, stripHeight, -8 + offset, horizon + y, width + 16, stripHeight)
+      context.drawImage(
+        scenery,
+        0,
+        from,
+        width,
+        stripHeight,
+        -8 + offset,
+        horizon + y,
+        width + 16,
+        stripHeight,
+      )
     }
     context.drawImage(tint, 0, horizon)
     if (kind === 'sea') paintSwell(setting, context, seconds)
@@ -309,7 +367,8 @@ function groundPainter(setting: Setting, context: SKRSContext2D, scenery: Canvas
       const y = horizon + 1 + down * depth * 0.92
       const spread = width * (0.02 + down * 0.11)
       const size = width * (0.02 + down * 0.05)
-      context.globalAlpha = Math.max(0, Math.sin(phase + seconds * pace)) * (palette.night ? 0.35 : 0.5) * (1 - down * 0.5)
+      context.globalAlpha =
+        Math.max(0, Math.sin(phase + seconds * pace)) * (palette.night ? 0.35 : 0.5) * (1 - down * 0.5)
       context.drawImage(glint, discX + across * spread - size / 2, y, size, Math.max(1.5, height * 0.006))
     }
     context.globalCompositeOperation = 'source-over'
@@ -330,7 +389,8 @@ function paintSwell(setting: Setting, context: SKRSContext2D, seconds: number): 
     context.moveTo(-stepPixels, height + stepPixels)
     for (let x = -stepPixels; x <= width + stepPixels; x += stepPixels) {
       const column = (x / width) * (13 - nearness * 7) + run + row * 9
-      const swell = Math.sin(column * 1.3 + seconds * 0.7) * 0.45 + skyline(latent, row, column * 0.8, 0) * 0.55
+      const swell =
+        Math.sin(column * 1.3 + seconds * 0.7) * 0.45 + skyline(latent, row, column * 0.8, 0) * 0.55
       context.lineTo(x, base - tall * swell)
     }
     context.lineTo(width + stepPixels * 2, height + stepPixels)
@@ -352,17 +412,24 @@ function paintSwell(setting: Setting, context: SKRSContext2D, seconds: number): 
 function lightsPainter(setting: Setting, context: SKRSContext2D): Painter {
   const { width, height, latent, palette } = setting
   const sprite = glowSprite(palette.accent)
-  const row = (index: number, light: number): number => latent[(RIDGE_ROWS + index) * LATENT_COLUMNS + light] ?? 0
+  const row = (index: number, light: number): number =>
+    latent[(RIDGE_ROWS + index) * LATENT_COLUMNS + light] ?? 0
   const wrapped = (value: number): number => ((value % 1) + 1) % 1
   return ({ seconds }) => {
     context.globalCompositeOperation = 'lighter'
     for (let light = 0; light < 34; light++) {
       const phase = row(2, light) * 6
       const far = 0.35 + 0.65 * wrapped(light * 0.618)
-      const x = wrapped(row(0, light) * 0.5 + 0.5 + setting.direction * seconds * 0.012 * far + 0.015 * Math.sin(seconds * 0.9 + phase))
+      const x = wrapped(
+        row(0, light) * 0.5 +
+          0.5 +
+          setting.direction * seconds * 0.012 * far +
+          0.015 * Math.sin(seconds * 0.9 + phase),
+      )
       const y = wrapped(row(1, light) * 0.5 + 0.5 - seconds * 0.018 * far)
       const size = Math.min(width, height) * 0.034 * far
-      context.globalAlpha = (0.16 + 0.3 * Math.max(0, Math.sin(seconds * 1.4 + phase))) * far * Math.min(1, y * 6, (1 - y) * 6)
+      context.globalAlpha =
+        (0.16 + 0.3 * Math.max(0, Math.sin(seconds * 1.4 + phase))) * far * Math.min(1, y * 6, (1 - y) * 6)
       context.drawImage(sprite, x * width - size / 2, y * height - size / 2, size, size)
     }
     context.globalCompositeOperation = 'source-over'
@@ -445,7 +512,8 @@ function glowSprite(colour: string): Canvas {
   const canvas = createCanvas(size, size)
   const context = canvas.getContext('2d')
   const gradient = context.createRadialGradient(size / 2, size / 2, 0, size / 2, size / 2, size / 2)
-  for (let stop = 0; stop <= 8; stop++) gradient.addColorStop(stop / 8, withAlpha(colour, (1 - stop / 8) ** 2.4))
+  for (let stop = 0; stop <= 8; stop++)
+    gradient.addColorStop(stop / 8, withAlpha(colour, (1 - stop / 8) ** 2.4))
   context.fillStyle = gradient
   context.fillRect(0, 0, size, size)
   return canvas
@@ -466,7 +534,14 @@ function finishLayer(width: number, height: number, palette: Palette): Canvas {
   }
   context.putImageData(image, 0, 0)
   const reach = Math.hypot(width, height) / 2
-  const gradient = context.createRadialGradient(width / 2, height * 0.46, reach * 0.45, width / 2, height * 0.46, reach * 1.05)
+  const gradient = context.createRadialGradient(
+    width / 2,
+    height * 0.46,
+    reach * 0.45,
+    width / 2,
+    height * 0.46,
+    reach * 1.05,
+  )
   gradient.addColorStop(0, withAlpha(palette.near, 0))
   gradient.addColorStop(1, withAlpha(palette.near, 0.55))
   context.fillStyle = gradient

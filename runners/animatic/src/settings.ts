@@ -43,7 +43,9 @@ function readModels(given: string | undefined): readonly string[] {
   const named = given.split(',').map((name) => name.trim())
   const wrong = named.find((name) => !/^[a-z0-9][a-z0-9._-]*$/.test(name))
   if (wrong !== undefined) {
-    throw new SettingError(`SLUICE_ANIMATIC_MODELS names ${JSON.stringify(wrong)}; allowed are ids of models, separated by commas`)
+    throw new SettingError(
+      `SLUICE_ANIMATIC_MODELS names ${JSON.stringify(wrong)}; allowed are ids of models, separated by commas`,
+    )
   }
   return [...new Set(named)]
 }

@@ -70,7 +70,9 @@ export class SpawnedRunner {
     test: (reply: ReplyOf<Type>) => boolean = () => true,
   ): Promise<ReplyOf<Type>> {
     const isWanted = (reply: RunnerReply): reply is ReplyOf<Type> =>
-      reply.type === type && (id === undefined || ('id' in reply && reply.id === id)) && test(reply as ReplyOf<Type>)
+      reply.type === type &&
+      (id === undefined || ('id' in reply && reply.id === id)) &&
+      test(reply as ReplyOf<Type>)
     return this.until(() => this.replies.find(isWanted), `${type} ${id ?? ''}`)
   }
 
@@ -81,7 +83,9 @@ export class SpawnedRunner {
       const value = look()
       if (value !== undefined) return value
       if (this.child.exitCode !== null && this.replyStream.readableEnded) {
-        throw new Error(`the runner ended before ${what}; replies: ${JSON.stringify(this.replies.slice(-5))}; stderr: ${this.stderr}`)
+        throw new Error(
+          `the runner ended before ${what}; replies: ${JSON.stringify(this.replies.slice(-5))}; stderr: ${this.stderr}`,
+        )
       }
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
@@ -93,7 +97,12 @@ export class SpawnedRunner {
   }
 
   /** Sends `generate` with a new work folder; returns the folder's path. */
-  generate(id: string, request: Generation, resume?: { step: number; path: string }, references?: References): string {
+  generate(
+    id: string,
+    request: Generation,
+    resume?: { step: number; path: string },
+    references?: References,
+  ): string {
     const workdir = mkdtempSync(join(this.#folder, `${this.#folders++}-`))
     this.send({ type: 'generate', id, request, workdir, resume, references })
     return workdir

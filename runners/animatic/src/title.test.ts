@@ -12,12 +12,14 @@ function pixelsOf(prompt: string): Buffer {
 describe('drawableText', () => {
   test('leaves no character that would be drawn as a box', () => {
     const text = drawableText('boat 纸船 🚤👩‍👩‍👧 हिन्दी \u{10fffd} \u0378 龘靐 한국 Ж ż ế')
-    for (const character of text.replace(/\s/g, '')) expect([character, hasGlyph(character)]).toEqual([character, true])
+    for (const character of text.replace(/\s/g, ''))
+      expect([character, hasGlyph(character)]).toEqual([character, true])
     expect(text).toContain('boat 纸船')
   })
 
   test('is never empty', () => {
-    for (const prompt of ['', '   ', '\u200b\u200d', '\u0000\u0007', '\ud800']) expect(drawableText(prompt)).not.toBe('')
+    for (const prompt of ['', '   ', '\u200b\u200d', '\u0000\u0007', '\ud800'])
+      expect(drawableText(prompt)).not.toBe('')
   })
 })
 
@@ -55,7 +57,10 @@ describe('the title', () => {
   })
 
   test('Chinese punctuation does not begin a line', () => {
-    const { lines } = layOutTitle('雨后的竹林，一只熊猫慢慢走过木桥，远处传来钟声。'.repeat(3), { ...BOX, width: 300 })
+    const { lines } = layOutTitle('雨后的竹林，一只熊猫慢慢走过木桥，远处传来钟声。'.repeat(3), {
+      ...BOX,
+      width: 300,
+    })
     expect(lines.length).toBeGreaterThan(2)
     for (const line of lines) expect(line).not.toMatch(/^[，。]/)
   })

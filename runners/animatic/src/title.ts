@@ -35,14 +35,18 @@ export function drawableText(prompt: string): string {
     if (canDraw(segment)) text += segment
     else if (!text.endsWith(ORNAMENT)) text += ORNAMENT
   }
-  text = text.replace(/[\u200c\u200d]+(?= |$)/g, '').replace(new RegExp(`${ORNAMENT}(?: ${ORNAMENT})+`, 'g'), ORNAMENT)
+  text = text
+    .replace(/[\u200c\u200d]+(?= |$)/g, '')
+    .replace(new RegExp(`${ORNAMENT}(?: ${ORNAMENT})+`, 'g'), ORNAMENT)
   const star = hasGlyph(ORNAMENT) ? ORNAMENT : '•'
   text = text.replaceAll(ORNAMENT, star).trim()
   return text.replaceAll(/[\u200c\u200d]/g, '') === '' ? '…' : text
 }
 
 function canDraw(grapheme: string): boolean {
-  return [...grapheme].every((character) => character === ' ' || /^[\p{M}\u200c\u200d]$/u.test(character) || hasGlyph(character))
+  return [...grapheme].every(
+    (character) => character === ' ' || /^[\p{M}\u200c\u200d]$/u.test(character) || hasGlyph(character),
+  )
 }
 
 /** Wraps `text` at the largest size that fits the box, then evens out the lines; what does not fit at the smallest size ends in an ellipsis. */
@@ -62,17 +66,22 @@ export function layOutTitle(
     widths.set(piece, width)
     return width
   }
-  const rightToLeft = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u.test(text)
+  const rightToLeft = /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u.test(
+    text,
+  )
   for (let size = box.fontPixelsMax; ; size = Math.max(box.fontPixelsMin, size * 0.94)) {
     const lineHeightPixels = Math.round(size * 1.32)
     const linesMax = Math.max(1, Math.floor(box.height / lineHeightPixels))
     const smallest = size <= box.fontPixelsMin
     const lines = wrap(pieces, widthOf, box.width / size)
     // Few words want few lines: a tall narrow stack at full size reads worse than a smaller pair of lines.
-    const linesWanted = smallest ? linesMax : Math.min(linesMax, text.length < 24 ? 2 : text.length < 60 ? 3 : 7)
+    const linesWanted = smallest
+      ? linesMax
+      : Math.min(linesMax, text.length < 24 ? 2 : text.length < 60 ? 3 : 7)
     const fits = lines.length <= linesWanted && lines.every((line) => widthOf(line) * size <= box.width)
     if (!fits && !smallest) continue
-    const shown = lines.length <= linesMax ? evenOut(pieces, widthOf, box.width / size, lines) : shorten(lines, linesMax)
+    const shown =
+      lines.length <= linesMax ? evenOut(pieces, widthOf, box.width / size, lines) : shorten(lines, linesMax)
     const widthPixels = Math.min(box.width, Math.max(...shown.map((line) => widthOf(line) * size)))
     return { lines: shown, fontPixels: size, lineHeightPixels, widthPixels, rightToLeft }
   }
@@ -105,7 +114,8 @@ function drawLines(context: SKRSContext2D, layout: TitleLayout, width: number, m
   })
 }
 
-const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uffef]/u
+const WIDE =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uffef]/u
 /** Punctuation that may not begin a line, and that may not end one. */
 const CLOSING = /^[,.!?;:)\]}%”’»、。，．！？；：）】》〉」』〕…—～·]/u
 const OPENING = /[([{“‘«（【《〈「『〔]$/u
@@ -117,7 +127,9 @@ function breakablePieces(text: string): string[] {
   for (const { segment } of graphemes.segment(text)) {
     const last = pieces.at(-1)
     const wide = WIDE.test(segment)
-    const breaks = last === undefined || ((mayBreak || wide) && segment !== ' ' && !CLOSING.test(segment) && !OPENING.test(last))
+    const breaks =
+      last === undefined ||
+      ((mayBreak || wide) && segment !== ' ' && !CLOSING.test(segment) && !OPENING.test(last))
     if (breaks || last === undefined) pieces.push(segment)
     else pieces[pieces.length - 1] = last + segment
     mayBreak = segment === ' ' || wide
@@ -149,7 +161,12 @@ function wrap(pieces: readonly string[], widthOf: (piece: string) => number, wid
 }
 
 /** The narrowest wrapping with the same number of lines: no lone last word. */
-function evenOut(pieces: readonly string[], widthOf: (piece: string) => number, width: number, lines: string[]): string[] {
+function evenOut(
+  pieces: readonly string[],
+  widthOf: (piece: string) => number,
+  width: number,
+  lines: string[],
+): string[] {
   // A cut word looks worse in a narrower column.
   const widest = Math.max(...pieces.map((piece) => widthOf(piece.trimEnd())))
   if (lines.length < 2 || widest > width) return lines

@@ -5,7 +5,14 @@
 import '@napi-rs/webcodecs/polyfill'
 import { readSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { BufferTarget, Mp4OutputFormat, Output, QUALITY_HIGH, VideoSample, VideoSampleSource } from 'mediabunny'
+import {
+  BufferTarget,
+  Mp4OutputFormat,
+  Output,
+  QUALITY_HIGH,
+  VideoSample,
+  VideoSampleSource,
+} from 'mediabunny'
 import sharp from 'sharp'
 import { writeI420 } from '../../animatic/src/pixel-format.ts'
 
@@ -15,7 +22,15 @@ process.on('SIGTERM', () => undefined)
 
 const text = { type: 'string', default: '' } as const
 const { values } = parseArgs({
-  options: { width: text, height: text, frames: text, fps: text, video: text, thumbnail: text, spritesheet: text },
+  options: {
+    width: text,
+    height: text,
+    frames: text,
+    fps: text,
+    video: text,
+    thumbnail: text,
+    spritesheet: text,
+  },
 })
 const [width, height, frames, fps] = [values.width, values.height, values.frames, values.fps].map(Number) as [
   number,
@@ -26,7 +41,12 @@ const [width, height, frames, fps] = [values.width, values.height, values.frames
 
 const target = new BufferTarget()
 const output = new Output({ format: new Mp4OutputFormat({ fastStart: 'in-memory' }), target })
-const source = new VideoSampleSource({ codec: 'avc', quality: QUALITY_HIGH, keyFrameInterval: 2, hardwareAcceleration: 'prefer-software' })
+const source = new VideoSampleSource({
+  codec: 'avc',
+  quality: QUALITY_HIGH,
+  keyFrameInterval: 2,
+  hardwareAcceleration: 'prefer-software',
+})
 output.addVideoTrack(source, { frameRate: fps })
 await output.start()
 const rgb = Buffer.alloc(width * height * 3)
@@ -34,7 +54,8 @@ const rgba = new Uint8Array(width * height * 4)
 const planes = new Uint8Array((width * height * 3) / 2)
 for (let index = 0; index < frames; index++) {
   readFrame()
-  for (let pixel = 0; pixel < width * height; pixel++) rgba.set(rgb.subarray(pixel * 3, pixel * 3 + 3), pixel * 4)
+  for (let pixel = 0; pixel < width * height; pixel++)
+    rgba.set(rgb.subarray(pixel * 3, pixel * 3 + 3), pixel * 4)
   writeI420(rgba, width, height, planes)
   const sample = new VideoSample(planes, {
     format: 'I420',

@@ -17,7 +17,12 @@ export interface UnittestRun {
 export const ALL_PASSED = /\nRan [1-9]\d* tests? in .*\n\nOK\n$/
 
 /** Runs one module of the runner's Python suite; `folder` takes its replies. */
-export async function runUnittest(python: string, module: string, folder: string, env: Record<string, string> = {}): Promise<UnittestRun> {
+export async function runUnittest(
+  python: string,
+  module: string,
+  folder: string,
+  env: Record<string, string> = {},
+): Promise<UnittestRun> {
   const log = join(folder, `${module}.jsonl`)
   const { exitCode, summary } = await new Promise<{ exitCode: number; summary: string }>((resolve) => {
     const child = execFile(
@@ -29,7 +34,10 @@ export async function runUnittest(python: string, module: string, folder: string
         maxBuffer: 2 ** 24,
       },
       (error, _stdout, stderr) =>
-        resolve({ exitCode: child.exitCode ?? -1, summary: stderr === '' && error !== null ? error.message : stderr }),
+        resolve({
+          exitCode: child.exitCode ?? -1,
+          summary: stderr === '' && error !== null ? error.message : stderr,
+        }),
     )
   })
   const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : []

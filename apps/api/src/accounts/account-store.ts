@@ -44,7 +44,10 @@ export async function readAccount(db: Database, accountId: string): Promise<Acco
 }
 
 /** A page of accounts, newest first. Answers one more than `limit` if there is one. */
-export async function listAccounts(db: Database, page: { after?: string | undefined; limit: number }): Promise<Account[]> {
+export async function listAccounts(
+  db: Database,
+  page: { after?: string | undefined; limit: number },
+): Promise<Account[]> {
   const { rows } = await db.query<Account>({
     text: `${SELECT} where ($1::text is null or a.id < $1) order by a.id desc limit $2`,
     values: [page.after ?? null, page.limit + 1],
@@ -53,7 +56,11 @@ export async function listAccounts(db: Database, page: { after?: string | undefi
 }
 
 /** Changes what is named in `settings` and leaves the rest. The account must exist. */
-export async function changeAccount(db: Database, accountId: string, settings: AccountSettings): Promise<void> {
+export async function changeAccount(
+  db: Database,
+  accountId: string,
+  settings: AccountSettings,
+): Promise<void> {
   await db.query({
     text: `update account set name = coalesce($2, name), weight = coalesce($3, weight), queued_max = coalesce($4, queued_max),
       unfinished_max = case when $5 then $6 else unfinished_max end, running_max = case when $7 then $8 else running_max end where id = $1`,

@@ -26,7 +26,11 @@ export interface AccountSettings {
 const DEFAULTS = { weight: 100, queuedMax: 1_000 } as const
 
 /** Opens an account with empty balances and without a key, in the caller's transaction. Answers its id. */
-export async function openAccount(db: Database, settings: AccountSettings & { name: string }, currency: string): Promise<string> {
+export async function openAccount(
+  db: Database,
+  settings: AccountSettings & { name: string },
+  currency: string,
+): Promise<string> {
   const accountId = newId('acct')
   await db.query({
     text: 'insert into account (id, name, weight, queued_max, unfinished_max, running_max) values ($1, $2, $3, $4, $5, $6)',
@@ -44,12 +48,20 @@ export async function openAccount(db: Database, settings: AccountSettings & { na
 }
 
 /** Makes an account with one key and, if any, trial credit. */
-export async function createAccount(context: Context, account: { name: string; trialMicros: bigint }): Promise<NewAccount> {
+export async function createAccount(
+  context: Context,
+  account: { name: string; trialMicros: bigint },
+): Promise<NewAccount> {
   const { currency } = context.config
   return transaction(context.db, async (db) => {
     const accountId = await openAccount(db, { name: account.name }, currency)
     if (account.trialMicros > 0n) {
-      const funding = { accountId, currency, amountMicros: account.trialMicros, idempotencyKey: `trial:${accountId}` }
+      const funding = {
+        accountId,
+        currency,
+        amountMicros: account.trialMicros,
+        idempotencyKey: `trial:${accountId}`,
+      }
       await grantTrial(db, funding, context.systemAccounts)
     }
     const key = await createKey(db, { accountId, scopes: ['videos:read', 'videos:write'], kind: 'account' })

@@ -25,7 +25,10 @@ interface Order {
  * Adds money the customer paid, or trial credit nobody paid for, and notes it in the audit. Answers the transfer's id.
  * Throws SluiceError for an unknown account, and when the idempotency key was used for another amount or kind.
  */
-export async function creditAccount(context: Context, order: Order & { kind: CreditKind; amountMicros: bigint }): Promise<string> {
+export async function creditAccount(
+  context: Context,
+  order: Order & { kind: CreditKind; amountMicros: bigint },
+): Promise<string> {
   const { accountId, amountMicros } = order
   const { currency } = context.config
   return transaction(context.db, async (db) => {
@@ -34,11 +37,24 @@ export async function creditAccount(context: Context, order: Order & { kind: Cre
     if (earlier !== null) {
       const owner = order.kind === 'paid' ? 'customer' : 'trial'
       if (amountOf(earlier, owner) === amountMicros) return earlier.id
-      throw new SluiceError('idempotency_conflict', 'This idempotency_key was used for another credit.', 'idempotency_key')
+      throw new SluiceError(
+        'idempotency_conflict',
+        'This idempotency_key was used for another credit.',
+        'idempotency_key',
+      )
     }
     const fund = order.kind === 'paid' ? topUp : grantTrial
-    const transferId = await fund(db, { accountId, currency, amountMicros, idempotencyKey }, context.systemAccounts)
-    const details = { kind: order.kind, amount: formatMicros(amountMicros), currency, transfer_id: transferId }
+    const transferId = await fund(
+      db,
+      { accountId, currency, amountMicros, idempotencyKey },
+      context.systemAccounts,
+    )
+    const details = {
+      kind: order.kind,
+      amount: formatMicros(amountMicros),
+      currency,
+      transfer_id: transferId,
+    }
     await recordChange(db, { keyId: order.keyId, action: 'account.credited', subject: accountId, details })
     return transferId
   })
@@ -73,9 +89,14 @@ async function beginOnce(
 ): Promise<{ idempotencyKey: string; earlier: TransferRow | null }> {
   await lockOwned(db, order.accountId, currency)
   const idempotencyKey = `${word}:${order.accountId}:${order.idempotencyKey ?? newId('req')}`
-  return { idempotencyKey, earlier: order.idempotencyKey === null ? null : await findTransfer(db, idempotencyKey) }
+  return {
+    idempotencyKey,
+    earlier: order.idempotencyKey === null ? null : await findTransfer(db, idempotencyKey),
+  }
 }
 
 function amountOf(transfer: TransferRow, kind: OwnedKind): bigint {
-  return transfer.entries.filter((entry) => entry.account_kind === kind).reduce((sum, entry) => sum + BigInt(entry.amount_micros), 0n)
+  return transfer.entries
+    .filter((entry) => entry.account_kind === kind)
+    .reduce((sum, entry) => sum + BigInt(entry.amount_micros), 0n)
 }

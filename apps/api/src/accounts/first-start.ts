@@ -44,15 +44,22 @@ async function ensurePrices(context: Context): Promise<void> {
       await context.db.query({
         text: `insert into price (model, resolution, currency, micros_per_million) select $1, $2, $3, $4
         where not exists (select from price where model = $1 and resolution = $2 and currency = $3)`,
-        values: [model.id, resolution, context.config.currency, model.firstPriceMicros?.[resolution] ?? FIRST_PRICES[resolution]],
+        values: [
+          model.id,
+          resolution,
+          context.config.currency,
+          model.firstPriceMicros?.[resolution] ?? FIRST_PRICES[resolution],
+        ],
       })
     }
   }
 }
 
 async function ensureWorkerToken(context: Context, path: string): Promise<void> {
-  const given = context.config.workerToken ?? (existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined)
-  const secret = given ?? (await createKey(context.db, { accountId: null, scopes: ['worker'], kind: 'worker' })).secret
+  const given =
+    context.config.workerToken ?? (existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined)
+  const secret =
+    given ?? (await createKey(context.db, { accountId: null, scopes: ['worker'], kind: 'worker' })).secret
   if (given !== undefined) await storeKey(context.db, { accountId: null, scopes: ['worker'], secret })
   writePrivate(path, `${secret}\n`)
 }
@@ -60,7 +67,10 @@ async function ensureWorkerToken(context: Context, path: string): Promise<void> 
 async function ensureKeys(context: Context, path: string, baseUrl: string): Promise<void> {
   const known = readKeys(path)
   const keys = known !== null && (await bothWork(context, known)) ? known : await makeKeys(context)
-  writePrivate(path, `${JSON.stringify({ key: keys.key, admin_key: keys.admin_key, base_url: `${baseUrl}/v1` }, null, 2)}\n`)
+  writePrivate(
+    path,
+    `${JSON.stringify({ key: keys.key, admin_key: keys.admin_key, base_url: `${baseUrl}/v1` }, null, 2)}\n`,
+  )
 }
 
 function readKeys(path: string): z.infer<typeof keysSchema> | null {
@@ -82,14 +92,22 @@ async function bothWork(context: Context, keys: z.infer<typeof keysSchema>): Pro
 }
 
 async function makeKeys(context: Context): Promise<z.infer<typeof keysSchema>> {
-  const { rows } = await context.db.query<{ id: string }>({ text: 'select id from account order by created_at limit 1' })
+  const { rows } = await context.db.query<{ id: string }>({
+    text: 'select id from account order by created_at limit 1',
+  })
   const accountId = rows[0]?.id
-  const admin = await transaction(context.db, (db) => createKey(db, { accountId: null, scopes: ['admin'], kind: 'admin' }))
+  const admin = await transaction(context.db, (db) =>
+    createKey(db, { accountId: null, scopes: ['admin'], kind: 'admin' }),
+  )
   if (accountId === undefined) {
     const account = await createAccount(context, { name: 'first account', trialMicros: FIRST_TRIAL_MICROS })
     return { key: account.key, admin_key: admin.secret }
   }
-  const key = await createKey(context.db, { accountId, scopes: ['videos:read', 'videos:write'], kind: 'account' })
+  const key = await createKey(context.db, {
+    accountId,
+    scopes: ['videos:read', 'videos:write'],
+    kind: 'account',
+  })
   return { key: key.secret, admin_key: admin.secret }
 }
 

@@ -59,15 +59,23 @@ export async function readUsage(
   const usage = rows.map((row) => ({
     group: row.part,
     keyName: row.key_name,
-    ...{ videos: row.videos, completed: row.completed, failed: row.failed, cancelled: row.cancelled },
-    ...{ tokens: BigInt(row.tokens), costMicros: BigInt(row.cost) },
+    videos: row.videos,
+    completed: row.completed,
+    failed: row.failed,
+    cancelled: row.cancelled,
+    tokens: BigInt(row.tokens),
+    costMicros: BigInt(row.cost),
   }))
   const sum = (field: keyof UsageCounts) => usage.reduce((total, row) => total + row[field], 0n)
   return {
     rows: usage,
     total: {
-      ...{ videos: sum('videos'), completed: sum('completed'), failed: sum('failed'), cancelled: sum('cancelled') },
-      ...{ tokens: sum('tokens'), costMicros: sum('costMicros') },
+      videos: sum('videos'),
+      completed: sum('completed'),
+      failed: sum('failed'),
+      cancelled: sum('cancelled'),
+      tokens: sum('tokens'),
+      costMicros: sum('costMicros'),
     },
   }
 }
@@ -82,7 +90,8 @@ export interface Spent {
 
 /** Reads what a key has spent. */
 export async function readSpent(db: Database, keyId: string): Promise<Spent> {
-  const since = (unit: string) => `coalesce(sum(charged_micros) filter (where ended_at >= date_trunc('${unit}', now(), 'UTC')), 0)::text`
+  const since = (unit: string) =>
+    `coalesce(sum(charged_micros) filter (where ended_at >= date_trunc('${unit}', now(), 'UTC')), 0)::text`
   const row = one(
     await db.query<{ total: string; day: string; week: string; month: string }>({
       text: `select coalesce(sum(charged_micros), 0)::text as total, ${since('day')} as day, ${since('week')} as week, ${since('month')} as month
@@ -90,7 +99,12 @@ export async function readSpent(db: Database, keyId: string): Promise<Spent> {
       values: [keyId],
     }),
   )
-  return { totalMicros: BigInt(row.total), dayMicros: BigInt(row.day), weekMicros: BigInt(row.week), monthMicros: BigInt(row.month) }
+  return {
+    totalMicros: BigInt(row.total),
+    dayMicros: BigInt(row.day),
+    weekMicros: BigInt(row.week),
+    monthMicros: BigInt(row.month),
+  }
 }
 
 /** Whether the account ever paid: the first entry of its paid money can only be a top-up. */

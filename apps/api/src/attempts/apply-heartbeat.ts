@@ -9,7 +9,11 @@ import { giveUpAttempt } from './reconcile.ts'
  * that the worker's earlier process is gone, so what that one held and this one does not name is given up at once. When the
  * last worker of a pool begins to stop, so is what nobody there has taken yet: it goes to another pool, or waits as queued.
  */
-export async function applyHeartbeat(context: Context, keyId: string, heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
+export async function applyHeartbeat(
+  context: Context,
+  keyId: string,
+  heartbeat: Heartbeat,
+): Promise<HeartbeatAnswer> {
   const change = await noteWorker(context.db, keyId, heartbeat)
   const attempts = await touchAttempts(context.db, keyId, heartbeat)
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
@@ -19,7 +23,11 @@ export async function applyHeartbeat(context: Context, keyId: string, heartbeat:
 }
 
 /** Answers what is new since the last heartbeat: the process, what it offers to the gate, or nothing. */
-async function noteWorker(db: Context['db'], keyId: string, beat: Heartbeat): Promise<'boot' | 'offer' | 'none'> {
+async function noteWorker(
+  db: Context['db'],
+  keyId: string,
+  beat: Heartbeat,
+): Promise<'boot' | 'offer' | 'none'> {
   return transaction(db, async (tx) => {
     const before = await tx.query<{ boot: string; slots: number; draining: boolean }>({
       text: 'select boot, slots, draining from worker where id = $1 for update',
@@ -61,9 +69,19 @@ async function noteWorker(db: Context['db'], keyId: string, beat: Heartbeat): Pr
 }
 
 /** Keeps alive what is named and still this worker's, and answers a verdict for each. */
-async function touchAttempts(db: Database, keyId: string, beat: Heartbeat): Promise<HeartbeatAnswer['attempts']> {
+async function touchAttempts(
+  db: Database,
+  keyId: string,
+  beat: Heartbeat,
+): Promise<HeartbeatAnswer['attempts']> {
   if (beat.attempts.length === 0) return []
-  const { rows } = await db.query<{ video: string; fence: number; claim: string; cancel: boolean; yields: boolean }>({
+  const { rows } = await db.query<{
+    video: string
+    fence: number
+    claim: string
+    cancel: boolean
+    yields: boolean
+  }>({
     name: 'attempts-touch',
     text: `with named as (select * from unnest($1::text[], $2::int[], $3::text[]) n(video, fence, claim)),
     touched as (
@@ -84,7 +102,8 @@ async function touchAttempts(db: Database, keyId: string, beat: Heartbeat): Prom
   const live = new Map(rows.map((row) => [`${row.video} ${row.fence} ${row.claim}`, row]))
   return beat.attempts.map((held) => {
     const row = live.get(`${held.video} ${held.fence} ${held.claim}`)
-    const verdict: Verdict = row === undefined ? 'stop' : row.cancel ? 'cancel' : row.yields ? 'yield' : 'continue'
+    const verdict: Verdict =
+      row === undefined ? 'stop' : row.cancel ? 'cancel' : row.yields ? 'yield' : 'continue'
     return { video: held.video, fence: held.fence, claim: held.claim, verdict }
   })
 }

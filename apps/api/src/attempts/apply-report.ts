@@ -22,7 +22,13 @@ const STOP: ReportAnswer = { verdict: 'stop' }
  * anyone else is a zombie: answered `stop`, and nothing is written. A final report that was applied before is answered
  * again, so a worker may repeat it.
  */
-export async function applyReport(context: Context, keyId: string, videoId: string, fence: number, report: Report): Promise<ReportAnswer> {
+export async function applyReport(
+  context: Context,
+  keyId: string,
+  videoId: string,
+  fence: number,
+  report: Report,
+): Promise<ReportAnswer> {
   const { answer, freesSlot } = await transaction(context.db, async (db) => {
     const video = await lockVideo(db, videoId)
     const attempt = video === null ? null : await readAttempt(db, videoId, fence)
@@ -35,7 +41,13 @@ export async function applyReport(context: Context, keyId: string, videoId: stri
 }
 
 /** Compare-and-set on (fence, claim): the first report binds its claim, worker and key; later ones must carry all three. */
-async function holdsClaim(db: Database, video: Video, attempt: Attempt, keyId: string, report: Report): Promise<boolean> {
+async function holdsClaim(
+  db: Database,
+  video: Video,
+  attempt: Attempt,
+  keyId: string,
+  report: Report,
+): Promise<boolean> {
   if (video.fence !== attempt.fence || attempt.ended_at !== null) return false
   if (attempt.claim !== null) {
     return attempt.claim === report.claim && attempt.worker_id === report.worker && attempt.key_id === keyId
@@ -66,7 +78,10 @@ async function apply(
         values: [video.id, attempt.fence, report.slot],
       })
       return {
-        answer: { verdict: verdictFor(video), assignment: await assignmentFor(context.store, video, report.claim) },
+        answer: {
+          verdict: verdictFor(video),
+          assignment: await assignmentFor(context.store, video, report.claim),
+        },
         freesSlot: false,
       }
     case 'started':
@@ -79,7 +94,14 @@ async function apply(
         text: `with v as (update video set step = least(greatest(step, $3), num_steps) where id = $1)
         update attempt set step = greatest(step, $6), phase = $4, heartbeat_at = now(),
           free_at = now() + make_interval(secs => $5::float8 / 1000) where video_id = $1 and fence = $2 ${LOSABLE}`,
-        values: [video.id, attempt.fence, report.step, report.phase, report.remaining_ms, Math.min(report.step, video.num_steps)],
+        values: [
+          video.id,
+          attempt.fence,
+          report.step,
+          report.phase,
+          report.remaining_ms,
+          Math.min(report.step, video.num_steps),
+        ],
       })
       return goOn(becomesNearlyFree(attempt, report.remaining_ms))
     case 'checkpoint':
@@ -99,17 +121,20 @@ async function apply(
       return { answer: { verdict: 'continue' }, freesSlot: true }
     case 'failed':
       await noteStep(db, video, attempt, attempt.resumed_from_step + report.step)
-      if (video.cancel_requested_at !== null) await endCancelled(db, video, video.step, context.systemAccounts)
+      if (video.cancel_requested_at !== null)
+        await endCancelled(db, video, video.step, context.systemAccounts)
       else await retryOrFail(context, db, video, attempt, report)
       return { answer: { verdict: 'continue' }, freesSlot: true }
     case 'cancelled':
       await noteStep(db, video, attempt, report.step)
-      if (video.cancel_requested_at !== null) await endCancelled(db, video, report.step, context.systemAccounts)
+      if (video.cancel_requested_at !== null)
+        await endCancelled(db, video, report.step, context.systemAccounts)
       else await handBack(db, video)
       return { answer: { verdict: 'continue' }, freesSlot: true }
     case 'yielded':
       await noteStep(db, video, attempt, report.step)
-      if (video.cancel_requested_at !== null) await endCancelled(db, video, report.step, context.systemAccounts)
+      if (video.cancel_requested_at !== null)
+        await endCancelled(db, video, report.step, context.systemAccounts)
       else await handBack(db, video)
       return { answer: { verdict: 'continue' }, freesSlot: true }
     default:
@@ -162,7 +187,11 @@ async function keepCheckpoint(db: Database, video: Video, attempt: Attempt, step
   await db.query({
     name: 'video-checkpoint',
     text: `update video set checkpoint_key = $2, checkpoint_step = $3, step = greatest(step, $3), failures_in_a_row = 0 where id = $1`,
-    values: [video.id, `${attemptPrefix(video.id, attempt.fence, attempt.claim)}/${OUTPUT_FILES.checkpoint}`, step],
+    values: [
+      video.id,
+      `${attemptPrefix(video.id, attempt.fence, attempt.claim)}/${OUTPUT_FILES.checkpoint}`,
+      step,
+    ],
   })
 }
 

@@ -10,7 +10,10 @@ const URL_SECONDS = 6 * 3_600
 export async function assignmentFor(store: ObjectStore, video: Video, claim: string): Promise<Assignment> {
   const prefix = attemptPrefix(video.id, video.fence, claim)
   const signPut = (name: UploadName) =>
-    store.signPut(`${prefix}/${OUTPUT_FILES[name]}`, { contentType: UPLOAD_CONTENT_TYPES[name], expiresInSeconds: URL_SECONDS })
+    store.signPut(`${prefix}/${OUTPUT_FILES[name]}`, {
+      contentType: UPLOAD_CONTENT_TYPES[name],
+      expiresInSeconds: URL_SECONDS,
+    })
   return {
     request: video.request,
     uploads: {
@@ -25,10 +28,20 @@ export async function assignmentFor(store: ObjectStore, video: Video, claim: str
         ? null
         : {
             step: video.checkpoint_step,
-            url: await store.signGet(video.checkpoint_key, { expiresInSeconds: URL_SECONDS, audience: 'worker' }),
+            url: await store.signGet(video.checkpoint_key, {
+              expiresInSeconds: URL_SECONDS,
+              audience: 'worker',
+            }),
           },
     ...(video.request.mode !== 'i2v'
       ? {}
-      : { inputs: { reference: await store.signGet(inputKey(video.id), { expiresInSeconds: URL_SECONDS, audience: 'worker' }) } }),
+      : {
+          inputs: {
+            reference: await store.signGet(inputKey(video.id), {
+              expiresInSeconds: URL_SECONDS,
+              audience: 'worker',
+            }),
+          },
+        }),
   }
 }

@@ -69,9 +69,13 @@ export async function endCancelled(
 
 async function learn(db: Database, video: Video, attempt: Attempt, result: AttemptResult): Promise<void> {
   const denoiseMs = (result.timings.denoise ?? 0) * 1_000
-  if (result.steps_run < 1 || denoiseMs <= 0 || attempt.started_at === null || attempt.released_at === null) return
+  if (result.steps_run < 1 || denoiseMs <= 0 || attempt.started_at === null || attempt.released_at === null)
+    return
   // A switch of models is the cost of what was served before, not of this shape.
   const switchMs = (result.timings.load ?? 0) * 1_000
   const deviceMs = attempt.released_at.getTime() - attempt.started_at.getTime() - switchMs
-  await learnPace(db, attempt.pool, video, { stepMs: denoiseMs / result.steps_run, overheadMs: Math.max(0, deviceMs - denoiseMs) })
+  await learnPace(db, attempt.pool, video, {
+    stepMs: denoiseMs / result.steps_run,
+    overheadMs: Math.max(0, deviceMs - denoiseMs),
+  })
 }

@@ -66,9 +66,16 @@ async function sweepUntil(context: Context, signal: AbortSignal): Promise<void> 
  * One round; `judgeSilence` false leaves silent attempts alone. What needs no store comes first, and one video that can't be
  * brought on (its object is unreadable, say) keeps nobody else from it. Throws when the database is away.
  */
-export async function reconcile(context: Context, options: { judgeSilence: boolean; signal?: AbortSignal }): Promise<void> {
+export async function reconcile(
+  context: Context,
+  options: { judgeSilence: boolean; signal?: AbortSignal },
+): Promise<void> {
   const { db, config } = context
-  const due = await db.query<{ video_id: string; fence: number; reason: 'silent' | 'uncancelled' | 'expired' }>({
+  const due = await db.query<{
+    video_id: string
+    fence: number
+    reason: 'silent' | 'uncancelled' | 'expired'
+  }>({
     name: 'reconcile-due',
     text: `(select id as video_id, fence, 'uncancelled' as reason from video
       where status = 'running' and cancel_requested_at < now() - make_interval(secs => $3::float8 / 1000) limit $4)
@@ -83,11 +90,15 @@ export async function reconcile(context: Context, options: { judgeSilence: boole
   for (const row of due.rows) {
     if (options.signal?.aborted === true) return
     try {
-      if (row.reason === 'silent') await giveUpAttempt(context, row.video_id, row.fence, { silentMs: config.leaseMs })
+      if (row.reason === 'silent')
+        await giveUpAttempt(context, row.video_id, row.fence, { silentMs: config.leaseMs })
       else if (row.reason === 'uncancelled') await endUnansweredCancel(context, row.video_id)
       else await expire(context, row.video_id)
     } catch (error) {
-      context.log.error({ err: error, video: row.video_id, fence: row.fence, reason: row.reason }, 'a video cannot be recovered yet')
+      context.log.error(
+        { err: error, video: row.video_id, fence: row.fence, reason: row.reason },
+        'a video cannot be recovered yet',
+      )
     }
   }
 }
@@ -113,7 +124,8 @@ export async function giveUpAttempt(
     if (onlyUntaken && attempt.claim !== null) return false
     if (!(await isSilent(db, attempt, silentMs))) return false
     if (result !== null) await finishVideo(db, video, attempt, result, context.systemAccounts)
-    else if (video.cancel_requested_at !== null) await endCancelled(db, video, video.step, context.systemAccounts, true)
+    else if (video.cancel_requested_at !== null)
+      await endCancelled(db, video, video.step, context.systemAccounts, true)
     else {
       await retryOrFail(context, db, video, attempt, {
         code: 'worker_lost',
@@ -125,7 +137,10 @@ export async function giveUpAttempt(
   })
   // Another process was faster, or the worker was heard after all.
   if (!isGivenUp) return
-  context.log.warn({ video: videoId, fence, worker: before.worker_id, finished: result !== null }, 'gave up an attempt')
+  context.log.warn(
+    { video: videoId, fence, worker: before.worker_id, finished: result !== null },
+    'gave up an attempt',
+  )
   context.wakeGate()
 }
 
@@ -143,14 +158,19 @@ async function isSilent(db: Database, attempt: Attempt, silentMs: number): Promi
 async function readResult(context: Context, attempt: Attempt): Promise<AttemptResult | null> {
   if (attempt.claim === null) return null
   const prefix = attemptPrefix(attempt.video_id, attempt.fence, attempt.claim)
-  const text = await context.store.readText(`${prefix}/${OUTPUT_FILES.result}`, RESULT_BYTES_MAX).catch((error: unknown) => {
-    if (error instanceof ObjectTooLargeError) return null
-    throw error
-  })
+  const text = await context.store
+    .readText(`${prefix}/${OUTPUT_FILES.result}`, RESULT_BYTES_MAX)
+    .catch((error: unknown) => {
+      if (error instanceof ObjectTooLargeError) return null
+      throw error
+    })
   if (text === null) return null
   const parsed = attemptResultSchema.safeParse(parseJson(text))
   const fits =
-    parsed.success && parsed.data.video === attempt.video_id && parsed.data.fence === attempt.fence && parsed.data.claim === attempt.claim
+    parsed.success &&
+    parsed.data.video === attempt.video_id &&
+    parsed.data.fence === attempt.fence &&
+    parsed.data.claim === attempt.claim
   if (!fits) return null
   const stored = await context.store.head(`${prefix}/${OUTPUT_FILES.video}`)
   return stored?.bytes === parsed.data.files.video.bytes ? parsed.data : null

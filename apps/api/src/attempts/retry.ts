@@ -16,7 +16,13 @@ export interface Failure {
  * After a failed or lost attempt the video returns to the gate, or fails for good: at once when trying again would not
  * help, else when it ended `attemptsMax` workers or runners in a row. Nothing is charged.
  */
-export async function retryOrFail(context: Context, db: Database, video: Video, attempt: Attempt, failure: Failure): Promise<void> {
+export async function retryOrFail(
+  context: Context,
+  db: Database,
+  video: Video,
+  attempt: Attempt,
+  failure: Failure,
+): Promise<void> {
   const isLost = failure.code === 'worker_lost'
   // A dispatch nobody took says nothing about the video.
   const failures = video.failures_in_a_row + (attempt.claim === null ? 0 : 1)

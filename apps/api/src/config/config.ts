@@ -67,7 +67,12 @@ export function readConfig(env: Environment): Config {
   const judged = readSettings({
     host: () => optionalSetting(env, 'HOST') ?? '127.0.0.1',
     port: () => integerSetting(env, 'PORT', 3000, { min: 0, max: 65_535 }),
-    databaseUrl: () => requiredSetting(env, 'SLUICE_DATABASE_URL', 'the URL of a PostgreSQL database (npm start provides an embedded one)'),
+    databaseUrl: () =>
+      requiredSetting(
+        env,
+        'SLUICE_DATABASE_URL',
+        'the URL of a PostgreSQL database (npm start provides an embedded one)',
+      ),
     publicUrl: () => urlSetting(env, 'SLUICE_PUBLIC_URL', ['http', 'https'])?.replace(/\/+$/, ''),
     redisUrl: () => urlSetting(env, 'REDIS_URL', ['redis', 'rediss']),
     currency: () => currencySetting(env),
@@ -80,7 +85,8 @@ export function readConfig(env: Environment): Config {
     moderation: () => moderationSettings(env),
     refiner: () => refinerSettings(env),
     logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),
-    priorityBps: () => integerSetting(env, 'SLUICE_PRIORITY_MULTIPLIER_BPS', 15_000, { min: 1, max: 1_000_000 }),
+    priorityBps: () =>
+      integerSetting(env, 'SLUICE_PRIORITY_MULTIPLIER_BPS', 15_000, { min: 1, max: 1_000_000 }),
     flexBps: () => integerSetting(env, 'SLUICE_FLEX_MULTIPLIER_BPS', 5_000, { min: 1, max: 1_000_000 }),
     webhookAllowHosts: () => hostsSetting(env, 'SLUICE_WEBHOOK_ALLOW_HOSTS'),
     s3: () => s3Settings(env),
@@ -158,30 +164,43 @@ function refinerSettings(env: Environment): RefinerSettings | null {
 
 function currencySetting(env: Environment): string {
   const currency = optionalSetting(env, 'SLUICE_CURRENCY') ?? 'USD'
-  if (!/^[A-Z]{3}$/.test(currency)) throw new SettingError('SLUICE_CURRENCY', currency, 'allowed is a three-letter code such as USD')
+  if (!/^[A-Z]{3}$/.test(currency))
+    throw new SettingError('SLUICE_CURRENCY', currency, 'allowed is a three-letter code such as USD')
   return currency
 }
 
 function modelSettings(env: Environment): Pick<Config, 'catalogue' | 'defaultModel'> {
   const catalogue = readCatalogue(env)
   const runner = optionalSetting(env, 'SLUICE_RUNNER')
-  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? (runner === 'open-sora' ? 'open-sora-2' : 'animatic')
+  const defaultModel =
+    optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? (runner === 'open-sora' ? 'open-sora-2' : 'animatic')
   const model = catalogue.find(defaultModel)
   const open = catalogue.models.filter((known) => known.accounts === null).map((known) => known.id)
-  if (model === undefined) throw new SettingError('SLUICE_DEFAULT_MODEL', defaultModel, `known models are ${open.join(', ')}`)
+  if (model === undefined)
+    throw new SettingError('SLUICE_DEFAULT_MODEL', defaultModel, `known models are ${open.join(', ')}`)
   if (model.accounts !== null) {
-    throw new SettingError('SLUICE_DEFAULT_MODEL', defaultModel, `is private to some accounts; allowed are ${open.join(', ')}`)
+    throw new SettingError(
+      'SLUICE_DEFAULT_MODEL',
+      defaultModel,
+      `is private to some accounts; allowed are ${open.join(', ')}`,
+    )
   }
   return { catalogue, defaultModel }
 }
 
 /** Host names and addresses between commas, written as URLs write them (lower case, IPv6 without brackets). */
 function hostsSetting(env: Environment, name: string): ReadonlySet<string> {
-  const entries = (optionalSetting(env, name) ?? '').split(',').map((entry) => entry.trim().replace(/\.+$/, ''))
+  const entries = (optionalSetting(env, name) ?? '')
+    .split(',')
+    .map((entry) => entry.trim().replace(/\.+$/, ''))
   const hosts = entries.filter((entry) => entry !== '').map((entry) => ({ entry, host: hostIn(entry) }))
   const wrong = hosts.find(({ host }) => host === null)
   if (wrong !== undefined) {
-    throw new SettingError(name, wrong.entry, 'allowed are host names and addresses between commas, without scheme, port and path')
+    throw new SettingError(
+      name,
+      wrong.entry,
+      'allowed are host names and addresses between commas, without scheme, port and path',
+    )
   }
   return new Set(hosts.flatMap(({ host }) => host ?? []))
 }

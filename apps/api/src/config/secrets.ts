@@ -13,7 +13,11 @@ export function readSecret(env: Environment, dataDir: string): string {
   const given = optionalSetting(env, 'SLUICE_SECRET')
   if (given !== undefined) {
     if (given.length < SECRET_CHARS_MIN) {
-      throw new SettingError('SLUICE_SECRET', `${given.length} characters`, `at least ${SECRET_CHARS_MIN} random characters`)
+      throw new SettingError(
+        'SLUICE_SECRET',
+        `${given.length} characters`,
+        `at least ${SECRET_CHARS_MIN} random characters`,
+      )
     }
     return given
   }

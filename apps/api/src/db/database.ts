@@ -66,7 +66,9 @@ export async function transaction<Result>(
   }
   client.on('error', onError)
   try {
-    await client.query(options.isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin')
+    await client.query(
+      options.isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin',
+    )
     const result = await work(client)
     await client.query('commit')
     return result
@@ -84,6 +86,7 @@ export async function transaction<Result>(
 /** The one row a statement must answer. */
 export function one<Row>(result: { rows: Row[] }): Row {
   const row = result.rows[0]
-  if (row === undefined || result.rows.length !== 1) throw new Error(`expected one row, got ${result.rows.length}`)
+  if (row === undefined || result.rows.length !== 1)
+    throw new Error(`expected one row, got ${result.rows.length}`)
   return row
 }

@@ -1,5 +1,12 @@
 /** Why tokens were generated that nobody paid for. */
-export const WASTE_CAUSES = ['lost_worker', 'failed', 'yielded', 'lost_checkpoint', 'cancelled', 'expired'] as const
+export const WASTE_CAUSES = [
+  'lost_worker',
+  'failed',
+  'yielded',
+  'lost_checkpoint',
+  'cancelled',
+  'expired',
+] as const
 export type WasteCause = (typeof WASTE_CAUSES)[number]
 
 /** What is counted per hour and pool, all of it sums: money in micro-units, time in milliseconds. */

@@ -34,7 +34,10 @@ export interface Figures {
 
 /** The figures of these sums. */
 export function figuresOf(facts: Facts): Figures {
-  const wasted = Object.fromEntries(WASTE_CAUSES.map((cause) => [cause, facts[`wasted_${cause}`]])) as Record<WasteCause, bigint>
+  const wasted = Object.fromEntries(WASTE_CAUSES.map((cause) => [cause, facts[`wasted_${cause}`]])) as Record<
+    WasteCause,
+    bigint
+  >
   const wastedTokens = Object.values(wasted).reduce((sum, tokens) => sum + tokens, 0n)
   const generatedTokens = facts.charged_tokens + wastedTokens
   const revenue = facts.revenue_micros

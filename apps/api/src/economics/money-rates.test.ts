@@ -33,11 +33,17 @@ test('public arithmetic comes out exactly', () => {
 
 test('a ratio is within half a millionth, of either sign alike, and null without a denominator', () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: -(10n ** 9n), max: 10n ** 9n }), fc.bigInt({ min: 1n, max: 10n ** 6n }), (top, bottom) => {
-      expect(Math.abs((ratio(top, bottom) ?? Number.NaN) - Number(top) / Number(bottom))).toBeLessThanOrEqual(0.500_001e-6)
-      // -0 and 0 are the same ratio
-      expect((ratio(-top, bottom) ?? Number.NaN) + (ratio(top, bottom) ?? Number.NaN)).toBe(0)
-    }),
+    fc.property(
+      fc.bigInt({ min: -(10n ** 9n), max: 10n ** 9n }),
+      fc.bigInt({ min: 1n, max: 10n ** 6n }),
+      (top, bottom) => {
+        expect(
+          Math.abs((ratio(top, bottom) ?? Number.NaN) - Number(top) / Number(bottom)),
+        ).toBeLessThanOrEqual(0.500_001e-6)
+        // -0 and 0 are the same ratio
+        expect((ratio(-top, bottom) ?? Number.NaN) + (ratio(top, bottom) ?? Number.NaN)).toBe(0)
+      },
+    ),
   )
   expect(ratio(1n, 0n)).toBeNull()
 })
@@ -57,8 +63,12 @@ test('margin and profit over cost agree on whether anything was earned, and cost
     fc.property(amount, fc.bigInt({ min: 0n, max: 1_000_000n }), (revenue, profitBps) => {
       const cost = costBehindProfit(revenue, profitBps)
       if (cost < 10n ** 9n) return
-      expect(Math.abs((profitOverCost(revenue, cost) ?? Number.NaN) - Number(profitBps) / 10_000)).toBeLessThan(2e-6)
-      expect((margin(revenue, cost) ?? Number.NaN) >= 0).toBe((profitOverCost(revenue, cost) ?? Number.NaN) >= 0)
+      expect(
+        Math.abs((profitOverCost(revenue, cost) ?? Number.NaN) - Number(profitBps) / 10_000),
+      ).toBeLessThan(2e-6)
+      expect((margin(revenue, cost) ?? Number.NaN) >= 0).toBe(
+        (profitOverCost(revenue, cost) ?? Number.NaN) >= 0,
+      )
     }),
   )
 })
@@ -70,7 +80,12 @@ test('at the break-even utilisation the same GPUs earn what they cost', () => {
       fc.bigInt({ min: 10n ** 6n, max: 10n ** 12n }),
       fc.integer({ min: 1, max: 100 }),
       (revenue, cost, busyPercent) => {
-        const sums = { revenueMicros: revenue, costMicros: cost, busyMs: BigInt(busyPercent) * 36_000n, availableMs: 3_600_000n }
+        const sums = {
+          revenueMicros: revenue,
+          costMicros: cost,
+          busyMs: BigInt(busyPercent) * 36_000n,
+          availableMs: 3_600_000n,
+        }
         const utilisation = breakEvenUtilisation(sums) ?? Number.NaN
         const earnedThen = (Number(revenue) / (busyPercent / 100)) * utilisation
         expect(Math.abs(earnedThen / Number(cost) - 1)).toBeLessThan(1e-6 / utilisation + 1e-9)

@@ -9,7 +9,10 @@ export function ratio(numerator: bigint, denominator: bigint): number | null {
 /** The whole number nearest to `numerator / denominator`, halves away from zero. Throws RangeError for a denominator of 0. */
 export function divideRounded(numerator: bigint, denominator: bigint): bigint {
   const isNegative = numerator < 0n !== denominator < 0n
-  const [top, bottom] = [numerator < 0n ? -numerator : numerator, denominator < 0n ? -denominator : denominator]
+  const [top, bottom] = [
+    numerator < 0n ? -numerator : numerator,
+    denominator < 0n ? -denominator : denominator,
+  ]
   const quotient = (top * 2n + bottom) / (bottom * 2n)
   return isNegative ? -quotient : quotient
 }

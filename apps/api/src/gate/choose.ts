@@ -35,7 +35,9 @@ const PROMOTION_MS_MIN = 3_600_000
 /** Virtual time by lane: the lane's clock and each account's finish tag, in weighted GPU milliseconds. Both only ever rise. */
 export class VirtualTime {
   readonly #clockMs = new Map<ServiceTier, number>()
-  readonly #finishMs = new Map<ServiceTier, Map<string, number>>(SERVICE_TIERS.map((lane) => [lane, new Map()]))
+  readonly #finishMs = new Map<ServiceTier, Map<string, number>>(
+    SERVICE_TIERS.map((lane) => [lane, new Map()]),
+  )
 
   clockMs(lane: ServiceTier): number {
     return this.#clockMs.get(lane) ?? 0
@@ -110,8 +112,16 @@ export class FairQueue {
           else this.#setAside(head, lane)
           continue
         }
-        const startTagMs = Math.max(this.#time.clockMs(lane.lane), this.#time.finishMs(lane.lane, head.accountId))
-        return { head, lane: lane.lane, startTagMs, finishTagMs: startTagMs + (head.costMs * 100) / head.weight }
+        const startTagMs = Math.max(
+          this.#time.clockMs(lane.lane),
+          this.#time.finishMs(lane.lane, head.accountId),
+        )
+        return {
+          head,
+          lane: lane.lane,
+          startTagMs,
+          finishTagMs: startTagMs + (head.costMs * 100) / head.weight,
+        }
       }
     }
     return null
@@ -182,7 +192,11 @@ class Lane {
 
   next(): Head | null {
     const clockMs = this.#time.clockMs(this.lane)
-    for (let top = this.#ahead.peek(); top !== undefined && top.finishMs <= clockMs; top = this.#ahead.peek()) {
+    for (
+      let top = this.#ahead.peek();
+      top !== undefined && top.finishMs <= clockMs;
+      top = this.#ahead.peek()
+    ) {
       this.#ahead.pop()
       this.push(top.head)
     }

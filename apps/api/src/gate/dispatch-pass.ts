@@ -5,7 +5,15 @@ import type { Database } from '../db/database.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { accountCap, type Choice, FairQueue, type Head, laneOf } from './choose.ts'
 import type { Lines } from './lines.ts'
-import { type FleetState, heldByAccount, type InFlight, occupantsOf, occupiesSlot, type Pool, readFleet } from './snapshot.ts'
+import {
+  type FleetState,
+  heldByAccount,
+  type InFlight,
+  occupantsOf,
+  occupiesSlot,
+  type Pool,
+  readFleet,
+} from './snapshot.ts'
 
 export interface GateSettings {
   catalogue: Catalogue
@@ -31,7 +39,12 @@ const LOCK_NOT_AVAILABLE = '55P03'
  * fleet, then one video at a time: choose, commit the dispatch, deliver. A crash between commit and delivery leaves a
  * dispatched row that no heartbeat names, which the reconciler brings back.
  */
-export async function dispatchPass(db: Database, producer: AttemptProducer, settings: GateSettings, lines: Lines): Promise<PassResult> {
+export async function dispatchPass(
+  db: Database,
+  producer: AttemptProducer,
+  settings: GateSettings,
+  lines: Lines,
+): Promise<PassResult> {
   const fleet = await readFleet(db, settings.catalogue)
   let dispatched = 0
   for (const pool of fleet.pools) dispatched += await fillPool(db, producer, settings, lines, fleet, pool)
@@ -54,7 +67,8 @@ async function fillPool(
 
   const cap = accountCap(pool, fleet.isShared, settings.accountSharePercent)
   const held = heldByAccount(occupants)
-  const limitOf = (head: Head) => ((held.get(head.accountId) ?? 0) >= cap ? head.accountId : fleet.running.limitOf(head))
+  const limitOf = (head: Head) =>
+    (held.get(head.accountId) ?? 0) >= cap ? head.accountId : fleet.running.limitOf(head)
   let { heads, isKept } = await lines.heads(db, fleet, pool, { anew: false })
   let queue = new FairQueue(fleet.time, heads)
   if (victims.length > 0) {
@@ -72,9 +86,15 @@ async function fillPool(
       continue
     }
     const { accountId } = choice.head
-    const outcome: Dispatched = choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(db, pool, choice)
+    const outcome: Dispatched =
+      choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(db, pool, choice)
     if ('fence' in outcome) {
-      await deliver(db, producer, { video: choice.head.videoId, fence: outcome.fence, pool: pool.pool, model: choice.head.model })
+      await deliver(db, producer, {
+        video: choice.head.videoId,
+        fence: outcome.fence,
+        pool: pool.pool,
+        model: choice.head.model,
+      })
       fleet.time.advance(choice)
       fleet.running.add(choice.head, 1)
       held.set(accountId, (held.get(accountId) ?? 0) + 1)
@@ -102,7 +122,8 @@ async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<Dispa
       finishTagMs: choice.finishTagMs,
     })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) return { refused: 'not_queued' }
+    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE)
+      return { refused: 'not_queued' }
     throw error
   }
 }
@@ -112,7 +133,9 @@ async function deliver(db: Database, producer: AttemptProducer, job: AttemptJob)
     await producer.add(job)
   } catch (error) {
     await takeBack(db, job)
-    throw new DeliveryError(`queue of pool ${job.pool} did not take ${job.video}-${job.fence}`, { cause: error })
+    throw new DeliveryError(`queue of pool ${job.pool} did not take ${job.video}-${job.fence}`, {
+      cause: error,
+    })
   }
 }
 
@@ -138,7 +161,9 @@ function preemptable(fleet: FleetState, pool: Pool): InFlight[] {
   const running = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && attempt.isRunning)
   if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
   // One whose deadline nears runs as standard and is left alone, by the same rule as in the line.
-  return running.filter((attempt) => attempt.tier === 'flex' && laneOf({ ...attempt, costMs: attempt.leftMs }) === 'flex')
+  return running.filter(
+    (attempt) => attempt.tier === 'flex' && laneOf({ ...attempt, costMs: attempt.leftMs }) === 'flex',
+  )
 }
 
 /**
@@ -154,10 +179,13 @@ async function preemptFor(
   cap: number,
 ): Promise<void> {
   for (const victim of victims) {
-    const heldWithout = (accountId: string) => (held.get(accountId) ?? 0) - (accountId === victim.accountId ? 1 : 0)
+    const heldWithout = (accountId: string) =>
+      (held.get(accountId) ?? 0) - (accountId === victim.accountId ? 1 : 0)
     queue.resume(victim)
     fleet.running.add(victim, -1)
-    const choice = queue.next((head) => (heldWithout(head.accountId) >= cap ? head.accountId : fleet.running.limitOf(head)))
+    const choice = queue.next((head) =>
+      heldWithout(head.accountId) >= cap ? head.accountId : fleet.running.limitOf(head),
+    )
     fleet.running.add(victim, 1)
     if (choice === null) continue
     queue.push(choice.head)

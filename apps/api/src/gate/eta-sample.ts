@@ -27,7 +27,8 @@ export class EtaSample {
       if (id > this.#newestId) this.#newestId = id
       if (position !== null && etaSeconds !== null) foreseen.push({ id, ...etaSeconds })
     }
-    while (foreseen.length > KEPT_PER_ROUND_MAX) foreseen.splice(Math.floor(this.#draw() * foreseen.length), 1)
+    while (foreseen.length > KEPT_PER_ROUND_MAX)
+      foreseen.splice(Math.floor(this.#draw() * foreseen.length), 1)
     if (foreseen.length === 0) return
     await this.#db.query({
       name: 'eta-sample',

@@ -17,29 +17,36 @@ const POOL: Pool = {
 }
 
 function fleetOf(pools: Pool[], inFlight: InFlight[] = [], isShared = false): FleetState {
-  return { pools, inFlight, isShared, time: new VirtualTime(), running: new Running(inFlight), paces: new Map() }
+  return {
+    pools,
+    inFlight,
+    isShared,
+    time: new VirtualTime(),
+    running: new Running(inFlight),
+    paces: new Map(),
+  }
 }
 
 function queuedRow(id: number, account: number, fields: Partial<HeadRow> = {}): HeadRow {
   return {
-    ...{
-      id: `video_${String(id).padStart(6, '0')}`,
-      account_id: `account_${account}`,
-      key_id: `key_of_${account}`,
-      weight: 100,
-      service_tier: 'standard',
-    },
-    ...{
-      model: 'animatic',
-      capability: 'animatic',
-      resolution: '256px',
-      width: 336,
-      height: 192,
-      num_frames: 5,
-      num_steps: 10,
-      video_tokens: 504n,
-    },
-    ...{ account_running_max: null, key_running_max: null, checkpoint_step: null, expires_in_ms: 86_400_000, ...fields },
+    id: `video_${String(id).padStart(6, '0')}`,
+    account_id: `account_${account}`,
+    key_id: `key_of_${account}`,
+    weight: 100,
+    service_tier: 'standard',
+    model: 'animatic',
+    capability: 'animatic',
+    resolution: '256px',
+    width: 336,
+    height: 192,
+    num_frames: 5,
+    num_steps: 10,
+    video_tokens: 504n,
+    account_running_max: null,
+    key_running_max: null,
+    checkpoint_step: null,
+    expires_in_ms: 86_400_000,
+    ...fields,
   }
 }
 
@@ -62,7 +69,11 @@ test('an account at its cap waits for its own slot, and the forecast comes to an
 })
 
 test('what no pool can make has a position and no ETA', () => {
-  const forecasts = simulate(fleetOf([POOL]), [queuedRow(1, 1, { capability: 'animatic/t2i2v' }), queuedRow(2, 1)], 75)
+  const forecasts = simulate(
+    fleetOf([POOL]),
+    [queuedRow(1, 1, { capability: 'animatic/t2i2v' }), queuedRow(2, 1)],
+    75,
+  )
   expect(forecasts.get('video_000001')).toEqual({ position: 2, etaSeconds: null })
   expect(forecasts.get('video_000002')).toMatchObject({ position: 1 })
 })
@@ -74,10 +85,22 @@ test('two pools never foresee the same video twice', () => {
 })
 
 /** Something on a device for `seconds` more. */
-function runningOn(pool: string, owner: { accountId: string; keyId: string }, seconds: number, number = 0): InFlight {
+function runningOn(
+  pool: string,
+  owner: { accountId: string; keyId: string },
+  seconds: number,
+  number = 0,
+): InFlight {
   return {
-    ...{ videoId: `running_${number}`, ...owner, tier: 'standard', pool, isRunning: true, isYielding: false },
-    ...{ expiresInMs: 86_400_000, freeInMs: seconds * 1_000, leftMs: seconds * 1_000 },
+    videoId: `running_${number}`,
+    ...owner,
+    tier: 'standard',
+    pool,
+    isRunning: true,
+    isYielding: false,
+    expiresInMs: 86_400_000,
+    freeInMs: seconds * 1_000,
+    leftMs: seconds * 1_000,
   }
 }
 
@@ -100,7 +123,11 @@ test('what runs on a pool that takes nothing new counts against the limit until 
 })
 
 test('the videos of an account that may run none have a position and no ETA', () => {
-  const forecasts = simulate(fleetOf([POOL]), [queuedRow(1, 1, { account_running_max: 0 }), queuedRow(2, 2)], 75)
+  const forecasts = simulate(
+    fleetOf([POOL]),
+    [queuedRow(1, 1, { account_running_max: 0 }), queuedRow(2, 2)],
+    75,
+  )
   expect(forecasts.get('video_000001')).toEqual({ position: 2, etaSeconds: null })
   expect(forecasts.get('video_000002')).toMatchObject({ position: 1, etaSeconds: { p50: 1.5 } })
 })
@@ -110,9 +137,16 @@ const crowd = fc.record({
   slots: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 }),
   accountMax: fc.array(fc.option(fc.integer({ min: 1, max: 3 })), { minLength: 2, maxLength: 2 }),
   keyMax: fc.array(fc.option(fc.integer({ min: 1, max: 2 })), { minLength: 6, maxLength: 6 }),
-  running: fc.array(fc.record({ key: fc.integer({ min: 0, max: 5 }), seconds: fc.integer({ min: 0, max: 5 }) }), { maxLength: 9 }),
+  running: fc.array(
+    fc.record({ key: fc.integer({ min: 0, max: 5 }), seconds: fc.integer({ min: 0, max: 5 }) }),
+    { maxLength: 9 },
+  ),
   queued: fc.array(
-    fc.record({ key: fc.integer({ min: 0, max: 5 }), steps: fc.integer({ min: 1, max: 40 }), tier: fc.constantFrom(...SERVICE_TIERS) }),
+    fc.record({
+      key: fc.integer({ min: 0, max: 5 }),
+      steps: fc.integer({ min: 1, max: 40 }),
+      tier: fc.constantFrom(...SERVICE_TIERS),
+    }),
     { maxLength: 40 },
   ),
 })
@@ -129,8 +163,11 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
       })
       const rows = queued.map(({ key, steps, tier }, index) =>
         queuedRow(index, accountOfKey(key), {
-          ...{ key_id: `key_${key}`, num_steps: steps, service_tier: tier },
-          ...{ account_running_max: accountMax[accountOfKey(key)] ?? null, key_running_max: keyMax[key] ?? null },
+          key_id: `key_${key}`,
+          num_steps: steps,
+          service_tier: tier,
+          account_running_max: accountMax[accountOfKey(key)] ?? null,
+          key_running_max: keyMax[key] ?? null,
         }),
       )
       const forecasts = simulate(fleetOf(pools, inFlight), rows, 75)
@@ -140,7 +177,10 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
         const end = Math.round((forecasts.get(row.id)?.etaSeconds?.p50 ?? Number.NaN) * 10)
         return { row, accountId: row.account_id, keyId: row.key_id, start: end - 5 - row.num_steps, end }
       })
-      const spans = [...inFlight.map((at) => ({ ...at, start: 0, end: (at.freeInMs ?? 0) / 100 })), ...waiting]
+      const spans = [
+        ...inFlight.map((at) => ({ ...at, start: 0, end: (at.freeInMs ?? 0) / 100 })),
+        ...waiting,
+      ]
       for (const moment of new Set([0, ...spans.map((span) => span.end)])) {
         const now = spans.filter((span) => span.start <= moment && moment < span.end)
         const counts = new Running(now)
@@ -148,19 +188,24 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
         for (const { row, start } of waiting) {
           expect(start).toBeGreaterThanOrEqual(0)
           const limits = {
-            ...{ accountId: row.account_id, keyId: row.key_id },
-            ...{ accountRunningMax: row.account_running_max, keyRunningMax: row.key_running_max },
+            accountId: row.account_id,
+            keyId: row.key_id,
+            accountRunningMax: row.account_running_max,
+            keyRunningMax: row.key_running_max,
           }
           if (start > moment && now.length < places.length) expect(counts.limitOf(limits)).not.toBeNull()
         }
         const startedNow = waiting.filter((span) => span.start === moment)
         for (const { row } of startedNow) {
-          const beside = (owns: (span: { accountId: string; keyId: string }) => boolean) => now.filter(owns).length
+          const beside = (owns: (span: { accountId: string; keyId: string }) => boolean) =>
+            now.filter(owns).length
           // One that was running over a limit that was lowered meanwhile keeps the others from starting.
           expect(beside((span) => span.accountId === row.account_id)).toBeLessThanOrEqual(
             row.account_running_max ?? Number.POSITIVE_INFINITY,
           )
-          expect(beside((span) => span.keyId === row.key_id)).toBeLessThanOrEqual(row.key_running_max ?? Number.POSITIVE_INFINITY)
+          expect(beside((span) => span.keyId === row.key_id)).toBeLessThanOrEqual(
+            row.key_running_max ?? Number.POSITIVE_INFINITY,
+          )
         }
       }
     }),
@@ -192,15 +237,18 @@ class CountedLooks extends Running {
   }
 }
 
-test.each(CROWDS)('a forecast of 2,000 queued videos %s on two pools looks at each of them a few times', (_name, fieldsOf) => {
-  const queued = Array.from({ length: 2_000 }, (_, index) =>
-    queuedRow(index, index % 1_000, { num_steps: 1 + (index % 90), ...fieldsOf(index) }),
-  )
-  const pools = [
-    { ...POOL, slots: 8 },
-    { ...POOL, pool: 'b', slots: 32 },
-  ]
-  const running = new CountedLooks([])
-  expect(simulate({ ...fleetOf(pools, [], true), running }, queued, 75).size).toBe(2_000)
-  expect(running.looks).toBeLessThan(3 * pools.length * queued.length)
-})
+test.each(CROWDS)(
+  'a forecast of 2,000 queued videos %s on two pools looks at each of them a few times',
+  (_name, fieldsOf) => {
+    const queued = Array.from({ length: 2_000 }, (_, index) =>
+      queuedRow(index, index % 1_000, { num_steps: 1 + (index % 90), ...fieldsOf(index) }),
+    )
+    const pools = [
+      { ...POOL, slots: 8 },
+      { ...POOL, pool: 'b', slots: 32 },
+    ]
+    const running = new CountedLooks([])
+    expect(simulate({ ...fleetOf(pools, [], true), running }, queued, 75).size).toBe(2_000)
+    expect(running.looks).toBeLessThan(3 * pools.length * queued.length)
+  },
+)

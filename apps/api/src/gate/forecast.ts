@@ -6,7 +6,15 @@ import { accountCap, FairQueue } from './choose.ts'
 import { Heap } from './heap.ts'
 import { readFronts } from './lines.ts'
 import type { Owner } from './running.ts'
-import { type FleetState, type HeadRow, headOf, type InFlight, lineOf, type Pool, readFleet } from './snapshot.ts'
+import {
+  type FleetState,
+  type HeadRow,
+  headOf,
+  type InFlight,
+  lineOf,
+  type Pool,
+  readFleet,
+} from './snapshot.ts'
 
 /** What is foreseen for one queued video. */
 export interface Forecast {
@@ -86,7 +94,11 @@ export class Forecaster {
   async #make(): Promise<Round> {
     const startedAtMs = performance.now()
     const fleet = await readFleet(this.#db, this.#catalogue)
-    const { rows, perLine } = await readFronts(this.#db, everyCapability(this.#catalogue, fleet), SIMULATED_MAX)
+    const { rows, perLine } = await readFronts(
+      this.#db,
+      everyCapability(this.#catalogue, fleet),
+      SIMULATED_MAX,
+    )
     const counts = new Map<string, number>()
     for (const row of rows) counts.set(lineOf(row), (counts.get(lineOf(row)) ?? 0) + 1)
     const cutLines = new Set([...counts].flatMap(([line, count]) => (count >= perLine ? [line] : [])))
@@ -133,7 +145,11 @@ interface Turn {
 }
 
 /** Runs the gate ahead: gives slot after slot, in the order they become free, to whom the gate would give it. Pure. */
-export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountSharePercent: number): ReadonlyMap<string, Forecast> {
+export function simulate(
+  fleet: FleetState,
+  queued: readonly HeadRow[],
+  accountSharePercent: number,
+): ReadonlyMap<string, Forecast> {
   const forecasts = new Map<string, Forecast>()
   const lines = linesOf(queued)
   const time = fleet.time.copy()
@@ -173,7 +189,9 @@ export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountS
       slot.owner = null
     }
     if (of === null) continue
-    const choice = of.queue.next((head) => ((of.held.get(head.accountId) ?? 0) >= of.cap ? head.accountId : running.limitOf(head)))
+    const choice = of.queue.next((head) =>
+      (of.held.get(head.accountId) ?? 0) >= of.cap ? head.accountId : running.limitOf(head),
+    )
     if (choice === null) {
       of.idle.push(slot)
       continue
@@ -198,7 +216,8 @@ export function simulate(fleet: FleetState, queued: readonly HeadRow[], accountS
     turns.push(next)
   }
   for (const line of lines.values()) {
-    for (const row of line.rows.slice(line.served)) forecasts.set(row.id, { position: ++position, etaSeconds: null })
+    for (const row of line.rows.slice(line.served))
+      forecasts.set(row.id, { position: ++position, etaSeconds: null })
   }
   return forecasts
 }
@@ -243,7 +262,10 @@ function occupiedSlots(fleet: FleetState, of: SimulatedPool, forecasts: Map<stri
     if (slot.owner !== null) turns.push({ slot: { ...slot }, of: null })
     slot.freeAtMs += msLeft(attempt)
     slot.owner = attempt
-    forecasts.set(attempt.videoId, { position: null, etaSeconds: attempt.freeInMs === null ? null : eta(slot.freeAtMs / 1_000) })
+    forecasts.set(attempt.videoId, {
+      position: null,
+      etaSeconds: attempt.freeInMs === null ? null : eta(slot.freeAtMs / 1_000),
+    })
     earliest.push(slot)
   }
   for (let slot = earliest.pop(); slot !== undefined; slot = earliest.pop()) turns.push({ slot, of })
@@ -253,7 +275,9 @@ function occupiedSlots(fleet: FleetState, of: SimulatedPool, forecasts: Map<stri
 /** What still runs on pools that take nothing new: it counts against the limits of its account and key until it ends. */
 function slotsOfAbsentPools(fleet: FleetState): Slot[] {
   const present = new Set(fleet.pools.map((pool) => pool.pool))
-  return fleet.inFlight.filter((attempt) => !present.has(attempt.pool)).map((attempt) => ({ freeAtMs: msLeft(attempt), owner: attempt }))
+  return fleet.inFlight
+    .filter((attempt) => !present.has(attempt.pool))
+    .map((attempt) => ({ freeAtMs: msLeft(attempt), owner: attempt }))
 }
 
 function msLeft(attempt: InFlight): number {

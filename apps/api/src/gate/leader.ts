@@ -48,7 +48,12 @@ interface GateLog {
  * Runs the gate in this process: waits for the leadership, then dispatches whenever it is woken or a slot is about to be
  * free. The lock and the dispatches share one connection, so a process that lost the lock cannot dispatch.
  */
-export function startGate(pool: DatabasePool, producer: AttemptProducer, settings: GateSettings, log: GateLog): Gate {
+export function startGate(
+  pool: DatabasePool,
+  producer: AttemptProducer,
+  settings: GateSettings,
+  log: GateLog,
+): Gate {
   const stopping = new AbortController()
   const running = runGate(pool, producer, settings, log, stopping.signal)
   return {
@@ -90,7 +95,9 @@ async function runGate(
 /** Tries for the lock by polling: a blocked pg_advisory_lock would hold a snapshot and keep vacuum from its work. */
 async function campaign(client: pg.PoolClient, signal: AbortSignal): Promise<boolean> {
   while (!signal.aborted) {
-    const { rows } = await client.query<{ leads: boolean }>('select pg_try_advisory_lock($1) as leads', [GATE_LOCK])
+    const { rows } = await client.query<{ leads: boolean }>('select pg_try_advisory_lock($1) as leads', [
+      GATE_LOCK,
+    ])
     if (rows[0]?.leads === true) return true
     await pause(CANDIDATE_EVERY_MS, signal)
   }
@@ -142,7 +149,11 @@ async function lead(
 }
 
 /** While the queue is away nothing is dispatched: each try would cost the video a fence and its account its place. */
-async function untilQueueAnswers(client: pg.PoolClient, producer: AttemptProducer, signal: AbortSignal): Promise<void> {
+async function untilQueueAnswers(
+  client: pg.PoolClient,
+  producer: AttemptProducer,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await pause(RETRY_MS, signal)
     // Keeps the session from being taken for frozen, and notices when it has ended.

@@ -49,7 +49,12 @@ export class Lines {
   readonly #pools = new Map<string, KnownLines>()
 
   /** The heads, and whether they are from an earlier reading. */
-  async heads(db: Database, fleet: FleetState, pool: Pool, options: { anew: boolean }): Promise<{ heads: Head[]; isKept: boolean }> {
+  async heads(
+    db: Database,
+    fleet: FleetState,
+    pool: Pool,
+    options: { anew: boolean },
+  ): Promise<{ heads: Head[]; isKept: boolean }> {
     const kept = this.#pools.get(pool.pool)
     const isKept = kept !== undefined && !options.anew && !isStale(kept)
     const known = isKept ? kept : await this.#read(db, pool)
@@ -87,7 +92,11 @@ export class Lines {
       values: [pool.capabilities, pool.framesMax, pool.pixelsMax, pool.sequenceDevices],
     })
     const readAtMs = performance.now()
-    const known = { rows: new Map(rows.map((row) => [lineOf(row), row])), readAtMs, readTookMs: readAtMs - startedAtMs }
+    const known = {
+      rows: new Map(rows.map((row) => [lineOf(row), row])),
+      readAtMs,
+      readTookMs: readAtMs - startedAtMs,
+    }
     this.#pools.set(pool.pool, known)
     return known
   }

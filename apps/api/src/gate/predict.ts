@@ -45,11 +45,18 @@ export interface PaceRow {
 }
 
 export function pacesOf(rows: readonly PaceRow[]): Paces {
-  return new Map(rows.map((row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }]))
+  return new Map(
+    rows.map((row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }]),
+  )
 }
 
 /** GPU milliseconds `steps` steps of this shape take on the pool: measured, or seeded from the published table. */
-export function predictMs(paces: Paces, pool: { pool: string; device: string }, shape: Shape, steps: number): number {
+export function predictMs(
+  paces: Paces,
+  pool: { pool: string; device: string },
+  shape: Shape,
+  steps: number,
+): number {
   const pace = paces.get(paceKey(pool.pool, shape)) ?? seedPace(pool.device, shape)
   return pace.overheadMs + pace.stepMs * steps
 }
@@ -75,6 +82,15 @@ export async function learnPace(
       step_ms = p.step_ms + (excluded.step_ms - p.step_ms) * greatest($8, 1.0 / (p.samples + 1)),
       overhead_ms = p.overhead_ms + (excluded.overhead_ms - p.overhead_ms) * greatest($8, 1.0 / (p.samples + 1)),
       samples = p.samples + 1`,
-    values: [pool, shape.capability, shape.width, shape.height, shape.num_frames, pace.stepMs, pace.overheadMs, NEWEST_WEIGHT],
+    values: [
+      pool,
+      shape.capability,
+      shape.width,
+      shape.height,
+      shape.num_frames,
+      pace.stepMs,
+      pace.overheadMs,
+      NEWEST_WEIGHT,
+    ],
   })
 }

@@ -20,7 +20,8 @@ export class Running {
 
   /** The account or key that has as many running as it may, and so keeps the head waiting; null when it may go. */
   limitOf(head: Owner & Pick<Head, 'accountRunningMax' | 'keyRunningMax'>): string | null {
-    if (head.accountRunningMax !== null && this.#of(head.accountId) >= head.accountRunningMax) return head.accountId
+    if (head.accountRunningMax !== null && this.#of(head.accountId) >= head.accountRunningMax)
+      return head.accountId
     if (head.keyRunningMax !== null && this.#of(head.keyId) >= head.keyRunningMax) return head.keyId
     return null
   }

@@ -103,7 +103,13 @@ const FLEET_SQL = `select
 
 /** Pools of living workers, what they are at, and the virtual time. */
 export async function readFleet(db: Database, catalogue: Catalogue): Promise<FleetState> {
-  const row = one(await db.query<FleetRow>({ name: 'gate-fleet', text: FLEET_SQL, values: [LEASE_MS / 1_000, ACTIVE_SECONDS] }))
+  const row = one(
+    await db.query<FleetRow>({
+      name: 'gate-fleet',
+      text: FLEET_SQL,
+      values: [LEASE_MS / 1_000, ACTIVE_SECONDS],
+    }),
+  )
   const time = new VirtualTime()
   for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
   for (const tag of row.tags) time.raiseFinish(tag.service_tier, tag.account_id, tag.finish_ms)
@@ -179,7 +185,9 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
 }
 
 /** As the index the lines are read by has them. */
-export function lineOf(row: Pick<HeadRow, 'capability' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'key_id'>): string {
+export function lineOf(
+  row: Pick<HeadRow, 'capability' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'key_id'>,
+): string {
   return `${row.capability} ${row.service_tier} ${row.width}x${row.height}x${row.num_frames} ${row.key_id}`
 }
 

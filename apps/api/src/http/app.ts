@@ -41,10 +41,15 @@ function bindRoutes(app: Express, context: Context): void {
     const bound = app.route(path.replaceAll(/\{(\w+)\}/g, ':$1'))
     bound.all(markRoute(path))
     for (const route of routes) bound[route.method](route.handler(context))
-    const allowed = routes.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).sort()
+    const allowed = routes
+      .flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
+      .sort()
     bound.all((request, response) => {
       response.set('allow', allowed.join(', '))
-      throw new SluiceError('method_not_allowed', `${request.method} ${request.path}: allowed is ${allowed.join(', ')}.`)
+      throw new SluiceError(
+        'method_not_allowed',
+        `${request.method} ${request.path}: allowed is ${allowed.join(', ')}.`,
+      )
     })
   }
 }
@@ -52,7 +57,10 @@ function bindRoutes(app: Express, context: Context): void {
 /** The console runs its own files only; pictures and films may come from the store's public address as well. */
 function security(context: Context): RequestHandler {
   const { store } = context.config
-  const origins = store.kind === 's3' ? [new URL(store.publicEndpoint ?? store.endpoint).origin] : [context.config.publicUrl]
+  const origins =
+    store.kind === 's3'
+      ? [new URL(store.publicEndpoint ?? store.endpoint).origin]
+      : [context.config.publicUrl]
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -89,6 +97,7 @@ function requestLog(context: Context): RequestHandler {
       }),
       res: (response: { statusCode: number }) => ({ status: response.statusCode }),
     },
-    customLogLevel: (_request, response, error) => (error !== undefined || response.statusCode === 500 ? 'error' : 'debug'),
+    customLogLevel: (_request, response, error) =>
+      error !== undefined || response.statusCode === 500 ? 'error' : 'debug',
   })
 }

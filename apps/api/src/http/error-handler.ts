@@ -14,9 +14,12 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     const error = asSluiceError(thrown)
     const answer = ERROR_STATUS[error.code]
     response.locals.errorCode = error.code
-    if (answer.status >= 500) log.error({ err: thrown, method: request.method, path: request.path }, 'request failed')
+    if (answer.status >= 500)
+      log.error({ err: thrown, method: request.method, path: request.path }, 'request failed')
     if ('retry' in answer) response.set('x-should-retry', 'false')
-    response.status(answer.status).json({ error: { message: error.message, type: answer.type, code: error.code, param: error.param } })
+    response
+      .status(answer.status)
+      .json({ error: { message: error.message, type: answer.type, code: error.code, param: error.param } })
   }
 }
 
@@ -28,16 +31,38 @@ export const unknownRoute: RequestHandler = (request) => {
 function asSluiceError(thrown: unknown): SluiceError {
   if (thrown instanceof SluiceError) return thrown
   if (thrown instanceof multer.MulterError) return fromMulter(thrown)
-  return fromBodyParser(thrown) ?? new SluiceError('internal_error', 'Something went wrong on our side. It was logged; please try again.')
+  return (
+    fromBodyParser(thrown) ??
+    new SluiceError('internal_error', 'Something went wrong on our side. It was logged; please try again.')
+  )
 }
 
 function fromMulter(error: multer.MulterError): SluiceError {
-  const tooLarge = ['LIMIT_FILE_SIZE', 'LIMIT_FIELD_VALUE', 'LIMIT_PART_COUNT', 'LIMIT_FIELD_COUNT', 'LIMIT_FIELD_KEY'].includes(error.code)
-  if (tooLarge) return new SluiceError('body_too_large', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
+  const tooLarge = [
+    'LIMIT_FILE_SIZE',
+    'LIMIT_FIELD_VALUE',
+    'LIMIT_PART_COUNT',
+    'LIMIT_FIELD_COUNT',
+    'LIMIT_FIELD_KEY',
+  ].includes(error.code)
+  if (tooLarge)
+    return new SluiceError(
+      'body_too_large',
+      `${error.field ?? 'The form'}: ${error.message}.`,
+      error.field ?? null,
+    )
   if (error.code === 'LIMIT_UNEXPECTED_FILE') {
-    return new SluiceError('unknown_parameter', `${error.field ?? 'The form'} is a file: this field takes none.`, error.field ?? null)
+    return new SluiceError(
+      'unknown_parameter',
+      `${error.field ?? 'The form'} is a file: this field takes none.`,
+      error.field ?? null,
+    )
   }
-  return new SluiceError('unknown_parameter', `${error.field ?? 'The form'}: ${error.message}.`, error.field ?? null)
+  return new SluiceError(
+    'unknown_parameter',
+    `${error.field ?? 'The form'}: ${error.message}.`,
+    error.field ?? null,
+  )
 }
 
 const BODY_PARSER_CODES: Record<string, ErrorCode> = {
@@ -56,11 +81,14 @@ function fromBodyParser(thrown: unknown): SluiceError | null {
   const { type, status } = thrown as Error & { type?: unknown; status?: unknown }
   const code = typeof type === 'string' ? BODY_PARSER_CODES[type] : undefined
   if (code === 'body_too_large') return new SluiceError(code, 'The request body is too large.')
-  if (code === 'invalid_json') return new SluiceError(code, `The request body could not be read: ${thrown.message}`)
+  if (code === 'invalid_json')
+    return new SluiceError(code, `The request body could not be read: ${thrown.message}`)
   if (code !== undefined) return new SluiceError(code, thrown.message)
   if (status === 416) return new SluiceError('range_not_satisfiable', 'The file has no such range.', 'Range')
-  if (thrown instanceof URIError) return new SluiceError('invalid_value', 'The path is not valid: allowed is UTF-8, percent-encoded.')
-  if (status === 400) return new SluiceError('invalid_value', `The request could not be read: ${thrown.message}.`)
+  if (thrown instanceof URIError)
+    return new SluiceError('invalid_value', 'The path is not valid: allowed is UTF-8, percent-encoded.')
+  if (status === 400)
+    return new SluiceError('invalid_value', `The request could not be read: ${thrown.message}.`)
   if (status === 404) return new SluiceError('not_found', 'No such file.')
   return null
 }

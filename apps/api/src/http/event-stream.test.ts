@@ -21,7 +21,9 @@ afterEach(() => {
 async function openStream(): Promise<{ stream: EventStream; response: express.Response; socket: Socket }> {
   const app = express()
   const opened = new Promise<{ stream: EventStream; response: express.Response }>((resolve) => {
-    app.get('/', (_request, response) => resolve({ stream: new EventStream(response, HEARTBEAT_MS), response }))
+    app.get('/', (_request, response) =>
+      resolve({ stream: new EventStream(response, HEARTBEAT_MS), response }),
+    )
   })
   server = app.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -33,7 +35,12 @@ async function openStream(): Promise<{ stream: EventStream; response: express.Re
   return { ...(await opened), socket }
 }
 
-const event = (id: number, isLast = false) => ({ id: String(id), name: 'video.progress', data: 'x'.repeat(EVENT_BYTES), isLast })
+const event = (id: number, isLast = false) => ({
+  id: String(id),
+  name: 'video.progress',
+  data: 'x'.repeat(EVENT_BYTES),
+  isLast,
+})
 
 test('a reader that is too slow misses what is in between, never the last, and costs the memory of one event', async () => {
   const { stream, response, socket } = await openStream()

@@ -15,8 +15,12 @@ export function measureRequests(metrics: Pick<Metrics, 'requests' | 'submissions
       const { routePath, errorCode } = response.locals as { routePath?: string; errorCode?: string }
       const path = routePath ?? 'other'
       const method = METHODS.includes(request.method) ? request.method : 'other'
-      metrics.requests.observe({ method, path, status: response.statusCode }, (performance.now() - startedMs) / 1_000)
-      if (method === 'POST' && SUBMITTING.includes(path)) metrics.submissions.inc({ result: errorCode ?? 'accepted' })
+      metrics.requests.observe(
+        { method, path, status: response.statusCode },
+        (performance.now() - startedMs) / 1_000,
+      )
+      if (method === 'POST' && SUBMITTING.includes(path))
+        metrics.submissions.inc({ result: errorCode ?? 'accepted' })
     })
     next()
   }

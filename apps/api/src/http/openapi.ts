@@ -1,5 +1,10 @@
 import type { z } from 'zod'
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponseObject } from 'zod-openapi'
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiPathsObject,
+  type ZodOpenApiResponseObject,
+} from 'zod-openapi'
 import type { ErrorCode } from '../errors.ts'
 import { errorSchema } from '../routes/schemas.ts'
 import { ERROR_STATUS } from './error-status.ts'
@@ -14,7 +19,10 @@ const TAG_TEXTS: Record<(typeof TAGS)[number], string> = {
 }
 
 /** The OpenAPI 3.1 document of these routes. Worker calls are left out: their contract is the shared package's. */
-export function openApiDocument(routes: readonly Route[], publicUrl: string): ReturnType<typeof createDocument> {
+export function openApiDocument(
+  routes: readonly Route[],
+  publicUrl: string,
+): ReturnType<typeof createDocument> {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
   for (const route of routes) {
     if (route.scope === 'worker') continue
@@ -31,7 +39,9 @@ export function openApiDocument(routes: readonly Route[], publicUrl: string): Re
     servers: [{ url: publicUrl }],
     tags: TAGS.map((name) => ({ name, description: TAG_TEXTS[name] })),
     components: {
-      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key; admin calls need an admin key.' } },
+      securitySchemes: {
+        key: { type: 'http', scheme: 'bearer', description: 'An API key; admin calls need an admin key.' },
+      },
     },
     paths: paths as ZodOpenApiPathsObject,
   })
@@ -56,7 +66,10 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
 
 function bodyOf(route: Route, schema: z.ZodType) {
   const json = { schema, ...(route.example === undefined ? {} : { example: route.example }) }
-  return { required: !schema.safeParse({}).success, content: { 'application/json': json, 'multipart/form-data': { schema } } }
+  return {
+    required: !schema.safeParse({}).success,
+    content: { 'application/json': json, 'multipart/form-data': { schema } },
+  }
 }
 
 function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
@@ -64,10 +77,18 @@ function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
     Object.entries(route.answers).map(([status, answer]) => {
       const content = {
         ...(answer.schema === undefined ? {} : { 'application/json': { schema: answer.schema } }),
-        ...Object.fromEntries((answer.contentTypes ?? []).map((type) => [type, { schema: { type: 'string', format: 'binary' } as const }])),
+        ...Object.fromEntries(
+          (answer.contentTypes ?? []).map((type) => [
+            type,
+            { schema: { type: 'string', format: 'binary' } as const },
+          ]),
+        ),
       }
       const headers = Object.fromEntries(
-        Object.entries(answer.headers ?? {}).map(([name, description]) => [name, { description, schema: { type: 'string' as const } }]),
+        Object.entries(answer.headers ?? {}).map(([name, description]) => [
+          name,
+          { description, schema: { type: 'string' as const } },
+        ]),
       )
       return [
         status,
@@ -85,14 +106,16 @@ function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
 export function errorCodesOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(['internal_error', ...route.errors])
   if (route.scope !== null)
-    for (const code of ['missing_api_key', 'invalid_api_key', 'insufficient_scope', 'rate_limited'] as const) codes.add(code)
+    for (const code of ['missing_api_key', 'invalid_api_key', 'insufficient_scope', 'rate_limited'] as const)
+      codes.add(code)
   // A path with a parameter may be no UTF-8.
   if (route.params !== undefined) codes.add('invalid_value')
   if (route.query !== undefined || route.body !== undefined) {
     for (const code of ['invalid_value', 'missing_parameter', 'unknown_parameter'] as const) codes.add(code)
   }
   if (route.body !== undefined) {
-    for (const code of ['invalid_json', 'invalid_form', 'body_too_large', 'unsupported_media_type'] as const) codes.add(code)
+    for (const code of ['invalid_json', 'invalid_form', 'body_too_large', 'unsupported_media_type'] as const)
+      codes.add(code)
   }
   return [...codes]
 }

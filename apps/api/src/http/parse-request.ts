@@ -21,7 +21,11 @@ function errorOf(error: z.ZodError): SluiceError {
   }
   if (issue.input === undefined && issue.code === 'invalid_type') {
     const name = field === '' ? 'The body' : field
-    return new SluiceError('missing_parameter', `${name} is missing: allowed is ${allowedBy(issue)}.`, field === '' ? null : field)
+    return new SluiceError(
+      'missing_parameter',
+      `${name} is missing: allowed is ${allowedBy(issue)}.`,
+      field === '' ? null : field,
+    )
   }
   return invalidValue(field.slice(0, 200), issue.input, allowedBy(issue))
 }

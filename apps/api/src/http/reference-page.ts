@@ -26,12 +26,14 @@ export function referencePage(): Router {
   router.get('/docs', (_request, response) => {
     // Swagger UI styles its elements inline.
     const policy = response.getHeader('content-security-policy')
-    if (typeof policy === 'string') response.set('content-security-policy', `${policy};style-src 'self' 'unsafe-inline'`)
+    if (typeof policy === 'string')
+      response.set('content-security-policy', `${policy};style-src 'self' 'unsafe-inline'`)
     response.type('html').send(PAGE)
   })
   router.get('/docs/start.js', (_request, response) => {
     response.type('js').send(START)
   })
-  for (const file of FILES) router.use(`/docs/${file}`, express.static(`${SWAGGER_UI_DIR}/${file}`, { index: false }))
+  for (const file of FILES)
+    router.use(`/docs/${file}`, express.static(`${SWAGGER_UI_DIR}/${file}`, { index: false }))
   return router
 }

@@ -32,13 +32,18 @@ const parseImageForm = multer({
  */
 export async function readFields(request: Request, response: Response, takesImage = false): Promise<unknown> {
   if (request.is('multipart/form-data')) {
-    await (takesImage ? runBounded(parseImageForm, request, response) : run(parseForm, request, response)).catch((error: unknown) => {
+    await (takesImage
+      ? runBounded(parseImageForm, request, response)
+      : run(parseForm, request, response)
+    ).catch((error: unknown) => {
       if (error instanceof multer.MulterError && error.code === 'LIMIT_FILE_SIZE') throw tooLarge(null)
       throw error instanceof multer.MulterError || error instanceof SluiceError
         ? error
         : new SluiceError('invalid_form', `The form could not be read: ${(error as Error).message}.`)
     })
-    const fields = Object.entries({ ...request.body }).map(([name, value]) => [name, typedField(name, value)] as const)
+    const fields = Object.entries({ ...request.body }).map(
+      ([name, value]) => [name, typedField(name, value)] as const,
+    )
     for (const [name, value] of fields) requireShort(name, value)
     return Object.fromEntries([...fields, ...fileOf(request)])
   }
@@ -59,7 +64,8 @@ export async function readFields(request: Request, response: Response, takesImag
 /** The one file a form may hold. Throws SluiceError when the field stands in the form as text too. */
 function fileOf(request: Request): [string, UploadedFile][] {
   if (request.file === undefined) return []
-  if (Object.hasOwn({ ...request.body }, FILE_FIELD)) throw invalidValue(FILE_FIELD, [], 'one file, or one URL')
+  if (Object.hasOwn({ ...request.body }, FILE_FIELD))
+    throw invalidValue(FILE_FIELD, [], 'one file, or one URL')
   return [[FILE_FIELD, new UploadedFile(request.file.buffer)]]
 }
 
@@ -72,13 +78,15 @@ function requireShort(name: string, value: unknown): void {
 
 function requireSmallBesideImage(request: Request): void {
   const bytes = bodyBytes.get(request)
-  const image: unknown = request.body !== null && typeof request.body === 'object' ? request.body[FILE_FIELD] : undefined
+  const image: unknown =
+    request.body !== null && typeof request.body === 'object' ? request.body[FILE_FIELD] : undefined
   if (bytes === undefined || bytes - JSON.stringify(image ?? '').length <= JSON_BYTES_MAX) return
   throw new SluiceError('body_too_large', 'The request body is too large.')
 }
 
 function typedField(name: string, value: unknown): unknown {
-  const isNumber = typeof value === 'string' && NUMERIC_FIELDS.has(name) && /^-?\d{1,15}(\.\d{1,15})?$/.test(value)
+  const isNumber =
+    typeof value === 'string' && NUMERIC_FIELDS.has(name) && /^-?\d{1,15}(\.\d{1,15})?$/.test(value)
   if (isNumber) return Number(value)
   if (BOOLEAN_FIELDS.has(name) && (value === 'true' || value === 'false')) return value === 'true'
   // A repeated or nested field comes as an object without a prototype.

@@ -3,7 +3,13 @@ import type { z } from 'zod'
 import type { Context } from '../context.ts'
 import type { ErrorCode } from '../errors.ts'
 import { NO_LIMITS, type Scope } from '../keys/api-key.ts'
-import { type AccountKey, authenticate, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
+import {
+  type AccountKey,
+  authenticate,
+  type Key,
+  requireAccountKey,
+  requireScope,
+} from '../keys/authenticate.ts'
 import { parseRequest } from './parse-request.ts'
 import { countRequest } from './rate-limit.ts'
 import { readFields } from './request-body.ts'
@@ -116,7 +122,9 @@ function makeRoute<Caller, P extends z.ZodType, Q extends z.ZodType, B extends z
         key: caller,
         params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
         query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
-        body: (body === undefined ? {} : parseRequest(body, await readFields(request, response, document.takesImage))) as z.output<B>,
+        body: (body === undefined
+          ? {}
+          : parseRequest(body, await readFields(request, response, document.takesImage))) as z.output<B>,
       })
     },
   }

@@ -30,14 +30,22 @@ export type InputReference = UploadedFile | KeptImage | string | { image_url: st
 
 /** The field `input_reference`. What the bytes are is judged when they are read (read-reference.ts). */
 export const inputReferenceSchema = z
-  .custom<InputReference>(isInputReference, 'a PNG, JPEG or WebP file, its https URL, a base64 data URL of it, or {"image_url": a URL}')
+  .custom<InputReference>(
+    isInputReference,
+    'a PNG, JPEG or WebP file, its https URL, a base64 data URL of it, or {"image_url": a URL}',
+  )
   .meta({
     description:
       'The image of mode i2v: PNG, JPEG or WebP, not animated, at most 10 MiB and 40 megapixels. In a form a file; else an https URL or a base64 data URL.',
     override: {
       anyOf: [
         { type: 'string', description: 'A file part of a form, an https URL, or data:image/png;base64,...' },
-        { type: 'object', properties: { image_url: { type: 'string' } }, required: ['image_url'], additionalProperties: false },
+        {
+          type: 'object',
+          properties: { image_url: { type: 'string' } },
+          required: ['image_url'],
+          additionalProperties: false,
+        },
       ],
     },
   })
@@ -47,5 +55,10 @@ function isInputReference(value: unknown): value is InputReference {
   if (value instanceof UploadedFile || value instanceof KeptImage) return true
   if (typeof value !== 'object' || value === null) return false
   const entries = Object.entries(value)
-  return entries.length === 1 && entries[0]?.[0] === 'image_url' && typeof entries[0][1] === 'string' && isInputReference(entries[0][1])
+  return (
+    entries.length === 1 &&
+    entries[0]?.[0] === 'image_url' &&
+    typeof entries[0][1] === 'string' &&
+    isInputReference(entries[0][1])
+  )
 }

@@ -29,13 +29,21 @@ export class PendingInput {
 
   /** Stores it as the last thing in the transaction that inserts the video. Throws SluiceError `unavailable` when the store doesn't take it. */
   async keep(db: Database, videoId: string): Promise<void> {
-    await db.query({ name: 'input-keep', text: 'update video set input_kept = true where id = $1', values: [videoId] })
+    await db.query({
+      name: 'input-keep',
+      text: 'update video set input_kept = true where id = $1',
+      values: [videoId],
+    })
     this.#videoId = videoId
     try {
       await this.#context.store.put(inputKey(videoId), this.#png, 'image/png')
     } catch (error) {
       this.#context.log.error({ err: error, video: videoId }, 'an image could not be stored')
-      throw new SluiceError('unavailable', 'The image could not be stored. Please try again.', 'input_reference')
+      throw new SluiceError(
+        'unavailable',
+        'The image could not be stored. Please try again.',
+        'input_reference',
+      )
     }
   }
 
@@ -43,10 +51,16 @@ export class PendingInput {
   async drop(): Promise<void> {
     if (this.#videoId === null) return
     try {
-      const { rowCount } = await this.#context.db.query({ text: 'select from video where id = $1', values: [this.#videoId] })
+      const { rowCount } = await this.#context.db.query({
+        text: 'select from video where id = $1',
+        values: [this.#videoId],
+      })
       if (rowCount === 0) await this.#context.store.deletePrefix(inputPrefix(this.#videoId))
     } catch (error) {
-      this.#context.log.warn({ err: error, video: this.#videoId }, 'the image of a refused submission stays behind')
+      this.#context.log.warn(
+        { err: error, video: this.#videoId },
+        'the image of a refused submission stays behind',
+      )
     }
   }
 }
@@ -55,7 +69,11 @@ export class PendingInput {
 export async function readInput(context: Context, videoId: string): Promise<Buffer> {
   const object = await context.store.get(inputKey(videoId))
   if (object === null) {
-    throw new SluiceError('state_conflict', 'The image this video was made from has been removed: submit it again.', 'input_reference')
+    throw new SluiceError(
+      'state_conflict',
+      'The image this video was made from has been removed: submit it again.',
+      'input_reference',
+    )
   }
   return readBytes(object.body, IMAGE_BYTES_MAX)
 }

@@ -2,7 +2,14 @@ import type { Context } from '../context.ts'
 import { guardedFetch } from '../outgoing/guarded-fetch.ts'
 import { FILE_FIELD, type InputReference, KeptImage, UploadedFile } from './input-reference.ts'
 import { readInput } from './input-store.ts'
-import { IMAGE_BYTES_MAX, openFitted, openImage, refusal, type SourceImage, tooLarge } from './source-image.ts'
+import {
+  IMAGE_BYTES_MAX,
+  openFitted,
+  openImage,
+  refusal,
+  type SourceImage,
+  tooLarge,
+} from './source-image.ts'
 
 const FETCH_MS_MAX = 15_000
 const REDIRECTS_MAX = 3
@@ -19,7 +26,11 @@ export async function openReference(context: Context, reference: InputReference)
 function bytesOfDataUrl(url: string): Buffer {
   const comma = url.indexOf(',')
   const base64 = url.slice(comma + 1)
-  if (comma === -1 || !/^data:[^,]{0,100};base64$/i.test(url.slice(0, comma)) || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) {
+  if (
+    comma === -1 ||
+    !/^data:[^,]{0,100};base64$/i.test(url.slice(0, comma)) ||
+    !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)
+  ) {
     throw refusal('a data URL without base64')
   }
   const bytes = Buffer.byteLength(base64, 'base64')

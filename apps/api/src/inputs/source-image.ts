@@ -62,7 +62,8 @@ export async function openFitted(png: Buffer): Promise<SourceImage> {
   const fitted = { png, sha256: sha256Of(png) }
   return {
     ...source,
-    fit: async (size) => (size.width === source.width && size.height === source.height ? fitted : source.fit(size)),
+    fit: async (size) =>
+      size.width === source.width && size.height === source.height ? fitted : source.fit(size),
   }
 }
 
@@ -95,11 +96,19 @@ function sha256Of(bytes: Buffer): string {
 
 /** "input_reference is damaged: allowed is ..." */
 export function refusal(what: string): SluiceError {
-  return new SluiceError('invalid_value', `input_reference is ${what}: allowed is ${ALLOWED}.`, 'input_reference')
+  return new SluiceError(
+    'invalid_value',
+    `input_reference is ${what}: allowed is ${ALLOWED}.`,
+    'input_reference',
+  )
 }
 
 /** The 413 for an image of so many bytes; null when they were not counted to their end. */
 export function tooLarge(bytes: number | null): SluiceError {
   const given = bytes === null ? `more than ${IMAGE_BYTES_MAX}` : bytes
-  return new SluiceError('body_too_large', `input_reference holds ${given} bytes: allowed is ${ALLOWED}.`, 'input_reference')
+  return new SluiceError(
+    'body_too_large',
+    `input_reference holds ${given} bytes: allowed is ${ALLOWED}.`,
+    'input_reference',
+  )
 }

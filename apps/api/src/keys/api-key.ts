@@ -27,7 +27,12 @@ export interface KeyLimits {
 }
 
 export const NO_LIMITS: KeyLimits = {
-  ...{ models: null, tokenBudget: null, budgetInterval: 'none', requestsPerMinute: null, queuedMax: null, runningMax: null },
+  models: null,
+  tokenBudget: null,
+  budgetInterval: 'none',
+  requestsPerMinute: null,
+  queuedMax: null,
+  runningMax: null,
 }
 
 export interface NewKey {
@@ -47,7 +52,10 @@ export interface KeySettings {
 }
 
 /** Makes a key: 256 random bits after a prefix that says what it is for. */
-export async function createKey(db: Database, key: KeySettings & { kind: keyof typeof KEY_PREFIXES }): Promise<NewKey> {
+export async function createKey(
+  db: Database,
+  key: KeySettings & { kind: keyof typeof KEY_PREFIXES },
+): Promise<NewKey> {
   const secret = KEY_PREFIXES[key.kind] + randomBytes(32).toString('base64url')
   return { id: await storeKey(db, { ...key, secret }), secret }
 }

@@ -31,7 +31,11 @@ interface KeyRow {
 export async function authenticate(db: Database, authorization: string | undefined): Promise<Key> {
   const secret = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
   if (secret === undefined) {
-    throw new SluiceError('missing_api_key', 'Send your API key in the header: Authorization: Bearer <key>.', 'Authorization')
+    throw new SluiceError(
+      'missing_api_key',
+      'Send your API key in the header: Authorization: Bearer <key>.',
+      'Authorization',
+    )
   }
   const { rows } = await db.query<KeyRow>({
     name: 'key-authenticate',
@@ -40,7 +44,8 @@ export async function authenticate(db: Database, authorization: string | undefin
     values: [hashKey(secret)],
   })
   const row = rows[0]
-  if (row === undefined) throw new SluiceError('invalid_api_key', 'This API key is unknown, expired or revoked.', 'Authorization')
+  if (row === undefined)
+    throw new SluiceError('invalid_api_key', 'This API key is unknown, expired or revoked.', 'Authorization')
   const limits = {
     models: row.models,
     tokenBudget: row.token_budget,
@@ -55,14 +60,19 @@ export async function authenticate(db: Database, authorization: string | undefin
 /** Throws SluiceError unless the key has the scope. */
 export function requireScope(key: Key, scope: Scope): void {
   if (!key.scopes.includes(scope)) {
-    throw new SluiceError('insufficient_scope', `This key has scope ${key.scopes.join(', ')}; this call needs ${scope}.`, 'Authorization')
+    throw new SluiceError(
+      'insufficient_scope',
+      `This key has scope ${key.scopes.join(', ')}; this call needs ${scope}.`,
+      'Authorization',
+    )
   }
 }
 
 /** Throws SluiceError unless the key belongs to an account and has the scope. */
 export function requireAccountKey(key: Key, scope: Scope): AccountKey {
   requireScope(key, scope)
-  if (key.accountId === null) throw new SluiceError('insufficient_scope', 'This key belongs to no account.', 'Authorization')
+  if (key.accountId === null)
+    throw new SluiceError('insufficient_scope', 'This key belongs to no account.', 'Authorization')
   return { ...key, accountId: key.accountId }
 }
 
@@ -74,6 +84,10 @@ export function mayAskFor({ limits: { models } }: Key, model: string): boolean {
 /** Throws SluiceError unless the key may ask for the model (its own id, no alias). */
 export function requireModel(key: Key, model: string): void {
   if (!mayAskFor(key, model)) {
-    throw new SluiceError('model_not_allowed', `model is ${model}: this key may ask for ${key.limits.models?.join(', ')}.`, 'model')
+    throw new SluiceError(
+      'model_not_allowed',
+      `model is ${model}: this key may ask for ${key.limits.models?.join(', ')}.`,
+      'model',
+    )
   }
 }

@@ -3,7 +3,11 @@ import { SluiceError } from '../errors.ts'
 import type { BudgetInterval } from './api-key.ts'
 import type { Key } from './authenticate.ts'
 
-const INTERVAL_WORDS: Record<BudgetInterval, string> = { day: 'this UTC day', '30d': 'these 30 days', none: 'its whole life' }
+const INTERVAL_WORDS: Record<BudgetInterval, string> = {
+  day: 'this UTC day',
+  '30d': 'these 30 days',
+  none: 'its whole life',
+}
 
 /**
  * Tokens taken in an interval but counted in rows that began later: of shorter intervals, before the operator made it
@@ -46,7 +50,12 @@ export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Pr
 }
 
 /** Gives unused tokens back to the interval they were taken from. Call it after the settlement, which locks the account's money first. */
-export async function returnToBudget(db: Database, keyId: string, startsAt: Date, tokens: bigint): Promise<void> {
+export async function returnToBudget(
+  db: Database,
+  keyId: string,
+  startsAt: Date,
+  tokens: bigint,
+): Promise<void> {
   await db.query({
     name: 'budget-return',
     text: 'update key_budget set used_tokens = used_tokens - $3 where key_id = $1 and starts_at = $2',
@@ -82,7 +91,12 @@ export async function readBudget(db: Database, keyId: string): Promise<BudgetSta
   return {
     budgetTokens: row.token_budget,
     usedTokens: row.used_tokens,
-    remainingTokens: row.token_budget === null ? null : row.token_budget > row.used_tokens ? row.token_budget - row.used_tokens : 0n,
+    remainingTokens:
+      row.token_budget === null
+        ? null
+        : row.token_budget > row.used_tokens
+          ? row.token_budget - row.used_tokens
+          : 0n,
     resetsAt: row.resets_at,
   }
 }

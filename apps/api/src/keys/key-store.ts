@@ -25,7 +25,10 @@ export const KEY_COLUMNS = `id, account_id, name, prefix, scopes, models, token_
 
 /** A key, also an expired or revoked one; null when there is none of that id. */
 export async function readKey(db: Database, keyId: string): Promise<StoredKey | null> {
-  const { rows } = await db.query<StoredKey>({ text: `select ${KEY_COLUMNS} from api_key where id = $1`, values: [keyId] })
+  const { rows } = await db.query<StoredKey>({
+    text: `select ${KEY_COLUMNS} from api_key where id = $1`,
+    values: [keyId],
+  })
   return rows[0] ?? null
 }
 
@@ -44,7 +47,10 @@ export async function listKeys(
 }
 
 /** Revokes a key for good, from the next request on; null when there is none of that id. Revoking twice keeps the first time. */
-export async function revokeKey(db: Database, keyId: string): Promise<{ key: StoredKey; isNew: boolean } | null> {
+export async function revokeKey(
+  db: Database,
+  keyId: string,
+): Promise<{ key: StoredKey; isNew: boolean } | null> {
   const revoked = await db.query<StoredKey>({
     text: `update api_key set revoked_at = now() where id = $1 and revoked_at is null returning ${KEY_COLUMNS}`,
     values: [keyId],

@@ -25,8 +25,13 @@ export function openRateLimits(db: DatabasePool): RateLimits {
     const known = limiters.get(perMinute)
     if (known !== undefined) return known
     const limiter = new RateLimiterPostgres({
-      ...{ storeClient: db, storeType: 'pool', tableName: 'rate_limit', tableCreated: true, keyPrefix: 'key' },
-      ...{ points: perMinute, duration: WINDOW_SECONDS },
+      storeClient: db,
+      storeType: 'pool',
+      tableName: 'rate_limit',
+      tableCreated: true,
+      keyPrefix: 'key',
+      points: perMinute,
+      duration: WINDOW_SECONDS,
       // One row a key: nothing to clear.
       clearExpiredByTimeout: false,
     })

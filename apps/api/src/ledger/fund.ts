@@ -48,7 +48,11 @@ export interface Refund {
  * Takes the whole unused paid balance off an account, to be paid back. Trial credit stays, and so does what is held: what
  * comes back of it when its videos end can be refunded then. Posts nothing when there is nothing.
  */
-export async function refundUnused(db: Database, refund: Omit<Funding, 'amountMicros'>, system: SystemAccounts): Promise<Refund> {
+export async function refundUnused(
+  db: Database,
+  refund: Omit<Funding, 'amountMicros'>,
+  system: SystemAccounts,
+): Promise<Refund> {
   const accounts = await lockOwned(db, refund.accountId, refund.currency)
   const amountMicros = accounts.customer.balanceMicros
   if (amountMicros === 0n) return { transferId: null, amountMicros }

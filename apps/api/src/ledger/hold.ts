@@ -19,7 +19,12 @@ export class BalanceTooSmallError extends Error {
  * Sets `amountMicros` aside for a video: trial credit first, then the customer's own money. `accounts` must be locked in
  * this transaction. Throws BalanceTooSmallError and writes nothing when they do not cover it.
  */
-export async function hold(db: Database, videoId: string, amountMicros: bigint, accounts: OwnedAccounts): Promise<void> {
+export async function hold(
+  db: Database,
+  videoId: string,
+  amountMicros: bigint,
+  accounts: OwnedAccounts,
+): Promise<void> {
   const available = accounts.trial.balanceMicros + accounts.customer.balanceMicros
   if (available < amountMicros) throw new BalanceTooSmallError(amountMicros, available)
   const fromTrial = accounts.trial.balanceMicros < amountMicros ? accounts.trial.balanceMicros : amountMicros
@@ -54,13 +59,16 @@ export async function settle(db: Database, settlement: Settlement, system: Syste
     where t.video_id = $1 and t.kind = 'hold'`,
     values: [settlement.videoId],
   })
-  const heldFrom = (id: bigint) => rows.filter((row) => row.ledger_account_id === id).reduce((sum, row) => sum - row.amount, 0n)
+  const heldFrom = (id: bigint) =>
+    rows.filter((row) => row.ledger_account_id === id).reduce((sum, row) => sum - row.amount, 0n)
   const fromTrial = heldFrom(accounts.trial.id)
   const fromCustomer = heldFrom(accounts.customer.id)
   const held = fromTrial + fromCustomer
   const { chargeMicros } = settlement
   if (chargeMicros < 0n || chargeMicros > held) {
-    throw new RangeError(`a charge of ${chargeMicros} does not fit the hold of ${held} on ${settlement.videoId}`)
+    throw new RangeError(
+      `a charge of ${chargeMicros} does not fit the hold of ${held} on ${settlement.videoId}`,
+    )
   }
   const trialUsed = chargeMicros < fromTrial ? chargeMicros : fromTrial
   await post(db, {

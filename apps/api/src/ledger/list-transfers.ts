@@ -31,7 +31,11 @@ export async function listTransfers(
       (select json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text) order by e.id)
        from entry e join ledger_account a on a.id = e.ledger_account_id where e.transfer_id = t.id) as entries
     from page join transfer t on t.id = page.transfer_id order by t.id desc`,
-    values: [[owned.customer.id, owned.trial.id, owned.hold.id].map(String), page.after ?? null, page.limit + 1],
+    values: [
+      [owned.customer.id, owned.trial.id, owned.hold.id].map(String),
+      page.after ?? null,
+      page.limit + 1,
+    ],
   })
   return rows
 }

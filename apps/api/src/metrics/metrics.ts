@@ -25,20 +25,39 @@ export class Metrics {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.requests = new Histogram({
-      ...{ name: 'sluice_http_request_duration_seconds', help: 'HTTP requests to this process.' },
-      ...{ labelNames: ['method', 'path', 'status'], buckets: REQUEST_BUCKETS, registers },
+      name: 'sluice_http_request_duration_seconds',
+      help: 'HTTP requests to this process.',
+      labelNames: ['method', 'path', 'status'],
+      buckets: REQUEST_BUCKETS,
+      registers,
     })
     this.submissions = new Counter({
-      ...{ name: 'sluice_submissions_total', help: 'Submissions to this process: accepted, or refused by code.' },
-      ...{ labelNames: ['result'], registers },
+      name: 'sluice_submissions_total',
+      help: 'Submissions to this process: accepted, or refused by code.',
+      labelNames: ['result'],
+      registers,
     })
-    this.gateLeader = new Gauge({ name: 'sluice_gate_leader', help: '1 while this process leads the gate.', registers })
+    this.gateLeader = new Gauge({
+      name: 'sluice_gate_leader',
+      help: '1 while this process leads the gate.',
+      registers,
+    })
     this.gatePasses = new Histogram({
-      ...{ name: 'sluice_gate_pass_seconds', help: 'Passes of the gate in this process.', buckets: PASS_BUCKETS, registers },
+      name: 'sluice_gate_pass_seconds',
+      help: 'Passes of the gate in this process.',
+      buckets: PASS_BUCKETS,
+      registers,
     })
-    this.gateDispatches = new Counter({ name: 'sluice_gate_dispatches_total', help: 'Videos this process dispatched.', registers })
+    this.gateDispatches = new Counter({
+      name: 'sluice_gate_dispatches_total',
+      help: 'Videos this process dispatched.',
+      registers,
+    })
     this.webhookTries = new Counter({
-      ...{ name: 'sluice_webhook_tries_total', help: 'Webhook requests of this process.', labelNames: ['outcome'], registers },
+      name: 'sluice_webhook_tries_total',
+      help: 'Webhook requests of this process.',
+      labelNames: ['outcome'],
+      registers,
     })
     this.#installation = new InstallationReader(pool)
     this.#installationMetrics = new InstallationMetrics(this.#registry, currency)

@@ -9,11 +9,17 @@ export class AskError extends Error {
  * POSTs JSON to a URL the operator set and answers the JSON that comes back. It is not guarded as customers' URLs are: it may well be in
  * a private network. Redirects are not followed. Throws AskError after `timeoutMs`, for any status but 2xx and for anything but JSON.
  */
-export async function askJson(url: string, ask: { body: unknown; key: string | undefined; timeoutMs: number }): Promise<unknown> {
+export async function askJson(
+  url: string,
+  ask: { body: unknown; key: string | undefined; timeoutMs: number },
+): Promise<unknown> {
   try {
     const response = await fetch(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(ask.key === undefined ? {} : { authorization: `Bearer ${ask.key}` }) },
+      headers: {
+        'content-type': 'application/json',
+        ...(ask.key === undefined ? {} : { authorization: `Bearer ${ask.key}` }),
+      },
       body: JSON.stringify(ask.body),
       redirect: 'error',
       // Covers the body as well: a service that answers drop by drop is late too.
@@ -26,7 +32,10 @@ export async function askJson(url: string, ask: { body: unknown; key: string | u
     return JSON.parse(await readText(response))
   } catch (error) {
     if (error instanceof AskError) throw error
-    throw new AskError(error instanceof SyntaxError ? 'it did not answer with JSON' : reasonOf(error as Error), { cause: error })
+    throw new AskError(
+      error instanceof SyntaxError ? 'it did not answer with JSON' : reasonOf(error as Error),
+      { cause: error },
+    )
   }
 }
 

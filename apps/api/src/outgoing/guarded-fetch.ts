@@ -64,7 +64,11 @@ export async function guardedFetch(url: string, request: OutgoingRequest): Promi
       if (location === undefined) return answer
       if (redirects >= request.redirectsMax) {
         const { field, redirectsMax } = request
-        throw new OutgoingError(field, 'too_many_redirects', `${field} redirects more than ${redirectsMax} times.`)
+        throw new OutgoingError(
+          field,
+          'too_many_redirects',
+          `${field} redirects more than ${redirectsMax} times.`,
+        )
       }
       next = location
     }
@@ -74,7 +78,11 @@ export async function guardedFetch(url: string, request: OutgoingRequest): Promi
   }
 }
 
-async function exchange(text: string, request: OutgoingRequest, signal: AbortSignal): Promise<OutgoingAnswer> {
+async function exchange(
+  text: string,
+  request: OutgoingRequest,
+  signal: AbortSignal,
+): Promise<OutgoingAnswer> {
   const target = parseOutgoingUrl(text, request.field, request.rules)
   const addresses = await resolveHost(target, request.field, request.rules, signal)
   signal.throwIfAborted()
@@ -96,7 +104,8 @@ async function exchange(text: string, request: OutgoingRequest, signal: AbortSig
       outgoing.end(request.body)
     })
     const status = response.statusCode ?? 0
-    const isRedirect = request.redirectsMax > 0 && redirectOf({ url: text, status, headers: response.headers }) !== undefined
+    const isRedirect =
+      request.redirectsMax > 0 && redirectOf({ url: text, status, headers: response.headers }) !== undefined
     const body = isRedirect ? Buffer.alloc(0) : await bodyOf(response, request)
     return { url: target.url.href, status, headers: response.headers, body }
   } finally {
@@ -121,7 +130,8 @@ async function bodyOf(response: IncomingMessage, request: OutgoingRequest): Prom
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length
-      if (bytes > bytesMax) throw new OutgoingError(field, 'too_large', `${field} answers more than ${bytesMax} bytes.`)
+      if (bytes > bytesMax)
+        throw new OutgoingError(field, 'too_large', `${field} answers more than ${bytesMax} bytes.`)
       if (request.answer === 'read') chunks.push(chunk)
     }
   } catch (error) {

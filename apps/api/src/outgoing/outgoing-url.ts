@@ -49,7 +49,8 @@ export interface OutgoingUrl {
  * parser has turned decimal, octal, hexadecimal and shortened IPv4 addresses into dotted ones by then.
  */
 export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRules): OutgoingUrl {
-  const url = text.length <= URL_CHARS_MAX && !UNWRITTEN.test(text) && URL.canParse(text) ? new URL(text) : null
+  const url =
+    text.length <= URL_CHARS_MAX && !UNWRITTEN.test(text) && URL.canParse(text) ? new URL(text) : null
   if (url === null || !['http:', 'https:'].includes(url.protocol)) throw refusal(field, 'invalid_url', text)
   // "localhost." and "localhost" are one host.
   const stripped = url.hostname.replace(/\.+$/, '')
@@ -57,7 +58,8 @@ export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRul
   url.hostname = stripped
   url.hash = ''
   // A URL with a password in it is never repeated, not even to whoever sent it.
-  if (url.username !== '' || url.password !== '') throw refusal(field, 'invalid_url', `${url.protocol}//...@${url.host}`)
+  if (url.username !== '' || url.password !== '')
+    throw refusal(field, 'invalid_url', `${url.protocol}//...@${url.host}`)
   const host = hostOf(url)
   const isAllowed = rules.allowHosts.has(host)
   if (!isAllowed && url.protocol !== 'https:') throw refusal(field, 'invalid_url', text)

@@ -28,8 +28,11 @@ export async function resolveHost(
   if (family !== 0) return [{ address: host, family: family === 4 ? 4 : 6 }]
   // Hosts the operator allows may be known to the system alone: to its hosts file, to its search domains.
   const asksSystem = isAllowed && rules.nameServers === undefined
-  const addresses = asksSystem ? await askSystem(host, field, signal) : await askNameServers(host, field, rules, signal)
-  if (!isAllowed && !addresses.every(({ address }) => isPublicAddress(address))) throw forbidden(field, target.url.href)
+  const addresses = asksSystem
+    ? await askSystem(host, field, signal)
+    : await askNameServers(host, field, rules, signal)
+  if (!isAllowed && !addresses.every(({ address }) => isPublicAddress(address)))
+    throw forbidden(field, target.url.href)
   return addresses
 }
 
@@ -44,11 +47,18 @@ async function askSystem(host: string, field: string, signal: AbortSignal): Prom
 
 /** The system's resolver can't be called off, only left behind. */
 function abortOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  return new Promise((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+  )
 }
 
 /** Asks without the thread pool that the system's resolver needs, so that slow names keep nobody else waiting. */
-async function askNameServers(host: string, field: string, rules: OutgoingRules, signal: AbortSignal): Promise<ResolvedAddress[]> {
+async function askNameServers(
+  host: string,
+  field: string,
+  rules: OutgoingRules,
+  signal: AbortSignal,
+): Promise<ResolvedAddress[]> {
   const resolver = new Resolver({ timeout: TRY_MS, tries: TRIES })
   if (rules.nameServers !== undefined) resolver.setServers([...rules.nameServers])
   const cancel = () => resolver.cancel()
@@ -73,6 +83,14 @@ async function askNameServers(host: string, field: string, rules: OutgoingRules,
 function unresolved(host: string, field: string, errors: readonly unknown[]): OutgoingError {
   const codes = errors.map((error) => (error as NodeJS.ErrnoException | null)?.code ?? '')
   return codes.every((code) => NO_SUCH_NAME.has(code))
-    ? new OutgoingError(field, 'unknown_host', `${field} names the host ${host}, which has no address: allowed is a host that resolves.`)
-    : new OutgoingError(field, 'resolver_failed', `${field} names the host ${host}, which could not be resolved (${codes.join(', ')}).`)
+    ? new OutgoingError(
+        field,
+        'unknown_host',
+        `${field} names the host ${host}, which has no address: allowed is a host that resolves.`,
+      )
+    : new OutgoingError(
+        field,
+        'resolver_failed',
+        `${field} names the host ${host}, which could not be resolved (${codes.join(', ')}).`,
+      )
 }

@@ -31,7 +31,10 @@ export async function closeHours(pool: DatabasePool): Promise<Date | null> {
   })
 }
 
-async function readClosed(db: Database, lock: '' | 'for update'): Promise<{ until: Date | null; isDue: boolean }> {
+async function readClosed(
+  db: Database,
+  lock: '' | 'for update',
+): Promise<{ until: Date | null; isDue: boolean }> {
   return one(
     await db.query<{ until: Date | null; isDue: boolean }>({
       text: `select nullif(until, '-infinity') as until, until < ${DUE_UNTIL} as "isDue" from production_closed ${lock}`,

@@ -36,12 +36,17 @@ export function stretchesOf(range: { from: Date; to: Date }, closedUntil: Date |
   const cuts = firstHour < lastHour ? [from, firstHour, lastHour, to] : [from, to]
   return cuts.slice(1).flatMap((end, index) => {
     const start = cuts[index] ?? end
-    return start < end ? [{ from: new Date(start), to: new Date(end), isClosed: firstHour < lastHour && index === 1 }] : []
+    return start < end
+      ? [{ from: new Date(start), to: new Date(end), isClosed: firstHour < lastHour && index === 1 }]
+      : []
   })
 }
 
 /** What every pool made and cost from `from` until just before `to`, by UTC day. */
-export async function readProduction(pool: DatabasePool, range: { from: Date; to: Date }): Promise<PoolDay[]> {
+export async function readProduction(
+  pool: DatabasePool,
+  range: { from: Date; to: Date },
+): Promise<PoolDay[]> {
   const stretches = stretchesOf(range, await closeHours(pool))
   const parts = await Promise.all(stretches.map((stretch) => readStretch(pool, stretch)))
   return poolDays(parts.flat())
@@ -60,7 +65,8 @@ function poolDays(rows: readonly Row[]): PoolDay[] {
   const byGroup = Map.groupBy(rows, (row) => `${row.day} ${row.pool}`)
   return [...byGroup.values()].map((group) => {
     const facts: Partial<Record<Fact, bigint>> = {}
-    for (const { fact, value } of group) if (FACTS.includes(fact)) facts[fact] = (facts[fact] ?? 0n) + BigInt(value)
+    for (const { fact, value } of group)
+      if (FACTS.includes(fact)) facts[fact] = (facts[fact] ?? 0n) + BigInt(value)
     const { day = '', pool = '' } = group[0] ?? {}
     return { day, pool: pool === '' ? null : pool, facts }
   })

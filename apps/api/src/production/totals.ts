@@ -28,7 +28,11 @@ export class ProductionTotals {
   async read(): Promise<ReadonlyMap<string, Facts>> {
     const until = await closeHours(this.#pool)
     if (until !== null && (this.#closedUntil === null || until > this.#closedUntil)) {
-      const added = await this.#sum('select * from production_hour where hour >= $1 and hour < $2', this.#closedUntil ?? '-infinity', until)
+      const added = await this.#sum(
+        'select * from production_hour where hour >= $1 and hour < $2',
+        this.#closedUntil ?? '-infinity',
+        until,
+      )
       this.#closed = merge(this.#closed, added)
       this.#closedUntil = until
     }

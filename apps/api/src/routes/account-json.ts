@@ -11,11 +11,17 @@ export const accountSchema = z
     name: z.string(),
     weight: z.int().meta({ description: 'Share of the GPUs relative to other accounts; 100 is usual.' }),
     queued_max: z.int(),
-    unfinished_max: z.int().nullable().meta({ description: 'Queued and in progress together; more are refused. Null = no limit.' }),
+    unfinished_max: z
+      .int()
+      .nullable()
+      .meta({ description: 'Queued and in progress together; more are refused. Null = no limit.' }),
     running_max: z
       .int()
       .nullable()
-      .meta({ description: 'Videos it may have running at once, over all its keys; more wait queued. Null = no limit.' }),
+      .meta({
+        description:
+          'Videos it may have running at once, over all its keys; more wait queued. Null = no limit.',
+      }),
     balance: moneySchema.meta({ description: 'What can be spent: paid + trial.' }),
     paid: moneySchema.meta({ description: 'What can be refunded.' }),
     trial: moneySchema,
@@ -24,7 +30,10 @@ export const accountSchema = z
     in_progress: z.int(),
     running: z
       .int()
-      .meta({ description: 'Of those in progress, the ones that hold a device or are on their way to one: what running_max counts.' }),
+      .meta({
+        description:
+          'Of those in progress, the ones that hold a device or are on their way to one: what running_max counts.',
+      }),
     created_at: z.int(),
     last_submitted_at: z.int().nullable(),
   })

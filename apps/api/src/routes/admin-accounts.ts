@@ -10,7 +10,12 @@ import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
 
 const settings = {
   name: nameField,
-  weight: z.int().min(1).max(10_000).optional().meta({ description: 'Share of the GPUs relative to other accounts; 100 is usual.' }),
+  weight: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .meta({ description: 'Share of the GPUs relative to other accounts; 100 is usual.' }),
   queued_max: videosField.optional(),
   unfinished_max: videosField
     .nullable()
@@ -26,13 +31,21 @@ const changeSchema = z.strictObject({ ...settings, name: nameField.optional() })
 const answers = { 200: { description: 'The account.', schema: accountSchema } }
 
 const settingsOf = (body: z.output<typeof changeSchema>) => ({
-  ...{ name: body.name, weight: body.weight, queuedMax: body.queued_max, unfinishedMax: body.unfinished_max, runningMax: body.running_max },
+  name: body.name,
+  weight: body.weight,
+  queuedMax: body.queued_max,
+  unfinishedMax: body.unfinished_max,
+  runningMax: body.running_max,
 })
 
 export const createAdminAccount = scopedRoute(
   'admin',
   {
-    ...{ method: 'post', path: '/v1/admin/accounts', operationId: 'createAccount', tag: 'admin', summary: 'Open an account' },
+    method: 'post',
+    path: '/v1/admin/accounts',
+    operationId: 'createAccount',
+    tag: 'admin',
+    summary: 'Open an account',
     description: 'It begins without money and without a key.',
     body: createSchema,
     example: { name: 'a studio', weight: 100, queued_max: 1000 },
@@ -43,7 +56,12 @@ export const createAdminAccount = scopedRoute(
     const { currency } = context.config
     const account = await transaction(context.db, async (db) => {
       const accountId = await openAccount(db, { ...settingsOf(body), name: body.name }, currency)
-      await recordChange(db, { keyId: key.id, action: 'account.created', subject: accountId, details: { ...body } })
+      await recordChange(db, {
+        keyId: key.id,
+        action: 'account.created',
+        subject: accountId,
+        details: { ...body },
+      })
       return readAccount(db, accountId)
     })
     response.json(accountJson(account, currency))
@@ -53,9 +71,15 @@ export const createAdminAccount = scopedRoute(
 export const listAdminAccounts = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/accounts', operationId: 'listAccounts', tag: 'admin', summary: 'The accounts, in pages' },
+    method: 'get',
+    path: '/v1/admin/accounts',
+    operationId: 'listAccounts',
+    tag: 'admin',
+    summary: 'The accounts, in pages',
     query: z.strictObject(pageQuery),
-    answers: { 200: { description: 'One page, newest first.', schema: pageSchema(accountSchema, 'AccountList') } },
+    answers: {
+      200: { description: 'One page, newest first.', schema: pageSchema(accountSchema, 'AccountList') },
+    },
     errors: ['not_found'],
   },
   async ({ context, query, response }) => {
@@ -76,7 +100,11 @@ export const listAdminAccounts = scopedRoute(
 export const readAdminAccount = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/accounts/{id}', operationId: 'readAccount', tag: 'admin', summary: 'An account and what it has' },
+    method: 'get',
+    path: '/v1/admin/accounts/{id}',
+    operationId: 'readAccount',
+    tag: 'admin',
+    summary: 'An account and what it has',
     params: accountIdParams,
     answers,
     errors: ['not_found'],
@@ -89,7 +117,11 @@ export const readAdminAccount = scopedRoute(
 export const changeAdminAccount = scopedRoute(
   'admin',
   {
-    ...{ method: 'patch', path: '/v1/admin/accounts/{id}', operationId: 'changeAccount', tag: 'admin', summary: 'Change an account' },
+    method: 'patch',
+    path: '/v1/admin/accounts/{id}',
+    operationId: 'changeAccount',
+    tag: 'admin',
+    summary: 'Change an account',
     description: 'What is left out stays as it is.',
     params: accountIdParams,
     body: changeSchema,
@@ -102,7 +134,12 @@ export const changeAdminAccount = scopedRoute(
       const { id } = await readAccount(db, params.id)
       if (Object.keys(body).length > 0) {
         await changeAccount(db, id, settingsOf(body))
-        await recordChange(db, { keyId: key.id, action: 'account.changed', subject: id, details: { ...body } })
+        await recordChange(db, {
+          keyId: key.id,
+          action: 'account.changed',
+          subject: id,
+          details: { ...body },
+        })
       }
       return readAccount(db, id)
     })

@@ -21,9 +21,19 @@ const changeSchema = z
 export const readAudit = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/audit', operationId: 'readAudit', tag: 'admin', summary: 'Who changed what, on whom, when' },
-    query: z.strictObject({ ...pageQuery, action: z.enum(AUDIT_ACTIONS).optional(), subject: text(200).optional() }),
-    answers: { 200: { description: 'One page, newest first.', schema: pageSchema(changeSchema, 'ChangeList') } },
+    method: 'get',
+    path: '/v1/admin/audit',
+    operationId: 'readAudit',
+    tag: 'admin',
+    summary: 'Who changed what, on whom, when',
+    query: z.strictObject({
+      ...pageQuery,
+      action: z.enum(AUDIT_ACTIONS).optional(),
+      subject: text(200).optional(),
+    }),
+    answers: {
+      200: { description: 'One page, newest first.', schema: pageSchema(changeSchema, 'ChangeList') },
+    },
     errors: ['not_found'],
   },
   async ({ context, query, response }) => {
@@ -37,8 +47,14 @@ export const readAudit = scopedRoute(
         query.limit,
         (row) => String(row.id),
         (row) => ({
-          ...{ id: String(row.id), object: 'change', created_at: unixSeconds(row.created_at), key_id: row.key_id, key_name: row.key_name },
-          ...{ action: row.action, subject: row.subject, details: row.details },
+          id: String(row.id),
+          object: 'change',
+          created_at: unixSeconds(row.created_at),
+          key_id: row.key_id,
+          key_name: row.key_name,
+          action: row.action,
+          subject: row.subject,
+          details: row.details,
         }),
       ),
     )

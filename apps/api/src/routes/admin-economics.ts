@@ -23,21 +23,32 @@ const figuresSchema = z.object({
   generated_tokens: z.int().meta({ description: 'Of all attempts at these videos: charged and wasted.' }),
   charged_tokens: z.int(),
   wasted_tokens: z.int(),
-  wasted: z.object(Object.fromEntries(WASTE_CAUSES.map((cause) => [cause, z.int()])) as Record<(typeof WASTE_CAUSES)[number], z.ZodInt>),
-  available_gpu_seconds: seconds.meta({ description: 'Ready slots times their GPUs times the time they were there.' }),
+  wasted: z.object(
+    Object.fromEntries(WASTE_CAUSES.map((cause) => [cause, z.int()])) as Record<
+      (typeof WASTE_CAUSES)[number],
+      z.ZodInt
+    >,
+  ),
+  available_gpu_seconds: seconds.meta({
+    description: 'Ready slots times their GPUs times the time they were there.',
+  }),
   busy_gpu_seconds: seconds,
   switching_seconds: seconds.meta({ description: 'GPU time that went into switching models.' }),
   switches: z.int(),
   tokens_per_gpu_second: ratioField.meta({ description: 'While busy.' }),
   utilisation: ratioField.meta({ description: 'Busy of available GPU time.' }),
   unpriced_gpu_seconds: seconds.meta({ description: 'Available GPU time of workers that declared no cost.' }),
-  gpu_cost: amountField.nullable().meta({ description: 'Null as long as a worker that was there declared no cost.' }),
+  gpu_cost: amountField
+    .nullable()
+    .meta({ description: 'Null as long as a worker that was there declared no cost.' }),
   revenue: amountField,
   cost_per_million: amountField.nullable().meta({ description: 'Per million tokens charged.' }),
   revenue_per_million: amountField.nullable().meta({ description: 'Per million tokens charged.' }),
   margin: ratioField.meta({ description: '(revenue - cost) / revenue' }),
   profit_over_cost: ratioField.meta({ description: '(revenue - cost) / cost' }),
-  break_even_utilisation: ratioField.meta({ description: 'Where revenue would cover cost; above 1, nowhere.' }),
+  break_even_utilisation: ratioField.meta({
+    description: 'Where revenue would cover cost; above 1, nowhere.',
+  }),
 })
 
 const poolNowSchema = z
@@ -73,17 +84,17 @@ const reportSchema = z
 export const readEconomicsRoute = scopedRoute(
   'admin',
   {
-    ...{
-      method: 'get',
-      path: '/v1/admin/economics',
-      operationId: 'readEconomics',
-      tag: 'admin',
-      summary: 'What the GPUs made and cost, by pool and day',
-    },
+    method: 'get',
+    path: '/v1/admin/economics',
+    operationId: 'readEconomics',
+    tag: 'admin',
+    summary: 'What the GPUs made and cost, by pool and day',
     description:
       'Tokens and revenue count when a video ends, as the ledger charges then: the revenue is the sum of the ledger. GPU time and cost count by the clock. What is not known is null, never 0.',
     query: z.strictObject({ ...reportFields, group_by: z.enum(GROUPS).default('pool') }),
-    answers: { 200: { description: 'JSON, or CSV when asked for.', schema: reportSchema, contentTypes: ['text/csv'] } },
+    answers: {
+      200: { description: 'JSON, or CSV when asked for.', schema: reportSchema, contentTypes: ['text/csv'] },
+    },
     errors: [],
   },
   async ({ context, query, request, response }) => {
@@ -183,12 +194,21 @@ function poolNowJson(pool: PoolNow): z.input<typeof poolNowSchema> {
 }
 
 /** As in JSON, the causes of waste as columns of their own; what is null is an empty field. */
-function csvLines(rows: readonly { names: Names; figures: Figures }[], group: Group, currency: string): (string | number)[][] {
+function csvLines(
+  rows: readonly { names: Names; figures: Figures }[],
+  group: Group,
+  currency: string,
+): (string | number)[][] {
   const nameColumns = Object.keys(NAMES_OF[group]({ day: '', pool: '', facts: {} }))
   const flat = rows.map(({ names, figures }) => {
     const { wasted, ...rest } = figuresJson(figures)
     const byCause = Object.entries(wasted).map(([cause, tokens]) => [`wasted_${cause}`, tokens] as const)
-    const fields: Record<string, string | number | null> = { ...names, ...rest, ...Object.fromEntries(byCause), currency }
+    const fields: Record<string, string | number | null> = {
+      ...names,
+      ...rest,
+      ...Object.fromEntries(byCause),
+      currency,
+    }
     return fields
   })
   const header =

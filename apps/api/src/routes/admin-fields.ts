@@ -11,7 +11,11 @@ const UNIX_SECONDS_MAX = 253_402_300_799
 /** So that no sum of amounts leaves 64 bits. */
 const AMOUNT_MICROS_MAX = 1_000_000_000_000_000n
 
-export const unixTimeField = z.int().min(0).max(UNIX_SECONDS_MAX).meta({ description: 'Seconds since the Unix epoch.' })
+export const unixTimeField = z
+  .int()
+  .min(0)
+  .max(UNIX_SECONDS_MAX)
+  .meta({ description: 'Seconds since the Unix epoch.' })
 
 export const nameField = text(200).refine((value) => value.trim() !== '', 'text that is not blank')
 

@@ -34,7 +34,11 @@ const changeSchema = z.strictObject({
 export const changeAdminKey = scopedRoute(
   'admin',
   {
-    ...{ method: 'patch', path: '/v1/admin/keys/{id}', operationId: 'changeKey', tag: 'admin', summary: 'Change a key' },
+    method: 'patch',
+    path: '/v1/admin/keys/{id}',
+    operationId: 'changeKey',
+    tag: 'admin',
+    summary: 'Change a key',
     description:
       'What is left out stays as it is; null clears. It holds from the next request on, a budget within its running interval too. A revoked key cannot be changed, and the key that asks cannot take admin from itself.',
     params: keyIdParams,
@@ -49,7 +53,8 @@ export const changeAdminKey = scopedRoute(
       const found = isId('key', params.id) ? await changeKey(db, params.id, changesOf(body), key.id) : null
       if (found === null) throw noSuchKey()
       const details = differenceOf(found.before, found.after)
-      if (details !== null) await recordChange(db, { keyId: key.id, action: 'key.changed', subject: params.id, details })
+      if (details !== null)
+        await recordChange(db, { keyId: key.id, action: 'key.changed', subject: params.id, details })
       return found.after
     })
     // A limit on what runs counts from the gate's next look on.
@@ -58,11 +63,19 @@ export const changeAdminKey = scopedRoute(
   },
 )
 
-function changesOf({ name, token_budget, budget_interval, expires_at, ...rest }: z.output<typeof changeSchema>): KeyChanges {
+function changesOf({
+  name,
+  token_budget,
+  budget_interval,
+  expires_at,
+  ...rest
+}: z.output<typeof changeSchema>): KeyChanges {
   return {
     ...rest,
     ...(name === undefined ? {} : { name: name ?? '' }),
-    ...(token_budget === undefined ? {} : { token_budget: token_budget === null ? null : BigInt(token_budget) }),
+    ...(token_budget === undefined
+      ? {}
+      : { token_budget: token_budget === null ? null : BigInt(token_budget) }),
     ...(budget_interval === undefined ? {} : { budget_interval: budget_interval ?? 'none' }),
     ...(expires_at === undefined ? {} : { expires_at: expires_at === null ? null : dateOf(expires_at) }),
   }
@@ -71,9 +84,12 @@ function changesOf({ name, token_budget, budget_interval, expires_at, ...rest }:
 /** The fields that are others now, as they were and as they are; null when all are the same. */
 function differenceOf(before: StoredKey, after: StoredKey): { before: object; after: object } | null {
   const [was, is] = [keyJson(before), keyJson(after)]
-  const changed = Object.keys(is).filter((field) => !isSame(was[field as keyof typeof was], is[field as keyof typeof is]))
+  const changed = Object.keys(is).filter(
+    (field) => !isSame(was[field as keyof typeof was], is[field as keyof typeof is]),
+  )
   if (changed.length === 0) return null
-  const only = (key: object) => Object.fromEntries(Object.entries(key).filter(([field]) => changed.includes(field)))
+  const only = (key: object) =>
+    Object.fromEntries(Object.entries(key).filter(([field]) => changed.includes(field)))
   return { before: only(was), after: only(is) }
 }
 

@@ -39,16 +39,26 @@ const accountKeySchema = z.strictObject({
 
 const operatorKeySchema = z.strictObject({
   name: nameField.optional(),
-  scope: z.enum(['admin', 'worker']).meta({ description: 'admin: the calls below /v1/admin. worker: a token for one GPU host.' }),
+  scope: z
+    .enum(['admin', 'worker'])
+    .meta({ description: 'admin: the calls below /v1/admin. worker: a token for one GPU host.' }),
   expires_at: expiresField.optional(),
 })
 
-const newKeySchema = keySchema.extend({ key: z.string().meta({ description: 'The secret. Shown this once.' }) }).meta({ id: 'NewKey' })
+const newKeySchema = keySchema
+  .extend({ key: z.string().meta({ description: 'The secret. Shown this once.' }) })
+  .meta({ id: 'NewKey' })
 const newAnswers = { 200: { description: 'The key with its secret.', schema: newKeySchema } }
-const listAnswers = { 200: { description: 'One page, newest first.', schema: pageSchema(keySchema, 'KeyList') } }
+const listAnswers = {
+  200: { description: 'One page, newest first.', schema: pageSchema(keySchema, 'KeyList') },
+}
 
 /** Makes a key and notes it in one transaction. */
-async function addKey(context: Context, adminKeyId: string, settings: KeySettings & { kind: Parameters<typeof createKey>[1]['kind'] }) {
+async function addKey(
+  context: Context,
+  adminKeyId: string,
+  settings: KeySettings & { kind: Parameters<typeof createKey>[1]['kind'] },
+) {
   return transaction(context.db, async (db) => {
     if (settings.accountId !== null) await readAccount(db, settings.accountId)
     const { id, secret } = await createKey(db, settings)
@@ -63,13 +73,11 @@ async function addKey(context: Context, adminKeyId: string, settings: KeySetting
 export const createAccountKey = scopedRoute(
   'admin',
   {
-    ...{
-      method: 'post',
-      path: '/v1/admin/accounts/{id}/keys',
-      operationId: 'createAccountKey',
-      tag: 'admin',
-      summary: 'Make a key for an account',
-    },
+    method: 'post',
+    path: '/v1/admin/accounts/{id}/keys',
+    operationId: 'createAccountKey',
+    tag: 'admin',
+    summary: 'Make a key for an account',
     params: accountIdParams,
     body: accountKeySchema,
     example: { name: 'web shop', token_budget: 10_000_000, budget_interval: 'day', requests_per_minute: 60 },
@@ -102,13 +110,11 @@ export const createAccountKey = scopedRoute(
 export const createOperatorKey = scopedRoute(
   'admin',
   {
-    ...{
-      method: 'post',
-      path: '/v1/admin/keys',
-      operationId: 'createOperatorKey',
-      tag: 'admin',
-      summary: 'Make an admin key or a worker token',
-    },
+    method: 'post',
+    path: '/v1/admin/keys',
+    operationId: 'createOperatorKey',
+    tag: 'admin',
+    summary: 'Make an admin key or a worker token',
     description: 'These belong to no account.',
     body: operatorKeySchema,
     example: { name: 'gpu host 3', scope: 'worker' },
@@ -132,7 +138,11 @@ export const createOperatorKey = scopedRoute(
 export const listAccountKeys = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/accounts/{id}/keys', operationId: 'listAccountKeys', tag: 'admin', summary: "An account's keys" },
+    method: 'get',
+    path: '/v1/admin/accounts/{id}/keys',
+    operationId: 'listAccountKeys',
+    tag: 'admin',
+    summary: "An account's keys",
     description: 'Also expired and revoked ones.',
     params: accountIdParams,
     query: z.strictObject(pageQuery),
@@ -149,7 +159,11 @@ export const listAccountKeys = scopedRoute(
 export const listAllKeys = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/keys', operationId: 'listKeys', tag: 'admin', summary: 'Every key there is' },
+    method: 'get',
+    path: '/v1/admin/keys',
+    operationId: 'listKeys',
+    tag: 'admin',
+    summary: 'Every key there is',
     description: 'Of all accounts, admin keys and worker tokens; also expired and revoked ones.',
     query: z.strictObject(pageQuery),
     answers: listAnswers,
@@ -164,10 +178,17 @@ export const listAllKeys = scopedRoute(
 export const readAdminKey = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/keys/{id}', operationId: 'readAdminKey', tag: 'admin', summary: 'A key and its budget' },
+    method: 'get',
+    path: '/v1/admin/keys/{id}',
+    operationId: 'readAdminKey',
+    tag: 'admin',
+    summary: 'A key and its budget',
     params: keyIdParams,
     answers: {
-      200: { description: 'The key.', schema: keySchema.extend({ budget: budgetSchema.nullable() }).meta({ id: 'KeyWithBudget' }) },
+      200: {
+        description: 'The key.',
+        schema: keySchema.extend({ budget: budgetSchema.nullable() }).meta({ id: 'KeyWithBudget' }),
+      },
     },
     errors: ['not_found'],
   },
@@ -181,15 +202,24 @@ export const readAdminKey = scopedRoute(
 export const revokeAdminKey = scopedRoute(
   'admin',
   {
-    ...{ method: 'delete', path: '/v1/admin/keys/{id}', operationId: 'revokeKey', tag: 'admin', summary: 'Revoke a key' },
-    description: 'From the next request on, for good. Its videos go on. The key that asks cannot revoke itself.',
+    method: 'delete',
+    path: '/v1/admin/keys/{id}',
+    operationId: 'revokeKey',
+    tag: 'admin',
+    summary: 'Revoke a key',
+    description:
+      'From the next request on, for good. Its videos go on. The key that asks cannot revoke itself.',
     params: keyIdParams,
     answers: { 200: { description: 'The key, revoked.', schema: keySchema } },
     errors: ['not_found', 'state_conflict'],
   },
   async ({ context, key, params, response }) => {
     if (params.id === key.id) {
-      throw new SluiceError('state_conflict', 'This is the key you ask with: revoke it with another admin key.', 'key_id')
+      throw new SluiceError(
+        'state_conflict',
+        'This is the key you ask with: revoke it with another admin key.',
+        'key_id',
+      )
     }
     const revoked = await transaction(context.db, async (db) => {
       const found = isId('key', params.id) ? await revokeKey(db, params.id) : null

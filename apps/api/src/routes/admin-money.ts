@@ -10,9 +10,13 @@ import { amountField, idempotencyKeyField } from './admin-fields.ts'
 
 const creditSchema = z.strictObject({
   amount: amountField(1n).meta({ description: 'Of the configured currency.', example: '25' }),
-  kind: z.enum(CREDIT_KINDS).default('paid').meta({
-    description: 'paid: money the customer paid, refundable while unused. trial: spent first, never refunded.',
-  }),
+  kind: z
+    .enum(CREDIT_KINDS)
+    .default('paid')
+    .meta({
+      description:
+        'paid: money the customer paid, refundable while unused. trial: spent first, never refunded.',
+    }),
   idempotency_key: idempotencyKeyField,
 })
 const refundSchema = z.strictObject({ idempotency_key: idempotencyKeyField })
@@ -27,7 +31,11 @@ function orderKey(body: { idempotency_key?: string | undefined }, request: Reque
 export const creditAdminAccount = scopedRoute(
   'admin',
   {
-    ...{ method: 'post', path: '/v1/admin/accounts/{id}/credit', operationId: 'creditAccount', tag: 'admin', summary: 'Add money' },
+    method: 'post',
+    path: '/v1/admin/accounts/{id}/credit',
+    operationId: 'creditAccount',
+    tag: 'admin',
+    summary: 'Add money',
     params: accountIdParams,
     body: creditSchema,
     example: { amount: '25', idempotency_key: 'invoice 2026-0042' },
@@ -46,8 +54,12 @@ export const creditAdminAccount = scopedRoute(
     const order = { keyId: key.id, accountId: params.id, idempotencyKey: orderKey(body, request) }
     const transferId = await creditAccount(context, { ...order, kind: body.kind, amountMicros: body.amount })
     response.json({
-      ...{ object: 'credit', kind: body.kind, transfer_id: transferId },
-      ...{ amount: formatMicros(body.amount), currency, account: accountJson(await readAccount(context.db, params.id), currency) },
+      object: 'credit',
+      kind: body.kind,
+      transfer_id: transferId,
+      amount: formatMicros(body.amount),
+      currency,
+      account: accountJson(await readAccount(context.db, params.id), currency),
     })
   },
 )
@@ -55,13 +67,11 @@ export const creditAdminAccount = scopedRoute(
 export const refundAdminAccount = scopedRoute(
   'admin',
   {
-    ...{
-      method: 'post',
-      path: '/v1/admin/accounts/{id}/refund',
-      operationId: 'refundAccount',
-      tag: 'admin',
-      summary: 'Take the unused paid balance off, to pay it back',
-    },
+    method: 'post',
+    path: '/v1/admin/accounts/{id}/refund',
+    operationId: 'refundAccount',
+    tag: 'admin',
+    summary: 'Take the unused paid balance off, to pay it back',
     description:
       'In full, and never trial credit. What is held stays; what comes back of it when its videos end can be refunded then. Paying the money out is up to you.',
     params: accountIdParams,
@@ -73,7 +83,10 @@ export const refundAdminAccount = scopedRoute(
         schema: movedSchema
           .extend({
             object: z.literal('refund'),
-            transfer_id: z.string().nullable().meta({ description: 'Null when there was nothing to refund.' }),
+            transfer_id: z
+              .string()
+              .nullable()
+              .meta({ description: 'Null when there was nothing to refund.' }),
           })
           .meta({ id: 'Refund' }),
       },
@@ -85,8 +98,11 @@ export const refundAdminAccount = scopedRoute(
     const order = { keyId: key.id, accountId: params.id, idempotencyKey: orderKey(body, request) }
     const { transferId, amountMicros } = await refundAccount(context, order)
     response.json({
-      ...{ object: 'refund', transfer_id: transferId },
-      ...{ amount: formatMicros(amountMicros), currency, account: accountJson(await readAccount(context.db, params.id), currency) },
+      object: 'refund',
+      transfer_id: transferId,
+      amount: formatMicros(amountMicros),
+      currency,
+      account: accountJson(await readAccount(context.db, params.id), currency),
     })
   },
 )

@@ -27,14 +27,23 @@ const priceSchema = z
 const setSchema = z.strictObject({
   model: modelField,
   resolution: z.enum(RESOLUTION_CLASSES),
-  per_million: amountField(0n).refine((micros) => micros <= PRICE_MICROS_MAX, 'text such as "0.20": a decimal number from 0 to 1000000'),
-  effective_at: unixTimeField.optional().meta({ description: 'Seconds since the Unix epoch, to come; without it, now.' }),
+  per_million: amountField(0n).refine(
+    (micros) => micros <= PRICE_MICROS_MAX,
+    'text such as "0.20": a decimal number from 0 to 1000000',
+  ),
+  effective_at: unixTimeField
+    .optional()
+    .meta({ description: 'Seconds since the Unix epoch, to come; without it, now.' }),
 })
 
 export const listAdminPrices = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/prices', operationId: 'listPrices', tag: 'admin', summary: 'Prices that were, are and will be' },
+    method: 'get',
+    path: '/v1/admin/prices',
+    operationId: 'listPrices',
+    tag: 'admin',
+    summary: 'Prices that were, are and will be',
     answers: {
       200: {
         description: 'By model and resolution, newest first.',
@@ -52,13 +61,11 @@ export const listAdminPrices = scopedRoute(
 export const setAdminPrice = scopedRoute(
   'admin',
   {
-    ...{
-      method: 'post',
-      path: '/v1/admin/prices',
-      operationId: 'setPrice',
-      tag: 'admin',
-      summary: 'Set a price from now or a time to come',
-    },
+    method: 'post',
+    path: '/v1/admin/prices',
+    operationId: 'setPrice',
+    tag: 'admin',
+    summary: 'Set a price from now or a time to come',
     description:
       'Videos submitted before keep the price they were submitted at. A price once set stays in the list; a later one takes over.',
     body: setSchema,
@@ -70,18 +77,32 @@ export const setAdminPrice = scopedRoute(
     const { resolution } = body
     const known = requireKnownModel(context.config.catalogue, body.model, 'model')
     const made = resolutionsOf(known)
-    if (!made.includes(resolution)) throw invalidValue('resolution', resolution, `${made.join(', ')} with model ${known.id}`)
+    if (!made.includes(resolution))
+      throw invalidValue('resolution', resolution, `${made.join(', ')} with model ${known.id}`)
     const model = known.id
     if (body.effective_at !== undefined && body.effective_at * 1_000 <= Date.now()) {
-      throw invalidValue('effective_at', body.effective_at, 'a time to come, in seconds since the Unix epoch, or nothing for now')
+      throw invalidValue(
+        'effective_at',
+        body.effective_at,
+        'a time to come, in seconds since the Unix epoch, or nothing for now',
+      )
     }
     const effectiveAt = body.effective_at === undefined ? null : new Date(body.effective_at * 1_000)
     const price = await transaction(context.db, async (db) => {
       const set = await setPrice(db, {
-        ...{ model, resolution, currency: context.config.currency, microsPerMillion: body.per_million, effectiveAt },
+        model,
+        resolution,
+        currency: context.config.currency,
+        microsPerMillion: body.per_million,
+        effectiveAt,
       })
       const { object: _object, in_force: _inForce, ...details } = priceJson(set)
-      await recordChange(db, { keyId: key.id, action: 'price.set', subject: `${model} ${resolution}`, details })
+      await recordChange(db, {
+        keyId: key.id,
+        action: 'price.set',
+        subject: `${model} ${resolution}`,
+        details,
+      })
       return set
     })
     response.json(priceJson(price))

@@ -57,13 +57,11 @@ const adminVideoSchema = videoSchema
 export const readAdminVideo = scopedRoute(
   'admin',
   {
-    ...{
-      method: 'get',
-      path: '/v1/admin/videos/{id}',
-      operationId: 'readAdminVideo',
-      tag: 'admin',
-      summary: 'A video with its attempts and transfers',
-    },
+    method: 'get',
+    path: '/v1/admin/videos/{id}',
+    operationId: 'readAdminVideo',
+    tag: 'admin',
+    summary: 'A video with its attempts and transfers',
     params: videoIdParams,
     answers: { 200: { description: 'Also of a deleted video.', schema: adminVideoSchema } },
     errors: ['not_found'],
@@ -114,7 +112,10 @@ function transferJson(transfer: TransferRow, currency: string): Record<string, u
     kind: transfer.kind,
     currency,
     created_at: seconds(transfer.created_at),
-    entries: transfer.entries.map((entry) => ({ account: entry.account_kind, amount: formatMicros(BigInt(entry.amount_micros)) })),
+    entries: transfer.entries.map((entry) => ({
+      account: entry.account_kind,
+      amount: formatMicros(BigInt(entry.amount_micros)),
+    })),
   }
 }
 

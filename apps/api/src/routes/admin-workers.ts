@@ -39,7 +39,11 @@ const workerSchema = z
     limits: z.object({
       frames_max: z.int(),
       pixels_max: z.int(),
-      sequence_devices: z.int().meta({ description: 'Devices a sequence is split over: 512 + video tokens must be a multiple of it.' }),
+      sequence_devices: z
+        .int()
+        .meta({
+          description: 'Devices a sequence is split over: 512 + video tokens must be a multiple of it.',
+        }),
     }),
     cost_per_hour: moneySchema.nullable().meta({ description: 'Of a slot, as the worker was told.' }),
     key_id: z.string().meta({ description: 'The worker token it comes with.' }),
@@ -50,11 +54,17 @@ const workerSchema = z
 export const listAdminWorkers = scopedRoute(
   'admin',
   {
-    ...{ method: 'get', path: '/v1/admin/workers', operationId: 'listWorkers', tag: 'admin', summary: 'The workers and what they run' },
+    method: 'get',
+    path: '/v1/admin/workers',
+    operationId: 'listWorkers',
+    tag: 'admin',
+    summary: 'The workers and what they run',
     answers: {
       200: {
         description: 'Every worker that was ever heard of, the last heard first, at most a thousand.',
-        schema: z.object({ object: z.literal('list'), data: z.array(workerSchema) }).meta({ id: 'WorkerList' }),
+        schema: z
+          .object({ object: z.literal('list'), data: z.array(workerSchema) })
+          .meta({ id: 'WorkerList' }),
       },
     },
     errors: [],
@@ -65,7 +75,10 @@ export const listAdminWorkers = scopedRoute(
   },
 )
 
-function workerJson(worker: WorkerRow, { currency, leaseMs }: Pick<Config, 'currency' | 'leaseMs'>): z.input<typeof workerSchema> {
+function workerJson(
+  worker: WorkerRow,
+  { currency, leaseMs }: Pick<Config, 'currency' | 'leaseMs'>,
+): z.input<typeof workerSchema> {
   return {
     id: worker.id,
     object: 'worker',
@@ -80,8 +93,15 @@ function workerJson(worker: WorkerRow, { currency, leaseMs }: Pick<Config, 'curr
     vram_bytes: Number(worker.vram_bytes),
     models: worker.models,
     modes: worker.modes,
-    limits: { frames_max: worker.frames_max, pixels_max: worker.pixels_max, sequence_devices: worker.sequence_devices },
-    cost_per_hour: worker.cost_per_hour_micros === null ? null : { amount: formatMicros(worker.cost_per_hour_micros), currency },
+    limits: {
+      frames_max: worker.frames_max,
+      pixels_max: worker.pixels_max,
+      sequence_devices: worker.sequence_devices,
+    },
+    cost_per_hour:
+      worker.cost_per_hour_micros === null
+        ? null
+        : { amount: formatMicros(worker.cost_per_hour_micros), currency },
     key_id: worker.key_id,
     running: worker.attempts,
   }

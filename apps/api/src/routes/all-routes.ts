@@ -1,8 +1,20 @@
 import type { Route } from '../http/route.ts'
-import { changeAdminAccount, createAdminAccount, listAdminAccounts, readAdminAccount } from './admin-accounts.ts'
+import {
+  changeAdminAccount,
+  createAdminAccount,
+  listAdminAccounts,
+  readAdminAccount,
+} from './admin-accounts.ts'
 import { readAudit } from './admin-audit.ts'
 import { readEconomicsRoute } from './admin-economics.ts'
-import { createAccountKey, createOperatorKey, listAccountKeys, listAllKeys, readAdminKey, revokeAdminKey } from './admin-keys.ts'
+import {
+  createAccountKey,
+  createOperatorKey,
+  listAccountKeys,
+  listAllKeys,
+  readAdminKey,
+  revokeAdminKey,
+} from './admin-keys.ts'
 import { changeAdminKey } from './admin-keys-change.ts'
 import { checkLedgerRoute } from './admin-ledger-check.ts'
 import { creditAdminAccount, refundAdminAccount } from './admin-money.ts'
@@ -44,27 +56,64 @@ import { listWebhookEventTypes } from './webhook-event-types.ts'
 import { readWebhookSecret, rotateWebhookSecret } from './webhook-secret.ts'
 
 const ROUTES: readonly Route[] = [
-  ...[createVideo, listAccountVideos, quoteAccountVideo],
+  createVideo,
+  listAccountVideos,
+  quoteAccountVideo,
   ...unsupportedRoutes,
-  ...[retrieveVideo, deleteAccountVideo, videoContent, videoEvents, cancelAccountVideo, remixVideo, retryVideo],
-  ...[listModels, readModel, readCredits, readOwnKey, readUsageRoute, readLedger],
-  ...[createWebhookEndpoint, listWebhookEndpoints, readWebhookEndpoint, updateWebhookEndpoint, postWebhookEndpoint, deleteWebhookEndpoint],
-  ...[
-    rotateWebhookEndpoint,
-    rotateWebhookEndpointSecret,
-    testWebhookEndpoint,
-    listEndpointDeliveries,
-    listWebhookDeliveries,
-    redeliverWebhook,
-  ],
-  ...[readWebhookSecret, rotateWebhookSecret, listWebhookEventTypes],
-  ...[readAdminVideo, checkLedgerRoute],
-  ...[createAdminAccount, listAdminAccounts, readAdminAccount, changeAdminAccount],
-  ...[creditAdminAccount, refundAdminAccount, readAccountLedger],
-  ...[createAccountKey, listAccountKeys, createOperatorKey, listAllKeys, readAdminKey, changeAdminKey, revokeAdminKey],
-  ...[listAdminPrices, setAdminPrice, listAdminWorkers, readEconomicsRoute, readAudit],
-  ...[health, ready, readMetrics],
-  ...[receiveHeartbeat, receiveReport],
+  retrieveVideo,
+  deleteAccountVideo,
+  videoContent,
+  videoEvents,
+  cancelAccountVideo,
+  remixVideo,
+  retryVideo,
+  listModels,
+  readModel,
+  readCredits,
+  readOwnKey,
+  readUsageRoute,
+  readLedger,
+  createWebhookEndpoint,
+  listWebhookEndpoints,
+  readWebhookEndpoint,
+  updateWebhookEndpoint,
+  postWebhookEndpoint,
+  deleteWebhookEndpoint,
+  rotateWebhookEndpoint,
+  rotateWebhookEndpointSecret,
+  testWebhookEndpoint,
+  listEndpointDeliveries,
+  listWebhookDeliveries,
+  redeliverWebhook,
+  readWebhookSecret,
+  rotateWebhookSecret,
+  listWebhookEventTypes,
+  readAdminVideo,
+  checkLedgerRoute,
+  createAdminAccount,
+  listAdminAccounts,
+  readAdminAccount,
+  changeAdminAccount,
+  creditAdminAccount,
+  refundAdminAccount,
+  readAccountLedger,
+  createAccountKey,
+  listAccountKeys,
+  createOperatorKey,
+  listAllKeys,
+  readAdminKey,
+  changeAdminKey,
+  revokeAdminKey,
+  listAdminPrices,
+  setAdminPrice,
+  listAdminWorkers,
+  readEconomicsRoute,
+  readAudit,
+  health,
+  ready,
+  readMetrics,
+  receiveHeartbeat,
+  receiveReport,
 ]
 
 /** Every call there is, fixed paths before those with parameters: the app binds these, the OpenAPI document describes these. */

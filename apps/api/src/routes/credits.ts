@@ -16,14 +16,21 @@ const creditsSchema = z
     used: moneySchema,
     data: z
       .object({ total_credits: z.number(), total_usage: z.number() })
-      .meta({ description: 'The shape OpenRouter users know: numbers, which may be rounded. The amounts above are exact.' }),
+      .meta({
+        description:
+          'The shape OpenRouter users know: numbers, which may be rounded. The amounts above are exact.',
+      }),
   })
   .meta({ id: 'Credits' })
 
 export const readCredits = accountRoute(
   'videos:read',
   {
-    ...{ method: 'get', path: '/v1/credits', operationId: 'readCredits', tag: 'account', summary: 'What the account can spend' },
+    method: 'get',
+    path: '/v1/credits',
+    operationId: 'readCredits',
+    tag: 'account',
+    summary: 'What the account can spend',
     answers: { 200: { description: 'Balances.', schema: creditsSchema } },
     errors: [],
   },

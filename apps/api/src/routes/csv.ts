@@ -2,11 +2,17 @@ import type { Request, Response } from 'express'
 
 /** Whether a report is asked for as CSV: by `format`, else by what Accept prefers. */
 export function wantsCsv(request: Request, format: 'json' | 'csv' | undefined): boolean {
-  return (format ?? (request.accepts(['application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'json')) === 'csv'
+  return (
+    (format ?? (request.accepts(['application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'json')) === 'csv'
+  )
 }
 
 /** Sends lines of fields, a header first, as a file of that name. */
-export function sendCsv(response: Response, name: string, lines: readonly (readonly (string | number)[])[]): void {
+export function sendCsv(
+  response: Response,
+  name: string,
+  lines: readonly (readonly (string | number)[])[],
+): void {
   response
     .attachment(name)
     .type('text/csv')

@@ -7,7 +7,11 @@ const CHECK_MS_MAX = 3_000
 
 export const health = publicRoute(
   {
-    ...{ method: 'get', path: '/health', operationId: 'health', tag: 'service', summary: 'This process answers' },
+    method: 'get',
+    path: '/health',
+    operationId: 'health',
+    tag: 'service',
+    summary: 'This process answers',
     answers: { 200: { description: 'It does.', schema: z.object({ status: z.literal('ok') }) } },
     errors: [],
   },
@@ -17,14 +21,25 @@ export const health = publicRoute(
 )
 
 const readySchema = z
-  .object({ status: z.enum(['ready', 'not_ready']), missing: z.array(z.object({ part: z.string(), problem: z.string() })) })
+  .object({
+    status: z.enum(['ready', 'not_ready']),
+    missing: z.array(z.object({ part: z.string(), problem: z.string() })),
+  })
   .meta({ id: 'Ready' })
 
 export const ready = publicRoute(
   {
-    ...{ method: 'get', path: '/ready', operationId: 'ready', tag: 'service', summary: 'A video can be made now' },
-    description: '200 only when database, queue and store answer and a worker for the default model is connected.',
-    answers: { 200: { description: 'Ready.', schema: readySchema }, 503: { description: 'What is missing.', schema: readySchema } },
+    method: 'get',
+    path: '/ready',
+    operationId: 'ready',
+    tag: 'service',
+    summary: 'A video can be made now',
+    description:
+      '200 only when database, queue and store answer and a worker for the default model is connected.',
+    answers: {
+      200: { description: 'Ready.', schema: readySchema },
+      503: { description: 'What is missing.', schema: readySchema },
+    },
     errors: [],
   },
   async ({ context, response }) => {
@@ -34,8 +49,12 @@ export const ready = publicRoute(
       store: await check(() => context.store.ping()),
       worker: await check(() => requireWorker(context)),
     }
-    const missing = Object.entries(checks).flatMap(([part, problem]) => (problem === null ? [] : [{ part, problem }]))
-    response.status(missing.length === 0 ? 200 : 503).json({ status: missing.length === 0 ? 'ready' : 'not_ready', missing })
+    const missing = Object.entries(checks).flatMap(([part, problem]) =>
+      problem === null ? [] : [{ part, problem }],
+    )
+    response
+      .status(missing.length === 0 ? 200 : 503)
+      .json({ status: missing.length === 0 ? 'ready' : 'not_ready', missing })
   },
 )
 
@@ -49,7 +68,9 @@ async function requireWorker(context: Context): Promise<void> {
 async function check(work: () => Promise<unknown>): Promise<string | null> {
   const timeout = AbortSignal.timeout(CHECK_MS_MAX)
   const late = new Promise<never>((_, reject) => {
-    timeout.addEventListener('abort', () => reject(new Error(`no answer within ${CHECK_MS_MAX} ms`)), { once: true })
+    timeout.addEventListener('abort', () => reject(new Error(`no answer within ${CHECK_MS_MAX} ms`)), {
+      once: true,
+    })
   })
   try {
     await Promise.race([work(), late])

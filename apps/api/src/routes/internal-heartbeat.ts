@@ -5,13 +5,11 @@ import { scopedRoute } from '../http/route.ts'
 export const receiveHeartbeat = scopedRoute(
   'worker',
   {
-    ...{
-      method: 'post',
-      path: '/internal/heartbeat',
-      operationId: 'heartbeat',
-      tag: 'service',
-      summary: 'A worker lives, and holds these attempts',
-    },
+    method: 'post',
+    path: '/internal/heartbeat',
+    operationId: 'heartbeat',
+    tag: 'service',
+    summary: 'A worker lives, and holds these attempts',
     body: heartbeatSchema,
     answers: { 200: { description: 'What to do with each attempt.', schema: heartbeatAnswerSchema } },
     errors: [],

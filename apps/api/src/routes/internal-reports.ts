@@ -12,13 +12,11 @@ const paramsSchema = z.object({
 export const receiveReport = scopedRoute(
   'worker',
   {
-    ...{
-      method: 'post',
-      path: '/internal/attempts/{video}/{fence}',
-      operationId: 'report',
-      tag: 'service',
-      summary: 'What happened to an attempt',
-    },
+    method: 'post',
+    path: '/internal/attempts/{video}/{fence}',
+    operationId: 'report',
+    tag: 'service',
+    summary: 'What happened to an attempt',
     params: paramsSchema,
     body: reportSchema,
     answers: { 200: { description: 'What to do next.', schema: reportAnswerSchema } },

@@ -13,7 +13,10 @@ export const expiresField = unixTimeField
 /** An account's key; those of the operator have one scope for good. */
 export const scopesField = z
   .array(z.enum(['videos:read', 'videos:write', 'admin']))
-  .refine((scopes) => scopes.some((scope) => scope !== 'admin'), 'a list with videos:read or videos:write in it')
+  .refine(
+    (scopes) => scopes.some((scope) => scope !== 'admin'),
+    'a list with videos:read or videos:write in it',
+  )
   .transform((scopes) => [...new Set(scopes)])
   .meta({ description: 'A key with admin as well may also do what the operator may.' })
 
@@ -28,9 +31,12 @@ export const tokenBudgetField = z
   .min(0)
   .meta({ description: 'Generated tokens that may be submitted per interval; without it, any.' })
 
-export const budgetIntervalField = z.enum(BUDGET_INTERVALS).meta({
-  description: 'day = the UTC day; 30d = 30 UTC days counted from the day the key was made; none = for as long as the key lives.',
-})
+export const budgetIntervalField = z
+  .enum(BUDGET_INTERVALS)
+  .meta({
+    description:
+      'day = the UTC day; 30d = 30 UTC days counted from the day the key was made; none = for as long as the key lives.',
+  })
 
 export const requestsPerMinuteField = z.int().min(1).max(REQUESTS_PER_MINUTE_MAX)
 
@@ -39,7 +45,8 @@ export const queuedMaxField = videosField.meta({
 })
 
 export const runningMaxField = videosField.meta({
-  description: 'Videos it may have running at once; more wait queued, and hold up no other key. Without it, as many as the account.',
+  description:
+    'Videos it may have running at once; more wait queued, and hold up no other key. Without it, as many as the account.',
 })
 
 /** The moment an `expires_at` names. */

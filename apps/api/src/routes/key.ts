@@ -17,25 +17,46 @@ const ownKeySchema = keySchema
   .extend({
     budget: budgetSchema.nullable(),
     queued: z.int().meta({ description: 'Its videos in the queue now: what queued_max counts.' }),
-    running: z.int().meta({ description: 'Its videos that hold a device or are on their way to one: what running_max counts.' }),
+    running: z
+      .int()
+      .meta({
+        description: 'Its videos that hold a device or are on their way to one: what running_max counts.',
+      }),
     account: accountSchema
-      .pick({ queued: true, queued_max: true, running: true, running_max: true, in_progress: true, unfinished_max: true })
+      .pick({
+        queued: true,
+        queued_max: true,
+        running: true,
+        running_max: true,
+        in_progress: true,
+        unfinished_max: true,
+      })
       .meta({ description: 'The same of its account, whose limits hold for all its keys together.' }),
-    spent: z.object({ total: moneySchema, day: moneySchema, week: moneySchema, month: moneySchema }).meta({
-      description: 'What was charged for its videos, exact: ever, and in the UTC day, week (from Monday) and month that are now.',
-    }),
+    spent: z
+      .object({ total: moneySchema, day: moneySchema, week: moneySchema, month: moneySchema })
+      .meta({
+        description:
+          'What was charged for its videos, exact: ever, and in the UTC day, week (from Monday) and month that are now.',
+      }),
     data: z
       .object({
         label: z.string(),
-        limit: z.number().nullable().meta({ description: 'The budget, in generated tokens: what limits a key here. Null = none.' }),
+        limit: z
+          .number()
+          .nullable()
+          .meta({ description: 'The budget, in generated tokens: what limits a key here. Null = none.' }),
         limit_remaining: z.number().nullable().meta({ description: 'Generated tokens.' }),
         limit_reset: z.string().nullable().meta({ description: 'daily, 30d or null.' }),
-        usage: z.number().meta({ description: 'Money, as a number that may be rounded; spent has it exactly.' }),
+        usage: z
+          .number()
+          .meta({ description: 'Money, as a number that may be rounded; spent has it exactly.' }),
         usage_daily: z.number(),
         usage_weekly: z.number(),
         usage_monthly: z.number(),
         is_free_tier: z.boolean().meta({ description: 'The account never paid.' }),
-        rate_limit: z.object({ requests: z.int(), interval: z.string() }).meta({ description: 'Requests per minute; -1 = no limit.' }),
+        rate_limit: z
+          .object({ requests: z.int(), interval: z.string() })
+          .meta({ description: 'Requests per minute; -1 = no limit.' }),
       })
       .meta({ description: 'The shape OpenRouter users know.' }),
   })
@@ -44,13 +65,11 @@ const ownKeySchema = keySchema
 export const readOwnKey = accountRoute(
   'videos:read',
   {
-    ...{
-      method: 'get',
-      path: '/v1/key',
-      operationId: 'readKey',
-      tag: 'account',
-      summary: 'What this key may do, what it does, and what it has spent',
-    },
+    method: 'get',
+    path: '/v1/key',
+    operationId: 'readKey',
+    tag: 'account',
+    summary: 'What this key may do, what it does, and what it has spent',
     answers: { 200: { description: 'The key that asks.', schema: ownKeySchema } },
     errors: [],
   },
@@ -65,16 +84,22 @@ export const readOwnKey = accountRoute(
       readAccount(db, key.accountId),
     ])
     if (stored === null) throw new Error(`key ${key.id} vanished`)
-    const money = (amountMicros: bigint) => ({ amount: formatMicros(amountMicros), currency: context.config.currency })
+    const money = (amountMicros: bigint) => ({
+      amount: formatMicros(amountMicros),
+      currency: context.config.currency,
+    })
     response.json({
       ...keyJson(stored),
       budget: budgetJson(stored, budget),
       queued: Number(load.queued),
       running: Number(load.running),
       account: {
-        ...{ queued: Number(account.queued), queued_max: account.queued_max },
-        ...{ running: Number(account.running), running_max: account.running_max },
-        ...{ in_progress: Number(account.in_flight), unfinished_max: account.unfinished_max },
+        queued: Number(account.queued),
+        queued_max: account.queued_max,
+        running: Number(account.running),
+        running_max: account.running_max,
+        in_progress: Number(account.in_flight),
+        unfinished_max: account.unfinished_max,
       },
       spent: {
         total: money(spent.totalMicros),

@@ -8,12 +8,21 @@ import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
 import { ledgerTransferJson, ledgerTransferSchema } from './transfer-json.ts'
 
 const querySchema = z.strictObject(pageQuery)
-const answers = { 200: { description: 'One page, newest first.', schema: pageSchema(ledgerTransferSchema, 'LedgerTransferList') } }
+const answers = {
+  200: {
+    description: 'One page, newest first.',
+    schema: pageSchema(ledgerTransferSchema, 'LedgerTransferList'),
+  },
+}
 
 export const readLedger = accountRoute(
   'videos:read',
   {
-    ...{ method: 'get', path: '/v1/ledger', operationId: 'readLedger', tag: 'account', summary: "Every move of the account's money" },
+    method: 'get',
+    path: '/v1/ledger',
+    operationId: 'readLedger',
+    tag: 'account',
+    summary: "Every move of the account's money",
     query: querySchema,
     answers,
     errors: ['not_found'],
@@ -26,13 +35,11 @@ export const readLedger = accountRoute(
 export const readAccountLedger = scopedRoute(
   'admin',
   {
-    ...{
-      method: 'get',
-      path: '/v1/admin/accounts/{id}/ledger',
-      operationId: 'readAccountLedger',
-      tag: 'admin',
-      summary: "Every move of an account's money",
-    },
+    method: 'get',
+    path: '/v1/admin/accounts/{id}/ledger',
+    operationId: 'readAccountLedger',
+    tag: 'admin',
+    summary: "Every move of an account's money",
     params: accountIdParams,
     query: querySchema,
     answers,
@@ -47,7 +54,11 @@ export const readAccountLedger = scopedRoute(
 async function pageOf(context: Context, accountId: string, query: z.output<typeof querySchema>) {
   const { currency } = context.config
   requireCursorOf('txfr', query.after)
-  const rows = await listTransfers(context.db, { accountId, currency }, { after: query.after, limit: query.limit })
+  const rows = await listTransfers(
+    context.db,
+    { accountId, currency },
+    { after: query.after, limit: query.limit },
+  )
   return pageJson(
     rows,
     query.limit,

@@ -15,10 +15,17 @@ export const modelSchema = z
     created: z.int(),
     owned_by: z.string(),
     description: z.string(),
-    licence: z.string().meta({ description: 'What may be done with what it makes; read it before you charge for it.' }),
-    base: z.string().nullable().meta({ description: "The model it was made from; null for one of the service's own." }),
+    licence: z
+      .string()
+      .meta({ description: 'What may be done with what it makes; read it before you charge for it.' }),
+    base: z
+      .string()
+      .nullable()
+      .meta({ description: "The model it was made from; null for one of the service's own." }),
     is_default: z.boolean(),
-    is_available: z.boolean().meta({ description: 'A worker that makes it is connected. Else its videos wait for one.' }),
+    is_available: z
+      .boolean()
+      .meta({ description: 'A worker that makes it is connected. Else its videos wait for one.' }),
     alias_of: z.string().optional(),
     modes: z.array(z.string()),
     sizes: z.array(z.string()),
@@ -28,7 +35,10 @@ export const modelSchema = z
   .meta({ id: 'Model' })
 
 /** What a key may ask for, aliases last; an alias only with what it stands for. */
-export async function modelsJson({ config, db }: Context, key: AccountKey): Promise<z.input<typeof modelSchema>[]> {
+export async function modelsJson(
+  { config, db }: Context,
+  key: AccountKey,
+): Promise<z.input<typeof modelSchema>[]> {
   const capabilities = await readCapabilities(db, config.catalogue)
   const { models, defaultModel } = offerTo({ config }, key)
   const data = models
@@ -38,7 +48,10 @@ export async function modelsJson({ config, db }: Context, key: AccountKey): Prom
       is_default: model.id === defaultModel,
     }))
   const target = data.find((model) => model.is_default)
-  const aliases = target === undefined ? [] : DEFAULT_MODEL_ALIASES.map((id) => ({ ...target, id, is_default: false, alias_of: target.id }))
+  const aliases =
+    target === undefined
+      ? []
+      : DEFAULT_MODEL_ALIASES.map((id) => ({ ...target, id, is_default: false, alias_of: target.id }))
   return [...data, ...aliases]
 }
 

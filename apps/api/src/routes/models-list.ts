@@ -5,7 +5,11 @@ import { modelSchema, modelsJson } from './model-json.ts'
 export const listModels = accountRoute(
   'videos:read',
   {
-    ...{ method: 'get', path: '/v1/models', operationId: 'listModels', tag: 'account', summary: 'The models and what they make' },
+    method: 'get',
+    path: '/v1/models',
+    operationId: 'listModels',
+    tag: 'account',
+    summary: 'The models and what they make',
     answers: {
       200: {
         description: 'What this key may ask for.',

@@ -6,8 +6,14 @@ import { modelSchema, modelsJson } from './model-json.ts'
 export const readModel = accountRoute(
   'videos:read',
   {
-    ...{ method: 'get', path: '/v1/models/{id}', operationId: 'retrieveModel', tag: 'account', summary: 'A model and what it makes' },
-    params: z.object({ id: z.string().meta({ description: 'The model, or an alias.', example: 'open-sora-2' }) }),
+    method: 'get',
+    path: '/v1/models/{id}',
+    operationId: 'retrieveModel',
+    tag: 'account',
+    summary: 'A model and what it makes',
+    params: z.object({
+      id: z.string().meta({ description: 'The model, or an alias.', example: 'open-sora-2' }),
+    }),
     answers: { 200: { description: 'The model.', schema: modelSchema } },
     errors: ['not_found'],
   },
@@ -15,7 +21,11 @@ export const readModel = accountRoute(
     const models = await modelsJson(context, key)
     const model = models.find(({ id }) => id === params.id)
     if (model === undefined)
-      throw new SluiceError('not_found', `No such model: there are ${models.map(({ id }) => id).join(', ')}.`, 'model')
+      throw new SluiceError(
+        'not_found',
+        `No such model: there are ${models.map(({ id }) => id).join(', ')}.`,
+        'model',
+      )
     response.json(model)
   },
 )

@@ -6,7 +6,11 @@ import { publicRoute, type Route } from '../http/route.ts'
 export function openApiRoute(routes: readonly Route[]): Route {
   const self = publicRoute(
     {
-      ...{ method: 'get', path: '/openapi.json', operationId: 'openapi', tag: 'service', summary: 'This document' },
+      method: 'get',
+      path: '/openapi.json',
+      operationId: 'openapi',
+      tag: 'service',
+      summary: 'This document',
       answers: { 200: { description: 'OpenAPI 3.1.', schema: z.record(z.string(), z.unknown()) } },
       errors: [],
     },

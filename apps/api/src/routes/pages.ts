@@ -26,7 +26,12 @@ export function pageSchema<Item extends z.ZodType>(item: Item, id: string) {
 }
 
 /** A page of what the store answered, which is one row more than `limit` when another page follows. */
-export function pageJson<Row>(rows: readonly Row[], limit: number, idOf: (row: Row) => string, render: (row: Row) => unknown) {
+export function pageJson<Row>(
+  rows: readonly Row[],
+  limit: number,
+  idOf: (row: Row) => string,
+  render: (row: Row) => unknown,
+) {
   const shown = rows.slice(0, limit)
   const first = shown[0]
   const last = shown.at(-1)

@@ -16,7 +16,9 @@ export const moneySchema = z
 export const errorSchema = z
   .object({
     error: z.object({
-      message: z.string().meta({ description: 'Names the field at fault, what was given and what is allowed.' }),
+      message: z
+        .string()
+        .meta({ description: 'Names the field at fault, what was given and what is allowed.' }),
       type: z.string(),
       code: z.string(),
       param: z.string().nullable().meta({ description: 'The field or header at fault.' }),
@@ -26,7 +28,9 @@ export const errorSchema = z
 
 export const usageSchema = z
   .object({
-    video_tokens: z.int().meta({ description: '((frames - 1) / 4 + 1) * ceil(height / 16) * ceil(width / 16)' }),
+    video_tokens: z
+      .int()
+      .meta({ description: '((frames - 1) / 4 + 1) * ceil(height / 16) * ceil(width / 16)' }),
     steps: z.int().meta({ description: 'Steps asked for; once ended, steps charged.' }),
     generated_tokens: z.int().meta({ description: 'video_tokens * steps: what is charged.' }),
   })
@@ -39,25 +43,44 @@ export const videoSchema = z
     id: z.string().meta({ example: 'video_01m84f0j8df20bh2fw7sqrp04k' }),
     object: z.literal('video'),
     model: z.string(),
-    status: z.enum(['queued', 'in_progress', 'completed', 'failed']).meta({
-      description: 'A cancelled video reads failed, with error.code = "cancelled".',
-    }),
-    progress: z.int().min(0).max(100).meta({ description: 'Percent of the steps; 100 once the file is there.' }),
+    status: z
+      .enum(['queued', 'in_progress', 'completed', 'failed'])
+      .meta({ description: 'A cancelled video reads failed, with error.code = "cancelled".' }),
+    progress: z
+      .int()
+      .min(0)
+      .max(100)
+      .meta({ description: 'Percent of the steps; 100 once the file is there.' }),
     created_at: unixTime,
     completed_at: unixTime.nullable(),
-    expires_at: unixTime.nullable().meta({ description: 'When the files are removed; null when they are kept.' }),
+    expires_at: unixTime
+      .nullable()
+      .meta({ description: 'When the files are removed; null when they are kept.' }),
     prompt: z.string().meta({ description: 'As it was given.' }),
-    refined_prompt: z.string().nullable().meta({ description: 'What the runner was given, when a refinement was asked for and used.' }),
-    refinement: z.enum(REFINEMENTS).nullable().meta({
-      description: 'How a refinement that was asked for went: unavailable and refused mean that the prompt was used as given.',
-    }),
+    refined_prompt: z
+      .string()
+      .nullable()
+      .meta({ description: 'What the runner was given, when a refinement was asked for and used.' }),
+    refinement: z
+      .enum(REFINEMENTS)
+      .nullable()
+      .meta({
+        description:
+          'How a refinement that was asked for went: unavailable and refused mean that the prompt was used as given.',
+      }),
     remixed_from_video_id: z.string().nullable(),
-    retried_from: z.string().nullable().meta({ description: 'The failed or cancelled video this one makes again.' }),
+    retried_from: z
+      .string()
+      .nullable()
+      .meta({ description: 'The failed or cancelled video this one makes again.' }),
     seconds: z.string().meta({ description: 'The real length: frames / 24.', example: '5.375' }),
     size: z.string().meta({ description: 'The real size, WIDTHxHEIGHT.', example: '336x192' }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     mode: z.string(),
-    i2v_condition: z.enum(I2V_CONDITIONS).nullable().meta({ description: 'Where the image of mode i2v stands; null in other modes.' }),
+    i2v_condition: z
+      .enum(I2V_CONDITIONS)
+      .nullable()
+      .meta({ description: 'Where the image of mode i2v stands; null in other modes.' }),
     num_frames: z.int(),
     num_steps: z.int(),
     steps_done: z.int(),
@@ -75,7 +98,9 @@ export const videoSchema = z
   })
   .meta({ id: 'Video' })
 
-export const videoIdParams = z.object({ id: z.string().meta({ description: 'The video.', example: 'video_01m84f0j8df20bh2fw7sqrp04k' }) })
+export const videoIdParams = z.object({
+  id: z.string().meta({ description: 'The video.', example: 'video_01m84f0j8df20bh2fw7sqrp04k' }),
+})
 
 export const videoAnswer = {
   200: {

@@ -15,8 +15,14 @@ const timeField = z
 
 /** Query fields of a report: from when to when, and in which form. */
 export const reportFields = {
-  from: timeField.meta({ description: 'A UTC day or a time; without it, the beginning of the day 30 days ago.', example: '2026-01-01' }),
-  to: timeField.meta({ description: 'Up to this UTC day or time, itself not included; without it, now.', example: '2026-02-01' }),
+  from: timeField.meta({
+    description: 'A UTC day or a time; without it, the beginning of the day 30 days ago.',
+    example: '2026-01-01',
+  }),
+  to: timeField.meta({
+    description: 'Up to this UTC day or time, itself not included; without it, now.',
+    example: '2026-02-01',
+  }),
   format: z.enum(['json', 'csv']).optional().meta({ description: 'Without it, what Accept prefers.' }),
 } as const
 
@@ -25,6 +31,7 @@ export function rangeOf(query: { from?: Date | undefined; to?: Date | undefined 
   const now = Date.now()
   const to = query.to ?? new Date(now)
   const from = query.from ?? new Date(Math.floor(Math.min(now, to.getTime()) / DAY_MS - DAYS_SHOWN) * DAY_MS)
-  if (from > to) throw invalidValue('from', from.toISOString(), `a time before ${to.toISOString()}, which is to`)
+  if (from > to)
+    throw invalidValue('from', from.toISOString(), `a time before ${to.toISOString()}, which is to`)
   return { from, to }
 }

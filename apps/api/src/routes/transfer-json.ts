@@ -10,7 +10,9 @@ export const ledgerTransferSchema = z
     object: z.literal('transfer'),
     kind: z.enum(['hold', 'settle', 'top_up', 'trial_grant', 'refund']),
     video_id: z.string().nullable(),
-    amount: z.string().meta({ description: 'By how much it changed what the account can spend.', example: '-0.08316' }),
+    amount: z
+      .string()
+      .meta({ description: 'By how much it changed what the account can spend.', example: '-0.08316' }),
     currency: z.string(),
     created_at: z.int(),
     entries: z
@@ -20,7 +22,10 @@ export const ledgerTransferSchema = z
   .meta({ id: 'LedgerTransfer' })
 
 /** A transfer with its entries. */
-export function ledgerTransferJson(transfer: TransferRow, currency: string): z.input<typeof ledgerTransferSchema> {
+export function ledgerTransferJson(
+  transfer: TransferRow,
+  currency: string,
+): z.input<typeof ledgerTransferSchema> {
   const spendable = transfer.entries
     .filter(({ account_kind }) => account_kind === 'customer' || account_kind === 'trial')
     .reduce((sum, entry) => sum + BigInt(entry.amount_micros), 0n)
@@ -32,6 +37,9 @@ export function ledgerTransferJson(transfer: TransferRow, currency: string): z.i
     amount: formatMicros(spendable),
     currency,
     created_at: unixSeconds(transfer.created_at),
-    entries: transfer.entries.map((entry) => ({ account: entry.account_kind, amount: formatMicros(BigInt(entry.amount_micros)) })),
+    entries: transfer.entries.map((entry) => ({
+      account: entry.account_kind,
+      amount: formatMicros(BigInt(entry.amount_micros)),
+    })),
   }
 }

@@ -1,15 +1,18 @@
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
-import { readUsage, USAGE_GROUPS, type UsageCounts, type UsageGroup, type UsageRow } from '../accounts/usage.ts'
+import {
+  readUsage,
+  USAGE_GROUPS,
+  type UsageCounts,
+  type UsageGroup,
+  type UsageRow,
+} from '../accounts/usage.ts'
 import { accountRoute } from '../http/route.ts'
 import { sendCsv, wantsCsv } from './csv.ts'
 import { rangeOf, reportFields } from './time-range.ts'
 import { unixSeconds } from './video-json.ts'
 
-const querySchema = z.strictObject({
-  ...reportFields,
-  group_by: z.enum(USAGE_GROUPS).default('day'),
-})
+const querySchema = z.strictObject({ ...reportFields, group_by: z.enum(USAGE_GROUPS).default('day') })
 
 const countsSchema = z.object({
   videos: z.int().meta({ description: 'Videos that ended.' }),
@@ -42,16 +45,17 @@ const usageSchema = z
 export const readUsageRoute = accountRoute(
   'videos:read',
   {
-    ...{
-      method: 'get',
-      path: '/v1/usage',
-      operationId: 'readUsage',
-      tag: 'account',
-      summary: 'Videos, tokens and cost by day, key or model',
-    },
-    description: 'Counts videos when they end, as the ledger charges then: the costs are the sums of the ledger.',
+    method: 'get',
+    path: '/v1/usage',
+    operationId: 'readUsage',
+    tag: 'account',
+    summary: 'Videos, tokens and cost by day, key or model',
+    description:
+      'Counts videos when they end, as the ledger charges then: the costs are the sums of the ledger.',
     query: querySchema,
-    answers: { 200: { description: 'JSON, or CSV when asked for.', schema: usageSchema, contentTypes: ['text/csv'] } },
+    answers: {
+      200: { description: 'JSON, or CSV when asked for.', schema: usageSchema, contentTypes: ['text/csv'] },
+    },
     errors: [],
   },
   async ({ context, key, query, request, response }) => {
@@ -94,7 +98,20 @@ function countsJson(counts: UsageCounts): z.input<typeof countsSchema> {
 
 function usageLines(rows: readonly UsageRow[], group: UsageGroup, currency: string): (string | number)[][] {
   const names = group === 'key' ? ['key_id', 'key_name'] : [group]
-  const header = [...names, 'videos', 'completed', 'failed', 'cancelled', 'generated_tokens', 'cost', 'currency']
-  const lines = rows.map((row) => [...Object.values(groupJson(row, group)), ...Object.values(countsJson(row)), currency])
+  const header = [
+    ...names,
+    'videos',
+    'completed',
+    'failed',
+    'cancelled',
+    'generated_tokens',
+    'cost',
+    'currency',
+  ]
+  const lines = rows.map((row) => [
+    ...Object.values(groupJson(row, group)),
+    ...Object.values(countsJson(row)),
+    currency,
+  ])
   return [header, ...lines]
 }

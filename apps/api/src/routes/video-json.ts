@@ -24,7 +24,8 @@ export function videoJson(video: Video, forecast: Forecast | null): Record<strin
     status: PUBLIC_STATUS[video.status],
     progress: progressOf(video),
     created_at: unixSeconds(video.created_at),
-    completed_at: video.status === 'completed' && video.ended_at !== null ? unixSeconds(video.ended_at) : null,
+    completed_at:
+      video.status === 'completed' && video.ended_at !== null ? unixSeconds(video.ended_at) : null,
     expires_at: video.expires_at === null ? null : unixSeconds(video.expires_at),
     prompt: video.original_prompt ?? video.request.prompt,
     refined_prompt: video.original_prompt === null ? null : video.request.prompt,
@@ -57,10 +58,19 @@ export function videoJson(video: Video, forecast: Forecast | null): Record<strin
   }
 }
 
-function costJson(video: Video): { amount: string; currency: string; state: 'held' | 'charged' | 'released' } {
-  if (video.charged_micros === null) return { amount: formatMicros(video.hold_micros), currency: video.currency, state: 'held' }
+function costJson(video: Video): {
+  amount: string
+  currency: string
+  state: 'held' | 'charged' | 'released'
+} {
+  if (video.charged_micros === null)
+    return { amount: formatMicros(video.hold_micros), currency: video.currency, state: 'held' }
   const isCharged = video.status === 'completed' || video.charged_micros > 0n
-  return { amount: formatMicros(video.charged_micros), currency: video.currency, state: isCharged ? 'charged' : 'released' }
+  return {
+    amount: formatMicros(video.charged_micros),
+    currency: video.currency,
+    state: isCharged ? 'charged' : 'released',
+  }
 }
 
 /** Whole percent of the steps; 100 only once the file is there. */

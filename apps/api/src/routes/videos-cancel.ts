@@ -7,7 +7,11 @@ import { videoAnswer, videoIdParams } from './schemas.ts'
 export const cancelAccountVideo = accountRoute(
   'videos:write',
   {
-    ...{ method: 'post', path: '/v1/videos/{id}/cancel', operationId: 'cancelVideo', tag: 'videos', summary: 'Cancel a video' },
+    method: 'post',
+    path: '/v1/videos/{id}/cancel',
+    operationId: 'cancelVideo',
+    tag: 'videos',
+    summary: 'Cancel a video',
     description:
       'Queued: over at once, nothing charged. Running: stops at the next step; at most the steps done when it was asked, plus one, are charged.',
     params: videoIdParams,

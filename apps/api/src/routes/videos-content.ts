@@ -15,13 +15,11 @@ const URL_SECONDS = 3_600
 export const videoContent = accountRoute(
   'videos:read',
   {
-    ...{
-      method: 'get',
-      path: '/v1/videos/{id}/content',
-      operationId: 'videoContent',
-      tag: 'videos',
-      summary: 'The bytes of a completed video',
-    },
+    method: 'get',
+    path: '/v1/videos/{id}/content',
+    operationId: 'videoContent',
+    tag: 'videos',
+    summary: 'The bytes of a completed video',
     description:
       'On an S3 store a redirect to a signed URL, on the disk store a stream that knows Range. Asked for exactly `Accept: application/json`, it answers the signed URL itself, which a page can use where it cannot send a header.',
     params: videoIdParams,
@@ -30,10 +28,15 @@ export const videoContent = accountRoute(
       200: {
         description: 'The whole file, or a signed URL to it.',
         contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'],
-        schema: z.object({ object: z.literal('video.content'), url: z.string(), expires_at: z.int() }).meta({ id: 'ContentUrl' }),
+        schema: z
+          .object({ object: z.literal('video.content'), url: z.string(), expires_at: z.int() })
+          .meta({ id: 'ContentUrl' }),
       },
       206: { description: 'The range asked for.', contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'] },
-      302: { description: 'To a signed URL of the S3 store.', headers: { location: 'The signed URL; it expires after an hour.' } },
+      302: {
+        description: 'To a signed URL of the S3 store.',
+        headers: { location: 'The signed URL; it expires after an hour.' },
+      },
     },
     errors: ['not_found', 'state_conflict', 'content_expired', 'range_not_satisfiable'],
   },
@@ -70,12 +73,25 @@ function secondsKept(context: Context, video: Video): number {
   if (video.expires_at === null) return URL_SECONDS
   const leftMs = video.expires_at.getTime() - context.clock.now()
   if (leftMs <= 0) {
-    throw new SluiceError('content_expired', `The files of this video were kept until ${video.expires_at.toISOString()}.`, 'video_id')
+    throw new SluiceError(
+      'content_expired',
+      `The files of this video were kept until ${video.expires_at.toISOString()}.`,
+      'video_id',
+    )
   }
   return Math.min(URL_SECONDS, Math.ceil(leftMs / 1_000))
 }
 
-function signedUrl(context: Context, video: Video, objectKey: string, expiresInSeconds: number): Promise<string> {
+function signedUrl(
+  context: Context,
+  video: Video,
+  objectKey: string,
+  expiresInSeconds: number,
+): Promise<string> {
   const extension = objectKey.slice(objectKey.lastIndexOf('.'))
-  return context.store.signGet(objectKey, { expiresInSeconds, audience: 'client', downloadName: `${video.id}${extension}` })
+  return context.store.signGet(objectKey, {
+    expiresInSeconds,
+    audience: 'client',
+    downloadName: `${video.id}${extension}`,
+  })
 }

@@ -8,7 +8,11 @@ import { videoAnswer } from './schemas.ts'
 export const createVideo = accountRoute(
   'videos:write',
   {
-    ...{ method: 'post', path: '/v1/videos', operationId: 'createVideo', tag: 'videos', summary: 'Submit a sentence' },
+    method: 'post',
+    path: '/v1/videos',
+    operationId: 'createVideo',
+    tag: 'videos',
+    summary: 'Submit a sentence',
     description:
       'Prices the video, holds that much of the balance and queues it. JSON or multipart form. An `Idempotency-Key` header makes repeats of the same request answer the same video.',
     body: createRequestSchema,
@@ -28,7 +32,11 @@ export const createVideo = accountRoute(
     ],
   },
   async ({ context, key, body, request, response }) => {
-    const video = await submitVideo(context, key, { request: body, ...originOf(request), remixedFromVideoId: null })
+    const video = await submitVideo(context, key, {
+      request: body,
+      ...originOf(request),
+      remixedFromVideoId: null,
+    })
     await renderVideo(context, response, video)
   },
 )

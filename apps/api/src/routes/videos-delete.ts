@@ -7,8 +7,13 @@ import { videoIdParams } from './schemas.ts'
 export const deleteAccountVideo = accountRoute(
   'videos:write',
   {
-    ...{ method: 'delete', path: '/v1/videos/{id}', operationId: 'deleteVideo', tag: 'videos', summary: 'Delete a video and its files' },
-    description: 'An unfinished video is cancelled first. What was charged stays charged; the ledger keeps its rows.',
+    method: 'delete',
+    path: '/v1/videos/{id}',
+    operationId: 'deleteVideo',
+    tag: 'videos',
+    summary: 'Delete a video and its files',
+    description:
+      'An unfinished video is cancelled first. What was charged stays charged; the ledger keeps its rows.',
     params: videoIdParams,
     answers: {
       200: {

@@ -8,19 +8,19 @@ import { PUBLIC_STATUS, videoJson } from './video-json.ts'
 export const videoEvents = accountRoute(
   'videos:read',
   {
-    ...{
-      method: 'get',
-      path: '/v1/videos/{id}/events',
-      operationId: 'videoEvents',
-      tag: 'videos',
-      summary: 'A video as it changes, as server-sent events',
-    },
+    method: 'get',
+    path: '/v1/videos/{id}/events',
+    operationId: 'videoEvents',
+    tag: 'videos',
+    summary: 'A video as it changes, as server-sent events',
     description:
       'Events `video.queued`, `video.in_progress`, `video.progress` (steps, position), `video.completed` and `video.failed`; their data is the video object. The first is sent at once, the last closes the stream. An event is the state of its moment: what passed in between is not told again. With `Last-Event-ID` only what changed since is sent; after the last event, nothing (204).',
     params: videoIdParams,
     answers: {
       200: { description: 'The stream.', contentTypes: ['text/event-stream'] },
-      204: { description: 'Last-Event-ID is the last event: there is nothing more, and no need to come back.' },
+      204: {
+        description: 'Last-Event-ID is the last event: there is nothing more, and no need to come back.',
+      },
     },
     errors: ['not_found', 'unavailable'],
   },
@@ -60,7 +60,13 @@ export const videoEvents = accountRoute(
 /** What an event tells, readable by every process: status, fence, step, position, whether the time left is known. */
 function partsOf({ video, forecast }: Sighting): string[] {
   const position = forecast?.position ?? null
-  return [PUBLIC_STATUS[video.status], `${video.fence}`, `${video.step}`, `${position ?? ''}`, forecast?.etaSeconds == null ? '' : 'eta']
+  return [
+    PUBLIC_STATUS[video.status],
+    `${video.fence}`,
+    `${video.step}`,
+    `${position ?? ''}`,
+    forecast?.etaSeconds == null ? '' : 'eta',
+  ]
 }
 
 /** An estimate that merely shrinks is no news, nor is one that cannot be had at the moment. */

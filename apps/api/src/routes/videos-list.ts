@@ -17,7 +17,11 @@ const querySchema = z.strictObject({
 export const listAccountVideos = accountRoute(
   'videos:read',
   {
-    ...{ method: 'get', path: '/v1/videos', operationId: 'listVideos', tag: 'videos', summary: "The account's videos, in pages" },
+    method: 'get',
+    path: '/v1/videos',
+    operationId: 'listVideos',
+    tag: 'videos',
+    summary: "The account's videos, in pages",
     query: querySchema,
     answers: {
       200: {
@@ -37,8 +41,14 @@ export const listAccountVideos = accountRoute(
   },
   async ({ context, key, query, response }) => {
     if (query.after !== undefined) await requireCursor(context.db, key.accountId, query.after)
-    const page = await listVideos(context.db, key.accountId, { after: query.after, limit: query.limit, order: query.order })
-    const data = await Promise.all(page.videos.map(async (video) => videoJson(video, await context.forecaster.of(video))))
+    const page = await listVideos(context.db, key.accountId, {
+      after: query.after,
+      limit: query.limit,
+      order: query.order,
+    })
+    const data = await Promise.all(
+      page.videos.map(async (video) => videoJson(video, await context.forecaster.of(video))),
+    )
     response.json({
       object: 'list',
       data,

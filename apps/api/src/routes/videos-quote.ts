@@ -22,10 +22,15 @@ const quoteSchema = z
       per_million_tokens: z.string().meta({ description: 'In the currency of cost.', example: '0.2' }),
       multiplier: z.string().meta({ description: 'Of the service tier.', example: '1.5' }),
     }),
-    queue_position: z.int().nullable().meta({ description: 'Were it submitted now: 1 = next; null when its line is too long to foresee.' }),
+    queue_position: z
+      .int()
+      .nullable()
+      .meta({ description: 'Were it submitted now: 1 = next; null when its line is too long to foresee.' }),
     eta_seconds: etaSchema,
     affordable: z.boolean().meta({ description: 'The balance and the budget of the key cover it.' }),
-    within_limits: z.boolean().meta({ description: 'max_tokens and max_cost allow it; a submission that they forbid is a 400.' }),
+    within_limits: z
+      .boolean()
+      .meta({ description: 'max_tokens and max_cost allow it; a submission that they forbid is a 400.' }),
     largest: z
       .object({
         size: z.string(),
@@ -46,8 +51,13 @@ const quoteSchema = z
 export const quoteAccountVideo = accountRoute(
   'videos:write',
   {
-    ...{ method: 'post', path: '/v1/videos/quote', operationId: 'quoteVideo', tag: 'videos', summary: 'What a video would cost' },
-    description: 'Takes the body of a submission and answers what it would hold and how long it would take. Nothing is held or stored.',
+    method: 'post',
+    path: '/v1/videos/quote',
+    operationId: 'quoteVideo',
+    tag: 'videos',
+    summary: 'What a video would cost',
+    description:
+      'Takes the body of a submission and answers what it would hold and how long it would take. Nothing is held or stored.',
     body: createRequestSchema,
     takesImage: true,
     example: { prompt: 'a paper boat in the rain', size: '1024x576', max_cost: '0.5' },
@@ -58,9 +68,21 @@ export const quoteAccountVideo = accountRoute(
     const quote = await quoteVideo(context, key, body)
     const { generation, priced, largest } = quote
     const { currency } = context.config
-    const settingsJson = (clip: { width: number; height: number }, num_frames: number, num_steps: number, price: Priced) => ({
-      ...{ size: formatSize(clip), seconds: formatSeconds(num_frames, generation.fps), num_frames, num_steps },
-      usage: { video_tokens: Number(price.videoTokens), steps: num_steps, generated_tokens: Number(price.tokens) },
+    const settingsJson = (
+      clip: { width: number; height: number },
+      num_frames: number,
+      num_steps: number,
+      price: Priced,
+    ) => ({
+      size: formatSize(clip),
+      seconds: formatSeconds(num_frames, generation.fps),
+      num_frames,
+      num_steps,
+      usage: {
+        video_tokens: Number(price.videoTokens),
+        steps: num_steps,
+        generated_tokens: Number(price.tokens),
+      },
       cost: { amount: formatMicros(price.costMicros), currency },
     })
     response.json({
@@ -80,7 +102,12 @@ export const quoteAccountVideo = accountRoute(
       largest:
         largest === null
           ? null
-          : settingsJson(largest.settings.size, largest.settings.num_frames, largest.settings.num_steps, largest.priced),
+          : settingsJson(
+              largest.settings.size,
+              largest.settings.num_frames,
+              largest.settings.num_steps,
+              largest.priced,
+            ),
     })
   },
 )

@@ -6,7 +6,11 @@ import { videoAnswer, videoIdParams } from './schemas.ts'
 export const retrieveVideo = accountRoute(
   'videos:read',
   {
-    ...{ method: 'get', path: '/v1/videos/{id}', operationId: 'retrieveVideo', tag: 'videos', summary: 'How far a video is' },
+    method: 'get',
+    path: '/v1/videos/{id}',
+    operationId: 'retrieveVideo',
+    tag: 'videos',
+    summary: 'How far a video is',
     params: videoIdParams,
     answers: videoAnswer,
     errors: ['not_found'],

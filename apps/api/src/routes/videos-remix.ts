@@ -9,13 +9,11 @@ import { videoAnswer, videoIdParams } from './schemas.ts'
 export const remixVideo = accountRoute(
   'videos:write',
   {
-    ...{
-      method: 'post',
-      path: '/v1/videos/{id}/remix',
-      operationId: 'remixVideo',
-      tag: 'videos',
-      summary: 'The same settings, another sentence',
-    },
+    method: 'post',
+    path: '/v1/videos/{id}/remix',
+    operationId: 'remixVideo',
+    tag: 'videos',
+    summary: 'The same settings, another sentence',
     params: videoIdParams,
     body: remixRequestSchema,
     example: { prompt: 'the same boat at night' },
@@ -34,7 +32,11 @@ export const remixVideo = accountRoute(
   },
   async ({ context, key, params, body, request, response }) => {
     const source = await readVideo(context.db, key.accountId, params.id)
-    const submission = { request: remixOf(source, body.prompt), ...originOf(request), remixedFromVideoId: source.id }
+    const submission = {
+      request: remixOf(source, body.prompt),
+      ...originOf(request),
+      remixedFromVideoId: source.id,
+    }
     await renderVideo(context, response, await submitVideo(context, key, submission))
   },
 )

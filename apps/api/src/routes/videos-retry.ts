@@ -9,13 +9,11 @@ import { videoAnswer, videoIdParams } from './schemas.ts'
 export const retryVideo = accountRoute(
   'videos:write',
   {
-    ...{
-      method: 'post',
-      path: '/v1/videos/{id}/retry',
-      operationId: 'retryVideo',
-      tag: 'videos',
-      summary: 'Make a failed or cancelled video again',
-    },
+    method: 'post',
+    path: '/v1/videos/{id}/retry',
+    operationId: 'retryVideo',
+    tag: 'videos',
+    summary: 'Make a failed or cancelled video again',
     description:
       'A new video of the same request, its seed included, held and charged on its own at the prices of now. The one before it stays as it is.',
     params: videoIdParams,
@@ -35,8 +33,10 @@ export const retryVideo = accountRoute(
   async ({ context, key, params, request, response }) => {
     const source = await readVideo(context.db, key.accountId, params.id)
     const submission = {
-      ...{ request: retryOf(source), ...originOf(request) },
-      ...{ remixedFromVideoId: source.remixed_from_video_id, retriedFrom: source },
+      request: retryOf(source),
+      ...originOf(request),
+      remixedFromVideoId: source.remixed_from_video_id,
+      retriedFrom: source,
     }
     await renderVideo(context, response, await submitVideo(context, key, submission))
   },

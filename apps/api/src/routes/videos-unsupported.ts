@@ -7,13 +7,20 @@ function unsupported(method: Method, path: string, operationId: string, what: st
   return accountRoute(
     'videos:write',
     {
-      ...{ method, path, operationId, tag: 'videos', summary: `Not there: ${what}` },
+      method,
+      path,
+      operationId,
+      tag: 'videos',
+      summary: `Not there: ${what}`,
       ...(path.includes('{id}') ? { params: z.object({ id: z.string() }) } : {}),
       answers: {},
       errors: ['unsupported_operation'],
     },
     async () => {
-      throw new SluiceError('unsupported_operation', `Open-Sora does not do ${what}. Submit a new video with POST /v1/videos.`)
+      throw new SluiceError(
+        'unsupported_operation',
+        `Open-Sora does not do ${what}. Submit a new video with POST /v1/videos.`,
+      )
     },
   )
 }

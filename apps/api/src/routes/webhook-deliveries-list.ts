@@ -8,7 +8,10 @@ const answers = { 200: { description: 'One page.', schema: deliveryListSchema } 
 export const listEndpointDeliveries = accountRoute(
   'videos:write',
   {
-    ...{ method: 'get', path: '/v1/webhook_endpoints/{id}/deliveries', operationId: 'listWebhookEndpointDeliveries', tag: 'webhooks' },
+    method: 'get',
+    path: '/v1/webhook_endpoints/{id}/deliveries',
+    operationId: 'listWebhookEndpointDeliveries',
+    tag: 'webhooks',
     summary: "An endpoint's deliveries and every try at them, newest first",
     description: 'Kept for 30 days.',
     params: endpointIdParams,
@@ -18,14 +21,19 @@ export const listEndpointDeliveries = accountRoute(
   },
   async ({ context, key, params, query, response }) => {
     const { id } = await readEndpoint(context.db, key.accountId, params.id)
-    response.json(deliveryListJson(await listDeliveries(context.db, key.accountId, { endpointId: id, ...pageOf(query) })))
+    response.json(
+      deliveryListJson(await listDeliveries(context.db, key.accountId, { endpointId: id, ...pageOf(query) })),
+    )
   },
 )
 
 export const listWebhookDeliveries = accountRoute(
   'videos:write',
   {
-    ...{ method: 'get', path: '/v1/webhook_deliveries', operationId: 'listWebhookDeliveries', tag: 'webhooks' },
+    method: 'get',
+    path: '/v1/webhook_deliveries',
+    operationId: 'listWebhookDeliveries',
+    tag: 'webhooks',
     summary: "All of the account's deliveries, newest first",
     description: "With those to videos' own webhook_url. Kept for 30 days.",
     query: webhookPageQuery,
@@ -33,10 +41,17 @@ export const listWebhookDeliveries = accountRoute(
     errors: ['not_found'],
   },
   async ({ context, key, query, response }) => {
-    response.json(deliveryListJson(await listDeliveries(context.db, key.accountId, { endpointId: null, ...pageOf(query) })))
+    response.json(
+      deliveryListJson(
+        await listDeliveries(context.db, key.accountId, { endpointId: null, ...pageOf(query) }),
+      ),
+    )
   },
 )
 
-function pageOf(query: { after?: string | undefined; limit: number }): { after: string | undefined; limit: number } {
+function pageOf(query: { after?: string | undefined; limit: number }): {
+  after: string | undefined
+  limit: number
+} {
   return { after: query.after, limit: query.limit }
 }

@@ -5,9 +5,13 @@ import { deliveryIdParams, deliveryJson, deliverySchema } from './webhook-json.t
 export const redeliverWebhook = accountRoute(
   'videos:write',
   {
-    ...{ method: 'post', path: '/v1/webhook_deliveries/{id}/redeliver', operationId: 'redeliverWebhook', tag: 'webhooks' },
+    method: 'post',
+    path: '/v1/webhook_deliveries/{id}/redeliver',
+    operationId: 'redeliverWebhook',
+    tag: 'webhooks',
     summary: 'Send a delivery again',
-    description: 'At once and, should that fail, for another 72 hours, whatever became of it before. The event keeps its id.',
+    description:
+      'At once and, should that fail, for another 72 hours, whatever became of it before. The event keeps its id.',
     params: deliveryIdParams,
     answers: { 200: { description: 'The delivery, pending.', schema: deliverySchema } },
     errors: ['not_found', 'state_conflict'],

@@ -3,12 +3,21 @@ import { originOf } from '../http/idempotency.ts'
 import { accountRoute } from '../http/route.ts'
 import { createEndpoint } from '../webhooks/endpoint-store.ts'
 import { VIDEO_EVENTS } from '../webhooks/event.ts'
-import { endpointFields, endpointUrl, endpointWithSecretJson, endpointWithSecretSchema, eventsOf } from './webhook-json.ts'
+import {
+  endpointFields,
+  endpointUrl,
+  endpointWithSecretJson,
+  endpointWithSecretSchema,
+  eventsOf,
+} from './webhook-json.ts'
 
 export const createWebhookEndpoint = accountRoute(
   'videos:write',
   {
-    ...{ method: 'post', path: '/v1/webhook_endpoints', operationId: 'createWebhookEndpoint', tag: 'webhooks' },
+    method: 'post',
+    path: '/v1/webhook_endpoints',
+    operationId: 'createWebhookEndpoint',
+    tag: 'webhooks',
     summary: 'Have events sent to a URL',
     description:
       'At most 20 for an account. The secret is shown in this answer and never again; deliveries verify with it as Standard Webhooks.',
@@ -21,6 +30,10 @@ export const createWebhookEndpoint = accountRoute(
     const { url, name = '' } = body
     const asked = { url, name, events: eventsOf(body) ?? VIDEO_EVENTS }
     const rules = { allowHosts: context.config.webhookAllowHosts }
-    response.json(endpointWithSecretJson(await createEndpoint(context.db, rules, key.accountId, asked, originOf(request).isRetry)))
+    response.json(
+      endpointWithSecretJson(
+        await createEndpoint(context.db, rules, key.accountId, asked, originOf(request).isRetry),
+      ),
+    )
   },
 )

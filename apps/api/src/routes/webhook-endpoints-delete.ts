@@ -6,14 +6,21 @@ import { endpointIdParams } from './webhook-json.ts'
 export const deleteWebhookEndpoint = accountRoute(
   'videos:write',
   {
-    ...{ method: 'delete', path: '/v1/webhook_endpoints/{id}', operationId: 'deleteWebhookEndpoint', tag: 'webhooks' },
+    method: 'delete',
+    path: '/v1/webhook_endpoints/{id}',
+    operationId: 'deleteWebhookEndpoint',
+    tag: 'webhooks',
     summary: 'Delete an endpoint',
     description: 'Nothing more is sent to it, not even what waits.',
     params: endpointIdParams,
     answers: {
       200: {
         description: 'It is gone.',
-        schema: z.object({ id: z.string(), object: z.literal('webhook_endpoint.deleted'), deleted: z.literal(true) }),
+        schema: z.object({
+          id: z.string(),
+          object: z.literal('webhook_endpoint.deleted'),
+          deleted: z.literal(true),
+        }),
       },
     },
     errors: ['not_found'],

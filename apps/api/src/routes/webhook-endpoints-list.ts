@@ -6,7 +6,10 @@ import { endpointJson, endpointSchema, webhookPageQuery } from './webhook-json.t
 export const listWebhookEndpoints = accountRoute(
   'videos:write',
   {
-    ...{ method: 'get', path: '/v1/webhook_endpoints', operationId: 'listWebhookEndpoints', tag: 'webhooks' },
+    method: 'get',
+    path: '/v1/webhook_endpoints',
+    operationId: 'listWebhookEndpoints',
+    tag: 'webhooks',
     summary: "The account's endpoints, newest first",
     query: webhookPageQuery,
     answers: {
@@ -30,7 +33,9 @@ export const listWebhookEndpoints = accountRoute(
     response.json({
       object: 'list',
       data: endpoints.map(endpointJson),
-      ...{ first_id: endpoints[0]?.id ?? null, last_id: endpoints.at(-1)?.id ?? null, has_more: hasMore },
+      first_id: endpoints[0]?.id ?? null,
+      last_id: endpoints.at(-1)?.id ?? null,
+      has_more: hasMore,
     })
   },
 )

@@ -5,7 +5,10 @@ import { endpointIdParams, endpointJson, endpointSchema } from './webhook-json.t
 export const readWebhookEndpoint = accountRoute(
   'videos:write',
   {
-    ...{ method: 'get', path: '/v1/webhook_endpoints/{id}', operationId: 'readWebhookEndpoint', tag: 'webhooks' },
+    method: 'get',
+    path: '/v1/webhook_endpoints/{id}',
+    operationId: 'readWebhookEndpoint',
+    tag: 'webhooks',
     summary: 'One endpoint',
     params: endpointIdParams,
     answers: { 200: { description: 'The endpoint, without its secret.', schema: endpointSchema } },

@@ -4,12 +4,17 @@ import { accountRoute } from '../http/route.ts'
 import { rotateEndpoint } from '../webhooks/endpoint-store.ts'
 import { endpointIdParams, endpointWithSecretJson, endpointWithSecretSchema } from './webhook-json.ts'
 
-const answers = { 200: { description: 'The endpoint, with its new secret.', schema: endpointWithSecretSchema } }
+const answers = {
+  200: { description: 'The endpoint, with its new secret.', schema: endpointWithSecretSchema },
+}
 
 export const rotateWebhookEndpoint = accountRoute(
   'videos:write',
   {
-    ...{ method: 'post', path: '/v1/webhook_endpoints/{id}/rotate', operationId: 'rotateWebhookEndpoint', tag: 'webhooks' },
+    method: 'post',
+    path: '/v1/webhook_endpoints/{id}/rotate',
+    operationId: 'rotateWebhookEndpoint',
+    tag: 'webhooks',
     summary: 'Draw another secret',
     description:
       'Shown in this answer and never again. For 24 hours deliveries carry a signature of each, the new secret and the one before.',
@@ -27,7 +32,10 @@ export const rotateWebhookEndpoint = accountRoute(
 export const rotateWebhookEndpointSecret = accountRoute(
   'videos:write',
   {
-    ...{ method: 'post', path: '/v1/webhook_endpoints/{id}/rotate_secret', operationId: 'rotateWebhookEndpointSecret', tag: 'webhooks' },
+    method: 'post',
+    path: '/v1/webhook_endpoints/{id}/rotate_secret',
+    operationId: 'rotateWebhookEndpointSecret',
+    tag: 'webhooks',
     summary: 'Draw another secret, as the openai packages ask for it',
     description: 'The secret before it signs no longer, unless it is asked to be kept.',
     params: endpointIdParams,

@@ -1,17 +1,32 @@
 import { z } from 'zod'
 import { accountRoute, type Route } from '../http/route.ts'
 import { updateEndpoint } from '../webhooks/endpoint-store.ts'
-import { endpointFields, endpointIdParams, endpointJson, endpointSchema, endpointUrl, eventsOf } from './webhook-json.ts'
+import {
+  endpointFields,
+  endpointIdParams,
+  endpointJson,
+  endpointSchema,
+  endpointUrl,
+  eventsOf,
+} from './webhook-json.ts'
 
 function updateRoute(method: 'patch' | 'post', operationId: string, summary: string): Route {
   return accountRoute(
     'videos:write',
     {
-      ...{ method, path: '/v1/webhook_endpoints/{id}', operationId, tag: 'webhooks', summary },
+      method,
+      path: '/v1/webhook_endpoints/{id}',
+      operationId,
+      tag: 'webhooks',
+      summary,
       description:
         'What is left out stays. Deliveries that wait go to the new URL. A disabled endpoint gets no events, and what waits for it fails when it is due.',
       params: endpointIdParams,
-      body: z.strictObject({ url: endpointUrl.optional(), ...endpointFields, disabled: z.boolean().optional() }),
+      body: z.strictObject({
+        url: endpointUrl.optional(),
+        ...endpointFields,
+        disabled: z.boolean().optional(),
+      }),
       example: { disabled: true },
       answers: { 200: { description: 'The endpoint as it is now.', schema: endpointSchema } },
       errors: ['not_found'],
@@ -28,4 +43,8 @@ function updateRoute(method: 'patch' | 'post', operationId: string, summary: str
 export const updateWebhookEndpoint = updateRoute('patch', 'updateWebhookEndpoint', 'Change an endpoint')
 
 /** As the openai packages ask for it. */
-export const postWebhookEndpoint = updateRoute('post', 'postWebhookEndpoint', 'Change an endpoint, as the openai packages ask for it')
+export const postWebhookEndpoint = updateRoute(
+  'post',
+  'postWebhookEndpoint',
+  'Change an endpoint, as the openai packages ask for it',
+)

@@ -13,8 +13,13 @@ import { unixSeconds } from './video-json.ts'
 const unixTime = z.int().meta({ description: 'Seconds since the Unix epoch.' })
 const secret = z
   .string()
-  .meta({ description: 'Signs deliveries, as Standard Webhooks describes.', example: 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD' })
-const previousUntil = unixTime.nullable().meta({ description: 'Until then the secret before this one signs as well.' })
+  .meta({
+    description: 'Signs deliveries, as Standard Webhooks describes.',
+    example: 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD',
+  })
+const previousUntil = unixTime
+  .nullable()
+  .meta({ description: 'Until then the secret before this one signs as well.' })
 
 export const endpointIdParams = z.object({
   id: z.string().meta({ description: 'The endpoint.', example: 'whe_01m84f0j8df20bh2fw7sqrp04k' }),
@@ -26,18 +31,26 @@ export const deliveryIdParams = z.object({
 export const endpointUrl = z
   .string()
   .max(URL_CHARS_MAX)
-  .meta({ description: 'https, of a public host, without user name and password.', example: 'https://example.com/hooks/sluice' })
+  .meta({
+    description: 'https, of a public host, without user name and password.',
+    example: 'https://example.com/hooks/sluice',
+  })
 const endpointEvents = z.array(z.enum(VIDEO_EVENTS)).min(1).max(10).optional()
 
 /** What may be said of an endpoint besides its URL. The openai packages call the events `event_types`. */
 export const endpointFields = {
   events: endpointEvents,
-  event_types: endpointEvents.meta({ description: 'The same as events, by the name that the openai packages know.' }),
+  event_types: endpointEvents.meta({
+    description: 'The same as events, by the name that the openai packages know.',
+  }),
   name: text(100).optional(),
 }
 
 /** The events a body asks for, by whichever name. Throws SluiceError when both names are there. */
-export function eventsOf(body: { events?: VideoEvent[] | undefined; event_types?: VideoEvent[] | undefined }): VideoEvent[] | undefined {
+export function eventsOf(body: {
+  events?: VideoEvent[] | undefined
+  event_types?: VideoEvent[] | undefined
+}): VideoEvent[] | undefined {
   if (body.events !== undefined && body.event_types !== undefined) {
     throw invalidValue('event_types', body.event_types, 'either events or event_types, which are the same')
   }
@@ -50,7 +63,9 @@ export const endpointSchema = z
     object: z.literal('webhook_endpoint'),
     url: z.string(),
     events: z.array(z.enum(VIDEO_EVENTS)),
-    event_types: z.array(z.enum(VIDEO_EVENTS)).meta({ description: 'The same as events, by the name that the openai packages know.' }),
+    event_types: z
+      .array(z.enum(VIDEO_EVENTS))
+      .meta({ description: 'The same as events, by the name that the openai packages know.' }),
     name: z.string(),
     disabled: z.boolean(),
     created_at: unixTime,
@@ -68,12 +83,20 @@ export const endpointWithSecretSchema = endpointSchema
   .meta({ id: 'WebhookEndpointWithSecret' })
 
 export const accountSecretSchema = z
-  .object({ object: z.literal('webhook_secret'), secret, created_at: unixTime, previous_secret_expires_at: previousUntil })
+  .object({
+    object: z.literal('webhook_secret'),
+    secret,
+    created_at: unixTime,
+    previous_secret_expires_at: previousUntil,
+  })
   .meta({ id: 'WebhookSecret' })
 
 const triedSchema = {
   status_code: z.int().nullable(),
-  error: z.string().nullable().meta({ description: 'Null when it was delivered: answered with 2xx within 10 s.' }),
+  error: z
+    .string()
+    .nullable()
+    .meta({ description: 'Null when it was delivered: answered with 2xx within 10 s.' }),
   duration_ms: z.int().nullable(),
 }
 
@@ -91,7 +114,9 @@ export const deliverySchema = z
       data: z.object({ id: z.string() }),
     }),
     status: z.enum(['pending', 'delivered', 'failed']),
-    attempt: z.int().meta({ description: 'Tries that ended so far; status_code, error and duration_ms are of the last.' }),
+    attempt: z
+      .int()
+      .meta({ description: 'Tries that ended so far; status_code, error and duration_ms are of the last.' }),
     ...triedSchema,
     next_attempt_at: unixTime.nullable(),
     created_at: unixTime,
@@ -131,9 +156,15 @@ export const endpointTestSchema = z
 
 export function endpointJson(endpoint: Endpoint): z.input<typeof endpointSchema> {
   return {
-    ...{ id: endpoint.id, object: 'webhook_endpoint', url: endpoint.url, events: endpoint.events },
-    ...{ event_types: endpoint.events, name: endpoint.name, disabled: endpoint.disabled_at !== null },
-    ...{ created_at: unixSeconds(endpoint.created_at), updated_at: unixSeconds(endpoint.updated_at) },
+    id: endpoint.id,
+    object: 'webhook_endpoint',
+    url: endpoint.url,
+    events: endpoint.events,
+    event_types: endpoint.events,
+    name: endpoint.name,
+    disabled: endpoint.disabled_at !== null,
+    created_at: unixSeconds(endpoint.created_at),
+    updated_at: unixSeconds(endpoint.updated_at),
     signing_secret_hint: `${endpoint.secret.replace(/^whsec_/, '').slice(0, 4)}...`,
     previous_secret_expires_at: secondsOf(endpoint.previous_secret_until),
   }
@@ -146,7 +177,9 @@ export function endpointWithSecretJson(endpoint: Endpoint): z.input<typeof endpo
 
 export function accountSecretJson(own: AccountSecret): z.input<typeof accountSecretSchema> {
   return {
-    ...{ object: 'webhook_secret', secret: own.secret, created_at: unixSeconds(own.created_at) },
+    object: 'webhook_secret',
+    secret: own.secret,
+    created_at: unixSeconds(own.created_at),
     previous_secret_expires_at: secondsOf(own.previous_secret_until),
   }
 }
@@ -154,10 +187,16 @@ export function accountSecretJson(own: AccountSecret): z.input<typeof accountSec
 export function deliveryJson(delivery: Delivery): z.input<typeof deliverySchema> {
   const last = delivery.tries.at(-1)
   return {
-    ...{ id: delivery.id, object: 'webhook_delivery', endpoint_id: delivery.endpoint_id, url: delivery.url },
+    id: delivery.id,
+    object: 'webhook_delivery',
+    endpoint_id: delivery.endpoint_id,
+    url: delivery.url,
     event: eventJson(delivery.event),
-    ...{ status: delivery.status, attempt: delivery.tries.length },
-    ...{ status_code: last?.status_code ?? null, error: last?.error ?? null, duration_ms: last?.duration_ms ?? null },
+    status: delivery.status,
+    attempt: delivery.tries.length,
+    status_code: last?.status_code ?? null,
+    error: last?.error ?? null,
+    duration_ms: last?.duration_ms ?? null,
     next_attempt_at: secondsOf(delivery.due_at),
     created_at: unixSeconds(delivery.created_at),
     attempts: delivery.tries.map((one) => ({ ...one, started_at: unixSeconds(one.started_at) })),
@@ -168,7 +207,9 @@ export function deliveryListJson({ deliveries, hasMore }: DeliveryPage): z.input
   return {
     object: 'list',
     data: deliveries.map(deliveryJson),
-    ...{ first_id: deliveries[0]?.id ?? null, last_id: deliveries.at(-1)?.id ?? null, has_more: hasMore },
+    first_id: deliveries[0]?.id ?? null,
+    last_id: deliveries.at(-1)?.id ?? null,
+    has_more: hasMore,
   }
 }
 

@@ -22,5 +22,9 @@ export function contentTypeOf(key: string): string {
 export function checkContentType(key: string, contentType: string): void {
   const allowed = contentTypeOf(key)
   if (contentType !== allowed)
-    throw new StoreArgumentError('contentType', contentType, `${allowed}, which the extension of ${key} stands for`)
+    throw new StoreArgumentError(
+      'contentType',
+      contentType,
+      `${allowed}, which the extension of ${key} stands for`,
+    )
 }

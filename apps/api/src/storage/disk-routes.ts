@@ -27,10 +27,15 @@ export function diskRoutes(store: DiskStore): Router {
     if (grant === null || grant.method !== 'PUT') return
     const given = request.get('Content-Type')
     if (given !== grant.contentType) {
-      return refuse(response, 'content_type_mismatch', `Content-Type is ${given ?? 'missing'}, the URL was signed for ${grant.contentType}`)
+      return refuse(
+        response,
+        'content_type_mismatch',
+        `Content-Type is ${given ?? 'missing'}, the URL was signed for ${grant.contentType}`,
+      )
     }
     try {
-      if (Number(request.get('Content-Length') ?? 0) > grant.bytesMax) throw new ObjectTooLargeError(key, grant.bytesMax)
+      if (Number(request.get('Content-Length') ?? 0) > grant.bytesMax)
+        throw new ObjectTooLargeError(key, grant.bytesMax)
       const info = await store.putAtMost(key, request, grant.contentType, grant.bytesMax)
       response.set('ETag', info.etag).status(200).end()
     } catch (error) {
@@ -69,17 +74,26 @@ function grantOf(
   const query = new URL(request.originalUrl, 'http://localhost').searchParams
   const verdict = verifyUrl(method, key, query, secret, Date.now())
   if (verdict === EXPIRED) refuse(response, EXPIRED, 'this URL has expired', 'expires')
-  else if (verdict === MISMATCH) refuse(response, MISMATCH, 'this URL was not signed here for this method and key, or was changed', 'sig')
+  else if (verdict === MISMATCH)
+    refuse(response, MISMATCH, 'this URL was not signed here for this method and key, or was changed', 'sig')
   else return verdict
   return null
 }
 
-function refuse(response: Response, code: keyof typeof STATUS_BY_CODE, message: string, param: string | null = null): void {
-  response.status(STATUS_BY_CODE[code]).json({ error: { message, type: 'invalid_request_error', code, param } })
+function refuse(
+  response: Response,
+  code: keyof typeof STATUS_BY_CODE,
+  message: string,
+  param: string | null = null,
+): void {
+  response
+    .status(STATUS_BY_CODE[code])
+    .json({ error: { message, type: 'invalid_request_error', code, param } })
 }
 
 /** A key that no store takes, or a path that isn't valid percent-encoding. Everything else is the app's to answer. */
 const answerBadUrl: ErrorRequestHandler = (error, _request, response, next) => {
-  if (error instanceof URIError || error instanceof StoreArgumentError) refuse(response, 'bad_url', error.message, 'key')
+  if (error instanceof URIError || error instanceof StoreArgumentError)
+    refuse(response, 'bad_url', error.message, 'key')
   else next(error)
 }

@@ -51,7 +51,11 @@ const RENAME_TRIES_MAX = 10
  */
 export async function openDiskStore(settings: DiskSettings): Promise<DiskStore> {
   if (settings.secret.length < SECRET_LENGTH_MIN) {
-    throw new StoreUnreachableError('the disk store secret', '(hidden)', `it has less than ${SECRET_LENGTH_MIN} characters`)
+    throw new StoreUnreachableError(
+      'the disk store secret',
+      '(hidden)',
+      `it has less than ${SECRET_LENGTH_MIN} characters`,
+    )
   }
   const store = new DiskStore(settings)
   await store.ping()
@@ -89,7 +93,12 @@ export class DiskStore implements ObjectStore {
    * `put` that gives up with ObjectTooLargeError once the body holds more than `bytesMax` bytes. The body is then left open (an HTTP
    * request must live on until it is answered).
    */
-  async putAtMost(key: string, body: Buffer | Readable, contentType: string, bytesMax: number): Promise<ObjectInfo> {
+  async putAtMost(
+    key: string,
+    body: Buffer | Readable,
+    contentType: string,
+    bytesMax: number,
+  ): Promise<ObjectInfo> {
     holdError(body)
     checkKey(key)
     checkContentType(key, contentType)
@@ -129,7 +138,13 @@ export class DiskStore implements ObjectStore {
     if (info.bytes === 0) await handle.close()
     // The handle, not the path: what is read is the very object whose size and etag are answered, also when it is replaced meanwhile.
     const body = info.bytes === 0 ? Readable.from([]) : createReadStream('', { fd: handle, start, end })
-    return { body, bytes: end - start + 1, totalBytes: info.bytes, contentType: info.contentType, etag: info.etag }
+    return {
+      body,
+      bytes: end - start + 1,
+      totalBytes: info.bytes,
+      contentType: info.contentType,
+      etag: info.etag,
+    }
   }
 
   async head(key: string): Promise<ObjectInfo | null> {
@@ -169,7 +184,9 @@ export class DiskStore implements ObjectStore {
         await unlink(path)
       }
     } catch (error) {
-      throw new StoreUnreachableError('SLUICE_DATA_DIR', this.#dir, 'objects cannot be written there', { cause: error })
+      throw new StoreUnreachableError('SLUICE_DATA_DIR', this.#dir, 'objects cannot be written there', {
+        cause: error,
+      })
     }
   }
 
@@ -177,14 +194,22 @@ export class DiskStore implements ObjectStore {
     checkKey(key)
     checkContentType(key, options.contentType)
     const bytesMax = judgeBytesMax(options.bytesMax)
-    return this.#sign({ method: 'PUT', key, contentType: options.contentType, bytesMax }, options.expiresInSeconds, this.#baseUrl)
+    return this.#sign(
+      { method: 'PUT', key, contentType: options.contentType, bytesMax },
+      options.expiresInSeconds,
+      this.#baseUrl,
+    )
   }
 
   async signGet(key: string, options: SignGetOptions): Promise<string> {
     checkKey(key)
     if (options.downloadName !== undefined) attachment(options.downloadName)
     const baseUrl = options.audience === 'worker' ? this.#baseUrl : this.#publicBaseUrl
-    return this.#sign({ method: 'GET', key, downloadName: options.downloadName ?? null }, options.expiresInSeconds, baseUrl)
+    return this.#sign(
+      { method: 'GET', key, downloadName: options.downloadName ?? null },
+      options.expiresInSeconds,
+      baseUrl,
+    )
   }
 
   async close(): Promise<void> {}
@@ -194,7 +219,8 @@ export class DiskStore implements ObjectStore {
     for (const name of await readdir(this.#unfinishedDir)) {
       const path = join(this.#unfinishedDir, name)
       const found = await stat(path).catch(ignoreAbsent)
-      if (found !== null && Date.now() - found.mtimeMs > UNFINISHED_MS_MAX) await unlink(path).catch(ignoreAbsent)
+      if (found !== null && Date.now() - found.mtimeMs > UNFINISHED_MS_MAX)
+        await unlink(path).catch(ignoreAbsent)
     }
   }
 
@@ -232,7 +258,11 @@ export class DiskStore implements ObjectStore {
         break
       } catch (error) {
         if (codeOf(error) === 'EISDIR' || codeOf(error) === 'ENOTDIR' || codeOf(error) === 'EEXIST') {
-          throw new StoreArgumentError('key', key, 'a key that is not the folder of another key, nor lies in an object')
+          throw new StoreArgumentError(
+            'key',
+            key,
+            'a key that is not the folder of another key, nor lies in an object',
+          )
         }
         if (codeOf(error) !== 'ENOENT' || tries === RENAME_TRIES_MAX) throw error
       }
@@ -241,7 +271,12 @@ export class DiskStore implements ObjectStore {
   }
 }
 
-async function write(handle: FileHandle, key: string, body: Buffer | Readable, bytesMax: number): Promise<void> {
+async function write(
+  handle: FileHandle,
+  key: string,
+  body: Buffer | Readable,
+  bytesMax: number,
+): Promise<void> {
   if (Buffer.isBuffer(body)) {
     if (body.length > bytesMax) throw new ObjectTooLargeError(key, bytesMax)
     return handle.writeFile(body)

@@ -75,7 +75,12 @@ async function openS3(): Promise<Bench> {
   const bucket = `sluice-test-${randomBytes(6).toString('hex')}`
   const region = process.env.SLUICE_TEST_S3_REGION ?? 'us-east-1'
   const settings = { bucket, region, forcePathStyle: true } as const
-  const { store } = await openStore({ kind: 's3', endpoint: endpoint.origin, publicEndpoint: publicEndpoint.origin, ...settings })
+  const { store } = await openStore({
+    kind: 's3',
+    endpoint: endpoint.origin,
+    publicEndpoint: publicEndpoint.origin,
+    ...settings,
+  })
   return {
     store,
     dir: null,
@@ -158,7 +163,12 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
       expect(put).toMatchObject({ bytes: 100_000, contentType: 'video/mp4' })
       expect(await store.head(`${folder}/a/video.mp4`)).toEqual(put)
       const opened = await store.get(`${folder}/a/video.mp4`)
-      expect(opened).toMatchObject({ bytes: 100_000, totalBytes: 100_000, contentType: 'video/mp4', etag: put.etag })
+      expect(opened).toMatchObject({
+        bytes: 100_000,
+        totalBytes: 100_000,
+        contentType: 'video/mp4',
+        etag: put.etag,
+      })
       expect(await readAll(`${folder}/a/video.mp4`)).toEqual(bytes)
       opened?.body.destroy()
     }
@@ -249,10 +259,12 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
       await store.put(key, Buffer.from('x'), UPLOAD_CONTENT_TYPES[name])
       expect(await store.head(key)).toMatchObject({ contentType: UPLOAD_CONTENT_TYPES[name] })
     }
-    await expect(store.put(`${folder}/video.mp4`, Buffer.from('x'), 'text/html')).rejects.toThrow(StoreArgumentError)
-    await expect(store.signPut(`${folder}/video.mp4`, { contentType: 'text/html', expiresInSeconds: 60 })).rejects.toThrow(
+    await expect(store.put(`${folder}/video.mp4`, Buffer.from('x'), 'text/html')).rejects.toThrow(
       StoreArgumentError,
     )
+    await expect(
+      store.signPut(`${folder}/video.mp4`, { contentType: 'text/html', expiresInSeconds: 60 }),
+    ).rejects.toThrow(StoreArgumentError)
   })
 
   test('text longer than allowed is refused, not read', async () => {
@@ -265,7 +277,8 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
   test('deleting a folder of 1,100 objects takes them all and leaves its sibling alone', async () => {
     const folder = newFolder()
     const keys = Array.from({ length: 1_100 }, (_, index) => `${folder}/video/${index % 7}/${index}.bin`)
-    while (keys.length > 0) await Promise.all(keys.splice(0, 50).map((key) => store.put(key, Buffer.from('x'), BINARY)))
+    while (keys.length > 0)
+      await Promise.all(keys.splice(0, 50).map((key) => store.put(key, Buffer.from('x'), BINARY)))
     await store.put(`${folder}/video2/kept.bin`, Buffer.from('kept'), BINARY)
     await store.put(`${folder}/video.bin`, Buffer.from('kept'), BINARY)
     expect(await store.deletePrefix(`${folder}/video`)).toBe(1_100)
@@ -278,7 +291,9 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
 
   test('putting into a folder while it is deleted never fails', async () => {
     const folder = newFolder()
-    const puts = Array.from({ length: 40 }, (_, index) => store.put(`${folder}/race/${index % 3}/${index}.bin`, Buffer.from('x'), BINARY))
+    const puts = Array.from({ length: 40 }, (_, index) =>
+      store.put(`${folder}/race/${index % 3}/${index}.bin`, Buffer.from('x'), BINARY),
+    )
     const deletes = Array.from({ length: 10 }, () => store.deletePrefix(`${folder}/race`))
     const outcomes = await Promise.allSettled([...puts, ...deletes])
     expect(outcomes.filter(({ status }) => status === 'rejected')).toEqual([])
@@ -366,14 +381,21 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
       ...(key === 'a/' ? [] : [store.deletePrefix(key)]),
     ]
     for (const outcome of await Promise.allSettled(calls)) {
-      expect(outcome).toMatchObject({ status: 'rejected', reason: { name: 'StoreArgumentError', given: key } })
+      expect(outcome).toMatchObject({
+        status: 'rejected',
+        reason: { name: 'StoreArgumentError', given: key },
+      })
     }
   })
 
   test('a URL lives between a second and seven days', async () => {
     for (const expiresInSeconds of [0, -1, 1.5, Number.NaN, 7 * 86_400 + 1]) {
-      await expect(store.signGet('a', { expiresInSeconds, audience: 'client' })).rejects.toThrow(StoreArgumentError)
-      await expect(store.signPut('a', { expiresInSeconds, contentType: BINARY })).rejects.toThrow(StoreArgumentError)
+      await expect(store.signGet('a', { expiresInSeconds, audience: 'client' })).rejects.toThrow(
+        StoreArgumentError,
+      )
+      await expect(store.signPut('a', { expiresInSeconds, contentType: BINARY })).rejects.toThrow(
+        StoreArgumentError,
+      )
     }
   })
 
@@ -428,7 +450,9 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     const answer = await fetch(await store.signGet(`${folder}/video.mp4`, options))
     expect(answer.headers.get('content-disposition')).toBe('attachment; filename="boat.mp4"')
     expect((await fetch(await store.signGet(`${folder}/none.mp4`, options))).status).toBe(404)
-    await expect(store.signGet('a', { ...options, downloadName: 'a"\r\nb' })).rejects.toThrow(StoreArgumentError)
+    await expect(store.signGet('a', { ...options, downloadName: 'a"\r\nb' })).rejects.toThrow(
+      StoreArgumentError,
+    )
   })
 
   test('ping returns while the store answers', async () => {
@@ -503,11 +527,19 @@ describe('disk store', () => {
   afterAll(() => bench.close())
 
   const files = async (): Promise<string[]> =>
-    (await readdir(dir, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map(({ name }) => name)
+    (await readdir(dir, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name)
 
   test('a client that goes away in the middle of a PUT leaves nothing behind', async () => {
-    const url = await bench.store.signPut('half/video.mp4', { contentType: 'video/mp4', expiresInSeconds: 60 })
-    const request = httpRequest(url, { method: 'PUT', headers: { 'content-type': 'video/mp4', 'content-length': 1_000_000 } })
+    const url = await bench.store.signPut('half/video.mp4', {
+      contentType: 'video/mp4',
+      expiresInSeconds: 60,
+    })
+    const request = httpRequest(url, {
+      method: 'PUT',
+      headers: { 'content-type': 'video/mp4', 'content-length': 1_000_000 },
+    })
     request.on('error', () => {})
     request.write(randomBytes(500_000))
     await vi.waitFor(async () => expect(await files()).toHaveLength(1))
@@ -522,12 +554,15 @@ describe('disk store', () => {
       const options = { contentType: BINARY, expiresInSeconds: 60, bytesMax: 3 * MIB }
       const url = await bench.store.signPut('long/checkpoint', options)
       const put = (bytes: Buffer) => {
-        const body = length === 'with' ? bytes : ReadableStream.from([bytes.subarray(0, 10), bytes.subarray(10)])
+        const body =
+          length === 'with' ? bytes : ReadableStream.from([bytes.subarray(0, 10), bytes.subarray(10)])
         return fetch(url, { method: 'PUT', body, headers: { 'content-type': BINARY }, duplex: 'half' })
       }
       const answer = await put(randomBytes(3 * MIB + 1))
       expect(answer.status).toBe(413)
-      expect(await answer.json()).toMatchObject({ error: { code: 'object_too_large', type: 'invalid_request_error' } })
+      expect(await answer.json()).toMatchObject({
+        error: { code: 'object_too_large', type: 'invalid_request_error' },
+      })
       expect(await files()).toEqual([])
       expect((await put(randomBytes(3 * MIB))).status).toBe(200)
       await bench.store.deletePrefix('long')
@@ -561,7 +596,12 @@ describe('disk store', () => {
     const answer = await fetch(`${url}x`)
     expect(answer.status).toBe(403)
     expect(await answer.json()).toEqual({
-      error: { message: expect.any(String), type: 'invalid_request_error', code: 'url_signature_mismatch', param: 'sig' },
+      error: {
+        message: expect.any(String),
+        type: 'invalid_request_error',
+        code: 'url_signature_mismatch',
+        param: 'sig',
+      },
     })
     expect((await fetch(url.replace('a.mp4', '%E0%A4%A'))).status).toBe(400)
   })
@@ -590,7 +630,9 @@ describe('disk store', () => {
     await rm(join(dir, '~unfinished/live'))
   })
 
-  test('a body parser mounted before the routes is found out at the first PUT', async ({ onTestFinished }) => {
+  test('a body parser mounted before the routes is found out at the first PUT', async ({
+    onTestFinished,
+  }) => {
     const { store, routes } = await openStore({ kind: 'disk', dir, ...UNSERVED })
     const failed: unknown[] = []
     const answerError: express.ErrorRequestHandler = (error, _request, response, _next) => {
@@ -600,16 +642,24 @@ describe('disk store', () => {
     const app = express().use(express.json(), routes ?? [], answerError)
     const server = await listening(app.listen(0, '127.0.0.1'))
     onTestFinished(() => closed(server))
-    const url = new URL(await store.signPut('parsed/result.json', { contentType: 'application/json', expiresInSeconds: 60 }))
+    const url = new URL(
+      await store.signPut('parsed/result.json', { contentType: 'application/json', expiresInSeconds: 60 }),
+    )
     url.port = String(portOf(server))
-    const answer = await fetch(url, { method: 'PUT', body: '{}', headers: { 'content-type': 'application/json' } })
+    const answer = await fetch(url, {
+      method: 'PUT',
+      body: '{}',
+      headers: { 'content-type': 'application/json' },
+    })
     expect(answer.status).toBe(500)
     expect(String(failed[0])).toContain('before any body parser')
     expect(await store.head('parsed/result.json')).toBeNull()
   })
 
   test('a secret that could be guessed is refused', async () => {
-    await expect(openStore({ kind: 'disk', dir, ...UNSERVED, secret: 'short' })).rejects.toThrow(StoreUnreachableError)
+    await expect(openStore({ kind: 'disk', dir, ...UNSERVED, secret: 'short' })).rejects.toThrow(
+      StoreUnreachableError,
+    )
   })
 
   test('a folder that cannot be written names SLUICE_DATA_DIR', async ({ onTestFinished }) => {
@@ -617,7 +667,9 @@ describe('disk store', () => {
     onTestFinished(() => rm(folder, { recursive: true }))
     const file = join(folder, 'file')
     await writeFile(file, '')
-    const refusal = await openStore({ kind: 'disk', dir: join(file, 'objects'), ...UNSERVED }).catch((error: unknown) => error)
+    const refusal = await openStore({ kind: 'disk', dir: join(file, 'objects'), ...UNSERVED }).catch(
+      (error: unknown) => error,
+    )
     expect(refusal).toBeInstanceOf(StoreUnreachableError)
     expect(refusal).toMatchObject({ setting: 'SLUICE_DATA_DIR' })
   })
@@ -629,21 +681,29 @@ test('an S3 server that does not answer names SLUICE_S3_ENDPOINT', async () => {
   await closed(server)
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'nobody')
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'nothing')
-  const refusal = await openStore({ kind: 's3', endpoint, bucket: 'b', region: 'us-east-1', forcePathStyle: true }).catch(
-    (error: unknown) => error,
-  )
+  const refusal = await openStore({
+    kind: 's3',
+    endpoint,
+    bucket: 'b',
+    region: 'us-east-1',
+    forcePathStyle: true,
+  }).catch((error: unknown) => error)
   vi.unstubAllEnvs()
   expect(refusal).toBeInstanceOf(StoreUnreachableError)
   expect(refusal).toMatchObject({ setting: 'SLUICE_S3_ENDPOINT', given: endpoint })
 })
 
 function listening(server: Server): Promise<Server> {
-  return new Promise((resolve, reject) => server.once('listening', () => resolve(server)).once('error', reject))
+  return new Promise((resolve, reject) =>
+    server.once('listening', () => resolve(server)).once('error', reject),
+  )
 }
 
 function closed(server: Server): Promise<void> {
   server.closeAllConnections()
-  return new Promise((resolve, reject) => server.close((error) => (error === undefined ? resolve() : reject(error))))
+  return new Promise((resolve, reject) =>
+    server.close((error) => (error === undefined ? resolve() : reject(error))),
+  )
 }
 
 function portOf(server: Server): number {

@@ -98,7 +98,14 @@ const SEGMENT_BYTES_MAX = 200
 /** An argument no store takes: `field` is at fault, `given` is what came, `allowed` says what may come. */
 export class StoreArgumentError extends Error {
   override readonly name = 'StoreArgumentError'
-  readonly field: 'key' | 'prefix' | 'contentType' | 'expiresInSeconds' | 'bytesMax' | 'downloadName' | 'range'
+  readonly field:
+    | 'key'
+    | 'prefix'
+    | 'contentType'
+    | 'expiresInSeconds'
+    | 'bytesMax'
+    | 'downloadName'
+    | 'range'
   readonly given: string
   readonly allowed: string
   constructor(field: StoreArgumentError['field'], given: string, allowed: string) {
@@ -146,7 +153,12 @@ const SEGMENT = /^[A-Za-z0-9._-]+$/
 function isPath(path: string): boolean {
   return (
     path.length <= KEY_BYTES_MAX &&
-    path.split('/').every((segment) => SEGMENT.test(segment) && segment.length <= SEGMENT_BYTES_MAX && segment !== '.' && segment !== '..')
+    path
+      .split('/')
+      .every(
+        (segment) =>
+          SEGMENT.test(segment) && segment.length <= SEGMENT_BYTES_MAX && segment !== '.' && segment !== '..',
+      )
   )
 }
 
@@ -173,8 +185,17 @@ export function checkRange(range: ByteRange): void {
 
 /** Throws StoreArgumentError unless a URL may live that long. */
 export function checkExpiry(expiresInSeconds: number): void {
-  if (Number.isSafeInteger(expiresInSeconds) && expiresInSeconds >= 1 && expiresInSeconds <= EXPIRES_SECONDS_MAX) return
-  throw new StoreArgumentError('expiresInSeconds', String(expiresInSeconds), `a whole number from 1 to ${EXPIRES_SECONDS_MAX}`)
+  if (
+    Number.isSafeInteger(expiresInSeconds) &&
+    expiresInSeconds >= 1 &&
+    expiresInSeconds <= EXPIRES_SECONDS_MAX
+  )
+    return
+  throw new StoreArgumentError(
+    'expiresInSeconds',
+    String(expiresInSeconds),
+    `a whole number from 1 to ${EXPIRES_SECONDS_MAX}`,
+  )
 }
 
 /** The bound of a signed PUT in bytes. Throws StoreArgumentError. */
@@ -190,6 +211,7 @@ export function holdError(body: Buffer | Readable): void {
 
 /** The Content-Disposition header that saves a download as `downloadName`. Throws StoreArgumentError. */
 export function attachment(downloadName: string): string {
-  if (SEGMENT.test(downloadName) && downloadName.length <= 128) return `attachment; filename="${downloadName}"`
+  if (SEGMENT.test(downloadName) && downloadName.length <= 128)
+    return `attachment; filename="${downloadName}"`
   throw new StoreArgumentError('downloadName', downloadName, '1 to 128 of A-Z a-z 0-9 . _ -')
 }

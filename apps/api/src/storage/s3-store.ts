@@ -88,7 +88,9 @@ export class S3Store implements ObjectStore {
       checkContentType(key, contentType)
       const target = { Bucket: this.#settings.bucket, Key: key, ContentType: contentType }
       if (Buffer.isBuffer(body)) {
-        const { ETag } = await this.#client.send(new PutObjectCommand({ ...target, Body: body, ContentLength: body.length }))
+        const { ETag } = await this.#client.send(
+          new PutObjectCommand({ ...target, Body: body, ContentLength: body.length }),
+        )
         return { bytes: body.length, contentType, etag: ETag ?? '' }
       }
       const upload = new Upload({
@@ -116,7 +118,9 @@ export class S3Store implements ObjectStore {
     if (range !== undefined) checkRange(range)
     const rangeHeader = range === undefined ? {} : { Range: `bytes=${range.start}-${range.end}` }
     try {
-      const answer = await this.#client.send(new GetObjectCommand({ Bucket: this.#settings.bucket, Key: key, ...rangeHeader }))
+      const answer = await this.#client.send(
+        new GetObjectCommand({ Bucket: this.#settings.bucket, Key: key, ...rangeHeader }),
+      )
       if (!(answer.Body instanceof Readable)) throw new TypeError('the S3 client answered no stream')
       const bytes = answer.ContentLength ?? 0
       return {
@@ -138,8 +142,14 @@ export class S3Store implements ObjectStore {
   async head(key: string): Promise<ObjectInfo | null> {
     checkKey(key)
     try {
-      const answer = await this.#client.send(new HeadObjectCommand({ Bucket: this.#settings.bucket, Key: key }))
-      return { bytes: answer.ContentLength ?? 0, contentType: answer.ContentType ?? contentTypeOf(key), etag: answer.ETag ?? '' }
+      const answer = await this.#client.send(
+        new HeadObjectCommand({ Bucket: this.#settings.bucket, Key: key }),
+      )
+      return {
+        bytes: answer.ContentLength ?? 0,
+        contentType: answer.ContentType ?? contentTypeOf(key),
+        etag: answer.ETag ?? '',
+      }
     } catch (error) {
       if (statusOf(error) === 404) return null
       throw error
@@ -186,15 +196,25 @@ export class S3Store implements ObjectStore {
     checkContentType(key, options.contentType)
     checkExpiry(options.expiresInSeconds)
     judgeBytesMax(options.bytesMax)
-    const command = new PutObjectCommand({ Bucket: this.#settings.bucket, Key: key, ContentType: options.contentType })
+    const command = new PutObjectCommand({
+      Bucket: this.#settings.bucket,
+      Key: key,
+      ContentType: options.contentType,
+    })
     // The SDK leaves content-type out of the signature unless it is named.
-    return getSignedUrl(this.#client, command, { expiresIn: options.expiresInSeconds, signableHeaders: new Set(['content-type']) })
+    return getSignedUrl(this.#client, command, {
+      expiresIn: options.expiresInSeconds,
+      signableHeaders: new Set(['content-type']),
+    })
   }
 
   async signGet(key: string, options: SignGetOptions): Promise<string> {
     checkKey(key)
     checkExpiry(options.expiresInSeconds)
-    const disposition = options.downloadName === undefined ? {} : { ResponseContentDisposition: attachment(options.downloadName) }
+    const disposition =
+      options.downloadName === undefined
+        ? {}
+        : { ResponseContentDisposition: attachment(options.downloadName) }
     const command = new GetObjectCommand({ Bucket: this.#settings.bucket, Key: key, ...disposition })
     const client = options.audience === 'worker' ? this.#client : this.#publicClient
     return getSignedUrl(client, command, { expiresIn: options.expiresInSeconds })
@@ -215,25 +235,35 @@ export class S3Store implements ObjectStore {
       if (statusOf(error) !== 404) throw this.#unreachable(error)
     }
     // us-east-1 is the default, and S3 refuses to hear it named.
-    const place = region === 'us-east-1' ? {} : { CreateBucketConfiguration: { LocationConstraint: region as BucketLocation } }
+    const place =
+      region === 'us-east-1'
+        ? {}
+        : { CreateBucketConfiguration: { LocationConstraint: region as BucketLocation } }
     try {
       await this.#client.send(new CreateBucketCommand({ Bucket: bucket, ...place }))
     } catch (error) {
       // Another process that starts at the same time made it first.
       if (error instanceof S3ServiceException && error.name === 'BucketAlreadyOwnedByYou') return
-      throw new StoreUnreachableError('SLUICE_S3_BUCKET', bucket, `the bucket is missing and could not be made (${wordsOf(error)})`, {
-        cause: error,
-      })
+      throw new StoreUnreachableError(
+        'SLUICE_S3_BUCKET',
+        bucket,
+        `the bucket is missing and could not be made (${wordsOf(error)})`,
+        { cause: error },
+      )
     }
   }
 
   /** How many of `keys`, at most 1,000, were there and are not any more. */
   async #deleteKeys(keys: { Key: string }[]): Promise<number> {
-    const command = new DeleteObjectsCommand({ Bucket: this.#settings.bucket, Delete: { Objects: keys, Quiet: true } })
+    const command = new DeleteObjectsCommand({
+      Bucket: this.#settings.bucket,
+      Delete: { Objects: keys, Quiet: true },
+    })
     const errors = (await this.#client.send(command)).Errors ?? []
     // S3 calls a key that another delete took meanwhile deleted; VersityGW calls it an error.
     const refused = errors.find(({ Code }) => Code !== 'NoSuchKey')
-    if (refused !== undefined) throw new Error(`the S3 server did not delete ${refused.Key}: ${refused.Code} ${refused.Message}`)
+    if (refused !== undefined)
+      throw new Error(`the S3 server did not delete ${refused.Key}: ${refused.Code} ${refused.Message}`)
     return keys.length - errors.length
   }
 
@@ -247,23 +277,50 @@ export class S3Store implements ObjectStore {
     const options = { cause: error }
     if (error instanceof Error && error.name === 'CredentialsProviderError') {
       const reason = 'no S3 credentials: set it and AWS_SECRET_ACCESS_KEY, or another source of the AWS chain'
-      return new StoreUnreachableError('AWS_ACCESS_KEY_ID', process.env.AWS_ACCESS_KEY_ID ?? '', reason, options)
+      return new StoreUnreachableError(
+        'AWS_ACCESS_KEY_ID',
+        process.env.AWS_ACCESS_KEY_ID ?? '',
+        reason,
+        options,
+      )
     }
     switch (statusOf(error)) {
       case 404:
-        return new StoreUnreachableError('SLUICE_S3_BUCKET', bucket, `${endpoint} has no such bucket`, options)
+        return new StoreUnreachableError(
+          'SLUICE_S3_BUCKET',
+          bucket,
+          `${endpoint} has no such bucket`,
+          options,
+        )
       case 403:
-        return new StoreUnreachableError('SLUICE_S3_BUCKET', bucket, `${endpoint} refuses the AWS credentials for it`, options)
+        return new StoreUnreachableError(
+          'SLUICE_S3_BUCKET',
+          bucket,
+          `${endpoint} refuses the AWS credentials for it`,
+          options,
+        )
       case 301:
       case 400:
-        return new StoreUnreachableError('SLUICE_S3_REGION', region, `${endpoint} keeps the bucket in another region`, options)
+        return new StoreUnreachableError(
+          'SLUICE_S3_REGION',
+          region,
+          `${endpoint} keeps the bucket in another region`,
+          options,
+        )
       default:
-        return new StoreUnreachableError('SLUICE_S3_ENDPOINT', endpoint, `no answer from it (${wordsOf(error)})`, options)
+        return new StoreUnreachableError(
+          'SLUICE_S3_ENDPOINT',
+          endpoint,
+          `no answer from it (${wordsOf(error)})`,
+          options,
+        )
     }
   }
 }
 
-type BucketLocation = NonNullable<NonNullable<CreateBucketCommand['input']['CreateBucketConfiguration']>['LocationConstraint']>
+type BucketLocation = NonNullable<
+  NonNullable<CreateBucketCommand['input']['CreateBucketConfiguration']>['LocationConstraint']
+>
 
 function newClient(settings: S3Settings, endpoint: string): S3Client {
   return new S3Client({

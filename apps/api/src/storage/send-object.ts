@@ -1,6 +1,12 @@
 import { pipeline } from 'node:stream/promises'
 import type { Request, Response } from 'express'
-import { attachment, type ByteRange, type ObjectStore, type OpenObject, RangeUnsatisfiableError } from './object-store.ts'
+import {
+  attachment,
+  type ByteRange,
+  type ObjectStore,
+  type OpenObject,
+  RangeUnsatisfiableError,
+} from './object-store.ts'
 
 export type SendOutcome = 'sent' | 'absent'
 
@@ -25,7 +31,8 @@ export async function sendObject(
     'X-Content-Type-Options': 'nosniff',
     ETag: info.etag,
   })
-  if (typeof options.downloadName === 'string') response.set('Content-Disposition', attachment(options.downloadName))
+  if (typeof options.downloadName === 'string')
+    response.set('Content-Disposition', attachment(options.downloadName))
   if (request.fresh) {
     response.status(304).end()
     return 'sent'
@@ -44,16 +51,20 @@ export async function sendObject(
     throw error
   }
   if (opened === null) {
-    for (const name of ['ETag', 'Content-Type', 'Content-Disposition', 'Accept-Ranges']) response.removeHeader(name)
+    for (const name of ['ETag', 'Content-Type', 'Content-Disposition', 'Accept-Ranges'])
+      response.removeHeader(name)
     return 'absent'
   }
   // From `opened`, not `info`: the object may have been replaced in between, and the headers must describe what is sent.
   response.set({ ETag: opened.etag, 'Content-Length': String(opened.bytes) })
   if (range !== null) {
-    response.status(206).set('Content-Range', `bytes ${range.start}-${range.start + opened.bytes - 1}/${opened.totalBytes}`)
+    response
+      .status(206)
+      .set('Content-Range', `bytes ${range.start}-${range.start + opened.bytes - 1}/${opened.totalBytes}`)
   }
   await pipeline(opened.body, response).catch((error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE')) throw error
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'))
+      throw error
   })
   return 'sent'
 }

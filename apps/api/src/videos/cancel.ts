@@ -42,7 +42,10 @@ export async function cancelVideo(context: Context, accountId: string, videoId: 
         break
       case 'completed':
       case 'failed':
-        throw new SluiceError('state_conflict', `The video is ${locked.status}: only a queued or running video can be cancelled.`)
+        throw new SluiceError(
+          'state_conflict',
+          `The video is ${locked.status}: only a queued or running video can be cancelled.`,
+        )
       default:
         locked.status satisfies never
     }

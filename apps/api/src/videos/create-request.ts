@@ -12,8 +12,14 @@ const EXPIRES_SECONDS = { min: 10, max: 259_200 }
 export const text = (charsMax: number) =>
   z
     .string()
-    .refine((value) => value.length <= charsMax * 2 && [...value].length <= charsMax, `text of at most ${charsMax} characters`)
-    .refine((value) => !value.includes('\u0000') && value.isWellFormed(), 'text without NUL characters or lone surrogates')
+    .refine(
+      (value) => value.length <= charsMax * 2 && [...value].length <= charsMax,
+      `text of at most ${charsMax} characters`,
+    )
+    .refine(
+      (value) => !value.includes('\u0000') && value.isWellFormed(),
+      'text without NUL characters or lone surrogates',
+    )
 
 /** Zod drops the key __proto__ from records without a word. */
 const withoutPrototype = z
@@ -24,7 +30,10 @@ const withoutPrototype = z
   )
 
 /** What may be a prompt. */
-export const promptSchema = text(PROMPT_CHARS_MAX).refine((value) => value.trim() !== '', 'text that is not blank')
+export const promptSchema = text(PROMPT_CHARS_MAX).refine(
+  (value) => value.trim() !== '',
+  'text that is not blank',
+)
 
 /** The fields of POST /v1/videos, after form fields were given their types. What a model can make of them is judged in generation-of.ts. */
 export const createRequestSchema = z.strictObject({
@@ -32,7 +41,9 @@ export const createRequestSchema = z.strictObject({
   refine_prompt: z
     .boolean()
     .optional()
-    .meta({ description: 'Let another model write the prompt out first, where the operator has set one up.' }),
+    .meta({
+      description: 'Let another model write the prompt out first, where the operator has set one up.',
+    }),
   model: text(100).optional(),
   seconds: z.union([z.string(), z.number()]).optional(),
   size: text(20).optional(),
@@ -51,14 +62,24 @@ export const createRequestSchema = z.strictObject({
   max_cost: z
     .union([z.string(), z.number()])
     .transform(String)
-    .refine((value) => parseMicros(value) !== null, 'a decimal number with at most six decimals, such as "0.25"')
+    .refine(
+      (value) => parseMicros(value) !== null,
+      'a decimal number with at most six decimals, such as "0.25"',
+    )
     .optional(),
   metadata: withoutPrototype
-    .pipe(z.record(text(64), text(512)).refine((value) => Object.keys(value).length <= 16, 'an object of at most 16 keys'))
+    .pipe(
+      z
+        .record(text(64), text(512))
+        .refine((value) => Object.keys(value).length <= 16, 'an object of at most 16 keys'),
+    )
     .optional(),
   webhook_url: text(URL_CHARS_MAX)
     .optional()
-    .meta({ description: "Told of this video's end besides the account's endpoints, signed with the account's webhook secret." }),
+    .meta({
+      description:
+        "Told of this video's end besides the account's endpoints, signed with the account's webhook secret.",
+    }),
   execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
 })
 export type CreateRequest = z.infer<typeof createRequestSchema>

@@ -28,7 +28,12 @@ test('a number of frames is taken as it is or refused, never rounded', () => {
 })
 
 test('whatever is given as seconds gives frames the model makes, or an error that names the field', () => {
-  const seconds = fc.oneof(fc.string(), fc.double(), fc.integer({ min: -3, max: 9 }), fc.integer({ min: -3, max: 9 }).map(String))
+  const seconds = fc.oneof(
+    fc.string(),
+    fc.double(),
+    fc.integer({ min: -3, max: 9 }),
+    fc.integer({ min: -3, max: 9 }).map(String),
+  )
   fc.assert(
     fc.property(seconds, (given) => {
       let count: number

@@ -70,10 +70,16 @@ export function generationOf(
 /** An image means image to video, which is nothing without one. */
 function modeOf(model: Model, request: CreateRequest, hasImage: boolean): Mode {
   const mode = model.modes.find((candidate) => candidate === (request.mode ?? (hasImage ? 'i2v' : 't2v')))
-  if (mode === undefined) throw invalidValue('mode', request.mode, `${model.modes.join(', ')} with model ${model.id}`)
-  if (hasImage && mode !== 'i2v') throw invalidValue('mode', request.mode, 'i2v, since there is an input_reference')
+  if (mode === undefined)
+    throw invalidValue('mode', request.mode, `${model.modes.join(', ')} with model ${model.id}`)
+  if (hasImage && mode !== 'i2v')
+    throw invalidValue('mode', request.mode, 'i2v, since there is an input_reference')
   if (mode === 'i2v' && !hasImage) {
-    throw new SluiceError('missing_parameter', 'input_reference is missing: mode i2v needs an image.', 'input_reference')
+    throw new SluiceError(
+      'missing_parameter',
+      'input_reference is missing: mode i2v needs an image.',
+      'input_reference',
+    )
   }
   if (mode !== 'i2v' && request.i2v_condition !== undefined) {
     throw invalidValue('i2v_condition', request.i2v_condition, 'a value only with an input_reference')
@@ -85,16 +91,26 @@ function modelOf(given: string | undefined, { models, defaultModel }: Offer): Mo
   const id = given === undefined || DEFAULT_MODEL_ALIASES.includes(given) ? defaultModel : given
   const model = models.find((offered) => offered.id === id)
   if (model === undefined) {
-    throw invalidValue('model', given, [...models.map((offered) => offered.id), ...DEFAULT_MODEL_ALIASES].join(', '))
+    throw invalidValue(
+      'model',
+      given,
+      [...models.map((offered) => offered.id), ...DEFAULT_MODEL_ALIASES].join(', '),
+    )
   }
   return model
 }
 
 /** What was asked for, or else the shape of the image, or else 16:9: in the smaller class the model makes. */
-function sizeOf(model: Model, given: string | undefined, image: { width: number; height: number } | null): FrameSize {
-  if (given === undefined) return nearestSize(model, image ?? { width: 16, height: 9 }, resolutionsOf(model)[0] ?? '256px')
+function sizeOf(
+  model: Model,
+  given: string | undefined,
+  image: { width: number; height: number } | null,
+): FrameSize {
+  if (given === undefined)
+    return nearestSize(model, image ?? { width: 16, height: 9 }, resolutionsOf(model)[0] ?? '256px')
   const size = findSize(model, given)
-  if (size === undefined) throw invalidValue('size', given, `${model.sizes.map(formatSize).join(', ')} with model ${model.id}`)
+  if (size === undefined)
+    throw invalidValue('size', given, `${model.sizes.map(formatSize).join(', ')} with model ${model.id}`)
   return size
 }
 
@@ -106,19 +122,32 @@ function framesOf(model: Model, request: CreateRequest): number {
   const fromSeconds = request.seconds === undefined ? undefined : framesOfSeconds(model, request.seconds)
   const frames = request.num_frames ?? fromSeconds ?? DEFAULTS.num_frames
   if ((frames - 1) % 4 !== 0 || frames < model.framesMin || frames > model.framesMax) {
-    throw invalidValue('num_frames', frames, `4k+1 from ${model.framesMin} to ${model.framesMax}, such as ${nearestFrames(model, frames)}`)
+    throw invalidValue(
+      'num_frames',
+      frames,
+      `4k+1 from ${model.framesMin} to ${model.framesMax}, such as ${nearestFrames(model, frames)}`,
+    )
   }
   if (fromSeconds !== undefined && fromSeconds !== frames) {
-    throw invalidValue('seconds', request.seconds, `${formatSeconds(frames, model.fps)}, since num_frames is ${frames}; give one of them`)
+    throw invalidValue(
+      'seconds',
+      request.seconds,
+      `${formatSeconds(frames, model.fps)}, since num_frames is ${frames}; give one of them`,
+    )
   }
   return frames
 }
 
 function framesOfSeconds(model: Model, given: string | number): number {
-  const seconds = typeof given === 'number' ? given : /^\d{1,6}(\.\d{1,20})?$/.test(given) ? Number(given) : Number.NaN
+  const seconds =
+    typeof given === 'number' ? given : /^\d{1,6}(\.\d{1,20})?$/.test(given) ? Number(given) : Number.NaN
   const exact = Math.round(seconds * model.fps)
   const isExact = exact > 0 && Math.abs(seconds * model.fps - exact) < 0.001 && (exact - 1) % 4 === 0
-  const frames = isExact ? exact : Number.isInteger(seconds) && seconds > 0 ? seconds * model.fps + 1 : Number.NaN
+  const frames = isExact
+    ? exact
+    : Number.isInteger(seconds) && seconds > 0
+      ? seconds * model.fps + 1
+      : Number.NaN
   if (!Number.isInteger(frames) || frames < model.framesMin || frames > model.framesMax) {
     const wholeMax = Math.floor((model.framesMax - 1) / model.fps)
     throw invalidValue(

@@ -16,8 +16,14 @@ const WATCHABLE = { steps: 10, frames: 25 }
  * below 10 and frames below a second come last, when nothing else fits. Null when nothing does. `fits` must answer yes for whatever is
  * smaller than something that fits.
  */
-export function largestFitting({ generation }: Generating, model: Model, fits: (settings: Settings) => boolean): Settings | null {
-  const asked = model.sizes.find((size) => size.width === generation.width && size.height === generation.height)
+export function largestFitting(
+  { generation }: Generating,
+  model: Model,
+  fits: (settings: Settings) => boolean,
+): Settings | null {
+  const asked = model.sizes.find(
+    (size) => size.width === generation.width && size.height === generation.height,
+  )
   if (asked === undefined) return null
   const smaller = smallerOfShape(asked, model.sizes)
   const sizes = smaller === null ? [asked] : [asked, smaller]
@@ -26,7 +32,9 @@ export function largestFitting({ generation }: Generating, model: Model, fits: (
     const framesMin = Math.min(floor.frames, generation.num_frames)
     for (const size of sizes) {
       for (let frames = generation.num_frames; frames >= framesMin; frames -= 4) {
-        const num_steps = mostSteps(stepsMin, generation.num_steps, (steps) => fits({ size, num_frames: frames, num_steps: steps }))
+        const num_steps = mostSteps(stepsMin, generation.num_steps, (steps) =>
+          fits({ size, num_frames: frames, num_steps: steps }),
+        )
         if (num_steps !== null) return { size, num_frames: frames, num_steps }
       }
     }
@@ -50,5 +58,8 @@ function mostSteps(stepsMin: number, stepsMax: number, fits: (steps: number) => 
 function smallerOfShape(asked: FrameSize, sizes: readonly FrameSize[]): FrameSize | null {
   const shape = (size: FrameSize) => Math.log(size.width / size.height)
   const smaller = sizes.filter((size) => asked.resolution === '768px' && size.resolution === '256px')
-  return smaller.toSorted((a, b) => Math.abs(shape(a) - shape(asked)) - Math.abs(shape(b) - shape(asked)))[0] ?? null
+  return (
+    smaller.toSorted((a, b) => Math.abs(shape(a) - shape(asked)) - Math.abs(shape(b) - shape(asked)))[0] ??
+    null
+  )
 }

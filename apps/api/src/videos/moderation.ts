@@ -13,7 +13,9 @@ export interface ModerationSettings {
 
 /** The answer of OpenAI's moderation call, as far as it matters here. */
 const answerSchema = z.object({
-  results: z.array(z.object({ flagged: z.boolean(), categories: z.record(z.string(), z.unknown()).optional() })).min(1),
+  results: z
+    .array(z.object({ flagged: z.boolean(), categories: z.record(z.string(), z.unknown()).optional() }))
+    .min(1),
 })
 
 const CATEGORIES_MAX = 10
@@ -23,14 +25,24 @@ const CATEGORY_CHARS_MAX = 60
  * Asks the operator's moderation hook, when there is one, whether a prompt may be made. Throws SluiceError `moderation_refused` when it
  * may not, and `unavailable` when the hook cannot be asked and prompts are not to be let through meanwhile.
  */
-export async function requireAllowed(context: Pick<Context, 'config' | 'log'>, prompt: string): Promise<void> {
+export async function requireAllowed(
+  context: Pick<Context, 'config' | 'log'>,
+  prompt: string,
+): Promise<void> {
   const settings = context.config.moderation
   if (settings === null) return
   const flagged = await askHook(settings, prompt).catch((error: unknown) => {
     if (!(error instanceof AskError)) throw error
-    context.log.warn({ reason: error.message, failOpen: settings.failOpen }, 'the moderation hook could not be asked')
+    context.log.warn(
+      { reason: error.message, failOpen: settings.failOpen },
+      'the moderation hook could not be asked',
+    )
     if (settings.failOpen) return null
-    throw new SluiceError('unavailable', 'The prompt could not be checked just now. Please try again.', 'prompt')
+    throw new SluiceError(
+      'unavailable',
+      'The prompt could not be checked just now. Please try again.',
+      'prompt',
+    )
   })
   if (flagged === null) return
   const named = flagged.length === 0 ? '' : ` (${flagged.join(', ')})`
@@ -43,12 +55,20 @@ export async function requireAllowed(context: Pick<Context, 'config' | 'log'>, p
 
 /** The categories a prompt was flagged for, which may be none; null when it was not flagged. */
 async function askHook(settings: ModerationSettings, prompt: string): Promise<string[] | null> {
-  const answer = await askJson(settings.url, { body: { input: prompt }, key: settings.key, timeoutMs: settings.timeoutMs })
+  const answer = await askJson(settings.url, {
+    body: { input: prompt },
+    key: settings.key,
+    timeoutMs: settings.timeoutMs,
+  })
   const parsed = answerSchema.safeParse(answer)
   if (!parsed.success) throw new AskError('it did not answer as a moderation does: results[0].flagged')
   const flagged = parsed.data.results.filter((result) => result.flagged)
   if (flagged.length === 0) return null
-  const names = flagged.flatMap(({ categories = {} }) => Object.keys(categories).filter((name) => categories[name] === true))
+  const names = flagged.flatMap(({ categories = {} }) =>
+    Object.keys(categories).filter((name) => categories[name] === true),
+  )
   // The hook's words go into an error message, so they are kept to what a category may look like.
-  return [...new Set(names)].filter((name) => /^[\w /-]+$/.test(name) && name.length <= CATEGORY_CHARS_MAX).slice(0, CATEGORIES_MAX)
+  return [...new Set(names)]
+    .filter((name) => /^[\w /-]+$/.test(name) && name.length <= CATEGORY_CHARS_MAX)
+    .slice(0, CATEGORIES_MAX)
 }

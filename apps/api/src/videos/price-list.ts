@@ -29,7 +29,13 @@ export async function listPrices(db: Database, currency: string): Promise<Price[
  */
 export async function setPrice(
   db: Database,
-  price: { model: string; resolution: ResolutionClass; currency: string; microsPerMillion: bigint; effectiveAt: Date | null },
+  price: {
+    model: string
+    resolution: ResolutionClass
+    currency: string
+    microsPerMillion: bigint
+    effectiveAt: Date | null
+  },
 ): Promise<Price> {
   const { rows } = await db.query<Price>({
     text: `insert into price (model, resolution, currency, effective_at, micros_per_million)
@@ -38,7 +44,11 @@ export async function setPrice(
   })
   const set = rows[0]
   if (set === undefined) {
-    throw new SluiceError('state_conflict', 'A price of this model and resolution begins at that very moment already.', 'effective_at')
+    throw new SluiceError(
+      'state_conflict',
+      'A price of this model and resolution begins at that very moment already.',
+      'effective_at',
+    )
   }
   return set
 }

@@ -44,7 +44,12 @@ export function reckon(
 }
 
 /** Micro-units per million generated tokens, in force now. Throws `unavailable` when the operator set none. */
-async function readPriceMicros(db: Database, model: string, resolution: ResolutionClass, currency: string): Promise<bigint> {
+async function readPriceMicros(
+  db: Database,
+  model: string,
+  resolution: ResolutionClass,
+  currency: string,
+): Promise<bigint> {
   const { rows } = await db.query<{ micros_per_million: bigint }>({
     name: 'price-read',
     text: `select micros_per_million from price
@@ -52,6 +57,11 @@ async function readPriceMicros(db: Database, model: string, resolution: Resoluti
     values: [model, resolution, currency],
   })
   const row = rows[0]
-  if (row === undefined) throw new SluiceError('unavailable', `No price is set for ${model} at ${resolution} in ${currency}.`, 'model')
+  if (row === undefined)
+    throw new SluiceError(
+      'unavailable',
+      `No price is set for ${model} at ${resolution} in ${currency}.`,
+      'model',
+    )
   return row.micros_per_million
 }

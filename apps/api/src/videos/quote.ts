@@ -40,7 +40,8 @@ export async function quoteVideo(context: Context, key: AccountKey, request: Cre
     priced,
     isWithinLimits,
     isAffordable:
-      customer.balanceMicros + trial.balanceMicros >= priced.costMicros && (remainingTokens === null || remainingTokens >= priced.tokens),
+      customer.balanceMicros + trial.balanceMicros >= priced.costMicros &&
+      (remainingTokens === null || remainingTokens >= priced.tokens),
     forecast: await foresee(context, key, request, generating, priced, tier),
     largest: isWithinLimits ? null : await largestOf(context, request, generating, tier),
   }
@@ -64,25 +65,28 @@ async function foresee(
   )
   const { model, width, height, num_frames, num_steps } = generation
   return context.foresight.of({
-    ...{
-      account_id: key.accountId,
-      key_id: key.id,
-      ...standing,
-      service_tier: tier,
-      model,
-      capability: capabilityOf(generation),
-      resolution,
-      width,
-      height,
-      num_frames,
-      num_steps,
-    },
+    account_id: key.accountId,
+    key_id: key.id,
+    ...standing,
+    service_tier: tier,
+    model,
+    capability: capabilityOf(generation),
+    resolution,
+    width,
+    height,
+    num_frames,
+    num_steps,
     video_tokens: priced.videoTokens,
     expires_in_ms: (request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]) * 1_000,
   })
 }
 
-async function largestOf(context: Context, request: CreateRequest, generating: Generating, tier: ServiceTier): Promise<Quote['largest']> {
+async function largestOf(
+  context: Context,
+  request: CreateRequest,
+  generating: Generating,
+  tier: ServiceTier,
+): Promise<Quote['largest']> {
   const model = context.config.catalogue.find(generating.generation.model)
   if (model === undefined) return null
   const prices = new Map<ResolutionClass, Priced>()
@@ -94,6 +98,10 @@ async function largestOf(context: Context, request: CreateRequest, generating: G
     if (price === undefined) throw new RangeError(`model ${model.id} makes no ${size.resolution} video`)
     return reckon({ width: size.width, height: size.height, num_frames, num_steps }, price)
   }
-  const settings = largestFitting(generating, model, (candidate) => exceededCeiling(request, reckonFor(candidate)) === null)
+  const settings = largestFitting(
+    generating,
+    model,
+    (candidate) => exceededCeiling(request, reckonFor(candidate)) === null,
+  )
   return settings === null ? null : { settings, priced: reckonFor(settings) }
 }

@@ -8,10 +8,19 @@ export const remixRequestSchema = createRequestSchema.pick({ prompt: true })
 
 /** A new request with another video's settings, its seed included, and a prompt of its own; what labels the source stays with it. */
 export function remixOf(source: Video, prompt: string): CreateRequest {
-  const { model, mode, num_frames, num_steps, guidance, guidance_img, motion_score, negative_prompt, seed } = source.request
+  const { model, mode, num_frames, num_steps, guidance, guidance_img, motion_score, negative_prompt, seed } =
+    source.request
   return {
     prompt,
-    ...{ model, mode, num_frames, num_steps, guidance, guidance_img, motion_score, negative_prompt, seed },
+    model,
+    mode,
+    num_frames,
+    num_steps,
+    guidance,
+    guidance_img,
+    motion_score,
+    negative_prompt,
+    seed,
     ...sameImage(source),
     size: formatSize(source),
     service_tier: source.service_tier,

@@ -14,7 +14,11 @@ const ANY_SHAPE = { width: 1, height: 1 }
  * The image a request names, judged; null when it names none. Nothing is fetched or decoded for a request that is refused
  * whatever the image. Throws SluiceError.
  */
-export async function openRequestImage(context: Context, key: AccountKey, request: CreateRequest): Promise<SourceImage | null> {
+export async function openRequestImage(
+  context: Context,
+  key: AccountKey,
+  request: CreateRequest,
+): Promise<SourceImage | null> {
   if (request.input_reference === undefined) return null
   const { generation } = generationOf(request, offerTo(context, key), 0, ANY_SHAPE)
   requireModel(key, generation.model)

@@ -20,7 +20,11 @@ import type { ServiceTier, Video } from './video.ts'
 import { type Wording, wordingOf } from './wording.ts'
 
 /** How long a video that says nothing else may take, by tier. */
-export const DEFAULT_EXPIRY_SECONDS: Record<ServiceTier, number> = { priority: 86_400, standard: 86_400, flex: 259_200 }
+export const DEFAULT_EXPIRY_SECONDS: Record<ServiceTier, number> = {
+  priority: 86_400,
+  standard: 86_400,
+  flex: 259_200,
+}
 /** A retry an SDK sent by itself is recognised for this long. */
 const RETRY_WINDOW_SECONDS = 600
 
@@ -74,7 +78,9 @@ export async function judgeRequest(
     throw invalidValue('refine_prompt', true, 'false, since this service has no refiner (SLUICE_REFINER_URL)')
   }
   if (request.webhook_url !== undefined) {
-    await checkOutgoingUrl(request.webhook_url, 'webhook_url', { allowHosts: context.config.webhookAllowHosts })
+    await checkOutgoingUrl(request.webhook_url, 'webhook_url', {
+      allowHosts: context.config.webhookAllowHosts,
+    })
   }
   const image = await openRequestImage(context, key, request)
   const judged = generationOf(request, offerTo(context, key), context.drawSeed(), image)
@@ -166,7 +172,12 @@ async function insertOrFind(
   return { video: one(inserted), isNew: true }
 }
 
-async function findEarlier(db: Database, key: AccountKey, submission: Submission, requestHash: Buffer): Promise<Video | null> {
+async function findEarlier(
+  db: Database,
+  key: AccountKey,
+  submission: Submission,
+  requestHash: Buffer,
+): Promise<Video | null> {
   if (submission.idempotencyKey !== null) {
     const { rows } = await db.query<Video>({
       name: 'video-idempotent',
@@ -176,7 +187,11 @@ async function findEarlier(db: Database, key: AccountKey, submission: Submission
     const earlier = rows[0]
     if (earlier === undefined) return null
     if (!earlier.request_hash.equals(requestHash)) {
-      throw new SluiceError('idempotency_conflict', 'This Idempotency-Key was used for another request.', 'Idempotency-Key')
+      throw new SluiceError(
+        'idempotency_conflict',
+        'This Idempotency-Key was used for another request.',
+        'Idempotency-Key',
+      )
     }
     return earlier
   }
@@ -221,7 +236,13 @@ export function exceededCeiling(
 /** Judges what is queued, in a transaction that holds the account's money: submissions of one account come one after the other. */
 async function checkQueue(db: Database, { id, accountId, limits }: AccountKey): Promise<void> {
   const { queued, queued_max, in_flight, unfinished_max, queued_of_key } = one(
-    await db.query<{ queued: bigint; queued_max: number; in_flight: bigint; unfinished_max: number | null; queued_of_key: bigint }>({
+    await db.query<{
+      queued: bigint
+      queued_max: number
+      in_flight: bigint
+      unfinished_max: number | null
+      queued_of_key: bigint
+    }>({
       name: 'queue-check',
       text: `select queued_max, (select count(*) from video where account_id = $1 and status = 'queued') as queued,
         unfinished_max, case when unfinished_max is null then 0
@@ -253,8 +274,16 @@ async function checkQueue(db: Database, { id, accountId, limits }: AccountKey): 
 }
 
 /** Parsed fields in a fixed order, so that a retry with another multipart boundary or key order hashes the same. An image counts as its SHA-256. */
-function hashRequest({ request, remixedFromVideoId, retriedFrom }: Submission, input_reference: string | undefined): Buffer {
-  const fields = Object.entries({ ...request, input_reference, remixed_from_video_id: remixedFromVideoId, retried_from: retriedFrom?.id })
+function hashRequest(
+  { request, remixedFromVideoId, retriedFrom }: Submission,
+  input_reference: string | undefined,
+): Buffer {
+  const fields = Object.entries({
+    ...request,
+    input_reference,
+    remixed_from_video_id: remixedFromVideoId,
+    retried_from: retriedFrom?.id,
+  })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [name, name === 'metadata' ? Object.entries(value as object).sort() : value])
     .sort(([a], [b]) => String(a).localeCompare(String(b)))

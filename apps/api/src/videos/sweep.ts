@@ -43,7 +43,10 @@ export class Sweeper {
     })
     await this.#each(rows, async (video) => {
       for (const prefix of await this.#leftoverPrefixes(video)) await this.#context.store.deletePrefix(prefix)
-      await this.#context.db.query({ text: 'update video set swept_at = now() where id = $1', values: [video.id] })
+      await this.#context.db.query({
+        text: 'update video set swept_at = now() where id = $1',
+        values: [video.id],
+      })
     })
   }
 
@@ -57,7 +60,10 @@ export class Sweeper {
     })
     await this.#each(rows, async ({ id }) => {
       await this.#context.store.deletePrefix(`videos/${id}`)
-      await this.#context.db.query({ text: 'update video set files_removed_at = now() where id = $1', values: [id] })
+      await this.#context.db.query({
+        text: 'update video set files_removed_at = now() where id = $1',
+        values: [id],
+      })
     })
   }
 
@@ -76,7 +82,10 @@ export class Sweeper {
     })
     await this.#each(rows, async ({ id }) => {
       await this.#context.store.deletePrefix(inputPrefix(id))
-      await this.#context.db.query({ text: 'update video set input_kept = false where id = $1', values: [id] })
+      await this.#context.db.query({
+        text: 'update video set input_kept = false where id = $1',
+        values: [id],
+      })
     })
   }
 
@@ -84,13 +93,20 @@ export class Sweeper {
     return [...this.#refused.keys()]
   }
 
-  async #each<Row extends Pick<Video, 'id'>>(rows: readonly Row[], remove: (row: Row) => Promise<void>): Promise<void> {
+  async #each<Row extends Pick<Video, 'id'>>(
+    rows: readonly Row[],
+    remove: (row: Row) => Promise<void>,
+  ): Promise<void> {
     for (const row of rows) {
       try {
         await remove(row)
       } catch (error) {
-        this.#context.log.warn({ err: error, video: row.id }, 'bytes of a video could not be removed; they are tried again later')
-        if (this.#refused.size < REFUSED_MAX) this.#refused.set(row.id, this.#context.clock.now() + REFUSED_MS)
+        this.#context.log.warn(
+          { err: error, video: row.id },
+          'bytes of a video could not be removed; they are tried again later',
+        )
+        if (this.#refused.size < REFUSED_MAX)
+          this.#refused.set(row.id, this.#context.clock.now() + REFUSED_MS)
       }
     }
   }
@@ -102,6 +118,9 @@ export class Sweeper {
       values: [video.id],
     })
     const prefixes = rows.map((row) => `videos/${video.id}/${row.fence}-${row.claim}`)
-    return [...prefixes.filter((prefix) => prefix !== video.output_prefix), `${video.output_prefix}/checkpoint`]
+    return [
+      ...prefixes.filter((prefix) => prefix !== video.output_prefix),
+      `${video.output_prefix}/checkpoint`,
+    ]
   }
 }

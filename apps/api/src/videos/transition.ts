@@ -28,7 +28,11 @@ export class IllegalTransitionError extends Error {
 
 /** Reads one video and locks its row until the transaction ends: how every change of state begins. */
 export async function lockVideo(db: Database, videoId: string): Promise<Video | null> {
-  const { rows } = await db.query<Video>({ name: 'video-lock', text: 'select * from video where id = $1 for update', values: [videoId] })
+  const { rows } = await db.query<Video>({
+    name: 'video-lock',
+    text: 'select * from video where id = $1 for update',
+    values: [videoId],
+  })
   return rows[0] ?? null
 }
 
@@ -42,7 +46,14 @@ export type Dispatched = { fence: number } | { refused: 'not_queued' | 'pool_gon
  */
 export async function dispatchVideo(
   db: Database,
-  dispatch: { videoId: string; accountId: string; pool: string; lane: string; startTagMs: number; finishTagMs: number },
+  dispatch: {
+    videoId: string
+    accountId: string
+    pool: string
+    lane: string
+    startTagMs: number
+    finishTagMs: number
+  },
 ): Promise<Dispatched> {
   const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({
     name: 'video-dispatch',
@@ -170,10 +181,15 @@ export async function endVideo(db: Database, video: Video, end: End, system: Sys
       video.fence,
     ],
   })
-  await settle(db, { videoId: video.id, accountId: video.account_id, currency: video.currency, chargeMicros }, system)
+  await settle(
+    db,
+    { videoId: video.id, accountId: video.account_id, currency: video.currency, chargeMicros },
+    system,
+  )
   await enqueueVideoEnd(db, video, end.status === 'completed' ? 'video.completed' : 'video.failed')
   const unusedTokens = video.video_tokens * BigInt(video.num_steps - end.chargedSteps)
-  if (video.budget_starts_at !== null && unusedTokens > 0n) await returnToBudget(db, video.key_id, video.budget_starts_at, unusedTokens)
+  if (video.budget_starts_at !== null && unusedTokens > 0n)
+    await returnToBudget(db, video.key_id, video.budget_starts_at, unusedTokens)
 }
 
 function assertAllowed(video: Pick<Video, 'id' | 'status'>, to: VideoStatus): void {

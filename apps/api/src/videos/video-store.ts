@@ -34,7 +34,12 @@ export async function requireCursor(db: Database, accountId: string, after: stri
         values: [after, accountId],
       })
     ).rowCount === 1
-  if (!isKnown) throw new SluiceError('not_found', 'No such video: after is the id of the last video of the page before.', 'after')
+  if (!isKnown)
+    throw new SluiceError(
+      'not_found',
+      'No such video: after is the id of the last video of the page before.',
+      'after',
+    )
 }
 
 export interface Page {
@@ -63,11 +68,20 @@ export async function listVideos(
  * worker that had not heard of it yet still writes is removed by the sweep. `isRetry`: who asks may have deleted it already and
  * never heard so, hence a video that is gone is no mistake. Throws SluiceError `not_found`.
  */
-export async function deleteVideo(context: Context, accountId: string, videoId: string, isRetry: boolean): Promise<void> {
+export async function deleteVideo(
+  context: Context,
+  accountId: string,
+  videoId: string,
+  isRetry: boolean,
+): Promise<void> {
   if (isRetry && (await wasDeleted(context.db, accountId, videoId))) return
   const video = await readVideo(context.db, accountId, videoId)
-  if (['queued', 'dispatched', 'running'].includes(video.status)) await cancelVideo(context, accountId, videoId)
-  await context.db.query({ text: 'update video set deleted_at = now(), swept_at = null where id = $1', values: [videoId] })
+  if (['queued', 'dispatched', 'running'].includes(video.status))
+    await cancelVideo(context, accountId, videoId)
+  await context.db.query({
+    text: 'update video set deleted_at = now(), swept_at = null where id = $1',
+    values: [videoId],
+  })
   await context.store.deletePrefix(`videos/${videoId}`)
   await context.store.deletePrefix(inputPrefix(videoId))
 }
@@ -96,7 +110,10 @@ export async function readVideoForAdmin(
   const videos = await db.query<Video>({ text: 'select * from video where id = $1', values: [videoId] })
   const video = videos.rows[0]
   if (video === undefined) return null
-  const attempts = await db.query<Attempt>({ text: 'select * from attempt where video_id = $1 order by fence', values: [videoId] })
+  const attempts = await db.query<Attempt>({
+    text: 'select * from attempt where video_id = $1 order by fence',
+    values: [videoId],
+  })
   const transfers = await db.query<TransferRow>({
     text: `select t.id, t.kind, t.created_at, coalesce(json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text)
       order by e.id) filter (where e.id is not null), '[]') as entries

@@ -43,7 +43,12 @@ export class VideoWatch {
   #watcherCount = 0
   #looking: Promise<void> | undefined
 
-  constructor(parts: { db: Database; forecaster: Pick<Forecaster, 'of'>; everyMs: number; onError: (error: Error) => void }) {
+  constructor(parts: {
+    db: Database
+    forecaster: Pick<Forecaster, 'of'>
+    everyMs: number
+    onError: (error: Error) => void
+  }) {
     this.#db = parts.db
     this.#forecaster = parts.forecaster
     this.#everyMs = parts.everyMs
@@ -52,11 +57,20 @@ export class VideoWatch {
 
   /** Shows the watcher every change from `video` on. Answers a function that ends it. Throws SluiceError `unavailable` when there are too many. */
   add(video: Video, watcher: Watcher): () => void {
-    if (this.#stopping.signal.aborted) throw new SluiceError('unavailable', 'This process is stopping. Ask again.')
+    if (this.#stopping.signal.aborted)
+      throw new SluiceError('unavailable', 'This process is stopping. Ask again.')
     if (this.#watcherCount >= WATCHERS_MAX) {
-      throw new SluiceError('unavailable', `${WATCHERS_MAX} videos are watched here already. Poll GET /v1/videos/${video.id} instead.`)
+      throw new SluiceError(
+        'unavailable',
+        `${WATCHERS_MAX} videos are watched here already. Poll GET /v1/videos/${video.id} instead.`,
+      )
     }
-    const watched = this.#watched.get(video.id) ?? { video, version: '', forecastKey: '', watchers: new Set() }
+    const watched = this.#watched.get(video.id) ?? {
+      video,
+      version: '',
+      forecastKey: '',
+      watchers: new Set(),
+    }
     // What the newcomer was shown may be older than what the others know: look again.
     watched.version = ''
     watched.watchers.add(watcher)
@@ -69,7 +83,8 @@ export class VideoWatch {
   /** Ends every watcher and waits for the look under way. */
   async close(): Promise<void> {
     this.#stopping.abort()
-    for (const { watchers } of [...this.#watched.values()]) for (const watcher of [...watchers]) watcher.close()
+    for (const { watchers } of [...this.#watched.values()])
+      for (const watcher of [...watchers]) watcher.close()
     await this.#looking
   }
 
@@ -112,6 +127,8 @@ export class VideoWatch {
       join video v on v.id = w.id where v.xmin::text <> w.version`,
       values: [[...this.#watched.keys()], [...this.#watched.values()].map(({ version }) => version)],
     })
-    return new Map(rows.map(({ row_version, ...video }) => [video.id, { video: video as Video, version: row_version }]))
+    return new Map(
+      rows.map(({ row_version, ...video }) => [video.id, { video: video as Video, version: row_version }]),
+    )
   }
 }

@@ -17,7 +17,13 @@ export interface Delivery {
   status: 'pending' | 'delivered' | 'failed'
   due_at: Date | null
   created_at: Date
-  tries: { attempt: number; started_at: Date; duration_ms: number; status_code: number | null; error: string | null }[]
+  tries: {
+    attempt: number
+    started_at: Date
+    duration_ms: number
+    status_code: number | null
+    error: string | null
+  }[]
 }
 
 interface DeliveryRow extends Omit<Delivery, 'event' | 'tries'> {
@@ -46,7 +52,11 @@ export async function listDeliveries(
   page: { endpointId: string | null; after: string | undefined; limit: number },
 ): Promise<DeliveryPage> {
   if (page.after !== undefined && (await findDelivery(db, accountId, page.after)) === null) {
-    throw new SluiceError('not_found', 'No such delivery: after is the id of the last delivery of the page before.', 'after')
+    throw new SluiceError(
+      'not_found',
+      'No such delivery: after is the id of the last delivery of the page before.',
+      'after',
+    )
   }
   const { rows } = await db.query<DeliveryRow>({
     text: `${SELECT} where d.account_id = $1 and ($2::text is null or d.endpoint_id = $2) and ($3::text is null or d.id < $3)
@@ -69,7 +79,11 @@ export async function redeliver(db: Database, accountId: string, deliveryId: str
       select from webhook_endpoint w where w.id = d.endpoint_id and w.disabled_at is null and w.deleted_at is null))`,
     values: [deliveryId],
   })
-  if (rowCount === 0) throw new SluiceError('state_conflict', 'The endpoint of this delivery is disabled or deleted: enable it first.')
+  if (rowCount === 0)
+    throw new SluiceError(
+      'state_conflict',
+      'The endpoint of this delivery is disabled or deleted: enable it first.',
+    )
   await db.query({ text: `select pg_notify('${WEBHOOK_CHANNEL}', '')` })
   return (await findDelivery(db, accountId, deliveryId)) ?? known
 }
@@ -85,7 +99,9 @@ export async function testEndpoint(
   sampleOf?: VideoEvent,
 ): Promise<Delivery> {
   const about =
-    sampleOf === undefined ? { type: 'webhook.test' as const, subject_id: endpoint.id } : { type: sampleOf, subject_id: newId('video') }
+    sampleOf === undefined
+      ? { type: 'webhook.test' as const, subject_id: endpoint.id }
+      : { type: sampleOf, subject_id: newId('video') }
   const event: WebhookEvent = { ...about, id: newId('evt'), created_at: new Date(by.clock.now()) }
   const secrets = [endpoint.secret, ...(endpoint.previous_secret === null ? [] : [endpoint.previous_secret])]
   const result = await sendEvent({ url: endpoint.url, secrets }, event, by)
@@ -97,8 +113,18 @@ export async function testEndpoint(
       values ($5, $1, $2, $12, $6, case when $10::text is null then 'delivered' else 'failed' end, null, 1, case when $10 is null then 0 else 1 end))
     insert into webhook_attempt (delivery_id, attempt, started_at, duration_ms, status_code, error) values ($5, 1, $7, $8, $9, $10)`,
     values: [
-      ...[event.id, endpoint.account_id, event.subject_id, event.created_at, id, endpointLane(endpoint.id)],
-      ...[result.startedAt, result.durationMs, result.statusCode, result.error, event.type, endpoint.id],
+      event.id,
+      endpoint.account_id,
+      event.subject_id,
+      event.created_at,
+      id,
+      endpointLane(endpoint.id),
+      result.startedAt,
+      result.durationMs,
+      result.statusCode,
+      result.error,
+      event.type,
+      endpoint.id,
     ],
   })
   const delivery = await findDelivery(db, endpoint.account_id, id)
@@ -108,14 +134,22 @@ export async function testEndpoint(
 
 async function findDelivery(db: Database, accountId: string, deliveryId: string): Promise<Delivery | null> {
   if (!isId('whd', deliveryId)) return null
-  const { rows } = await db.query<DeliveryRow>({ text: `${SELECT} where d.id = $1 and d.account_id = $2`, values: [deliveryId, accountId] })
+  const { rows } = await db.query<DeliveryRow>({
+    text: `${SELECT} where d.id = $1 and d.account_id = $2`,
+    values: [deliveryId, accountId],
+  })
   return rows[0] === undefined ? null : deliveryOf(rows[0])
 }
 
 function deliveryOf(row: DeliveryRow): Delivery {
   const { id, endpoint_id, url, status, due_at, created_at } = row
   return {
-    ...{ id, endpoint_id, url, status, due_at, created_at },
+    id,
+    endpoint_id,
+    url,
+    status,
+    due_at,
+    created_at,
     event: { id: row.event_id, type: row.type, subject_id: row.subject_id, created_at: row.event_created_at },
     tries: row.tries.map((one) => ({ ...one, started_at: new Date(one.started_at) })),
   }

@@ -57,7 +57,15 @@ export async function createEndpoint(
     const { rows } = await db.query({
       text: `insert into webhook_endpoint (id, account_id, url, events, name, secret) select $1, $2, $3, $4, $5, $6
       where (select count(*) from webhook_endpoint where account_id = $2 and deleted_at is null) < $7 returning ${COLUMNS}`,
-      values: [newId('whe'), accountId, endpoint.url, [...new Set(endpoint.events)], endpoint.name, newSecret(), ENDPOINTS_MAX],
+      values: [
+        newId('whe'),
+        accountId,
+        endpoint.url,
+        [...new Set(endpoint.events)],
+        endpoint.name,
+        newSecret(),
+        ENDPOINTS_MAX,
+      ],
     })
     if (rows[0] === undefined) {
       throw new SluiceError(
@@ -80,7 +88,12 @@ export async function listEndpoints(
       text: 'select from webhook_endpoint where id = $1 and account_id = $2',
       values: [isId('whe', page.after) ? page.after : null, accountId],
     })
-    if (rowCount === 0) throw new SluiceError('not_found', 'No such webhook endpoint: after is the id the page before ended with.', 'after')
+    if (rowCount === 0)
+      throw new SluiceError(
+        'not_found',
+        'No such webhook endpoint: after is the id the page before ended with.',
+        'after',
+      )
   }
   const { rows } = await db.query<Endpoint>({
     text: `select ${COLUMNS} from webhook_endpoint where account_id = $1 and deleted_at is null and ($2::text is null or id < $2)
@@ -126,8 +139,12 @@ export async function updateEndpoint(
         disabled_at = case when $5::boolean is null then disabled_at when $5 then coalesce(disabled_at, now()) end
       where id = $1 and account_id = $2 and deleted_at is null returning ${COLUMNS}`,
       values: [
-        ...[endpointId, accountId, changes.url ?? null],
-        ...[changes.events === undefined ? null : [...new Set(changes.events)], changes.disabled ?? null, changes.name ?? null],
+        endpointId,
+        accountId,
+        changes.url ?? null,
+        changes.events === undefined ? null : [...new Set(changes.events)],
+        changes.disabled ?? null,
+        changes.name ?? null,
       ],
     }),
   )
@@ -136,7 +153,10 @@ export async function updateEndpoint(
 /** Deletes an endpoint; what waits for it ends when it is due. */
 export async function deleteEndpoint(db: Database, accountId: string, endpointId: string): Promise<void> {
   const { id } = await readEndpoint(db, accountId, endpointId)
-  await db.query({ text: 'update webhook_endpoint set deleted_at = now() where id = $1 and deleted_at is null', values: [id] })
+  await db.query({
+    text: 'update webhook_endpoint set deleted_at = now() where id = $1 and deleted_at is null',
+    values: [id],
+  })
 }
 
 /**

@@ -15,9 +15,17 @@ export interface WebhookEvent {
 }
 
 /** What is sent: the same bytes with every try. */
-export function eventJson(event: WebhookEvent): { id: string; object: 'event'; type: EventType; created_at: number; data: { id: string } } {
+export function eventJson(event: WebhookEvent): {
+  id: string
+  object: 'event'
+  type: EventType
+  created_at: number
+  data: { id: string }
+} {
   return {
-    ...{ id: event.id, object: 'event', type: event.type },
+    id: event.id,
+    object: 'event',
+    type: event.type,
     created_at: Math.floor(event.created_at.getTime() / 1_000),
     data: { id: event.subject_id },
   }

@@ -62,9 +62,14 @@ export async function claimDue(db: Database, capacity: Capacity): Promise<Claime
       w.disabled_at is not null or w.deleted_at is not null as is_closed
     from claimed c join webhook_event e on e.id = c.event_id left join webhook_endpoint w on w.id = c.endpoint_id`,
     values: [
-      ...[[...capacity.byLane.keys()], [...capacity.byLane.values()], capacity.perLane],
-      ...[[...capacity.byAccount.keys()], [...capacity.byAccount.values()], capacity.perAccount],
-      ...[capacity.total, LEASE_SECONDS],
+      [...capacity.byLane.keys()],
+      [...capacity.byLane.values()],
+      capacity.perLane,
+      [...capacity.byAccount.keys()],
+      [...capacity.byAccount.values()],
+      capacity.perAccount,
+      capacity.total,
+      LEASE_SECONDS,
     ],
   })
   return rows.map(claimedOf)
@@ -82,10 +87,20 @@ interface ClaimedRow extends Omit<Claimed, 'event' | 'endpoint'>, Omit<WebhookEv
 function claimedOf(row: ClaimedRow): Claimed {
   const { id, attempts, failures, account_id, lane, url } = row
   return {
-    ...{ id, attempts, failures, account_id, lane, url },
+    id,
+    attempts,
+    failures,
+    account_id,
+    lane,
+    url,
     event: { id: row.event_id, type: row.type, subject_id: row.subject_id, created_at: row.created_at },
     endpoint: row.has_endpoint
-      ? { url: row.endpoint_url, secret: row.secret, previous_secret: row.previous_secret, is_closed: row.is_closed }
+      ? {
+          url: row.endpoint_url,
+          secret: row.secret,
+          previous_secret: row.previous_secret,
+          is_closed: row.is_closed,
+        }
       : null,
   }
 }
@@ -103,7 +118,12 @@ export async function nextDueMs(db: Database): Promise<number | null> {
 }
 
 /** Writes a try down, and when to try next: never after the delivery's 72 hours. */
-export async function recordTry(db: Database, claimed: Pick<Claimed, 'id' | 'attempts'>, attempt: Try, retryInMs: number): Promise<void> {
+export async function recordTry(
+  db: Database,
+  claimed: Pick<Claimed, 'id' | 'attempts'>,
+  attempt: Try,
+  retryInMs: number,
+): Promise<void> {
   await db.query({
     name: 'webhook-record',
     text: `with a as (
@@ -114,7 +134,12 @@ export async function recordTry(db: Database, claimed: Pick<Claimed, 'id' | 'att
       failures = case when $6 is null then 0 else failures + 1 end
     where id = $1 and status = 'pending' and (attempts = $2 or $6 is null)`,
     values: [
-      ...[claimed.id, claimed.attempts, attempt.startedAt, attempt.durationMs, attempt.statusCode, attempt.error],
+      claimed.id,
+      claimed.attempts,
+      attempt.startedAt,
+      attempt.durationMs,
+      attempt.statusCode,
+      attempt.error,
       retryInMs / 1_000,
     ],
   })

@@ -14,7 +14,12 @@ export function newSecret(): string {
  * The three headers of Standard Webhooks. Receivers compare `webhook-id`, the same with every try, to tell repeats, refuse
  * old timestamps, and need one signature of theirs among those given.
  */
-export function signatureHeaders(secrets: readonly string[], eventId: string, sentAt: Date, body: string): Record<string, string> {
+export function signatureHeaders(
+  secrets: readonly string[],
+  eventId: string,
+  sentAt: Date,
+  body: string,
+): Record<string, string> {
   return {
     'webhook-id': eventId,
     'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1_000)),

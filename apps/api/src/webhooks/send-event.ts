@@ -28,20 +28,35 @@ export async function sendEvent(
   const startedAt = new Date(by.clock.now())
   const beganMs = performance.now()
   const ended = (statusCode: number | null, error: string | null): Try => ({
-    ...{ startedAt, statusCode, error },
+    startedAt,
+    statusCode,
+    error,
     durationMs: Math.round(performance.now() - beganMs),
   })
   try {
     const { status } = await guardedFetch(to.url, {
-      ...{ field: 'url', rules: by.rules, method: 'POST', body },
+      field: 'url',
+      rules: by.rules,
+      method: 'POST',
+      body,
       headers: {
-        ...{ 'content-type': 'application/json', 'user-agent': 'sluice-webhooks/1', 'content-length': String(Buffer.byteLength(body)) },
+        'content-type': 'application/json',
+        'user-agent': 'sluice-webhooks/1',
+        'content-length': String(Buffer.byteLength(body)),
         ...signatureHeaders(to.secrets, event.id, startedAt, body),
       },
-      ...{ timeoutMs: ANSWER_MS_MAX, bytesMax: ANSWER_BYTES_MAX, answer: 'drained', redirectsMax: 0 },
+      timeoutMs: ANSWER_MS_MAX,
+      bytesMax: ANSWER_BYTES_MAX,
+      answer: 'drained',
+      redirectsMax: 0,
       ...(by.signal === undefined ? {} : { signal: by.signal }),
     })
-    return ended(status, status >= 200 && status < 300 ? null : `url answered ${status}: only 2xx counts, and redirects are not followed.`)
+    return ended(
+      status,
+      status >= 200 && status < 300
+        ? null
+        : `url answered ${status}: only 2xx counts, and redirects are not followed.`,
+    )
   } catch (error) {
     if (!(error instanceof OutgoingError)) throw error
     return ended(null, error.message)

@@ -7,7 +7,15 @@ import type { DatabasePool } from '../db/database.ts'
 import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
 import { readAccountSecret } from './account-secret.ts'
 import { WEBHOOK_CHANNEL } from './enqueue.ts'
-import { type Claimed, claimDue, closeDelivery, handBack, nextDueMs, pruneEvents, recordTry } from './outbox.ts'
+import {
+  type Claimed,
+  claimDue,
+  closeDelivery,
+  handBack,
+  nextDueMs,
+  pruneEvents,
+  recordTry,
+} from './outbox.ts'
 import { retryDelayMs } from './retry-delay.ts'
 import { sendEvent } from './send-event.ts'
 
@@ -44,7 +52,10 @@ export function startWebhookSender(parts: SenderParts): WebhookSender {
   const bell = new Bell()
   const flights = new Flights(parts, bell)
   stopping.signal.addEventListener('abort', () => bell.ring(), { once: true })
-  const running = [listenUntil(parts, bell, stopping.signal), sendUntil(parts, flights, bell, stopping.signal)]
+  const running = [
+    listenUntil(parts, bell, stopping.signal),
+    sendUntil(parts, flights, bell, stopping.signal),
+  ]
   return {
     stop: async () => {
       stopping.abort()
@@ -54,7 +65,12 @@ export function startWebhookSender(parts: SenderParts): WebhookSender {
   }
 }
 
-async function sendUntil(parts: SenderParts, flights: Flights, bell: Bell, signal: AbortSignal): Promise<void> {
+async function sendUntil(
+  parts: SenderParts,
+  flights: Flights,
+  bell: Bell,
+  signal: AbortSignal,
+): Promise<void> {
   let prunedAtMs = Number.NEGATIVE_INFINITY
   while (!signal.aborted) {
     let waitMs = RETRY_MS
@@ -123,7 +139,9 @@ class Flights {
     })
     for (const delivery of claimed) {
       const flight = this.#send(delivery)
-        .catch((error: unknown) => this.#parts.log.warn({ err: error, delivery: delivery.id }, 'a webhook could not be recorded'))
+        .catch((error: unknown) =>
+          this.#parts.log.warn({ err: error, delivery: delivery.id }, 'a webhook could not be recorded'),
+        )
         .finally(() => {
           this.#underWay.delete(flight)
           // Its lane has room again.
@@ -163,8 +181,14 @@ class Flights {
 }
 
 async function targetOf(db: DatabasePool, claimed: Claimed): Promise<{ url: string; secrets: string[] }> {
-  const from = claimed.endpoint ?? { ...(await readAccountSecret(db, claimed.account_id)), url: claimed.url ?? '' }
-  return { url: from.url, secrets: [from.secret, ...(from.previous_secret === null ? [] : [from.previous_secret])] }
+  const from = claimed.endpoint ?? {
+    ...(await readAccountSecret(db, claimed.account_id)),
+    url: claimed.url ?? '',
+  }
+  return {
+    url: from.url,
+    secrets: [from.secret, ...(from.previous_secret === null ? [] : [from.previous_secret])],
+  }
 }
 
 function countBy(claimed: readonly Claimed[], name: (one: Claimed) => string): Map<string, number> {

@@ -20,6 +20,14 @@ export async function noteShift(db: Database, beat: Heartbeat): Promise<void> {
     select $1, $2, $3, $4, $5, $6, t.now, t.now from (select coalesce((select b.now from before b), now()) as now) t
     where not exists (
       select from last where pool = $3 and slots = $4 and devices_per_slot = $5 and cost_per_hour_micros is not distinct from $6)`,
-    values: [beat.worker, beat.boot, beat.pool, beat.slots, beat.devices_per_slot, beat.cost_per_hour_micros, LEASE_MS / 1_000],
+    values: [
+      beat.worker,
+      beat.boot,
+      beat.pool,
+      beat.slots,
+      beat.devices_per_slot,
+      beat.cost_per_hour_micros,
+      LEASE_MS / 1_000,
+    ],
   })
 }

@@ -9,7 +9,11 @@ export interface WorkerOffer {
 }
 
 /** A video may be given to any worker of the pool, so only what all of them offer counts; a model with a pool of its own goes nowhere else. */
-export function capabilitiesOfPool(pool: string, offers: readonly WorkerOffer[], catalogue: Catalogue): string[] {
+export function capabilitiesOfPool(
+  pool: string,
+  offers: readonly WorkerOffer[],
+  catalogue: Catalogue,
+): string[] {
   const [first = [], ...others] = offers.map(({ models, modes }) =>
     capabilitiesOf(
       models.filter((id) => (catalogue.find(id)?.pool ?? pool) === pool),

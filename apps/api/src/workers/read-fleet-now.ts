@@ -28,5 +28,8 @@ export async function readFleetNow(db: Database): Promise<PoolNow[]> {
     where w.heartbeat_at > now() - make_interval(secs => $1) group by w.pool order by w.pool`,
     values: [LEASE_MS / 1_000],
   })
-  return rows.map(({ cost, ...pool }) => ({ ...pool, costPerHourMicros: cost === null ? null : BigInt(cost) }))
+  return rows.map(({ cost, ...pool }) => ({
+    ...pool,
+    costPerHourMicros: cost === null ? null : BigInt(cost),
+  }))
 }

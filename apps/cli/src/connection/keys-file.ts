@@ -13,6 +13,9 @@ export async function readKeys(path: string): Promise<Keys | null> {
   })
   if (text === null) return null
   const parsed = keysSchema.safeParse(JSON.parse(text))
-  if (!parsed.success) throw new Error(`${path} must be {"key", "admin_key", "base_url"}: ${parsed.error.issues[0]?.message ?? ''}`)
+  if (!parsed.success)
+    throw new Error(
+      `${path} must be {"key", "admin_key", "base_url"}: ${parsed.error.issues[0]?.message ?? ''}`,
+    )
   return parsed.data
 }

@@ -24,10 +24,15 @@ export async function checkDataDir(dataDir: string): Promise<Finding> {
     () => true,
     () => false,
   )
-  if (!writable) return fail('data dir', `${folder} cannot be written`, 'set SLUICE_DATA_DIR to a folder of yours')
+  if (!writable)
+    return fail('data dir', `${folder} cannot be written`, 'set SLUICE_DATA_DIR to a folder of yours')
   const holder = await readLockHolder(dataDir)
   const state =
-    holder === null ? (folder === dataDir ? 'not in use' : 'will be made at the first start') : `in use by process ${holder.pid}`
+    holder === null
+      ? folder === dataDir
+        ? 'not in use'
+        : 'will be made at the first start'
+      : `in use by process ${holder.pid}`
   return ok('data dir', `${dataDir}, ${state}`)
 }
 
@@ -35,7 +40,9 @@ export async function checkDisk(dataDir: string): Promise<Finding> {
   const { bavail, bsize } = await statfs(await existing(dataDir))
   const freeBytes = bavail * bsize
   const said = `${(freeBytes / 1e9).toFixed(1)} GB free`
-  return freeBytes < FREE_BYTES_MIN ? fail('disk', said, 'make room, or set SLUICE_DATA_DIR to a larger disk') : ok('disk', said)
+  return freeBytes < FREE_BYTES_MIN
+    ? fail('disk', said, 'make room, or set SLUICE_DATA_DIR to a larger disk')
+    : ok('disk', said)
 }
 
 /** Only asked while the service is stopped: otherwise the port is taken by it. */
@@ -53,6 +60,10 @@ export async function checkKeys(dataDir: string): Promise<Finding> {
     if (keys === null) return note('keys', `${path} is not there; the first start writes it`, 'npm start')
     return ok('keys', `${path}, for ${keys.base_url}`)
   } catch (error) {
-    return fail('keys', error instanceof Error ? error.message : String(error), `move ${path} away only if you have its keys elsewhere`)
+    return fail(
+      'keys',
+      error instanceof Error ? error.message : String(error),
+      `move ${path} away only if you have its keys elsewhere`,
+    )
   }
 }

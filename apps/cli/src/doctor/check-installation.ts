@@ -22,15 +22,28 @@ export async function output(program: string, ...args: string[]): Promise<string
 export async function checkNode(): Promise<Finding> {
   const major = Number(process.versions.node.split('.')[0])
   if (major < NODE_MAJOR)
-    return fail('node', `this is ${process.versions.node}, ${NODE_MAJOR} is needed`, 'npm install, then npx sluice doctor')
+    return fail(
+      'node',
+      `this is ${process.versions.node}, ${NODE_MAJOR} is needed`,
+      'npm install, then npx sluice doctor',
+    )
   return ok('node', `${process.versions.node} at ${process.execPath}`)
 }
 
 export async function checkPinnedNode(): Promise<Finding> {
   if (!existsSync(PINNED_NODE))
-    return note('pinned node', 'not installed; the Node in use is the machine’s own', 'npm install --include=dev')
+    return note(
+      'pinned node',
+      'not installed; the Node in use is the machine’s own',
+      'npm install --include=dev',
+    )
   const version = await output(PINNED_NODE, '--version')
-  if (version === null) return fail('pinned node', `${PINNED_NODE} does not run: its install script was not allowed to`, 'npm rebuild node')
+  if (version === null)
+    return fail(
+      'pinned node',
+      `${PINNED_NODE} does not run: its install script was not allowed to`,
+      'npm rebuild node',
+    )
   return ok('pinned node', version)
 }
 
@@ -46,17 +59,24 @@ export async function checkPostgres(): Promise<Finding> {
         `npm rebuild ${name}`,
       )
     const version = await output(postgres, '--version')
-    if (version === null) return fail('postgres', `${postgres} does not run`, `npm rebuild ${name}, or set SLUICE_DATABASE_URL`)
+    if (version === null)
+      return fail('postgres', `${postgres} does not run`, `npm rebuild ${name}, or set SLUICE_DATABASE_URL`)
     return ok('postgres', version)
   } catch (error) {
-    return fail('postgres', error instanceof Error ? error.message : String(error), 'npm install, or set SLUICE_DATABASE_URL')
+    return fail(
+      'postgres',
+      error instanceof Error ? error.message : String(error),
+      'npm install, or set SLUICE_DATABASE_URL',
+    )
   }
 }
 
 /** Programs only the tests need. */
 export async function checkTestPrograms(): Promise<Finding> {
   const found = (names: readonly string[]) =>
-    names.some((name) => (process.env.PATH ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, name))))
+    names.some((name) =>
+      (process.env.PATH ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, name))),
+    )
   const missing = [
     ...(found(['redis-server']) ? [] : ['redis-server']),
     ...(found(['chromium', 'chromium-browser', 'google-chrome']) ? [] : ['chromium']),

@@ -31,7 +31,8 @@ function safetensorsOf(shapes: Record<string, number[]>, data?: number): Buffer 
   return Buffer.concat([length, header, Buffer.alloc(data ?? end)])
 }
 
-const statesOf = (findings: Finding[], part: string) => findings.filter((finding) => finding.part === part).map(({ state }) => state)
+const statesOf = (findings: Finding[], part: string) =>
+  findings.filter((finding) => finding.part === part).map(({ state }) => state)
 
 test('a real installation is looked at: its commit, and each weight file with its size, a cut off one too', async () => {
   write('opensora/__init__.py', '')
@@ -43,7 +44,9 @@ test('a real installation is looked at: its commit, and each weight file with it
   const findings = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home })
   expect(statesOf(findings, 'python')).toEqual(['ok'])
   expect(statesOf(findings, 'open-sora')).toEqual(['ok'])
-  expect(findings.filter(({ part }) => part === 'weights').map(({ state, said }) => [state, said.split(':')[0]])).toEqual([
+  expect(
+    findings.filter(({ part }) => part === 'weights').map(({ state, said }) => [state, said.split(':')[0]]),
+  ).toEqual([
     ['ok', 'ckpts/Open_Sora_v2.safetensors'],
     ['fail', 'ckpts/hunyuan_vae.safetensors'],
     ['ok', 'ckpts/google/t5-v1_1-xxl'],
@@ -58,7 +61,10 @@ test('own models are judged by their files and by the base model they go into, e
   write('ckpts/Open_Sora_v2.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
   write('own/tuned.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
   write('own/narrow.safetensors', safetensorsOf({ 'block.q.weight': [8, 3] }))
-  write('own/ink.safetensors', safetensorsOf({ 'block.q.lora_A.weight': [2, 4], 'block.q.lora_B.weight': [8, 2] }))
+  write(
+    'own/ink.safetensors',
+    safetensorsOf({ 'block.q.lora_A.weight': [2, 4], 'block.q.lora_B.weight': [8, 2] }),
+  )
   write('own/half.safetensors', safetensorsOf({ 'block.q.lora_A.weight': [2, 4] }))
   write('own/cut.safetensors', safetensors([8, 4], 63))
   const at = (name: string) => join(home, 'own', name)
@@ -86,16 +92,26 @@ test('own models are judged by their files and by the base model they go into, e
     expect(models[index]?.said).toContain(said)
   expect(models[4]?.said).toContain('block.q.weight is [8, 3]; allowed is [8, 4]')
   expect(models[3]?.todo).toContain('SLUICE_CATALOGUE')
-  const [relative] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home }, [{ id: 'a', checkpoint: 'b.safetensors' }]).then(
-    (found) => found.filter(({ part }) => part === 'model'),
-  )
-  expect(relative).toMatchObject({ state: 'fail', said: expect.stringContaining('allowed is an absolute path') })
+  const [relative] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home }, [
+    { id: 'a', checkpoint: 'b.safetensors' },
+  ]).then((found) => found.filter(({ part }) => part === 'model'))
+  expect(relative).toMatchObject({
+    state: 'fail',
+    said: expect.stringContaining('allowed is an absolute path'),
+  })
 })
 
 test('a Python that cannot be run is a finding that names its setting', async () => {
-  const [finding, ...more] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_PYTHON: '/nowhere/python' })
+  const [finding, ...more] = await checkOpenSora({
+    PATH: process.env.PATH,
+    OPENSORA_PYTHON: '/nowhere/python',
+  })
   expect(more).toEqual([])
-  expect(finding).toMatchObject({ state: 'fail', part: 'python', todo: expect.stringContaining('OPENSORA_PYTHON') })
+  expect(finding).toMatchObject({
+    state: 'fail',
+    part: 'python',
+    todo: expect.stringContaining('OPENSORA_PYTHON'),
+  })
 })
 
 describe('memory is held against the published peak for the devices of a slot', () => {
@@ -118,13 +134,27 @@ describe('memory is held against the published peak for the devices of a slot', 
     [45, '0,1,2,3,4,5,6,7', {}, 'ok'],
     [80, '0,1,2', {}, 'note'],
   ] as const)('%d GiB, slots %s, %j: %s', (gib, slots, env, state) => {
-    expect(statesOf(judgeProbe(probe(gib), { SLUICE_SLOTS: slots, OPENSORA_HOME: '/x', ...env }, 'python3'), 'vram')).toEqual([state])
+    expect(
+      statesOf(
+        judgeProbe(probe(gib), { SLUICE_SLOTS: slots, OPENSORA_HOME: '/x', ...env }, 'python3'),
+        'vram',
+      ),
+    ).toEqual([state])
   })
 })
 
 test('the terms that bind an operator are always said, those of FLUX when it is on', () => {
-  const probe: Probe = { python: [3, 9, 0], torch: null, packages: {}, package_found: false, commit: null, weights: [], models: [] }
-  const said = (env: NodeJS.ProcessEnv) => judgeProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
+  const probe: Probe = {
+    python: [3, 9, 0],
+    torch: null,
+    packages: {},
+    package_found: false,
+    commit: null,
+    weights: [],
+    models: [],
+  }
+  const said = (env: NodeJS.ProcessEnv) =>
+    judgeProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
   expect(said({}).map(({ said: words }) => words)).toEqual([expect.stringContaining('Hunyuan')])
   expect(said({ OPENSORA_T2I2V: '1' })[1]?.said).toContain('FLUX.1-dev')
   const failed = judgeProbe(probe, {}, 'python3').filter(({ state }) => state === 'fail')

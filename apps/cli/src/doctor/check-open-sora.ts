@@ -30,7 +30,9 @@ const weightsSchema = z.object({
 })
 const modelSchema = z.object({
   id: z.string(),
-  files: z.array(z.object({ path: z.string(), bytes: z.number().nullable(), parameters: z.number().nullable() })),
+  files: z.array(
+    z.object({ path: z.string(), bytes: z.number().nullable(), parameters: z.number().nullable() }),
+  ),
   problem: z.string().nullable(),
 })
 const probeSchema = z.object({
@@ -57,18 +59,26 @@ export type Probe = z.infer<typeof probeSchema>
  * Everything the Open-Sora runner needs on this machine, asked of the very Python that would run it. `ownWeights`: models of the
  * operator's catalogue, whose files are judged as the runner judges them.
  */
-export async function checkOpenSora(env: NodeJS.ProcessEnv, ownWeights: readonly ModelWeights[] = []): Promise<Finding[]> {
+export async function checkOpenSora(
+  env: NodeJS.ProcessEnv,
+  ownWeights: readonly ModelWeights[] = [],
+): Promise<Finding[]> {
   const python = given(env.OPENSORA_PYTHON) ?? 'python3'
   try {
-    const { stdout } = await run(python, ['-B', '-m', 'sluice_open_sora.probe', '--models', JSON.stringify(ownWeights)], {
-      timeout: PROBE_MS_MAX,
-      env: { ...env, PYTHONPATH: RUNNER_FOLDER },
-    })
+    const { stdout } = await run(
+      python,
+      ['-B', '-m', 'sluice_open_sora.probe', '--models', JSON.stringify(ownWeights)],
+      { timeout: PROBE_MS_MAX, env: { ...env, PYTHONPATH: RUNNER_FOLDER } },
+    )
     return judgeProbe(probeSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')), env, python)
   } catch (error) {
     const why = error instanceof Error ? (error.message.trim().split('\n').at(-1) ?? '') : String(error)
     return [
-      fail('python', `${python} does not run the check: ${why}`, 'install Python 3.10 or newer, or set OPENSORA_PYTHON to the one to use'),
+      fail(
+        'python',
+        `${python} does not run the check: ${why}`,
+        'install Python 3.10 or newer, or set OPENSORA_PYTHON to the one to use',
+      ),
     ]
   }
 }
@@ -80,7 +90,11 @@ export function judgeProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string)
   return [
     major > 3 || (major === 3 && minor >= 10)
       ? ok('python', `${python} is ${version}`)
-      : fail('python', `${python} is ${version}`, 'install Python 3.10 or newer, and set OPENSORA_PYTHON to it'),
+      : fail(
+          'python',
+          `${python} is ${version}`,
+          'install Python 3.10 or newer, and set OPENSORA_PYTHON to it',
+        ),
     ...judgeCheckout(probe, given(env.OPENSORA_HOME)),
     ...judgeTorch(probe, env),
     ...judgePackages(probe, devicesPerSlot(env)),
@@ -91,28 +105,65 @@ export function judgeProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string)
 }
 
 function judgeCheckout(probe: Probe, home: string | null): Finding[] {
-  if (home === null) return [fail('open-sora', 'OPENSORA_HOME is not set', 'set OPENSORA_HOME to the folder of an Open-Sora checkout')]
+  if (home === null)
+    return [
+      fail(
+        'open-sora',
+        'OPENSORA_HOME is not set',
+        'set OPENSORA_HOME to the folder of an Open-Sora checkout',
+      ),
+    ]
   if (!probe.package_found)
-    return [fail('open-sora', `OPENSORA_HOME: ${home} does not hold the package opensora`, 'clone hpcaitech/Open-Sora there')]
+    return [
+      fail(
+        'open-sora',
+        `OPENSORA_HOME: ${home} does not hold the package opensora`,
+        'clone hpcaitech/Open-Sora there',
+      ),
+    ]
   const todo = `git -C ${home} checkout ${OPEN_SORA_COMMIT.slice(0, 7)}`
   if (probe.commit === null)
-    return [note('open-sora', `${home}: no git checkout, so its commit is unknown; ${OPEN_SORA_COMMIT.slice(0, 7)} is meant`)]
+    return [
+      note(
+        'open-sora',
+        `${home}: no git checkout, so its commit is unknown; ${OPEN_SORA_COMMIT.slice(0, 7)} is meant`,
+      ),
+    ]
   if (probe.commit !== OPEN_SORA_COMMIT)
-    return [note('open-sora', `${home} is at ${probe.commit.slice(0, 7)}; the runner is made for ${OPEN_SORA_COMMIT.slice(0, 7)}`, todo)]
+    return [
+      note(
+        'open-sora',
+        `${home} is at ${probe.commit.slice(0, 7)}; the runner is made for ${OPEN_SORA_COMMIT.slice(0, 7)}`,
+        todo,
+      ),
+    ]
   return [ok('open-sora', `${home} at ${OPEN_SORA_COMMIT.slice(0, 7)}`)]
 }
 
 function judgeTorch(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
   const { torch } = probe
-  if (torch === null) return [fail('torch', 'not installed', 'pip install torch==2.4.0 torchvision==0.19.0, as Open-Sora asks')]
+  if (torch === null)
+    return [fail('torch', 'not installed', 'pip install torch==2.4.0 torchvision==0.19.0, as Open-Sora asks')]
   if (torch.error !== undefined)
-    return [fail('torch', `${torch.version} does not import: ${torch.error}`, 'install it again for this machine')]
+    return [
+      fail('torch', `${torch.version} does not import: ${torch.error}`, 'install it again for this machine'),
+    ]
   const devices = torch.devices ?? []
   if (torch.cuda === null || torch.cuda === undefined)
-    return [fail('torch', `${torch.version} is built without CUDA`, 'install torch for CUDA (https://pytorch.org/get-started/locally/)')]
+    return [
+      fail(
+        'torch',
+        `${torch.version} is built without CUDA`,
+        'install torch for CUDA (https://pytorch.org/get-started/locally/)',
+      ),
+    ]
   if (devices.length === 0)
     return [
-      fail('torch', `${torch.version} for CUDA ${torch.cuda} finds no device`, 'install the NVIDIA driver, and check CUDA_VISIBLE_DEVICES'),
+      fail(
+        'torch',
+        `${torch.version} for CUDA ${torch.cuda} finds no device`,
+        'install the NVIDIA driver, and check CUDA_VISIBLE_DEVICES',
+      ),
     ]
   const names = devices.map(({ name, bytes }) => `${name} (${(bytes / GIB).toFixed(1)} GiB)`)
   return [
@@ -126,7 +177,8 @@ function judgeTorch(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
 function judgeMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
   const count = devicesPerSlot(env)
   const published = PEAK_GIB[count]
-  if (published === undefined) return note('vram', `nothing is published for ${count} devices per slot; for 1, 2, 4 and 8 it is`)
+  if (published === undefined)
+    return note('vram', `nothing is published for ${count} devices per slot; for 1, 2, 4 and 8 it is`)
   const [small, large] = published
   const has = `${(bytes / GIB).toFixed(1)} GiB per device`
   const per = `${count} ${count === 1 ? 'device' : 'devices'} per slot`
@@ -147,13 +199,27 @@ function judgeMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
 function judgePackages(probe: Probe, devices: number): Finding[] {
   const { packages } = probe
   // colossalai is imported by the text encoders and the loader, whatever the number of devices.
-  const needed = ['torchvision', 'mmengine', 'diffusers', 'transformers', 'peft', 'colossalai', 'liger-kernel', 'av', 'pillow']
+  const needed = [
+    'torchvision',
+    'mmengine',
+    'diffusers',
+    'transformers',
+    'peft',
+    'colossalai',
+    'liger-kernel',
+    'av',
+    'pillow',
+  ]
   const missing = needed.filter((name) => packages[name] === null || packages[name] === undefined)
   const flash = packages['flash-attn']
   return [
     missing.length === 0
       ? ok('packages', needed.map((name) => `${name} ${packages[name]}`).join(', '))
-      : fail('packages', `not installed: ${missing.join(', ')}`, 'pip install -r requirements.txt in OPENSORA_HOME'),
+      : fail(
+          'packages',
+          `not installed: ${missing.join(', ')}`,
+          'pip install -r requirements.txt in OPENSORA_HOME',
+        ),
     flash === null || flash === undefined
       ? fail(
           'flash-attn',
@@ -174,9 +240,14 @@ function judgeWeights({ path, bytes, parameters, problem }: z.infer<typeof weigh
 
 function judgeModel({ id, files, problem }: z.infer<typeof modelSchema>): Finding {
   if (problem !== null)
-    return fail('model', problem, `put the file of ${id} there, or correct its weights in the file that SLUICE_CATALOGUE names`)
+    return fail(
+      'model',
+      problem,
+      `put the file of ${id} there, or correct its weights in the file that SLUICE_CATALOGUE names`,
+    )
   const sizes = files.map(
-    ({ path, bytes, parameters }) => `${path} (${sizeOf(bytes ?? 0)}, ${((parameters ?? 0) / 1e6).toFixed(1)} million)`,
+    ({ path, bytes, parameters }) =>
+      `${path} (${sizeOf(bytes ?? 0)}, ${((parameters ?? 0) / 1e6).toFixed(1)} million)`,
   )
   return ok('model', `${id}: ${sizes.length === 0 ? 'the weights of the base model' : sizes.join(' + ')}`)
 }
@@ -189,7 +260,12 @@ function licenceNotes(env: NodeJS.ProcessEnv): Finding[] {
   return [
     note('licence', 'hunyuan_vae (Tencent Hunyuan): not for use in the EU, the UK or South Korea'),
     ...(given(env.OPENSORA_T2I2V) === '1'
-      ? [note('licence', 'OPENSORA_T2I2V=1 loads FLUX.1-dev, which is non-commercial: do not charge for mode t2i2v without a licence')]
+      ? [
+          note(
+            'licence',
+            'OPENSORA_T2I2V=1 loads FLUX.1-dev, which is non-commercial: do not charge for mode t2i2v without a licence',
+          ),
+        ]
       : []),
   ]
 }

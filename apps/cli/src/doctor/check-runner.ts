@@ -9,10 +9,13 @@ import { type Finding, fail, note, ok } from './finding.ts'
 /** What the configured runner needs. The animatic runner needs nothing but Node. */
 export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   const runner = given(env.SLUICE_RUNNER) ?? 'animatic'
-  if (given(env.SLUICE_RUNNER_COMMAND) !== null) return [note('runner', 'SLUICE_RUNNER_COMMAND: a command of your own')]
+  if (given(env.SLUICE_RUNNER_COMMAND) !== null)
+    return [note('runner', 'SLUICE_RUNNER_COMMAND: a command of your own')]
   if (runner === 'animatic') return [ok('runner', 'animatic: draws title cards, no model, no GPU')]
   if (runner !== 'open-sora')
-    return [fail('runner', `SLUICE_RUNNER must be animatic or open-sora, got "${runner}"`, 'correct SLUICE_RUNNER')]
+    return [
+      fail('runner', `SLUICE_RUNNER must be animatic or open-sora, got "${runner}"`, 'correct SLUICE_RUNNER'),
+    ]
   return [ok('runner', 'open-sora'), ...(await checkServedModels(env))]
 }
 
@@ -20,10 +23,14 @@ async function checkServedModels(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   try {
     const models = readServedModels(env, readCatalogue(env))
     const own = models.filter((model) => model.checkpoint !== undefined || model.lora !== undefined)
-    return [note('models', `serves ${models.map(({ id }) => id).join(', ')}`), ...(await checkOpenSora(env, own))]
+    return [
+      note('models', `serves ${models.map(({ id }) => id).join(', ')}`),
+      ...(await checkOpenSora(env, own)),
+    ]
   } catch (error) {
     // A catalogue that is wrong is told of by the check of the models.
-    if (error instanceof SettingErrors || (error instanceof SettingError && error.setting !== 'SLUICE_MODEL')) return checkOpenSora(env)
+    if (error instanceof SettingErrors || (error instanceof SettingError && error.setting !== 'SLUICE_MODEL'))
+      return checkOpenSora(env)
     if (!(error instanceof SettingError)) throw error
     return [fail('models', error.message, 'correct SLUICE_MODEL'), ...(await checkOpenSora(env))]
   }
@@ -32,11 +39,16 @@ async function checkServedModels(env: NodeJS.ProcessEnv): Promise<Finding[]> {
 /** The models people may ask for: what the operator's catalogue says is wrong, or each model with what it may be used for. */
 export function checkModels(env: NodeJS.ProcessEnv): Finding[] {
   try {
-    return readCatalogue(env).models.flatMap((model) => [...describe(model), note('licence', `${model.id}: ${model.licence}`)])
+    return readCatalogue(env).models.flatMap((model) => [
+      ...describe(model),
+      note('licence', `${model.id}: ${model.licence}`),
+    ])
   } catch (error) {
     if (!(error instanceof SettingError || error instanceof SettingErrors)) throw error
     const faults = error instanceof SettingErrors ? error.errors : [error]
-    return faults.map((fault) => fail('models', fault.message, 'correct the file that SLUICE_CATALOGUE names'))
+    return faults.map((fault) =>
+      fail('models', fault.message, 'correct the file that SLUICE_CATALOGUE names'),
+    )
   }
 }
 
@@ -48,7 +60,9 @@ function describe(model: Model): Finding[] {
     ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint}`]),
     ...(lora === undefined ? [] : [`LoRA ${lora.path} at ${lora.strength}`]),
     ...(model.pool === null ? [] : [`in pool ${model.pool} alone`]),
-    ...(model.accounts === null ? [] : [`private to ${model.accounts.size} ${model.accounts.size === 1 ? 'account' : 'accounts'}`]),
+    ...(model.accounts === null
+      ? []
+      : [`private to ${model.accounts.size} ${model.accounts.size === 1 ? 'account' : 'accounts'}`]),
     ...(model.modes.includes('t2i2v') ? ['t2i2v offered: FLUX.1-dev is non-commercial'] : []),
   ]
   return said.length === 0 ? [] : [note('model', `${model.id}: ${said.join(', ')}`)]

@@ -13,17 +13,30 @@ export async function checkApi(apiUrl: string, expected: boolean): Promise<Findi
   if (health === null) {
     const said = `nobody answers at ${apiUrl}`
     return [
-      expected ? fail('api', said, 'see logs/api.log in the data dir') : note('api', `${said}: the service is not running`, 'npm start'),
+      expected
+        ? fail('api', said, 'see logs/api.log in the data dir')
+        : note('api', `${said}: the service is not running`, 'npm start'),
     ]
   }
   if (health.status !== 200)
-    return [fail('api', `${apiUrl}/health answers ${health.status}: ${health.body.slice(0, 300)}`, 'see logs/api.log in the data dir')]
+    return [
+      fail(
+        'api',
+        `${apiUrl}/health answers ${health.status}: ${health.body.slice(0, 300)}`,
+        'see logs/api.log in the data dir',
+      ),
+    ]
   const ready = await ask(`${apiUrl}/ready`)
   const apiFinding = ok('api', `${apiUrl}/health answers`)
-  if (ready?.status === 200) return [apiFinding, ok('ready', 'database, queue, store and a worker for the default model answer')]
+  if (ready?.status === 200)
+    return [apiFinding, ok('ready', 'database, queue, store and a worker for the default model answer')]
   return [
     apiFinding,
-    fail('ready', ready === null ? 'no answer' : ready.body.slice(0, 500), 'start what is missing; see logs/ in the data dir'),
+    fail(
+      'ready',
+      ready === null ? 'no answer' : ready.body.slice(0, 500),
+      'start what is missing; see logs/ in the data dir',
+    ),
   ]
 }
 
@@ -60,7 +73,8 @@ export async function checkRedis(text: string): Promise<Finding> {
     if (url.password !== '') socket.write(command(['AUTH', ...user, decodeURIComponent(url.password)]))
     socket.write(command(['PING']))
     let said = ''
-    while (!said.includes('+PONG') && !said.includes('-')) said += String((await once(socket, 'data', { signal }))[0])
+    while (!said.includes('+PONG') && !said.includes('-'))
+      said += String((await once(socket, 'data', { signal }))[0])
     return said.includes('+PONG')
       ? ok('redis', `${at.host}:${at.port} answers`)
       : fail('redis', said.trim(), 'correct the password in REDIS_URL')

@@ -13,17 +13,24 @@ export async function doctor(env: NodeJS.ProcessEnv, say: (line: string) => void
   const running = (await readLockHolder(settings.dataDir)) !== null
   // A running service says in keys.json where it is, which may be another port than this shell's.
   const keys = running ? await readKeys(dataDirPaths(settings.dataDir).keys).catch(() => null) : null
-  const apiUrl = given(env.PORT) === null && keys !== null ? keys.base_url.replace(/\/v1$/, '') : settings.apiUrl
+  const apiUrl =
+    given(env.PORT) === null && keys !== null ? keys.base_url.replace(/\/v1$/, '') : settings.apiUrl
   const redisUrl = given(env.REDIS_URL)
   const s3Endpoint = given(env.SLUICE_S3_ENDPOINT)
   const checks: (Promise<Finding | Finding[]> | Finding[])[] = [
-    ...[checkNode(), checkPinnedNode()],
+    checkNode(),
+    checkPinnedNode(),
     settings.databaseUrl === null ? checkPostgres() : checkDatabase(settings.databaseUrl),
     ...(redisUrl === null ? [] : [checkRedis(redisUrl)]),
     ...(s3Endpoint === null ? [] : [checkStore(s3Endpoint)]),
-    ...[checkDataDir(settings.dataDir), checkDisk(settings.dataDir), checkKeys(settings.dataDir)],
+    checkDataDir(settings.dataDir),
+    checkDisk(settings.dataDir),
+    checkKeys(settings.dataDir),
     ...(running ? [] : [checkPort(settings.host, settings.port)]),
-    ...[checkApi(apiUrl, running), checkRunner(env), checkTestPrograms(), checkModels(env)],
+    checkApi(apiUrl, running),
+    checkRunner(env),
+    checkTestPrograms(),
+    checkModels(env),
   ]
   let failures = 0
   for (const check of checks) {
@@ -33,6 +40,10 @@ export async function doctor(env: NodeJS.ProcessEnv, say: (line: string) => void
     }
   }
   say('')
-  say(failures === 0 ? 'Everything needed works.' : `${failures} ${failures === 1 ? 'part does' : 'parts do'} not work: see ✗ above.`)
+  say(
+    failures === 0
+      ? 'Everything needed works.'
+      : `${failures} ${failures === 1 ? 'part does' : 'parts do'} not work: see ✗ above.`,
+  )
   return failures === 0 ? 0 : 1
 }

@@ -28,11 +28,15 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   }
   const { initdb, postgres } = exported
   if (typeof initdb !== 'string' || typeof postgres !== 'string') {
-    throw new EmbeddedPostgresError(`${name} exports no paths of initdb and postgres: run "npm install" again`)
+    throw new EmbeddedPostgresError(
+      `${name} exports no paths of initdb and postgres: run "npm install" again`,
+    )
   }
   for (const path of [initdb, postgres]) {
     await access(path, constants.X_OK).catch((error: unknown) => {
-      throw new EmbeddedPostgresError(`${path} cannot be executed: run "npm rebuild ${name}"`, { cause: error })
+      throw new EmbeddedPostgresError(`${path} cannot be executed: run "npm rebuild ${name}"`, {
+        cause: error,
+      })
     })
   }
   return { initdb, postgres }

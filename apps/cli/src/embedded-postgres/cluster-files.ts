@@ -15,7 +15,13 @@ const passwordsSchema = z.object({ postgres: z.string(), sluice: z.string(), slu
 export type Passwords = z.infer<typeof passwordsSchema>
 
 /** The files of one embedded cluster: `cluster/` is PostgreSQL's own, beside it lie what only we read. */
-export function clusterPaths(dir: string): { cluster: string; unfinished: string; passwords: string; port: string; initPassword: string } {
+export function clusterPaths(dir: string): {
+  cluster: string
+  unfinished: string
+  passwords: string
+  port: string
+  initPassword: string
+} {
   return {
     cluster: join(dir, 'cluster'),
     unfinished: join(dir, 'cluster.unfinished'),
@@ -49,33 +55,60 @@ export interface ClusterCreation {
 }
 
 /** Makes the cluster when there is none. It is built beside its place and renamed, so a killed initdb leaves nothing half made. */
-export async function createCluster({ dir, initdb, launch, superuserPassword, onLog, signal }: ClusterCreation): Promise<void> {
+export async function createCluster({
+  dir,
+  initdb,
+  launch,
+  superuserPassword,
+  onLog,
+  signal,
+}: ClusterCreation): Promise<void> {
   const paths = clusterPaths(dir)
   if ((await stat(join(paths.cluster, 'PG_VERSION')).catch(() => null)) !== null) return
   await rm(paths.unfinished, { recursive: true, force: true })
   await mkdir(paths.unfinished, { mode: 0o700 })
   await writeFile(paths.initPassword, superuserPassword, { mode: 0o600 })
   if (launch.account !== null) {
-    for (const path of [paths.unfinished, paths.initPassword]) chownSync(path, launch.account.uid, launch.account.gid)
+    for (const path of [paths.unfinished, paths.initPassword])
+      chownSync(path, launch.account.uid, launch.account.gid)
   }
   // The builtin locale provider needs no locale of the operating system and sorts the same everywhere.
   const args = [
-    ...['--pgdata', paths.unfinished, '--username', 'postgres', '--pwfile', paths.initPassword, '--auth', 'scram-sha-256'],
-    ...['--encoding', 'UTF8', '--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8'],
+    '--pgdata',
+    paths.unfinished,
+    '--username',
+    'postgres',
+    '--pwfile',
+    paths.initPassword,
+    '--auth',
+    'scram-sha-256',
+    '--encoding',
+    'UTF8',
+    '--locale',
+    'C',
+    '--locale-provider',
+    'builtin',
+    '--builtin-locale',
+    'C.UTF-8',
   ]
   try {
     const [file = '', ...rest] = [...launch.prefix, initdb, ...args]
     const child = spawn(file, rest, {
-      ...{ ...launch.spawnAs, cwd: paths.unfinished, env: { ...SERVER_ENVIRONMENT }, detached: true },
+      ...launch.spawnAs,
+      cwd: paths.unfinished,
+      env: { ...SERVER_ENVIRONMENT },
+      detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const abort = () => child.pid !== undefined && sendSignal(-child.pid, 'SIGKILL')
     signal?.addEventListener('abort', abort)
     const said: string[] = []
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => said.push(text))
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => said.push(text))
     const [code] = await once(child, 'close').finally(() => signal?.removeEventListener('abort', abort))
     for (const line of said.join('').split('\n')) if (line !== '') onLog(line)
-    if (code !== 0) throw new EmbeddedPostgresError(`initdb failed (exit ${code}) in ${dir}: ${said.join('').trim()}`)
+    if (code !== 0)
+      throw new EmbeddedPostgresError(`initdb failed (exit ${code}) in ${dir}: ${said.join('').trim()}`)
     await rmdir(paths.cluster).catch(() => {})
     await rename(paths.unfinished, paths.cluster)
   } finally {
@@ -86,7 +119,8 @@ export async function createCluster({ dir, initdb, launch, superuserPassword, on
 /** The port this cluster used last when it is still free, else a new free one; kept in the dir, so that URLs live on across restarts. */
 export async function choosePort(path: string): Promise<number> {
   const kept = Number(await readFile(path, 'utf8').catch(() => '0'))
-  const port = (Number.isInteger(kept) && kept > 0 && kept < 65_536 ? await freePort(kept) : null) ?? (await freePort(0))
+  const port =
+    (Number.isInteger(kept) && kept > 0 && kept < 65_536 ? await freePort(kept) : null) ?? (await freePort(0))
   if (port === null) throw new EmbeddedPostgresError('no free port on 127.0.0.1')
   await writeWhole(path, String(port))
   return port

@@ -10,9 +10,10 @@ export const WORKER_ROLE = 'sluice_worker'
 /** Makes both roles and the database when they are missing, and takes from PUBLIC what would let the worker's role see more. Safe to repeat. */
 export async function createRoles(superuserUrl: string, passwords: Passwords): Promise<void> {
   await withClient(superuserUrl, async (client) => {
-    const roles = await client.query<{ rolname: string }>('SELECT rolname FROM pg_roles WHERE rolname = ANY($1)', [
-      [OWNER_ROLE, WORKER_ROLE],
-    ])
+    const roles = await client.query<{ rolname: string }>(
+      'SELECT rolname FROM pg_roles WHERE rolname = ANY($1)',
+      [[OWNER_ROLE, WORKER_ROLE]],
+    )
     for (const role of [OWNER_ROLE, WORKER_ROLE] as const) {
       if (roles.rows.some((row) => row.rolname === role)) continue
       const rights = role === OWNER_ROLE ? 'LOGIN CREATEROLE' : 'LOGIN'
@@ -22,7 +23,8 @@ export async function createRoles(superuserUrl: string, passwords: Passwords): P
     await client.query(`GRANT ${WORKER_ROLE} TO ${OWNER_ROLE} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`)
     const database = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE])
     if (database.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE} OWNER ${OWNER_ROLE}`)
-    for (const name of [DATABASE, 'postgres', 'template1']) await client.query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`)
+    for (const name of [DATABASE, 'postgres', 'template1'])
+      await client.query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`)
     await client.query(`GRANT CONNECT ON DATABASE ${DATABASE} TO ${WORKER_ROLE}`)
   })
   const url = new URL(superuserUrl)

@@ -51,7 +51,12 @@ export function chooseAccount(clusterDir: string): Account | null {
  * Plainly when that account can reach both; else through setpriv with one ambient capability, which lets it pass folders only root may enter.
  * Throws EmbeddedPostgresError with what to do when neither works.
  */
-export function chooseLaunch(account: Account | null, program: string, dir: string, setpriv: string = 'setpriv'): Launch {
+export function chooseLaunch(
+  account: Account | null,
+  program: string,
+  dir: string,
+  setpriv: string = 'setpriv',
+): Launch {
   if (account === null) return { account, prefix: [], spawnAs: {} }
   const spawnAs = { uid: account.uid, gid: account.gid }
   if (reaches([], program, dir, spawnAs)) return { account, prefix: [], spawnAs }
@@ -85,7 +90,12 @@ export const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
 }
 
 /** Tried for real, and with access(2), as PostgreSQL does it. */
-function reaches(prefix: readonly string[], program: string, dir: string, spawnAs: Launch['spawnAs']): boolean {
+function reaches(
+  prefix: readonly string[],
+  program: string,
+  dir: string,
+  spawnAs: Launch['spawnAs'],
+): boolean {
   const commands = [
     ['test', '-x', program],
     ['test', '-w', dir],
@@ -96,12 +106,22 @@ function reaches(prefix: readonly string[], program: string, dir: string, spawnA
 
 function probe(command: readonly string[], spawnAs: Launch['spawnAs']): boolean {
   const [file = '', ...args] = command
-  return spawnSync(file, args, { ...spawnAs, cwd: '/', env: { ...SERVER_ENVIRONMENT }, stdio: 'ignore', timeout: 20_000 }).status === 0
+  return (
+    spawnSync(file, args, {
+      ...spawnAs,
+      cwd: '/',
+      env: { ...SERVER_ENVIRONMENT },
+      stdio: 'ignore',
+      timeout: 20_000,
+    }).status === 0
+  )
 }
 
 function effectiveCapabilities(): bigint {
   try {
-    return BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`)
+    return BigInt(
+      `0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`,
+    )
   } catch {
     return 0n
   }

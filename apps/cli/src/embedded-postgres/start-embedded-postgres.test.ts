@@ -10,7 +10,11 @@ import { isAlive } from '../processes/process-identity.ts'
 import { findPostgresBinaries } from './binaries.ts'
 import { EmbeddedPostgresError } from './errors.ts'
 import { chooseAccount, chooseLaunch } from './server-account.ts'
-import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './start-embedded-postgres.ts'
+import {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from './start-embedded-postgres.ts'
 
 const isRoot = process.getuid?.() === 0
 const settings = { fsync: 'off' }
@@ -62,7 +66,9 @@ describe('embedded PostgreSQL', () => {
     await query(server.databaseUrl, 'CREATE TABLE ledger (id int); CREATE ROLE made_by_owner')
     expect(await query(server.queueUrl, 'SELECT current_user::text AS me')).toEqual([{ me: 'sluice_worker' }])
     await expect(query(server.queueUrl, 'TABLE public.ledger')).rejects.toThrow('permission denied')
-    await expect(query(server.queueUrl, 'CREATE TEMP TABLE mine (id int)')).rejects.toThrow('permission denied')
+    await expect(query(server.queueUrl, 'CREATE TEMP TABLE mine (id int)')).rejects.toThrow(
+      'permission denied',
+    )
     const wrong = new URL(server.databaseUrl)
     wrong.password = 'guess'
     await expect(query(wrong.href, 'SELECT 1')).rejects.toThrow('password authentication failed')
@@ -78,7 +84,9 @@ describe('embedded PostgreSQL', () => {
       const { startEmbeddedPostgres } = await import(${JSON.stringify(new URL('./start-embedded-postgres.ts', import.meta.url).href)})
       const server = await startEmbeddedPostgres({ dir: process.argv[1], settings: { fsync: 'off' } })
       process.stdout.write(String(server.pid))`
-    const starter = spawn(process.execPath, ['--input-type=module', '-e', script, dir], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const starter = spawn(process.execPath, ['--input-type=module', '-e', script, dir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const orphan = Number((await once(starter.stdout, 'data'))[0])
     starter.kill('SIGKILL')
     await once(starter, 'exit')
@@ -117,12 +125,15 @@ describe('embedded PostgreSQL', () => {
     expect(await query(server.databaseUrl, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
   })
 
-  it.runIf(isRoot)('runs as an account without rights when we are root, also where only root may enter', async () => {
-    const server = await start()
-    const status = await readFile(`/proc/${server.pid}/status`, 'utf8')
-    expect(status).not.toMatch(/^Uid:\s+0/m)
-    expect((await stat(join(dir, 'cluster'))).uid).not.toBe(0)
-  })
+  it.runIf(isRoot)(
+    'runs as an account without rights when we are root, also where only root may enter',
+    async () => {
+      const server = await start()
+      const status = await readFile(`/proc/${server.pid}/status`, 'utf8')
+      expect(status).not.toMatch(/^Uid:\s+0/m)
+      expect((await stat(join(dir, 'cluster'))).uid).not.toBe(0)
+    },
+  )
 
   it.runIf(isRoot)('runs initdb and postgres from programs that lie where only root may enter', async () => {
     const { postgres } = await findPostgresBinaries()
@@ -147,14 +158,19 @@ describe('embedded PostgreSQL', () => {
     expect(said.join('\n')).toContain('Success')
   })
 
-  it.runIf(isRoot)('says what to do when the account cannot reach the folders and setpriv is missing', async () => {
-    const { postgres } = await findPostgresBinaries()
-    const cluster = join(root, 'cluster')
-    await mkdir(cluster)
-    const account = { uid: 65_534, gid: 65_534 }
-    expect(() => chooseLaunch(account, postgres, cluster, join(root, 'no-setpriv'))).toThrow(EmbeddedPostgresError)
-    expect(() => chooseLaunch(account, postgres, cluster, join(root, 'no-setpriv'))).toThrow(
-      /install setpriv.*chmod o\+x.*SLUICE_DATABASE_URL/,
-    )
-  })
+  it.runIf(isRoot)(
+    'says what to do when the account cannot reach the folders and setpriv is missing',
+    async () => {
+      const { postgres } = await findPostgresBinaries()
+      const cluster = join(root, 'cluster')
+      await mkdir(cluster)
+      const account = { uid: 65_534, gid: 65_534 }
+      expect(() => chooseLaunch(account, postgres, cluster, join(root, 'no-setpriv'))).toThrow(
+        EmbeddedPostgresError,
+      )
+      expect(() => chooseLaunch(account, postgres, cluster, join(root, 'no-setpriv'))).toThrow(
+        /install setpriv.*chmod o\+x.*SLUICE_DATABASE_URL/,
+      )
+    },
+  )
 })

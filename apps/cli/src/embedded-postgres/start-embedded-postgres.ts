@@ -82,21 +82,35 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const launch = chooseLaunch(account, binaries.postgres, paths.cluster)
   const passwords = await readOrDrawPasswords(paths.passwords)
   await takeOverCluster(paths.cluster, onLog)
-  const creation = { dir, initdb: binaries.initdb, launch, superuserPassword: passwords.postgres, onLog, signal: options.signal }
+  const creation = {
+    dir,
+    initdb: binaries.initdb,
+    launch,
+    superuserPassword: passwords.postgres,
+    onLog,
+    signal: options.signal,
+  }
   await createCluster(creation)
   const settings = { ...SETTINGS, ...options.settings }
 
   for (let start = 1; ; start++) {
     options.signal?.throwIfAborted()
     const port = await choosePort(paths.port)
-    const server = launchServer(binaries.postgres, paths.cluster, { ...settings, port: String(port) }, launch, onLog)
+    const server = launchServer(
+      binaries.postgres,
+      paths.cluster,
+      { ...settings, port: String(port) },
+      launch,
+      onLog,
+    )
     const abort = () => void server.stop(2_000)
     options.signal?.addEventListener('abort', abort)
     const problem = await server.ready.finally(() => options.signal?.removeEventListener('abort', abort))
     if (problem !== null) {
       await server.stop(0)
       const passing = /pre-existing shared memory block|could not bind|Address already in use/.test(problem)
-      if (!passing || start === STARTS_MAX) throw new EmbeddedPostgresError(`PostgreSQL did not start on ${paths.cluster}: ${problem}`)
+      if (!passing || start === STARTS_MAX)
+        throw new EmbeddedPostgresError(`PostgreSQL did not start on ${paths.cluster}: ${problem}`)
       await new Promise((resolve) => setTimeout(resolve, START_AGAIN_MS))
       continue
     }
@@ -110,8 +124,14 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       throw error
     }
     return {
-      ...{ pid: server.pid, port, url, adminUrl, databaseUrl: url(), queueUrl: url(DATABASE, WORKER_ROLE) },
-      ...{ exited: server.exited, stop: server.stop },
+      pid: server.pid,
+      port,
+      url,
+      adminUrl,
+      databaseUrl: url(),
+      queueUrl: url(DATABASE, WORKER_ROLE),
+      exited: server.exited,
+      stop: server.stop,
     }
   }
 }
@@ -131,10 +151,17 @@ function launchServer(
   launch: Launch,
   onLog: (line: string) => void,
 ): Server {
-  const args = ['-D', cluster, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
+  const args = [
+    '-D',
+    cluster,
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ]
   const [file = '', ...rest] = [...launch.prefix, postgres, ...args]
   const child: ChildProcess = spawn(file, rest, {
-    ...{ ...launch.spawnAs, cwd: cluster, env: { ...SERVER_ENVIRONMENT }, detached: true },
+    ...launch.spawnAs,
+    cwd: cluster,
+    env: { ...SERVER_ENVIRONMENT },
+    detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const exited: EmbeddedPostgres['exited'] = new Promise((resolve) => {
@@ -144,7 +171,10 @@ function launchServer(
   const pid = child.pid ?? 0
   const said: string[] = []
   const ready = new Promise<string | null>((resolve) => {
-    const silence = setTimeout(() => resolve(`it said nothing for ${SILENCE_MS_MAX / 1_000} s`), SILENCE_MS_MAX)
+    const silence = setTimeout(
+      () => resolve(`it said nothing for ${SILENCE_MS_MAX / 1_000} s`),
+      SILENCE_MS_MAX,
+    )
     const settle = (problem: string | null) => {
       clearTimeout(silence)
       resolve(problem)

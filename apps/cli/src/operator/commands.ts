@@ -7,7 +7,11 @@ import { accountOf } from './operator-client.ts'
 const ACCOUNT = ['--account <id>', "the account (default: the one of the data dir's key)"] as const
 
 /** Adds `sluice keys` and `sluice credits`: what an operator does most, with the admin key of the data dir or SLUICE_ADMIN_KEY. */
-export function addOperatorCommands(program: Command, env: NodeJS.ProcessEnv, print: (line: string) => void): void {
+export function addOperatorCommands(
+  program: Command,
+  env: NodeJS.ProcessEnv,
+  print: (line: string) => void,
+): void {
   const admin = () => findAdminConnection(env)
   const account = (flags: { account?: string }) => accountOf(flags.account, () => findConnection(env))
 
@@ -25,12 +29,16 @@ export function addOperatorCommands(program: Command, env: NodeJS.ProcessEnv, pr
     .option('--scope <scope...>', 'videos:read, videos:write, admin (default: both videos scopes)')
     .option('--model <id...>', 'the only models it may ask for')
     .option('--budget <tokens>', 'generated tokens it may submit per interval', count)
-    .addOption(new Option('--interval <interval>', 'when the budget starts anew').choices(['day', '30d', 'none']))
+    .addOption(
+      new Option('--interval <interval>', 'when the budget starts anew').choices(['day', '30d', 'none']),
+    )
     .option('--rpm <n>', 'requests a minute', count)
     .option('--queued <n>', 'videos it may have queued; more are refused', count)
     .option('--running <n>', 'videos it may have running at once; more wait', count)
     .option('--expires <time>', 'a day or time such as 2027-01-31', unixTime)
-    .action(async (flags: KeyFlags & { account?: string }) => makeKey(await admin(), await account(flags), flags, print))
+    .action(async (flags: KeyFlags & { account?: string }) =>
+      makeKey(await admin(), await account(flags), flags, print),
+    )
   keys
     .command('change')
     .description('change a key; what is not named stays as it is')
@@ -39,7 +47,9 @@ export function addOperatorCommands(program: Command, env: NodeJS.ProcessEnv, pr
     .option('--scope <scope...>', 'videos:read, videos:write, admin')
     .option('--model <id...>', 'the only models it may ask for, or none for all')
     .option('--budget <tokens>', 'generated tokens it may submit per interval, or none', orNone(count))
-    .addOption(new Option('--interval <interval>', 'when the budget starts anew').choices(['day', '30d', 'none']))
+    .addOption(
+      new Option('--interval <interval>', 'when the budget starts anew').choices(['day', '30d', 'none']),
+    )
     .option('--rpm <n>', 'requests a minute, or none', orNone(count))
     .option('--queued <n>', 'videos it may have queued, or none', orNone(count))
     .option('--running <n>', 'videos it may have running at once, or none', orNone(count))
@@ -78,7 +88,9 @@ export function addOperatorCommands(program: Command, env: NodeJS.ProcessEnv, pr
     .description('take the unused paid balance off, to pay it back')
     .option(...ACCOUNT)
     .option(...idempotency)
-    .action(async (flags: { account?: string; once?: string }) => refundCredits(await admin(), await account(flags), flags.once, print))
+    .action(async (flags: { account?: string; once?: string }) =>
+      refundCredits(await admin(), await account(flags), flags.once, print),
+    )
 }
 
 function orNone<Value>(parse: (text: string) => Value): (text: string) => Value | typeof NONE {
@@ -92,6 +104,7 @@ function count(text: string): number {
 
 function unixTime(text: string): number {
   const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('It must be a day or time such as 2027-01-31 or 2027-01-31T12:00:00Z.')
+  if (Number.isNaN(ms))
+    throw new InvalidArgumentError('It must be a day or time such as 2027-01-31 or 2027-01-31T12:00:00Z.')
   return Math.floor(ms / 1_000)
 }

@@ -15,8 +15,16 @@ const accountSchema = z.object({
 const movedSchema = z.object({ amount: z.string(), currency: z.string(), account: accountSchema })
 
 /** Prints what an account has. */
-export async function showCredits(admin: Connection, accountId: string, print: (line: string) => void): Promise<void> {
-  print(balanceLine(await callApi(admin, accountSchema, 'GET', `/admin/accounts/${encodeURIComponent(accountId)}`)))
+export async function showCredits(
+  admin: Connection,
+  accountId: string,
+  print: (line: string) => void,
+): Promise<void> {
+  print(
+    balanceLine(
+      await callApi(admin, accountSchema, 'GET', `/admin/accounts/${encodeURIComponent(accountId)}`),
+    ),
+  )
 }
 
 /** Adds paid money or trial credit to an account. */
@@ -31,9 +39,7 @@ export async function addCredits(
     movedSchema,
     'POST',
     `/admin/accounts/${encodeURIComponent(accountId)}/credit`,
-    {
-      ...{ amount: credit.amount, kind: credit.kind, idempotency_key: credit.idempotencyKey ?? randomUUID() },
-    },
+    { amount: credit.amount, kind: credit.kind, idempotency_key: credit.idempotencyKey ?? randomUUID() },
   )
   print(`added ${amount} ${currency} (${credit.kind})`)
   print(balanceLine(account))
@@ -51,9 +57,7 @@ export async function refundCredits(
     movedSchema,
     'POST',
     `/admin/accounts/${encodeURIComponent(accountId)}/refund`,
-    {
-      idempotency_key: idempotencyKey ?? randomUUID(),
-    },
+    { idempotency_key: idempotencyKey ?? randomUUID() },
   )
   print(`to be paid back: ${amount} ${currency}`)
   print(balanceLine(account))

@@ -17,7 +17,11 @@ const keySchema = z.object({
   revoked_at: z.number().nullable(),
 })
 type Key = z.infer<typeof keySchema>
-const pageSchema = z.object({ data: z.array(keySchema), last_id: z.string().nullable(), has_more: z.boolean() })
+const pageSchema = z.object({
+  data: z.array(keySchema),
+  last_id: z.string().nullable(),
+  has_more: z.boolean(),
+})
 
 /** The word that takes a limit off. */
 export const NONE = 'none'
@@ -36,9 +40,18 @@ export interface KeyFlags {
 }
 
 /** Prints an account's keys, newest first, one a line. */
-export async function listKeys(admin: Connection, accountId: string, print: (line: string) => void): Promise<void> {
+export async function listKeys(
+  admin: Connection,
+  accountId: string,
+  print: (line: string) => void,
+): Promise<void> {
   for (let after = ''; ; ) {
-    const page = await callApi(admin, pageSchema, 'GET', `/admin/accounts/${encodeURIComponent(accountId)}/keys?limit=100${after}`)
+    const page = await callApi(
+      admin,
+      pageSchema,
+      'GET',
+      `/admin/accounts/${encodeURIComponent(accountId)}/keys?limit=100${after}`,
+    )
     for (const key of page.data) print(keyLine(key))
     if (!page.has_more) return
     after = `&after=${encodeURIComponent(page.last_id ?? '')}`
@@ -46,7 +59,12 @@ export async function listKeys(admin: Connection, accountId: string, print: (lin
 }
 
 /** Makes a key for an account and prints it, this once. */
-export async function makeKey(admin: Connection, accountId: string, flags: KeyFlags, print: (line: string) => void): Promise<void> {
+export async function makeKey(
+  admin: Connection,
+  accountId: string,
+  flags: KeyFlags,
+  print: (line: string) => void,
+): Promise<void> {
   const made = await callApi(
     admin,
     keySchema.extend({ key: z.string() }),
@@ -59,12 +77,25 @@ export async function makeKey(admin: Connection, accountId: string, flags: KeyFl
 }
 
 /** Changes what the flags name, leaves the rest, and prints the key as it is now. */
-export async function changeKey(admin: Connection, keyId: string, flags: KeyFlags, print: (line: string) => void): Promise<void> {
-  print(keyLine(await callApi(admin, keySchema, 'PATCH', `/admin/keys/${encodeURIComponent(keyId)}`, fieldsOf(flags))))
+export async function changeKey(
+  admin: Connection,
+  keyId: string,
+  flags: KeyFlags,
+  print: (line: string) => void,
+): Promise<void> {
+  print(
+    keyLine(
+      await callApi(admin, keySchema, 'PATCH', `/admin/keys/${encodeURIComponent(keyId)}`, fieldsOf(flags)),
+    ),
+  )
 }
 
 /** Revokes a key for good. */
-export async function revokeKey(admin: Connection, keyId: string, print: (line: string) => void): Promise<void> {
+export async function revokeKey(
+  admin: Connection,
+  keyId: string,
+  print: (line: string) => void,
+): Promise<void> {
   print(keyLine(await callApi(admin, keySchema, 'DELETE', `/admin/keys/${encodeURIComponent(keyId)}`)))
 }
 
@@ -88,7 +119,9 @@ function keyLine(key: Key): string {
     key.name === '' ? null : JSON.stringify(key.name),
     key.scopes.join(' '),
     key.models === null ? null : `models ${key.models.join(' ')}`,
-    key.token_budget === null ? null : `${key.token_budget} tokens${key.budget_interval === 'none' ? '' : ` per ${key.budget_interval}`}`,
+    key.token_budget === null
+      ? null
+      : `${key.token_budget} tokens${key.budget_interval === 'none' ? '' : ` per ${key.budget_interval}`}`,
     key.requests_per_minute === null ? null : `${key.requests_per_minute} requests a minute`,
     key.queued_max === null ? null : `at most ${key.queued_max} queued`,
     key.running_max === null ? null : `at most ${key.running_max} running`,

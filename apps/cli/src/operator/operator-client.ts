@@ -19,13 +19,17 @@ export async function callApi<S extends z.ZodType>(
 ): Promise<z.output<S>> {
   const response = await fetch(connection.baseUrl + path, {
     method,
-    headers: { authorization: `Bearer ${connection.key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    headers: {
+      authorization: `Bearer ${connection.key}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(ANSWER_MS_MAX),
   }).catch((error: unknown) => {
-    throw new OperatorCallError(`${connection.baseUrl} cannot be reached: is the service running? See "npx sluice doctor"`, {
-      cause: error,
-    })
+    throw new OperatorCallError(
+      `${connection.baseUrl} cannot be reached: is the service running? See "npx sluice doctor"`,
+      { cause: error },
+    )
   })
   const answer: unknown = await response.json().catch(() => null)
   if (!response.ok) {
@@ -36,7 +40,10 @@ export async function callApi<S extends z.ZodType>(
     throw new OperatorCallError(reason)
   }
   const parsed = schema.safeParse(answer)
-  if (!parsed.success) throw new OperatorCallError(`${method} ${path} did not answer as expected: ${parsed.error.issues[0]?.message ?? ''}`)
+  if (!parsed.success)
+    throw new OperatorCallError(
+      `${method} ${path} did not answer as expected: ${parsed.error.issues[0]?.message ?? ''}`,
+    )
   return parsed.data
 }
 

@@ -15,17 +15,25 @@ export async function requireFreePort(host: string, port: number): Promise<void>
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     const why = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${code})`
-    throw new UpError(`port ${port} on ${host} ${why}: stop it, or set PORT to a free port (PORT=${port === 65_535 ? 3000 : port + 1})`, 1)
+    throw new UpError(
+      `port ${port} on ${host} ${why}: stop it, or set PORT to a free port (PORT=${port === 65_535 ? 3000 : port + 1})`,
+      1,
+    )
   } finally {
     server.close()
   }
 }
 
 /** Status and body of a GET, or null when nobody answers. */
-export async function ask(url: string, signal?: AbortSignal): Promise<{ status: number; body: string } | null> {
+export async function ask(
+  url: string,
+  signal?: AbortSignal,
+): Promise<{ status: number; body: string } | null> {
   try {
     const bound = AbortSignal.timeout(ANSWER_MS_MAX)
-    const response = await fetch(url, { signal: signal === undefined ? bound : AbortSignal.any([signal, bound]) })
+    const response = await fetch(url, {
+      signal: signal === undefined ? bound : AbortSignal.any([signal, bound]),
+    })
     return { status: response.status, body: await response.text() }
   } catch {
     return null

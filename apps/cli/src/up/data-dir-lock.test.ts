@@ -49,7 +49,9 @@ describe('the data dir lock', () => {
       await lockDataDir(process.argv[1]).then(() => process.stdout.write('taken'), (error) => process.stdout.write(error.name))
       process.stdin.resume()`
     const racers = Array.from({ length: 5 }, () =>
-      spawn(process.execPath, ['--input-type=module', '-e', script, dir], { stdio: ['pipe', 'pipe', 'inherit'] }),
+      spawn(process.execPath, ['--input-type=module', '-e', script, dir], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
     )
     const said = await Promise.all(racers.map(async (racer) => String((await once(racer.stdout, 'data'))[0])))
     expect(said.toSorted()).toEqual(['UpError', 'UpError', 'UpError', 'UpError', 'taken'])
@@ -59,7 +61,10 @@ describe('the data dir lock', () => {
 
   it('ends the children a killed supervisor left', async () => {
     const lock = await lockDataDir(dir)
-    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore', detached: true })
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {
+      stdio: 'ignore',
+      detached: true,
+    })
     const ended = once(child, 'exit')
     await lock.noteChildren([Number(child.pid)])
     await rm(lockFile())

@@ -18,7 +18,8 @@ describe('what a start prints', () => {
     let asked = 0
     const server = createServer((request, response) => {
       if (request.headers.authorization !== 'Bearer sk-test') return void response.writeHead(401).end()
-      if (request.url?.endsWith('/content')) return void response.writeHead(302, { location: '/stored' }).end()
+      if (request.url?.endsWith('/content'))
+        return void response.writeHead(302, { location: '/stored' }).end()
       if (request.url === '/stored') return void response.end('the MP4')
       const status = request.method === 'POST' || ++asked < 2 ? 'queued' : 'completed'
       response.end(
@@ -36,7 +37,9 @@ describe('what a start prints', () => {
     const port = (server.address() as AddressInfo).port
     const settings = readUpSettings({ PORT: String(port) })
     try {
-      await promisify(execFile)('sh', ['-c', curlLines(settings, keys(`${settings.apiUrl}/v1`))], { cwd: dir })
+      await promisify(execFile)('sh', ['-c', curlLines(settings, keys(`${settings.apiUrl}/v1`))], {
+        cwd: dir,
+      })
       expect(await readFile(join(dir, 'boat.mp4'), 'utf8')).toBe('the MP4')
     } finally {
       server.close()
@@ -47,7 +50,9 @@ describe('what a start prints', () => {
   it('carries the settings another shell does not have, and only those', () => {
     const plain = readUpSettings({ SLUICE_DATA_DIR: '/srv/sluice/.sluice' })
     const prompt = '"a paper boat in the rain" -o boat.mp4'
-    expect(generateLine(plain, keys('http://127.0.0.1:3000/v1'), '/srv/sluice')).toBe(`npx sluice generate ${prompt}`)
+    expect(generateLine(plain, keys('http://127.0.0.1:3000/v1'), '/srv/sluice')).toBe(
+      `npx sluice generate ${prompt}`,
+    )
     const moved = readUpSettings({ SLUICE_DATA_DIR: "/srv/it's here", PORT: '4000' })
     expect(generateLine(moved, keys('http://127.0.0.1:3000/v1'), '/srv/sluice')).toBe(
       `SLUICE_DATA_DIR='/srv/it'\\''s here' SLUICE_BASE_URL=http://127.0.0.1:4000/v1 npx sluice generate ${prompt}`,

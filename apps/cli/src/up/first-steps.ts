@@ -27,8 +27,12 @@ export function firstSteps(settings: UpSettings, keys: Keys, folder: string = pr
 /** Settings that another shell does not have stand before the command. */
 export function generateLine(settings: UpSettings, keys: Keys, folder: string): string {
   const needed = [
-    ...(settings.dataDir === resolve(folder, '.sluice') ? [] : [`SLUICE_DATA_DIR=${quote(settings.dataDir)}`]),
-    ...(keys.base_url === `${settings.apiUrl}/v1` ? [] : [`SLUICE_BASE_URL=${quote(`${settings.apiUrl}/v1`)}`]),
+    ...(settings.dataDir === resolve(folder, '.sluice')
+      ? []
+      : [`SLUICE_DATA_DIR=${quote(settings.dataDir)}`]),
+    ...(keys.base_url === `${settings.apiUrl}/v1`
+      ? []
+      : [`SLUICE_BASE_URL=${quote(`${settings.apiUrl}/v1`)}`]),
   ]
   return [...needed, 'npx', 'sluice', 'generate', `"${PROMPT}"`, '-o', FILE].join(' ')
 }

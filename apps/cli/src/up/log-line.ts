@@ -1,7 +1,14 @@
 import { z } from 'zod'
 
 /** pino's levels by number (https://github.com/pinojs/pino, docs/api.md): 30 info, 40 warn. */
-const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
+const LEVELS: Readonly<Record<number, string>> = {
+  10: 'trace',
+  20: 'debug',
+  30: 'info',
+  40: 'warn',
+  50: 'error',
+  60: 'fatal',
+}
 const WARN = 40
 
 const lineSchema = z.looseObject({
@@ -14,12 +21,20 @@ const lineSchema = z.looseObject({
  * One line of a child's log for a person, or null when it is not worth showing: pino lines from warn up, and what the child wrote
  * on stderr outside of its log (a crash). With `showAll` everything is shown.
  */
-export function formatLogLine(name: string, line: string, stream: 'stdout' | 'stderr', showAll: boolean): string | null {
+export function formatLogLine(
+  name: string,
+  line: string,
+  stream: 'stdout' | 'stderr',
+  showAll: boolean,
+): string | null {
   const parsed = parse(line)
-  if (parsed === null) return showAll || (stream === 'stderr' && line.trim() !== '') ? `${name.padEnd(8)} ${line}` : null
+  if (parsed === null)
+    return showAll || (stream === 'stderr' && line.trim() !== '') ? `${name.padEnd(8)} ${line}` : null
   if (!showAll && parsed.level < WARN) return null
   const cause = parsed.err?.message
-  const said = [parsed.msg, cause === parsed.msg ? undefined : cause].filter((text) => text !== undefined && text !== '').join(': ')
+  const said = [parsed.msg, cause === parsed.msg ? undefined : cause]
+    .filter((text) => text !== undefined && text !== '')
+    .join(': ')
   return `${name.padEnd(8)} ${LEVELS[parsed.level] ?? parsed.level} ${said === '' ? line : said}`
 }
 

@@ -13,7 +13,9 @@ describe("the children's logs", () => {
     expect(formatLogLine('api', info, 'stdout', false)).toBeNull()
     expect(formatLogLine('api', info, 'stdout', true)).toBe('api      info listening')
     expect(formatLogLine('worker', error, 'stdout', false)).toBe('worker   error upload failed: ECONNRESET')
-    expect(formatLogLine('api', 'TypeError: x is not a function', 'stderr', false)).toBe('api      TypeError: x is not a function')
+    expect(formatLogLine('api', 'TypeError: x is not a function', 'stderr', false)).toBe(
+      'api      TypeError: x is not a function',
+    )
     expect(formatLogLine('api', 'a library chats', 'stdout', false)).toBeNull()
   })
 
@@ -32,7 +34,9 @@ describe("the children's logs", () => {
 describe('the wait before a new start', () => {
   it('doubles up to its maximum and is forgotten after a healthy life', () => {
     const wait = createBackoff({ firstMs: 200, maxMs: 10_000, resetAfterMs: 30_000 })
-    expect([1, 2, 3, 4, 5, 6, 7, 8].map(() => wait(10))).toEqual([200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000])
+    expect([1, 2, 3, 4, 5, 6, 7, 8].map(() => wait(10))).toEqual([
+      200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000,
+    ])
     expect(wait(30_000)).toBe(200)
     expect(wait(10)).toBe(400)
   })

@@ -38,11 +38,24 @@ export function readUpSettings(env: NodeJS.ProcessEnv): UpSettings {
     )
   }
   const publicUrl = (given(env.SLUICE_PUBLIC_URL) ?? apiUrl).replace(/\/+$/, '')
-  return { dataDir: dataDirOf(env), host, port, apiUrl, publicUrl, databaseUrl, showAll: env.SLUICE_LOG === 'debug' }
+  return {
+    dataDir: dataDirOf(env),
+    host,
+    port,
+    apiUrl,
+    publicUrl,
+    databaseUrl,
+    showAll: env.SLUICE_LOG === 'debug',
+  }
 }
 
 /** The files the API writes into the data dir at its first start, and the logs kept here. */
-export function dataDirPaths(dataDir: string): { keys: string; workerToken: string; postgres: string; logs: string } {
+export function dataDirPaths(dataDir: string): {
+  keys: string
+  workerToken: string
+  postgres: string
+  logs: string
+} {
   return {
     keys: join(dataDir, 'keys.json'),
     workerToken: join(dataDir, 'worker-token'),

@@ -46,7 +46,11 @@ export function superviseChild(options: SupervisedChildOptions): SupervisedChild
   const runOnce = async (): Promise<string | null> => {
     const env = await options.environment()
     if (stopping.signal.aborted) return null
-    const started = spawn(process.execPath, [options.entry], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    const started = spawn(process.execPath, [options.entry], {
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    })
     child = started
     splitLines(started.stdout as NonNullable<typeof started.stdout>, (line) => options.onLine(line, 'stdout'))
     splitLines(started.stderr as NonNullable<typeof started.stderr>, (line) => options.onLine(line, 'stderr'))
@@ -72,7 +76,9 @@ export function superviseChild(options: SupervisedChildOptions): SupervisedChild
     const backoff = createBackoff(options.backoff)
     while (!stopping.signal.aborted) {
       const startedAt = performance.now()
-      const how = await runOnce().catch((error: unknown) => (error instanceof Error ? error.message : String(error)))
+      const how = await runOnce().catch((error: unknown) =>
+        error instanceof Error ? error.message : String(error),
+      )
       if (stopping.signal.aborted || how === null) return
       const waitMs = backoff(performance.now() - startedAt)
       options.onDeath(how, waitMs)

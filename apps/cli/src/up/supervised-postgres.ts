@@ -24,7 +24,8 @@ export function supervisePostgres(options: SupervisedPostgresOptions): Supervise
   const stopping = new AbortController()
   let server: EmbeddedPostgres | null = null
   let keeping: Promise<void> = Promise.resolve()
-  const startServer = (giveUp: AbortSignal) => startEmbeddedPostgres({ dir: options.dir, onLog: options.onLine, signal: giveUp })
+  const startServer = (giveUp: AbortSignal) =>
+    startEmbeddedPostgres({ dir: options.dir, onLog: options.onLine, signal: giveUp })
 
   const keep = async (first: EmbeddedPostgres): Promise<void> => {
     const backoff = createBackoff(options.backoff)

@@ -45,7 +45,13 @@ interface Up {
 
 function startUp(env: Record<string, string> = {}): Up {
   const child = spawn(process.execPath, [UP], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '/', SLUICE_DATA_DIR: dataDir, PORT: String(port), ...env },
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '/',
+      SLUICE_DATA_DIR: dataDir,
+      PORT: String(port),
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
@@ -79,7 +85,9 @@ async function events(enough: (lines: string[]) => boolean): Promise<string[]> {
   try {
     return await new Promise((resolve, reject) => {
       const look = async () => {
-        const lines = (await readFile(join(dataDir, 'events'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '')
+        const lines = (await readFile(join(dataDir, 'events'), 'utf8').catch(() => ''))
+          .split('\n')
+          .filter((line) => line !== '')
         if (enough(lines)) resolve(lines)
       }
       watcher = watch(dataDir, () => void look().catch(reject))
@@ -95,17 +103,33 @@ const kinds = (lines: string[]): string[] => lines.map((line) => line.split(' ')
 
 describe('sluice up', () => {
   it('starts PostgreSQL, API and worker, stops worker before API on a Ctrl-C of the whole group, and leaves no process behind', async () => {
-    const up = startUp({ AWS_SECRET_ACCESS_KEY: 'aws', SLUICE_S3_BUCKET: 'films', SLUICE_POOL: 'h100x1', UNRELATED: 'x' })
+    const up = startUp({
+      AWS_SECRET_ACCESS_KEY: 'aws',
+      SLUICE_S3_BUCKET: 'films',
+      SLUICE_POOL: 'h100x1',
+      UNRELATED: 'x',
+    })
     await up.says(/Sluice is ready/)
     expect(up.said()).toContain(`http://127.0.0.1:${port}/#key=sk-test`)
     expect(up.said()).toContain(`SLUICE_DATA_DIR=${dataDir} npx sluice generate`)
-    const postmaster = Number((await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0])
+    const postmaster = Number(
+      (await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0],
+    )
     const api = JSON.parse(await readFile(join(dataDir, 'api-environment'), 'utf8'))
     const worker = JSON.parse(await readFile(join(dataDir, 'worker-environment'), 'utf8'))
-    expect(api).toMatchObject({ SLUICE_DATA_DIR: dataDir, PORT: String(port), AWS_SECRET_ACCESS_KEY: 'aws', SLUICE_S3_BUCKET: 'films' })
+    expect(api).toMatchObject({
+      SLUICE_DATA_DIR: dataDir,
+      PORT: String(port),
+      AWS_SECRET_ACCESS_KEY: 'aws',
+      SLUICE_S3_BUCKET: 'films',
+    })
     expect(api.SLUICE_DATABASE_URL).toMatch(/^postgres:\/\/sluice:/)
     expect(api).not.toHaveProperty('UNRELATED')
-    expect(worker).toMatchObject({ SLUICE_DATA_DIR: dataDir, SLUICE_POOL: 'h100x1', SLUICE_WORKER_TOKEN: 'the-worker-token' })
+    expect(worker).toMatchObject({
+      SLUICE_DATA_DIR: dataDir,
+      SLUICE_POOL: 'h100x1',
+      SLUICE_WORKER_TOKEN: 'the-worker-token',
+    })
     expect(worker.SLUICE_QUEUE_URL).toMatch(/^postgres:\/\/sluice_worker:/)
     for (const secret of ['SLUICE_DATABASE_URL', 'SLUICE_S3_BUCKET', 'AWS_SECRET_ACCESS_KEY', 'UNRELATED']) {
       expect(worker).not.toHaveProperty(secret)
@@ -117,7 +141,13 @@ describe('sluice up', () => {
     sendSignal(group, 'SIGINT')
     expect(await up.exit).toBe(0)
     const lines = await events(() => true)
-    expect(kinds(lines)).toEqual(['api started', 'worker runner', 'worker started', 'worker stopped', 'api stopped'])
+    expect(kinds(lines)).toEqual([
+      'api started',
+      'worker runner',
+      'worker started',
+      'worker stopped',
+      'api stopped',
+    ])
     for (const pid of [...lines.map(pidOf), postmaster]) expect(isAlive(pid)).toBe(false)
   })
 

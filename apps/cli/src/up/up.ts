@@ -73,9 +73,17 @@ async function runService(options: UpOptions, lock: DataDirLock): Promise<0 | 2>
   const badSettings = new AbortController()
   const ended = AbortSignal.any([options.stop, badSettings.signal])
   const pids: { worker: number | null; api: number | null } = { worker: null, api: null }
-  const child = (name: 'api' | 'worker', entry: string, environment: () => Promise<Record<string, string>>): SupervisedChild =>
+  const child = (
+    name: 'api' | 'worker',
+    entry: string,
+    environment: () => Promise<Record<string, string>>,
+  ): SupervisedChild =>
     superviseChild({
-      ...{ name, entry, environment, backoff, onDeath: onDeath(name) },
+      name,
+      entry,
+      environment,
+      backoff,
+      onDeath: onDeath(name),
       onLine: (line, stream) => show(name, line, stream),
       onPid: (pid) => {
         pids[name] = pid
@@ -90,7 +98,9 @@ async function runService(options: UpOptions, lock: DataDirLock): Promise<0 | 2>
   let postgres: SupervisedPostgres | null = null
   const databaseUrl = () => settings.databaseUrl ?? postgres?.current().databaseUrl ?? ''
   const queueUrl = () =>
-    given(options.env.REDIS_URL) === null && given(options.env.SLUICE_QUEUE_URL) === null ? (postgres?.current().queueUrl ?? null) : null
+    given(options.env.REDIS_URL) === null && given(options.env.SLUICE_QUEUE_URL) === null
+      ? (postgres?.current().queueUrl ?? null)
+      : null
   const api = child('api', options.apiEntry, async () => apiEnvironment(options.env, settings, databaseUrl()))
   const worker = child('worker', options.workerEntry, async () =>
     workerEnvironment(options.env, settings, (await readFile(paths.workerToken, 'utf8')).trim(), queueUrl()),
@@ -100,7 +110,9 @@ async function runService(options: UpOptions, lock: DataDirLock): Promise<0 | 2>
     if (settings.databaseUrl === null) {
       options.say(`  database   PostgreSQL in ${paths.postgres}`)
       postgres = supervisePostgres({
-        ...{ dir: paths.postgres, backoff, onDeath: onDeath('postgres') },
+        dir: paths.postgres,
+        backoff,
+        onDeath: onDeath('postgres'),
         onLine: (line) => show('postgres', line, 'stdout'),
         onMoved: () => {
           worker.restart()
@@ -115,7 +127,9 @@ async function runService(options: UpOptions, lock: DataDirLock): Promise<0 | 2>
     options.say(`  api        ${settings.apiUrl}`)
     api.start()
     await waitForOk(`${settings.apiUrl}/health`, ended, PATIENCE_MS, () =>
-      options.say(`  still waiting for ${settings.apiUrl}/health; the API's log is ${join(paths.logs, 'api.log')}`),
+      options.say(
+        `  still waiting for ${settings.apiUrl}/health; the API's log is ${join(paths.logs, 'api.log')}`,
+      ),
     )
     options.say('  worker     starting')
     worker.start()
@@ -123,12 +137,17 @@ async function runService(options: UpOptions, lock: DataDirLock): Promise<0 | 2>
       options.say(`  still waiting for ${settings.apiUrl}/ready: ${last?.body ?? 'no answer'}`),
     )
     const keys = await readKeys(paths.keys)
-    options.say(keys === null ? `  ready at ${settings.publicUrl}, but ${paths.keys} is not there` : firstSteps(settings, keys))
+    options.say(
+      keys === null
+        ? `  ready at ${settings.publicUrl}, but ${paths.keys} is not there`
+        : firstSteps(settings, keys),
+    )
   }
 
   try {
     await bringUp()
-    if (!ended.aborted) await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
+    if (!ended.aborted)
+      await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
   } catch (error) {
     if (!ended.aborted) throw error
   } finally {

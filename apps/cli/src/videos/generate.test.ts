@@ -32,28 +32,41 @@ let states: object[]
 let cancelled: object | null
 
 const video = (over: object = {}): object => ({
-  ...{ id: ID, object: 'video', model: 'animatic', status: 'queued', progress: 0, size: '336x192', seconds: '5.375', error: null },
-  ...{
-    created_at: 1,
-    completed_at: null,
-    expires_at: null,
-    prompt: 'p',
-    remixed_from_video_id: null,
-    queue_position: null,
-    eta_seconds: null,
-  },
+  id: ID,
+  object: 'video',
+  model: 'animatic',
+  status: 'queued',
+  progress: 0,
+  size: '336x192',
+  seconds: '5.375',
+  error: null,
+  created_at: 1,
+  completed_at: null,
+  expires_at: null,
+  prompt: 'p',
+  remixed_from_video_id: null,
+  queue_position: null,
+  eta_seconds: null,
   usage: { video_tokens: 8316, steps: 50, generated_tokens: 415_800 },
   cost: { amount: '6.6528', currency: 'USD', state: 'held' },
   ...over,
 })
-const completed = video({ status: 'completed', progress: 100, cost: { amount: '6.6528', currency: 'USD', state: 'charged' } })
+const completed = video({
+  status: 'completed',
+  progress: 100,
+  cost: { amount: '6.6528', currency: 'USD', state: 'charged' },
+})
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'sluice-generate-'))
   asked = []
   interruptions = []
   cancelled = null
-  states = [video({ queue_position: 3 }), video({ status: 'in_progress', progress: 46, eta_seconds: { p50: 12, p90: 20 } }), completed]
+  states = [
+    video({ queue_position: 3 }),
+    video({ status: 'in_progress', progress: 46, eta_seconds: { p50: 12, p90: 20 } }),
+    completed,
+  ]
   let retrieved = 0
   server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
@@ -63,7 +76,9 @@ beforeEach(async () => {
     const interrupt = interruptions.shift()
     if (interrupt !== undefined) return interrupt(response)
     const json = (body: object) => {
-      response.writeHead(200, { 'content-type': 'application/json', 'openai-poll-after-ms': '60' }).end(JSON.stringify(body))
+      response
+        .writeHead(200, { 'content-type': 'application/json', 'openai-poll-after-ms': '60' })
+        .end(JSON.stringify(body))
     }
     if (method === 'POST' && url === '/v1/videos') return json(states[0] ?? {})
     if (method === 'POST' && url === `/v1/videos/${ID}/cancel`) {
@@ -74,11 +89,17 @@ beforeEach(async () => {
       })
       return json(video({ status: 'in_progress', progress: 46 }))
     }
-    if (url === `/v1/videos/${ID}`) return json(cancelled ?? states[Math.min(++retrieved, states.length - 1)] ?? {})
-    if (url === `/v1/videos/${ID}/content`) return void response.writeHead(200, { 'content-length': MP4.length }).end(MP4)
+    if (url === `/v1/videos/${ID}`)
+      return json(cancelled ?? states[Math.min(++retrieved, states.length - 1)] ?? {})
+    if (url === `/v1/videos/${ID}/content`)
+      return void response.writeHead(200, { 'content-length': MP4.length }).end(MP4)
     response
       .writeHead(404)
-      .end(JSON.stringify({ error: { message: 'no such video', type: 'invalid_request_error', code: 'not_found', param: null } }))
+      .end(
+        JSON.stringify({
+          error: { message: 'no such video', type: 'invalid_request_error', code: 'not_found', param: null },
+        }),
+      )
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
@@ -97,8 +118,13 @@ function terminal(isTTY: boolean): Terminal & { text(): string } {
 
 function options(over: Partial<GenerateOptions> = {}): GenerateOptions {
   return {
-    ...{ connection: { baseUrl, key: 'sk-test' }, request: { prompt: 'a paper boat' }, output: join(dir, 'boat.mp4'), json: false },
-    ...{ terminal: terminal(false), stop: new AbortController().signal, abandon: new AbortController().signal },
+    connection: { baseUrl, key: 'sk-test' },
+    request: { prompt: 'a paper boat' },
+    output: join(dir, 'boat.mp4'),
+    json: false,
+    terminal: terminal(false),
+    stop: new AbortController().signal,
+    abandon: new AbortController().signal,
     timings: { patienceMs: 5_000, againMs: 20 },
     ...over,
   }
@@ -149,8 +175,12 @@ describe('sluice generate', () => {
   it('leaves no half file when the download breaks off, and fetches it again', async () => {
     states = [completed]
     interruptions = [
-      (response) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed)),
-      (response) => void response.writeHead(200, { 'content-length': MP4.length }).write(MP4.subarray(0, 5), () => response.destroy()),
+      (response) =>
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed)),
+      (response) =>
+        void response
+          .writeHead(200, { 'content-length': MP4.length })
+          .write(MP4.subarray(0, 5), () => response.destroy()),
     ]
     expect(await generate(options())).toBe(0)
     expect(await readdir(dir)).toEqual(['boat.mp4'])
@@ -175,14 +205,22 @@ describe('sluice generate', () => {
   it('says why a video failed, and exits with 1', async () => {
     const screen = terminal(false)
     const error = { code: 'attempts_exhausted', message: 'three workers ended while they made it' }
-    states = [video(), video({ status: 'failed', error, cost: { amount: '6.6528', currency: 'USD', state: 'released' } })]
+    states = [
+      video(),
+      video({ status: 'failed', error, cost: { amount: '6.6528', currency: 'USD', state: 'released' } }),
+    ]
     expect(await generate(options({ terminal: screen }))).toBe(1)
     expect(screen.text()).toContain('failed: three workers ended while they made it [attempts_exhausted]')
     expect(screen.text()).toContain('6.6528 USD released')
   })
 
   it("passes on the API's refusal with its field, and does not repeat it", async () => {
-    const error = { message: 'must be 4k+1', type: 'invalid_request_error', code: 'invalid_value', param: 'num_frames' }
+    const error = {
+      message: 'must be 4k+1',
+      type: 'invalid_request_error',
+      code: 'invalid_value',
+      param: 'num_frames',
+    }
     interruptions = [(response) => void response.writeHead(400).end(JSON.stringify({ error }))]
     await expect(generate(options())).rejects.toThrow('must be 4k+1 (num_frames) [400 invalid_value]')
     expect(asked).toHaveLength(1)
@@ -196,7 +234,9 @@ describe('sluice generate', () => {
 
   it('asks for nothing when the file could not be written', async () => {
     await expect(generate(options({ output: dir }))).rejects.toThrow(UsageError)
-    await expect(generate(options({ output: join(dir, 'no/such/folder/boat.mp4') }))).rejects.toThrow(UsageError)
+    await expect(generate(options({ output: join(dir, 'no/such/folder/boat.mp4') }))).rejects.toThrow(
+      UsageError,
+    )
     expect(asked).toEqual([])
   })
 })

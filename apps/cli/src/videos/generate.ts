@@ -34,13 +34,16 @@ export async function generate(options: GenerateOptions): Promise<number> {
   const { terminal } = options
   // Looked at before anything is held: a video that cannot be written down should not be paid.
   if (options.output !== null) await requireWritable(options.output)
-  const display = createProgressDisplay(options.json ? { ...terminal, write: () => {}, isTTY: false } : terminal)
+  const display = createProgressDisplay(
+    options.json ? { ...terminal, write: () => {}, isTTY: false } : terminal,
+  )
   // Not ended by the first Ctrl-C: a video that was created must be known, to be cancelled.
   const client = createVideoClient(options.connection, options.abandon, options.timings ?? TIMINGS)
   try {
     const created = await client.create(options.request, randomUUID())
     const { id } = created.video
-    if (!options.json) terminal.write(`${id}  ${created.video.model}, ${created.video.size}, ${created.video.seconds} s\n`)
+    if (!options.json)
+      terminal.write(`${id}  ${created.video.model}, ${created.video.size}, ${created.video.seconds} s\n`)
     const video = await followVideo(client, created, display, options.stop).catch((error: unknown) => {
       display.end()
       if (options.stop.aborted) return cancelVideo(client, id, terminal, options)
@@ -64,11 +67,19 @@ export async function generate(options: GenerateOptions): Promise<number> {
   }
 }
 
-async function cancelVideo(client: VideoClient, id: string, terminal: Terminal, options: GenerateOptions): Promise<Video> {
+async function cancelVideo(
+  client: VideoClient,
+  id: string,
+  terminal: Terminal,
+  options: GenerateOptions,
+): Promise<Video> {
   if (!options.json) terminal.write('cancelling (Ctrl-C again to leave at once)\n')
   let { video, pollAfterMs } = await client.cancel(id).catch(() => client.retrieve(id))
   const giveUpAt = performance.now() + SETTLE_MS_MAX
-  while ((video.cost?.state === 'held' || video.status === 'queued' || video.status === 'in_progress') && performance.now() < giveUpAt) {
+  while (
+    (video.cost?.state === 'held' || video.status === 'queued' || video.status === 'in_progress') &&
+    performance.now() < giveUpAt
+  ) {
     await delay(pollAfterMs, undefined, { signal: options.abandon })
     ;({ video, pollAfterMs } = await client.retrieve(id))
   }
@@ -81,9 +92,13 @@ function report(video: Video, file: { path: string; bytes: number } | null, opti
     say(JSON.stringify(file === null ? video : { ...video, file }))
     return
   }
-  if (file !== null) say(`${options.output ?? file.path}: ${sizeText(file.bytes)}, ${video.size}, ${video.seconds} s`)
+  if (file !== null)
+    say(`${options.output ?? file.path}: ${sizeText(file.bytes)}, ${video.size}, ${video.seconds} s`)
   else if (video.error?.code === 'cancelled') say('cancelled')
-  else say(`${video.status}: ${video.error ? `${video.error.message} [${video.error.code}]` : 'no reason given'}`)
+  else
+    say(
+      `${video.status}: ${video.error ? `${video.error.message} [${video.error.code}]` : 'no reason given'}`,
+    )
   say(`${usageText(video)}, ${costText(video)}`)
 }
 

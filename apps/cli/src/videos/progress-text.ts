@@ -5,7 +5,8 @@ const BAR_WIDTH = 30
 /** `[#####.....] 23/50 steps, 0:12 left, 6.65 USD held`, or where it stands in the queue. */
 export function progressText(video: Video): string {
   const parts = [describe(video)]
-  if (video.eta_seconds && (video.status === 'queued' || video.status === 'in_progress')) parts.push(`${clock(video.eta_seconds.p50)} left`)
+  if (video.eta_seconds && (video.status === 'queued' || video.status === 'in_progress'))
+    parts.push(`${clock(video.eta_seconds.p50)} left`)
   if (video.cost) parts.push(costText(video))
   return parts.join(', ')
 }
@@ -13,7 +14,10 @@ export function progressText(video: Video): string {
 /** The same with a bar before it, at most `columns` wide. */
 export function progressBar(video: Video, columns: number): string {
   const filled = Math.round((Math.min(Math.max(video.progress, 0), 100) / 100) * BAR_WIDTH)
-  return `  ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${progressText(video)}`.slice(0, Math.max(columns - 1, 1))
+  return `  ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${progressText(video)}`.slice(
+    0,
+    Math.max(columns - 1, 1),
+  )
 }
 
 /** `12.5 USD charged`. */
@@ -24,14 +28,19 @@ export function costText(video: Video): string {
 /** `415800 tokens (8316 x 50 steps)`. */
 export function usageText(video: Video): string {
   const { usage } = video
-  return usage ? `${usage.generated_tokens} tokens (${usage.video_tokens} x ${usage.steps} steps)` : 'no usage stated'
+  return usage
+    ? `${usage.generated_tokens} tokens (${usage.video_tokens} x ${usage.steps} steps)`
+    : 'no usage stated'
 }
 
 function describe(video: Video): string {
-  if (video.status === 'queued') return typeof video.queue_position === 'number' ? `queued, position ${video.queue_position}` : 'queued'
+  if (video.status === 'queued')
+    return typeof video.queue_position === 'number' ? `queued, position ${video.queue_position}` : 'queued'
   if (video.status !== 'in_progress') return video.status
   const steps = video.usage?.steps
-  return steps === undefined ? `${video.progress} %` : `${Math.floor((video.progress / 100) * steps)}/${steps} steps`
+  return steps === undefined
+    ? `${video.progress} %`
+    : `${Math.floor((video.progress / 100) * steps)}/${steps} steps`
 }
 
 /** Seconds as m:ss. */

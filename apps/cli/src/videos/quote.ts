@@ -19,7 +19,11 @@ export interface QuoteOptions {
 /** Asks what a video would cost. Answers the exit code: 0, 1 when it would not be taken, 130 after Ctrl-C. Throws ApiError. */
 export async function quote(options: QuoteOptions): Promise<number> {
   try {
-    const quoted = await createVideoClient(options.connection, options.stop, options.timings ?? TIMINGS).quote(options.request)
+    const quoted = await createVideoClient(
+      options.connection,
+      options.stop,
+      options.timings ?? TIMINGS,
+    ).quote(options.request)
     options.terminal.write(options.json ? `${JSON.stringify(quoted)}\n` : quoteText(quoted))
     return quoted.affordable && quoted.within_limits ? 0 : 1
   } catch (error) {
@@ -48,7 +52,12 @@ export function quoteText(quoted: Quote): string {
   return `${lines.join('\n')}\n`
 }
 
-function settingsText(settings: { size: string; seconds: string; num_frames: number; num_steps: number }): string {
+function settingsText(settings: {
+  size: string
+  seconds: string
+  num_frames: number
+  num_steps: number
+}): string {
   return `${settings.size}, ${settings.num_frames} frames (${settings.seconds} s), ${settings.num_steps} steps`
 }
 

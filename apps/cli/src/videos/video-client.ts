@@ -55,10 +55,16 @@ const POLL_MS = { default: 1_000, min: 50, max: 30_000 } as const
 /** No single call but the download waits longer than this for its answer. */
 const ANSWER_MS_MAX = 30_000
 
-const errorSchema = z.object({ error: z.object({ message: z.string(), code: z.string().nullish(), param: z.string().nullish() }) })
+const errorSchema = z.object({
+  error: z.object({ message: z.string(), code: z.string().nullish(), param: z.string().nullish() }),
+})
 
 /** The calls the command line makes, each repeated for a minute while the API cannot answer. Aborting `signal` ends them at once. */
-export function createVideoClient(connection: Connection, signal: AbortSignal, timings: VideoClientTimings = TIMINGS): VideoClient {
+export function createVideoClient(
+  connection: Connection,
+  signal: AbortSignal,
+  timings: VideoClientTimings = TIMINGS,
+): VideoClient {
   const authorization = `Bearer ${connection.key}`
   const url = (path: string) => `${connection.baseUrl}${path}`
 
@@ -83,7 +89,11 @@ export function createVideoClient(connection: Connection, signal: AbortSignal, t
     const bound = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
     let response: Response
     try {
-      response = await fetch(url(path), { ...init, headers: { authorization, ...init.headers }, signal: bound })
+      response = await fetch(url(path), {
+        ...init,
+        headers: { authorization, ...init.headers },
+        signal: bound,
+      })
     } catch (error) {
       throw new ApiError(
         `${connection.baseUrl} cannot be reached (${reason(error)}): is the service running? See "npx sluice doctor"`,
@@ -96,7 +106,11 @@ export function createVideoClient(connection: Connection, signal: AbortSignal, t
     return response
   }
 
-  const readBody = async <S extends z.ZodType>(response: Response, schema: S, what: string): Promise<z.output<S>> => {
+  const readBody = async <S extends z.ZodType>(
+    response: Response,
+    schema: S,
+    what: string,
+  ): Promise<z.output<S>> => {
     const body: unknown = await response.json().catch((error: unknown) => {
       throw new ApiError(`${response.url} broke off its answer`, 0, null, error)
     })
@@ -117,7 +131,8 @@ export function createVideoClient(connection: Connection, signal: AbortSignal, t
     pollAfterMs: pollAfter(response.headers.get('openai-poll-after-ms')),
   })
 
-  const video = (path: string, init: Parameters<typeof request>[1] = {}) => patiently(async () => readAnswer(await request(path, init)))
+  const video = (path: string, init: Parameters<typeof request>[1] = {}) =>
+    patiently(async () => readAnswer(await request(path, init)))
 
   return {
     create: (body, idempotencyKey) =>
@@ -128,7 +143,11 @@ export function createVideoClient(connection: Connection, signal: AbortSignal, t
       }),
     quote: (body) =>
       patiently(async () => {
-        const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+        const init = {
+          method: 'POST',
+          body: JSON.stringify(body),
+          headers: { 'content-type': 'application/json' },
+        }
         return readBody(await request('/videos/quote', init), quoteSchema, 'quote')
       }),
     retrieve: (id) => video(`/videos/${encodeURIComponent(id)}`),
@@ -139,11 +158,17 @@ export function createVideoClient(connection: Connection, signal: AbortSignal, t
         const part = `${path}.part-${process.pid}`
         try {
           if (response.body === null) throw new Error('no body')
-          await pipeline(Readable.fromWeb(response.body as ReadableStream), createWriteStream(part)).catch((error: unknown) => {
-            // What the disk says (full, read-only) does not pass; a broken connection does.
-            if ((error as NodeJS.ErrnoException).syscall === 'write' || (error as NodeJS.ErrnoException).syscall === 'open') throw error
-            throw new ApiError(`the download broke off (${reason(error)})`, 0, null, error)
-          })
+          await pipeline(Readable.fromWeb(response.body as ReadableStream), createWriteStream(part)).catch(
+            (error: unknown) => {
+              // What the disk says (full, read-only) does not pass; a broken connection does.
+              if (
+                (error as NodeJS.ErrnoException).syscall === 'write' ||
+                (error as NodeJS.ErrnoException).syscall === 'open'
+              )
+                throw error
+              throw new ApiError(`the download broke off (${reason(error)})`, 0, null, error)
+            },
+          )
           const { size } = await stat(part)
           const announced = response.headers.get('content-length')
           if (announced !== null && Number(announced) !== size) {
@@ -165,7 +190,12 @@ async function readError(response: Response): Promise<ApiError> {
     body = JSON.parse(text)
   } catch {}
   const parsed = errorSchema.safeParse(body)
-  if (!parsed.success) return new ApiError(`the API answered ${response.status} ${text.slice(0, 200)}`.trim(), response.status, null)
+  if (!parsed.success)
+    return new ApiError(
+      `the API answered ${response.status} ${text.slice(0, 200)}`.trim(),
+      response.status,
+      null,
+    )
   const { message, code, param } = parsed.data.error
   const where = param === null || param === undefined || message.includes(param) ? '' : ` (${param})`
   return new ApiError(

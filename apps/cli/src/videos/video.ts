@@ -14,7 +14,9 @@ export const videoSchema = z.looseObject({
   seconds: z.string(),
   error: z.object({ code: z.string(), message: z.string() }).nullish(),
   usage: z.object({ video_tokens: countSchema, steps: z.number(), generated_tokens: countSchema }).nullish(),
-  cost: z.object({ amount: z.string(), currency: z.string(), state: z.enum(['held', 'charged', 'released']) }).nullish(),
+  cost: z
+    .object({ amount: z.string(), currency: z.string(), state: z.enum(['held', 'charged', 'released']) })
+    .nullish(),
   queue_position: z.number().nullish(),
   /** Seconds until it is done; half of all videos need at most p50, nine in ten at most p90. */
   eta_seconds: z.object({ p50: z.number(), p90: z.number() }).nullish(),

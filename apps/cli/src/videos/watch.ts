@@ -15,13 +15,21 @@ export interface WatchOptions {
 }
 
 /** Shows an existing video's progress until it is done. Answers the exit code: 0 completed, 1 failed, 130 after Ctrl-C. */
-export async function watch({ connection, id, terminal, stop, timings = TIMINGS }: WatchOptions): Promise<number> {
+export async function watch({
+  connection,
+  id,
+  terminal,
+  stop,
+  timings = TIMINGS,
+}: WatchOptions): Promise<number> {
   const client = createVideoClient(connection, stop, timings)
   const display = createProgressDisplay(terminal)
   try {
     const video = await followVideo(client, await client.retrieve(id), display, stop)
     if (video.status === 'failed')
-      terminal.write(`failed: ${video.error ? `${video.error.message} [${video.error.code}]` : 'no reason given'}\n`)
+      terminal.write(
+        `failed: ${video.error ? `${video.error.message} [${video.error.code}]` : 'no reason given'}\n`,
+      )
     terminal.write(`${usageText(video)}, ${costText(video)}\n`)
     return video.status === 'completed' ? 0 : 1
   } catch (error) {
