@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path'
 import { openDatabase } from '../apps/api/src/db/database.ts'
+import { readProduction } from '../apps/api/src/economics/hour-sums.ts'
 import { Metrics } from '../apps/api/src/metrics/metrics.ts'
-import { readProduction } from '../apps/api/src/production/read-production.ts'
 import { noteShift } from '../apps/api/src/workers/note-shift.ts'
 import { runSql } from './rig/accounts.ts'
 import { startApiProcess } from './rig/api-process.ts'

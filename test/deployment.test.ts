@@ -105,12 +105,12 @@ describe('the API', () => {
   })
 
   test('listens on the port that is published, exposed and asked for its health, to the other containers too', () => {
-    expect(config.host).toBe('0.0.0.0')
-    expect(containerPorts(api)).toEqual([config.port])
-    expect(restsOf(lastStage(api), 'EXPOSE')).toEqual([String(config.port)])
+    expect(config.http.host).toBe('0.0.0.0')
+    expect(containerPorts(api)).toEqual([config.http.port])
+    expect(restsOf(lastStage(api), 'EXPOSE')).toEqual([String(config.http.port)])
     const asked = urlIn(healthcheckOf(api))
-    expect(asked.href).toBe(`http://127.0.0.1:${config.port}/health`)
-    expect(config.publicUrl).toBe(`http://${defaultOf('API_LISTEN')}`)
+    expect(asked.href).toBe(`http://127.0.0.1:${config.http.port}/health`)
+    expect(config.http.publicUrl).toBe(`http://${defaultOf('API_LISTEN')}`)
   })
 
   test('keeps its data dir on a volume', () => {
@@ -120,7 +120,7 @@ describe('the API', () => {
   test('uses the database, the queue and the store of this file', () => {
     const postgres = service('postgres')
     const s3 = environmentOf(service('s3'), secrets)
-    const database = new URL(config.databaseUrl)
+    const database = new URL(config.database.url)
     expect(database).toMatchObject({
       hostname: 'postgres',
       port: '5432',

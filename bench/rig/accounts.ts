@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { createAccount } from '../../apps/api/src/accounts/create-account.ts'
+import { createServices } from '../../apps/api/src/compose.ts'
 import { readConfig } from '../../apps/api/src/config/config.ts'
-import { createContext } from '../../apps/api/src/context.ts'
 
 /** More than any run here can spend. */
 const TRIAL_MICROS = 1_000_000_000_000n
@@ -18,7 +18,7 @@ export async function createBenchAccounts(
     SLUICE_LOG: 'silent',
     SLUICE_DATABASE_CONNECTIONS: '4',
   }
-  const context = await createContext(readConfig(env))
+  const context = await createServices(readConfig(env))
   try {
     const made = []
     for (let index = 0; index < count; index += 1) {

@@ -46,7 +46,7 @@ export const PYTHON_CLASSES: Record<number, string> = Object.fromEntries(
 /** Every status the API refuses a video with, brought about for real: accounts, keys and videos are made as each case needs them. */
 export async function errorCases(api: TestApi): Promise<ErrorCase[]> {
   const operator = operatorOf(api)
-  const { db } = api.api.context
+  const { db } = api.context
   const baseUrl = `${api.url}/v1`
   const own = { baseUrl, key: api.key }
   const accountId = await operator.account({ paid: '10' })
@@ -237,6 +237,6 @@ async function expiredVideo(api: TestApi): Promise<string> {
     if (attempt.job.video === id) break
   }
   await worker.heartbeat([], { draining: true })
-  await api.api.context.db.query({ text: 'update video set expires_at = now() where id = $1', values: [id] })
+  await api.context.db.query({ text: 'update video set expires_at = now() where id = $1', values: [id] })
   return id
 }

@@ -33,7 +33,7 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
   let api: TestApi
   let client: OpenAI7
   beforeAll(async () => {
-    api = await startTestApi({ leaseMs: 600_000, webhookAllowHosts: new Set(['127.0.0.1']) })
+    api = await startTestApi({ webhookAllowHosts: new Set(['127.0.0.1']) })
     client = clientFor(api.key)
   })
   afterAll(() => api.stop())
@@ -252,7 +252,7 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
       const after = await footprint(api)
       expect(Number(after.videos) - Number(before.videos)).toBe(2)
       expect(Number(after.transfers) - Number(before.transfers)).toBe(2)
-      const { rows } = await api.api.context.db.query({
+      const { rows } = await api.context.db.query({
         text: 'select id from video where account_id = $1 order by id',
         values: [accountId],
       })

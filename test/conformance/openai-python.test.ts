@@ -25,7 +25,7 @@ const INSTALL_MS = 300_000
 
 beforeAll(async () => {
   python = (await askServer('pythonOpenai')).python
-  api = await startTestApi({ leaseMs: 600_000, webhookAllowHosts: new Set(['127.0.0.1']) })
+  api = await startTestApi({ webhookAllowHosts: new Set(['127.0.0.1']) })
 }, INSTALL_MS)
 afterAll(() => api?.stop())
 
@@ -144,7 +144,7 @@ test('an answer lost on the way is asked for again by the package: one video, on
   expect(proxy.retryCounts).toEqual(['0', '1', '2', '0', '1', '2', '0', '1', '2'])
   expect(Number(after.videos) - Number(before.videos)).toBe(2)
   expect(Number(after.transfers) - Number(before.transfers)).toBe(2)
-  const { rows } = await api.api.context.db.query({
+  const { rows } = await api.context.db.query({
     text: 'select id from video where account_id = $1 order by id',
     values: [accountId],
   })

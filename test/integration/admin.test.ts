@@ -13,7 +13,7 @@ let api: TestApi
 let operator: Operator
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
   operator = operatorOf(api)
 })
 afterAll(() => api.stop())
@@ -280,7 +280,7 @@ describe('a refund', () => {
 
 describe('a price', () => {
   test('holds for videos submitted from then on: a queued video keeps the price it was submitted at', async () => {
-    await using fresh = await startTestApi({ leaseMs: 600_000 })
+    await using fresh = await startTestApi()
     const their = operatorOf(fresh)
     const { key } = await their.key(await their.account({ paid: '100' }))
     const submit = async () => (await fresh.call('POST', '/v1/videos', SMALL, { key })).body
@@ -338,13 +338,13 @@ describe('a price', () => {
       body: { error: { code: 'invalid_value', param: 'effective_at' } },
     })
     await expect(
-      api.api.context.db.query({ text: 'update price set micros_per_million = 1' }),
+      api.context.db.query({ text: 'update price set micros_per_million = 1' }),
     ).rejects.toMatchObject({ code: '42501' })
   })
 })
 
 test('workers are listed with their pool, age, cost and what they run', async () => {
-  await using fresh = await startTestApi({ leaseMs: 600_000 })
+  await using fresh = await startTestApi()
   const their = operatorOf(fresh)
   const accountId = await their.account({ paid: '1' })
   const { key } = await their.key(accountId)

@@ -10,7 +10,7 @@ let worker: HandWorker
 let poolNumber = 0
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000, attemptsMax: 3 })
+  api = await startTestApi({ attemptsMax: 3 })
 })
 afterAll(() => api.stop())
 beforeEach(async () => {
@@ -42,7 +42,7 @@ const transfersOf = async (id: string): Promise<string[]> =>
   (await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)
 const silent = { judgeSilence: true } as const
 const age = (id: string, column: string, seconds: number) =>
-  api.api.context.db.query({
+  api.context.db.query({
     text: `update ${column === 'heartbeat_at' ? 'attempt' : 'video'} set ${column} = now() - make_interval(secs => $2)
     where ${column === 'heartbeat_at' ? 'video_id' : 'id'} = $1`,
     values: [id, seconds],
@@ -161,7 +161,7 @@ test('a video whose worker fell silent gets a new fence and goes on from its che
   await lost.report({ type: 'checkpoint', step: 6, bytes: 19 })
   await age(id, 'heartbeat_at', 601)
   await worker.heartbeat([], { slots: 0 })
-  await reconcile(api.api.context, silent)
+  await reconcile(api.context, silent)
   expect(await admin(id)).toMatchObject({ status: 'queued', fence: lost.job.fence + 1 })
   await worker.heartbeat()
   const heir = await worker.fetch()
@@ -188,12 +188,12 @@ test('a heartbeat keeps an attempt alive, by name, fence and claim', async () =>
   expect(await worker.heartbeat([attempt.held])).toEqual({
     attempts: [{ ...attempt.held, verdict: 'continue' }],
   })
-  await reconcile(api.api.context, silent)
+  await reconcile(api.context, silent)
   expect((await admin(id)).attempts).toMatchObject([{ outcome: null }])
   await age(id, 'heartbeat_at', 601)
   const wrong = { ...attempt.held, claim: newClaim() }
   expect(await worker.heartbeat([wrong])).toEqual({ attempts: [{ ...wrong, verdict: 'stop' }] })
-  await reconcile(api.api.context, silent)
+  await reconcile(api.context, silent)
   expect((await admin(id)).attempts[0]).toMatchObject({ outcome: 'lost' })
   await api.call('POST', `/v1/videos/${id}/cancel`)
 })
@@ -203,7 +203,7 @@ test('finished work of a worker that died before it could say so is settled from
   const attempt = await worker.fetch()
   await attempt.upload()
   await age(id, 'heartbeat_at', 601)
-  await reconcile(api.api.context, silent)
+  await reconcile(api.context, silent)
   expect(await admin(id)).toMatchObject({ status: 'completed', attempts: [{ outcome: 'completed' }] })
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
 })
@@ -301,10 +301,10 @@ test('a cancel no worker answers is settled after 30 s and the worker is a zombi
   await attempt.report({ type: 'progress', phase: 'denoise', step: 5, remaining_ms: 700 })
   await api.call('POST', `/v1/videos/${id}/cancel`)
   await age(id, 'cancel_requested_at', 29)
-  await reconcile(api.api.context, silent)
+  await reconcile(api.context, silent)
   expect(await video(id)).toMatchObject({ status: 'in_progress' })
   await age(id, 'cancel_requested_at', 31)
-  await reconcile(api.api.context, silent)
+  await reconcile(api.context, silent)
   expect(await video(id)).toMatchObject({
     status: 'failed',
     error: { code: 'cancelled' },
@@ -441,7 +441,7 @@ test('a video nobody finishes in time expires, whatever its state, and its hold 
   await attempt.report({ type: 'progress', phase: 'denoise', step: 5, remaining_ms: 60_000 })
   const queued = await submit({ execution_expires_after: 10 })
   for (const id of [running, queued]) await age(id, 'execution_expires_at', 1)
-  await reconcile(api.api.context, silent)
+  await reconcile(api.context, silent)
   for (const id of [running, queued]) {
     expect(await video(id)).toMatchObject({
       status: 'failed',
@@ -484,11 +484,11 @@ test('a deleted video is cancelled first, its ledger rows stay, and it reads as 
   expect((await api.call('GET', `/v1/videos/${id}`)).status).toBe(404)
   expect((await api.call('GET', `/v1/videos/${id}/content`)).status).toBe(404)
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
-  expect(await api.api.context.store.deletePrefix(`videos/${id}`)).toBe(0)
+  expect(await api.context.store.deletePrefix(`videos/${id}`)).toBe(0)
 })
 
 /** As the reconciler does, for an attempt that left no result: its objects are removed first. */
 async function giveUpWithoutResult(id: string, fence: number): Promise<void> {
-  await api.api.context.store.deletePrefix(`videos/${id}`)
-  await giveUpAttempt(api.api.context, id, fence)
+  await api.context.store.deletePrefix(`videos/${id}`)
+  await giveUpAttempt(api.context, id, fence)
 }

@@ -596,7 +596,7 @@ describe('what a caller may have', () => {
 
   test('a full queue is a 429 that says how much is allowed', async () => {
     const account = await api.account(1_000_000n)
-    await api.api.context.db.query({
+    await api.context.db.query({
       text: 'update account set queued_max = 1 where id = $1',
       values: [account.accountId],
     })
@@ -613,7 +613,7 @@ describe('what a caller may have', () => {
 
   test('no key, half a key, an unknown, revoked or expired key are 401; another scope is 403', async () => {
     const { accountId } = await api.account(1_000_000n)
-    const { db } = api.api.context
+    const { db } = api.context
     const keyWith = async (
       change: string,
       scopes: readonly ('videos:read' | 'videos:write')[] = ['videos:read', 'videos:write'],

@@ -40,7 +40,7 @@ describe('on the disk store', () => {
   let api: TestApi
   let video: { id: string; text: string }
   beforeAll(async () => {
-    api = await startTestApi({ leaseMs: 600_000 })
+    api = await startTestApi()
     video = await complete(api)
   })
   afterEach(() => {
@@ -173,7 +173,7 @@ describe('on an S3 store', () => {
       region: 'us-east-1',
       forcePathStyle: true,
     } as const
-    api = await startTestApi({ leaseMs: 600_000, store })
+    api = await startTestApi({ store })
   })
   afterAll(async () => {
     await api.stop()
@@ -203,12 +203,12 @@ describe('on an S3 store', () => {
     )
     expect(new URL(url).origin).toBe(publicEndpoint)
     expect(await (await fetch(url)).text()).toBe('jpeg')
-    expect(api.api.context.storeRoutes).toBeNull()
+    expect(api.context.storeRoutes).toBeNull()
   })
 
   test('a deleted video leaves no object behind', async () => {
     const { id } = await complete(api)
     expect((await api.call('DELETE', `/v1/videos/${id}`)).status).toBe(200)
-    expect(await api.api.context.store.deletePrefix(`videos/${id}`)).toBe(0)
+    expect(await api.context.store.deletePrefix(`videos/${id}`)).toBe(0)
   })
 })

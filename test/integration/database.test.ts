@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => api.stop())
 
 test('a connection that ends in the middle of a transaction fails that transaction and nothing else', async () => {
-  const { db } = api.api.context
+  const { db } = api.context
   const cut = transaction(db, async (tx) => {
     const { rows } = await tx.query<{ pid: number }>({ text: 'select pg_backend_pid() as pid' })
     await db.query({ text: 'select pg_terminate_backend($1)', values: [rows[0]?.pid] })

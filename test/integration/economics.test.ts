@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { giveUpAttempt, reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
-import { RAW_FACTS_SQL } from '../../apps/api/src/production/raw-facts.ts'
-import { readProduction, stretchesOf } from '../../apps/api/src/production/read-production.ts'
+import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
+import { readProduction, stretchesOf } from '../../apps/api/src/economics/hour-sums.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { type HandAttempt, HandWorker } from '../support/test-worker.ts'
@@ -18,14 +18,14 @@ const STEP_TOKENS = 504
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: STEPS }
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000, attemptsMax: 3 })
+  api = await startTestApi({ attemptsMax: 3 })
   operator = operatorOf(api)
 })
 afterAll(() => api.stop())
 
 const economics = (query = '') => operator.must('GET', `/v1/admin/economics${query}`)
 const sql = (text: string, values: unknown[] = []) =>
-  api.api.context.db.query<Record<string, string>>({ text, values })
+  api.context.db.query<Record<string, string>>({ text, values })
 const micros = (amount: string): bigint => {
   const [, sign = '', whole = '', fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(amount) ?? []
   return BigInt(`${sign}${whole}${fraction.padEnd(6, '0')}`)
@@ -193,7 +193,7 @@ async function playAttempt(
       }
       return { reached, checkpoint, cause: 'failed' }
     case 'lost':
-      await giveUpAttempt(api.api.context, id, attempt.job.fence)
+      await giveUpAttempt(api.context, id, attempt.job.fence)
       return { reached, checkpoint, cause: 'lost_worker' }
     case 'yield':
       await attempt.report({ type: 'yielded', step: told })
@@ -204,7 +204,7 @@ async function playAttempt(
       return { reached: told, checkpoint, cause: 'cancelled' }
     case 'expire':
       await sql(`update video set execution_expires_at = now() - interval '1 second' where id = $1`, [id])
-      await reconcile(api.api.context, { judgeSilence: false })
+      await reconcile(api.context, { judgeSilence: false })
       return { reached, checkpoint, cause: 'expired' }
     default:
       return script.end satisfies never
@@ -270,14 +270,14 @@ describe('hours that are over', () => {
       where ended_at is not null and ended_at > now() - interval '1 day'`,
     )
     const to = new Date()
-    const raw = await api.api.context.db.query<{ fact: Fact; value: string }>({
-      text: `select fact, sum(value)::text as value from (${RAW_FACTS_SQL}) f where fact <> all ($3) group by 1`,
+    const raw = await api.context.db.query<{ fact: Fact; value: string }>({
+      text: `select fact, sum(value)::text as value from (${FACTS_SQL}) f where fact <> all ($3) group by 1`,
       values: [new Date(0), to, ['busy_gpu_ms', 'available_gpu_ms', 'unpriced_gpu_ms']],
     })
     // Nothing is closed yet that ended days ago: the first reader sums all of it.
     await sql(`update production_closed set until = '-infinity'`)
     await ownerSql('truncate production_hour')
-    const days = await readProduction(api.api.context.db, { from: new Date(0), to })
+    const days = await readProduction(api.context.db, { from: new Date(0), to })
     const counted = (fact: Fact) => days.reduce((sum, { facts }) => sum + (facts[fact] ?? 0n), 0n)
     expect(raw.rows.length).toBeGreaterThan(8)
     for (const { fact, value } of raw.rows) expect([fact, counted(fact)]).toEqual([fact, BigInt(value)])
@@ -286,7 +286,7 @@ describe('hours that are over', () => {
     )
     const closed = await sql('select count(*)::text as hours from production_hour')
     expect(Number(closed.rows[0]?.hours)).toBeGreaterThan(0)
-    const again = await readProduction(api.api.context.db, { from: new Date(0), to })
+    const again = await readProduction(api.context.db, { from: new Date(0), to })
     expect(again).toEqual(days)
   })
 
@@ -295,7 +295,7 @@ describe('hours that are over', () => {
     await ownerSql('truncate production_hour')
     const range = { from: new Date(0), to: new Date() }
     const [first, ...others] = await Promise.all(
-      Array.from({ length: 6 }, () => readProduction(api.api.context.db, range)),
+      Array.from({ length: 6 }, () => readProduction(api.context.db, range)),
     )
     for (const other of others) expect(other).toEqual(first)
   })
@@ -539,7 +539,7 @@ test('economics as CSV has a line per group with the same numbers, and what is u
 
 /** What only the owner of the tables may do: the sums of hours are for good to the role the API works as. */
 const ownerSql = async (text: string): Promise<void> => {
-  const client = await api.api.context.db.connect()
+  const client = await api.context.db.connect()
   try {
     await client.query('set role none')
     await client.query(text)

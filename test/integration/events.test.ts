@@ -9,7 +9,7 @@ const WATCH_MS = 50
 let api: TestApi
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000, watchEveryMs: WATCH_MS, heartbeatEveryMs: 200 })
+  api = await startTestApi({ timings: { watchEveryMs: WATCH_MS, keepAliveEveryMs: 200 } })
 })
 afterAll(() => api.stop())
 
@@ -163,7 +163,7 @@ test("a silent stream says that it is there, and nobody hears another tenant's v
 })
 
 test('2,000 watchers on one process: one look for all of them together, every one hears the end, memory stays flat', async () => {
-  await using crowded = await startTestApi({ leaseMs: 600_000, watchEveryMs: 100 })
+  await using crowded = await startTestApi({ timings: { watchEveryMs: 100 } })
   const ids: string[] = []
   for (let video = 0; video < 20; video += 1)
     ids.push((await crowded.call('POST', '/v1/videos', SMALL)).body.id)

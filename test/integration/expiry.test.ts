@@ -25,14 +25,14 @@ const filesOf = async (api: TestApi, id: string) =>
   )
 
 test('files are kept for good unless the operator says otherwise', async () => {
-  await using api = await startTestApi({ leaseMs: 600_000 })
+  await using api = await startTestApi()
   const id = await complete(api)
   expect((await api.call('GET', `/v1/videos/${id}`)).body.expires_at).toBeNull()
   expect((await content(api, id)).status).toBe(200)
 })
 
 test('after its time a video answers 410 and its bytes are removed; the row and the ledger stay', async () => {
-  await using api = await startTestApi({ leaseMs: 600_000, retentionSeconds: 3 })
+  await using api = await startTestApi({ retentionSeconds: 3 })
   const id = await complete(api)
   const { body: video } = await api.call('GET', `/v1/videos/${id}`)
   expect(video).toMatchObject({ status: 'completed', expires_at: expect.any(Number) })
@@ -76,7 +76,7 @@ test('after its time a video answers 410 and its bytes are removed; the row and 
 })
 
 test('a video whose bytes the store will not remove keeps no other’s bytes lying', async () => {
-  await using api = await startTestApi({ leaseMs: 600_000, retentionSeconds: 86_400 })
+  await using api = await startTestApi({ retentionSeconds: 86_400 })
   const ids: string[] = []
   for (let made = 0; made < 3; made += 1) ids.push(await complete(api))
   const [stubborn = '', ...others] = ids
@@ -112,9 +112,9 @@ test('a video whose bytes the store will not remove keeps no other’s bytes lyi
 })
 
 test('a video keeps the time it was submitted with, and one that is not completed has none', async () => {
-  await using api = await startTestApi({ leaseMs: 600_000 })
+  await using api = await startTestApi()
   const kept = (await api.call('POST', '/v1/videos', SMALL)).body
-  api.api.context.config.retentionSeconds = 86_400
+  api.context.config.retentionSeconds = 86_400
   await using worker = new HandWorker(api)
   await worker.heartbeat()
   const attempt = await worker.fetch()

@@ -21,13 +21,13 @@ let poolNumber = 0
 const submitted: { id: string; key: string }[] = []
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
 })
 afterAll(() => api.stop())
 // Whatever a failing test left behind must not reach the next one's worker.
 afterEach(async () => {
   for (const { id, key } of submitted.splice(0)) await cancel(id, key)
-  await api.api.context.db.query({ text: `update account set last_submitted_at = null` })
+  await api.context.db.query({ text: `update account set last_submitted_at = null` })
 })
 
 async function withWorker(slots: number, work: (worker: HandWorker) => Promise<void>): Promise<void> {
@@ -57,14 +57,14 @@ const admin = async (id: string) =>
 const rich = () => api.account(1_000_000_000n)
 /** Silent for longer than the leases used here, and not for as long as the API's own reconciler waits. */
 const age = (id: string) =>
-  api.api.context.db.query({
+  api.context.db.query({
     text: `update attempt set heartbeat_at = now() - interval '5 minutes' where video_id = $1`,
     values: [id],
   })
 
 test('a worker that begins to stop while the gate chooses gets nothing more, and nobody waits for it', async () => {
   const { key, accountId } = await rich()
-  const { db } = api.api.context
+  const { db } = api.context
   await withWorker(1, async (worker) => {
     await worker.heartbeat([], { draining: true })
     const id = await submit(key)
@@ -185,7 +185,7 @@ test('a slot that turns out to be nearly free is offered its next video at once'
 })
 
 test('while the queue is away a video costs one fence, not one a try', async () => {
-  const database = await startTestApi({ leaseMs: 600_000 })
+  const database = await startTestApi()
   try {
     const { context } = database.api
     await deposeLeader(database)
@@ -230,7 +230,7 @@ test('while the queue is away a video costs one fence, not one a try', async () 
 })
 
 test('a leader that freezes loses the gate to another process', async () => {
-  const other = await startTestApi({ leaseMs: 600_000 })
+  const other = await startTestApi()
   let frozen: ChildProcess | undefined
   try {
     frozen = spawn(process.execPath, [API_MAIN], {
@@ -282,24 +282,27 @@ test('a store that refuses to delete keeps no lost video from coming back', asyn
     await lost.report({ type: 'taken', slot: 0 })
     // Something to sweep, for both reconcilers.
     await cancel(await submit(key), key)
-    const refusing = storeBut(api.api.context.store, {
+    const refusing = storeBut(api.context.store, {
       deletePrefix: async () => {
         throw new Error('access denied')
       },
     })
-    const { store } = api.api.context
-    api.api.context.store = refusing
-    await api.api.context.db.query({
+    const { store } = api.context
+    api.context.store = refusing
+    await api.context.db.query({
       text: `update video set ended_at = now() - interval '1 hour', swept_at = null where ended_at is not null`,
     })
-    const context = { ...api.api.context, config: { ...api.config, leaseMs: 200 } }
+    const context = {
+      ...api.context,
+      config: { ...api.config, timings: { ...api.config.timings, leaseMs: 200 } },
+    }
     const reconciler = startReconciler(context)
     try {
       await age(id)
       expect((await worker.fetch()).job).toMatchObject({ video: id, fence: lost.job.fence + 2 })
     } finally {
       await reconciler.stop()
-      api.api.context.store = store
+      api.context.store = store
     }
     await cancel(id, key)
   })
@@ -312,8 +315,8 @@ test('a video whose result cannot be read keeps no other from being recovered', 
     const attempts = [await worker.fetch(), await worker.fetch(), await worker.fetch()]
     for (const attempt of attempts) await attempt.report({ type: 'taken', slot: 0 })
     const poisoned = attempts[0]?.job.video ?? ''
-    const { store } = api.api.context
-    const unreadable = storeBut(api.api.context.store, {
+    const { store } = api.context
+    const unreadable = storeBut(api.context.store, {
       readText: async (name: string, bytesMax: number) => {
         if (name.includes(poisoned)) throw new Error('input/output error')
         return store.readText(name, bytesMax)
@@ -322,7 +325,11 @@ test('a video whose result cannot be read keeps no other from being recovered', 
     for (const id of ids) await age(id)
     await worker.heartbeat([], { slots: 0 })
     await reconcile(
-      { ...api.api.context, store: unreadable, config: { ...api.config, leaseMs: 1_000 } },
+      {
+        ...api.context,
+        store: unreadable,
+        config: { ...api.config, timings: { ...api.config.timings, leaseMs: 1_000 } },
+      },
       { judgeSilence: true },
     )
     for (const id of ids) {

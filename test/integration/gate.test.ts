@@ -8,7 +8,7 @@ let poolNumber = 0
 const submitted: { id: string; key: string }[] = []
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
 })
 afterAll(() => api.stop())
 // Whatever a failing test left behind must not reach the next one's worker.
@@ -42,7 +42,7 @@ const submit = async (key: string, fields: Record<string, unknown> = {}): Promis
 const finish = async (attempt: HandAttempt) =>
   attempt.report({ type: 'finished', result: await attempt.upload() })
 const inFlight = async (): Promise<number> => {
-  const { rows } = await api.api.context.db.query<{ n: bigint }>({
+  const { rows } = await api.context.db.query<{ n: bigint }>({
     text: `select count(*) as n from video where status in ('dispatched', 'running')`,
   })
   return Number(rows[0]?.n)
@@ -155,7 +155,7 @@ test('a video waits for a pool that can make it, and the others pass', async () 
 })
 
 test('one process leads the gate; when it stops another takes over, and nothing is dispatched twice', async () => {
-  const second = await startTestApi({ leaseMs: 600_000 })
+  const second = await startTestApi()
   const replica = await second.replica()
   const { key } = await second.account(1_000_000_000n)
   await second.api.stop()

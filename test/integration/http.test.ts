@@ -10,7 +10,7 @@ import { HandWorker } from '../support/test-worker.ts'
 let api: TestApi
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
 })
 afterAll(() => api.stop())
 

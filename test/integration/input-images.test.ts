@@ -37,7 +37,7 @@ beforeAll(async () => {
   const address = files.address()
   if (address === null || typeof address === 'string') throw new Error('no address')
   filesUrl = `http://127.0.0.1:${address.port}`
-  api = await startTestApi({ leaseMs: 600_000, webhookAllowHosts: new Set(['127.0.0.1']) })
+  api = await startTestApi({ webhookAllowHosts: new Set(['127.0.0.1']) })
 })
 afterAll(async () => {
   await api.stop()
@@ -399,7 +399,7 @@ describe('the same request again', () => {
 
 describe('on its way', () => {
   test('an attempt gets a URL of the image whose hash is frozen into the request, and of text alone none', async () => {
-    const fresh = await startTestApi({ leaseMs: 600_000 })
+    const fresh = await startTestApi()
     try {
       const submit = (fields: object) => fresh.call('POST', '/v1/videos', { ...SMALL, ...fields })
       const video = (await submit({ input_reference: dataUrl(picture), i2v_condition: 'loop' })).body

@@ -7,7 +7,7 @@ let api: TestApi
 let operator: Operator
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
   operator = operatorOf(api)
 })
 afterAll(() => api.stop())
@@ -20,7 +20,7 @@ const create = (key: string, body: unknown = SMALL, headers: Record<string, stri
 const cancel = (key: string, id: string) => api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
 const change = (id: string, fields: unknown) => operator.must('PATCH', `/v1/admin/keys/${id}`, fields)
 const budgetOf = async (id: string) => (await operator.must('GET', `/v1/admin/keys/${id}`)).budget
-const sql = (text: string, values: unknown[] = []) => api.api.context.db.query({ text, values })
+const sql = (text: string, values: unknown[] = []) => api.context.db.query({ text, values })
 const statuses = (answers: readonly { status: number }[]) => {
   const counts: Record<number, number> = {}
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1
@@ -84,7 +84,7 @@ describe('a budget', () => {
   })
 
   test('gets back what a video did not use, however it ends', async () => {
-    await using fresh = await startTestApi({ leaseMs: 600_000 })
+    await using fresh = await startTestApi()
     const their = operatorOf(fresh)
     const { id, key } = await their.key(await their.account({ paid: '1' }), {
       token_budget: TOKENS * 3,
@@ -669,7 +669,7 @@ describe('a key', () => {
 
 describe('an account', () => {
   test('has at most so many videos queued and running together, whatever arrives at once', async () => {
-    await using fresh = await startTestApi({ leaseMs: 600_000 })
+    await using fresh = await startTestApi()
     const their = operatorOf(fresh)
     const { key } = await their.key(await their.account({ paid: '1' }, { unfinished_max: 4 }))
     const submit = () => fresh.call('POST', '/v1/videos', SMALL, { key })

@@ -15,8 +15,8 @@ beforeAll(async () => {
 })
 afterAll(() => api.stop())
 
-const db = () => api.api.context.db
-const system = () => api.api.context.systemAccounts
+const db = () => api.context.db
+const system = () => api.context.systemAccounts
 const balances = async (accountId: string) => {
   const owned = await readOwned(db(), accountId, 'USD')
   return {

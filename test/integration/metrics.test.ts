@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { EtaSample } from '../../apps/api/src/gate/eta-sample.ts'
-import type { Forecast } from '../../apps/api/src/gate/forecast.ts'
+import { EtaSample } from '../../apps/api/src/forecast/eta-sample.ts'
+import type { Forecast } from '../../apps/api/src/forecast/forecaster.ts'
 import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { eventually } from '../support/eventually.ts'
@@ -14,7 +14,7 @@ let operator: Operator
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
   operator = operatorOf(api)
 })
 afterAll(() => api.stop())
@@ -115,16 +115,16 @@ test('what is queued, dispatched and running, what ended, what it made and broug
 })
 
 test('totals go on over hours that were closed, and over a restart', async () => {
-  await api.api.context.db.query({
+  await api.context.db.query({
     text: `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
   })
   // As if nobody had read any figures in those hours: processes that have not yet, one that closes them and one that finds them closed.
-  await api.api.context.db.query({ text: `update production_closed set until = '-infinity'` })
+  await api.context.db.query({ text: `update production_closed set until = '-infinity'` })
   for (const process of [await api.replica(), await api.replica()]) {
     const { samples } = await scrape(process.url)
     expect(sum(samples, 'sluice_generated_tokens_total')).toBe(5_040)
   }
-  const closed = await api.api.context.db.query({
+  const closed = await api.context.db.query({
     text: `select from production_hour where fact = 'charged_tokens'`,
   })
   expect(closed.rowCount).toBe(1)
@@ -173,7 +173,7 @@ test('submissions are counted by what became of them', async () => {
 })
 
 test('the time foreseen for a queued video is held against when it came', async () => {
-  await using own = await startTestApi({ leaseMs: 600_000 })
+  await using own = await startTestApi()
   await using worker = new HandWorker(own)
   await worker.heartbeat()
   const queue = async () => (await own.call('POST', '/v1/videos', SMALL)).body
@@ -221,7 +221,7 @@ test('at most twenty forecasts of a round are kept, and none of a video that an 
   const ids: string[] = []
   while (ids.length < 30) ids.push((await submit()).id)
   ids.sort()
-  const { db } = api.api.context
+  const { db } = api.context
   const sample = new EtaSample(db)
   const round = (from: number, to: number, position: number | null = 1) =>
     new Map(
@@ -246,7 +246,7 @@ test('at most twenty forecasts of a round are kept, and none of a video that an 
 })
 
 test('the installation is read once for many who ask within a second', async () => {
-  const reader = new InstallationReader(api.api.context.db)
+  const reader = new InstallationReader(api.context.db)
   const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => reader.read()))
   for (const other of others) expect(other).toBe(first)
   expect(await reader.read()).toBe(first)

@@ -32,7 +32,7 @@ const catalogue = new Catalogue(
 
 let api: TestApi
 beforeAll(async () => {
-  api = await startTestApi({ catalogue, leaseMs: 600_000 })
+  api = await startTestApi({ catalogue })
 })
 afterAll(() => api.stop())
 
@@ -263,7 +263,7 @@ describe('a worker', () => {
 test('the database reckons a video’s capability as the programs do', async () => {
   for (const mode of ['t2v', 't2i2v'] as const) {
     const { id } = (await submit({ model: 'open-sora-2', mode })).body
-    const { rows } = await api.api.context.db.query<{ capability: string }>({
+    const { rows } = await api.context.db.query<{ capability: string }>({
       text: 'select capability from video where id = $1',
       values: [id],
     })
@@ -279,7 +279,7 @@ test('a switch of models is the operator’s to see, and no part of the pace tha
     const result = await attempt.upload()
     await attempt.report({ type: 'started' })
     await attempt.report({ type: 'progress', phase: 'load', step: 0, remaining_ms: null })
-    await api.api.context.db.query({
+    await api.context.db.query({
       text: `update attempt set started_at = now() - interval '3601 s' where video_id = $1`,
       values: [id],
     })
@@ -287,7 +287,7 @@ test('a switch of models is the operator’s to see, and no part of the pace tha
     await attempt.report({ type: 'finished', result: { ...result, timings: { load: 3_600, denoise: 0.5 } } })
     const [shown] = (await operatorOf(api).must('GET', `/v1/admin/videos/${id}`)).attempts
     expect(shown.timings).toEqual({ load: 3_600, denoise: 0.5 })
-    const { rows } = await api.api.context.db.query<{ overhead_ms: number }>({
+    const { rows } = await api.context.db.query<{ overhead_ms: number }>({
       text: `select overhead_ms from prediction where pool = 'switching' and capability = 'ink-wash'`,
     })
     expect(rows[0]?.overhead_ms).toBeGreaterThanOrEqual(500)

@@ -31,7 +31,6 @@ beforeAll(async () => {
   hook = await startJsonServer(allow)
   refiner = await startJsonServer(refine)
   api = await startTestApi({
-    leaseMs: 600_000,
     moderation: { url: `${hook.url}/moderate`, key: 'mod-key', failOpen: false, timeoutMs: TIMEOUT_MS },
     refiner: { url: `${refiner.url}/v1`, model: 'writer-1', key: 'ref-key', timeoutMs: TIMEOUT_MS },
   })

@@ -27,7 +27,7 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
   const log: string[] = []
 
   beforeAll(async () => {
-    api = await startTestApi({ leaseMs: 600_000, watchEveryMs: 50 })
+    api = await startTestApi({ timings: { watchEveryMs: 50 } })
     const port = await freePort()
     const publicUrl = `https://localhost:${port}`
     const { config } = api
@@ -39,7 +39,7 @@ describe.each(PROXY_KINDS)('behind %s as docs/proxy.md sets it up', (kind) => {
       },
     })
     behind = await startApi(
-      { ...config, port: 0, publicUrl, trustedProxies: 1, store },
+      { ...config, http: { ...config.http, port: 0, publicUrl, trustedProxies: 1 }, store },
       { log: pino({ level: 'debug' }, sink) },
     )
     proxy = await startTlsProxy(kind, port, Number(new URL(behind.url).port))

@@ -12,7 +12,7 @@ const PUBLIC_URL = 'https://video.example.com'
 let api: TestApi
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
 })
 afterAll(() => api.stop())
 
@@ -26,7 +26,7 @@ async function clientsSeen(trustedProxies: number, forwardedFor: readonly string
     },
   })
   const running: RunningApi = await startApi(
-    { ...api.config, port: 0, trustedProxies },
+    { ...api.config, http: { ...api.config.http, port: 0, trustedProxies } },
     { log: pino({ level: 'debug' }, sink) },
   )
   try {
@@ -50,7 +50,7 @@ test('X-Forwarded-For is believed from as many proxies as there are, never from 
 test('every address in an answer is the public one, whatever the headers say', async () => {
   const { config } = api
   const store = config.store.kind === 'disk' ? { ...config.store, publicBaseUrl: PUBLIC_URL } : config.store
-  const proxied = await api.replica({ publicUrl: PUBLIC_URL, trustedProxies: 1, store })
+  const proxied = await api.replica({ http: { publicUrl: PUBLIC_URL, trustedProxies: 1 }, store })
   const forwarded = {
     'x-forwarded-host': 'evil.example',
     'x-forwarded-proto': 'http',

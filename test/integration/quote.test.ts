@@ -12,7 +12,7 @@ import { HandWorker } from '../support/test-worker.ts'
 let api: TestApi
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
 })
 afterAll(() => api.stop())
 
@@ -49,7 +49,7 @@ test('a quote is exactly what the submission holds, for any valid request', asyn
         expect(quoted[field]).toEqual(video[field])
       }
       // What the ledger set aside, not what the video says of it.
-      const { rows } = await api.api.context.db.query<{ amount: bigint }>({
+      const { rows } = await api.context.db.query<{ amount: bigint }>({
         text: `select e.amount from transfer t join entry e on e.transfer_id = t.id join ledger_account a on a.id = e.ledger_account_id
         where t.video_id = $1 and t.kind = 'hold' and a.kind = 'hold'`,
         values: [video.id],
@@ -183,7 +183,7 @@ test('a quote says whether the balance covers it', async () => {
 })
 
 test('a quote foresees the place and time the submission gets', async () => {
-  await using alone = await startTestApi({ leaseMs: 600_000 })
+  await using alone = await startTestApi()
   const request = { prompt: 'rain', num_frames: 5, num_steps: 10 }
   const ask = async (path: string) => (await alone.call('POST', path, request)).body
   expect(await ask('/v1/videos/quote')).toMatchObject({ queue_position: 1, eta_seconds: null })

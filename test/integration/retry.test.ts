@@ -7,7 +7,7 @@ import { HandWorker } from '../support/test-worker.ts'
 let api: TestApi
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
 })
 afterAll(() => api.stop())
 
@@ -40,7 +40,7 @@ const fail = async (worker: HandWorker) => {
   return body.id as string
 }
 const expiresAfter = async (id: string) => {
-  const { rows } = await api.api.context.db.query<{ seconds: number }>({
+  const { rows } = await api.context.db.query<{ seconds: number }>({
     text: 'select extract(epoch from execution_expires_at - created_at)::int as seconds from video where id = $1',
     values: [id],
   })

@@ -7,7 +7,7 @@ import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
 import { type HandAttempt, HandWorker } from '../support/test-worker.ts'
 
 /** Only the limits under test, no share of the pool. */
-const start = () => startTestApi({ leaseMs: 600_000, accountSharePercent: 100 })
+const start = () => startTestApi({ accountSharePercent: 100 })
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 
 interface Key {
@@ -48,7 +48,7 @@ const busy = (attempt: HandAttempt, step = 1, remaining_ms = 60_000) =>
 
 /** The most attempts of each account and key that were on their way to a device, or had it, at the same moment. */
 async function mostAtOnce(api: TestApi): Promise<Map<string, number>> {
-  const { rows } = await api.api.context.db.query<{ id: string; most: bigint }>({
+  const { rows } = await api.context.db.query<{ id: string; most: bigint }>({
     text: `with span as (select a.dispatched_at as began, coalesce(a.released_at, a.ended_at, 'infinity') as ended, owner.id
         from attempt a join video v on v.id = a.video_id cross join lateral unnest(array[v.account_id, v.key_id]) owner(id))
       select s.id, max((select count(*) from span o where o.id = s.id and o.began <= s.began and o.ended > s.began)) as most
@@ -275,7 +275,7 @@ test('through any run of submissions, ends and changed limits the gate dispatche
   let run = 0
   /** Every video that has not ended, with what limits it: the whole backlog, which the gate itself never reads. */
   const readAll = async (): Promise<Row[]> => {
-    const { rows } = await api.api.context.db.query<Row>({
+    const { rows } = await api.context.db.query<Row>({
       text: `select v.id, v.account_id, v.key_id, v.fence, v.pool, v.status, v.status <> 'queued' and t.released_at is null as runs,
           a.running_max as account_max, k.running_max as key_max
         from video v join account a on a.id = v.account_id join api_key k on k.id = v.key_id
@@ -336,7 +336,7 @@ test('through any run of submissions, ends and changed limits the gate dispatche
             expect(hasRoom(after, row, 0), `${row.id} had room`).toBe(true)
           }
         }
-        await api.api.context.db.query({
+        await api.context.db.query({
           text: `update video set execution_expires_at = now() where ended_at is null`,
         })
         await eventually(readAll, (rows) => rows.length === 0)

@@ -11,7 +11,7 @@ afterAll(() => api.stop())
 
 test('an API that is stopped while it still opens its connections stops', async () => {
   for (let round = 0; round < 10; round += 1) {
-    const starting = await startApi({ ...api.config, port: 0 })
+    const starting = await startApi({ ...api.config, http: { ...api.config.http, port: 0 } })
     await starting.stop()
   }
 })

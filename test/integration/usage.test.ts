@@ -41,7 +41,7 @@ interface Transfer {
 
 /** Two accounts; on the first, two keys, two models, three tiers, every kind of end, and two days. */
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000 })
+  api = await startTestApi()
   operator = operatorOf(api)
   accountId = await operator.account({ paid: '1', trial: '0.0015' })
   shop = await operator.key(accountId, { name: '=shop, "main"' })
@@ -72,7 +72,7 @@ beforeAll(async () => {
   await worker.heartbeat([], { draining: true })
   // One still waits, and is counted nowhere.
   await submit(shop.key)
-  await api.api.context.db.query({
+  await api.context.db.query({
     text: "update video set ended_at = ended_at - interval '2 days' where id = $1",
     values: [earlier],
   })
@@ -82,7 +82,7 @@ afterAll(() => api.stop())
 const utcDay = (daysAgo: number) => new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10)
 
 test('usage by day, key and model is the ledger to the last micro-unit', async () => {
-  const { rows } = await api.api.context.db.query<{ charged: string }>({
+  const { rows } = await api.context.db.query<{ charged: string }>({
     text: `select sum(e.amount)::text as charged from entry e join ledger_account a on a.id = e.ledger_account_id and a.kind = 'revenue'
     join transfer t on t.id = e.transfer_id join video v on v.id = t.video_id where v.account_id = $1`,
     values: [accountId],

@@ -23,7 +23,7 @@ const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 let api: TestApi
 
 beforeAll(async () => {
-  api = await startTestApi({ leaseMs: 600_000, webhookAllowHosts: new Set(['127.0.0.1']) })
+  api = await startTestApi({ webhookAllowHosts: new Set(['127.0.0.1']) })
 })
 afterAll(() => api.stop())
 
@@ -41,7 +41,7 @@ async function tenant(): Promise<Call & { accountId: string }> {
 const sql = async <Row extends Record<string, unknown>>(
   text: string,
   values: unknown[] = [],
-): Promise<Row[]> => (await api.api.context.db.query<Row>({ text, values })).rows
+): Promise<Row[]> => (await api.context.db.query<Row>({ text, values })).rows
 const submit = async (call: Call, fields: object = {}): Promise<string> => {
   const { status, body } = await call('POST', '/v1/videos', { ...SMALL, ...fields })
   expect(body).toMatchObject({ object: 'video' })
@@ -418,7 +418,7 @@ describe('failures', () => {
       env: {
         PATH: process.env.PATH ?? '',
         PORT: String(port),
-        SLUICE_DATABASE_URL: database.config.databaseUrl,
+        SLUICE_DATABASE_URL: database.config.database.url,
         SLUICE_DATA_DIR: database.dataDir,
         SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1',
         SLUICE_LOG: 'silent',
@@ -474,7 +474,7 @@ describe('failures', () => {
     await endedVideo(ask)
     await receiver.atLeast(1)
     await other.api.stop()
-    await using db = await openTestPool(other.config.databaseUrl)
+    await using db = await openTestPool(other.config.database.url)
     // At once, not when the claim would have run out.
     expect((await db.query({ text: 'select due_at <= now() as is_due from webhook_delivery' })).rows).toEqual(
       [{ is_due: true }],

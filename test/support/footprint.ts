@@ -4,7 +4,7 @@ import type { TestApi } from './start-api.ts'
 
 /** Everything a request could have left behind: rows, balances, files. Equal before and after means it left nothing. */
 export async function footprint(api: TestApi): Promise<Record<string, unknown>> {
-  const { db } = api.api.context
+  const { db } = api.context
   const { rows } = await db.query({
     text: `select (select count(*) from video) as videos, (select count(*) from transfer) as transfers, (select count(*) from entry) as entries,
       (select count(*) from attempt) as attempts,

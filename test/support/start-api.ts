@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { createAccount } from '../../apps/api/src/accounts/create-account.ts'
-import { type Config, readConfig } from '../../apps/api/src/config/config.ts'
+import { type Config, type HttpSettings, readConfig } from '../../apps/api/src/config/config.ts'
+import type { Timings } from '../../apps/api/src/config/timings.ts'
 import { type RunningApi, startApi } from '../../apps/api/src/start-api.ts'
 import { createTestDatabase, type TestDatabase } from './test-database.ts'
 import { createTestRedis, testBackend } from './test-redis.ts'
@@ -18,8 +19,19 @@ export interface Answer {
   body: any
 }
 
+/** Settings of a test's API; what is left out is the default, but for `TEST_TIMINGS`. */
+export type TestSettings = Partial<Omit<Config, 'http' | 'timings'>> & {
+  http?: Partial<HttpSettings>
+  timings?: Partial<Timings>
+}
+
+/** Tests drive workers by hand and send no heartbeats, so no lease may end by itself; recovery looks at once. */
+const TEST_TIMINGS: Partial<Timings> = { leaseMs: 600_000, reconcileEveryMs: 50 }
+
 export interface TestApi extends AsyncDisposable {
   api: RunningApi
+  /** What the API is made of, to look behind its calls. */
+  context: RunningApi['context']
   config: Config
   database: TestDatabase
   url: string
@@ -37,27 +49,31 @@ export interface TestApi extends AsyncDisposable {
   /** A new account with its key. */
   account(trialMicros: bigint): Promise<{ accountId: string; key: string }>
   /** Starts a second API process' worth of API on the same database, queue and store. */
-  replica(overrides?: Partial<Config>): Promise<RunningApi>
+  replica(settings?: TestSettings): Promise<RunningApi>
   stop(): Promise<void>
 }
 
 /** The real API in this process: a fresh database, the queue backend of this run, a disk store. */
-export async function startTestApi(overrides: Partial<Config> = {}): Promise<TestApi> {
+export async function startTestApi(settings: TestSettings = {}): Promise<TestApi> {
   const database = await createTestDatabase()
   const dataDir = mkdtempSync(join(tmpdir(), 'sluice-test-api-'))
-  const configFor = async (more: Partial<Config>): Promise<Config> => ({
-    ...readConfig({
+  const configFor = async (more: TestSettings): Promise<Config> => {
+    const read = readConfig({
       PORT: String(await freePort()),
       SLUICE_DATABASE_URL: database.databaseUrl,
       SLUICE_DATA_DIR: dataDir,
       SLUICE_LOG: process.env.SLUICE_TEST_LOG ?? 'silent',
       SLUICE_DATABASE_CONNECTIONS: '10',
       ...redis,
-    }),
-    reconcileEveryMs: 50,
-    ...overrides,
-    ...more,
-  })
+    })
+    return {
+      ...read,
+      ...settings,
+      ...more,
+      http: { ...read.http, ...settings.http, ...more.http },
+      timings: { ...read.timings, ...TEST_TIMINGS, ...settings.timings, ...more.timings },
+    }
+  }
   const redis = testBackend() === 'redis' ? { REDIS_URL: await createTestRedis() } : {}
   const config = await configFor({})
   const log = pino({ level: config.logLevel })
@@ -71,6 +87,7 @@ export async function startTestApi(overrides: Partial<Config> = {}): Promise<Tes
   }
   return {
     api,
+    context: api.context,
     config,
     database,
     dataDir,

@@ -3,7 +3,7 @@ import type {
   AttemptJob,
   Heartbeat,
   HeartbeatAnswer,
-  HeldAttempt,
+  OwnedAttempt,
   Report,
   ReportAnswer,
 } from '@sluice/shared/attempt-contract'
@@ -18,7 +18,7 @@ type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' |
 export interface HandAttempt {
   job: AttemptJob
   claim: string
-  held: HeldAttempt
+  held: OwnedAttempt
   report(body: ReportBody): Promise<ReportAnswer>
   /** As `report`, with the whole HTTP answer. */
   reportRaw(
@@ -56,7 +56,7 @@ export class HandWorker implements AsyncDisposable {
   }
 
   async heartbeat(
-    attempts: readonly HeldAttempt[] = [],
+    attempts: readonly OwnedAttempt[] = [],
     changes: Partial<Heartbeat> = {},
   ): Promise<HeartbeatAnswer> {
     const answer = await this.heartbeatRaw(attempts, changes)
@@ -64,7 +64,7 @@ export class HandWorker implements AsyncDisposable {
     return heartbeatAnswerSchema.parse(answer.body)
   }
 
-  heartbeatRaw(attempts: readonly HeldAttempt[], changes: Partial<Heartbeat> = {}): Promise<Answer> {
+  heartbeatRaw(attempts: readonly OwnedAttempt[], changes: Partial<Heartbeat> = {}): Promise<Answer> {
     const beat: Heartbeat = {
       worker: this.id,
       boot: this.boot,

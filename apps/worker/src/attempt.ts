@@ -6,8 +6,8 @@ import {
   type AttemptJob,
   type AttemptResult,
   type FailureCode,
-  type HeldAttempt,
   jobId,
+  type OwnedAttempt,
   type Report,
   UPLOAD_CONTENT_TYPES,
   type UploadName,
@@ -15,11 +15,11 @@ import {
 } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import type { RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
-import type { Turnstile } from '@sluice/shared/turnstile'
+import type { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
 import { Backoff } from './backoff.ts'
 import { BadOutputError, checkVideo } from './check-video.ts'
-import { InputDamagedError, referencesOf, requireHash } from './reference.ts'
+import { InputDamagedError, referencesOf, requireHash } from './input-image.ts'
 import { ApiUnavailableError, type ReportClient } from './report-client.ts'
 import { ReportLine } from './report-line.ts'
 import type { Spool } from './spool.ts'
@@ -38,7 +38,7 @@ export interface AttemptSurroundings {
   client: ReportClient
   spool: Spool
   /** Bounds checks and uploads of finished videos. */
-  settling: Turnstile
+  settling: Semaphore
   log: Logger
 }
 
@@ -117,7 +117,7 @@ export class Attempt {
   }
 
   /** Null until the API bound the claim, and once the attempt is over. */
-  get held(): HeldAttempt | null {
+  get held(): OwnedAttempt | null {
     return this.#bound && this.#currentState !== 'over'
       ? { video: this.video, fence: this.fence, claim: this.claim }
       : null

@@ -2,7 +2,7 @@ import {
   HEARTBEAT_MS,
   type Heartbeat,
   type HeartbeatAnswer,
-  type HeldAttempt,
+  type OwnedAttempt,
 } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import type { ReportClient } from './report-client.ts'
@@ -25,7 +25,7 @@ export class Heartbeats {
     client: ReportClient,
     compose: () => Heartbeat | null,
     onAnswer: (
-      attempts: (HeldAttempt & { verdict: HeartbeatAnswer['attempts'][number]['verdict'] })[],
+      attempts: (OwnedAttempt & { verdict: HeartbeatAnswer['attempts'][number]['verdict'] })[],
     ) => void,
     log: Logger,
   ) {

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type HeldAttempt, jobId, reportSchema } from '@sluice/shared/attempt-contract'
+import { jobId, type OwnedAttempt, reportSchema } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { Backoff } from './backoff.ts'
@@ -55,7 +55,7 @@ export class Spool {
   }
 
   /** Attempts whose end is not answered yet: heartbeats name them. */
-  held(): HeldAttempt[] {
+  held(): OwnedAttempt[] {
     return [...this.#entries.values()].map(({ video, fence, report }) => ({
       video,
       fence,

@@ -6,7 +6,7 @@ import {
   type QueueSettings,
   type TakenJob,
 } from '@sluice/shared/queue-backend'
-import { Turnstile } from '@sluice/shared/turnstile'
+import { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
 import { Attempt, type AttemptSurroundings } from './attempt.ts'
 import type { WorkerConfig } from './config.ts'
@@ -57,7 +57,7 @@ export function startWorker(
     client,
     spool,
     log,
-    settling: new Turnstile(SETTLING_MAX),
+    settling: new Semaphore(SETTLING_MAX),
   }
   const attempts = new Set<Attempt>()
   let lastReady: ReadyReply | undefined

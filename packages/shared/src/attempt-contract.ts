@@ -157,8 +157,8 @@ export const reportAnswerSchema = z.object({
 })
 export type ReportAnswer = z.infer<typeof reportAnswerSchema>
 
-const heldSchema = z.object({ video: z.string(), fence: z.int().positive(), claim: z.string() })
-export type HeldAttempt = z.infer<typeof heldSchema>
+const ownedAttemptSchema = z.object({ video: z.string(), fence: z.int().positive(), claim: z.string() })
+export type OwnedAttempt = z.infer<typeof ownedAttemptSchema>
 
 export const heartbeatSchema = z.object({
   /** Stable across restarts on the same data dir; two live processes never share it. */
@@ -188,7 +188,7 @@ export const heartbeatSchema = z.object({
   /** True once a shutdown began: it takes nothing new. */
   draining: z.boolean(),
   /** Everything it holds: taken, running, uploading, and finished but unanswered. */
-  attempts: z.array(heldSchema),
+  attempts: z.array(ownedAttemptSchema),
 })
 export type Heartbeat = z.input<typeof heartbeatSchema>
 

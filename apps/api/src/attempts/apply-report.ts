@@ -2,12 +2,12 @@ import { NEARLY_FREE_MS, type Report, type ReportAnswer, type Verdict } from '@s
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { invalidValue } from '../errors.ts'
+import { type Attempt, readAttempt } from '../videos/attempt.ts'
 import { lockVideo, requeueVideo, startVideo } from '../videos/transition.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 import { assignmentFor } from './assignment.ts'
-import { type Attempt, readAttempt } from './attempt.ts'
 import { endCancelled, finishVideo } from './finish.ts'
-import { retryOrFail } from './retry.ts'
+import { retryOrFail } from './requeue-or-fail.ts'
 
 /**
  * Ends an update whose transaction need not wait for the disk: should a crash of the database lose it, the worker's next

@@ -1,10 +1,10 @@
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
-import { learnPace } from '../gate/predict.ts'
 import type { SystemAccounts } from '../ledger/accounts.ts'
+import type { Attempt } from '../videos/attempt.ts'
 import { endVideo } from '../videos/transition.ts'
 import { attemptPrefix, type Video } from '../videos/video.ts'
-import type { Attempt } from './attempt.ts'
+import { learnPace } from '../workers/pace.ts'
 
 /**
  * Takes a finished attempt in: the video is completed and every generated token charged. When its cancel had been asked

@@ -3,12 +3,12 @@ import { type AttemptResult, attemptResultSchema } from '@sluice/shared/attempt-
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { ObjectTooLargeError } from '../storage/object-store.ts'
+import { type Attempt, readAttempt } from '../videos/attempt.ts'
 import { Sweeper } from '../videos/sweep.ts'
 import { endVideo, lockVideo } from '../videos/transition.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
-import { type Attempt, readAttempt } from './attempt.ts'
 import { endCancelled, finishVideo } from './finish.ts'
-import { retryOrFail } from './retry.ts'
+import { retryOrFail } from './requeue-or-fail.ts'
 
 const RESULT_BYTES_MAX = 64 * 1024
 /** Rows one round takes up; the rest waits for the next. */
@@ -42,14 +42,14 @@ async function recoverUntil(context: Context, signal: AbortSignal): Promise<void
   while (!signal.aborted) {
     const nowMs = performance.now()
     // Heartbeats could not arrive while this process or the database was away; silence before that proves nothing.
-    if (nowMs - lastRoundAtMs > GAP_MS) patientUntilMs = nowMs + context.config.leaseMs
+    if (nowMs - lastRoundAtMs > GAP_MS) patientUntilMs = nowMs + context.config.timings.leaseMs
     try {
       await reconcile(context, { judgeSilence: nowMs >= patientUntilMs, signal })
       lastRoundAtMs = performance.now()
     } catch (error) {
       context.log.error({ err: error }, 'reconciling failed')
     }
-    await delay(context.config.reconcileEveryMs, undefined, { signal }).catch(() => undefined)
+    await delay(context.config.timings.reconcileEveryMs, undefined, { signal }).catch(() => undefined)
   }
 }
 
@@ -58,7 +58,7 @@ async function sweepUntil(context: Context, signal: AbortSignal): Promise<void> 
   const sweeper = new Sweeper(context)
   while (!signal.aborted) {
     await sweeper.sweep().catch((error: unknown) => context.log.error({ err: error }, 'sweeping failed'))
-    await delay(context.config.reconcileEveryMs, undefined, { signal }).catch(() => undefined)
+    await delay(context.config.timings.reconcileEveryMs, undefined, { signal }).catch(() => undefined)
   }
 }
 
@@ -85,13 +85,13 @@ export async function reconcile(
     union all
     (select video_id, fence, 'silent' from attempt
       where $1 and ended_at is null and heartbeat_at < now() - make_interval(secs => $2::float8 / 1000) order by random() limit $4)`,
-    values: [options.judgeSilence, config.leaseMs, config.cancelAnswerMs, BATCH],
+    values: [options.judgeSilence, config.timings.leaseMs, config.timings.cancelAnswerMs, BATCH],
   })
   for (const row of due.rows) {
     if (options.signal?.aborted === true) return
     try {
       if (row.reason === 'silent')
-        await giveUpAttempt(context, row.video_id, row.fence, { silentMs: config.leaseMs })
+        await giveUpAttempt(context, row.video_id, row.fence, { silentMs: config.timings.leaseMs })
       else if (row.reason === 'uncancelled') await endUnansweredCancel(context, row.video_id)
       else await expire(context, row.video_id)
     } catch (error) {

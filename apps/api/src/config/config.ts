@@ -1,7 +1,9 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
+import { ownUrl } from '@sluice/shared/own-address'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import {
   booleanSetting,
   choiceSetting,
@@ -15,22 +17,13 @@ import {
 } from '@sluice/shared/settings'
 import { hostOf } from '../outgoing/outgoing-url.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
-import type { ModerationSettings } from '../videos/moderation.ts'
-import type { ServiceTier } from '../videos/video.ts'
-import type { RefinerSettings } from '../videos/wording.ts'
-import { readSecret } from './secrets.ts'
+import { DEFAULT_TIMINGS, type Timings } from './timings.ts'
 
 /** Everything the API can be told, judged. */
 export interface Config {
-  host: string
-  port: number
-  /** Where clients reach this API, without a trailing slash and without /v1. */
-  publicUrl: string
-  /** How many proxies stand in front, each adding to the X-Forwarded headers; 0 = none, and the headers are not believed. */
-  trustedProxies: number
+  http: HttpSettings
   dataDir: string
-  databaseUrl: string
-  databaseConnectionsMax: number
+  database: { url: string; connectionsMax: number }
   queue: QueueSettings
   store: StoreSettings
   currency: string
@@ -51,16 +44,39 @@ export interface Config {
   refiner: RefinerSettings | null
   /** Hosts of customers' URLs that may be private and reached by plain http, as URLs name them. */
   webhookAllowHosts: ReadonlySet<string>
-  /** How long an attempt may go unnamed, and how often the reconciler looks. */
-  leaseMs: number
-  reconcileEveryMs: number
-  cancelAnswerMs: number
-  /** How often watched videos are looked at, and how often a stream says that it is still there. */
-  watchEveryMs: number
-  heartbeatEveryMs: number
+  /** No setting changes these; tests do. */
+  timings: Timings
+}
+
+export interface HttpSettings {
+  host: string
+  port: number
+  /** Where clients reach this API, without a trailing slash and without /v1. */
+  publicUrl: string
+  /** How many proxies stand in front, each adding to the X-Forwarded headers; 0 = none, and the headers are not believed. */
+  trustedProxies: number
+}
+
+/** The operator's hook that is asked about each prompt. */
+export interface ModerationSettings {
+  url: string
+  key: string | undefined
+  /** Accept prompts while the hook cannot be asked; else they are refused with 503. */
+  failOpen: boolean
+  timeoutMs: number
+}
+
+/** The chat model that rewrites prompts on request. */
+export interface RefinerSettings {
+  /** An OpenAI-compatible API's base URL, or its chat completions call itself. */
+  url: string
+  model: string
+  key: string | undefined
+  timeoutMs: number
 }
 
 const QUEUE_CONNECTIONS_MAX = 6
+const SECRET_CHARS_MIN = 32
 
 /** Reads and judges the environment. Throws SettingErrors, which name every setting at fault. */
 export function readConfig(env: Environment): Config {
@@ -90,18 +106,15 @@ export function readConfig(env: Environment): Config {
     flexBps: () => integerSetting(env, 'SLUICE_FLEX_MULTIPLIER_BPS', 5_000, { min: 1, max: 1_000_000 }),
     webhookAllowHosts: () => hostsSetting(env, 'SLUICE_WEBHOOK_ALLOW_HOSTS'),
     s3: () => s3Settings(env),
+    secret: () => secretSetting(env),
   })
   const dataDir = resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? '.sluice')
-  const localUrl = `http://${judged.host === '0.0.0.0' || judged.host === '::' ? '127.0.0.1' : judged.host}:${judged.port}`
+  const localUrl = ownUrl(judged.host, judged.port)
   const publicUrl = judged.publicUrl ?? localUrl
   return {
-    host: judged.host,
-    port: judged.port,
-    publicUrl,
-    trustedProxies: judged.trustedProxies,
+    http: { host: judged.host, port: judged.port, publicUrl, trustedProxies: judged.trustedProxies },
     dataDir,
-    databaseUrl: judged.databaseUrl,
-    databaseConnectionsMax: judged.connections,
+    database: { url: judged.databaseUrl, connectionsMax: judged.connections },
     queue:
       judged.redisUrl === undefined
         ? { backend: 'postgres', url: judged.databaseUrl, connectionsMax: QUEUE_CONNECTIONS_MAX }
@@ -112,7 +125,7 @@ export function readConfig(env: Environment): Config {
       // Workers reach the disk store through the API, at the address they know it by.
       baseUrl: optionalSetting(env, 'SLUICE_INTERNAL_URL')?.replace(/\/+$/, '') ?? localUrl,
       publicBaseUrl: publicUrl,
-      secret: readSecret(env, dataDir),
+      secret: judged.secret ?? { file: join(dataDir, 'secret') },
     },
     currency: judged.currency,
     ...judged.models,
@@ -125,12 +138,20 @@ export function readConfig(env: Environment): Config {
     retentionSeconds: judged.retentionSeconds,
     moderation: judged.moderation,
     refiner: judged.refiner,
-    leaseMs: 20_000,
-    reconcileEveryMs: 1_000,
-    cancelAnswerMs: 30_000,
-    watchEveryMs: 500,
-    heartbeatEveryMs: 15_000,
+    timings: DEFAULT_TIMINGS,
   }
+}
+
+/** SLUICE_SECRET; null = one is generated at the first start. API processes that serve the same objects need the same one. */
+function secretSetting(env: Environment): string | null {
+  const secret = optionalSetting(env, 'SLUICE_SECRET')
+  if (secret === undefined) return null
+  if (secret.length >= SECRET_CHARS_MIN) return secret
+  throw new SettingError(
+    'SLUICE_SECRET',
+    `${secret.length} characters`,
+    `at least ${SECRET_CHARS_MIN} random characters`,
+  )
 }
 
 function retentionSetting(env: Environment): number | null {

@@ -1,7 +1,7 @@
+import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { SERVICE_TIERS, type ServiceTier } from '../videos/video.ts'
-import { FairQueue, type Head, laneOf, VirtualTime } from './choose.ts'
+import { FairQueue, type Head, tierOf, VirtualTime } from './choose.ts'
 
 interface Simple {
   head: Head
@@ -13,7 +13,7 @@ interface Simple {
 function byTheBook(heads: readonly Head[], time: VirtualTime, mayGo: (head: Head) => boolean): Simple | null {
   for (const lane of SERVICE_TIERS) {
     const standing = heads
-      .filter((head) => laneOf(head) === lane && mayGo(head))
+      .filter((head) => tierOf(head) === lane && mayGo(head))
       .map((head) => ({
         head,
         lane,

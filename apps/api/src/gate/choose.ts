@@ -1,4 +1,4 @@
-import { SERVICE_TIERS, type ServiceTier } from '../videos/video.ts'
+import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { Heap } from './heap.ts'
 
 /** The next video in one key's line that a pool could run. */
@@ -96,7 +96,7 @@ export class FairQueue {
   }
 
   push(head: Head): void {
-    this.#lanes[SERVICE_TIERS.indexOf(laneOf(head))]?.push(head)
+    this.#lanes[SERVICE_TIERS.indexOf(tierOf(head))]?.push(head)
   }
 
   /**
@@ -219,7 +219,7 @@ export function accountCap(pool: { slots: number }, isShared: boolean, accountSh
 }
 
 /** The lane a head stands in: its tier's, or standard for a flex video whose deadline nears. */
-export function laneOf(head: Pick<Head, 'tier' | 'costMs' | 'expiresInMs'>): ServiceTier {
+export function tierOf(head: Pick<Head, 'tier' | 'costMs' | 'expiresInMs'>): ServiceTier {
   if (head.tier !== 'flex') return head.tier
   return head.expiresInMs <= Math.max(PROMOTION_MS_MIN, head.costMs * PROMOTION_LENGTHS) ? 'standard' : 'flex'
 }

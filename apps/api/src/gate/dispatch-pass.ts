@@ -3,16 +3,16 @@ import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
-import { accountCap, type Choice, FairQueue, type Head, laneOf } from './choose.ts'
-import type { Lines } from './lines.ts'
+import { accountCap, type Choice, FairQueue, type Head, tierOf } from './choose.ts'
+import type { Lines } from './queue-heads.ts'
 import {
   type FleetState,
-  heldByAccount,
   type InFlight,
   occupantsOf,
   occupiesSlot,
   type Pool,
   readFleet,
+  slotsByAccount,
 } from './snapshot.ts'
 
 export interface GateSettings {
@@ -66,7 +66,7 @@ async function fillPool(
   if (freeSlots <= 0 && victims.length === 0) return 0
 
   const cap = accountCap(pool, fleet.isShared, settings.accountSharePercent)
-  const held = heldByAccount(occupants)
+  const held = slotsByAccount(occupants)
   const limitOf = (head: Head) =>
     (held.get(head.accountId) ?? 0) >= cap ? head.accountId : fleet.running.limitOf(head)
   let { heads, isKept } = await lines.heads(db, fleet, pool, { anew: false })
@@ -162,7 +162,7 @@ function preemptable(fleet: FleetState, pool: Pool): InFlight[] {
   if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
   // One whose deadline nears runs as standard and is left alone, by the same rule as in the line.
   return running.filter(
-    (attempt) => attempt.tier === 'flex' && laneOf({ ...attempt, costMs: attempt.leftMs }) === 'flex',
+    (attempt) => attempt.tier === 'flex' && tierOf({ ...attempt, costMs: attempt.leftMs }) === 'flex',
   )
 }
 

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type pg from 'pg'
-import { Bell } from '../bell.ts'
+import { WakeSignal } from '../../../../packages/shared/src/wake-signal.ts'
 import type { DatabasePool } from '../db/database.ts'
 import { DeliveryError, dispatchPass, type GateSettings, type PassResult } from './dispatch-pass.ts'
-import { Lines } from './lines.ts'
+import { Lines } from './queue-heads.ts'
 import { GATE_CHANNEL, ringLeaderHere } from './wake.ts'
 
 /** The advisory lock of the one process that dispatches: "gate" in ASCII. */
@@ -112,14 +112,14 @@ async function lead(
   log: GateLog,
   signal: AbortSignal,
 ): Promise<void> {
-  const bell = new Bell()
+  const wakeSignal = new WakeSignal()
   const lost = new Promise<never>((_, reject) => {
     client.once('error', reject)
     client.once('end', () => reject(new Error('the gate lost its connection')))
   })
-  lost.catch(() => bell.ring())
-  client.on('notification', () => bell.ring())
-  const ring = () => bell.ring()
+  lost.catch(() => wakeSignal.wake())
+  client.on('notification', () => wakeSignal.wake())
+  const ring = () => wakeSignal.wake()
   const resign = ringLeaderHere(pool, ring)
   signal.addEventListener('abort', ring, { once: true })
   const lines = new Lines()
@@ -139,7 +139,7 @@ async function lead(
       const startedMs = performance.now()
       const { nextFreeInMs, dispatched } = await Promise.race([pass(), lost])
       log.onPass?.(performance.now() - startedMs, dispatched)
-      await bell.heard(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
+      await wakeSignal.wait(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
     }
   } finally {
     resign()

@@ -1,11 +1,11 @@
 import { LEASE_MS, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import { type Database, one } from '../db/database.ts'
-import type { ServiceTier } from '../videos/video.ts'
+import { type PaceRow, type Paces, pacesOf, predictMs, type Shape } from '../workers/pace.ts'
 import { capabilitiesOfPool, type WorkerOffer } from '../workers/pool-capabilities.ts'
 import { type Head, VirtualTime } from './choose.ts'
-import { type PaceRow, type Paces, pacesOf, predictMs, type Shape } from './predict.ts'
-import { Running } from './running.ts'
+import { Running } from './running-counts.ts'
 
 /** A pool as its living workers declare it. */
 export interface Pool {
@@ -202,7 +202,7 @@ export function occupantsOf(fleet: Pick<FleetState, 'inFlight'>, pool: Pick<Pool
 }
 
 /** How many slots each account holds. */
-export function heldByAccount(occupants: readonly Pick<InFlight, 'accountId'>[]): Map<string, number> {
+export function slotsByAccount(occupants: readonly Pick<InFlight, 'accountId'>[]): Map<string, number> {
   const held = new Map<string, number>()
   for (const { accountId } of occupants) held.set(accountId, (held.get(accountId) ?? 0) + 1)
   return held

@@ -1,6 +1,6 @@
 import type { Request } from 'express'
 import { invalidValue } from '../errors.ts'
-import type { Submission } from '../videos/submit.ts'
+import type { Submission } from '../submissions/submit.ts'
 
 const KEY_CHARS_MAX = 255
 

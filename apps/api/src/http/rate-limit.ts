@@ -1,13 +1,13 @@
 import type { Response } from 'express'
-import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import type { Key } from '../keys/authenticate.ts'
+import type { Services } from '../services.ts'
 
 /**
  * Counts a request against its key's minute and says in the headers OpenAI's clients know where it stands. Throws
  * SluiceError `rate_limited` with `retry-after` when there were too many. Keys without a limit are not counted.
  */
-export async function countRequest(context: Context, key: Key, response: Response): Promise<void> {
+export async function countRequest(context: Services, key: Key, response: Response): Promise<void> {
   const { requestsPerMinute } = key.limits
   if (requestsPerMinute === null) return
   const { allowed, remaining, resetMs } = await context.rateLimits(key.id, requestsPerMinute)

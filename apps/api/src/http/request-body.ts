@@ -3,7 +3,7 @@ import multer from 'multer'
 import { invalidValue, SluiceError } from '../errors.ts'
 import { DATA_URL_CHARS_MAX, FILE_FIELD, UploadedFile } from '../inputs/input-reference.ts'
 import { IMAGE_BYTES_MAX, tooLarge } from '../inputs/source-image.ts'
-import { BOOLEAN_FIELDS, NUMERIC_FIELDS } from '../videos/create-request.ts'
+import { BOOLEAN_FIELDS, NUMERIC_FIELDS } from '../submissions/create-request.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
 const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }

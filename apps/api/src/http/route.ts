@@ -1,6 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { z } from 'zod'
-import type { Context } from '../context.ts'
 import type { ErrorCode } from '../errors.ts'
 import { NO_LIMITS, type Scope } from '../keys/api-key.ts'
 import {
@@ -10,6 +9,7 @@ import {
   requireAccountKey,
   requireScope,
 } from '../keys/authenticate.ts'
+import type { Services } from '../services.ts'
 import { parseRequest } from './parse-request.ts'
 import { countRequest } from './rate-limit.ts'
 import { readFields } from './request-body.ts'
@@ -50,7 +50,7 @@ export interface CallDocument<Params extends z.ZodType, Query extends z.ZodType,
 
 /** What a handler gets: everything parsed and the caller known. */
 export interface Call<Caller, Params, Query, Body> {
-  context: Context
+  context: Services
   request: Request
   response: Response
   key: Caller
@@ -63,7 +63,7 @@ export interface Call<Caller, Params, Query, Body> {
 export interface Route extends CallDocument<z.ZodType, z.ZodType, z.ZodType> {
   /** The scope a key needs; null for calls that anyone may make. */
   scope: Scope | null
-  handler(context: Context): RequestHandler
+  handler(context: Services): RequestHandler
 }
 
 type Handle<Caller, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> = (

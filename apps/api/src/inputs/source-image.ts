@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Turnstile } from '@sluice/shared/turnstile'
+import { Semaphore } from '@sluice/shared/semaphore'
 import sharp, { type Metadata } from 'sharp'
 import { SluiceError } from '../errors.ts'
 import { isAnimatedPng, sniffFormat } from './image-format.ts'
@@ -11,7 +11,7 @@ const PIXELS_MAX = 40_000_000
 const LONGER_SIDE_TIMES_MAX = 20
 const DECODE_SECONDS_MAX = 20
 /** The largest image takes some 300 MB while it is decoded. */
-const decoding = new Turnstile(2)
+const decoding = new Semaphore(2)
 
 const ALLOWED = 'a PNG, JPEG or WebP image, not animated, of at most 10 MiB and 40 megapixels'
 

@@ -1,6 +1,6 @@
 import { type Database, type DatabasePool, one } from '../db/database.ts'
 import type { Facts } from '../economics/facts.ts'
-import { ProductionTotals } from '../production/totals.ts'
+import { HourTotals } from '../economics/hour-totals.ts'
 import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
 
 /** Figures of the whole installation, from PostgreSQL: every API process tells the same, and a restart loses nothing. */
@@ -21,13 +21,13 @@ const STALE_MS_MAX = 60_000
 /** Reads the installation at most once a second, however many ask. */
 export class InstallationReader {
   readonly #pool: DatabasePool
-  readonly #totals: ProductionTotals
+  readonly #totals: HourTotals
   #reading: Promise<Installation> | undefined
   #freshUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(pool: DatabasePool) {
     this.#pool = pool
-    this.#totals = new ProductionTotals(pool)
+    this.#totals = new HourTotals(pool)
   }
 
   /** Those of the last second, or read now. Throws when the database is away, and asks anew next time. */

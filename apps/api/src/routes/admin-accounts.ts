@@ -3,10 +3,10 @@ import { changeAccount, listAccounts, readAccount } from '../accounts/account-st
 import { openAccount } from '../accounts/create-account.ts'
 import { recordChange } from '../audit/audit.ts'
 import { transaction } from '../db/database.ts'
+import { pageJson, pageQuery, pageSchema, requireCursorOf } from '../http/pages.ts'
 import { scopedRoute } from '../http/route.ts'
 import { accountIdParams, accountJson, accountSchema } from './account-json.ts'
 import { nameField, videosField } from './admin-fields.ts'
-import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
 
 const settings = {
   name: nameField,

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { AUDIT_ACTIONS, listChanges } from '../audit/audit.ts'
+import { pageJson, pageQuery, pageSchema, unknownCursor } from '../http/pages.ts'
 import { scopedRoute } from '../http/route.ts'
-import { text } from '../videos/create-request.ts'
-import { pageJson, pageQuery, pageSchema, unknownCursor } from './pages.ts'
+import { text } from '../submissions/create-request.ts'
 import { unixSeconds } from './video-json.ts'
 
 const changeSchema = z

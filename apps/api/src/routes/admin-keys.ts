@@ -2,13 +2,14 @@ import { isId } from '@sluice/shared/ids'
 import { z } from 'zod'
 import { readAccount } from '../accounts/account-store.ts'
 import { recordChange } from '../audit/audit.ts'
-import type { Context } from '../context.ts'
 import { transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { pageJson, pageQuery, pageSchema, requireCursorOf } from '../http/pages.ts'
 import { scopedRoute } from '../http/route.ts'
 import { createKey, type KeySettings, NO_LIMITS } from '../keys/api-key.ts'
 import { readBudget } from '../keys/budget.ts'
 import { listKeys, readKey, revokeKey, type StoredKey } from '../keys/key-store.ts'
+import type { Services } from '../services.ts'
 import { accountIdParams } from './account-json.ts'
 import { nameField, requireKnownModels } from './admin-fields.ts'
 import {
@@ -23,7 +24,6 @@ import {
   tokenBudgetField,
 } from './key-fields.ts'
 import { budgetJson, budgetSchema, keyIdParams, keyJson, keySchema, noSuchKey } from './key-json.ts'
-import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
 
 const accountKeySchema = z.strictObject({
   name: nameField.optional(),
@@ -55,7 +55,7 @@ const listAnswers = {
 
 /** Makes a key and notes it in one transaction. */
 async function addKey(
-  context: Context,
+  context: Services,
   adminKeyId: string,
   settings: KeySettings & { kind: Parameters<typeof createKey>[1]['kind'] },
 ) {

@@ -5,7 +5,7 @@ import { recordChange } from '../audit/audit.ts'
 import { transaction } from '../db/database.ts'
 import { invalidValue } from '../errors.ts'
 import { scopedRoute } from '../http/route.ts'
-import { listPrices, type Price, setPrice } from '../videos/price-list.ts'
+import { listPrices, type Price, setPrice } from '../prices/price-store.ts'
 import { amountField, modelField, requireKnownModel, unixTimeField } from './admin-fields.ts'
 import { unixSeconds } from './video-json.ts'
 

@@ -77,13 +77,13 @@ export const listAdminWorkers = scopedRoute(
 
 function workerJson(
   worker: WorkerRow,
-  { currency, leaseMs }: Pick<Config, 'currency' | 'leaseMs'>,
+  { currency, timings }: Pick<Config, 'currency' | 'timings'>,
 ): z.input<typeof workerSchema> {
   return {
     id: worker.id,
     object: 'worker',
     pool: worker.pool,
-    connected: worker.heartbeat_age_ms < leaseMs,
+    connected: worker.heartbeat_age_ms < timings.leaseMs,
     heartbeat_at: unixSeconds(worker.heartbeat_at),
     heartbeat_age_seconds: Math.round(worker.heartbeat_age_ms) / 1_000,
     draining: worker.draining,

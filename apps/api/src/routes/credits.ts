@@ -1,9 +1,9 @@
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { one } from '../db/database.ts'
+import { moneyNumber } from '../http/money-number.ts'
 import { accountRoute } from '../http/route.ts'
 import { readOwned } from '../ledger/accounts.ts'
-import { moneyNumber } from './money-number.ts'
 import { moneySchema } from './schemas.ts'
 
 const creditsSchema = z

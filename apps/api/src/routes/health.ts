@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Context } from '../context.ts'
 import { publicRoute } from '../http/route.ts'
+import type { Services } from '../services.ts'
 import { readCapabilities } from '../workers/pool-capabilities.ts'
 
 const CHECK_MS_MAX = 3_000
@@ -58,7 +58,7 @@ export const ready = publicRoute(
   },
 )
 
-async function requireWorker(context: Context): Promise<void> {
+async function requireWorker(context: Services): Promise<void> {
   const { catalogue, defaultModel } = context.config
   const capabilities = await readCapabilities(context.db, catalogue)
   if (!capabilities.has(defaultModel)) throw new Error(`no worker for ${defaultModel} is connected`)

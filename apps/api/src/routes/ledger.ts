@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { readAccount } from '../accounts/account-store.ts'
-import type { Context } from '../context.ts'
+import { pageJson, pageQuery, pageSchema, requireCursorOf } from '../http/pages.ts'
 import { accountRoute, scopedRoute } from '../http/route.ts'
 import { listTransfers } from '../ledger/list-transfers.ts'
+import type { Services } from '../services.ts'
 import { accountIdParams } from './account-json.ts'
-import { pageJson, pageQuery, pageSchema, requireCursorOf } from './pages.ts'
 import { ledgerTransferJson, ledgerTransferSchema } from './transfer-json.ts'
 
 const querySchema = z.strictObject(pageQuery)
@@ -51,7 +51,7 @@ export const readAccountLedger = scopedRoute(
   },
 )
 
-async function pageOf(context: Context, accountId: string, query: z.output<typeof querySchema>) {
+async function pageOf(context: Services, accountId: string, query: z.output<typeof querySchema>) {
   const { currency } = context.config
   requireCursorOf('txfr', query.after)
   const rows = await listTransfers(

@@ -1,8 +1,8 @@
 import { capabilityOf, DEFAULT_MODEL_ALIASES, formatSize, type Model } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
-import type { Context } from '../context.ts'
 import { type AccountKey, mayAskFor } from '../keys/authenticate.ts'
-import { offerTo } from '../videos/offer.ts'
+import type { Services } from '../services.ts'
+import { offerTo } from '../submissions/offer.ts'
 import { readCapabilities } from '../workers/pool-capabilities.ts'
 
 /** When the oldest of the models was released; the field is required by clients and says nothing here. */
@@ -36,7 +36,7 @@ export const modelSchema = z
 
 /** What a key may ask for, aliases last; an alias only with what it stands for. */
 export async function modelsJson(
-  { config, db }: Context,
+  { config, db }: Services,
   key: AccountKey,
 ): Promise<z.input<typeof modelSchema>[]> {
   const capabilities = await readCapabilities(db, config.catalogue)

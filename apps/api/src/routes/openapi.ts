@@ -15,7 +15,7 @@ export function openApiRoute(routes: readonly Route[]): Route {
       errors: [],
     },
     async ({ context, response }) => {
-      response.json(openApiDocument([...routes, self], context.config.publicUrl))
+      response.json(openApiDocument([...routes, self], context.config.http.publicUrl))
     },
   )
   return self

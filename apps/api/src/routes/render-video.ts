@@ -1,5 +1,5 @@
 import type { Response } from 'express'
-import type { Context } from '../context.ts'
+import type { Services } from '../services.ts'
 import type { Video } from '../videos/video.ts'
 import { videoJson } from './video-json.ts'
 
@@ -9,7 +9,7 @@ const POLL_MS_MAX = 5_000
 const POLLS_PER_VIDEO = 20
 
 /** Answers a video, with its forecast while it is queued or running and the pace clients should poll at. */
-export async function renderVideo(context: Context, response: Response, video: Video): Promise<void> {
+export async function renderVideo(context: Services, response: Response, video: Video): Promise<void> {
   const forecast = await context.forecaster.of(video)
   if (video.ended_at === null) {
     const etaMs = (forecast?.etaSeconds?.p50 ?? 20) * 1_000

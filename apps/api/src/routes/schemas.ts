@@ -1,6 +1,7 @@
 import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
+import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import { z } from 'zod'
-import { REFINEMENTS, SERVICE_TIERS } from '../videos/video.ts'
+import { REFINEMENTS } from '../videos/video.ts'
 
 /** Shapes of what the API answers, as its document shows them. */
 

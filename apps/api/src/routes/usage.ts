@@ -7,9 +7,9 @@ import {
   type UsageGroup,
   type UsageRow,
 } from '../accounts/usage.ts'
+import { sendCsv, wantsCsv } from '../http/csv.ts'
 import { accountRoute } from '../http/route.ts'
-import { sendCsv, wantsCsv } from './csv.ts'
-import { rangeOf, reportFields } from './time-range.ts'
+import { rangeOf, reportFields } from '../http/time-range.ts'
 import { unixSeconds } from './video-json.ts'
 
 const querySchema = z.strictObject({ ...reportFields, group_by: z.enum(USAGE_GROUPS).default('day') })

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { accountRoute } from '../http/route.ts'
+import type { Services } from '../services.ts'
 import { sendObject } from '../storage/send-object.ts'
 import { OUTPUT_FILES, type Video } from '../videos/video.ts'
 import { readVideo } from '../videos/video-store.ts'
@@ -69,7 +69,7 @@ export const videoContent = accountRoute(
 )
 
 /** How long an address of the files may be good: an hour, or as long as they are still kept. Throws SluiceError when they are not. */
-function secondsKept(context: Context, video: Video): number {
+function secondsKept(context: Services, video: Video): number {
   if (video.expires_at === null) return URL_SECONDS
   const leftMs = video.expires_at.getTime() - context.clock.now()
   if (leftMs <= 0) {
@@ -83,7 +83,7 @@ function secondsKept(context: Context, video: Video): number {
 }
 
 function signedUrl(
-  context: Context,
+  context: Services,
   video: Video,
   objectKey: string,
   expiresInSeconds: number,

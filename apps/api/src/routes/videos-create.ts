@@ -1,7 +1,7 @@
 import { originOf } from '../http/idempotency.ts'
 import { accountRoute } from '../http/route.ts'
-import { createRequestSchema } from '../videos/create-request.ts'
-import { submitVideo } from '../videos/submit.ts'
+import { createRequestSchema } from '../submissions/create-request.ts'
+import { submitVideo } from '../submissions/submit.ts'
 import { renderVideo } from './render-video.ts'
 import { videoAnswer } from './schemas.ts'
 

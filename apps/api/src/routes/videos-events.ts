@@ -1,7 +1,7 @@
+import type { Sighting } from '../forecast/video-watch.ts'
 import { EventStream, type StreamEvent } from '../http/event-stream.ts'
 import { accountRoute } from '../http/route.ts'
 import { readVideo } from '../videos/video-store.ts'
-import type { Sighting } from '../videos/video-watch.ts'
 import { videoIdParams } from './schemas.ts'
 import { PUBLIC_STATUS, videoJson } from './video-json.ts'
 
@@ -51,7 +51,7 @@ export const videoEvents = accountRoute(
       },
       close: () => stream.end(),
     })
-    const stream = new EventStream(response, context.config.heartbeatEveryMs)
+    const stream = new EventStream(response, context.config.timings.keepAliveEveryMs)
     response.once('close', remove)
     stream.offer(next)
   },

@@ -2,9 +2,9 @@ import { formatSeconds, formatSize } from '@sluice/shared/model-catalogue'
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { accountRoute } from '../http/route.ts'
-import { createRequestSchema } from '../videos/create-request.ts'
-import type { Priced } from '../videos/price.ts'
-import { quoteVideo } from '../videos/quote.ts'
+import type { Priced } from '../prices/price.ts'
+import { createRequestSchema } from '../submissions/create-request.ts'
+import { quoteVideo } from '../submissions/quote.ts'
 import { etaSchema, moneySchema, usageSchema } from './schemas.ts'
 
 const quoteSchema = z

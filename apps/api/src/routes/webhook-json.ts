@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { invalidValue } from '../errors.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
-import { text } from '../videos/create-request.ts'
+import { text } from '../submissions/create-request.ts'
 import type { AccountSecret } from '../webhooks/account-secret.ts'
 import type { Delivery, DeliveryPage } from '../webhooks/delivery-store.ts'
 import type { Endpoint } from '../webhooks/endpoint-store.ts'

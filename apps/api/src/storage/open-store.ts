@@ -3,9 +3,13 @@ import { diskRoutes } from './disk-routes.ts'
 import { type DiskSettings, openDiskStore } from './disk-store.ts'
 import type { ObjectStore } from './object-store.ts'
 import { openS3Store, type S3Settings } from './s3-store.ts'
+import { readOrCreateSecret } from './url-secret.ts'
 
-/** Judged settings of the one store a deployment has. */
-export type StoreSettings = ({ kind: 'disk' } & DiskSettings) | ({ kind: 's3' } & S3Settings)
+/** The disk store's settings; a secret of the store's own is generated at the first start and kept in that file. */
+export type DiskStoreSettings = Omit<DiskSettings, 'secret'> & { secret: string | { file: string } }
+
+/** Settings of the one store a deployment has. */
+export type StoreSettings = ({ kind: 'disk' } & DiskStoreSettings) | ({ kind: 's3' } & S3Settings)
 
 export interface OpenStore {
   store: ObjectStore
@@ -20,7 +24,11 @@ export interface OpenStore {
 export async function openStore(settings: StoreSettings): Promise<OpenStore> {
   switch (settings.kind) {
     case 'disk': {
-      const store = await openDiskStore(settings)
+      const store = await openDiskStore({
+        ...settings,
+        secret:
+          typeof settings.secret === 'string' ? settings.secret : readOrCreateSecret(settings.secret.file),
+      })
       return { store, routes: diskRoutes(store) }
     }
     case 's3':

@@ -1,9 +1,9 @@
 import { isId } from '@sluice/shared/ids'
-import type { Attempt } from '../attempts/attempt.ts'
 import type { Context } from '../context.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { inputPrefix } from '../inputs/input-store.ts'
+import type { Attempt } from './attempt.ts'
 import { cancelVideo, notFound } from './cancel.ts'
 import type { Video } from './video.ts'
 

@@ -1,11 +1,9 @@
 import type { Generation } from '@sluice/shared/generation'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 
 /** Internal states. The public word for dispatched and running is in_progress; a cancelled video reads failed. */
 export const VIDEO_STATUSES = ['queued', 'dispatched', 'running', 'completed', 'failed', 'cancelled'] as const
 export type VideoStatus = (typeof VIDEO_STATUSES)[number]
-
-export const SERVICE_TIERS = ['priority', 'standard', 'flex'] as const
-export type ServiceTier = (typeof SERVICE_TIERS)[number]
 
 /** How a refinement that was asked for went: used, not to be had in time, or refused by moderation (then the prompt as given is used). */
 export const REFINEMENTS = ['refined', 'unavailable', 'refused'] as const

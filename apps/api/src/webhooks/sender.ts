@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '@sluice/shared/clock'
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import { Bell } from '../bell.ts'
+import { WakeSignal } from '../../../../packages/shared/src/wake-signal.ts'
 import type { DatabasePool } from '../db/database.ts'
 import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
 import { readAccountSecret } from './account-secret.ts'
@@ -49,12 +49,12 @@ export interface SenderParts {
  */
 export function startWebhookSender(parts: SenderParts): WebhookSender {
   const stopping = new AbortController()
-  const bell = new Bell()
-  const flights = new Flights(parts, bell)
-  stopping.signal.addEventListener('abort', () => bell.ring(), { once: true })
+  const wakeSignal = new WakeSignal()
+  const flights = new Flights(parts, wakeSignal)
+  stopping.signal.addEventListener('abort', () => wakeSignal.wake(), { once: true })
   const running = [
-    listenUntil(parts, bell, stopping.signal),
-    sendUntil(parts, flights, bell, stopping.signal),
+    listenUntil(parts, wakeSignal, stopping.signal),
+    sendUntil(parts, flights, wakeSignal, stopping.signal),
   ]
   return {
     stop: async () => {
@@ -68,7 +68,7 @@ export function startWebhookSender(parts: SenderParts): WebhookSender {
 async function sendUntil(
   parts: SenderParts,
   flights: Flights,
-  bell: Bell,
+  wakeSignal: WakeSignal,
   signal: AbortSignal,
 ): Promise<void> {
   let prunedAtMs = Number.NEGATIVE_INFINITY
@@ -84,12 +84,12 @@ async function sendUntil(
     } catch (error) {
       parts.log.warn({ err: error }, 'webhooks cannot be read yet')
     }
-    if (waitMs > 0) await bell.heard(waitMs)
+    if (waitMs > 0) await wakeSignal.wait(waitMs)
   }
 }
 
 /** Keeps one connection listening; without it events leave up to LOOK_EVERY_MS later. */
-async function listenUntil(parts: SenderParts, bell: Bell, signal: AbortSignal): Promise<void> {
+async function listenUntil(parts: SenderParts, wakeSignal: WakeSignal, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     let client: pg.PoolClient | undefined
     try {
@@ -101,10 +101,10 @@ async function listenUntil(parts: SenderParts, bell: Bell, signal: AbortSignal):
         // It may have been told to stop while it waited for its connection; that is not said again.
         if (signal.aborted) resolve()
       })
-      client.on('notification', () => bell.ring())
+      client.on('notification', () => wakeSignal.wake())
       await client.query(`listen ${WEBHOOK_CHANNEL}`)
       // What was said before we listened.
-      bell.ring()
+      wakeSignal.wake()
       await lost
     } catch (error) {
       parts.log.warn({ err: error }, 'webhook wake-ups cannot be heard yet')
@@ -119,13 +119,13 @@ async function listenUntil(parts: SenderParts, bell: Bell, signal: AbortSignal):
 /** The requests under way in this process. */
 class Flights {
   readonly #parts: SenderParts
-  readonly #bell: Bell
+  readonly #wakeSignal: WakeSignal
   readonly #underWay = new Map<Promise<void>, Claimed>()
   readonly #hurry = new AbortController()
 
-  constructor(parts: SenderParts, bell: Bell) {
+  constructor(parts: SenderParts, wakeSignal: WakeSignal) {
     this.#parts = parts
-    this.#bell = bell
+    this.#wakeSignal = wakeSignal
   }
 
   /** Starts what is due and answers how many that were. */
@@ -145,7 +145,7 @@ class Flights {
         .finally(() => {
           this.#underWay.delete(flight)
           // Its lane has room again.
-          this.#bell.ring()
+          this.#wakeSignal.wake()
         })
       this.#underWay.set(flight, delivery)
     }

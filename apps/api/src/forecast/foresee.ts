@@ -2,9 +2,9 @@ import type { Clock } from '@sluice/shared/clock'
 import { newId } from '@sluice/shared/ids'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { Database } from '../db/database.ts'
-import { everyCapability, type Forecast, simulate } from '../gate/forecast.ts'
-import { readFronts } from '../gate/lines.ts'
+import { readHeads } from '../gate/queue-heads.ts'
 import { type FleetState, type HeadRow, lineOf, readFleet } from '../gate/snapshot.ts'
+import { everyCapability, type Forecast, simulate } from './forecaster.ts'
 
 /** Videos simulated one by one. */
 const SIMULATED_MAX = 2_000
@@ -56,7 +56,7 @@ export class Foresight {
 
   async #read(): Promise<Snapshot> {
     const fleet = await readFleet(this.#db, this.#catalogue)
-    const fronts = await readFronts(this.#db, everyCapability(this.#catalogue, fleet), SIMULATED_MAX)
+    const fronts = await readHeads(this.#db, everyCapability(this.#catalogue, fleet), SIMULATED_MAX)
     return { fleet, ...fronts }
   }
 }

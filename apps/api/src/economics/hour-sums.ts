@@ -1,7 +1,7 @@
 import type { Database, DatabasePool } from '../db/database.ts'
-import { FACTS, type Fact, type Facts } from '../economics/facts.ts'
 import { closeHours } from './closed-hours.ts'
-import { RAW_FACTS_SQL } from './raw-facts.ts'
+import { FACTS, type Fact, type Facts } from './facts.ts'
+import { FACTS_SQL } from './facts-sql.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -53,7 +53,7 @@ export async function readProduction(
 }
 
 async function readStretch(db: Database, { from, to, isClosed }: Stretch): Promise<Row[]> {
-  const facts = isClosed ? 'select * from production_hour where hour >= $1 and hour < $2' : RAW_FACTS_SQL
+  const facts = isClosed ? 'select * from production_hour where hour >= $1 and hour < $2' : FACTS_SQL
   const { rows } = await db.query<Row>({
     text: `select to_char(hour at time zone 'UTC', 'YYYY-MM-DD') as day, pool, fact, sum(value)::text as value from (${facts}) f group by 1, 2, 3`,
     values: [from, to],

@@ -1,5 +1,5 @@
 import type { Database } from '../db/database.ts'
-import type { Forecast } from './forecast.ts'
+import type { Forecast } from './forecaster.ts'
 
 /** Videos of one round whose foreseen end is kept, to be held against what came. A round is made at most four times a second. */
 const KEPT_PER_ROUND_MAX = 20

@@ -4,20 +4,20 @@ import { newId } from '@sluice/shared/ids'
 import express, { type Express, type Request, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import { pinoHttp } from 'pino-http'
-import type { Context } from '../context.ts'
-import { SluiceError } from '../errors.ts'
-import { ALL_ROUTES } from '../routes/all-routes.ts'
-import { errorHandler, unknownRoute } from './error-handler.ts'
-import { markRoute, measureRequests } from './measure-requests.ts'
-import { referencePage } from './reference-page.ts'
+import { SluiceError } from './errors.ts'
+import { referencePage } from './http/docs-page.ts'
+import { errorHandler, unknownRoute } from './http/error-handler.ts'
+import { markRoute, measureRequests } from './http/measure-requests.ts'
+import { ALL_ROUTES } from './routes/all-routes.ts'
+import type { Services } from './services.ts'
 
 const CONSOLE_DIR = fileURLToPath(new URL('../../../console/dist', import.meta.url))
 
 /** The express app: every route, the console's files, and errors last. */
-export function createApp(context: Context): Express {
+export function createApp(context: Services): Express {
   const app = express()
   app.disable('x-powered-by')
-  app.set('trust proxy', context.config.trustedProxies)
+  app.set('trust proxy', context.config.http.trustedProxies)
   app.set('query parser', 'simple')
   app.set('etag', false)
   app.use(measureRequests(context.metrics))
@@ -35,7 +35,7 @@ export function createApp(context: Context): Express {
 }
 
 /** Binds every call; any other method on a known path is a typed 405. */
-function bindRoutes(app: Express, context: Context): void {
+function bindRoutes(app: Express, context: Services): void {
   const byPath = Map.groupBy(ALL_ROUTES, (route) => route.path)
   for (const [path, routes] of byPath) {
     const bound = app.route(path.replaceAll(/\{(\w+)\}/g, ':$1'))
@@ -55,12 +55,12 @@ function bindRoutes(app: Express, context: Context): void {
 }
 
 /** The console runs its own files only; pictures and films may come from the store's public address as well. */
-function security(context: Context): RequestHandler {
+function security(context: Services): RequestHandler {
   const { store } = context.config
   const origins =
     store.kind === 's3'
       ? [new URL(store.publicEndpoint ?? store.endpoint).origin]
-      : [context.config.publicUrl]
+      : [context.config.http.publicUrl]
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -75,12 +75,12 @@ function security(context: Context): RequestHandler {
     },
     crossOriginResourcePolicy: { policy: 'cross-origin' },
     crossOriginOpenerPolicy: { policy: 'same-origin' },
-    strictTransportSecurity: context.config.publicUrl.startsWith('https:'),
+    strictTransportSecurity: context.config.http.publicUrl.startsWith('https:'),
   })
 }
 
 /** One line a request, without bodies, prompts or keys; its id is the answer's x-request-id. */
-function requestLog(context: Context): RequestHandler {
+function requestLog(context: Services): RequestHandler {
   return pinoHttp({
     logger: context.log,
     genReqId: (_request, response) => {

@@ -1,10 +1,10 @@
+import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { SERVICE_TIERS } from '../videos/video.ts'
-import { VirtualTime } from './choose.ts'
-import { simulate } from './forecast.ts'
-import { Running } from './running.ts'
-import type { FleetState, HeadRow, InFlight, Pool } from './snapshot.ts'
+import { VirtualTime } from '../gate/choose.ts'
+import { Running } from '../gate/running-counts.ts'
+import type { FleetState, HeadRow, InFlight, Pool } from '../gate/snapshot.ts'
+import { simulate } from './forecaster.ts'
 
 const POOL: Pool = {
   pool: 'a',

@@ -107,7 +107,7 @@ function isStale(lines: KnownLines): boolean {
 }
 
 /** The first videos of every line of these capabilities, about `atMost` in all and evenly over the lines. */
-export async function readFronts(
+export async function readHeads(
   db: Database,
   capabilities: readonly string[],
   atMost: number,

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
-import type { Forecast, Forecaster } from '../gate/forecast.ts'
-import type { Video } from './video.ts'
+import type { Video } from '../videos/video.ts'
+import type { Forecast, Forecaster } from './forecaster.ts'
 
 /** A video as it stands now. */
 export interface Sighting {

@@ -1,5 +1,5 @@
 import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
-import { RAW_FACTS_SQL } from './raw-facts.ts'
+import { FACTS_SQL } from './facts-sql.ts'
 
 /** Longer than any transaction that ends a video is open, and than a lease: what belongs to an hour is in by then. */
 const SETTLED_AFTER = '15 minutes'
@@ -19,7 +19,7 @@ export async function closeHours(pool: DatabasePool): Promise<Date | null> {
     // The due hour is read first: the clock may pass another one while the sums are made.
     const due = one(await db.query<{ due: Date }>({ text: `select ${DUE_UNTIL} as due` })).due
     await db.query({
-      text: `insert into production_hour (hour, pool, fact, value) ${RAW_FACTS_SQL}`,
+      text: `insert into production_hour (hour, pool, fact, value) ${FACTS_SQL}`,
       values: [until ?? '-infinity', due],
     })
     await db.query({ text: 'update production_closed set until = $1', values: [due] })

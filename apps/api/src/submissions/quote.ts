@@ -1,17 +1,18 @@
 import { capabilityOf, type ResolutionClass, resolutionsOf } from '@sluice/shared/model-catalogue'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
-import type { Forecast } from '../gate/forecast.ts'
+import type { Forecast } from '../forecast/forecaster.ts'
+import type { Foresight } from '../forecast/foresee.ts'
 import type { HeadRow } from '../gate/snapshot.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
+import { type Priced, priceVideo, reckon } from '../prices/price.ts'
 import type { CreateRequest } from './create-request.ts'
 import type { Generating } from './generation-of.ts'
 import { largestFitting, type Settings } from './largest.ts'
-import { type Priced, priceVideo, reckon } from './price.ts'
 import { DEFAULT_EXPIRY_SECONDS, exceededCeiling, judgeRequest } from './submit.ts'
-import type { ServiceTier } from './video.ts'
 
 /** What a submission would cost and how long it would take, had it been made now. */
 export interface Quote extends Generating {
@@ -26,8 +27,15 @@ export interface Quote extends Generating {
   largest: { settings: Settings; priced: Priced } | null
 }
 
+/** A quote also asks the forecaster. */
+export type QuoteContext = Context & { foresight: Foresight }
+
 /** Quotes a submission; nothing is held or stored. Throws SluiceError for a request that no submission would be taken for either. */
-export async function quoteVideo(context: Context, key: AccountKey, request: CreateRequest): Promise<Quote> {
+export async function quoteVideo(
+  context: QuoteContext,
+  key: AccountKey,
+  request: CreateRequest,
+): Promise<Quote> {
   const { config, db } = context
   const { judged: generating } = await judgeRequest(context, key, request)
   const tier = request.service_tier ?? 'standard'
@@ -48,7 +56,7 @@ export async function quoteVideo(context: Context, key: AccountKey, request: Cre
 }
 
 async function foresee(
-  context: Context,
+  context: QuoteContext,
   key: AccountKey,
   request: CreateRequest,
   { generation, resolution }: Generating,

@@ -2,20 +2,12 @@ import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { AskError, askJson } from '../outgoing/ask-json.ts'
+import type { Refinement, Video } from '../videos/video.ts'
 import { type CreateRequest, promptSchema } from './create-request.ts'
 import { requireAllowed } from './moderation.ts'
-import type { Refinement, Video } from './video.ts'
-
-export interface RefinerSettings {
-  /** An OpenAI-compatible API's base URL, or its chat completions call itself. */
-  url: string
-  model: string
-  key: string | undefined
-  timeoutMs: number
-}
 
 /** What a runner is given, and how it came about. */
-export interface Wording {
+export interface PreparedPrompt {
   prompt: string
   /** The prompt as it was given, when `prompt` is a refined one. */
   originalPrompt: string | null
@@ -36,11 +28,11 @@ const answerSchema = z.object({
  * The prompt a runner is given: allowed by moderation, and refined when that was asked for. A refiner that fails or is late changes
  * nothing: then the prompt is used as given. A video that is made again is given exactly what the one before it was. Throws SluiceError.
  */
-export async function wordingOf(
+export async function preparePrompt(
   context: Context,
   request: CreateRequest,
   retriedFrom: Video | undefined,
-): Promise<Wording> {
+): Promise<PreparedPrompt> {
   await requireAllowed(context, request.prompt)
   if (retriedFrom !== undefined) {
     const { refinement, original_prompt: originalPrompt } = retriedFrom

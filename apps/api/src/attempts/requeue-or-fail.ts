@@ -1,9 +1,9 @@
 import type { FailureCode } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import type { Database } from '../db/database.ts'
+import type { Attempt } from '../videos/attempt.ts'
 import { endVideo, requeueVideo } from '../videos/transition.ts'
 import type { Video } from '../videos/video.ts'
-import type { Attempt } from './attempt.ts'
 
 /** Why an attempt did not make it. `worker_lost` is the reconciler's word for silence. */
 export interface Failure {

@@ -1,7 +1,7 @@
 import { formatSize } from '@sluice/shared/model-catalogue'
+import type { Video } from '../videos/video.ts'
 import { type CreateRequest, createRequestSchema } from './create-request.ts'
 import { sameImage } from './request-image.ts'
-import type { Video } from './video.ts'
 
 /** The one field of POST /v1/videos/{id}/remix. */
 export const remixRequestSchema = createRequestSchema.pick({ prompt: true })

@@ -1,15 +1,8 @@
 import { z } from 'zod'
+import type { ModerationSettings } from '../config/config.ts'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { AskError, askJson } from '../outgoing/ask-json.ts'
-
-export interface ModerationSettings {
-  url: string
-  key: string | undefined
-  /** Let prompts through while the hook cannot be asked; else they are refused with 503. */
-  failOpen: boolean
-  timeoutMs: number
-}
 
 /** The answer of OpenAI's moderation call, as far as it matters here. */
 const answerSchema = z.object({

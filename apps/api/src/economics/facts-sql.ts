@@ -10,7 +10,7 @@
  * beginning were never kept, and go to how the attempt ended; steps that a checkpoint kept and a later attempt did again, to
  * the lost checkpoint; steps kept to the end, to how the video ended.
  */
-export const RAW_FACTS_SQL = `with ended as materialized (
+export const FACTS_SQL = `with ended as materialized (
     select v.id, date_trunc('hour', v.ended_at, 'UTC') as hour, coalesce(v.pool, '') as pool, v.status, v.error_code, v.created_at,
       v.ended_at, v.video_tokens, v.num_steps, v.charged_steps, v.charged_micros, v.checkpoint_step
     from video v where v.ended_at >= $1 and v.ended_at < $2),

@@ -1,11 +1,10 @@
 import type { Clock } from '@sluice/shared/clock'
 import { type Catalogue, capabilitiesOf, MODES } from '@sluice/shared/model-catalogue'
 import type { Database } from '../db/database.ts'
-import type { Video } from '../videos/video.ts'
-import { accountCap, FairQueue } from './choose.ts'
-import { Heap } from './heap.ts'
-import { readFronts } from './lines.ts'
-import type { Owner } from './running.ts'
+import { accountCap, FairQueue } from '../gate/choose.ts'
+import { Heap } from '../gate/heap.ts'
+import { readHeads } from '../gate/queue-heads.ts'
+import type { Owner } from '../gate/running-counts.ts'
 import {
   type FleetState,
   type HeadRow,
@@ -14,7 +13,8 @@ import {
   lineOf,
   type Pool,
   readFleet,
-} from './snapshot.ts'
+} from '../gate/snapshot.ts'
+import type { Video } from '../videos/video.ts'
 
 /** What is foreseen for one queued video. */
 export interface Forecast {
@@ -94,7 +94,7 @@ export class Forecaster {
   async #make(): Promise<Round> {
     const startedAtMs = performance.now()
     const fleet = await readFleet(this.#db, this.#catalogue)
-    const { rows, perLine } = await readFronts(
+    const { rows, perLine } = await readHeads(
       this.#db,
       everyCapability(this.#catalogue, fleet),
       SIMULATED_MAX,

@@ -1,8 +1,8 @@
 import { formatSize } from '@sluice/shared/model-catalogue'
 import { SluiceError } from '../errors.ts'
+import type { Video } from '../videos/video.ts'
 import type { CreateRequest } from './create-request.ts'
 import { sameImage } from './request-image.ts'
-import type { Video } from './video.ts'
 
 /**
  * The request of a failed or cancelled video once more, its seed included. Throws SluiceError `state_conflict` for any other:

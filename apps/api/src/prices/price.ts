@@ -1,11 +1,11 @@
 import type { ResolutionClass } from '@sluice/shared/model-catalogue'
 import { costMicros } from '@sluice/shared/money'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
-import type { Generating } from './generation-of.ts'
-import type { ServiceTier } from './video.ts'
+import type { Generating } from '../submissions/generation-of.ts'
 
 /** What a video costs, and how that was reckoned; frozen into the video at submission. */
 export interface Priced {

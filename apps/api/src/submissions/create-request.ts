@@ -1,9 +1,9 @@
 import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
 import { parseMicros } from '@sluice/shared/money'
+import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import { z } from 'zod'
 import { inputReferenceSchema } from '../inputs/input-reference.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
-import { SERVICE_TIERS } from './video.ts'
 
 export const PROMPT_CHARS_MAX = 4_000
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { newId } from '@sluice/shared/ids'
 import { formatMicros, parseMicros } from '@sluice/shared/money'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
@@ -11,13 +12,13 @@ import { takeFromBudget } from '../keys/budget.ts'
 import { lockOwned } from '../ledger/accounts.ts'
 import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
 import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
+import { type Priced, priceVideo } from '../prices/price.ts'
+import type { Video } from '../videos/video.ts'
 import type { CreateRequest } from './create-request.ts'
 import { type Generating, generationOf } from './generation-of.ts'
 import { offerTo } from './offer.ts'
-import { type Priced, priceVideo } from './price.ts'
+import { type PreparedPrompt, preparePrompt } from './prompt.ts'
 import { openRequestImage } from './request-image.ts'
-import type { ServiceTier, Video } from './video.ts'
-import { type Wording, wordingOf } from './wording.ts'
 
 /** How long a video that says nothing else may take, by tier. */
 export const DEFAULT_EXPIRY_SECONDS: Record<ServiceTier, number> = {
@@ -51,7 +52,7 @@ export async function submitVideo(context: Context, key: AccountKey, submission:
   // Nobody outside is asked again about a video that is there.
   const earlier = await findEarlier(context.db, key, submission, requestHash)
   if (earlier !== null) return earlier
-  const wording = await wordingOf(context, request, retriedFrom)
+  const wording = await preparePrompt(context, request, retriedFrom)
   const generation = {
     ...(retriedFrom?.request ?? judged.generation),
     prompt: wording.prompt,
@@ -83,7 +84,7 @@ export async function judgeRequest(
     })
   }
   const image = await openRequestImage(context, key, request)
-  const judged = generationOf(request, offerTo(context, key), context.drawSeed(), image)
+  const judged = generationOf(request, offerTo(context, key), context.randomSeed(), image)
   requireModel(key, judged.generation.model)
   return { judged, image }
 }
@@ -92,7 +93,7 @@ export async function judgeRequest(
 interface Taken {
   requestHash: Buffer
   generating: Generating
-  wording: Wording
+  wording: PreparedPrompt
   input: PendingInput | null
 }
 

@@ -1,7 +1,7 @@
 import type { DatabasePool } from '../db/database.ts'
-import { FACTS, type Fact, type Facts, NO_FACTS } from '../economics/facts.ts'
 import { closeHours } from './closed-hours.ts'
-import { RAW_FACTS_SQL } from './raw-facts.ts'
+import { FACTS, type Fact, type Facts, NO_FACTS } from './facts.ts'
+import { FACTS_SQL } from './facts-sql.ts'
 
 interface Row {
   pool: string
@@ -15,7 +15,7 @@ type Totals = Map<string, Record<Fact, bigint>>
  * All facts since the beginning, by pool ('' = no pool ever took the video). Closed hours never change, so each is read once
  * by a process; what is summed anew each time is what came since, an hour and a quarter at most.
  */
-export class ProductionTotals {
+export class HourTotals {
   readonly #pool: DatabasePool
   #closed: Totals = new Map()
   #closedUntil: Date | null = null
@@ -36,7 +36,7 @@ export class ProductionTotals {
       this.#closed = merge(this.#closed, added)
       this.#closedUntil = until
     }
-    return merge(this.#closed, await this.#sum(RAW_FACTS_SQL, until ?? '-infinity', 'infinity'))
+    return merge(this.#closed, await this.#sum(FACTS_SQL, until ?? '-infinity', 'infinity'))
   }
 
   async #sum(facts: string, from: Date | string, to: Date | string): Promise<Row[]> {

@@ -3,10 +3,10 @@ import { KeptImage } from '../inputs/input-reference.ts'
 import { openReference } from '../inputs/open-reference.ts'
 import type { SourceImage } from '../inputs/source-image.ts'
 import { type AccountKey, requireModel } from '../keys/authenticate.ts'
+import type { Video } from '../videos/video.ts'
 import type { CreateRequest } from './create-request.ts'
 import { generationOf } from './generation-of.ts'
 import { offerTo } from './offer.ts'
-import type { Video } from './video.ts'
 
 const ANY_SHAPE = { width: 1, height: 1 }
 

@@ -1,0 +1,127 @@
+import { randomInt } from 'node:crypto'
+import { systemClock } from '@sluice/shared/clock'
+import { openAttemptProducer } from '@sluice/shared/queue-backend'
+import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
+import type { Config } from './config/config.ts'
+import type { Context } from './context.ts'
+import { openDatabase } from './db/database.ts'
+import { EtaSample } from './forecast/eta-sample.ts'
+import { Forecaster } from './forecast/forecaster.ts'
+import { Foresight } from './forecast/foresee.ts'
+import { VideoWatch } from './forecast/video-watch.ts'
+import { startGate } from './gate/leader.ts'
+import { gateWaker } from './gate/wake.ts'
+import { openRateLimits } from './keys/rate-limit.ts'
+import { openSystem } from './ledger/accounts.ts'
+import { createLog } from './log.ts'
+import { Metrics } from './metrics/metrics.ts'
+import type { Services } from './services.ts'
+import { openStore } from './storage/open-store.ts'
+import { startWebhookSender } from './webhooks/sender.ts'
+
+/** Parts a test may replace. */
+export type Overrides = Partial<Pick<Context, 'log' | 'clock' | 'randomSeed'>>
+
+const SEED_MAX = 2_147_483_647
+
+/**
+ * The one place where the API is put together: opens database, store and queue and builds every part on them. The
+ * database must have been migrated. Throws the error of the first part that can't be opened.
+ */
+export async function createServices(config: Config, overrides: Overrides = {}): Promise<Services> {
+  const log = overrides.log ?? createLog(config.logLevel)
+  const clock = overrides.clock ?? systemClock
+  let isClosing = false
+  const onError = (part: string) => (error: Error) => {
+    if (!isClosing) log.warn({ err: error, part }, 'connection trouble')
+  }
+  const db = openDatabase({ ...config.database, onError: onError('database') })
+  try {
+    const { store, routes } = await openStore(config.store)
+    const producer = openAttemptProducer(config.queue, onError('queue'))
+    const etaSample = new EtaSample(db)
+    const forecaster = new Forecaster(
+      db,
+      clock,
+      config.catalogue,
+      config.accountSharePercent,
+      (forecasts) => {
+        etaSample.take(forecasts).catch(onError('keeping forecasts'))
+      },
+    )
+    return {
+      config,
+      log,
+      clock,
+      randomSeed: overrides.randomSeed ?? (() => randomInt(SEED_MAX)),
+      db,
+      systemAccounts: await openSystem(db, config.currency),
+      rateLimits: openRateLimits(db),
+      store,
+      storeRoutes: routes,
+      producer,
+      forecaster,
+      foresight: new Foresight(db, clock, config.catalogue, config.accountSharePercent),
+      videoWatch: new VideoWatch({
+        db,
+        forecaster,
+        everyMs: config.timings.watchEveryMs,
+        onError: onError('watching videos'),
+      }),
+      metrics: new Metrics(db, config.currency),
+      wakeGate: gateWaker(db, onError('gate wake-up')),
+      close: async () => {
+        isClosing = true
+        await producer.close()
+        await store.close()
+        await db.end()
+      },
+    }
+  } catch (error) {
+    await db.end()
+    throw error
+  }
+}
+
+/** What runs beside the requests. */
+export interface BackgroundWork {
+  /** Stops in order: the gate gives its leadership back, then recovery and webhooks end. */
+  stop(): Promise<void>
+}
+
+/** Starts the gate, the reconciler and the webhook sender. */
+export function startBackgroundWork(services: Services): BackgroundWork {
+  const { config, db, log, clock, metrics } = services
+  const gate = startGate(
+    db,
+    services.producer,
+    { catalogue: config.catalogue, accountSharePercent: config.accountSharePercent },
+    {
+      onError: (error) => log.warn({ err: error }, 'gate trouble'),
+      onLead: () => {
+        log.info('leads the gate')
+        metrics.gateLeader.set(1)
+      },
+      onResign: () => metrics.gateLeader.set(0),
+      onPass: (ms, dispatched) => {
+        metrics.gatePasses.observe(ms / 1_000)
+        metrics.gateDispatches.inc(dispatched)
+      },
+    },
+  )
+  const reconciler: Reconciler = startReconciler(services)
+  const webhooks = startWebhookSender({
+    db,
+    log,
+    clock,
+    rules: { allowHosts: config.webhookAllowHosts },
+    onTry: (outcome) => metrics.webhookTries.inc({ outcome }),
+  })
+  return {
+    stop: async () => {
+      await gate.stop()
+      await reconciler.stop()
+      await webhooks.stop()
+    },
+  }
+}
