@@ -6,7 +6,7 @@ import {
   type ZodOpenApiResponseObject,
 } from 'zod-openapi'
 import type { ErrorCode } from '../errors.ts'
-import { errorSchema } from '../routes/schemas.ts'
+import { errorSchema } from './error-schema.ts'
 import { ERROR_STATUS } from './error-status.ts'
 import { type Route, TAGS } from './route.ts'
 

@@ -1,7 +1,7 @@
 import { formatMicros } from '@sluice/shared/money'
+import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import type { Account } from '../accounts/account-store.ts'
-import { moneySchema } from './schemas.ts'
 import { unixSeconds } from './video-json.ts'
 
 export const accountSchema = z

@@ -1,12 +1,13 @@
 import { isId } from '@sluice/shared/ids'
 import { formatMicros } from '@sluice/shared/money'
+import { videoSchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import { scopedRoute } from '../http/route.ts'
 import type { Attempt } from '../videos/attempt.ts'
 import { notFound } from '../videos/cancel.ts'
 import { VIDEO_STATUSES } from '../videos/video.ts'
 import { readVideoForAdmin, type TransferRow } from '../videos/video-store.ts'
-import { videoIdParams, videoSchema } from './schemas.ts'
+import { videoIdParams } from './schemas.ts'
 import { unixSeconds, videoJson } from './video-json.ts'
 
 const attemptSchema = z

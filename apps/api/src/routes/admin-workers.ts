@@ -1,9 +1,9 @@
 import { formatMicros } from '@sluice/shared/money'
+import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import type { Config } from '../config/config.ts'
 import { scopedRoute } from '../http/route.ts'
 import { listWorkers, type WorkerRow } from '../workers/list-workers.ts'
-import { moneySchema } from './schemas.ts'
 import { unixSeconds } from './video-json.ts'
 
 const runningSchema = z

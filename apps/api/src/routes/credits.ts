@@ -1,10 +1,10 @@
 import { formatMicros } from '@sluice/shared/money'
+import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import { one } from '../db/database.ts'
 import { moneyNumber } from '../http/money-number.ts'
 import { accountRoute } from '../http/route.ts'
 import { readOwned } from '../ledger/accounts.ts'
-import { moneySchema } from './schemas.ts'
 
 const creditsSchema = z
   .object({

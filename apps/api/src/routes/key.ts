@@ -1,4 +1,5 @@
 import { formatMicros } from '@sluice/shared/money'
+import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import { readAccount } from '../accounts/account-store.ts'
 import { hasPaid, readSpent } from '../accounts/usage.ts'
@@ -9,7 +10,6 @@ import { readBudget } from '../keys/budget.ts'
 import { readKey, readLoad } from '../keys/key-store.ts'
 import { accountSchema } from './account-json.ts'
 import { budgetJson, budgetSchema, keyJson, keySchema } from './key-json.ts'
-import { moneySchema } from './schemas.ts'
 
 const RESETS: Record<BudgetInterval, string | null> = { day: 'daily', '30d': '30d', none: null }
 

@@ -1,7 +1,7 @@
+import { videoSchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import { accountRoute } from '../http/route.ts'
 import { listVideos, requireCursor } from '../videos/video-store.ts'
-import { videoSchema } from './schemas.ts'
 import { videoJson } from './video-json.ts'
 
 const querySchema = z.strictObject({

@@ -1,11 +1,11 @@
 import { formatSeconds, formatSize } from '@sluice/shared/model-catalogue'
 import { formatMicros } from '@sluice/shared/money'
+import { etaSchema, moneySchema, usageSchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import { accountRoute } from '../http/route.ts'
 import type { Priced } from '../prices/price.ts'
 import { createRequestSchema } from '../submissions/create-request.ts'
 import { quoteVideo } from '../submissions/quote.ts'
-import { etaSchema, moneySchema, usageSchema } from './schemas.ts'
 
 const quoteSchema = z
   .object({

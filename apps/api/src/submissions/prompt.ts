@@ -1,8 +1,9 @@
+import type { Refinement } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { AskError, askJson } from '../outgoing/ask-json.ts'
-import type { Refinement, Video } from '../videos/video.ts'
+import type { Video } from '../videos/video.ts'
 import { type CreateRequest, promptSchema } from './create-request.ts'
 import { requireAllowed } from './moderation.ts'
 

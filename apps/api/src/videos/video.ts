@@ -1,13 +1,10 @@
 import type { Generation } from '@sluice/shared/generation'
+import type { Refinement } from '@sluice/shared/public-video'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 
 /** Internal states. The public word for dispatched and running is in_progress; a cancelled video reads failed. */
 export const VIDEO_STATUSES = ['queued', 'dispatched', 'running', 'completed', 'failed', 'cancelled'] as const
 export type VideoStatus = (typeof VIDEO_STATUSES)[number]
-
-/** How a refinement that was asked for went: used, not to be had in time, or refused by moderation (then the prompt as given is used). */
-export const REFINEMENTS = ['refined', 'unavailable', 'refused'] as const
-export type Refinement = (typeof REFINEMENTS)[number]
 
 /** A row of table video, named as its columns are. */
 export interface Video {

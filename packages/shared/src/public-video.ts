@@ -1,0 +1,92 @@
+import { z } from 'zod'
+import { I2V_CONDITIONS } from './model-catalogue.ts'
+import { SERVICE_TIERS } from './service-tier.ts'
+
+/** The video as the API shows it to clients. The API's answers are typed by it, the command line parses with it, the page reads it. */
+
+/** How a refinement that was asked for went: used, not to be had in time, or refused by moderation (then the prompt as given is used). */
+export const REFINEMENTS = ['refined', 'unavailable', 'refused'] as const
+export type Refinement = (typeof REFINEMENTS)[number]
+
+const unixTime = z.int().meta({ description: 'Seconds since the Unix epoch.' })
+
+export const moneySchema = z
+  .object({
+    amount: z.string().meta({ description: 'A decimal number, exact.', example: '0.08316' }),
+    currency: z.string().meta({ example: 'USD' }),
+  })
+  .meta({ id: 'Money' })
+
+export const usageSchema = z
+  .object({
+    video_tokens: z
+      .int()
+      .meta({ description: '((frames - 1) / 4 + 1) * ceil(height / 16) * ceil(width / 16)' }),
+    steps: z.int().meta({ description: 'Steps asked for; once ended, steps charged.' }),
+    generated_tokens: z.int().meta({ description: 'video_tokens * steps: what is charged.' }),
+  })
+  .meta({ id: 'Usage' })
+
+export const etaSchema = z.object({ p50: z.number(), p90: z.number() }).nullable()
+
+export const videoSchema = z
+  .object({
+    id: z.string().meta({ example: 'video_01m84f0j8df20bh2fw7sqrp04k' }),
+    object: z.literal('video'),
+    model: z.string(),
+    status: z
+      .enum(['queued', 'in_progress', 'completed', 'failed'])
+      .meta({ description: 'A cancelled video reads failed, with error.code = "cancelled".' }),
+    progress: z
+      .int()
+      .min(0)
+      .max(100)
+      .meta({ description: 'Percent of the steps; 100 once the file is there.' }),
+    created_at: unixTime,
+    completed_at: unixTime.nullable(),
+    expires_at: unixTime
+      .nullable()
+      .meta({ description: 'When the files are removed; null when they are kept.' }),
+    prompt: z.string().meta({ description: 'As it was given.' }),
+    refined_prompt: z
+      .string()
+      .nullable()
+      .meta({ description: 'What the runner was given, when a refinement was asked for and used.' }),
+    refinement: z
+      .enum(REFINEMENTS)
+      .nullable()
+      .meta({
+        description:
+          'How a refinement that was asked for went: unavailable and refused mean that the prompt was used as given.',
+      }),
+    remixed_from_video_id: z.string().nullable(),
+    retried_from: z
+      .string()
+      .nullable()
+      .meta({ description: 'The failed or cancelled video this one makes again.' }),
+    seconds: z.string().meta({ description: 'The real length: frames / 24.', example: '5.375' }),
+    size: z.string().meta({ description: 'The real size, WIDTHxHEIGHT.', example: '336x192' }),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    mode: z.string(),
+    i2v_condition: z
+      .enum(I2V_CONDITIONS)
+      .nullable()
+      .meta({ description: 'Where the image of mode i2v stands; null in other modes.' }),
+    num_frames: z.int(),
+    num_steps: z.int(),
+    steps_done: z.int(),
+    guidance: z.number(),
+    guidance_img: z.number(),
+    motion_score: z.int(),
+    negative_prompt: z.string(),
+    seed: z.int(),
+    service_tier: z.enum(SERVICE_TIERS),
+    metadata: z.record(z.string(), z.string()),
+    usage: usageSchema,
+    cost: moneySchema.extend({ state: z.enum(['held', 'charged', 'released']) }).meta({ id: 'Cost' }),
+    queue_position: z.int().nullable().meta({ description: '1 = next; null when not queued.' }),
+    eta_seconds: etaSchema,
+  })
+  .meta({ id: 'Video' })
+/** A video as clients see it: the OpenAI Videos API's object, and what this service adds. */
+export type PublicVideo = z.output<typeof videoSchema>
