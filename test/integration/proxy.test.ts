@@ -101,15 +101,13 @@ test('the settings say how many proxies there are and where people reach the ser
   const read = (settings: Record<string, string>) =>
     readConfig({ SLUICE_DATABASE_URL: 'postgres://x', SLUICE_SECRET: 'x'.repeat(32), ...settings })
   expect(read({})).toMatchObject({
-    trustedProxies: 0,
-    publicUrl: 'http://127.0.0.1:3000',
+    http: { trustedProxies: 0, publicUrl: 'http://127.0.0.1:3000' },
     retentionSeconds: null,
     moderation: null,
     refiner: null,
   })
   expect(read({ SLUICE_TRUST_PROXY: '2', SLUICE_PUBLIC_URL: `${PUBLIC_URL}/` })).toMatchObject({
-    trustedProxies: 2,
-    publicUrl: PUBLIC_URL,
+    http: { trustedProxies: 2, publicUrl: PUBLIC_URL },
   })
   expect(read({ SLUICE_RETENTION_DAYS: '30' }).retentionSeconds).toBe(2_592_000)
   expect(read({ SLUICE_MODERATION_URL: 'http://10.0.0.7/check' }).moderation).toEqual({
