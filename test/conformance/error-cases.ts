@@ -1,4 +1,4 @@
-import { createKey } from '../../apps/api/src/keys/api-key.ts'
+import { issueKey } from '../../apps/api/src/keys/create-key.ts'
 import { operatorOf } from '../support/operator.ts'
 import type { TestApi } from '../support/start-api.ts'
 import { HandWorker } from '../support/test-worker.ts'
@@ -54,7 +54,7 @@ export async function errorCases(api: TestApi): Promise<ErrorCase[]> {
     baseUrl,
     key: (await operator.key(accountId, settings)).key,
   })
-  const reader = await createKey(db, { accountId, scopes: ['videos:read'], kind: 'account' })
+  const reader = await issueKey(db, { accountId, scopes: ['videos:read'], kind: 'account' })
   const poor = { baseUrl, key: (await operator.key(await operator.account({ trial: '0.000001' }))).key }
   const full = {
     baseUrl,

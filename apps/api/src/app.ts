@@ -5,7 +5,7 @@ import express, { type Express, type Request, type RequestHandler } from 'expres
 import helmet from 'helmet'
 import { pinoHttp } from 'pino-http'
 import { SluiceError } from './errors.ts'
-import { referencePage } from './http/docs-page.ts'
+import { docsPage } from './http/docs-page.ts'
 import { errorHandler, unknownRoute } from './http/error-handler.ts'
 import { markRoute, measureRequests } from './http/measure-requests.ts'
 import { ALL_ROUTES } from './routes/all-routes.ts'
@@ -26,7 +26,7 @@ export function createApp(context: Services): Express {
   if (context.storeRoutes !== null) app.use(context.storeRoutes)
 
   bindRoutes(app, context)
-  app.use(referencePage())
+  app.use(docsPage())
 
   if (existsSync(CONSOLE_DIR)) app.use(express.static(CONSOLE_DIR, { index: 'index.html' }))
   app.use(unknownRoute)
@@ -54,7 +54,9 @@ function bindRoutes(app: Express, context: Services): void {
   }
 }
 
-/** The console runs its own files only; pictures and films may come from the store's public address as well. */
+/**
+ * The console runs its own files only; pictures and films may come from the store's public address as well.
+ */
 function security(context: Services): RequestHandler {
   const { store } = context.config
   const origins =
@@ -79,7 +81,7 @@ function security(context: Services): RequestHandler {
   })
 }
 
-/** One line a request, without bodies, prompts or keys; its id is the answer's x-request-id. */
+/** Logs one line per request, without bodies, prompts or keys; its id is the answer's x-request-id. */
 function requestLog(context: Services): RequestHandler {
   return pinoHttp({
     logger: context.log,

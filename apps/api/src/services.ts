@@ -6,7 +6,9 @@ import type { VideoWatch } from './forecast/video-watch.ts'
 import type { RateLimits } from './keys/rate-limit.ts'
 import type { Metrics } from './metrics/metrics.ts'
 
-/** What calls work with: the domain's context, and the parts that only HTTP needs. Built once, in compose.ts. */
+/**
+ * What calls work with: the domain's context, and the parts that only HTTP needs. Built once, in compose.ts.
+ */
 export interface Services extends Context {
   rateLimits: RateLimits
   forecaster: Forecaster

@@ -5,8 +5,8 @@ const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELE
 const SUBMITTING: readonly string[] = ['/v1/videos', '/v1/videos/{id}/remix', '/v1/videos/{id}/retry']
 
 /**
- * Counts and times every request. Labels are of a known set: the path is the template of the call that was found, or `other`,
- * whatever a client wrote.
+ * Counts and times every request. Labels have few values whatever clients send: the path is the template of
+ * the call that was found, or `other`.
  */
 export function measureRequests(metrics: Pick<Metrics, 'requests' | 'submissions'>): RequestHandler {
   return (request, response, next) => {
@@ -26,7 +26,7 @@ export function measureRequests(metrics: Pick<Metrics, 'requests' | 'submissions
   }
 }
 
-/** Says which call a request came to. */
+/** Notes which call a request came to. */
 export function markRoute(path: string): RequestHandler {
   return (_request, response, next) => {
     response.locals.routePath = path
