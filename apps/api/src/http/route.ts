@@ -11,6 +11,7 @@ import {
 } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
 import { countRequest } from './count-request.ts'
+import { markSubmission } from './measure-requests.ts'
 import { parseRequest } from './parse-request.ts'
 import { type JsonReply, type RawReply, sendReply } from './reply.ts'
 import { bodyReader, type UploadField } from './request-body.ts'
@@ -53,6 +54,8 @@ export interface CallDocument<
   body?: Body
   /** The field of the body that may be a file, or as long as one. */
   upload?: UploadField
+  /** Counted as a submission in the metrics. */
+  isSubmission?: true
   /** An example body. */
   example?: z.input<Body>
   answers: Documented
@@ -168,6 +171,7 @@ function makeRoute<
     ...document,
     scope,
     handler: (context) => async (request, response) => {
+      if (document.isSubmission === true) markSubmission(response)
       const key = scope === null ? NOBODY : await authenticate(context.db, bearerKey(request))
       await countRequest(context, key, response)
       const caller = requireCaller(key)
