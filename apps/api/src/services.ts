@@ -15,8 +15,8 @@ export interface Services extends Context {
   foresight: Foresight
   videoWatch: VideoWatch
   metrics: Metrics
-  /** The disk store's signed URLs; null with S3, which answers its own. */
+  /** Serves the disk store's signed URLs; null with S3, which serves its own. */
   storeRoutes: Router | null
-  /** Closes every connection. Safe to call once. */
+  /** Closes every connection. Call it once. */
   close(): Promise<void>
 }

@@ -69,7 +69,7 @@ const PLAIN_PARSERS: BodyParsers = {
   form: (request, response) => run(parsePlainForm, request, response),
 }
 
-/** Beside the upload itself, a request with one is held to the bounds of any other. */
+/** Besides the upload itself, a request with one has the bounds of any other. */
 function uploadParsers(upload: UploadField): BodyParsers {
   const bodyBytesMax = JSON_BYTES_MAX + upload.textCharsMax
   const bodyBytes = new WeakMap<object, number>()
@@ -101,7 +101,7 @@ function rethrowFormError(error: unknown): never {
   throw new SluiceError('invalid_form', `The form could not be read: ${(error as Error).message}.`)
 }
 
-/** The one file a form may hold. Throws SluiceError when the field stands in the form as text too. */
+/** The one file of a form, if any. Throws SluiceError when the field is in the form as text too. */
 function fileOf(upload: UploadField, request: Request): [string, unknown][] {
   if (request.file === undefined) return []
   if (Object.hasOwn({ ...request.body }, upload.name))

@@ -11,18 +11,17 @@ const INTERVAL_WORDS: Record<BudgetInterval, string> = {
 
 /**
  * Usage recorded under shorter intervals, before the operator lengthened this key's interval: rows of
- * key_budget that began after this one. $1 = key; i = the interval that holds now.
+ * key_budget that began after the current one. $1 = key; i = the current interval.
  */
 const USED_IN_LATER_ROWS = `(select coalesce(sum(used_tokens), 0)::bigint from key_budget
       where key_id = $1 and starts_at > i.starts_at)`
 
 /**
- * Takes `tokens` out of the budget of the interval that holds now, in the submitting transaction: rolled back
- * with it. Returns when that interval began, or null when the key has no budget. The budget is read from the
- * key's row and written into the interval's row with the tokens, so that a budget that the operator changed
- * holds at once. Call it after lockOwned: ends of videos take the two locks in that order, and submissions of
- * one account come one after the other. Throws SluiceError `budget_exceeded` when the budget does not cover
- * them.
+ * Takes `tokens` out of the budget of the current interval, in the submitting transaction: rolled back with
+ * it. Returns when that interval began, or null when the key has no budget. The budget is read from the key's
+ * row and written into the interval's row with the tokens, so that a budget that the operator changed counts
+ * at once. Call it after lockOwned: ends of videos take the two locks in that order, and submissions of one
+ * account come one after the other. Throws SluiceError `budget_exceeded` when the budget does not cover them.
  */
 export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Promise<Date | null> {
   const { tokenBudget, budgetInterval } = key.limits
@@ -72,7 +71,7 @@ export async function returnToBudget(
   })
 }
 
-/** Where a key's budget stands in the interval that holds now. */
+/** Where a key's budget stands in the current interval. */
 export interface BudgetState {
   /** Null: the key has no budget. */
   budgetTokens: bigint | null

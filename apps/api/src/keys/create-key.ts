@@ -52,7 +52,7 @@ export async function createKey(
   })
 }
 
-/** Makes a key without a word in the audit: 256 random bits after a prefix that says what it is for. */
+/** Makes a key without recording it: 256 random bits after a prefix that says what it is for. */
 export async function issueKey(db: Database, settings: NewKeySettings): Promise<NewKey> {
   const secret = KEY_PREFIXES[settings.kind] + randomBytes(32).toString('base64url')
   return { stored: await storeKey(db, { ...settings, secret }), secret }
