@@ -14,33 +14,33 @@ import type { Services } from './services.ts'
 const CONSOLE_DIR = fileURLToPath(new URL('../../console/dist', import.meta.url))
 
 /** The express app: every route, the console's files, and errors last. */
-export function createApp(context: Services): Express {
+export function createApp(services: Services): Express {
   const app = express()
   app.disable('x-powered-by')
-  app.set('trust proxy', context.config.http.trustedProxies)
+  app.set('trust proxy', services.config.http.trustedProxies)
   app.set('query parser', 'simple')
   app.set('etag', false)
-  app.use(measureRequests(context.metrics))
-  app.use(security(context))
-  app.use(requestLog(context))
-  if (context.storeRoutes !== null) app.use(context.storeRoutes)
+  app.use(measureRequests(services.metrics))
+  app.use(security(services))
+  app.use(requestLog(services))
+  if (services.storeRoutes !== null) app.use(services.storeRoutes)
 
-  bindRoutes(app, context)
+  bindRoutes(app, services)
   app.use(docsPage())
 
   if (existsSync(CONSOLE_DIR)) app.use(express.static(CONSOLE_DIR, { index: 'index.html' }))
   app.use(unknownRoute)
-  app.use(errorHandler(context.log))
+  app.use(errorHandler(services.log))
   return app
 }
 
 /** Binds every call; any other method on a known path is a typed 405. */
-function bindRoutes(app: Express, context: Services): void {
+function bindRoutes(app: Express, services: Services): void {
   const byPath = Map.groupBy(ALL_ROUTES, (route) => route.path)
   for (const [path, routes] of byPath) {
     const bound = app.route(path.replaceAll(/\{(\w+)\}/g, ':$1'))
     bound.all(markRoute(path))
-    for (const route of routes) bound[route.method](route.handler(context))
+    for (const route of routes) bound[route.method](route.handler(services))
     const allowed = routes
       .flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
       .sort()
@@ -57,12 +57,12 @@ function bindRoutes(app: Express, context: Services): void {
 /**
  * The console runs its own files only; pictures and films may come from the store's public address as well.
  */
-function security(context: Services): RequestHandler {
-  const { store } = context.config
+function security(services: Services): RequestHandler {
+  const { store } = services.config
   const origins =
     store.kind === 's3'
       ? [new URL(store.publicEndpoint ?? store.endpoint).origin]
-      : [context.config.http.publicUrl]
+      : [services.config.http.publicUrl]
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -77,14 +77,14 @@ function security(context: Services): RequestHandler {
     },
     crossOriginResourcePolicy: { policy: 'cross-origin' },
     crossOriginOpenerPolicy: { policy: 'same-origin' },
-    strictTransportSecurity: context.config.http.publicUrl.startsWith('https:'),
+    strictTransportSecurity: services.config.http.publicUrl.startsWith('https:'),
   })
 }
 
 /** Logs one line per request, without bodies, prompts or keys; its id is the answer's x-request-id. */
-function requestLog(context: Services): RequestHandler {
+function requestLog(services: Services): RequestHandler {
   return pinoHttp({
-    logger: context.log,
+    logger: services.log,
     genReqId: (_request, response) => {
       const id = newId('req')
       response.setHeader('x-request-id', id)

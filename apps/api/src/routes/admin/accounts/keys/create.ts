@@ -53,13 +53,13 @@ export const createAccountKeyRoute = scopedRoute(
       kind: body.scopes.includes('admin') ? 'admin' : 'account',
       name: body.name ?? '',
       expiresAt: dateOf(body.expires_at),
-      limits: limitsOf(body),
+      limits: requestedLimits(body),
     })
     return newKeyJson(newKey)
   },
 )
 
-function limitsOf(body: z.output<typeof bodySchema>): KeyLimits {
+function requestedLimits(body: z.output<typeof bodySchema>): KeyLimits {
   return {
     models: body.models ?? null,
     tokenBudget: body.token_budget === undefined ? null : BigInt(body.token_budget),
