@@ -38,10 +38,7 @@ const REQUEST_ERROR_CODES = [
 export const ERROR_CODES = [...DOMAIN_ERROR_CODES, ...REQUEST_ERROR_CODES] as const
 export type ErrorCode = (typeof ERROR_CODES)[number]
 
-/**
- * An error the caller can do something about: `message` names the field at fault, what was given and what is
- * allowed.
- */
+/** An error the caller can act on: `message` names the field at fault, what was given and what is allowed. */
 export class SluiceError extends Error {
   override readonly name = 'SluiceError'
   readonly code: ErrorCode
@@ -55,10 +52,7 @@ export class SluiceError extends Error {
   }
 }
 
-/**
- * A field whose value is not allowed: "num_frames is 100: allowed is ...". An empty `field` is the body as a
- * whole.
- */
+/** A field whose value is not allowed: "num_frames is 100: allowed is ...". An empty `field` is the body. */
 export function invalidValue(field: string, given: unknown, allowed: string): SluiceError {
   return new SluiceError(
     'invalid_value',

@@ -16,16 +16,12 @@ export interface RunningApi {
   context: Services
   /** `http://host:port` that it listens on. */
   url: string
-  /**
-   * Stops listening, lets requests end, stops the background work and closes every connection. Safe to
-   * repeat.
-   */
+  /** Stops listening, lets requests end, stops background work, closes connections. Safe to repeat. */
   stop(): Promise<void>
 }
 
 /**
- * Migrates, opens every part, listens, and starts the background work. Throws the error of the first part
- * that fails.
+ * Migrates, opens every part, listens, starts background work. Throws the error of the first part to fail.
  */
 export async function startApi(config: Config, overrides: Overrides = {}): Promise<RunningApi> {
   await migrateDatabase(config.database.url, (line) => overrides.log?.warn(line))

@@ -25,10 +25,7 @@ export interface Account {
   running: bigint
 }
 
-/**
- * What may be set of an account, when it is opened or later; what is left out is the default, or stays as it
- * is.
- */
+/** What may be set of an account. What is left out is the default at first, and stays as it is later. */
 export type AccountSettings = {
   [Setting in 'name' | 'weight' | 'queued_max' | 'unfinished_max' | 'running_max']?:
     | Account[Setting]

@@ -13,10 +13,7 @@ import { readAccount } from './account-store.ts'
 export const CREDIT_KINDS = ['paid', 'trial'] as const
 export type CreditKind = (typeof CREDIT_KINDS)[number]
 
-/**
- * Who asks for money to be moved, on which account; the same idempotency key again returns the first
- * transfer.
- */
+/** Who moves money of which account; the same idempotency key again returns the first transfer. */
 interface Order {
   adminKeyId: string
   accountId: string

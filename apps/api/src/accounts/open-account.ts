@@ -32,10 +32,7 @@ export interface AccountWithKey {
   key: string
 }
 
-/**
- * Opens an account with one key and, unless it is 0, trial credit. Nobody asked for it, so the audit says
- * nothing.
- */
+/** Opens an account with one key and, unless it is 0, trial credit, without recording it. */
 export async function openAccountWithKey(
   context: Context,
   account: { name: string; trialMicros: bigint },

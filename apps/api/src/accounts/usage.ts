@@ -99,8 +99,7 @@ export async function readChargedMicros(db: Database, accountId: string): Promis
 }
 
 /**
- * What was charged for a key's videos, in micro-units: ever, and in this UTC day, week (from Monday) and
- * month.
+ * What was charged for a key's videos in micro-units: ever, and this UTC day, week (from Monday) and month.
  */
 export interface Spent {
   totalMicros: bigint

@@ -19,8 +19,7 @@ export function csvReply(name: string, lines: readonly (readonly (string | numbe
 }
 
 /**
- * RFC 4180. Text that a spreadsheet would run as a formula begins with an apostrophe; a negative number does
- * not.
+ * RFC 4180. Text that a spreadsheet would run as a formula gets an apostrophe; a negative number does not.
  */
 function csvField(value: string | number): string {
   if (typeof value === 'number' || /^-?\d+(\.\d+)?$/.test(value)) return String(value)

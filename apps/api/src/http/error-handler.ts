@@ -5,8 +5,7 @@ import { type ErrorCode, SluiceError } from '../errors.ts'
 import { ERROR_STATUS } from './error-status.ts'
 
 /**
- * The last handler: whatever was thrown becomes `{error: {message, type, code, param}}` with the status of
- * its code.
+ * The last handler: what was thrown becomes `{error: {message, type, code, param}}` and the code's status.
  */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {

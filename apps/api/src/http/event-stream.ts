@@ -41,10 +41,7 @@ export class EventStream {
     this.#write(`retry: ${RECONNECT_MS}\n\n`)
   }
 
-  /**
-   * Sends what `make` returns, now or when the reader is ready. It is called then, so that the event is not
-   * outdated.
-   */
+  /** Sends what `make` returns. It is called when the reader is ready, so that the event is not outdated. */
   offer(make: () => StreamEvent | null): void {
     this.#pending = make
     this.#flush()

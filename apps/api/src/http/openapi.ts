@@ -31,10 +31,7 @@ const errorSchema = z
   })
   .meta({ id: 'Error' })
 
-/**
- * The OpenAPI 3.1 document of these routes. Worker calls are left out: their contract is the shared
- * package's.
- */
+/** The OpenAPI 3.1 document of these routes, without worker calls: their contract is the shared package's. */
 export function openApiDocument(
   routes: readonly Route[],
   publicUrl: string,

@@ -64,10 +64,7 @@ export function pageOfRows<Row, Item extends { id: string }>(
   return pageJson({ data: rows.slice(0, limit).map((row) => render(row)), hasMore: rows.length > limit })
 }
 
-/**
- * Throws SluiceError `not_found` unless `after` is absent or an id of `kind`, whether or not anything has
- * that id.
- */
+/** Throws SluiceError `not_found` unless `after` is absent or has the form of an id of `kind`. */
 export function requireCursorOf(kind: IdKind, after: string | undefined): void {
   if (after !== undefined && !isId(kind, after)) throw unknownCursor()
 }

@@ -2,8 +2,7 @@ import type { z } from 'zod'
 import { invalidValue, SluiceError, showGiven } from '../errors.ts'
 
 /**
- * Parses what a caller sent. Throws SluiceError that names the field at fault, what was given and what is
- * allowed.
+ * Parses what a caller sent. Throws SluiceError with the field at fault, what was given and what is allowed.
  */
 export function parseRequest<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value, { reportInput: true })

@@ -26,10 +26,7 @@ export const reportFields = {
   format: z.enum(['json', 'csv']).optional().meta({ description: 'Without it, what Accept prefers.' }),
 } as const
 
-/**
- * The range a query asks for, at `nowMs` since the Unix epoch. Throws SluiceError when it ends before it
- * begins.
- */
+/** The range a query asks for at `nowMs` (Unix time). Throws SluiceError when it ends before it begins. */
 export function rangeOf(
   query: { from?: Date | undefined; to?: Date | undefined },
   nowMs: number,

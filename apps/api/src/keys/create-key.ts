@@ -58,10 +58,7 @@ export async function issueKey(db: Database, settings: NewKeySettings): Promise<
   return { stored: await storeKey(db, { ...settings, secret }), secret }
 }
 
-/**
- * Stores a key whose secret is given, such as a worker token of the environment. Storing it again changes
- * nothing.
- */
+/** Stores a key whose secret is given, such as the environment's worker token; again, it changes nothing. */
 export async function storeKey(db: Database, key: KeySettings & { secret: string }): Promise<StoredKey> {
   const stored = await db.query<StoredKey>({
     text: `insert into api_key (id, account_id, hash, prefix, scopes, name, expires_at, ${LIMIT_COLUMNS})

@@ -46,8 +46,7 @@ export const videoEventsRoute = accountRoute(
 )
 
 /**
- * Sends the video as it is and then as it changes. Throws SluiceError `unavailable`, before the stream
- * begins.
+ * Sends the video as it is, then as it changes. Throws SluiceError `unavailable` before the stream begins.
  */
 function streamEvents(context: Services, response: Response, first: Sighting, lastEventId: string): void {
   let sentId = lastEventId
@@ -72,7 +71,7 @@ function streamEvents(context: Services, response: Response, first: Sighting, la
 }
 
 /**
- * What an event says, by which every process knows it again: status, fence, step, position, whether the time
+ * The parts of an event's id, the same in every process: status, fence, step, position, and whether the time
  * left is known.
  */
 function partsOf({ video, forecast }: Sighting): string[] {
@@ -86,10 +85,7 @@ function partsOf({ video, forecast }: Sighting): string[] {
   ]
 }
 
-/**
- * Whether it differs from the event sent last. An estimate that merely shrinks is no news, nor is one that is
- * missing.
- */
+/** Whether it differs from the event sent last; an estimate that merely shrinks, or is missing, does not. */
 function isNews(sighting: Sighting, sentId: string): boolean {
   const sent = sentId.split('.')
   return partsOf(sighting).some((part, index) => part !== sent[index] && (part !== '' || index < 3))
