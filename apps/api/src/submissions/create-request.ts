@@ -83,18 +83,3 @@ export const createRequestSchema = z.strictObject({
   execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
 })
 export type CreateRequest = z.infer<typeof createRequestSchema>
-
-/** The type a form field's text is read as; every other field stays text. */
-export const NUMERIC_FIELDS: ReadonlySet<string> = new Set([
-  'num_frames',
-  'num_steps',
-  'guidance',
-  'guidance_img',
-  'seed',
-  'motion_score',
-  'max_tokens',
-  'execution_expires_after',
-])
-
-/** Fields whose text in a form is read as true or false. */
-export const BOOLEAN_FIELDS: ReadonlySet<string> = new Set(['refine_prompt'])

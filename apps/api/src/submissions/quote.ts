@@ -8,7 +8,7 @@ import type { HeadRow } from '../gate/snapshot.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
-import { type Priced, priceVideo, reckon } from '../prices/price.ts'
+import { type Priced, priceClip, priceVideo } from '../prices/price.ts'
 import type { CreateRequest } from './create-request.ts'
 import type { Generating } from './generation-of.ts'
 import { largestFitting, type Settings } from './largest.ts'
@@ -104,7 +104,7 @@ async function largestOf(
   const reckonFor = ({ size, num_frames, num_steps }: Settings) => {
     const price = prices.get(size.resolution)
     if (price === undefined) throw new RangeError(`model ${model.id} makes no ${size.resolution} video`)
-    return reckon({ width: size.width, height: size.height, num_frames, num_steps }, price)
+    return priceClip({ width: size.width, height: size.height, num_frames, num_steps }, price)
   }
   const settings = largestFitting(
     generating,

@@ -33,7 +33,7 @@ export interface Submission {
   request: CreateRequest
   idempotencyKey: string | null
   /** The SDK says that it repeats a request whose answer it never saw. */
-  isRetry: boolean
+  isRepeat: boolean
   remixedFromVideoId: string | null
   /** The video this one is to make again, exactly as it was given to a runner. */
   retriedFrom?: Video
@@ -196,7 +196,7 @@ async function findEarlier(
     }
     return earlier
   }
-  if (!submission.isRetry) return null
+  if (!submission.isRepeat) return null
   const { rows } = await db.query<Video>({
     name: 'video-retried',
     text: `select * from video where key_id = $1 and request_hash = $2 and created_at > now() - make_interval(secs => $3)
