@@ -1,6 +1,7 @@
 import { newClaim } from '@sluice/shared/ids'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { giveUpAttempt, reconcile } from '../../apps/api/src/attempts/reconcile.ts'
+import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
+import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { eventually } from '../support/eventually.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { HandWorker } from '../support/test-worker.ts'

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { giveUpAttempt, reconcile } from '../../apps/api/src/attempts/reconcile.ts'
+import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
+import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
 import { readProduction, stretchesOf } from '../../apps/api/src/economics/hour-sums.ts'

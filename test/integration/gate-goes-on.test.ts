@@ -69,7 +69,7 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
     await worker.heartbeat([], { draining: true })
     const id = await submit(key)
     const pool = `goes${poolNumber - 1}`
-    const dispatch = { videoId: id, accountId, pool, lane: 'standard', startTagMs: 0, finishTagMs: 0 }
+    const dispatch = { videoId: id, accountId, pool, tier: 'standard', startTagMs: 0, finishTagMs: 0 }
     expect(await dispatchVideo(db, dispatch)).toEqual({ refused: 'pool_gone' })
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
     expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({

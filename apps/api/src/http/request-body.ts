@@ -1,7 +1,7 @@
 import express, { type Request, type RequestHandler, type Response } from 'express'
 import multer from 'multer'
 import { invalidValue, SluiceError } from '../errors.ts'
-import { DATA_URL_CHARS_MAX, FILE_FIELD, UploadedFile } from '../inputs/input-reference.ts'
+import { DATA_URL_CHARS_MAX, INPUT_IMAGE_FIELD, UploadedFile } from '../inputs/input-image.ts'
 import { IMAGE_BYTES_MAX, tooLarge } from '../inputs/source-image.ts'
 import { BOOLEAN_FIELDS, NUMERIC_FIELDS } from '../submissions/create-request.ts'
 
@@ -23,7 +23,7 @@ const parseImageJson = express.json({
 const bodyBytes = new WeakMap<object, number>()
 const parseImageForm = multer({
   limits: { ...FORM, fieldSize: DATA_URL_CHARS_MAX, fileSize: IMAGE_BYTES_MAX, files: 1 },
-}).single(FILE_FIELD)
+}).single(INPUT_IMAGE_FIELD)
 
 /**
  * The fields of a JSON or multipart body as one object. The OpenAI SDKs always send multipart, where every value is text:
@@ -64,14 +64,14 @@ export async function readFields(request: Request, response: Response, takesImag
 /** The one file a form may hold. Throws SluiceError when the field stands in the form as text too. */
 function fileOf(request: Request): [string, UploadedFile][] {
   if (request.file === undefined) return []
-  if (Object.hasOwn({ ...request.body }, FILE_FIELD))
-    throw invalidValue(FILE_FIELD, [], 'one file, or one URL')
-  return [[FILE_FIELD, new UploadedFile(request.file.buffer)]]
+  if (Object.hasOwn({ ...request.body }, INPUT_IMAGE_FIELD))
+    throw invalidValue(INPUT_IMAGE_FIELD, [], 'one file, or one URL')
+  return [[INPUT_IMAGE_FIELD, new UploadedFile(request.file.buffer)]]
 }
 
 /** Only an image may be long. */
 function requireShort(name: string, value: unknown): void {
-  if (name !== FILE_FIELD && typeof value === 'string' && Buffer.byteLength(value) > FORM.fieldSize) {
+  if (name !== INPUT_IMAGE_FIELD && typeof value === 'string' && Buffer.byteLength(value) > FORM.fieldSize) {
     throw new SluiceError('body_too_large', `${name}: Field value too long.`, name)
   }
 }
@@ -79,7 +79,7 @@ function requireShort(name: string, value: unknown): void {
 function requireSmallBesideImage(request: Request): void {
   const bytes = bodyBytes.get(request)
   const image: unknown =
-    request.body !== null && typeof request.body === 'object' ? request.body[FILE_FIELD] : undefined
+    request.body !== null && typeof request.body === 'object' ? request.body[INPUT_IMAGE_FIELD] : undefined
   if (bytes === undefined || bytes - JSON.stringify(image ?? '').length <= JSON_BYTES_MAX) return
   throw new SluiceError('body_too_large', 'The request body is too large.')
 }

@@ -23,6 +23,7 @@ export const receiveReport = scopedRoute(
     errors: [],
   },
   async ({ context, key, params, body, response }) => {
-    response.json(await applyReport(context, key.id, params.video, params.fence, body))
+    const sent = { keyId: key.id, videoId: params.video, fence: params.fence, report: body }
+    response.json(await applyReport(context, sent))
   },
 )

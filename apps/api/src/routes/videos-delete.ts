@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { originOf } from '../http/idempotency.ts'
 import { accountRoute } from '../http/route.ts'
-import { deleteVideo } from '../videos/video-store.ts'
+import { deleteVideo } from '../videos/delete.ts'
 import { videoIdParams } from './schemas.ts'
 
 export const deleteAccountVideo = accountRoute(
@@ -24,7 +24,7 @@ export const deleteAccountVideo = accountRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, request, response }) => {
-    await deleteVideo(context, key.accountId, params.id, originOf(request).isRetry)
+    await deleteVideo(context, key.accountId, params.id, originOf(request))
     response.json({ id: params.id, object: 'video.deleted', deleted: true })
   },
 )
