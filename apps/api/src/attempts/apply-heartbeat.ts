@@ -7,10 +7,10 @@ import { giveUpAttempt } from './give-up.ts'
 import { verdictOf } from './verdict.ts'
 
 /**
- * Writes that a worker lives and which attempts it owns, and returns a verdict for each. The first heartbeat of a new boot
- * proves that the worker's earlier process is gone, so what that one owned and this one does not name is given up at once.
- * When the last worker of a pool begins to drain, so is what nobody there has taken yet: it goes to another pool, or waits
- * as queued.
+ * Writes that a worker lives and which attempts it owns, and returns a verdict for each. The first heartbeat
+ * of a new boot proves that the worker's earlier process is gone, so what that one owned and this one does
+ * not name is given up at once. When the last worker of a pool begins to drain, so is what nobody there has
+ * taken yet: it goes to another pool, or waits as queued.
  */
 export async function applyHeartbeat(
   context: Context,
@@ -25,7 +25,7 @@ export async function applyHeartbeat(
   return { attempts }
 }
 
-/** Returns what has changed since the worker's last heartbeat: its process, the slots it has for the gate, or nothing. */
+/** Returns what changed since the worker's last heartbeat: its process, the slots it has, or nothing. */
 async function writeWorker(
   pool: DatabasePool,
   keyId: string,

@@ -40,9 +40,9 @@ const REFUSED: Applied = { answer: { verdict: 'stop' }, freesSlot: false }
 const ENDED: Applied = { answer: { verdict: 'continue' }, freesSlot: true }
 
 /**
- * Applies one report in one transaction. Only the newest attempt of a video is heard, and only with the claim bound to it;
- * anyone else is a zombie: answered `stop`, and nothing is written. So is a final report that was applied before, which
- * makes it safe to repeat. Throws SluiceError when a result is not the attempt's own.
+ * Applies one report in one transaction. Only the newest attempt of a video is heard, and only with the claim
+ * bound to it; anyone else is a zombie: answered `stop`, and nothing is written. So is a final report that
+ * was applied before, which makes it safe to repeat. Throws SluiceError for a result of another attempt.
  */
 export async function applyReport(context: Context, sent: SentReport): Promise<ReportAnswer> {
   const { answer, freesSlot } = await transaction(context.db, async (db) => {
@@ -54,7 +54,7 @@ export async function applyReport(context: Context, sent: SentReport): Promise<R
   return answer
 }
 
-/** Compare-and-set: the first report binds its claim, worker and key to the attempt; later ones must carry all three. */
+/** The first report binds its claim, worker and key to the attempt; later ones must carry all three. */
 async function acceptsClaim(
   { db, video, attempt }: LockedAttempt,
   { keyId, report: { claim, worker: workerId } }: SentReport,
@@ -112,7 +112,7 @@ async function apply(locked: LockedAttempt, report: Report): Promise<Applied> {
   }
 }
 
-/** Throws SluiceError: a result names the files that are served and paid for, so it has to be this attempt's own. */
+/** Throws SluiceError for another attempt's result: it names the files that are served and paid for. */
 function requireOwnResult(attempt: Attempt, report: Extract<Report, { type: 'finished' }>): void {
   const { video, fence, claim } = report.result
   if (video !== attempt.video_id) throw invalidValue('result.video', video, attempt.video_id)
@@ -120,7 +120,7 @@ function requireOwnResult(attempt: Attempt, report: Extract<Report, { type: 'fin
   if (claim !== report.claim) throw invalidValue('result.claim', claim, 'the claim of the report')
 }
 
-/** Whether the gate has to be woken: it waits for the time that was reported last, and the slot is free well before. */
+/** Whether to wake the gate: the slot is nearly free, and the time it waits for, reported last, was later. */
 function becomesNearlyFree(before: Attempt, remainingMs: number | null): boolean {
   if (remainingMs === null || remainingMs > NEARLY_FREE_MS) return false
   return before.free_at === null || before.free_at.getTime() - before.heartbeat_at.getTime() > NEARLY_FREE_MS

@@ -3,12 +3,12 @@ import { inputImageKey } from '../inputs/input-store.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 
-/** Longer than any video takes; a worker whose URLs have expired all the same gets new ones by repeating `taken`. */
+/** Longer than any video takes. Should they expire all the same, repeating `taken` gets new ones. */
 const URL_SECONDS = 6 * 3_600
 
 /**
- * What a worker gets for one attempt: the request, signed PUT URLs below the attempt's own prefix, and signed GET URLs of
- * the checkpoint to resume from and of the input image, where there are any.
+ * What a worker gets for one attempt: the request, signed PUT URLs below the attempt's own prefix, and signed
+ * GET URLs of the checkpoint to resume from and of the input image, where there are any.
  */
 export async function assignmentFor(store: ObjectStore, video: Video, claim: string): Promise<Assignment> {
   const prefix = attemptPrefix(video.id, video.fence, claim)

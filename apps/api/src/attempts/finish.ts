@@ -7,8 +7,8 @@ import { learnPace } from '../workers/pace.ts'
 import type { LockedAttempt } from './locked-attempt.ts'
 
 /**
- * Completes the video of a finished attempt: every generated token is charged. When its cancel was requested, the cancel
- * wins, and only the steps known then (plus the one under way) are charged.
+ * Completes the video of a finished attempt: every generated token is charged. When its cancel was requested,
+ * the cancel wins, and only the steps known then (plus the one under way) are charged.
  */
 export async function finishVideo(locked: LockedAttempt, result: AttemptResult): Promise<void> {
   const { db, video, attempt, context } = locked
@@ -22,7 +22,9 @@ export async function finishVideo(locked: LockedAttempt, result: AttemptResult):
   await learn(locked, result)
 }
 
-/** Adds what the attempt measured to the pace of its pool, unless it ran no step or its times are not known. */
+/**
+ * Adds what the attempt measured to the pace of its pool, unless it ran no step or its times are not known.
+ */
 async function learn({ db, video, attempt }: LockedAttempt, result: AttemptResult): Promise<void> {
   const denoiseMs = (result.timings.denoise ?? 0) * 1_000
   if (result.steps_run < 1 || denoiseMs <= 0) return

@@ -21,9 +21,9 @@ export interface GiveUpOptions {
 }
 
 /**
- * Ends an attempt whose worker is gone: settled from its `result.json` when its work was finished, else back to the gate
- * under a raised fence. Does nothing when it has ended, or is not as `options` say. Throws when the store or the database
- * is away.
+ * Ends an attempt whose worker is gone: settled from its `result.json` when its work was finished, else back
+ * to the gate under a raised fence. Does nothing when it has ended, or is not as `options` say. Throws when
+ * the store or the database is away.
  */
 export async function giveUpAttempt(
   context: Context,
@@ -75,7 +75,7 @@ async function isSilent(db: Database, attempt: Attempt, silentMs: number): Promi
   return rows[0]?.silent === true
 }
 
-/** The result that a worker stored before it could report it; null when there is none, or it is not this attempt's. */
+/** The result that a worker stored before it could report it; null when there is none of this attempt. */
 async function readResult(context: Context, attempt: Attempt): Promise<AttemptResult | null> {
   if (attempt.claim === null) return null
   const prefix = attemptPrefix(attempt.video_id, attempt.fence, attempt.claim)

@@ -4,7 +4,9 @@ import type { Attempt } from '../videos/attempt.ts'
 import { readAttempt } from '../videos/attempt-store.ts'
 import { type LockedVideo, lockVideo } from '../videos/transition.ts'
 
-/** An attempt that lasts, its video locked, and what a change to them needs. Valid until the transaction ends. */
+/**
+ * An attempt that lasts, its video locked, and what a change to them needs. Valid until the transaction ends.
+ */
 export interface LockedAttempt {
   /** The transaction that locked it. */
   db: Database

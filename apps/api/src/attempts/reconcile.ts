@@ -17,8 +17,9 @@ export interface Reconciler {
 }
 
 /**
- * The one recovery mechanism: gives up attempts that no heartbeat names, ends cancels that no worker answered, fails what
- * expired. Every API process may run it: each change is made under the video's lock, after a second look.
+ * The one recovery mechanism: gives up attempts that no heartbeat names, ends cancels that no worker
+ * answered, fails what expired. Every API process may run it: each change is made under the video's lock,
+ * after a second look.
  */
 export function startReconciler(context: Context): Reconciler {
   const stopping = new AbortController()
@@ -38,7 +39,7 @@ async function recoverUntil(context: Context, signal: AbortSignal): Promise<void
   let patientUntilMs = 0
   while (!signal.aborted) {
     const nowMs = performance.now()
-    // Heartbeats could not arrive while this process or the database was away; silence before that proves nothing.
+    // While this process or the database was away, no heartbeat could arrive: silence proves nothing.
     if (nowMs - lastRoundAtMs > GAP_MS) patientUntilMs = nowMs + leaseMs
     try {
       await reconcile(context, { judgeSilence: nowMs >= patientUntilMs, signal })
@@ -66,8 +67,9 @@ interface DueRow {
 }
 
 /**
- * One round; `judgeSilence` false leaves silent attempts alone. What needs no store comes first, and a video that cannot be
- * recovered (its result cannot be read, say) does not keep the others from it. Throws when the database is away.
+ * One round; `judgeSilence` false leaves silent attempts alone. What needs no store comes first, and a video
+ * that cannot be recovered (its result cannot be read, say) does not keep the others from it. Throws when the
+ * database is away.
  */
 export async function reconcile(
   context: Context,

@@ -4,7 +4,7 @@ import { failedRequeue, lostRequeue } from '../videos/requeue.ts'
 import { endVideo, requeueVideo } from '../videos/transition.ts'
 import type { LockedAttempt } from './locked-attempt.ts'
 
-/** Why an attempt failed, as its worker reports it; `worker_lost` is what the reconciler says of a worker that fell silent. */
+/** Why an attempt failed, as its worker reports it, or `worker_lost` when the worker fell silent. */
 export interface Failure {
   code: FailureCode | 'worker_lost'
   message: string
@@ -12,8 +12,8 @@ export interface Failure {
 }
 
 /**
- * After a failed or lost attempt the video returns to the gate, or fails for good: at once when another attempt would not
- * help, else when `attemptsMax` attempts in a row failed or were lost. Nothing is charged.
+ * After a failed or lost attempt the video returns to the gate, or fails for good: at once when another
+ * attempt would not help, else when `attemptsMax` attempts in a row failed or were lost. Nothing is charged.
  */
 export async function requeueOrFail(locked: LockedAttempt, failure: Failure): Promise<void> {
   const { db, video, attempt, context } = locked

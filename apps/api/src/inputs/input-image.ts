@@ -19,7 +19,9 @@ export class ImageOfVideo {
   }
 }
 
-/** The API's field of the input image: the only one that may be a file in a form, and whose value may be long. */
+/**
+ * The API's field of the input image: the only one that may be a file in a form, and whose value may be long.
+ */
 export const INPUT_IMAGE_FIELD = 'input_reference'
 
 /** Base64 writes three bytes as four characters; the rest is the data URL's head. */

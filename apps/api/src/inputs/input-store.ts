@@ -14,7 +14,7 @@ export function inputPrefix(videoId: string): string {
   return `inputs/${videoId}`
 }
 
-/** The input image of one submission: stored with its video, removed again when the video is not accepted after all. */
+/** The input image of a submission: stored with its video, removed again when the submission fails. */
 export class PendingInputImage {
   readonly sha256: string
   readonly #context: Context
@@ -27,7 +27,10 @@ export class PendingInputImage {
     this.sha256 = image.sha256
   }
 
-  /** Stores it. Call it last in the transaction that inserts the video. Throws SluiceError `unavailable` when the store fails. */
+  /**
+   * Stores it. Call it last in the transaction that inserts the video. Throws SluiceError `unavailable` when
+   * the store fails.
+   */
   async store(videoId: string): Promise<void> {
     this.#videoId = videoId
     try {
@@ -43,8 +46,8 @@ export class PendingInputImage {
   }
 
   /**
-   * Removes what was stored, after a submission that failed. Leaves it when the video is there all the same: its commit can
-   * succeed without being answered. Never throws.
+   * Removes what was stored, after a submission that failed. Leaves it when the video is there all the same:
+   * its commit can succeed without being answered. Never throws.
    */
   async drop(): Promise<void> {
     if (this.#videoId === null) return

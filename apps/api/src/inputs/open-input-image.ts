@@ -15,8 +15,8 @@ const FETCH_MS_MAX = 15_000
 const REDIRECTS_MAX = 3
 
 /**
- * Gets the input image that a request names, from wherever it is, and checks its head. Throws SluiceError when it cannot be
- * had, or is no image that is allowed.
+ * Gets the input image that a request names, from wherever it is, and checks its head. Throws SluiceError
+ * when it cannot be had, or is no image that is allowed.
  */
 export async function openInputImage(context: Context, named: InputImage): Promise<SourceImage> {
   if (named instanceof UploadedFile) return openImage(named.bytes)

@@ -30,13 +30,17 @@ export interface FittedImage {
 /** An image whose head has been checked; its pixels are read when it is fitted. */
 export interface SourceImage extends Size {
   /**
-   * The image turned upright, covering `size` (what sticks out is cropped evenly), in sRGB without transparency and
-   * metadata, as a PNG that is the same bytes each time. Throws SluiceError when the pixels can't be read.
+   * The image turned upright, covering `size` (what sticks out is cropped evenly), in sRGB without
+   * transparency and metadata, as a PNG that is the same bytes each time. Throws SluiceError when the pixels
+   * can't be read.
    */
   fit(size: Size): Promise<FittedImage>
 }
 
-/** Checks an image without reading its pixels. Throws SluiceError: another format, animated, too large, too long, or broken. */
+/**
+ * Checks an image without reading its pixels. Throws SluiceError: another format, animated, too large, too
+ * long, or broken.
+ */
 export async function openImage(bytes: Buffer): Promise<SourceImage> {
   if (bytes.length > IMAGE_BYTES_MAX) throw tooLarge(bytes.length)
   const format = sniffFormat(bytes)
@@ -47,16 +51,15 @@ export async function openImage(bytes: Buffer): Promise<SourceImage> {
   const { width, height } = autoOrient
   if (width * height > PIXELS_MAX) throw refusal(`${width}x${height} pixels`)
   if (Math.max(width, height) > Math.min(width, height) * LONGER_SIDE_TIMES_MAX) {
-    throw new SluiceError(
-      'invalid_value',
-      `input_reference is ${width}x${height} pixels: allowed is a longer side of at most ${LONGER_SIDE_TIMES_MAX} times the shorter.`,
-      'input_reference',
-    )
+    const allowed = `a longer side of at most ${LONGER_SIDE_TIMES_MAX} times the shorter`
+    throw invalidInputImage(`${width}x${height} pixels`, allowed)
   }
   return { width, height, fit: (size) => decoding.run(() => fit(bytes, size)) }
 }
 
-/** Opens an image that was fitted before: for a video of its own size it is used as it is. Throws SluiceError. */
+/**
+ * Opens an image that was fitted before: for a video of its own size it is used as it is. Throws SluiceError.
+ */
 export async function openFitted(png: Buffer): Promise<SourceImage> {
   const source = await openImage(png)
   const fitted = { png, sha256: sha256Of(png) }
@@ -94,11 +97,15 @@ function sha256Of(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** "input_reference is damaged: allowed is ..." */
+/** "input_reference is damaged: allowed is a PNG, ..." */
 export function refusal(what: string): SluiceError {
+  return invalidInputImage(what, ALLOWED)
+}
+
+function invalidInputImage(what: string, allowed: string): SluiceError {
   return new SluiceError(
     'invalid_value',
-    `input_reference is ${what}: allowed is ${ALLOWED}.`,
+    `input_reference is ${what}: allowed is ${allowed}.`,
     'input_reference',
   )
 }

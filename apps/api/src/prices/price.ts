@@ -24,7 +24,10 @@ export interface Priced {
   costMicros: bigint
 }
 
-/** Prices a video as it would be now: exactly what a submission holds. Throws SluiceError `unavailable` when the operator set no price. */
+/**
+ * Prices a video as it would be now: exactly what a submission holds. Throws SluiceError `unavailable` when
+ * the operator set no price.
+ */
 export async function priceVideo(
   db: Database,
   clip: Clip & { model: string; resolution: ResolutionClass },
@@ -51,7 +54,7 @@ export function computePrice(
   }
 }
 
-/** Micro-units per million generated tokens, in force now. Throws SluiceError `unavailable` when the operator set none. */
+/** Micro-units per million generated tokens, as of now. Throws SluiceError `unavailable` when none is set. */
 async function readPriceMicros(
   db: Database,
   { model, resolution }: { model: string; resolution: ResolutionClass },

@@ -11,8 +11,9 @@ interface QueueRow {
 }
 
 /**
- * Throws SluiceError `queue_full` when account or key have as many videos queued or unfinished as they may. Call it while
- * the account's money is locked: then submissions of one account come one after the other, and none is counted twice.
+ * Throws SluiceError `queue_full` when account or key have as many videos queued or unfinished as they may.
+ * Call it while the account's money is locked: then submissions of one account come one after the other, and
+ * none is counted twice.
  */
 export async function checkQueue(db: Database, key: AccountKey): Promise<void> {
   const { queued, queued_max, in_flight, unfinished_max, queued_of_key } = await readQueue(db, key)

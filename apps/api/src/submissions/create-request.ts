@@ -40,14 +40,17 @@ export const promptSchema = text(PROMPT_CHARS_MAX).refine(
   'text that is not blank',
 )
 
-/** The fields of POST /v1/videos, form fields typed already. What a model can make of them is checked in generation-of.ts. */
+/**
+ * The fields of POST /v1/videos, form fields typed already. What a model can make of them is checked in
+ * generation-of.ts.
+ */
 export const createRequestSchema = z.strictObject({
   prompt: promptSchema,
   refine_prompt: z
     .boolean()
     .optional()
     .meta({
-      description: 'Let another model write the prompt out first, where the operator has set one up.',
+      description: 'Let another model write out the prompt first, where the operator has set one up.',
     }),
   model: text(100).optional(),
   seconds: z.union([z.string(), z.number()]).optional(),
@@ -83,7 +86,7 @@ export const createRequestSchema = z.strictObject({
     .optional()
     .meta({
       description:
-        "Told of this video's end besides the account's endpoints, signed with the account's webhook secret.",
+        "Receives this video's end, as the account's endpoints do; signed with the account's webhook secret.",
     }),
   execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
 })

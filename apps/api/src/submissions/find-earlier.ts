@@ -14,8 +14,9 @@ export interface RequestIdentity extends Pick<Submission, 'idempotencyKey' | 'is
 }
 
 /**
- * The video of an earlier submission of the same request: by its Idempotency-Key, or else by its hash when it says that it
- * is a repeat. Null when there is none. Throws SluiceError `idempotency_conflict` when the key was used for another request.
+ * The video of an earlier submission of the same request: by its Idempotency-Key, or else by its hash when it
+ * says that it is a repeat. Null when there is none. Throws SluiceError `idempotency_conflict` when the key
+ * was used for another request.
  */
 export async function findEarlier(db: Database, identity: RequestIdentity): Promise<Video | null> {
   const { idempotencyKey, isRepeat, key, requestHash } = identity

@@ -25,7 +25,10 @@ export interface OfferedModels {
   defaultModel: string
 }
 
-/** The models that the account of this key may ask for. Which of them the key may not is checked by `requireModel`. */
+/**
+ * The models that the account of this key may ask for. Which of them the key may not is checked by
+ * `requireModel`.
+ */
 export function offeredModels(
   { config }: Pick<Context, 'config'>,
   key: Pick<AccountKey, 'accountId'>,
@@ -48,9 +51,9 @@ export interface UnsizedGeneration {
 }
 
 /**
- * What a request asks for: defaults filled in, aliases and sizes mapped, everything checked against what the model can
- * make. Whether there is an input image counts here; the image itself is not needed. `seed` is used when the request names none. Throws
- * SluiceError naming the field, what was given and what is allowed.
+ * What a request asks for: defaults filled in, aliases and sizes mapped, everything checked against what the
+ * model can make. Whether there is an input image counts here; the image itself is not needed. `seed` is used
+ * when the request names none. Throws SluiceError naming the field, what was given and what is allowed.
  */
 export function generationOf(
   request: CreateRequest,
@@ -85,7 +88,7 @@ export function generationOf(
   }
 }
 
-/** Adds the size: the one asked for, or else, in the smaller class the model makes, the shape of the image or 16:9. */
+/** Adds the size: the one asked for, or else the image's shape or 16:9 in the model's smaller class. */
 export function withSize(
   { model, generation, size }: UnsizedGeneration,
   image: { width: number; height: number } | null,
@@ -111,7 +114,7 @@ function modeOf(model: Model, request: CreateRequest): Mode {
     )
   }
   if (mode !== 'i2v' && request.i2v_condition !== undefined) {
-    throw invalidValue('i2v_condition', request.i2v_condition, 'a value only with an input_reference')
+    throw invalidValue('i2v_condition', request.i2v_condition, 'none without an input_reference')
   }
   return mode
 }
@@ -138,8 +141,8 @@ function sizeOf(model: Model, given: string | undefined): FrameSize | null {
 }
 
 /**
- * Frames from `num_frames`, or from `seconds`: a real length such as "5.375" means those frames, a whole number n means
- * 24n+1 frames (the model makes 4k+1).
+ * Frames from `num_frames`, or from `seconds`: a real length such as "5.375" means those frames, a whole
+ * number n means 24n+1 frames (the model makes 4k+1).
  */
 function framesOf(model: Model, request: CreateRequest): number {
   const fromSeconds = request.seconds === undefined ? undefined : framesOfSeconds(model, request.seconds)

@@ -7,15 +7,17 @@ import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
 import type { CreateRequest } from './create-request.ts'
 import { generationOf, offeredModels, type SizedGeneration, withSize } from './generation-of.ts'
 
-/** A request that is allowed, whatever it costs: what will be generated, and the input image it starts from. */
+/**
+ * A request that is allowed, whatever it costs: what will be generated, and the input image it starts from.
+ */
 export interface JudgedRequest extends SizedGeneration {
   /** Null: the video is made from text alone. */
   image: SourceImage | null
 }
 
 /**
- * Checks everything of a request that does not depend on money or on what is queued. The input image comes last: nothing is
- * fetched or decoded for a request that is refused whatever the image. Throws SluiceError.
+ * Checks everything of a request that does not depend on money or on what is queued. The input image comes
+ * last: nothing is fetched or decoded for a request that is refused whatever the image. Throws SluiceError.
  */
 export async function judgeRequest(
   context: Context,

@@ -12,9 +12,9 @@ export interface Settings {
 const WATCHABLE = { steps: 10, frames: 25 }
 
 /**
- * The largest settings up to those asked for that fit: fewer steps, then fewer frames, then the smaller size of the same
- * shape. Fewer than 10 steps or a second of frames come last, when nothing else fits. Null when nothing does. `fits` must be
- * true of whatever is smaller than something that fits.
+ * The largest settings up to those asked for that fit: fewer steps, then fewer frames, then the smaller size
+ * of the same shape. Fewer than 10 steps or a second of frames come last, when nothing else fits. Null when
+ * nothing does. `fits` must be true of whatever is smaller than something that fits.
  */
 export function largestFitting(
   { generation }: SizedGeneration,
@@ -42,7 +42,7 @@ export function largestFitting(
   return null
 }
 
-/** The most steps that fit, by bisection: what fits with some steps fits with fewer. Null when not even `stepsMin` fits. */
+/** The most steps that fit, by bisection, since fewer steps than some that fit do too; null when none fit. */
 function mostSteps(stepsMin: number, stepsMax: number, fits: (steps: number) => boolean): number | null {
   if (!fits(stepsMin)) return null
   let [most, tooMany] = [stepsMin, stepsMax + 1]
@@ -54,7 +54,7 @@ function mostSteps(stepsMin: number, stepsMax: number, fits: (steps: number) => 
   return most
 }
 
-/** The size of the smaller resolution class whose aspect ratio is nearest; null when there is no smaller class. */
+/** The size of the smaller class with the nearest aspect ratio; null when there is no smaller class. */
 function smallerOfShape(asked: FrameSize, sizes: readonly FrameSize[]): FrameSize | null {
   const shape = (size: FrameSize) => Math.log(size.width / size.height)
   const distance = (size: FrameSize) => Math.abs(shape(size) - shape(asked))

@@ -16,8 +16,8 @@ const CATEGORY_CHARS_MAX = 60
 
 /**
  * Asks the operator's moderation hook, when there is one, whether a prompt is allowed. Throws SluiceError
- * `moderation_refused` when it is not, and `unavailable` when the hook cannot be reached and prompts are not to be let
- * through meanwhile.
+ * `moderation_refused` when it is not, and `unavailable` when the hook cannot be reached and prompts are not
+ * to be let through meanwhile.
  */
 export async function requireAllowed(
   context: Pick<Context, 'config' | 'log'>,

@@ -28,8 +28,9 @@ const answerSchema = z.object({
 })
 
 /**
- * The prompt that a runner gets: allowed by moderation, and refined when that was asked for. When the refiner fails or is
- * late, the prompt is used as given. A retry gets exactly the prompt of the video before it. Throws SluiceError.
+ * The prompt that a runner gets: allowed by moderation, and refined when that was asked for. When the refiner
+ * fails or is late, the prompt is used as given. A retry gets exactly the prompt of the video before it.
+ * Throws SluiceError.
  */
 export async function preparePrompt(
   context: Context,

@@ -23,14 +23,19 @@ export interface Quote extends SizedGeneration {
   isAffordable: boolean
   /** The request's own `max_tokens` and `max_cost` allow it. */
   isWithinLimits: boolean
-  /** The largest settings that the limits allow, and their price; null when those asked for fit, or none do. */
+  /**
+   * The largest settings that the limits allow, and their price; null when those asked for fit, or none do.
+   */
   largest: { settings: Settings; priced: Priced } | null
 }
 
 /** A quote also needs forecasts. */
 export type QuoteContext = Context & { foresight: Foresight }
 
-/** Quotes a submission; nothing is held or stored. Throws SluiceError for a request that a submission would be refused for too. */
+/**
+ * Quotes a submission; nothing is held or stored. Throws SluiceError for a request that a submission would be
+ * refused for too.
+ */
 export async function quoteVideo(
   context: QuoteContext,
   key: AccountKey,

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Submission } from './submission.ts'
 
 /**
- * What makes two submissions the same request. Fields are parsed and in a fixed order, so that a repeat with another
- * multipart boundary or key order hashes the same; the input image counts as its SHA-256.
+ * What makes two submissions the same request. Fields are parsed and in a fixed order, so that a repeat with
+ * another multipart boundary or key order hashes the same; the input image counts as its SHA-256.
  */
 export function hashRequest(
   { request, remixedFromVideoId, retriedFrom }: Submission,

@@ -4,8 +4,8 @@ import type { CreateRequest } from './create-request.ts'
 import { sameSettings } from './same-settings.ts'
 
 /**
- * The request of a failed or cancelled video once more. Throws SluiceError `state_conflict` for any other: a completed one
- * needs no retry, an unfinished one is requeued by itself.
+ * The request of a failed or cancelled video once more. Throws SluiceError `state_conflict` for any other: a
+ * completed one needs no retry, an unfinished one is requeued by itself.
  */
 export function retryOf(source: Video): CreateRequest {
   if (source.status !== 'failed' && source.status !== 'cancelled') {

@@ -3,7 +3,10 @@ import { ImageOfVideo } from '../inputs/input-image.ts'
 import type { Video } from '../videos/video.ts'
 import type { CreateRequest } from './create-request.ts'
 
-/** The fields by which another request asks for what a video was made of, but for its prompt: seed and input image included. */
+/**
+ * The fields by which another request asks for what a video was made of, but for its prompt: seed and input
+ * image included.
+ */
 export function sameSettings(source: Video): Omit<CreateRequest, 'prompt'> {
   const { request } = source
   const hasImage = request.reference_sha256 !== undefined

@@ -30,15 +30,15 @@ interface PreparedSubmission extends Submission, SizedGeneration {
 }
 
 /**
- * Submits a video: checks the request, prices it, holds the money and queues the video, the last three in one transaction.
- * The same request again (with the same Idempotency-Key, or a repeat that an SDK sent by itself) returns the first video.
- * Throws SluiceError; then nothing is held, stored or queued.
+ * Submits a video: checks the request, prices it, holds the money and queues the video, the last three in one
+ * transaction. The same request again (with the same Idempotency-Key, or a repeat that an SDK sent by itself)
+ * returns the first video. Throws SluiceError; then nothing is held, stored or queued.
  */
 export async function submitVideo(context: Context, key: AccountKey, submission: Submission): Promise<Video> {
   const judged = await judgeRequest(context, key, submission.request)
   const image = await fitImage(context, judged)
   const requestHash = hashRequest(submission, image?.sha256)
-  // A first look, without the lock: moderation and the refiner are not asked again about a video that is there.
+  // The first look, without the lock: a repeat must not call moderation or the refiner again.
   const earlier = await findEarlier(context.db, { ...submission, key, requestHash })
   if (earlier !== null) return earlier
   const prompt = await preparePrompt(context, submission.request, submission.retriedFrom)
@@ -104,7 +104,9 @@ async function insertOrFind(
   return { video, isNew: true }
 }
 
-/** Throws SluiceError `insufficient_balance` when the accounts, which must be locked, do not cover the cost. */
+/**
+ * Throws SluiceError `insufficient_balance` when the accounts, which must be locked, do not cover the cost.
+ */
 async function holdCost(
   db: Database,
   videoId: string,

@@ -5,13 +5,13 @@ import type { LockedVideo } from './transition.ts'
 import type { Video } from './video.ts'
 
 /*
- * The only writer of table attempt while an attempt lasts; transition.ts opens and ends it together with the video's state.
- * A locked video locks its attempts too.
+ * The only writer of table attempt while an attempt lasts; transition.ts opens and ends it together with the
+ * video's state. A locked video locks its attempts too.
  */
 
 /**
- * Ends an update whose transaction need not wait for the disk: should a crash of the database lose it, the worker's next
- * report says it again. What ends an attempt, and what moves money, always waits.
+ * Ends an update whose transaction need not wait for the disk: should a crash of the database lose it, the
+ * worker's next report says it again. What ends an attempt, and what moves money, always waits.
  */
 const LOSABLE = `returning set_config('synchronous_commit', 'off', true)`
 
@@ -139,8 +139,8 @@ export interface NamedAttempt {
 export type LiveAttempt = NamedAttempt & Pick<Video, 'cancel_requested_at' | 'yield_requested_at'>
 
 /**
- * Renews the lease of the attempts that a worker names, and returns those that last and are its own: unclaimed, or claimed
- * by this worker and token. Locks no video.
+ * Renews the lease of the attempts that a worker names, and returns those that last and are its own:
+ * unclaimed, or claimed by this worker and token. Locks no video.
  */
 export async function renewLeases(
   db: Database,

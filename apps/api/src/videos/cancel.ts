@@ -7,10 +7,10 @@ import type { Video } from './video.ts'
 import { notFound, requestCancel } from './video-store.ts'
 
 /**
- * Cancels an account's video. Queued or dispatched: it ends at once and nothing is charged. Running: its worker hears of it
- * with the next answer (within a second), and at most the steps done by now, plus the one under way, are charged.
- * Cancelling a cancelled video changes nothing. Returns the video as it then is. Throws SluiceError when it is unknown or
- * has ended otherwise.
+ * Cancels an account's video. Queued or dispatched: it ends at once and nothing is charged. Running: its
+ * worker hears of it with the next answer (within a second), and at most the steps done by now, plus the one
+ * under way, are charged. Cancelling a cancelled video changes nothing. Returns the video as it then is.
+ * Throws SluiceError when it is unknown or has ended otherwise.
  */
 export async function cancelVideo(context: Context, accountId: string, videoId: string): Promise<Video> {
   const cancelled = await transaction(context.db, async (db) => {

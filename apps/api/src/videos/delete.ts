@@ -5,9 +5,10 @@ import { isUnfinished, videoPrefix } from './video.ts'
 import { markDeleted, readVideo, wasDeleted } from './video-store.ts'
 
 /**
- * Deletes a video for its owner: an unfinished one is cancelled first, its files are removed, its ledger rows stay. What a
- * worker that has not heard of it still writes is removed by the sweep. A repeat (`isRepeat`: the caller may have deleted it
- * before without seeing the answer) of a delete that was done is no error. Throws SluiceError `not_found`.
+ * Deletes a video for its owner: an unfinished one is cancelled first, its files are removed, its ledger rows
+ * stay. What a worker that has not heard of it still writes is removed by the sweep. A repeat (`isRepeat`:
+ * the caller may have deleted it before without seeing the answer) of a delete that was done is no error.
+ * Throws SluiceError `not_found`.
  */
 export async function deleteVideo(
   context: Context,

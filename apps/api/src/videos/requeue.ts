@@ -12,7 +12,7 @@ export interface Requeue {
   dropCheckpoint: boolean
 }
 
-/** The worker gave the video back of its own accord. That is no failure, and no progress either: the count stays. */
+/** The worker gave the video back of its own accord: no failure, and no progress, so the count stays. */
 export function yieldedRequeue(video: Pick<Video, 'failures_in_a_row'>): Requeue {
   return {
     outcome: 'yielded',

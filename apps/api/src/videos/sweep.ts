@@ -14,7 +14,7 @@ const SKIPPED_MAX = 10_000
 
 type Leftover = Pick<Video, 'id' | 'output_prefix' | 'deleted_at'>
 
-/** Removes stored files that nobody can ask for any more. A video whose files cannot be removed is tried again later. */
+/** Removes stored files that nobody can ask for any more. Where that fails, it is tried again later. */
 export class Sweeper {
   readonly #context: Context
   /** Videos whose files could not be removed, with the time from which they are tried again. */
@@ -34,7 +34,10 @@ export class Sweeper {
     await this.#sweepInputs()
   }
 
-  /** All files of a deleted, failed or cancelled video; of a completed one its checkpoints and the files of its lost attempts. */
+  /**
+   * All files of a deleted, failed or cancelled video; of a completed one its checkpoints and the files of
+   * its lost attempts.
+   */
   async #sweepLeftovers(): Promise<void> {
     const { db, store } = this.#context
     const { rows } = await db.query<Leftover>({
@@ -54,7 +57,10 @@ export class Sweeper {
     })
   }
 
-  /** The files of completed videos whose retention is over; no URL of theirs is valid any more. The row and the ledger stay. */
+  /**
+   * The files of completed videos whose retention is over; no URL of theirs is valid any more. The row and
+   * the ledger stay.
+   */
   async #sweepExpired(): Promise<void> {
     const { db, store } = this.#context
     const { rows } = await db.query<Pick<Video, 'id'>>({
@@ -73,8 +79,8 @@ export class Sweeper {
   }
 
   /**
-   * The input images of ended videos. A completed video can be remixed until it is deleted or expires; a failed or cancelled
-   * one can be retried for a day.
+   * The input images of ended videos. A completed video can be remixed until it is deleted or expires; a
+   * failed or cancelled one can be retried for a day.
    */
   async #sweepInputs(): Promise<void> {
     const { db, store } = this.#context
@@ -85,7 +91,8 @@ export class Sweeper {
         where input_kept
           and (deleted_at is not null or expires_at is not null or status in ('failed', 'cancelled'))
           and coalesce(deleted_at, expires_at, ended_at) < now() - make_interval(secs => $1)
-          and (deleted_at is not null or expires_at is not null or ended_at < now() - make_interval(secs => $2))
+          and (deleted_at is not null or expires_at is not null
+            or ended_at < now() - make_interval(secs => $2))
           and id <> all ($3::text[])
         limit $4`,
       values: [AFTER_SECONDS, INPUT_SECONDS, this.#skippedIds(), BATCH],

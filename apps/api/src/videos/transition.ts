@@ -10,9 +10,9 @@ import type { Requeue } from './requeue.ts'
 import type { Video, VideoStatus } from './video.ts'
 
 /*
- * The only writer of `video.status`, and of what changes with it: the video's other columns, and the beginning and end of
- * its attempt, which stand in one statement with the status. What changes while the status stays is written by
- * video-store.ts (table video) and attempt-store.ts (table attempt).
+ * The only writer of `video.status`, and of what changes with it: the video's other columns, and the
+ * beginning and end of its attempt, which stand in one statement with the status. What changes while the
+ * status stays is written by video-store.ts (table video) and attempt-store.ts (table attempt).
  */
 
 /** From each state, the states that may follow. Ended states are final. */
@@ -25,7 +25,9 @@ const FOLLOWERS: Record<VideoStatus, readonly VideoStatus[]> = {
   cancelled: [],
 }
 
-/** A change of state the table above does not allow: a defect in the caller, never a race (the row is locked). */
+/**
+ * A change of state the table above does not allow: a defect in the caller, never a race (the row is locked).
+ */
 export class IllegalTransitionError extends Error {
   override readonly name = 'IllegalTransitionError'
 
@@ -39,7 +41,10 @@ declare const locked: unique symbol
 /** A video as it stands under its row's lock, until the transaction ends. Only `lockVideo` makes one. */
 export type LockedVideo = Video & { readonly [locked]: true }
 
-/** Reads one video and locks its row until the transaction ends; null when there is none. Every change of state begins here. */
+/**
+ * Reads one video and locks its row until the transaction ends; null when there is none. Every change of
+ * state begins here.
+ */
 export async function lockVideo(db: Database, videoId: string): Promise<LockedVideo | null> {
   const { rows } = await db.query<LockedVideo>({
     name: 'video-lock',
@@ -63,9 +68,9 @@ export interface Dispatch {
 }
 
 /**
- * queued -> dispatched: gives a video to a pool under a new fence, opens its attempt and moves the gate's virtual time, in
- * one statement. Refused when the video is no longer queued (cancelled meanwhile), or when no worker of the pool takes
- * videos any more. Locks the row by itself.
+ * queued -> dispatched: gives a video to a pool under a new fence, opens its attempt and moves the gate's
+ * virtual time, in one statement. Refused when the video is no longer queued (cancelled meanwhile), or when
+ * no worker of the pool takes videos any more. Locks the row by itself.
  */
 export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<Dispatched> {
   const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({
@@ -116,8 +121,8 @@ export async function startVideo(db: Database, video: LockedVideo): Promise<void
 }
 
 /**
- * dispatched | running -> queued. Ends the attempt. The video keeps its place: queued videos are ordered by id, not by when
- * they were queued. Throws IllegalTransitionError.
+ * dispatched | running -> queued. Ends the attempt. The video keeps its place: queued videos are ordered by
+ * id, not by when they were queued. Throws IllegalTransitionError.
  */
 export async function requeueVideo(db: Database, video: LockedVideo, requeue: Requeue): Promise<void> {
   assertAllowed(video, 'queued')
@@ -149,10 +154,10 @@ export async function requeueVideo(db: Database, video: LockedVideo, requeue: Re
 }
 
 /**
- * Ends a video and its attempt, and settles its hold, in the caller's transaction: `end.chargedSteps` are charged at the
- * frozen price, the rest of the hold is returned, the tokens not charged go back to the budget of its key, and its event
- * goes into the outbox. A second end fails twice over: by FOLLOWERS here and by the ledger's unique index. Throws
- * IllegalTransitionError.
+ * Ends a video and its attempt, and settles its hold, in the caller's transaction: `end.chargedSteps` are
+ * charged at the frozen price, the rest of the hold is returned, the tokens not charged go back to the budget
+ * of its key, and its event goes into the outbox. A second end fails twice over: by FOLLOWERS here and by the
+ * ledger's unique index. Throws IllegalTransitionError.
  */
 export async function endVideo(
   db: Database,

@@ -6,8 +6,8 @@ import type { LockedVideo } from './transition.ts'
 import type { Video } from './video.ts'
 
 /*
- * Inserts and reads videos, and is the only writer of what changes in table video while the status stays; the status and
- * what changes with it are written by transition.ts.
+ * Inserts and reads videos, and is the only writer of what changes in table video while the status stays; the
+ * status and what changes with it are written by transition.ts.
  */
 
 /** The one answer for an unknown id, a malformed one and another tenant's. */
@@ -15,7 +15,7 @@ export function notFound(): SluiceError {
   return new SluiceError('not_found', 'No such video.', 'video_id')
 }
 
-/** An account's video. Throws SluiceError `not_found` for an unknown or malformed id and for another tenant's alike. */
+/** An account's video. Throws SluiceError `not_found` for an unknown, malformed or other tenant's id. */
 export async function readVideo(db: Database, accountId: string, videoId: string): Promise<Video> {
   if (!isId('video', videoId)) throw notFound()
   const { rows } = await db.query<Video>({
@@ -29,8 +29,8 @@ export async function readVideo(db: Database, accountId: string, videoId: string
 }
 
 /**
- * Throws SluiceError `not_found` unless `after` names a video of the account. A deleted one will do: a client may delete
- * what it lists.
+ * Throws SluiceError `not_found` unless `after` names a video of the account. A deleted one will do: a client
+ * may delete what it lists.
  */
 export async function requireCursor(db: Database, accountId: string, after: string): Promise<void> {
   if (isId('video', after)) {
@@ -89,7 +89,7 @@ export interface TransferRow {
   entries: { account_kind: string; amount_micros: string }[]
 }
 
-/** Everything the operator may know of a video: the row, its attempts, its ledger transfers; null when there is none. */
+/** What the operator may know of a video: its row, attempts and ledger transfers; null when there is none. */
 export async function readVideoForAdmin(
   db: Database,
   videoId: string,
@@ -146,7 +146,7 @@ export type NewVideo = Pick<
   | 'retention_seconds'
 > & { expires_after_seconds: number }
 
-/** Inserts a queued video and notes that its account submitted one. Its hold must be posted in the same transaction. */
+/** Inserts a queued video and dates its account's last submission. Post its hold in the same transaction. */
 export async function insertVideo(db: Database, video: NewVideo): Promise<Video> {
   const { request } = video
   return one(
@@ -199,7 +199,7 @@ export async function insertVideo(db: Database, video: NewVideo): Promise<Video>
   )
 }
 
-/** Asks for the cancellation of a running video. The first request counts: it freezes the step that is charged up to. */
+/** Requests the cancel of a running video. The first request counts: it freezes the step charged up to. */
 export async function requestCancel(db: Database, video: LockedVideo): Promise<void> {
   await db.query({
     text: `
@@ -209,7 +209,9 @@ export async function requestCancel(db: Database, video: LockedVideo): Promise<v
   })
 }
 
-/** Asks a running video to yield at its next step. Without effect when it no longer runs or was asked before. */
+/**
+ * Asks a running video to yield at its next step. Without effect when it no longer runs or was asked before.
+ */
 export async function requestYield(db: Database, videoId: string): Promise<void> {
   await db.query({
     name: 'video-request-yield',

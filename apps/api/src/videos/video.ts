@@ -15,7 +15,7 @@ export function isUnfinished({ status }: Pick<Video, 'status'>): boolean {
 }
 
 /** The same as SQL. Written into the statement, since the index `video_expiring` is on these values. */
-export const IS_UNFINISHED_SQL = `status in (${UNFINISHED_STATUSES.map((status) => `'${status}'`).join(', ')})`
+export const IS_UNFINISHED_SQL = `status in ('${UNFINISHED_STATUSES.join(`', '`)}')`
 
 /** A row of table video, named as its columns are. */
 export interface Video {
