@@ -41,7 +41,7 @@ const ledgerOk = async () =>
   (await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body
 const transfersOf = async (id: string): Promise<string[]> =>
   (await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)
-const silent = { judgeSilence: true } as const
+const silent = { giveUpSilent: true } as const
 const age = (id: string, column: string, seconds: number) =>
   api.context.db.query({
     text: `update ${column === 'heartbeat_at' ? 'attempt' : 'video'} set ${column} = now() - make_interval(secs => $2)

@@ -205,7 +205,7 @@ async function playAttempt(
       return { reached: told, checkpoint, cause: 'cancelled' }
     case 'expire':
       await sql(`update video set execution_expires_at = now() - interval '1 second' where id = $1`, [id])
-      await reconcile(api.context, { judgeSilence: false })
+      await reconcile(api.context, { giveUpSilent: false })
       return { reached, checkpoint, cause: 'expired' }
     default:
       return script.end satisfies never

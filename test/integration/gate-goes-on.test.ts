@@ -143,7 +143,7 @@ test('no flex video makes room for an account at its cap: it would only be start
     // Two slots, so one each: the greedy account's second video may not have the flex video's slot.
     const second = await submit(greedy.key)
     const { context } = api.api
-    await reconcile(context, { judgeSilence: false })
+    await reconcile(context, { giveUpSilent: false })
     await gatePassed(api)
     expect(
       await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 }),
@@ -330,7 +330,7 @@ test('a video whose result cannot be read keeps no other from being recovered', 
         store: unreadable,
         config: { ...api.config, timings: { ...api.config.timings, leaseMs: 1_000 } },
       },
-      { judgeSilence: true },
+      { giveUpSilent: true },
     )
     for (const id of ids) {
       expect((await admin(id)).attempts[0]).toMatchObject({ outcome: id === poisoned ? null : 'lost' })

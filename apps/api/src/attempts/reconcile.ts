@@ -42,7 +42,7 @@ async function recoverUntil(context: Context, signal: AbortSignal): Promise<void
     // While this process or the database was away, no heartbeat could arrive: silence proves nothing.
     if (nowMs - lastRoundAtMs > GAP_MS) patientUntilMs = nowMs + leaseMs
     try {
-      await reconcile(context, { judgeSilence: nowMs >= patientUntilMs, signal })
+      await reconcile(context, { giveUpSilent: nowMs >= patientUntilMs, signal })
       lastRoundAtMs = performance.now()
     } catch (error) {
       context.log.error({ err: error }, 'reconciling failed')
@@ -67,13 +67,13 @@ interface DueRow {
 }
 
 /**
- * One round; `judgeSilence` false leaves silent attempts alone. What needs no store comes first, and a video
+ * One round; `giveUpSilent` false leaves silent attempts alone. What needs no store comes first, and a video
  * that cannot be recovered (its result cannot be read, say) does not keep the others from it. Throws when the
  * database is away.
  */
 export async function reconcile(
   context: Context,
-  options: { judgeSilence: boolean; signal?: AbortSignal },
+  options: { giveUpSilent: boolean; signal?: AbortSignal },
 ): Promise<void> {
   const { leaseMs, cancelAnswerMs } = context.config.timings
   const due = await context.db.query<DueRow>({
@@ -92,7 +92,7 @@ export async function reconcile(
         where $1 and ended_at is null and heartbeat_at < now() - make_interval(secs => $2::float8 / 1000)
         order by random()
         limit $4)`,
-    values: [options.judgeSilence, leaseMs, cancelAnswerMs, BATCH],
+    values: [options.giveUpSilent, leaseMs, cancelAnswerMs, BATCH],
   })
   for (const row of due.rows) {
     if (options.signal?.aborted === true) return
