@@ -22,5 +22,6 @@ export const reportRoute = scopedRoute(
     answers: { 200: { description: 'What to do next.', schema: reportAnswerSchema } },
     errors: [],
   },
-  async ({ context, key, params, body }) => applyReport(context, key.id, params.video, params.fence, body),
+  async ({ context, key, params, body }) =>
+    applyReport(context, { keyId: key.id, videoId: params.video, fence: params.fence, report: body }),
 )

@@ -2,7 +2,7 @@ import { capabilityOf, DEFAULT_MODEL_ALIASES, formatSize, type Model } from '@sl
 import { z } from 'zod'
 import { type AccountKey, mayAskFor } from '../../keys/authenticate.ts'
 import type { Services } from '../../services.ts'
-import { offerTo } from '../../submissions/offer.ts'
+import { offeredModels } from '../../submissions/generation-of.ts'
 import { readCapabilities } from '../../workers/pool-capabilities.ts'
 
 /** When the oldest of the models was released; the field is required by clients and says nothing here. */
@@ -40,7 +40,7 @@ export async function modelsJson(
   key: AccountKey,
 ): Promise<z.input<typeof modelSchema>[]> {
   const capabilities = await readCapabilities(db, config.catalogue)
-  const { models, defaultModel } = offerTo({ config }, key)
+  const { models, defaultModel } = offeredModels({ config }, key)
   const data = models
     .filter((model) => mayAskFor(key, model.id))
     .map((model) => ({

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { originOf } from '../../http/request-headers.ts'
 import { accountRoute } from '../../http/route.ts'
-import { deleteVideo } from '../../videos/video-store.ts'
+import { deleteVideo } from '../../videos/delete.ts'
 import { videoIdParams } from './video-reply.ts'
 
 export const deleteVideoRoute = accountRoute(
@@ -24,7 +24,7 @@ export const deleteVideoRoute = accountRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, request }) => {
-    await deleteVideo(context, key.accountId, params.id, originOf(request).isRepeat)
+    await deleteVideo(context, key.accountId, params.id, originOf(request))
     return { id: params.id, object: 'video.deleted', deleted: true }
   },
 )

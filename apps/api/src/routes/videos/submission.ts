@@ -3,7 +3,8 @@ import type { ErrorCode } from '../../errors.ts'
 import { originOf } from '../../http/request-headers.ts'
 import type { AccountKey } from '../../keys/authenticate.ts'
 import type { Services } from '../../services.ts'
-import { type Submission, submitVideo } from '../../submissions/submit.ts'
+import type { Submission } from '../../submissions/submission.ts'
+import { submitVideo } from '../../submissions/submit.ts'
 import { videoReply } from './video-reply.ts'
 
 /** The errors that every call has that submits a video. */

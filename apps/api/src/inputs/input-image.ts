@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { IMAGE_BYTES_MAX } from './source-image.ts'
 
-/** A file part of a form. Only the form reader makes one, so JSON can't pass for it. */
+/** A file part of a form. Only the form reader makes one: nothing in a JSON body can pass for it. */
 export class UploadedFile {
   readonly bytes: Buffer
 
@@ -10,8 +10,8 @@ export class UploadedFile {
   }
 }
 
-/** The image another video of the same account was made from. */
-export class KeptImage {
+/** The input image of another video of the same account. */
+export class ImageOfVideo {
   readonly videoId: string
 
   constructor(videoId: string) {
@@ -19,19 +19,21 @@ export class KeptImage {
   }
 }
 
-/** The field of the form that may be a file, and whose value may be long. */
-export const FILE_FIELD = 'input_reference'
+/**
+ * The API's field of the input image: the only one that may be a file in a form, and whose value may be long.
+ */
+export const INPUT_IMAGE_FIELD = 'input_reference'
 
 /** Base64 writes three bytes as four characters; the rest is the data URL's head. */
 export const DATA_URL_CHARS_MAX = Math.ceil(IMAGE_BYTES_MAX / 3) * 4 + 200
 
-/** How a caller may name the image of a video: text is an https URL or a data URL, and so is `image_url`. */
-export type InputReference = UploadedFile | KeptImage | string | { image_url: string }
+/** How a request names its input image: text is an https URL or a data URL, and so is `image_url`. */
+export type InputImage = UploadedFile | ImageOfVideo | string | { image_url: string }
 
-/** The field `input_reference`. What the bytes are is judged when they are read (read-reference.ts). */
-export const inputReferenceSchema = z
-  .custom<InputReference>(
-    isInputReference,
+/** The field `input_reference`. What its bytes are is checked when they are read (open-input-image.ts). */
+export const inputImageSchema = z
+  .custom<InputImage>(
+    isInputImage,
     'a PNG, JPEG or WebP file, its https URL, a base64 data URL of it, or {"image_url": a URL}',
   )
   .meta({
@@ -50,15 +52,15 @@ export const inputReferenceSchema = z
     },
   })
 
-function isInputReference(value: unknown): value is InputReference {
+function isInputImage(value: unknown): value is InputImage {
   if (typeof value === 'string') return value !== ''
-  if (value instanceof UploadedFile || value instanceof KeptImage) return true
+  if (value instanceof UploadedFile || value instanceof ImageOfVideo) return true
   if (typeof value !== 'object' || value === null) return false
   const entries = Object.entries(value)
   return (
     entries.length === 1 &&
     entries[0]?.[0] === 'image_url' &&
     typeof entries[0][1] === 'string' &&
-    isInputReference(entries[0][1])
+    isInputImage(entries[0][1])
   )
 }

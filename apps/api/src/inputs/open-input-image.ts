@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import { guardedFetch } from '../outgoing/guarded-fetch.ts'
-import { FILE_FIELD, type InputReference, KeptImage, UploadedFile } from './input-reference.ts'
-import { readInput } from './input-store.ts'
+import { ImageOfVideo, INPUT_IMAGE_FIELD, type InputImage, UploadedFile } from './input-image.ts'
+import { readInputImage } from './input-store.ts'
 import {
   IMAGE_BYTES_MAX,
   openFitted,
@@ -14,15 +14,18 @@ import {
 const FETCH_MS_MAX = 15_000
 const REDIRECTS_MAX = 3
 
-/** Gets the image a request names, from wherever it is, and judges it. Throws SluiceError. */
-export async function openReference(context: Context, reference: InputReference): Promise<SourceImage> {
-  if (reference instanceof UploadedFile) return openImage(reference.bytes)
-  if (reference instanceof KeptImage) return openFitted(await readInput(context, reference.videoId))
-  const url = typeof reference === 'string' ? reference : reference.image_url
+/**
+ * Gets the input image that a request names, from wherever it is, and checks its head. Throws SluiceError
+ * when it cannot be had, or is no image that is allowed.
+ */
+export async function openInputImage(context: Context, named: InputImage): Promise<SourceImage> {
+  if (named instanceof UploadedFile) return openImage(named.bytes)
+  if (named instanceof ImageOfVideo) return openFitted(await readInputImage(context, named.videoId))
+  const url = typeof named === 'string' ? named : named.image_url
   return openImage(/^data:/i.test(url) ? bytesOfDataUrl(url) : await fetchImage(context, url))
 }
 
-/** The bytes of `data:<type>;base64,<bytes>`. The type is not believed: the bytes say what they are. */
+/** The bytes of `data:<type>;base64,<bytes>`. The type is ignored: the bytes say what they are. */
 function bytesOfDataUrl(url: string): Buffer {
   const comma = url.indexOf(',')
   const base64 = url.slice(comma + 1)
@@ -40,7 +43,7 @@ function bytesOfDataUrl(url: string): Buffer {
 
 async function fetchImage(context: Context, url: string): Promise<Buffer> {
   const answer = await guardedFetch(url, {
-    field: FILE_FIELD,
+    field: INPUT_IMAGE_FIELD,
     rules: { allowHosts: context.config.webhookAllowHosts },
     method: 'GET',
     headers: { accept: 'image/png, image/jpeg, image/webp' },
