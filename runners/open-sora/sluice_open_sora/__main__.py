@@ -34,10 +34,14 @@ def refuse(why: str) -> NoReturn:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="sluice_open_sora")
-    parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, help="module:name or file.py:name of another pipeline")
+    parser.add_argument(
+        "--pipeline", default=DEFAULT_PIPELINE, help="module:name or file.py:name of another pipeline"
+    )
     pipeline_spec: str = parser.parse_args().pipeline
     if not is_reply_channel(REPLY_FD):
-        refuse("file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1")
+        refuse(
+            "file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1"
+        )
     # Neither ranks nor encoders may hold it open after this process.
     os.set_inheritable(REPLY_FD, False)
     try:

@@ -46,7 +46,11 @@ def write_checkpoint(folder: str, parameters: str, checkpoint: Checkpoint) -> st
     header: dict[str, Any] = {}
     offset = 0
     for name, tensor in checkpoint.tensors.items():
-        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [offset, offset + len(tensor.data)]}
+        header[name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + len(tensor.data)],
+        }
         offset += len(tensor.data)
     metadata = {"format": FORMAT, "parameters": parameters, "step": str(checkpoint.step)}
     metadata["digest"] = _digest(metadata, header, (tensor.data for tensor in checkpoint.tensors.values()))
@@ -83,7 +87,9 @@ def read_checkpoint(path: str, parameters: str, steps: int) -> Checkpoint:
     if claimed != _digest(metadata, header, (tensor.data for tensor in tensors.values())):
         raise RunnerFailure("bad_input", "resume.path is a damaged checkpoint: its digest does not match")
     if metadata.get("parameters") != parameters:
-        raise RunnerFailure("bad_input", "resume.path is a checkpoint of another generation: its parameters differ")
+        raise RunnerFailure(
+            "bad_input", "resume.path is a checkpoint of another generation: its parameters differ"
+        )
     if not 0 < step < steps:
         raise RunnerFailure("bad_input", f"resume.path holds {step} steps; allowed are 1 to {steps - 1}")
     return Checkpoint(step, tensors)

@@ -34,7 +34,9 @@ class Files:
 
     @staticmethod
     def within(folder: str) -> Files:
-        return Files(*(os.path.join(folder, name) for name in ("video.mp4", "thumbnail.webp", "spritesheet.jpg")))
+        return Files(
+            *(os.path.join(folder, name) for name in ("video.mp4", "thumbnail.webp", "spritesheet.jpg"))
+        )
 
 
 class EncodeEvents(Protocol):
@@ -99,12 +101,30 @@ class EncodeQueue:
         while self._waiting and len(self._running) < ENCODERS_MAX:
             encode = self._waiting.pop(0)
             generation, files = encode.generation, encode.files
-            words = ["--width", generation.width, "--height", generation.height, "--frames", generation.num_frames, "--fps", generation.fps]
-            words += ["--video", files.video, "--thumbnail", files.thumbnail, "--spritesheet", files.spritesheet]
+            words = [
+                "--width",
+                generation.width,
+                "--height",
+                generation.height,
+                "--frames",
+                generation.num_frames,
+                "--fps",
+                generation.fps,
+            ]
+            words += [
+                "--video",
+                files.video,
+                "--thumbnail",
+                files.thumbnail,
+                "--spritesheet",
+                files.spritesheet,
+            ]
             encode.started_at = encode.news_at = time.monotonic()
             try:
                 with open(encode.frames_path, "rb") as frames:
-                    encode.process = subprocess.Popen([*self._command, *map(str, words)], stdin=frames, stdout=subprocess.PIPE)
+                    encode.process = subprocess.Popen(
+                        [*self._command, *map(str, words)], stdin=frames, stdout=subprocess.PIPE
+                    )
             except OSError as error:
                 self._remove_frames(encode)
                 self._events.on_encode_failed(encode.video, f"the encoder cannot be started: {error}")
@@ -144,7 +164,9 @@ class EncodeQueue:
         if code != 0:
             self._events.on_encode_failed(encode.video, f"the encoder ended with code {code}")
         elif missing:
-            self._events.on_encode_failed(encode.video, f"the encoder did not write {os.path.basename(missing[0])}")
+            self._events.on_encode_failed(
+                encode.video, f"the encoder did not write {os.path.basename(missing[0])}"
+            )
         else:
             self._events.on_encoded(encode.video, encode.files, time.monotonic() - encode.started_at)
 

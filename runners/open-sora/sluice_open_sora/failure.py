@@ -11,7 +11,9 @@ CODES: tuple[Code, ...] = ("bad_input", "out_of_memory", "device_lost", "model_m
 MESSAGE_CHARS_MAX = 600
 
 # Device errors reach Python as RuntimeError (torch.AcceleratorError since torch 2.8) with the driver's words in the message.
-_OUT_OF_MEMORY = re.compile(r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|HIP out of memory", re.I)
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|HIP out of memory", re.I
+)
 _DEVICE_LOST = re.compile(
     r"CUDA error|CUDA driver error|cuDNN error|CUBLAS_STATUS|CUDNN_STATUS|NCCL|HIP error|device-side assert|"
     r"illegal memory access|unspecified launch failure|uncorrectable ECC|GPU is lost|fallen off the bus|"
@@ -36,7 +38,9 @@ def classify(error: BaseException) -> RunnerFailure:
         return error
     said = f"{type(error).__name__}: {error}"[:MESSAGE_CHARS_MAX]
     # torch.cuda.OutOfMemoryError and torch.OutOfMemoryError are one class; the host's MemoryError is none of them.
-    if type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(said)):
+    if type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(said)
+    ):
         return RunnerFailure("out_of_memory", said, retryable=True)
     if isinstance(error, (RuntimeError, ConnectionError)) and _DEVICE_LOST.search(said):
         return RunnerFailure("device_lost", said, retryable=True)

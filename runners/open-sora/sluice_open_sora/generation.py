@@ -91,7 +91,9 @@ def parse_generation(value: Any) -> Generation:
         raise _refused("request.reference_sha256", sha256, "64 hexadecimal digits")
     if (value["num_frames"] - 1) % 4 != 0:
         raise _refused("request.num_frames", value["num_frames"], "4k+1")
-    return Generation(**{**value, "guidance": float(value["guidance"]), "guidance_img": float(value["guidance_img"])})
+    return Generation(
+        **{**value, "guidance": float(value["guidance"]), "guidance_img": float(value["guidance_img"])}
+    )
 
 
 def request_of(generation: Generation) -> dict[str, Any]:
@@ -110,7 +112,9 @@ def parameter_hash(generation: Generation, references: tuple[Reference, ...], we
     weights from others ("" = the installation's; ServedModel.identity). Raises OSError."""
     images = [[reference.position, _file_hash(reference.path)] for reference in references]
     # Sorted keys and floats throughout: the same request hashes the same whatever order or number form it came in.
-    text = json.dumps([request_of(generation), images, *([weights] if weights else [])], sort_keys=True, ensure_ascii=True)
+    text = json.dumps(
+        [request_of(generation), images, *([weights] if weights else [])], sort_keys=True, ensure_ascii=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -124,4 +128,6 @@ def _is_unicode(text: str) -> bool:
 
 
 def _refused(field: str, given: object, allowed: str) -> RunnerFailure:
-    return RunnerFailure("bad_input", f"{field} is {json.dumps(given, default=str)[:80]}; allowed is {allowed}")
+    return RunnerFailure(
+        "bad_input", f"{field} is {json.dumps(given, default=str)[:80]}; allowed is {allowed}"
+    )

@@ -12,7 +12,9 @@ def judge(order: Generate, ready: Readiness) -> None:
     """Raises RunnerFailure for what a runner that is `ready` like this cannot make: the field, what was given, what is allowed."""
     generation = order.request
     if generation.model not in ready.models:
-        raise RunnerFailure("model_missing", f"model {generation.model!r}; this runner makes {', '.join(ready.models)}")
+        raise RunnerFailure(
+            "model_missing", f"model {generation.model!r}; this runner makes {', '.join(ready.models)}"
+        )
 
     def refuse(field: str, given: object, allowed: str) -> RunnerFailure:
         return RunnerFailure("bad_input", f"{field} is {given}; allowed is {allowed}")
@@ -31,7 +33,9 @@ def judge(order: Generate, ready: Readiness) -> None:
         raise refuse("mode", generation.mode, ", ".join(mode for mode in MODES if mode in ready.modes))
     if (generation.mode == "i2v") != (len(order.references) > 0):
         raise refuse(
-            "references", f"{len(order.references)} image(s) with mode {generation.mode}", "a head, a tail or both with mode i2v, none else"
+            "references",
+            f"{len(order.references)} image(s) with mode {generation.mode}",
+            "a head, a tail or both with mode i2v, none else",
         )
     sequence = TEXT_TOKENS + video_tokens(generation)
     if sequence % ready.sequence_ranks != 0:

@@ -50,7 +50,9 @@ class LoraFile(WeightFile):
         for name in self.entries:
             match = _NAME.fullmatch(name)
             if match is None:
-                raise ValueError(f"{name} is no name of a LoRA; allowed are lora_A, lora_B, lora_down, lora_up and alpha of a layer")
+                raise ValueError(
+                    f"{name} is no name of a LoRA; allowed are lora_A, lora_B, lora_down, lora_up and alpha of a layer"
+                )
             (kind,) = (kind for kind in ("down", "up", "alpha") if match[kind] is not None)
             parts = found.setdefault(match["layer"], {})
             if kind in parts:
@@ -59,7 +61,9 @@ class LoraFile(WeightFile):
         if not found:
             raise ValueError(f"{os.path.basename(path)} holds no tensor")
         settings = _peft_settings(path)
-        self.layers = {f"{layer}.weight": self._layer(layer, parts, settings) for layer, parts in found.items()}
+        self.layers = {
+            f"{layer}.weight": self._layer(layer, parts, settings) for layer, parts in found.items()
+        }
 
     @property
     def scales(self) -> list[tuple[str, float]]:
@@ -71,7 +75,9 @@ class LoraFile(WeightFile):
             raise ValueError(f"{layer} has only {', '.join(parts.values())}; {both}")
         down, up = self.entries[parts["down"]].shape, self.entries[parts["up"]].shape
         if len(down) != 2 or len(up) != 2 or down[0] != up[1] or down[0] == 0:
-            raise ValueError(f"{layer}: {list(down)} and {list(up)} do not fit each other; allowed are [rank, inputs] and [outputs, rank]")
+            raise ValueError(
+                f"{layer}: {list(down)} and {list(up)} do not fit each other; allowed are [rank, inputs] and [outputs, rank]"
+            )
         rank = down[0]
         alpha = self.scalar(parts["alpha"]) if "alpha" in parts else float(settings.get("lora_alpha", rank))
         divisor = math.sqrt(rank) if "alpha" not in parts and settings.get("use_rslora") else rank
@@ -91,5 +97,7 @@ def _peft_settings(path: str) -> dict[str, Any]:
         raise ValueError(f"{_PEFT_SETTINGS} is no object with a number lora_alpha")
     for name in _PEFT_OTHER_KINDS:
         if settings.get(name):
-            raise ValueError(f"{_PEFT_SETTINGS}: {name} is {json.dumps(settings[name])[:80]}, which is not supported")
+            raise ValueError(
+                f"{_PEFT_SETTINGS}: {name} is {json.dumps(settings[name])[:80]}, which is not supported"
+            )
     return settings

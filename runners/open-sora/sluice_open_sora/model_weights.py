@@ -36,7 +36,9 @@ def parse_models(value: Any) -> tuple[ModelWeights, ...]:
     ids = [model.id for model in models]
     for model_id in ids:
         if ids.count(model_id) > 1:
-            raise RunnerFailure("bad_input", f"models names {json.dumps(model_id)} twice; each id stands for one model")
+            raise RunnerFailure(
+                "bad_input", f"models names {json.dumps(model_id)} twice; each id stands for one model"
+            )
     return models
 
 
@@ -67,7 +69,9 @@ def _model(field: str, value: Any) -> ModelWeights:
     strength = lora.get("strength")
     if type(strength) not in (int, float) or not math.isfinite(strength):
         raise _refused(f"{field}.lora.strength", strength, "a finite number")
-    return ModelWeights(model_id, checkpoint, Lora(_path(f"{field}.lora.path", lora.get("path")), float(strength)))
+    return ModelWeights(
+        model_id, checkpoint, Lora(_path(f"{field}.lora.path", lora.get("path")), float(strength))
+    )
 
 
 def _path(field: str, value: Any) -> str:
@@ -77,4 +81,6 @@ def _path(field: str, value: Any) -> str:
 
 
 def _refused(field: str, given: object, allowed: str) -> RunnerFailure:
-    return RunnerFailure("bad_input", f"{field} is {json.dumps(given, default=str)[:200]}; allowed is {allowed}")
+    return RunnerFailure(
+        "bad_input", f"{field} is {json.dumps(given, default=str)[:200]}; allowed is {allowed}"
+    )

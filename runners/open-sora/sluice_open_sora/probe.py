@@ -26,7 +26,18 @@ WEIGHTS = (
     "ckpts/openai/clip-vit-large-patch14",
 )
 FLUX_WEIGHTS = ("ckpts/flux1-dev.safetensors", "ckpts/flux1-dev-ae.safetensors")
-PACKAGES = ("torchvision", "mmengine", "diffusers", "transformers", "peft", "colossalai", "liger-kernel", "flash-attn", "av", "pillow")
+PACKAGES = (
+    "torchvision",
+    "mmengine",
+    "diffusers",
+    "transformers",
+    "peft",
+    "colossalai",
+    "liger-kernel",
+    "flash-attn",
+    "av",
+    "pillow",
+)
 
 
 def main() -> None:
@@ -41,7 +52,9 @@ def main() -> None:
         "packages": {name: package_version(name) for name in PACKAGES},
         "package_found": home is not None and os.path.isdir(os.path.join(home, "opensora")),
         "commit": None if home is None else read_commit(home),
-        "weights": [] if home is None else [{"path": path, **describe_weights(os.path.join(home, path))} for path in wanted],
+        "weights": []
+        if home is None
+        else [{"path": path, **describe_weights(os.path.join(home, path))} for path in wanted],
         "models": describe_models(json.loads(models), home),
     }
     print(json.dumps(found))
@@ -83,7 +96,9 @@ def read_commit(home: str) -> str | None:
         name = head.removeprefix("ref: ")
         if os.path.isfile(os.path.join(folder, name)):
             return _text(os.path.join(folder, name)).strip()
-        packed = re.search(rf"^([0-9a-f]{{40}}) {re.escape(name)}$", _text(os.path.join(folder, "packed-refs")), re.M)
+        packed = re.search(
+            rf"^([0-9a-f]{{40}}) {re.escape(name)}$", _text(os.path.join(folder, "packed-refs")), re.M
+        )
         return packed and packed[1]
     except OSError:
         return None
@@ -113,7 +128,9 @@ def describe_weights(path: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         return {"bytes": size, "parameters": None, "problem": str(error)}
     expected = header.bytes_expected
-    cut_off = None if expected == size else f"{os.path.basename(path)} has {size} bytes, its header says {expected}"
+    cut_off = (
+        None if expected == size else f"{os.path.basename(path)} has {size} bytes, its header says {expected}"
+    )
     return {"bytes": size, "parameters": header.parameters, "problem": cut_off}
 
 
@@ -128,7 +145,11 @@ def describe_models(models: Any, home: str | None) -> list[dict[str, Any]]:
 def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
     """Bytes and parameters of each of its files, and what would keep a runner from serving it; whether the files fit the base model is
     asked only while its own file is whole."""
-    paths = [path for path in (model.checkpoint, None if model.lora is None else model.lora.path) if path is not None]
+    paths = [
+        path
+        for path in (model.checkpoint, None if model.lora is None else model.lora.path)
+        if path is not None
+    ]
     described = [describe_weights(path) for path in paths]
     problem = None
     try:
@@ -138,7 +159,10 @@ def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
             judge_fit(served, {name: entry.shape for name, entry in base.entries.items()}, base.entries)
     except RunnerFailure as failure:
         problem = failure.message
-    files = [{"path": path, "bytes": one["bytes"], "parameters": one["parameters"]} for path, one in zip(paths, described)]
+    files = [
+        {"path": path, "bytes": one["bytes"], "parameters": one["parameters"]}
+        for path, one in zip(paths, described)
+    ]
     return {"id": model.id, "files": files, "problem": problem}
 
 

@@ -83,8 +83,19 @@ class RankGate:
             path = self._checkpoint(step, capture) if self._leads and step > 0 else None
             # A cancel may have come while the checkpoint was written.
             raise Stopped("cancel" if self._wishes.of(self._video) == "cancel" else "yield", step, path)
-        if self._leads and self._job.start_step < step < steps and time.monotonic() - self._checkpoint_at >= self._checkpoint_s:
-            self._report({"type": "checkpoint", "id": self._video, "step": step, "path": self._checkpoint(step, capture)})
+        if (
+            self._leads
+            and self._job.start_step < step < steps
+            and time.monotonic() - self._checkpoint_at >= self._checkpoint_s
+        ):
+            self._report(
+                {
+                    "type": "checkpoint",
+                    "id": self._video,
+                    "step": step,
+                    "path": self._checkpoint(step, capture),
+                }
+            )
             self._checkpoint_at = time.monotonic()
 
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
@@ -107,7 +118,9 @@ class RankGate:
 
 
 class Rank:
-    def __init__(self, place: Place, pipeline_spec: str, control: MessageSocket, agreement: Leader | Follower) -> None:
+    def __init__(
+        self, place: Place, pipeline_spec: str, control: MessageSocket, agreement: Leader | Follower
+    ) -> None:
         self._place = place
         self._pipeline_spec = pipeline_spec
         self._control = control
@@ -145,7 +158,15 @@ class Rank:
 
     def _fail(self, video: str | None, failure: RunnerFailure) -> None:
         named = {} if video is None else {"id": video}
-        self._say({"type": "failed", **named, "code": failure.code, "message": failure.message, "retryable": failure.retryable})
+        self._say(
+            {
+                "type": "failed",
+                **named,
+                "code": failure.code,
+                "message": failure.message,
+                "retryable": failure.retryable,
+            }
+        )
 
     def _load(self, model: str, models: list[dict[str, Any]]) -> None:
         try:
@@ -158,7 +179,13 @@ class Rank:
             return
         self._pipeline = pipeline
         self._model = model
-        self._say({"type": "ready", "readiness": vars(ready), "identities": {one.id: one.identity for one in served}})
+        self._say(
+            {
+                "type": "ready",
+                "readiness": vars(ready),
+                "identities": {one.id: one.identity for one in served},
+            }
+        )
 
     def _use(self, pipeline: Pipeline, model: str, gate: RankGate) -> dict[str, float]:
         """Turns to `model`; answers what that adds to the timings: its seconds, or nothing when it is the one in use."""
@@ -182,15 +209,40 @@ class Rank:
                 references=tuple(Reference(**reference) for reference in message["references"]),
                 workdir=message["workdir"],
                 frames_path=message["frames_path"],
-                resume=None if resume is None else read_checkpoint(resume, message["parameters"], generation.num_steps),
+                resume=None
+                if resume is None
+                else read_checkpoint(resume, message["parameters"], generation.num_steps),
             )
-            gate = RankGate(video, job, message["parameters"], message["checkpoint_ms"], self._wishes, self._agreement, self._say)
+            gate = RankGate(
+                video,
+                job,
+                message["parameters"],
+                message["checkpoint_ms"],
+                self._wishes,
+                self._agreement,
+                self._say,
+            )
             switch = self._use(self._pipeline, generation.model, gate)
             rendered = self._pipeline.generate(job, gate)
             timings = {**switch, **rendered.timings}
-            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": rendered.peak_vram_bytes})
+            self._say(
+                {
+                    "type": "rendered",
+                    "id": video,
+                    "timings": timings,
+                    "peak_vram_bytes": rendered.peak_vram_bytes,
+                }
+            )
         except Stopped as stopped:
-            self._say({"type": "stopped", "id": video, "how": stopped.how, "step": stopped.step, "path": stopped.path})
+            self._say(
+                {
+                    "type": "stopped",
+                    "id": video,
+                    "how": stopped.how,
+                    "step": stopped.step,
+                    "path": stopped.path,
+                }
+            )
         except Exception as error:
             if not isinstance(error, RunnerFailure):
                 traceback.print_exc()
@@ -208,7 +260,9 @@ def main() -> None:
     parser.add_argument("--rank", type=int, required=True)
     parser.add_argument("--ranks", type=int, required=True)
     parser.add_argument("--control-fd", type=int, required=True)
-    parser.add_argument("--link-fds", required=True, help="rank 0: one per follower; a follower: the one to rank 0")
+    parser.add_argument(
+        "--link-fds", required=True, help="rank 0: one per follower; a follower: the one to rank 0"
+    )
     parser.add_argument("--offload", action="store_true")
     given = parser.parse_args()
     links = [socket.socket(fileno=int(fd)) for fd in given.link_fds.split(",") if fd != ""]

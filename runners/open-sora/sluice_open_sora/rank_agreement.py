@@ -30,7 +30,9 @@ class Leader:
             try:
                 follower.sendall(message)
             except OSError as error:
-                raise RunnerFailure("device_lost", f"rank {number} is gone: {error}", retryable=True) from None
+                raise RunnerFailure(
+                    "device_lost", f"rank {number} is gone: {error}", retryable=True
+                ) from None
         return decision
 
 
@@ -53,5 +55,7 @@ class Follower:
             message += chunk
         index, leading_step = _FORM.unpack(message)
         if leading_step != step:
-            raise RunnerFailure("internal", f"rank 0 is at step {leading_step}, this rank at {step}", retryable=True)
+            raise RunnerFailure(
+                "internal", f"rank 0 is at step {leading_step}, this rank at {step}", retryable=True
+            )
         return _DECISIONS[index]

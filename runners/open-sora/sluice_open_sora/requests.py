@@ -88,7 +88,9 @@ def parse_request(value: Any) -> Request:
         return Yield(_text(value, "id"))
     if kind == "shutdown":
         return Shutdown()
-    raise RunnerFailure("bad_input", f"type is {json.dumps(kind)[:80]}; allowed are load, generate, cancel, yield, shutdown")
+    raise RunnerFailure(
+        "bad_input", f"type is {json.dumps(kind)[:80]}; allowed are load, generate, cancel, yield, shutdown"
+    )
 
 
 def id_of(value: Any) -> str | None:
@@ -104,7 +106,10 @@ def _load(value: dict[str, Any]) -> Load:
     models = parse_models(value["models"])
     ids = [weights.id for weights in models]
     if model not in ids:
-        raise RunnerFailure("bad_input", f"model is {json.dumps(model)[:80]}; allowed is one of models: {', '.join(ids)[:200]}")
+        raise RunnerFailure(
+            "bad_input",
+            f"model is {json.dumps(model)[:80]}; allowed is one of models: {', '.join(ids)[:200]}",
+        )
     return Load(model, models)
 
 
@@ -117,14 +122,22 @@ def _text(value: dict[str, Any], name: str) -> str:
 def _folder(value: dict[str, Any]) -> str:
     path = _text(value, "workdir")
     if not os.path.isabs(path) or not os.path.isdir(path):
-        raise RunnerFailure("bad_input", f"workdir is {json.dumps(path)[:200]}; allowed is the absolute path of an existing folder")
+        raise RunnerFailure(
+            "bad_input",
+            f"workdir is {json.dumps(path)[:200]}; allowed is the absolute path of an existing folder",
+        )
     return path
 
 
 def _resume(value: Any) -> Resume | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or type(value.get("step")) is not int or value["step"] < 0 or not isinstance(value.get("path"), str):
+    if (
+        not isinstance(value, dict)
+        or type(value.get("step")) is not int
+        or value["step"] < 0
+        or not isinstance(value.get("path"), str)
+    ):
         raise RunnerFailure("bad_input", "resume must be an object with a step of at least 0 and a path")
     return Resume(value["step"], value["path"])
 
@@ -136,11 +149,19 @@ def _references(value: Any) -> tuple[Reference, ...]:
         raise RunnerFailure("bad_input", "references must be a list")
     found: list[Reference] = []
     for item in value:
-        if not isinstance(item, dict) or item.get("position") not in ("head", "tail") or not isinstance(item.get("path"), str):
-            raise RunnerFailure("bad_input", "each of references must have a position, head or tail, and a path")
+        if (
+            not isinstance(item, dict)
+            or item.get("position") not in ("head", "tail")
+            or not isinstance(item.get("path"), str)
+        ):
+            raise RunnerFailure(
+                "bad_input", "each of references must have a position, head or tail, and a path"
+            )
         if not os.path.isfile(item["path"]):
             raise RunnerFailure("bad_input", f"references: {json.dumps(item['path'])[:200]} is no file")
         found.append(Reference(item["position"], item["path"]))
     if len({reference.position for reference in found}) != len(found):
-        raise RunnerFailure("bad_input", "references name a position twice; allowed are one head and one tail")
+        raise RunnerFailure(
+            "bad_input", "references name a position twice; allowed are one head and one tail"
+        )
     return tuple(found)

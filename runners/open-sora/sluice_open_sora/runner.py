@@ -88,7 +88,11 @@ class Runner:
         self._encodes.tick()
         if self._group is not None and not self._is_loaded:
             if now - self._load_started_at > self._settings.load_ms_max / 1000:
-                self._load_failed(RunnerFailure("internal", f"the model has not loaded within {self._settings.load_ms_max} ms", True))
+                self._load_failed(
+                    RunnerFailure(
+                        "internal", f"the model has not loaded within {self._settings.load_ms_max} ms", True
+                    )
+                )
             elif self._video is not None:
                 self._break_silence(self._video, now)
             elif self._readiness is None and now - self._load_news_at >= NEWS_S:
@@ -131,7 +135,9 @@ class Runner:
             elif request != self._asked:
                 assert self._asked is not None
                 message = f"model {request.model!r} cannot be loaded: this runner has taken another load, of {self._asked.model!r}"
-                self._send({"type": "failed", "code": "model_missing", "message": message, "retryable": False})
+                self._send(
+                    {"type": "failed", "code": "model_missing", "message": message, "retryable": False}
+                )
             return
         self._asked = request
         self._lost = self._readiness = self._loaded_model = None
@@ -162,14 +168,20 @@ class Runner:
     def _admit(self, order: Generate) -> Video:
         """Refuses what this runner cannot make before a device sees it."""
         if self._video is not None:
-            raise RunnerFailure("bad_input", f"{self._video.id} is being generated; send the next video after its released")
+            raise RunnerFailure(
+                "bad_input", f"{self._video.id} is being generated; send the next video after its released"
+            )
         if self._lost is not None:
-            raise RunnerFailure("device_lost", f"{self._lost}; this runner must be started again", retryable=True)
+            raise RunnerFailure(
+                "device_lost", f"{self._lost}; this runner must be started again", retryable=True
+            )
         if self._readiness is None:
             raise RunnerFailure("model_missing", "no model is loaded; send load first")
         judge(order, self._readiness)
         try:
-            parameters = parameter_hash(order.request, order.references, self._identities.get(order.request.model, ""))
+            parameters = parameter_hash(
+                order.request, order.references, self._identities.get(order.request.model, "")
+            )
         except OSError as error:
             raise RunnerFailure("bad_input", f"references cannot be read: {error}") from None
         step, path = 0, None
@@ -197,7 +209,9 @@ class Runner:
             self._end_video({"type": "cancelled", "id": video.id, "step": video.step})
         else:
             step, path = video.checkpoint or (video.start_step, None)
-            self._end_video({"type": "yielded", "id": video.id, "step": step, **({} if path is None else {"path": path})})
+            self._end_video(
+                {"type": "yielded", "id": video.id, "step": step, **({} if path is None else {"path": path})}
+            )
 
     # Ranks
 
@@ -214,9 +228,13 @@ class Runner:
         self._model, self._used_model = model, None
         self._loaded = {}
         self._load_started_at = time.monotonic()
-        group = RankGroup(self._pipeline_spec, self._ranks, offload, self._loop, self._on_rank_message, self._on_rank_death)
+        group = RankGroup(
+            self._pipeline_spec, self._ranks, offload, self._loop, self._on_rank_message, self._on_rank_death
+        )
         self._group = group
-        self._log(f"{self._ranks} rank(s) load {model}{' with offload' if offload else ''}: {' '.join(map(str, group.pids))}")
+        self._log(
+            f"{self._ranks} rank(s) load {model}{' with offload' if offload else ''}: {' '.join(map(str, group.pids))}"
+        )
         # Several ranks never switch, so once all models were judged they need only their own, whatever became of the others' files.
         needs_all = self._ranks == 1 or self._readiness is None
         models = [weights for weights in self._asked.models if needs_all or weights.id == model]
@@ -255,7 +273,8 @@ class Runner:
         if kind == "ready":
             # What vars() took apart on the other side; JSON has no tuples.
             said: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in message["readiness"].items()
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in message["readiness"].items()
             }
             self._on_loaded(rank, Readiness(**said), message["identities"])
             return
@@ -276,7 +295,9 @@ class Runner:
             self._say_progress(video, message["phase"], message["step"], message["steps"])
         elif kind == "checkpoint":
             video.checkpoint = (message["step"], message["path"])
-            self._send({"type": "checkpoint", "id": video.id, "step": message["step"], "path": message["path"]})
+            self._send(
+                {"type": "checkpoint", "id": video.id, "step": message["step"], "path": message["path"]}
+            )
         else:
             video.done[rank] = message
             if len(video.done) == self._ranks:
@@ -306,7 +327,11 @@ class Runner:
         if leading["type"] == "rendered":
             self._release_when_room()
             return
-        reply: dict[str, Any] = {"type": "cancelled" if leading["how"] == "cancel" else "yielded", "id": video.id, "step": leading["step"]}
+        reply: dict[str, Any] = {
+            "type": "cancelled" if leading["how"] == "cancel" else "yielded",
+            "id": video.id,
+            "step": leading["step"],
+        }
         if leading["how"] == "yield" and leading["path"] is not None:
             reply["path"] = leading["path"]
         self._end_video(reply)
@@ -333,7 +358,9 @@ class Runner:
         self._end_group()
         # Offload is for one device: over several, the weights are already split or the group's own.
         if self._settings.offload == "retry" and self._ranks == 1 and not offloaded and video.wish is None:
-            self._log(f"{video.id} ran out of memory at step {video.step}; it is tried once more with offload: {failure.message}")
+            self._log(
+                f"{video.id} ran out of memory at step {video.step}; it is tried once more with offload: {failure.message}"
+            )
             video.offloaded = True
             video.sent = False
             if video.checkpoint is not None:
@@ -382,13 +409,22 @@ class Runner:
         self._lost = failure.message
         if video is not None:
             # Retried with offload: it is the memory that was short, whatever kept the second start from working.
-            code: Code = "out_of_memory" if video.offloaded or failure.code == "out_of_memory" else "device_lost"
+            code: Code = (
+                "out_of_memory" if video.offloaded or failure.code == "out_of_memory" else "device_lost"
+            )
             self._fail(video.id, RunnerFailure(code, failure.message, retryable=True))
         else:
             self._lost_idle = True
 
     def _send_load_failure(self, failure: RunnerFailure) -> None:
-        self._send({"type": "failed", "code": failure.code, "message": failure.message, "retryable": failure.retryable})
+        self._send(
+            {
+                "type": "failed",
+                "code": failure.code,
+                "message": failure.message,
+                "retryable": failure.retryable,
+            }
+        )
 
     # Encodes
 
@@ -413,7 +449,15 @@ class Runner:
 
     def on_encoded(self, video: str, files: Files, seconds: float) -> None:
         said = self._finishing.pop(video)
-        self._send({"type": "finished", "id": video, "files": vars(files), **said, "timings": {**said["timings"], "mux": seconds}})
+        self._send(
+            {
+                "type": "finished",
+                "id": video,
+                "files": vars(files),
+                **said,
+                "timings": {**said["timings"], "mux": seconds},
+            }
+        )
 
     def on_encode_failed(self, video: str, message: str) -> None:
         self._finishing.pop(video, None)
@@ -458,7 +502,15 @@ class Runner:
 
     def _fail(self, video: str, failure: RunnerFailure) -> None:
         self._log(f"{video} failed: {failure.code}: {failure.message}")
-        self._send({"type": "failed", "id": video, "code": failure.code, "message": failure.message, "retryable": failure.retryable})
+        self._send(
+            {
+                "type": "failed",
+                "id": video,
+                "code": failure.code,
+                "message": failure.message,
+                "retryable": failure.retryable,
+            }
+        )
 
     def _remove_frames(self, video: Video) -> None:
         try:

@@ -38,7 +38,10 @@ class ServedModel:
         """Where the tensor called `name` comes from."""
         own = self.checkpoint is not None and name in self.checkpoint.entries
         changed = self.lora is not None and name in self.lora.layers and self.strength != 0
-        return (self.checkpoint.fingerprint if own and self.checkpoint is not None else "", self._added if changed else "")
+        return (
+            self.checkpoint.fingerprint if own and self.checkpoint is not None else "",
+            self._added if changed else "",
+        )
 
     def verify(self) -> None:
         """Raises RunnerFailure `model_missing` when a file is gone or was replaced since it was opened."""
@@ -51,7 +54,9 @@ class ServedModel:
 
     @cached_property
     def _added(self) -> str:
-        return "" if self.lora is None else json.dumps([self.lora.fingerprint, self.strength, self.lora.scales])
+        return (
+            "" if self.lora is None else json.dumps([self.lora.fingerprint, self.strength, self.lora.scales])
+        )
 
 
 def open_models(models: Iterable[ModelWeights]) -> tuple[ServedModel, ...]:
@@ -79,7 +84,12 @@ def judge_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], require
         entries = model.checkpoint.entries
         for name, entry in entries.items():
             if name not in shapes:
-                raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(f"{name} is no tensor of the network"))
+                raise _unusable(
+                    model.id,
+                    "checkpoint",
+                    model.checkpoint.path,
+                    ValueError(f"{name} is no tensor of the network"),
+                )
             if entry.shape != tuple(shapes[name]):
                 said = f"{name} is {list(entry.shape)}; allowed is {list(shapes[name])}"
                 raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(said))
@@ -91,7 +101,9 @@ def judge_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], require
         for name, layer in model.lora.layers.items():
             asked = (layer.outputs, layer.inputs)
             if name not in shapes:
-                raise _unusable(model.id, "lora", model.lora.path, ValueError(f"{layer.down}: the network has no {name}"))
+                raise _unusable(
+                    model.id, "lora", model.lora.path, ValueError(f"{layer.down}: the network has no {name}")
+                )
             if tuple(shapes[name]) != asked:
                 said = f"{layer.up} @ {layer.down} is {list(asked)}; allowed is {list(shapes[name])}, the shape of {name}"
                 raise _unusable(model.id, "lora", model.lora.path, ValueError(said))

@@ -49,7 +49,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         t2i2v=_choice(environment, "OPENSORA_T2I2V", ("0", "1"), "0") == "1",
         checkpoint_ms=_milliseconds(environment, "OPENSORA_CHECKPOINT_MS", 30_000),
         load_ms_max=_milliseconds(environment, "OPENSORA_LOAD_MS_MAX", 1_800_000),
-        encoder=_words(environment, "OPENSORA_ENCODER_COMMAND", (sys.executable, "-m", "sluice_open_sora.encode_frames")),
+        encoder=_words(
+            environment, "OPENSORA_ENCODER_COMMAND", (sys.executable, "-m", "sluice_open_sora.encode_frames")
+        ),
     )
 
 
@@ -59,7 +61,9 @@ def visible_home(settings: Settings) -> str:
     if home is None:
         raise SettingError("OPENSORA_HOME is not set; it names the folder of an Open-Sora 2.0 checkout")
     if not os.path.isdir(os.path.join(home, "opensora")):
-        raise SettingError(f"OPENSORA_HOME is {json.dumps(home)}; allowed is a folder that holds Open-Sora's package opensora")
+        raise SettingError(
+            f"OPENSORA_HOME is {json.dumps(home)}; allowed is a folder that holds Open-Sora's package opensora"
+        )
     return os.path.abspath(home)
 
 
@@ -73,7 +77,9 @@ def _choice(environment: Mapping[str, str], name: str, allowed: tuple[str, ...],
 def _milliseconds(environment: Mapping[str, str], name: str, otherwise: int) -> int:
     given = environment.get(name) or str(otherwise)
     if not given.isascii() or not given.isdigit() or int(given) > 86_400_000:
-        raise SettingError(f"{name} is {json.dumps(given)}; allowed are whole milliseconds from 0 to 86400000")
+        raise SettingError(
+            f"{name} is {json.dumps(given)}; allowed are whole milliseconds from 0 to 86400000"
+        )
     return int(given)
 
 
@@ -86,5 +92,7 @@ def _words(environment: Mapping[str, str], name: str, otherwise: tuple[str, ...]
     except ValueError:
         words = None
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
-        raise SettingError(f'{name} is {json.dumps(given)}; allowed is a JSON list of words, such as ["python3", "encode.py"]')
+        raise SettingError(
+            f'{name} is {json.dumps(given)}; allowed is a JSON list of words, such as ["python3", "encode.py"]'
+        )
     return tuple(words)

@@ -18,7 +18,18 @@ from typing import Any, Mapping
 HEADER_BYTES_MAX = 100_000_000
 # Of each tensor. Training changes every tensor it touches from the first numbers on; the whole of 24 GB would take a minute to hash.
 SAMPLE_BYTES = 1024
-_ITEM_BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16, "U16": 16}
+_ITEM_BITS = {
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+    "F32": 32,
+    "I32": 32,
+    "U32": 32,
+    "F16": 16,
+    "BF16": 16,
+    "I16": 16,
+    "U16": 16,
+}
 _ITEM_BITS |= {"I8": 8, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8}
 _SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i"}
 
@@ -61,7 +72,9 @@ def read_header(path: str) -> WeightHeader:
         entries = {name: _entry(value, 8 + length) for name, value in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
         raise ValueError(f"{os.path.basename(path)} is no safetensors file") from None
-    return WeightHeader(text, entries, size, max((entry.end for entry in entries.values()), default=8 + length))
+    return WeightHeader(
+        text, entries, size, max((entry.end for entry in entries.values()), default=8 + length)
+    )
 
 
 class WeightFile:
@@ -72,14 +85,18 @@ class WeightFile:
         self.path = path
         header = read_header(path)
         if header.bytes != header.bytes_expected:
-            raise ValueError(f"{os.path.basename(path)} has {header.bytes} bytes, its header says {header.bytes_expected}")
+            raise ValueError(
+                f"{os.path.basename(path)} has {header.bytes} bytes, its header says {header.bytes_expected}"
+            )
         self.entries = header.entries
         self.fingerprint = _fingerprint(path, header)
 
     def verify(self) -> None:
         """Raises OSError, or ValueError when the file was replaced."""
         if _fingerprint(self.path, read_header(self.path)) != self.fingerprint:
-            raise ValueError(f"{os.path.basename(self.path)} was replaced since this runner loaded; start the worker again")
+            raise ValueError(
+                f"{os.path.basename(self.path)} was replaced since this runner loaded; start the worker again"
+            )
 
     def scalar(self, name: str) -> float:
         """The tensor of one number called `name`. Raises OSError, ValueError."""
@@ -98,7 +115,9 @@ class WeightFile:
 def _entry(value: Any, data_at: int) -> Entry:
     begin, end = value["data_offsets"]
     shape, dtype = tuple(value["shape"]), value["dtype"]
-    if any(type(number) is not int or number < 0 for number in (begin, end, *shape)) or not isinstance(dtype, str):
+    if any(type(number) is not int or number < 0 for number in (begin, end, *shape)) or not isinstance(
+        dtype, str
+    ):
         raise ValueError("a tensor's place is no whole number")
     bits = _ITEM_BITS.get(dtype)
     if end < begin or (bits is not None and (end - begin) * 8 != math.prod(shape) * bits):

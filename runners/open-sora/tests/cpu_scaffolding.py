@@ -41,7 +41,11 @@ class _AbsentModule(types.ModuleType):
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(name, self, is_package=True) if name.partition(".")[0] in ABSENT else None
+        return (
+            importlib.machinery.ModuleSpec(name, self, is_package=True)
+            if name.partition(".")[0] in ABSENT
+            else None
+        )
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
         return _AbsentModule(spec.name)
@@ -62,7 +66,9 @@ def _attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tenso
 
 class _Rope:
     @staticmethod
-    def apply(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def apply(
+        q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         def rotate(x: torch.Tensor) -> torch.Tensor:
             first, second = x.chunk(2, dim=-1)
             turned = torch.cat((-second, first), dim=-1)
@@ -139,7 +145,9 @@ def scrambled_flux(device_map: Any, torch_dtype: torch.dtype, **kwargs: Any) -> 
 @MODELS.register_module("tiny_hunyuan_vae")
 def tiny_hunyuan_vae(device_map: Any, torch_dtype: torch.dtype, **kwargs: Any) -> torch.nn.Module:
     torch.manual_seed(2)
-    return AutoencoderKLCausal3D(AutoEncoder3DConfig(from_pretrained=None, **kwargs)).to(device_map, torch_dtype)
+    return AutoencoderKLCausal3D(AutoEncoder3DConfig(from_pretrained=None, **kwargs)).to(
+        device_map, torch_dtype
+    )
 
 
 @MODELS.register_module("hashed_text")

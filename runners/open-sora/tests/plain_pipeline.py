@@ -128,9 +128,15 @@ class PlainPipeline:
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         generation = job.generation
         encode_at = time.monotonic()
-        words = repr((generation.prompt, generation.negative_prompt, generation.guidance, generation.motion_score))
-        images = "".join(f"{reference.position}{open(reference.path, 'rb').read()!r}" for reference in job.references)
-        noise, target = (_numbers(f"{what} {generation.seed} {words} {images}") for what in ("noise", "target"))
+        words = repr(
+            (generation.prompt, generation.negative_prompt, generation.guidance, generation.motion_score)
+        )
+        images = "".join(
+            f"{reference.position}{open(reference.path, 'rb').read()!r}" for reference in job.references
+        )
+        noise, target = (
+            _numbers(f"{what} {generation.seed} {words} {images}") for what in ("noise", "target")
+        )
         target = array.array("d", [level * gain for level, gain in zip(target, self._gain)])
         latent = noise if job.resume is None else array.array("d", job.resume.tensors["latent"].data)
 
@@ -154,7 +160,11 @@ class PlainPipeline:
             gate.alive("decode")
         if self._place.rank == 0:
             _write_frames(job, latent)
-        timings = {"encode": denoise_at - encode_at, "denoise": decode_at - denoise_at, "decode": time.monotonic() - decode_at}
+        timings = {
+            "encode": denoise_at - encode_at,
+            "denoise": decode_at - denoise_at,
+            "decode": time.monotonic() - decode_at,
+        }
         return Rendered(timings, peak_vram_bytes=1000 + self._place.rank)
 
     def _advance(self, latent: array.array, target: array.array, steps: int) -> array.array:
@@ -164,7 +174,11 @@ class PlainPipeline:
         shard = array.array("d")
         for index in range(begin, begin + share):
             neighbours = (latent[index - 1] + latent[(index + 1) % LATENT_LENGTH]) / 2
-            shard.append(latent[index] + pull * (target[index] - latent[index]) + 0.3 * pull * (neighbours - latent[index]))
+            shard.append(
+                latent[index]
+                + pull * (target[index] - latent[index])
+                + 0.3 * pull * (neighbours - latent[index])
+            )
         return array.array("d", self._collective.gather(shard.tobytes(), LATENT_LENGTH * 8))
 
     def _misbehave(self, step: int) -> None:
@@ -185,13 +199,19 @@ class PlainPipeline:
 
 def _gain_of(model: ServedModel) -> array.array:
     """gain.weight as the model has it: its own or the base's, and what its LoRA adds."""
-    gain = array.array("d", [1.0] * LATENT_LENGTH) if model.checkpoint is None else _read(model.checkpoint, GAIN)
+    gain = (
+        array.array("d", [1.0] * LATENT_LENGTH) if model.checkpoint is None else _read(model.checkpoint, GAIN)
+    )
     if model.lora is not None:
         layer = model.lora.layers[GAIN]
         down, up = _read(model.lora, layer.down), _read(model.lora, layer.up)
         rank = len(down)
         for row in range(LATENT_LENGTH):
-            gain[row] += model.strength * layer.scale * sum(up[row * rank + index] * down[index] for index in range(rank))
+            gain[row] += (
+                model.strength
+                * layer.scale
+                * sum(up[row * rank + index] * down[index] for index in range(rank))
+            )
     return gain
 
 

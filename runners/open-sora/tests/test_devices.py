@@ -33,14 +33,19 @@ class SeveralRanks(RunnerTest):
             runner.at_step(f"y{number}", 3 + 5 * number)
             runner.send({"type": "yield", "id": f"y{number}"})
             left = runner.reply("yielded", f"y{number}")
-            self.assertEqual(runner.make(f"r{number}", request, resume={"step": left["step"], "path": left["path"]}), whole)
+            self.assertEqual(
+                runner.make(f"r{number}", request, resume={"step": left["step"], "path": left["path"]}), whole
+            )
 
     def test_a_split_that_does_not_come_out_even_is_refused_before_the_start(self) -> None:
         runner = self.start({"CUDA_VISIBLE_DEVICES": "0,1,2"})
         runner.generate("a", some_request())
         failed = runner.reply("failed", "a")
         self.assertEqual((failed["code"], failed["retryable"]), ("bad_input", False))
-        self.assertIn("536 positions on 3 devices; allowed is a number of devices that divides it: 1, 2", failed["message"])
+        self.assertIn(
+            "536 positions on 3 devices; allowed is a number of devices that divides it: 1, 2",
+            failed["message"],
+        )
         # 513 positions.
         runner.make("b", some_request(width=16, height=16, num_frames=1))
 
@@ -119,7 +124,9 @@ class Memory(RunnerTest):
         settings = {"PLAIN_OUT_OF_MEMORY_AT": "3", "PLAIN_OFFLOAD_HELPS": "1", "OPENSORA_OFFLOAD": "retry"}
         for checkpoint_ms in ("1", "60000"):
             with self.subTest(checkpoint_ms=checkpoint_ms):
-                runner = self.start({**settings, "OPENSORA_CHECKPOINT_MS": checkpoint_ms, "PLAIN_STEP_MS": "5"})
+                runner = self.start(
+                    {**settings, "OPENSORA_CHECKPOINT_MS": checkpoint_ms, "PLAIN_STEP_MS": "5"}
+                )
                 (rank,) = runner.ranks()
                 self.assertEqual(runner.make("a", some_request()), whole)
                 self.assertNotEqual(runner.ranks(), [rank])
@@ -136,7 +143,12 @@ class Memory(RunnerTest):
         self.assertEqual(runner.errors.count("rank(s) load"), 2)
 
     def test_a_wish_is_heeded_while_the_model_loads_again(self) -> None:
-        settings = {"PLAIN_OUT_OF_MEMORY_AT": "3", "PLAIN_OFFLOAD_HELPS": "1", "OPENSORA_OFFLOAD": "retry", "OPENSORA_CHECKPOINT_MS": "1"}
+        settings = {
+            "PLAIN_OUT_OF_MEMORY_AT": "3",
+            "PLAIN_OFFLOAD_HELPS": "1",
+            "OPENSORA_OFFLOAD": "retry",
+            "OPENSORA_CHECKPOINT_MS": "1",
+        }
         runner = self.start({**settings, "PLAIN_STEP_MS": "5", "PLAIN_LOAD_MS": "700"})
         runner.generate("a", some_request())
         runner.until(lambda: "with offload" in runner.errors, "second start")

@@ -60,8 +60,14 @@ class Serving(ModelsTest):
         for settings in ({}, TWO):
             with self.subTest(settings):
                 runner = self.start(settings, models=self.models)
-                for number, index in enumerate((0, 1, 0, 2, 1, 3, 2, 0, 3, 1) if settings == {} else (0, 1, 3, 0)):
-                    self.assertEqual(self.clip(runner, f"v{number}", ids[index]), wholes[ids[index]], f"{number}: {ids[index]}")
+                for number, index in enumerate(
+                    (0, 1, 0, 2, 1, 3, 2, 0, 3, 1) if settings == {} else (0, 1, 3, 0)
+                ):
+                    self.assertEqual(
+                        self.clip(runner, f"v{number}", ids[index]),
+                        wholes[ids[index]],
+                        f"{number}: {ids[index]}",
+                    )
 
     def test_a_switch_says_that_it_lasts_and_what_it_cost(self) -> None:
         for settings in ({"PLAIN_SWITCH_MS": "1500"}, {**TWO, "PLAIN_LOAD_MS": "1500"}):
@@ -118,7 +124,9 @@ class Resuming(ModelsTest):
                 runner.send({"type": "yield", "id": "a"})
                 left = runner.reply("yielded", "a")
                 self.clip(runner, "b", "tuned ink")
-                self.assertEqual(self.clip(runner, "c", "ink", resume={"step": left["step"], "path": left["path"]}), whole)
+                self.assertEqual(
+                    self.clip(runner, "c", "ink", resume={"step": left["step"], "path": left["path"]}), whole
+                )
 
     def test_other_weights_or_another_strength_under_the_same_id_void_it(self) -> None:
         runner = self.start({"PLAIN_STEP_MS": "20"}, models=self.models)
@@ -151,7 +159,11 @@ class Wishes(ModelsTest):
         for settings in ({"PLAIN_SWITCH_MS": "2000"}, {**TWO, "PLAIN_LOAD_MS": "1000"}):
             runner = self.start(settings, models=self.models)
             for number, (wish, kind, after) in enumerate(
-                (("cancel", "cancelled", "open-sora-2"), ("yield", "yielded", "ink"), ("cancel", "cancelled", "studio tuned"))
+                (
+                    ("cancel", "cancelled", "open-sora-2"),
+                    ("yield", "yielded", "ink"),
+                    ("cancel", "cancelled", "studio tuned"),
+                )
             ):
                 with self.subTest(settings, wish=wish):
                     video = f"v{number}"
@@ -165,17 +177,25 @@ class Wishes(ModelsTest):
         whole = self.alone("ink")
         for settings in ({"PLAIN_SWITCH_MS": "1000"}, {**TWO, "PLAIN_LOAD_MS": "700"}):
             with self.subTest(settings):
-                runner = self.start({**settings, "PLAIN_STEP_MS": "20"}, models=[self.models[2], self.models[0]])
+                runner = self.start(
+                    {**settings, "PLAIN_STEP_MS": "20"}, models=[self.models[2], self.models[0]]
+                )
                 runner.generate("a", some_request(model="ink"))
                 runner.at_step("a", 3)
                 runner.send({"type": "yield", "id": "a"})
                 left = runner.reply("yielded", "a")
                 self.clip(runner, "b", "open-sora-2")
-                runner.generate("c", some_request(model="ink"), resume={"step": left["step"], "path": left["path"]})
+                runner.generate(
+                    "c", some_request(model="ink"), resume={"step": left["step"], "path": left["path"]}
+                )
                 runner.reply("progress", "c", lambda reply: reply["phase"] == "load")
                 runner.send({"type": "yield", "id": "c"})
-                self.assertEqual(runner.reply("yielded", "c"), {"type": "yielded", "id": "c", "step": left["step"]})
-                self.assertEqual(self.clip(runner, "d", "ink", resume={"step": left["step"], "path": left["path"]}), whole)
+                self.assertEqual(
+                    runner.reply("yielded", "c"), {"type": "yielded", "id": "c", "step": left["step"]}
+                )
+                self.assertEqual(
+                    self.clip(runner, "d", "ink", resume={"step": left["step"], "path": left["path"]}), whole
+                )
 
 
 class Failing(ModelsTest):
@@ -196,7 +216,9 @@ class Failing(ModelsTest):
         text = self.folder / "text.safetensors"
         text.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
         short = write_gain(self.folder / "short.safetensors", 1, length=239)
-        extra = write_weights(self.folder / "extra.safetensors", {"gain.weight": ((240, 1), [1.0] * 240), "bias": ((1,), [1.0])})
+        extra = write_weights(
+            self.folder / "extra.safetensors", {"gain.weight": ((240, 1), [1.0] * 240), "bias": ((1,), [1.0])}
+        )
         lacking = write_weights(self.folder / "lacking.safetensors", {})
         wide = write_gain_lora(self.folder / "wide.safetensors", 1, length=241)
         nowhere = str(self.folder / "nowhere.safetensors")
@@ -209,7 +231,10 @@ class Failing(ModelsTest):
             ({"checkpoint": extra}, "bias is no tensor of the network"),
             ({"checkpoint": lacking}, "it lacks gain.weight"),
             ({"lora": {"path": self.tuned, "strength": 1}}, "gain.weight is no name of a LoRA"),
-            ({"lora": {"path": wide, "strength": 1}}, "is [241, 1]; allowed is [240, 1], the shape of gain.weight"),
+            (
+                {"lora": {"path": wide, "strength": 1}},
+                "is [241, 1]; allowed is [240, 1], the shape of gain.weight",
+            ),
         ):
             with self.subTest(said):
                 failed = self.failure_at_load([self.models[0], {"id": "bad", **weights}])
@@ -246,13 +271,17 @@ class Failing(ModelsTest):
                 runner.generate("a", some_request(model="studio tuned"))
                 failed = runner.reply("failed", "a")
                 self.assertEqual(failed["code"], "model_missing")
-                self.assertIn(f"model 'studio tuned': checkpoint: there is no file at {self.tuned}", failed["message"])
+                self.assertIn(
+                    f"model 'studio tuned': checkpoint: there is no file at {self.tuned}", failed["message"]
+                )
                 self.assertEqual(self.clip(runner, "b", "open-sora-2"), whole)
                 write_gain(Path(self.tuned), 0.5)
                 runner.generate("c", some_request(model="studio tuned"))
                 failed = runner.reply("failed", "c")
                 self.assertEqual(failed["code"], "model_missing")
-                self.assertRegex(failed["message"], "model 'studio tuned'.* replaced since this runner loaded")
+                self.assertRegex(
+                    failed["message"], "model 'studio tuned'.* replaced since this runner loaded"
+                )
                 self.assertEqual(self.clip(runner, "d", "open-sora-2"), whole)
                 Path(self.tuned).write_bytes(tuned)
 

@@ -30,13 +30,20 @@ REAL = {
 
 def write_png(path: Path, width: int, height: int, colour: tuple[int, int, int]) -> str:
     """A PNG of one colour fading to black, by the standard library."""
-    rows = b"".join(b"\0" + b"".join(bytes(c * x // width for c in colour) for x in range(width)) for _ in range(height))
+    rows = b"".join(
+        b"\0" + b"".join(bytes(c * x // width for c in colour) for x in range(width)) for _ in range(height)
+    )
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
     return str(path)
 
 
@@ -53,7 +60,9 @@ class OpenSora(RunnerTest):
     @classmethod
     def setUpClass(cls) -> None:
         if not REAL["OPENSORA_HOME"]:
-            raise AssertionError("OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac")
+            raise AssertionError(
+                "OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac"
+            )
         cls.runner = SpawnedRunner(REAL, pipeline=None)
         cls.addClassCleanup(cls.runner.close)
         cls.runner.load()
@@ -87,12 +96,39 @@ class OpenSora(RunnerTest):
 
     def test_it_makes_what_open_soras_own_script_makes(self) -> None:
         path = Path(self.runner.folder) / "script.rgb"
-        words = ["--save-dir", f"{self.runner.folder}/script", "--prompt", "a paper boat", "--sampling_option.seed", "42"]
+        words = [
+            "--save-dir",
+            f"{self.runner.folder}/script",
+            "--prompt",
+            "a paper boat",
+            "--sampling_option.seed",
+            "42",
+        ]
         done = subprocess.run(
-            [sys.executable, str(TESTS / "run_script.py"), REAL["OPENSORA_CONFIG"], *words, "--num_frames", "5", "--num_steps", "3"],
+            [
+                sys.executable,
+                str(TESTS / "run_script.py"),
+                REAL["OPENSORA_CONFIG"],
+                *words,
+                "--num_frames",
+                "5",
+                "--num_steps",
+                "3",
+            ],
             env={
-                **{"PATH": os.environ["PATH"], "OPENSORA_HOME": REAL["OPENSORA_HOME"], "FRAMES_PATH": str(path), "OMP_NUM_THREADS": "1"},
-                **{"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())},
+                **{
+                    "PATH": os.environ["PATH"],
+                    "OPENSORA_HOME": REAL["OPENSORA_HOME"],
+                    "FRAMES_PATH": str(path),
+                    "OMP_NUM_THREADS": "1",
+                },
+                **{
+                    "RANK": "0",
+                    "LOCAL_RANK": "0",
+                    "WORLD_SIZE": "1",
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(_free_port()),
+                },
             },
             capture_output=True,
             text=True,
@@ -106,12 +142,28 @@ class OpenSora(RunnerTest):
         self.assertLessEqual(max(abs(a - b) for a, b in zip(ours, script)), 1)
 
     def test_everything_asked_for_matters(self) -> None:
-        changes = ({}, {"seed": 43}, {"prompt": "b"}, {"negative_prompt": "b"}, {"guidance": 3}, {"motion_score": 5}, {"fps": 12})
+        changes = (
+            {},
+            {"seed": 43},
+            {"prompt": "b"},
+            {"negative_prompt": "b"},
+            {"guidance": 3},
+            {"motion_score": 5},
+            {"fps": 12},
+        )
         clips = [self.make(request(num_steps=4, **change)) for change in changes]
         self.assertEqual(len(set(clips)), len(clips))
 
     def test_hostile_prompts_arrive_unchanged(self) -> None:
-        prompts = ('he said "1984", and left', "1984", "None", "a\u2028b\nc", "纸船 🚤", "'; $(id) `id` {x} %s", "x" * 5000)
+        prompts = (
+            'he said "1984", and left',
+            "1984",
+            "None",
+            "a\u2028b\nc",
+            "纸船 🚤",
+            "'; $(id) `id` {x} %s",
+            "x" * 5000,
+        )
         clips = {self.make(request(num_steps=2, prompt=prompt)) for prompt in prompts}
         self.assertEqual(len(clips), len(prompts))
 
@@ -164,7 +216,9 @@ class OpenSora(RunnerTest):
         path = Path(self.runner.folder) / "no-image.png"
         path.write_bytes(b"no image")
         video = self.name()
-        workdir = self.runner.generate(video, request(mode="i2v"), references=[{"position": "head", "path": str(path)}])
+        workdir = self.runner.generate(
+            video, request(mode="i2v"), references=[{"position": "head", "path": str(path)}]
+        )
         self.assertEqual(self.runner.reply("failed", video)["code"], "bad_input")
         self.assertEqual(os.listdir(workdir), [])
         self.make(request(num_steps=2))
@@ -199,10 +253,16 @@ class OpenSora(RunnerTest):
 
         with av.open(files["video"]) as container:
             (stream,) = container.streams
-            self.assertEqual((stream.codec_context.name, stream.width, stream.height, stream.average_rate), ("h264", 48, 32, 24))
+            self.assertEqual(
+                (stream.codec_context.name, stream.width, stream.height, stream.average_rate),
+                ("h264", 48, 32, 24),
+            )
             self.assertEqual((stream.frames, float(stream.duration * stream.time_base)), (13, 13 / 24))
             context = stream.codec_context
-            self.assertEqual((context.pix_fmt, context.colorspace, context.color_range, context.color_primaries), ("yuv420p", 1, 1, 1))
+            self.assertEqual(
+                (context.pix_fmt, context.colorspace, context.color_range, context.color_primaries),
+                ("yuv420p", 1, 1, 1),
+            )
             self.assertEqual(len(list(container.decode(stream))), 13)
         head = Path(files["video"]).read_bytes()
         self.assertLess(head.index(b"moov"), head.index(b"mdat"))
@@ -228,7 +288,9 @@ class SeveralRanks(RunnerTest):
         runner.at_step("c", 4)
         runner.send({"type": "yield", "id": "c"})
         left = runner.reply("yielded", "c")
-        self.assertEqual(runner.make("d", request(), resume={"step": left["step"], "path": left["path"]}), whole)
+        self.assertEqual(
+            runner.make("d", request(), resume={"step": left["step"], "path": left["path"]}), whole
+        )
         runner.generate("e", request())
         runner.at_step("e", 2)
         os.kill(runner.ranks()[1], signal.SIGKILL)
@@ -288,7 +350,12 @@ class Installation(RunnerTest):
         runner.send({"type": "load", "model": "open-sora-2"})
         failed = runner.reply("failed")
         self.assertEqual(failed["code"], "model_missing")
-        for part in ("Open_Sora_v2.safetensors", "hunyuan_vae.safetensors", "google/t5-v1_1-xxl", "openai/clip-vit-large-patch14"):
+        for part in (
+            "Open_Sora_v2.safetensors",
+            "hunyuan_vae.safetensors",
+            "google/t5-v1_1-xxl",
+            "openai/clip-vit-large-patch14",
+        ):
             self.assertIn(part, failed["message"])
 
     def test_a_machine_without_a_gpu_is_told(self) -> None:

@@ -24,10 +24,14 @@ FOLDER = Path(tempfile.gettempdir())
 
 def setUpModule() -> None:
     if not REAL["OPENSORA_HOME"]:
-        raise AssertionError("OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac")
+        raise AssertionError(
+            "OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac"
+        )
     global FOLDER
     FOLDER = Path(tempfile.mkdtemp(prefix="open-sora-own-"))
-    subprocess.run([sys.executable, str(TESTS / "tiny_models.py"), str(FOLDER)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, str(TESTS / "tiny_models.py"), str(FOLDER)], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def tearDownModule() -> None:
@@ -53,7 +57,11 @@ def models() -> list[dict[str, Any]]:
 
 def from_file() -> dict[str, str]:
     """The base model comes from a file, as at full size; otherwise its weights are random and only in memory."""
-    return {**REAL, "OPENSORA_CONFIG": str(TESTS / "tiny_config_from_file.py"), "TINY_BASE": str(FOLDER / "base.safetensors")}
+    return {
+        **REAL,
+        "OPENSORA_CONFIG": str(TESTS / "tiny_config_from_file.py"),
+        "TINY_BASE": str(FOLDER / "base.safetensors"),
+    }
 
 
 class OwnModels(RunnerTest):
@@ -72,7 +80,9 @@ class OwnModels(RunnerTest):
             runner.load(ids[order[0]], models())
             self.assertEqual(runner.reply("ready")["models"], ids)
             for number, index in enumerate(order):
-                with self.subTest(config=Path(settings["OPENSORA_CONFIG"]).name, number=number, model=ids[index]):
+                with self.subTest(
+                    config=Path(settings["OPENSORA_CONFIG"]).name, number=number, model=ids[index]
+                ):
                     made = self.clip(runner, f"v{number}", ids[index])
                     self.assertEqual(wholes.setdefault(ids[index], made), made)
                     switched = number > 0 and index not in (order[number - 1],)
@@ -123,7 +133,10 @@ class OwnModels(RunnerTest):
         runner.send({"type": "load", "model": "open-sora-2", "models": served})
         failed = runner.reply("failed")
         self.assertEqual(failed["code"], "model_missing")
-        self.assertRegex(failed["message"], r"model 'bad': checkpoint: .*diffusers.safetensors: single_blocks.* is no tensor of the network")
+        self.assertRegex(
+            failed["message"],
+            r"model 'bad': checkpoint: .*diffusers.safetensors: single_blocks.* is no tensor of the network",
+        )
 
 
 class Interrupted(unittest.TestCase):
@@ -140,7 +153,9 @@ class Interrupted(unittest.TestCase):
         self.base = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         save_file(self.base, self.folder / "base.safetensors")
         save_file({name: tensor * 2 for name, tensor in self.base.items()}, self.folder / "tuned.safetensors")
-        halves = {f"{layer}.lora_{half}.weight": torch.randn(8, 8) for layer in (0, 2) for half in ("down", "up")}
+        halves = {
+            f"{layer}.lora_{half}.weight": torch.randn(8, 8) for layer in (0, 2) for half in ("down", "up")
+        }
         save_file(halves, self.folder / "lora.safetensors")
         self.models = {
             model.id: model
@@ -164,7 +179,10 @@ class Interrupted(unittest.TestCase):
     def bits(self) -> dict[str, bytes]:
         import torch
 
-        return {name: tensor.view(torch.uint8).numpy().tobytes() for name, tensor in self.network.state_dict().items()}
+        return {
+            name: tensor.view(torch.uint8).numpy().tobytes()
+            for name, tensor in self.network.state_dict().items()
+        }
 
     def test_a_switch_stopped_at_any_tensor_leaves_every_model_to_be_had_bit_by_bit(self) -> None:
         for from_file in (True, False):
@@ -191,7 +209,16 @@ class Interrupted(unittest.TestCase):
 
     def test_only_tensors_that_differ_are_written(self) -> None:
         weights = self.weights(from_file=True)
-        for name, changed in (("base", 0), ("lora", 2), ("lora", 0), ("base", 2), ("tuned", 6), ("lora", 6), ("tuned", 6), ("base", 6)):
+        for name, changed in (
+            ("base", 0),
+            ("lora", 2),
+            ("lora", 0),
+            ("base", 2),
+            ("tuned", 6),
+            ("lora", 6),
+            ("tuned", 6),
+            ("base", 6),
+        ):
             seen: list[tuple[int, int]] = []
             weights.use(self.models[name], lambda done, tensors: seen.append((done, tensors)))
             self.assertEqual(seen, [(done, changed) for done in range(changed)], name)

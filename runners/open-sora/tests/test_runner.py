@@ -10,7 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.spawned_runner import PACKAGE_FOLDER, PLAIN_PIPELINE, RunnerTest, SpawnedRunner, is_running, some_request
+from tests.spawned_runner import (
+    PACKAGE_FOLDER,
+    PLAIN_PIPELINE,
+    RunnerTest,
+    SpawnedRunner,
+    is_running,
+    some_request,
+)
 
 HOSTILE_PROMPTS = (
     '"1984", said Winston; 纸船 🚤',
@@ -50,7 +57,11 @@ class OneVideo(RunnerTest):
             finished["files"],
             {
                 name: f"{workdir}/{file}"
-                for name, file in (("video", "video.mp4"), ("thumbnail", "thumbnail.webp"), ("spritesheet", "spritesheet.jpg"))
+                for name, file in (
+                    ("video", "video.mp4"),
+                    ("thumbnail", "thumbnail.webp"),
+                    ("spritesheet", "spritesheet.jpg"),
+                )
             },
         )
         self.assertEqual(finished["tokens"], 3 * 2 * 4 * 8)
@@ -68,7 +79,10 @@ class OneVideo(RunnerTest):
 
     def test_any_prompt_arrives_unchanged(self) -> None:
         runner = self.start()
-        clips = {runner.make(f"v{number}", some_request(prompt=prompt)) for number, prompt in enumerate(HOSTILE_PROMPTS)}
+        clips = {
+            runner.make(f"v{number}", some_request(prompt=prompt))
+            for number, prompt in enumerate(HOSTILE_PROMPTS)
+        }
         self.assertEqual(len(clips), len(HOSTILE_PROMPTS))
 
     def test_the_next_video_runs_while_the_last_is_encoded(self) -> None:
@@ -90,7 +104,11 @@ class OneVideo(RunnerTest):
         runner.generate("v5", some_request())
         runner.reply("finished", "v0")
         runner.reply("released", "v5")
-        order = [(reply["type"], reply["id"]) for reply in runner.replies if reply["type"] in ("released", "finished")]
+        order = [
+            (reply["type"], reply["id"])
+            for reply in runner.replies
+            if reply["type"] in ("released", "finished")
+        ]
         self.assertLess([kind for kind, _ in order].index("finished"), order.index(("released", "v5")))
 
     def test_an_encoder_that_fails_fails_its_video_alone(self) -> None:
@@ -123,9 +141,13 @@ class Wishes(RunnerTest):
     def test_a_cancel_or_yield_of_a_video_not_in_work_is_ignored(self) -> None:
         runner = self.start()
         runner.make("a", some_request())
-        runner.send({"type": "cancel", "id": "a"}, {"type": "yield", "id": "never"}, {"type": "cancel", "id": "b"})
+        runner.send(
+            {"type": "cancel", "id": "a"}, {"type": "yield", "id": "never"}, {"type": "cancel", "id": "b"}
+        )
         runner.make("b", some_request())
-        self.assertFalse([reply for reply in runner.replies if reply["type"] in ("cancelled", "yielded", "failed")])
+        self.assertFalse(
+            [reply for reply in runner.replies if reply["type"] in ("cancelled", "yielded", "failed")]
+        )
 
     def test_a_yield_before_the_first_step_has_no_path(self) -> None:
         runner = self.start({"PLAIN_ENCODE_MS": "300"})
@@ -134,9 +156,13 @@ class Wishes(RunnerTest):
 
     def test_a_cancel_overrules_a_yield_and_not_the_other_way_round(self) -> None:
         runner = self.start({"PLAIN_ENCODE_MS": "300"})
-        runner.send(runner.order("a", some_request()), {"type": "yield", "id": "a"}, {"type": "cancel", "id": "a"})
+        runner.send(
+            runner.order("a", some_request()), {"type": "yield", "id": "a"}, {"type": "cancel", "id": "a"}
+        )
         runner.reply("cancelled", "a")
-        runner.send(runner.order("b", some_request()), {"type": "cancel", "id": "b"}, {"type": "yield", "id": "b"})
+        runner.send(
+            runner.order("b", some_request()), {"type": "cancel", "id": "b"}, {"type": "yield", "id": "b"}
+        )
         runner.reply("cancelled", "b")
 
     def test_a_yield_in_the_last_step_lets_the_video_finish(self) -> None:
@@ -156,25 +182,42 @@ class Resume(RunnerTest):
         runner.send({"type": "yield", "id": video})
         return runner.reply("yielded", video)
 
-    def test_a_resumed_clip_is_bit_identical_to_an_uninterrupted_one_wherever_it_was_interrupted(self) -> None:
+    def test_a_resumed_clip_is_bit_identical_to_an_uninterrupted_one_wherever_it_was_interrupted(
+        self,
+    ) -> None:
         whole = self.start().make("whole", some_request(num_steps=40))
         slow, fast = self.start({"PLAIN_STEP_MS": "15"}), self.start()
         for number, step in enumerate((1, 9, 20, 33)):
             left = self.yielded(slow, f"v{number}", some_request(num_steps=40), step)
             self.assertTrue(step <= left["step"] < 40)
             self.assertEqual(
-                fast.make(f"v{number}", some_request(num_steps=40), resume={"step": left["step"], "path": left["path"]}), whole
+                fast.make(
+                    f"v{number}",
+                    some_request(num_steps=40),
+                    resume={"step": left["step"], "path": left["path"]},
+                ),
+                whole,
             )
             finished = fast.reply("finished", f"v{number}")
             self.assertEqual(finished["tokens"], 3 * 2 * 4 * (40 - left["step"]))
-            self.assertEqual([r["step"] for r in fast.of(f"v{number}") if r.get("phase") == "denoise"], list(range(left["step"] + 1, 41)))
+            self.assertEqual(
+                [r["step"] for r in fast.of(f"v{number}") if r.get("phase") == "denoise"],
+                list(range(left["step"] + 1, 41)),
+            )
 
     def test_a_clip_interrupted_twice_ends_the_same(self) -> None:
         whole = self.start().make("whole", some_request(num_steps=40))
         slow = self.start({"PLAIN_STEP_MS": "15"})
         first = self.yielded(slow, "a", some_request(num_steps=40), 5)
-        second = self.yielded(slow, "b", some_request(num_steps=40), 20, resume={"step": first["step"], "path": first["path"]})
-        self.assertEqual(slow.make("c", some_request(num_steps=40), resume={"step": second["step"], "path": second["path"]}), whole)
+        second = self.yielded(
+            slow, "b", some_request(num_steps=40), 20, resume={"step": first["step"], "path": first["path"]}
+        )
+        self.assertEqual(
+            slow.make(
+                "c", some_request(num_steps=40), resume={"step": second["step"], "path": second["path"]}
+            ),
+            whole,
+        )
 
     def test_a_killed_runners_last_checkpoint_is_whole(self) -> None:
         request = some_request(num_steps=60)
@@ -186,7 +229,9 @@ class Resume(RunnerTest):
         runner.exit_code()
         runner.until(lambda: runner._open_streams == 0, "end")
         last = [reply for reply in runner.of("a") if reply["type"] == "checkpoint"][-1]
-        self.assertEqual(self.start().make("a", request, resume={"step": last["step"], "path": last["path"]}), whole)
+        self.assertEqual(
+            self.start().make("a", request, resume={"step": last["step"], "path": last["path"]}), whole
+        )
 
     def test_checkpoints_come_after_every_interval(self) -> None:
         runner = self.start({"PLAIN_STEP_MS": "10", "OPENSORA_CHECKPOINT_MS": "100"})
@@ -294,7 +339,9 @@ class Loading(RunnerTest):
         runner = self.start(load=False)
         runner.send({"type": "load", "model": "sora-3"})
         failed = runner.reply("failed")
-        self.assertEqual((failed["code"], failed["retryable"], "id" in failed), ("model_missing", False, False))
+        self.assertEqual(
+            (failed["code"], failed["retryable"], "id" in failed), ("model_missing", False, False)
+        )
         runner.load()
         runner.make("a", some_request())
 
@@ -308,7 +355,9 @@ class Loading(RunnerTest):
     def test_loading_is_not_silent(self) -> None:
         runner = self.start({"PLAIN_LOAD_MS": "1800"}, load=False)
         runner.send({"type": "load", "model": "open-sora-2"})
-        self.assertEqual((runner.reply("progress")["id"], runner.reply("progress")["phase"]), ("load", "load"))
+        self.assertEqual(
+            (runner.reply("progress")["id"], runner.reply("progress")["phase"]), ("load", "load")
+        )
         self.assertEqual(runner.reply("ready")["models"], ["open-sora-2"])
 
     def test_loading_is_given_up_after_its_bound(self) -> None:

@@ -25,10 +25,13 @@ def read_configuration(settings: Settings, ranks: int) -> Any:
     os.chdir(home)
     from opensora.utils.config import read_config
 
-    path = os.environ.get("OPENSORA_CONFIG") or os.path.join(_FOLDER, _FILES["none" if ranks == 1 else settings.parallel])
+    path = os.environ.get("OPENSORA_CONFIG") or os.path.join(
+        _FOLDER, _FILES["none" if ranks == 1 else settings.parallel]
+    )
     if not os.path.isfile(path):
         raise RunnerFailure(
-            "model_missing", f"no configuration at {os.path.abspath(path)}; OPENSORA_HOME must be Open-Sora's commit d0cd5ac"
+            "model_missing",
+            f"no configuration at {os.path.abspath(path)}; OPENSORA_HOME must be Open-Sora's commit d0cd5ac",
         )
     config = read_config(path)
     if settings.t2i2v and config.get("img_flux") is None:
@@ -37,14 +40,20 @@ def read_configuration(settings: Settings, ranks: int) -> Any:
     missing = missing_weights(config)
     if missing:
         # Open-Sora would start to download tens of gigabytes instead.
-        raise RunnerFailure("model_missing", f"no weights at {', '.join(os.path.join(home, path) for path in missing)}")
+        raise RunnerFailure(
+            "model_missing", f"no weights at {', '.join(os.path.join(home, path) for path in missing)}"
+        )
     return config
 
 
 def missing_weights(config: Mapping[str, Any]) -> list[str]:
     """Paths a configuration names, relative to OPENSORA_HOME, that are not there; a folder must hold something."""
     named = [config[part].get("from_pretrained") for part in WEIGHTED_PARTS if config.get(part) is not None]
-    return [path for path in named if path and not (os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)))]
+    return [
+        path
+        for path in named
+        if path and not (os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)))
+    ]
 
 
 def sequence_ranks(config: Mapping[str, Any], ranks: int) -> int:
@@ -58,4 +67,7 @@ def judge_ranks(config: Mapping[str, Any], ranks: int, device_variable: str) -> 
     plugin = config.get("plugin_config") or {}
     most = max(int(plugin.get("sp_size", 1)), int(plugin.get("tp_size", 1)))
     if config.get("plugin") == "hybrid" and ranks > most:
-        raise RunnerFailure("model_missing", f"{device_variable} names {ranks} devices; the configuration allows {json.dumps(most)}")
+        raise RunnerFailure(
+            "model_missing",
+            f"{device_variable} names {ranks} devices; the configuration allows {json.dumps(most)}",
+        )

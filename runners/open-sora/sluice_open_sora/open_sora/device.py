@@ -19,7 +19,10 @@ def find_device() -> torch.device:
     wanted = os.environ.get("OPENSORA_DEVICE") or "cuda"
     if wanted == "cuda" and not torch.cuda.is_available():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        raise RunnerFailure("model_missing", f"torch {torch.__version__} finds no CUDA device (CUDA_VISIBLE_DEVICES is {visible!r})")
+        raise RunnerFailure(
+            "model_missing",
+            f"torch {torch.__version__} finds no CUDA device (CUDA_VISIBLE_DEVICES is {visible!r})",
+        )
     return torch.device(wanted)
 
 

@@ -148,11 +148,15 @@ class OpenSoraPipeline:
         t5 = WatchedModule(self._t5, self._residency, "text", steps.before_text)
         clip = WatchedModule(self._clip, self._residency, "text", steps.before_text)
         model = WatchedModule(self._model, self._residency, "model", steps.before_step)
-        autoencoder = WatchedAutoencoder(self._autoencoder, self._residency, "autoencoder", steps.encode_reference, steps.before_decode)
+        autoencoder = WatchedAutoencoder(
+            self._autoencoder, self._residency, "autoencoder", steps.encode_reference, steps.before_decode
+        )
         condition, references = self._condition(job, option, t5, clip)
         api = prepare_api(model, autoencoder, t5, clip, self._image_parts)
         # As Open-Sora's script words it: "..., 24 FPS. 4 motion score."
-        text = add_motion_score_to_text(add_fps_info_to_text([generation.prompt], fps=generation.fps), generation.motion_score)
+        text = add_motion_score_to_text(
+            add_fps_info_to_text([generation.prompt], fps=generation.fps), generation.motion_score
+        )
         clip_pixels = api(
             option,
             condition,
@@ -165,7 +169,9 @@ class OpenSoraPipeline:
         )
         expected = (1, 3, generation.num_frames, option.height, option.width)
         if tuple(clip_pixels.shape) != expected:
-            raise RunnerFailure("internal", f"Open-Sora made a clip of shape {tuple(clip_pixels.shape)}; asked was {expected}")
+            raise RunnerFailure(
+                "internal", f"Open-Sora made a clip of shape {tuple(clip_pixels.shape)}; asked was {expected}"
+            )
         # [-1, 1] to bytes as opensora.datasets.save_sample does it, in 32-bit floats.
         pixels = clip_pixels[0].float().clamp_(-1, 1).add_(1).mul_(127.5).add_(0.5).clamp_(0, 255)
         return pixels.permute(1, 2, 3, 0).to(torch.uint8).contiguous().cpu()
@@ -176,7 +182,10 @@ class OpenSoraPipeline:
         if mode == "t2v":
             return "t2v", None
         if ";" in job.workdir:
-            raise RunnerFailure("internal", f"workdir {job.workdir!r} has a semicolon, which parts Open-Sora's reference paths")
+            raise RunnerFailure(
+                "internal",
+                f"workdir {job.workdir!r} has a semicolon, which parts Open-Sora's reference paths",
+            )
         if mode == "t2i2v":
             return "i2v_head", self._make_condition_image(job, option, t5, clip)
         paths = {}
@@ -207,9 +216,15 @@ class OpenSoraPipeline:
             named = replace(option, resolution=resolution, aspect_ratio=aspect)
             image_resolution = self._config.get("img_resolution", "768px")
             image_option = modify_option_to_t2i(named, distilled=True, img_resolution=image_resolution)
-            flux = WatchedModule(self._image_parts["img_flux"], self._residency, "image", self._steps.before_image_step)
+            flux = WatchedModule(
+                self._image_parts["img_flux"], self._residency, "image", self._steps.before_image_step
+            )
             flux_autoencoder = WatchedAutoencoder(
-                self._image_parts["img_flux_ae"], self._residency, "image", lambda pixels, encode: encode(pixels), lambda: None
+                self._image_parts["img_flux_ae"],
+                self._residency,
+                "image",
+                lambda pixels, encode: encode(pixels),
+                lambda: None,
             )
             pixels = prepare_api(flux, flux_autoencoder, t5, clip, self._image_parts)(
                 image_option,
@@ -218,7 +233,9 @@ class OpenSoraPipeline:
                 text=[job.generation.prompt],
                 channel=self._config["img_flux"]["in_channels"],
             )
-            save_sample(pixels[0].cpu(), save_path=path.removesuffix(".png"), fps=job.generation.fps, verbose=False)
+            save_sample(
+                pixels[0].cpu(), save_path=path.removesuffix(".png"), fps=job.generation.fps, verbose=False
+            )
             if image_resolution != resolution:
                 # The script hands width and height to a function that takes height and width; the first frame is cropped to size later.
                 height, width = get_image_size(resolution, aspect)
@@ -242,7 +259,10 @@ class OpenSoraPipeline:
                 table_height, table_width = (-(-side // 16) * 16 for side in sizes[aspect])
                 if (table_width, table_height) == (width, height):
                     return resolution, aspect
-        raise RunnerFailure("bad_input", f"width x height is {width}x{height}; allowed with mode t2i2v is a size of Open-Sora's table")
+        raise RunnerFailure(
+            "bad_input",
+            f"width x height is {width}x{height}; allowed with mode t2i2v is a size of Open-Sora's table",
+        )
 
     def _boosters(self) -> Any:
         """Joins the ranks; answers what turns the parts into their parallel forms."""
@@ -282,7 +302,9 @@ def _judge_image(path: str) -> None:
         with Image.open(path) as image:
             image.load()
     except Exception as error:
-        raise RunnerFailure("bad_input", f"references: {os.path.basename(path)} is no image: {error}") from None
+        raise RunnerFailure(
+            "bad_input", f"references: {os.path.basename(path)} is no image: {error}"
+        ) from None
 
 
 def _seed_everything(seed: int) -> None:

@@ -58,7 +58,9 @@ class Steps:
     def before_text(self, *_: Any, **__: Any) -> None:
         self._gate.alive("encode")
 
-    def encode_reference(self, pixels: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def encode_reference(
+        self, pixels: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
         name = f"reference.{len(self._references)}"
         resumed = self._job.resume is not None and name in self._job.resume.tensors
         latent = self._stored(name) if resumed else encode(pixels)
@@ -87,7 +89,11 @@ class Steps:
         now = time.monotonic()
         denoise_at = self._denoise_at or now
         decode_at = self._decode_at or now
-        return {"encode": denoise_at - self._encode_at, "denoise": decode_at - denoise_at, "decode": now - decode_at}
+        return {
+            "encode": denoise_at - self._encode_at,
+            "denoise": decode_at - denoise_at,
+            "decode": now - decode_at,
+        }
 
     def _capture(self, img: torch.Tensor) -> Mapping[str, Tensor]:
         captured = {"latent": pack_tensor(img[: len(img) // GUIDANCE_COPIES])}

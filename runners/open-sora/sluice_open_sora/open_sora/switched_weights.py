@@ -72,7 +72,9 @@ class SwitchedWeights:
         try:
             self._base.verify()
         except (OSError, ValueError) as error:
-            raise RunnerFailure("model_missing", f"the base model's weights: {self._base.path}: {error}") from None
+            raise RunnerFailure(
+                "model_missing", f"the base model's weights: {self._base.path}: {error}"
+            ) from None
 
     def _value(self, model: ServedModel, name: str, reader: _Reader) -> torch.Tensor:
         """The tensor as `model` has it, on any device and of any dtype."""
@@ -89,7 +91,9 @@ class SwitchedWeights:
             return value
         assert model.lora is not None
         layer = model.lora.layers[name]
-        down, up = (reader.read(model.lora, part).to(self._device, torch.float32) for part in (layer.down, layer.up))
+        down, up = (
+            reader.read(model.lora, part).to(self._device, torch.float32) for part in (layer.down, layer.up)
+        )
         return value.to(self._device, torch.float32).add(up @ down, alpha=model.strength * layer.scale)
 
 
@@ -102,7 +106,9 @@ class _Reader:
 
     def read(self, file: WeightFile, name: str) -> torch.Tensor:
         if file.path not in self._files:
-            self._files[file.path] = self._open_files.enter_context(safe_open(file.path, framework="pt", device="cpu"))
+            self._files[file.path] = self._open_files.enter_context(
+                safe_open(file.path, framework="pt", device="cpu")
+            )
         return self._files[file.path].get_tensor(name)
 
 

@@ -6,7 +6,13 @@ import torch
 
 from ..checkpoint import Tensor
 
-_NAMES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32", torch.float64: "F64", torch.uint8: "U8"}
+_NAMES = {
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.uint8: "U8",
+}
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 

@@ -17,7 +17,9 @@ from .device import Residency
 class WatchedModule:
     """Calls `before(...)` with the arguments of every call; its answer, unless None, stands for the call."""
 
-    def __init__(self, module: Any, residency: Residency, part: str, before: Callable[..., Any | None]) -> None:
+    def __init__(
+        self, module: Any, residency: Residency, part: str, before: Callable[..., Any | None]
+    ) -> None:
         self._module = module
         self._residency = residency
         self._part = part
