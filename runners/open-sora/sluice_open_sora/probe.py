@@ -15,7 +15,7 @@ from typing import Any
 
 from .failure import RunnerFailure
 from .model_weights import ModelWeights, parse_models
-from .served_model import judge_fit, open_models
+from .served_model import check_fit, open_models
 from .weight_file import WeightHeader, read_header
 
 # The weights of Open-Sora's configuration files at commit d0cd5ac, relative to OPENSORA_HOME.
@@ -156,7 +156,7 @@ def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
         (served,) = open_models((model,))
         base = None if home is None else _header_or_none(os.path.join(home, WEIGHTS[0]))
         if base is not None:
-            judge_fit(served, {name: entry.shape for name, entry in base.entries.items()}, base.entries)
+            check_fit(served, {name: entry.shape for name, entry in base.entries.items()}, base.entries)
     except RunnerFailure as failure:
         problem = failure.message
     files = [

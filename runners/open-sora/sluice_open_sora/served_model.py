@@ -76,7 +76,7 @@ def _open_model(model: ModelWeights) -> ServedModel:
         raise _unusable(model.id, kind, path, error) from None
 
 
-def judge_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], required: Iterable[str]) -> None:
+def check_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], required: Iterable[str]) -> None:
     """Holds a model's files against the tensors of the network they go into; `required`: those a checkpoint must hold.
 
     Raises RunnerFailure `model_missing` that names the model, the path, and the first tensor that does not fit."""

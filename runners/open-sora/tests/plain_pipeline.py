@@ -21,7 +21,7 @@ from typing import Callable, Mapping
 from sluice_open_sora.checkpoint import Tensor
 from sluice_open_sora.failure import RunnerFailure
 from sluice_open_sora.pipeline import Job, Place, Readiness, Rendered, StepGate
-from sluice_open_sora.served_model import ServedModel, judge_fit
+from sluice_open_sora.served_model import ServedModel, check_fit
 from sluice_open_sora.weight_file import WeightFile
 
 LATENT_LENGTH = 240
@@ -96,7 +96,7 @@ class PlainPipeline:
             raise RunnerFailure("model_missing", f"model {model!r} does not load")
         self._served = {served.id: served for served in models or (ServedModel(model),)}
         for served in self._served.values():
-            judge_fit(served, {GAIN: (LATENT_LENGTH, 1)}, [GAIN])
+            check_fit(served, {GAIN: (LATENT_LENGTH, 1)}, [GAIN])
         self._gain = _gain_of(self._served[model])
         self._collective = Collective(self._place)
         return Readiness(

@@ -12,10 +12,10 @@ import unittest
 from dataclasses import fields
 from pathlib import Path
 
+from sluice_open_sora.check_request import check_request
 from sluice_open_sora.checkpoint import Checkpoint, Tensor, read_checkpoint, write_checkpoint
 from sluice_open_sora.failure import RunnerFailure, classify, classify_load
 from sluice_open_sora.generation import Generation, Reference, parameter_hash, parse_generation, video_tokens
-from sluice_open_sora.judge import judge
 from sluice_open_sora.lines import LineBuffer
 from sluice_open_sora.lora_file import LoraFile
 from sluice_open_sora.model_weights import Lora, ModelWeights, parse_models, request_of_models
@@ -23,7 +23,6 @@ from sluice_open_sora.pipeline import Readiness
 from sluice_open_sora.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
 from sluice_open_sora.settings import SettingError, read_settings
 from sluice_open_sora.weight_file import WeightFile
-
 from tests.spawned_runner import FIXTURES, PACKAGE_FOLDER, some_request
 from tests.tiny_weights import Numbers, write_gain, write_weights
 
@@ -173,10 +172,10 @@ class Tokens(unittest.TestCase):
                     )
                     with self.subTest(width=width, height=height, ranks=ranks):
                         if ranks <= most:
-                            judge(order, ready)
+                            check_request(order, ready)
                         else:
                             with self.assertRaisesRegex(RunnerFailure, f"on {ranks} devices"):
-                                judge(order, ready)
+                                check_request(order, ready)
 
 
 class Checkpoints(unittest.TestCase):

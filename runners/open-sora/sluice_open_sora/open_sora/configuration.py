@@ -62,7 +62,7 @@ def sequence_ranks(config: Mapping[str, Any], ranks: int) -> int:
     return min(int(plugin.get("sp_size", 1)), ranks)
 
 
-def judge_ranks(config: Mapping[str, Any], ranks: int, device_variable: str) -> None:
+def check_ranks(config: Mapping[str, Any], ranks: int, device_variable: str) -> None:
     """Raises RunnerFailure when the configuration cannot use as many devices as the variable names: some would repeat the others' work."""
     plugin = config.get("plugin_config") or {}
     most = max(int(plugin.get("sp_size", 1)), int(plugin.get("tp_size", 1)))

@@ -38,12 +38,12 @@ class OpenSoraPipeline:
         sys.path.insert(0, visible_home(self._settings))
         import torch
 
-        from .configuration import judge_ranks, read_configuration, sequence_ranks
+        from .configuration import check_ranks, read_configuration, sequence_ranks
         from .device import Residency, describe_device, find_device
 
         torch.set_grad_enabled(False)
         self._config = config = read_configuration(self._settings, self._place.ranks)
-        judge_ranks(config, self._place.ranks, self._settings.device_variable)
+        check_ranks(config, self._place.ranks, self._settings.device_variable)
         self._device = find_device()
 
         from opensora.utils.misc import to_torch_dtype
@@ -100,7 +100,7 @@ class OpenSoraPipeline:
         if all(served.is_base for served in models):
             return
         self._weights = SwitchedWeights(video_model, base_file(self._config), self._device)
-        self._weights.judge(models)
+        self._weights.check(models)
 
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         import torch
@@ -190,7 +190,7 @@ class OpenSoraPipeline:
             return "i2v_head", self._make_condition_image(job, option, t5, clip)
         paths = {}
         for reference in job.references:
-            _judge_image(reference.path)
+            _check_image(reference.path)
             # Open-Sora tells images by the ending; PIL, which reads them, by the content.
             link = self._scratch(job, f"reference-{reference.position}.png")
             os.symlink(os.path.abspath(reference.path), link)
@@ -294,7 +294,7 @@ class OpenSoraPipeline:
             os.rmdir(folder)
 
 
-def _judge_image(path: str) -> None:
+def _check_image(path: str) -> None:
     """Raises RunnerFailure `bad_input` for a file PIL, with which Open-Sora reads images, cannot read."""
     from PIL import Image
 

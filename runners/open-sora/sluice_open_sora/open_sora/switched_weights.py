@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 
 from ..failure import RunnerFailure
-from ..served_model import BASE, ServedModel, Source, judge_fit
+from ..served_model import BASE, ServedModel, Source, check_fit
 from ..weight_file import WeightFile
 
 # A tensor that is being written: the numbers of no model.
@@ -33,12 +33,12 @@ class SwitchedWeights:
         self._sources: dict[str, Source] = {}
         self._copies: dict[str, torch.Tensor] = {}
 
-    def judge(self, models: Iterable[ServedModel]) -> None:
+    def check(self, models: Iterable[ServedModel]) -> None:
         """Raises RunnerFailure `model_missing` for a file that does not fit the network."""
         shapes = {name: tuple(tensor.shape) for name, tensor in self._module.state_dict().items()}
         required = [name for name in shapes if self._base is None or name in self._base.entries]
         for model in models:
-            judge_fit(model, shapes, required)
+            check_fit(model, shapes, required)
 
     def use(self, model: ServedModel, between: Callable[[int, int], None]) -> None:
         """Makes the weights those of `model`; `between(done, tensors)` before each tensor that changes, and may raise.

@@ -1,4 +1,4 @@
-"""What a runner can make of what it is asked for."""
+"""Whether a loaded runner can make what a `generate` asks for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from .pipeline import Readiness
 from .requests import Generate
 
 
-def judge(order: Generate, ready: Readiness) -> None:
-    """Raises RunnerFailure for what a runner that is `ready` like this cannot make: the field, what was given, what is allowed."""
+def check_request(order: Generate, ready: Readiness) -> None:
+    """Raises RunnerFailure that names the field, what was given and what is allowed."""
     generation = order.request
     if generation.model not in ready.models:
         raise RunnerFailure(
