@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
 import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../../test/support/follow.ts'
+import { readMp4Facts } from '../../test/support/mp4-facts.ts'
 import { type Service, startService } from '../../test/support/start-service.ts'
-import { readMp4Facts } from '../animatic/src/mp4-facts.ts'
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { runnerReplySchema } from '@sluice/shared/runner-protocol'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { ALL_PASSED, runUnittest } from '../../runners/open-sora/tests/run-unittest.ts'
 import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
+import { readMp4Facts } from '../support/mp4-facts.ts'
 import { type Service, startService } from '../support/start-service.ts'
 
 const home = process.env.OPENSORA_HOME

@@ -9,9 +9,9 @@ import { BufferSource, Input, MP4 } from 'mediabunny'
 import sharp from 'sharp'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { farthest, quadrantMeans, quadrants } from '../../../test/support/images.ts'
+import { readMp4Facts } from '../../../test/support/mp4-facts.ts'
+import { MAIN, SpawnedRunner, someGeneration } from '../../../test/support/spawned-animatic.ts'
 import { frameAt } from '../../../test/support/video-frame.ts'
-import { readMp4Facts } from './mp4-facts.ts'
-import { MAIN, SpawnedRunner, someGeneration } from './spawned-runner.ts'
 
 const running: SpawnedRunner[] = []
 afterEach(async () => {

@@ -14,7 +14,7 @@ import {
   VideoSampleSource,
 } from 'mediabunny'
 import sharp from 'sharp'
-import { writeI420 } from '../../animatic/src/pixel-format.ts'
+import { writeI420 } from '../../animatic/src/film/pixel-format.ts'
 
 // The runner ends with its stdin, and its encoders with it; signals to the group are not for them.
 process.on('SIGINT', () => undefined)

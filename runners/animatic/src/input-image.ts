@@ -5,11 +5,12 @@ import type { RunnerRequest } from '@sluice/shared/runner-protocol'
 import sharp from 'sharp'
 import { RunnerFailure } from './runner-failure.ts'
 
-type Named = NonNullable<Extract<RunnerRequest, { type: 'generate' }>['references']>[number]
+/** An input image as the request names it: the protocol calls them references. */
+type Reference = NonNullable<Extract<RunnerRequest, { type: 'generate' }>['references']>[number]
 
 /** An image the clip starts (`head`) or ends (`tail`) with. */
-export interface Reference {
-  position: Named['position']
+export interface InputImage {
+  position: Reference['position']
   /** SHA-256 of the file, hex. */
   sha256: string
   /** RGBA of exactly the video's size. */
@@ -20,23 +21,26 @@ export interface Reference {
 const PIXELS_MAX = 40_000_000
 
 /**
- * Reads the images of mode i2v and covers the video's size with each. None in any other mode.
+ * Reads the images of mode i2v and covers the video's size with each. Returns none in any other mode.
  * @throws RunnerFailure `bad_input` when there is none, a position is named twice, or a file is missing or no image.
  */
-export async function readReferences(
+export async function readInputImages(
   generation: Generation,
-  named: readonly Named[] = [],
-): Promise<Reference[]> {
+  references: readonly Reference[] = [],
+): Promise<InputImage[]> {
   if (generation.mode !== 'i2v') return []
-  if (named.length === 0)
+  if (references.length === 0)
     throw new RunnerFailure('bad_input', 'references is missing; mode i2v needs an image')
-  const positions = new Set(named.map(({ position }) => position))
-  if (positions.size !== named.length)
+  const positions = new Set(references.map(({ position }) => position))
+  if (positions.size !== references.length)
     throw new RunnerFailure('bad_input', 'references name a position twice; allowed is one head and one tail')
-  return Promise.all(named.map((reference) => readReference(generation, reference)))
+  return Promise.all(references.map((reference) => readInputImage(generation, reference)))
 }
 
-async function readReference({ width, height }: Generation, { position, path }: Named): Promise<Reference> {
+async function readInputImage(
+  { width, height }: Generation,
+  { position, path }: Reference,
+): Promise<InputImage> {
   try {
     const file = await readFile(path)
     const pixels = await sharp(file, { limitInputPixels: PIXELS_MAX })
@@ -52,9 +56,7 @@ async function readReference({ width, height }: Generation, { position, path }: 
       pixels: new Uint8ClampedArray(pixels),
     }
   } catch (error) {
-    throw new RunnerFailure(
-      'bad_input',
-      `the ${position} image cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    )
+    const why = error instanceof Error ? error.message : String(error)
+    throw new RunnerFailure('bad_input', `the ${position} image cannot be read: ${why}`)
   }
 }

@@ -12,7 +12,7 @@ import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice
 type References = Extract<RunnerRequest, { type: 'generate' }>['references']
 type ReplyOf<Type extends RunnerReply['type']> = Extract<RunnerReply, { type: Type }>
 
-export const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))
 
 /** For tests: the real runner as a child process over real pipes. Every reply it sends has passed the protocol's schema. */
 export class SpawnedRunner {

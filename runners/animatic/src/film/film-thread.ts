@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads'
 import sharp from 'sharp'
-import { makeFilm } from './film.ts'
-import type { FilmJob, FilmNews } from './film-queue.ts'
+import { type FilmJob, makeFilm } from './film.ts'
+import type { FilmNews } from './film-queue.ts'
 
 /** A worker thread that draws and encodes one film at a time, beside the steps of the next video. */
 if (parentPort === null) throw new Error('film-thread.ts runs as a worker thread only')
@@ -14,17 +14,17 @@ sharp.concurrency(1)
 sharp.cache(false)
 
 port.on('message', async (job: FilmJob) => {
-  const tell = (news: FilmNews): void => port.postMessage(news)
-  let toldAt = 0
+  const say = (news: FilmNews): void => port.postMessage(news)
+  let saidAt = 0
   try {
-    const film = await makeFilm(job.generation, job.latent, job.references, job.folder, (progress) => {
+    const film = await makeFilm(job, (progress) => {
       const now = performance.now()
-      if (now - toldAt < PROGRESS_MS && progress.step < progress.steps) return
-      toldAt = now
-      tell({ type: 'progress', progress })
+      if (now - saidAt < PROGRESS_MS && progress.step < progress.steps) return
+      saidAt = now
+      say({ type: 'progress', progress })
     })
-    tell({ type: 'finished', film })
+    say({ type: 'finished', film })
   } catch (error) {
-    tell({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
+    say({ type: 'failed', message: error instanceof Error ? error.message : String(error) })
   }
 })

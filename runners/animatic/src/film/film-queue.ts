@@ -1,26 +1,18 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import type { Generation } from '@sluice/shared/generation'
-import type { Film, FilmProgress } from './film.ts'
-import type { Reference } from './reference.ts'
+import type { Film, FilmJob, FilmProgress } from './film.ts'
 
-export interface FilmJob {
-  generation: Generation
-  latent: Float64Array
-  references: readonly Reference[]
-  folder: string
-}
-
+/** What a film thread says about its film. */
 export type FilmNews =
   | { type: 'progress'; progress: FilmProgress }
   | { type: 'finished'; film: Film }
   | { type: 'failed'; message: string }
 
-/** One thread leaves a core of a small machine to the steps; two are as much as the steps of one runner can feed. */
+/** One thread leaves a core of a small machine to the steps; two keep up with the steps of one runner. */
 const THREADS_MAX = Math.max(1, Math.min(2, availableParallelism() - 1))
-/** Films that wait for a thread; with more the runner holds its device until one is done. */
+/** Films that wait for a thread; with more, the runner keeps its device until one is done. */
 const WAITING_MAX = 3
-/** A film that waits or works says where it stands at least this often, in milliseconds. */
+/** A film that waits or is being made reports its progress at least this often. */
 const NEWS_MS = 800
 
 interface WaitingFilm {
@@ -41,7 +33,7 @@ export class FilmQueue {
     if (this.#idle.length === 0 && this.#working === 0) this.#idle.push(this.#startThread())
   }
 
-  /** Resolves when a film can be taken without the queue growing over its bound, or when `signal` aborts. */
+  /** Resolves when the queue can take a film within its bound, or when `signal` aborts. */
   async room(signal: AbortSignal): Promise<void> {
     while (this.#waiting.length >= WAITING_MAX && !signal.aborted) {
       const wanted = Promise.withResolvers<void>()
@@ -68,7 +60,7 @@ export class FilmQueue {
         news.refresh()
       },
     })
-    this.#next()
+    this.#startNext()
     try {
       return await done.promise
     } finally {
@@ -76,37 +68,43 @@ export class FilmQueue {
     }
   }
 
-  #next(): void {
+  #startNext(): void {
     if (this.#working >= THREADS_MAX) return
     const film = this.#waiting.shift()
     if (film === undefined) return
     for (const resolve of this.#roomWanted.splice(0)) resolve()
     this.#working++
     const thread = this.#idle.pop() ?? this.#startThread()
-    const settle = (keep: boolean, act: () => void): void => {
-      thread.off('message', onMessage).off('error', onError).off('exit', onExit)
+    const leave = (): void => {
+      thread.off('message', onMessage).off('error', fail).off('exit', onExit)
       this.#working--
-      if (keep) this.#idle.push(thread)
-      else void thread.terminate()
-      act()
-      this.#next()
+    }
+    const finish = (made: Film): void => {
+      leave()
+      this.#idle.push(thread)
+      film.done.resolve(made)
+      this.#startNext()
+    }
+    const fail = (error: Error): void => {
+      leave()
+      // The thread may hold a broken encoder: the next film gets a new one. `terminate` never rejects.
+      void thread.terminate()
+      film.done.reject(error)
+      this.#startNext()
     }
     const onMessage = (news: FilmNews): void => {
       if (news.type === 'progress') film.onProgress(news.progress)
-      else if (news.type === 'finished') settle(true, () => film.done.resolve(news.film))
-      // A thread that failed once may hold a broken encoder: the next film gets a new one.
-      else settle(false, () => film.done.reject(new Error(news.message)))
+      else if (news.type === 'finished') finish(news.film)
+      else fail(new Error(news.message))
     }
-    const onError = (error: Error): void => settle(false, () => film.done.reject(error))
-    const onExit = (code: number): void =>
-      settle(false, () => film.done.reject(new Error(`the film thread ended with code ${code}`)))
-    thread.on('message', onMessage).on('error', onError).on('exit', onExit)
+    const onExit = (code: number): void => fail(new Error(`the film thread ended with code ${code}`))
+    thread.on('message', onMessage).on('error', fail).on('exit', onExit)
     thread.postMessage(film.job)
   }
 
   #startThread(): Worker {
     const thread = new Worker(new URL('./film-thread.ts', import.meta.url))
-    // One that dies while idle must not end the process, nor be given a film it would never answer.
+    // One that dies while idle must not end the process, nor get a film that it would never make.
     thread.on('error', () => undefined)
     thread.on('exit', () => {
       const place = this.#idle.indexOf(thread)
