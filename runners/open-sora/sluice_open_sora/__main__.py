@@ -42,7 +42,7 @@ def main() -> int:
         refuse(
             "file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1"
         )
-    # Neither ranks nor encoders may hold it open after this process.
+    # Neither ranks nor encoders may keep it open after this process.
     os.set_inheritable(REPLY_FD, False)
     try:
         settings = read_settings(os.environ)
@@ -50,8 +50,8 @@ def main() -> int:
             visible_home(settings)
     except SettingError as error:
         refuse(str(error))
-    # Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through this
-    # process, which ends with its stdin. Ranks and encoders inherit this.
+    # Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through
+    # this process, which ends with its stdin. Ranks and encoders inherit this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

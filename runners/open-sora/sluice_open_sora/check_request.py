@@ -39,10 +39,12 @@ def check_request(order: Generate, ready: Readiness) -> None:
         )
     sequence = TEXT_TOKENS + video_tokens(generation)
     if sequence % ready.sequence_ranks != 0:
-        # Open-Sora splits the sequence evenly over its sequence-parallel ranks (opensora/models/mmdit/distributed.py).
+        # Open-Sora splits the sequence evenly over its sequence-parallel ranks
+        # (opensora/models/mmdit/distributed.py).
         split = [str(ranks) for ranks in range(1, ready.sequence_ranks + 1) if sequence % ranks == 0]
         raise refuse(
             "width x height x num_frames",
-            f"{width}x{height}x{generation.num_frames} = {sequence} positions on {ready.sequence_ranks} devices",
+            f"{width}x{height}x{generation.num_frames} = {sequence} positions "
+            f"on {ready.sequence_ranks} devices",
             f"a number of devices that divides it: {', '.join(split)}",
         )

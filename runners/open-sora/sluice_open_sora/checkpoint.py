@@ -1,7 +1,8 @@
 """Checkpoints: latents between two steps, in the safetensors format.
 
-The format (https://github.com/huggingface/safetensors#format) is a length, a JSON header and the bytes, so no library is needed:
-8 bytes little-endian header length; the header, `{"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}`; the data.
+The format (https://github.com/huggingface/safetensors#format) needs no library: 8 bytes of little-endian
+header length; the header, `{"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}`; the
+data.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: str, parameters: str, checkpoint: Checkpoint) -> str:
-    """Writes checkpoint.safetensors in `folder`, whole or not at all (atomic rename); answers its path. `parameters`: parameter_hash()."""
+    """Writes checkpoint.safetensors in `folder`, whole or not at all (atomic rename), and returns its path.
+
+    `parameters`: parameter_hash()."""
     path = os.path.join(folder, FILE_NAME)
     header: dict[str, Any] = {}
     offset = 0
@@ -69,7 +72,9 @@ def write_checkpoint(folder: str, parameters: str, checkpoint: Checkpoint) -> st
 
 
 def read_checkpoint(path: str, parameters: str, steps: int) -> Checkpoint:
-    """What an earlier attempt at the same generation wrote. Raises RunnerFailure `bad_input` when it is missing, damaged or foreign."""
+    """Reads what an earlier attempt at the same generation wrote.
+
+    Raises RunnerFailure `bad_input` when it is missing, damaged or another generation's."""
     try:
         with open(path, "rb") as file:
             content = file.read()

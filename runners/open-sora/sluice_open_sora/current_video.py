@@ -47,7 +47,7 @@ class CurrentVideo:
             self._send(video)
 
     def wish(self, video_id: str, wish: Literal["cancel", "yield"]) -> None:
-        """The worker wants the video stopped. The first wish stands, except that a cancel overrules a yield."""
+        """The worker wants the video stopped. The first wish stands, but a cancel overrules a yield."""
         video = self._video
         if video is None or video.id != video_id or video.wish == "cancel":
             return
@@ -175,16 +175,17 @@ class CurrentVideo:
         if failure.code == "device_lost":
             self._models.lose(failure.message, reported=True)
         elif self._models.ranks > 1:
-            # The other ranks may wait for the failed one inside a collective operation: only new ranks are sure to work.
+            # The others may wait for the failed one inside a collective operation: only new ranks work.
             self._models.restart()
         self._replies.failed(video.id, failure)
 
     def _on_out_of_memory(self, video: Video, failure: RunnerFailure) -> None:
-        # Offload is for one device: over several, the weights are already split or offloaded by Open-Sora's own means.
+        # Several ranks never use offload (open_sora/pipeline.py).
         may_retry = self._settings.offload == "retry" and self._models.ranks == 1
         if may_retry and not self._models.is_offloaded and video.wish is None:
             log(
-                f"{video.id} ran out of memory at step {video.step}; trying again with offload: {failure.message}"
+                f"{video.id} ran out of memory at step {video.step}; "
+                f"trying again with offload: {failure.message}"
             )
             video.offloaded = True
             video.stage = "waiting"

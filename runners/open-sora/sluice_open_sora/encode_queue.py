@@ -1,9 +1,9 @@
 """Encodes finished frames beside the next video, one encoder process per video.
 
-An encoder is a command that gets raw RGB24 frames on its stdin (a file, so nothing is copied twice) and these arguments
-after its own: `--width W --height H --frames N --fps F --video PATH --thumbnail PATH --spritesheet PATH`. It prints a
-line `frame N` when N frames are encoded, at least every SILENCE_S_MAX seconds, and exits 0 once it has written an H.264
-MP4, a WebP and a JPEG.
+An encoder is a command that gets raw RGB24 frames on its stdin (a file, so nothing is copied twice) and these
+arguments after its own: `--width W --height H --frames N --fps F --video PATH --thumbnail PATH --spritesheet
+PATH`. It prints a line `frame N` when N frames are encoded, at least every SILENCE_S_MAX seconds, and exits 0
+once it has written an H.264 MP4, a WebP and a JPEG.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class Loading:
 
 @dataclass(frozen=True)
 class Ready:
-    """All ranks have loaded. `model`: what they were started with. `weights`: the model whose weights are on the
-    device. One rank changes them in place; they are None from then until the first step with the new ones."""
+    """All ranks have loaded. `model`: what they were started with. `weights`: the model whose weights are on
+    the device; None from the moment a single rank changes them until it reports a step with the new ones."""
 
     served: Served
     model: str
@@ -54,8 +54,8 @@ class Switching:
 
 @dataclass(frozen=True)
 class Lost:
-    """There are no ranks any more, `why`; the worker must start a new runner. `reported`: a video failed with it, so
-    the worker knows. Otherwise nobody would ask for a new runner, so this one has to end by itself."""
+    """There are no ranks any more, `why`; the worker must start a new runner. `reported`: a video failed with
+    it, so the worker knows. Otherwise nobody would ask for a new runner, so this one has to end by itself."""
 
     why: str
     reported: bool
@@ -95,7 +95,7 @@ class ModelState:
 
 
 def _is_consistent(now: State, to: State) -> bool:
-    """Ranks are ready with the model they were started with, and what is served changes by a first load alone."""
+    """Ranks get ready with the model they were started with; only a first load changes what is served."""
     if isinstance(now, Loading) and isinstance(to, Ready):
         return to.served.load == now.load and to.model == now.load.model
     if isinstance(now, (Ready, Switching)) and isinstance(to, (Ready, Switching)):

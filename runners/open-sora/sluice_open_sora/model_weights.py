@@ -1,4 +1,5 @@
-"""The models a runner is to serve, and where their weights lie: `modelWeightsSchema` of the runner protocol, judged."""
+"""Reads and checks which models a runner is to serve, and where their weights lie: `modelWeightsSchema` of
+packages/shared/src/runner-protocol.ts."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class ModelWeights:
-    """`checkpoint`: the absolute path of the model's own safetensors file; None = the base model's weights."""
+    """`checkpoint`: the absolute path of the model's own safetensors file; None = the base model's."""
 
     id: str
     checkpoint: str | None = None
@@ -29,7 +30,9 @@ class ModelWeights:
 
 
 def parse_models(value: Any) -> tuple[ModelWeights, ...]:
-    """Raises RunnerFailure `bad_input` that names the field, what was given and what is allowed. Whether files are there is not asked."""
+    """Raises RunnerFailure `bad_input` that names the field, what was given and what is allowed.
+
+    Does not look at the files."""
     if not isinstance(value, list) or value == []:
         raise _refused("models", value, "a list of at least one model")
     models = tuple(_model(f"models[{index}]", item) for index, item in enumerate(value))
@@ -43,7 +46,7 @@ def parse_models(value: Any) -> tuple[ModelWeights, ...]:
 
 
 def request_of_models(models: Iterable[ModelWeights]) -> list[dict[str, Any]]:
-    """What `parse_models` reads."""
+    """Returns what `parse_models` reads."""
     return [
         {
             "id": model.id,

@@ -70,7 +70,7 @@ class Models:
 
     @property
     def must_end_runner(self) -> bool:
-        """The ranks are gone and no failure of a video told the worker."""
+        """The ranks are gone, and no video failed with them: the worker does not know."""
         now = self._state.now
         return isinstance(now, Lost) and not now.reported
 
@@ -94,13 +94,14 @@ class Models:
             return
         asked = now.load if isinstance(now, Loading) else now.served.load
         if request != asked:
-            message = f"model {request.model!r} cannot be loaded: this runner has taken another load, of {asked.model!r}"
+            why = f"this runner has taken another load, of {asked.model!r}"
+            message = f"model {request.model!r} cannot be loaded: {why}"
             self._replies.load_failed(RunnerFailure("model_missing", message))
         elif not isinstance(now, Loading):
             self._replies.ready(now.served.readiness)
 
     def is_other_than_loaded(self, model: str) -> bool:
-        """Whether several ranks must load for a video of `model`: it is not the last one they finished loading."""
+        """Whether there are several ranks, and `model` is not the last one they finished loading."""
         now = self._state.now
         last = now.model if isinstance(now, Ready) else now.previous if isinstance(now, Switching) else None
         return self.ranks > 1 and model != last
@@ -108,8 +109,8 @@ class Models:
     def turn_to(self, model: str) -> bool:
         """Returns whether the ranks can take a video of `model` now; otherwise `on_loaded` follows.
 
-        One rank switches in place when the video comes. Over several the weights lie split or copied, and a rank that
-        failed alone would leave the rest waiting: they all start again with another model."""
+        One rank switches in place when the video comes. Over several the weights lie split or copied, and a
+        rank that failed alone would leave the rest waiting: they all start again with another model."""
         now = self._state.now
         if self.ranks > 1 and isinstance(now, (Ready, Switching)) and model != now.model:
             self._restart(model, offload=self._offload_default)
@@ -216,7 +217,7 @@ class Models:
         now = self._state.now
         assert isinstance(now, (Ready, Switching))
         previous = now.model if isinstance(now, Ready) else now.previous
-        # All files were checked by the first load. Several ranks, which never switch in place, need only their own.
+        # The first load checked all files. Several ranks never switch in place, so they need only their own.
         models = [weights for weights in now.served.load.models if self.ranks == 1 or weights.id == model]
         self._end_group()
         self._state.change(Switching(now.served, model, previous))
@@ -242,8 +243,8 @@ class Models:
         if isinstance(now, Switching) and any(
             identities[id] != now.served.identities[id] for id in identities
         ):
-            message = f"the weights of model {now.model!r} were replaced since this runner loaded; start the worker again"
-            self._fail_load(RunnerFailure("model_missing", message))
+            what = f"the weights of model {now.model!r} were replaced since this runner loaded"
+            self._fail_load(RunnerFailure("model_missing", f"{what}; start the worker again"))
             return
         self._loaded[rank] = readiness
         if len(self._loaded) < self.ranks:

@@ -1,6 +1,7 @@
-"""`python -m sluice_open_sora.probe [--models JSON]`: what `sluice doctor` asks a GPU host's Python, as one JSON object on stdout.
+"""`python -m sluice_open_sora.probe [--models JSON]`: describes a GPU host for `sluice doctor`.
 
-Loads no weights. `--models` is the `models` of the runner protocol's load: own models whose files are looked at too.
+Prints one JSON object. Loads no weights. `--models` is the `models` of the runner protocol's load: own
+models, whose files are looked at too.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def main() -> None:
 
 
 def describe_torch() -> dict[str, Any] | None:
-    """Version, CUDA's version, and each visible device; None when torch is not installed; `error` when it does not import."""
+    """Version, CUDA's version, and each visible device; None when torch is not installed.
+
+    Has `error` instead when torch cannot be imported."""
     try:
         import torch
     except ModuleNotFoundError:
@@ -84,7 +87,7 @@ def package_version(name: str) -> str | None:
 
 
 def read_commit(home: str) -> str | None:
-    """The commit a git checkout stands on, read without git; None when it is no checkout."""
+    """Reads, without git, the commit that a git checkout stands on; None when it is no checkout."""
     try:
         folder = os.path.join(home, ".git")
         if os.path.isfile(folder):
@@ -105,7 +108,7 @@ def read_commit(home: str) -> str | None:
 
 
 def describe_weights(path: str) -> dict[str, Any]:
-    """Bytes (None = not there), parameters as the headers count them, and what is wrong with a file that is cut off."""
+    """Bytes (None = not there), parameters by the headers, and what is wrong with a file that is cut off."""
     if os.path.isdir(path):
         files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
         parts = [describe_weights(file) for file in files]
@@ -135,7 +138,7 @@ def describe_weights(path: str) -> dict[str, Any]:
 
 
 def describe_models(models: Any, home: str | None) -> list[dict[str, Any]]:
-    """One description for each model; a single one, of no model, for a list that cannot be read."""
+    """One description for each model; a single one, with the id `models`, for a list that cannot be read."""
     try:
         return [] if models == [] else [describe_model(model, home) for model in parse_models(models)]
     except RunnerFailure as failure:
@@ -143,8 +146,9 @@ def describe_models(models: Any, home: str | None) -> list[dict[str, Any]]:
 
 
 def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
-    """Bytes and parameters of each of its files, and what would keep a runner from serving it; whether the files fit the base model is
-    asked only while its own file is whole."""
+    """Bytes and parameters of each of its files, and what would keep a runner from serving it.
+
+    Whether they fit the base model is checked only when the base model's own file is whole."""
     paths = [
         path
         for path in (model.checkpoint, None if model.lora is None else model.lora.path)

@@ -1,6 +1,6 @@
 """One rank: the process that has a device and a pipeline. Started by rank_group.py, never by hand.
 
-It ends with its control socket: whoever kills the runner process, alone or with its group, leaves no rank behind.
+It ends with its control socket: a runner process that is killed, alone or with its group, leaves no rank.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Rank:
                     self._wishes.set(message["id"], message["wish"])
                 else:
                     self._work.put(message)
-        # The main thread may stand inside a collective operation for ever: only leaving at once surely ends this process.
+        # The main thread may be inside a collective operation for ever: only this surely ends the process.
         os._exit(0)
 
     def _say(self, message: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ class Rank:
             self._wishes.forget(video)
 
     def _use(self, pipeline: Pipeline, model: str, gate: RankGate) -> dict[str, float]:
-        """Switches to `model`. Returns what that adds to the timings: its seconds, or nothing when it is in use."""
+        """Switches to `model`. Returns what that adds to the timings: nothing when it is in use."""
         if model == self._model:
             return {}
         started_at = time.monotonic()
@@ -119,7 +119,7 @@ class Rank:
 
 
 def _order_of(message: dict[str, Any]) -> RankOrder:
-    """Raises RunnerFailure for a checkpoint that cannot be read; the rest was checked by the runner process."""
+    """Raises RunnerFailure for a checkpoint that cannot be read; the runner process checked the rest."""
     generation, parameters, resume = (
         parse_generation(message["request"]),
         message["parameters"],

@@ -1,4 +1,4 @@
-"""All ranks take the same way at every step boundary: rank 0 decides and tells the others.
+"""All ranks do the same at every step boundary: rank 0 decides, and sends its decision to the others.
 
 A rank that stopped alone would leave the rest waiting for ever inside a collective operation.
 """
@@ -13,7 +13,7 @@ from .failure import RunnerFailure
 
 Decision = Literal["go", "cancel", "yield"]
 _DECISIONS: tuple[Decision, ...] = ("go", "cancel", "yield")
-# The decision, and the step it holds for.
+# The decision, and the step it is for.
 _FORM = struct.Struct("<BI")
 
 

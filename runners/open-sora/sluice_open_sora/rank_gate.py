@@ -1,4 +1,4 @@
-"""What one rank does at every step boundary of a video: report it, agree with the other ranks, write a checkpoint."""
+"""What a rank does at every step boundary: report it, agree with the others, write a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .checkpoint import Checkpoint, Tensor, write_checkpoint
 from .pipeline import Job, Phase, Stopped
 from .rank_agreement import Decision, Follower, Leader
 
-# Signs of life need not come oftener than this, in seconds.
+# Signs of life come no more often than this, in seconds.
 ALIVE_S = 0.5
 
 
 @dataclass(frozen=True)
 class RankOrder:
-    """A video as the runner process sent it. `parameters`: parameter_hash(). `checkpoint_s`: a checkpoint is written at
-    the first boundary after this many seconds."""
+    """A video as the runner process sent it. `parameters`: parameter_hash(). `checkpoint_s`: a checkpoint is
+    written at the first boundary after this many seconds."""
 
     video: str
     job: Job
@@ -26,8 +26,7 @@ class RankOrder:
 
 
 class Wishes:
-    """What the worker wants of each video. The reading thread sets them, the working thread looks at them; the runner
-    sends no yield after a cancel."""
+    """What the worker wants of each video. The reading thread sets it; no yield comes after a cancel."""
 
     def __init__(self) -> None:
         self._wishes: dict[str, Decision] = {}

@@ -1,8 +1,8 @@
 """The rank processes of one runner: started together, ended together.
 
-They get the environment torchrun would give them, but are children of the runner in its own process group. torchrun
-starts its ranks in sessions of their own (torch.distributed.elastic, SubprocessHandler: start_new_session=True): a kill
-of the runner's group would leave them behind with the device.
+They get the environment torchrun would give them, but are children of the runner in its own process group.
+torchrun starts its ranks in sessions of their own (torch.distributed.elastic, SubprocessHandler:
+start_new_session=True): a kill of the runner's group would leave them behind with the device.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The worker's requests (packages/shared/src/runner-protocol.ts), judged."""
+"""Reads and checks the worker's requests (packages/shared/src/runner-protocol.ts)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .model_weights import ModelWeights, parse_models
 
 @dataclass(frozen=True)
 class Load:
-    """`models`: all to be served, `model` among them; empty = `model` alone, with the runner's own weights."""
+    """`models`: all that are to be served; empty = `model` alone, with the runner's own weights."""
 
     model: str
     models: tuple[ModelWeights, ...] = ()
@@ -22,7 +22,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Resume:
-    """A checkpoint of an earlier attempt, and the finished steps it was announced with."""
+    """A checkpoint of an earlier attempt, and how many finished steps the worker says it has."""
 
     step: int
     path: str
@@ -56,7 +56,7 @@ Request = Load | Generate | Cancel | Yield | Shutdown
 
 
 def parse_json(line: bytes) -> Any:
-    """One line as JSON; raises RunnerFailure `bad_input`. NaN and Infinity, which Python would take, are refused as JSON refuses them."""
+    """Raises RunnerFailure `bad_input`, also for NaN and Infinity, which Python takes by default."""
 
     def refuse(name: str) -> NoReturn:
         raise ValueError(f"{name} is no JSON number")
@@ -68,7 +68,7 @@ def parse_json(line: bytes) -> Any:
 
 
 def parse_request(value: Any) -> Request:
-    """The request a JSON value is; raises RunnerFailure `bad_input`. Unknown fields beside the known are ignored, in `request` refused."""
+    """Raises RunnerFailure `bad_input`. Unknown fields are ignored, but refused in a generation."""
     if not isinstance(value, dict):
         raise RunnerFailure("bad_input", "a request must be an object")
     kind = value.get("type")
@@ -94,7 +94,7 @@ def parse_request(value: Any) -> Request:
 
 
 def id_of(value: Any) -> str | None:
-    """The id in a request that may be broken otherwise."""
+    """Returns the id of a request that may be broken otherwise."""
     found = value.get("id") if isinstance(value, dict) else None
     return found if isinstance(found, str) else None
 

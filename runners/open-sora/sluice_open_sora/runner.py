@@ -1,7 +1,7 @@
-"""The runner protocol (packages/shared/src/runner-protocol.ts): takes requests, and hands each to the part it is about.
+"""The runner protocol (packages/shared/src/runner-protocol.ts): hands each request to the part it is about.
 
-This process has no device and imports nothing but the standard library; the ranks do the work (rank.py). So it answers
-whatever a device does: a cancel during a long step, a rank that dies, memory that runs out.
+This process has no device and imports nothing but the standard library; the ranks do the work (rank.py). So
+it answers whatever a device does: a cancel during a long step, a rank that dies, memory that runs out.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .video import Video
 
 
 class Runner:
-    """One video on the device at a time, finished ones encoded beside it. Every request gets a reply, and nothing a
-    request says makes the runner unusable."""
+    """One video on the device at a time, finished ones encoded beside it. Every request gets a reply, and
+    nothing a request says makes the runner unusable."""
 
     def __init__(self, settings: Settings, pipeline_spec: str, loop: Loop, replies: Replies) -> None:
         self._loop = loop

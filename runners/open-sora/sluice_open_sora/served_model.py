@@ -1,4 +1,4 @@
-"""The models one runner serves, with their files opened and judged."""
+"""The models one runner serves, with their files opened and checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .lora_file import LoraFile
 from .model_weights import ModelWeights
 from .weight_file import WeightFile
 
-# Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's), and what is added to them ("" = nothing).
+# Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's file), and what a LoRA
+# adds to them ("" = nothing).
 Source = tuple[str, str]
 BASE: Source = ("", "")
 
@@ -30,7 +31,7 @@ class ServedModel:
 
     @property
     def identity(self) -> str:
-        """What its latents depend on beside the request, the same on every host; "" for the base model: the installation's weights."""
+        """What its latents depend on beside the request, the same on every host; "" for the base model."""
         checkpoint = "" if self.checkpoint is None else self.checkpoint.fingerprint
         return "" if self.is_base else json.dumps([checkpoint, self._added])
 
@@ -60,7 +61,7 @@ class ServedModel:
 
 
 def open_models(models: Iterable[ModelWeights]) -> tuple[ServedModel, ...]:
-    """Raises RunnerFailure `model_missing` that names the model and the path for a file that is not there, is cut off, or is none."""
+    """Raises RunnerFailure `model_missing`, with model and path, for a file that is missing or unusable."""
     return tuple(_open_model(model) for model in models)
 
 
@@ -77,9 +78,10 @@ def _open_model(model: ModelWeights) -> ServedModel:
 
 
 def check_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], required: Iterable[str]) -> None:
-    """Holds a model's files against the tensors of the network they go into; `required`: those a checkpoint must hold.
+    """Compares a model's files with the tensors of the network they go into (`shapes`).
 
-    Raises RunnerFailure `model_missing` that names the model, the path, and the first tensor that does not fit."""
+    `required`: the tensors that a checkpoint must have. Raises RunnerFailure `model_missing` that names the
+    model, the path, and the first tensor that does not fit."""
     if model.checkpoint is not None:
         entries = model.checkpoint.entries
         for name, entry in entries.items():
@@ -105,8 +107,9 @@ def check_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], require
                     model.id, "lora", model.lora.path, ValueError(f"{layer.down}: the network has no {name}")
                 )
             if tuple(shapes[name]) != asked:
-                said = f"{layer.up} @ {layer.down} is {list(asked)}; allowed is {list(shapes[name])}, the shape of {name}"
-                raise _unusable(model.id, "lora", model.lora.path, ValueError(said))
+                said = f"{layer.up} @ {layer.down} is {list(asked)}"
+                allowed = f"allowed is {list(shapes[name])}, the shape of {name}"
+                raise _unusable(model.id, "lora", model.lora.path, ValueError(f"{said}; {allowed}"))
 
 
 def _unusable(model_id: str, kind: str, path: str | None, why: Exception) -> RunnerFailure:

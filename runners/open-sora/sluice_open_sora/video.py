@@ -12,7 +12,7 @@ from .requests import Generate
 
 FRAMES_FILE = "frames.rgb"
 
-# It waits for ranks that load; the ranks have it; or its frames are complete and wait for room among the encodes.
+# It waits for ranks that load; the ranks have it; or its frames are complete and wait for an encoder.
 Stage = Literal["waiting", "sent", "rendered"]
 
 
@@ -30,8 +30,8 @@ class Video:
     wish: Literal["cancel", "yield"] | None = None
     # The last checkpoint this attempt wrote: step and path.
     checkpoint: tuple[int, str] | None = None
-    # When it began to wait for several ranks to load another model, and the seconds that took. A single rank measures
-    # its switch itself.
+    # When it began to wait for several ranks to load another model, and the seconds that took. A single rank
+    # measures its switch itself.
     load_asked_at: float | None = None
     load_s: float | None = None
     # Whether it was started again with offload after memory ran out.

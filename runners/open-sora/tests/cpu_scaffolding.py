@@ -1,7 +1,8 @@
 """Test scaffolding, never used by the runner: lets Open-Sora's real code be imported and run on a CPU.
 
-Stands in for what only works with CUDA (flash_attn, liger_kernel, colossalai, tensornvme) and for what torchvision 0.28 removed; gives the
-plain text encoder and the random weights of tiny_config.py. The kernels here compute the same functions in plain torch, more slowly.
+Stands in for what only works with CUDA (flash_attn, liger_kernel, colossalai, tensornvme) and for what
+torchvision 0.28 removed; gives the plain text encoder and the random weights of tiny_config.py. The kernels
+here compute the same functions in plain torch, more slowly.
 """
 
 from __future__ import annotations
@@ -121,7 +122,10 @@ except ImportError:
     video._check_av_available = lambda: None  # type: ignore[attr-defined]
     sys.modules["torchvision.io.video"] = video
 
-from opensora.models.hunyuan_vae.autoencoder_kl_causal_3d import AutoEncoder3DConfig, AutoencoderKLCausal3D  # noqa: E402
+from opensora.models.hunyuan_vae.autoencoder_kl_causal_3d import (  # noqa: E402
+    AutoEncoder3DConfig,
+    AutoencoderKLCausal3D,
+)
 from opensora.models.mmdit.model import Flux  # noqa: E402
 from opensora.registry import MODELS  # noqa: E402
 
@@ -152,7 +156,8 @@ def tiny_hunyuan_vae(device_map: Any, torch_dtype: torch.dtype, **kwargs: Any) -
 
 @MODELS.register_module("hashed_text")
 class HashedText(torch.nn.Module):
-    """A text encoder of the same shapes as T5's (length > 0) and CLIP's (pooled): numbers drawn from the hash of the exact text."""
+    """A text encoder of the same shapes as T5's (length > 0) and CLIP's (pooled): numbers drawn from the hash
+    of the exact text."""
 
     def __init__(self, length: int, width: int, device_map: Any, torch_dtype: torch.dtype) -> None:
         super().__init__()

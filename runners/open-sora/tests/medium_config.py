@@ -1,4 +1,5 @@
-"""Test scaffolding: tiny_config.py with a video model of 0.6 billion parameters, for measuring how weights move. Texts are short."""
+"""Test scaffolding: tiny_config.py with a video model of 0.6 billion parameters, for measuring how weights
+move. Texts are short."""
 
 _base_ = ["tiny_config.py"]
 model = dict(

@@ -1,9 +1,11 @@
-"""Test scaffolding: a pipeline in plain Python, chosen with `--pipeline .../plain_pipeline.py:PlainPipeline` and never by default.
+"""Test scaffolding: a pipeline in plain Python, chosen with `--pipeline .../plain_pipeline.py:PlainPipeline`
+and never by default.
 
-It computes: a latent starts as noise and is pulled towards a target, a step at a time; with several ranks each advances its shard and all
-exchange theirs over real sockets after every step, so ranks that part ways hang or fail as they would inside NCCL. Its weights are one
-tensor, gain.weight [240, 1], which the target is multiplied with: ones in the base model, numbers of real files in others. PLAIN_* settings
-make it slow, short of memory, or dead at a step or in a switch of models.
+It computes: a latent starts as noise and is pulled towards a target, a step at a time; with several ranks
+each advances its shard and all exchange theirs over real sockets after every step, so ranks that part ways
+hang or fail as they would inside NCCL. Its weights are one tensor, gain.weight [240, 1], which the target is
+multiplied with: ones in the base model, numbers of real files in others. PLAIN_* settings make it slow, short
+of memory, or dead at a step or in a switch of models.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ PARTS = 10
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's: told by its name."""
+    """Has the name of torch's, by which `classify` knows it."""
 
 
 class Collective:
@@ -222,8 +224,8 @@ def _read(file: WeightFile, name: str) -> array.array:
         return array.array("d", opened.read(entry.end - entry.begin))
 
 
-def _number(name: str, otherwise: int) -> int:
-    return int(os.environ.get(name) or otherwise)
+def _number(name: str, default: int) -> int:
+    return int(os.environ.get(name) or default)
 
 
 def _numbers(seed: str) -> array.array:
@@ -232,7 +234,8 @@ def _numbers(seed: str) -> array.array:
 
 
 def _write_frames(job: Job, latent: array.array) -> None:
-    """Waves of the latent drift over the frame; each row is a slice of one long row, which plain Python cuts fast."""
+    """Waves of the latent drift over the frame; each row is a slice of one long row, which plain Python cuts
+    fast."""
     width, height, frames = job.generation.width, job.generation.height, job.generation.num_frames
     length = 2 * width + frames
     row = bytearray()

@@ -20,7 +20,8 @@ PLAIN_PIPELINE = f"{TESTS / 'plain_pipeline.py'}:PlainPipeline"
 COPY_ENCODER = [sys.executable, str(TESTS / "copy_frames_encoder.py")]
 # A bound for failing tests; passing ones wait for events.
 WAIT_S_MAX = 60.0
-# Every reply any test saw is appended here when it is set: the vitest test holds them to the protocol's schema.
+# Every reply any test saw is appended here when it is set: the vitest test holds them to the protocol's
+# schema.
 REPLIES_LOG = os.environ.get("SLUICE_TEST_REPLIES")
 
 
@@ -112,7 +113,7 @@ class SpawnedRunner:
         return [reply for reply in self.replies if reply.get("id") == video]
 
     def until(self, look: Callable[[], Any], what: str) -> Any:
-        """Waits, woken by each reply and line of the log, until `look` answers something true."""
+        """Waits, woken by each reply and line of the log, until `look` returns something true."""
         with self._news:
             found = self._news.wait_for(lambda: look() or (self._open_streams == 0 and "gone"), WAIT_S_MAX)
         if found == "gone" or not found:

@@ -1,4 +1,5 @@
-"""Devices that fail, and several of them: by real rank processes that exchange their shards after every step."""
+"""Devices that fail, and several of them: by real rank processes that exchange their shards after every
+step."""
 
 from __future__ import annotations
 
@@ -81,7 +82,7 @@ class LostDevices(RunnerTest):
         self.assertEqual(runner.reply("failed", "b")["code"], "device_lost")
         runner.reply("finished", "a")
 
-    def test_a_lost_device_is_told_and_its_process_ended(self) -> None:
+    def test_a_lost_device_is_reported_and_its_process_ended(self) -> None:
         runner = self.start({"PLAIN_DEVICE_LOST_AT": "2"})
         (rank,) = runner.ranks()
         runner.generate("a", some_request())
@@ -101,7 +102,7 @@ class LostDevices(RunnerTest):
         self.assertEqual(runner.exit_code(), 1)
         runner.reply("finished", "a")
 
-    def test_a_rank_that_dies_while_it_loads_is_told(self) -> None:
+    def test_a_rank_that_dies_while_it_loads_is_reported(self) -> None:
         runner = self.start({"PLAIN_LOAD_MS": "600000"}, load=False)
         runner.send({"type": "load", "model": "open-sora-2"})
         runner.until(lambda: "rank(s) load" in runner.errors, "ranks")
@@ -142,7 +143,7 @@ class Memory(RunnerTest):
         self.assertEqual(runner.reply("failed", "a")["code"], "out_of_memory")
         self.assertEqual(runner.errors.count("rank(s) load"), 2)
 
-    def test_a_wish_is_heeded_while_the_model_loads_again(self) -> None:
+    def test_a_wish_is_granted_while_the_model_loads_again(self) -> None:
         settings = {
             "PLAIN_OUT_OF_MEMORY_AT": "3",
             "PLAIN_OFFLOAD_HELPS": "1",

@@ -72,7 +72,7 @@ class Requests(unittest.TestCase):
             with self.subTest(line[:20]), self.assertRaises(RunnerFailure):
                 parse_request(parse_json(line))
 
-    def test_the_models_of_a_load_are_judged_by_the_name_of_their_field(self) -> None:
+    def test_the_models_of_a_load_are_refused_by_the_name_of_their_field(self) -> None:
         fixture = parse_request(parse_json((FIXTURES / "request.load-models.json").read_bytes()))
         assert isinstance(fixture, Load)
         self.assertEqual(
@@ -381,7 +381,7 @@ class AcceleratorError(RuntimeError):
 
 
 class Failures(unittest.TestCase):
-    def test_what_the_libraries_raise_is_told_apart(self) -> None:
+    def test_what_the_libraries_raise_is_classified(self) -> None:
         for error, code in (
             (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "out_of_memory"),
             (RuntimeError("CUDA error: out of memory"), "out_of_memory"),
@@ -407,7 +407,7 @@ class Failures(unittest.TestCase):
             with self.subTest(str(error)):
                 self.assertEqual(classify(error).code, code)
 
-    def test_what_is_missing_at_load_is_told(self) -> None:
+    def test_what_is_missing_at_load_is_model_missing(self) -> None:
         self.assertEqual(
             classify_load(FileNotFoundError("ckpts/Open_Sora_v2.safetensors")).code, "model_missing"
         )

@@ -1,4 +1,5 @@
-"""Test scaffolding: Open-Sora's own parts at a tiny size and with random weights, for a CPU. Read by mmengine, named by OPENSORA_CONFIG."""
+"""Test scaffolding: Open-Sora's own parts at a tiny size and with random weights, for a CPU. Read by
+mmengine, named by OPENSORA_CONFIG."""
 
 import sys
 

@@ -1,9 +1,9 @@
-"""Test scaffolding: `python tests/tiny_models.py FOLDER [CONFIG]` writes own weights for the model of tiny_config.py or CONFIG, as
-trainers leave them.
+"""Test scaffolding: `python tests/tiny_models.py FOLDER [CONFIG]` writes own weights for the model of
+tiny_config.py or CONFIG, as trainers leave them.
 
-base.safetensors is that model's own random weights; tuned.safetensors others. `peft/` is a LoRA of rank 4 as PEFT saves it, with its
-alpha beside it; diffusers.safetensors one of rank 2 on other layers, alpha within; merged.safetensors is the base with `peft/` at strength
-0.75 added by this file's own arithmetic.
+base.safetensors is that model's own random weights; tuned.safetensors others. `peft/` is a LoRA of rank 4 as
+PEFT saves it, with its alpha beside it; diffusers.safetensors one of rank 2 on other layers, alpha within;
+merged.safetensors is the base with `peft/` at strength 0.75 added by this file's own arithmetic.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Numbers = tuple[Sequence[int], Sequence[float]]
 
 
 def write_weights(path: Path, tensors: Mapping[str, Numbers], dtype: str = "F64") -> str:
-    """Each tensor as its shape and its numbers; F64 or F32. Answers the path."""
+    """Writes each tensor, given as shape and numbers, as F64 or F32. Returns the path."""
     header, data = {}, b""
     for name, (shape, numbers) in tensors.items():
         packed = struct.pack(f"<{len(numbers)}{'d' if dtype == 'F64' else 'f'}", *numbers)

@@ -1,8 +1,9 @@
-"""One network in memory, and whose weights are in it: each tensor is known by where its numbers came from, and rewritten from files.
+"""One network in memory, and where each of its tensors came from. A switch rewrites those that differ.
 
-Nothing is ever subtracted: a tensor another model changed is read again from the base model's file (or its own checkpoint's), so a
-model's weights are the same bits whatever was in use before. Tensors go in one by one, on whichever device the network is just then; a
-switch that stops half-way leaves tensors of two models, which the next one sees and rewrites.
+Nothing is ever subtracted: a tensor that another model changed is read again from the base model's file or
+the model's own checkpoint, so a model's weights are the same bits whatever was in use before. Tensors are
+written one by one, on whichever device the network is. A switch that stops half-way leaves tensors of two
+models; the next one rewrites them.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from ..failure import RunnerFailure
 from ..served_model import BASE, ServedModel, Source, check_fit
 from ..weight_file import WeightFile
 
-# A tensor that is being written: the numbers of no model.
+# A tensor that is being written has the numbers of no model.
 _TORN: Source = ("torn", "torn")
 
 
 class SwitchedWeights:
-    """`base`: the file `module` was loaded from, None = none that can be read by tensor (then what is about to be changed is copied into
-    the host's memory first). `device`: where LoRAs are multiplied, always the same one, since another would round otherwise."""
+    """`base`: the file `module` was loaded from. None = it cannot be read tensor by tensor: then each tensor
+    is copied into the host's memory before its first change. `device`: where LoRAs are multiplied, always the
+    same one, since another could round differently."""
 
     def __init__(self, module: torch.nn.Module, base: WeightFile | None, device: torch.device) -> None:
         self._module = module
@@ -41,10 +43,10 @@ class SwitchedWeights:
             check_fit(model, shapes, required)
 
     def use(self, model: ServedModel, between: Callable[[int, int], None]) -> None:
-        """Makes the weights those of `model`; `between(done, tensors)` before each tensor that changes, and may raise.
+        """Makes the weights those of `model`. Calls `between(done, tensors)` before each; it may raise.
 
         Raises RunnerFailure `model_missing` when a file is gone or was replaced."""
-        # In-place changes of parameters that a clip made under inference mode are allowed nowhere else.
+        # A clip is made under inference mode, and what was made there can be changed in place there only.
         with torch.inference_mode(), ExitStack() as open_files:
             tensors = self._module.state_dict()
             stale = [name for name in tensors if self._sources.get(name, BASE) != model.source_of(name)]
@@ -77,7 +79,7 @@ class SwitchedWeights:
             ) from None
 
     def _value(self, model: ServedModel, name: str, reader: _Reader) -> torch.Tensor:
-        """The tensor as `model` has it, on any device and of any dtype."""
+        """Returns the tensor as `model` has it, on any device and of any dtype."""
         checkpoint, added = model.source_of(name)
         if checkpoint != "":
             assert model.checkpoint is not None
@@ -98,7 +100,7 @@ class SwitchedWeights:
 
 
 class _Reader:
-    """Reads single tensors; files stay open, mapped and not copied, for one switch."""
+    """Reads single tensors. Files stay open, mapped and not copied, for one switch."""
 
     def __init__(self, open_files: ExitStack) -> None:
         self._open_files = open_files
@@ -113,7 +115,7 @@ class _Reader:
 
 
 def base_file(configuration: Mapping[str, Any]) -> WeightFile | None:
-    """The safetensors file of the configuration's video model; None when it has none (a .pt file, a folder, random weights)."""
+    """The safetensors file of the configuration's video model; None for a .pt file, a folder or no file."""
     path = configuration["model"].get("from_pretrained")
     if not path or not str(path).endswith(".safetensors"):
         return None

@@ -17,7 +17,7 @@ _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 
 def pack_tensor(tensor: torch.Tensor) -> Tensor:
-    """Bit for bit. Raises KeyError for a dtype latents never have."""
+    """Bit for bit. Raises KeyError for a dtype that no latent has."""
     flat = tensor.detach().to("cpu").contiguous().reshape(-1)
     return Tensor(_NAMES[tensor.dtype], tuple(tensor.shape), flat.view(torch.uint8).numpy().tobytes())
 

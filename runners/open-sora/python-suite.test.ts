@@ -22,10 +22,12 @@ const EVERY_KIND = [
 
 describe.concurrent('the Python suite passes with the standard library alone, and every reply keeps the protocol', () => {
   test.each([
+    ['tests.test_form', []],
     ['tests.test_parts', []],
-    ['tests.test_runner', EVERY_KIND],
+    ['tests.test_model_state', []],
+    ['tests.test_protocol', EVERY_KIND],
     ['tests.test_devices', EVERY_KIND],
-    ['tests.test_models', EVERY_KIND.filter((kind) => kind !== 'checkpoint')],
+    ['tests.test_switching_models', EVERY_KIND.filter((kind) => kind !== 'checkpoint')],
   ] as const)('%s', { timeout: 240_000 }, async (module, kinds) => {
     const { exitCode, summary, replies } = await runUnittest('python3', module, folder)
     expect(summary).toMatch(ALL_PASSED)

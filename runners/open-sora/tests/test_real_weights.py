@@ -1,4 +1,5 @@
-"""Own models on Open-Sora's real code, tiny and on the CPU: a fine-tuned checkpoint and LoRAs beside the base model, in one runner."""
+"""Own models on Open-Sora's real code, tiny and on the CPU: a fine-tuned checkpoint and LoRAs beside the base
+model, in one runner."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ def models() -> list[dict[str, Any]]:
 
 
 def from_file() -> dict[str, str]:
-    """The base model comes from a file, as at full size; otherwise its weights are random and only in memory."""
+    """The base model comes from a file, as at full size; otherwise its weights are random and only in
+    memory."""
     return {
         **REAL,
         "OPENSORA_CONFIG": str(TESTS / "tiny_config_from_file.py"),
@@ -88,7 +90,8 @@ class OwnModels(RunnerTest):
                     switched = number > 0 and index not in (order[number - 1],)
                     self.assertEqual("load" in runner.reply("finished", f"v{number}")["timings"], switched)
             runner.close()
-        # A LoRA is W + strength * alpha / rank * B @ A, one of no strength is nothing, and all others are models of their own.
+        # A LoRA is W + strength * alpha / rank * B @ A, one of no strength is nothing, and all others are
+        # models of their own.
         self.assertEqual(wholes["peft"], wholes["merged"])
         self.assertEqual(wholes["of no strength"], wholes["open-sora-2"])
         self.assertEqual(len(set(wholes.values())), len(ids) - 2)
@@ -127,7 +130,7 @@ class OwnModels(RunnerTest):
             self.assertEqual(self.clip(two, f"v{number}", model), wholes[model])
             self.assertGreater(two.reply("finished", f"v{number}")["timings"]["load"], 0)
 
-    def test_what_does_not_fit_the_network_is_told_at_load_by_its_tensor(self) -> None:
+    def test_what_does_not_fit_the_network_is_refused_at_load_by_its_tensor(self) -> None:
         served = [{"id": "open-sora-2"}, {"id": "bad", "checkpoint": str(FOLDER / "diffusers.safetensors")}]
         runner = self.start(REAL, pipeline=None, load=False)
         runner.send({"type": "load", "model": "open-sora-2", "models": served})

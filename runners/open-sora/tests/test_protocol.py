@@ -335,7 +335,7 @@ class Refusals(RunnerTest):
 
 
 class Loading(RunnerTest):
-    def test_a_model_that_is_not_there_is_told_and_another_can_be_loaded(self) -> None:
+    def test_a_model_that_is_not_there_is_reported_and_another_can_be_loaded(self) -> None:
         runner = self.start(load=False)
         runner.send({"type": "load", "model": "sora-3"})
         failed = runner.reply("failed")
@@ -345,7 +345,7 @@ class Loading(RunnerTest):
         runner.load()
         runner.make("a", some_request())
 
-    def test_missing_weights_are_told_with_their_path(self) -> None:
+    def test_missing_weights_are_reported_with_their_path(self) -> None:
         runner = self.start({"PLAIN_LOAD_RAISES": "ckpts/Open_Sora_v2.safetensors"}, load=False)
         runner.send({"type": "load", "model": "open-sora-2"})
         failed = runner.reply("failed")

@@ -210,7 +210,7 @@ class Failing(ModelsTest):
         runner.load("open-sora-2", self.models)
         return failed
 
-    def test_a_file_that_is_missing_or_does_not_fit_is_told_at_load_with_its_model_and_path(self) -> None:
+    def test_a_file_that_is_missing_or_does_not_fit_is_reported_at_load_with_its_model_and_path(self) -> None:
         cut = self.folder / "cut.safetensors"
         cut.write_bytes(Path(self.tuned).read_bytes()[:-1])
         text = self.folder / "text.safetensors"
@@ -300,7 +300,7 @@ class Failing(ModelsTest):
         two.generate("b", some_request())
         self.assertEqual(two.reply("failed", "b")["code"], "device_lost")
 
-    def test_memory_that_runs_out_in_a_switch_is_told_so_and_freed(self) -> None:
+    def test_memory_that_runs_out_in_a_switch_is_reported_and_freed(self) -> None:
         runner = self.start({"PLAIN_SWITCH_OUT_OF_MEMORY": "ink"}, models=self.models)
         (rank,) = runner.ranks()
         runner.generate("a", some_request(model="ink"))

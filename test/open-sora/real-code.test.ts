@@ -23,11 +23,11 @@ afterAll(() => rmSync(folder, { recursive: true }))
 test.each([
   [
     "Open-Sora's real code generates, stops, resumes and takes images through the runner",
-    'tests.test_open_sora',
+    'tests.test_real_code',
   ],
   [
     "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",
-    'tests.test_open_sora_models',
+    'tests.test_real_weights',
   ],
 ])('%s', async (_, module) => {
   const { exitCode, summary, replies } = await runUnittest(python, module, folder, { OPENSORA_HOME: home })

@@ -1,6 +1,8 @@
-"""Open-Sora's real code on the CPU, tiny and with random weights, through the real runner. Needs OPENSORA_HOME and its libraries.
+"""Open-Sora's real code on the CPU, tiny and with random weights, through the real runner. Needs
+OPENSORA_HOME and its libraries.
 
-cpu_scaffolding.py stands in for the CUDA-only libraries and for the text encoders, whose tokenizers are downloads.
+cpu_scaffolding.py stands in for the CUDA-only libraries and for the text encoders, whose tokenizers are
+downloads.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class OpenSora(RunnerTest):
         return self.runner.make(self.name(), asked, **more)
 
     def yield_at(self, asked: dict, step: int, **more: object) -> dict:
-        """Yields at about that step; answers what to resume with."""
+        """Yields at about that step; returns what to resume with."""
         video = self.name()
         self.runner.generate(video, asked, **more)
         if step > 0:
@@ -272,7 +274,8 @@ class OpenSora(RunnerTest):
 
 
 class SeveralRanks(RunnerTest):
-    """Two ranks joined by torch.distributed (gloo); without a GPU each does the whole work, so the clip is the same."""
+    """Two ranks joined by torch.distributed (gloo); without a GPU each does the whole work, so the clip is
+    the same."""
 
     def test_they_stop_together_and_resume_bit_identically(self) -> None:
         one = self.start(REAL, pipeline=None)
@@ -328,7 +331,7 @@ class OnTheDevice(unittest.TestCase):
         residency.use("model")
         self.assertEqual((text.place, model.place), ("cpu", "meta"))
 
-    def test_devices_are_told_by_their_family(self) -> None:
+    def test_devices_are_named_by_their_family(self) -> None:
         from sluice_open_sora.open_sora.device import device_family
 
         for name, family in (
@@ -358,7 +361,7 @@ class Installation(RunnerTest):
         ):
             self.assertIn(part, failed["message"])
 
-    def test_a_machine_without_a_gpu_is_told(self) -> None:
+    def test_a_machine_without_a_gpu_is_reported(self) -> None:
         environment = {name: value for name, value in REAL.items() if name != "OPENSORA_DEVICE"}
         runner = self.start(environment, load=False, pipeline=None)
         runner.send({"type": "load", "model": "open-sora-2"})
