@@ -112,7 +112,7 @@ write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors",
     rmSync(folder, { recursive: true })
   })
 
-  test('each makes pictures of its own, the same whatever was served before, and a switch is said what it cost', async () => {
+  test('each makes its own pictures, the same whatever was served before, and a switch reports its seconds', async () => {
     const made = new Map<string, Buffer>()
     let last = 'open-sora-2'
     for (const model of ['open-sora-2', 'tuned', 'ink', 'ink', 'open-sora-2', 'tuned']) {
@@ -133,7 +133,7 @@ write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors",
       expect(attempt.timings.load !== undefined && attempt.timings.load > 0, `${last} to ${model}`).toBe(
         model !== last,
       )
-      // Of the first frame alone; the MP4 holds the time at which it was made.
+      // The first frame alone: the MP4 contains the time at which it was made.
       const frame = await contentOf(service, id, 'thumbnail')
       expect(frame.equals(made.get(model) ?? frame), model).toBe(true)
       made.set(model, frame)
@@ -142,7 +142,7 @@ write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors",
     expect(new Set([...made.values()].map((frame) => frame.toString('latin1'))).size).toBe(3)
   })
 
-  test('weights that are gone fail a video uncharged once every try was made, and the other models go on', async () => {
+  test('weights that are gone fail a video uncharged after its last attempt, and the other models go on', async () => {
     rmSync(join(folder, 'ink.safetensors'))
     const small = { prompt: 'x', size: '256x256', num_frames: 5, num_steps: 2 }
     const lost = await submit(service, { ...small, model: 'ink' })

@@ -1,4 +1,4 @@
-/** For tests: what an MP4's boxes say, read without the library that wrote them (ISO/IEC 14496-12 and -15). */
+/** What an MP4's boxes say, read without the library that wrote them (ISO/IEC 14496-12 and -15). */
 export interface Mp4Facts {
   boxes: string[]
   width: number

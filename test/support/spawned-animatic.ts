@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -8,13 +8,17 @@ import { fileURLToPath } from 'node:url'
 import type { Generation } from '@sluice/shared/generation'
 import { readJsonLines } from '@sluice/shared/json-lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
+import { onTestFinished } from 'vitest'
 
 type References = Extract<RunnerRequest, { type: 'generate' }>['references']
 type ReplyOf<Type extends RunnerReply['type']> = Extract<RunnerReply, { type: Type }>
 
 export const MAIN = fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))
 
-/** For tests: the real runner as a child process over real pipes. Every reply it sends has passed the protocol's schema. */
+/**
+ * The real animatic runner as a child process over real pipes. Every reply is checked by the protocol's
+ * schema.
+ */
 export class SpawnedRunner {
   readonly child: ChildProcess
   /** All replies in the order they came. */
@@ -84,7 +88,8 @@ export class SpawnedRunner {
       if (value !== undefined) return value
       if (this.child.exitCode !== null && this.replyStream.readableEnded) {
         throw new Error(
-          `the runner ended before ${what}; replies: ${JSON.stringify(this.replies.slice(-5))}; stderr: ${this.stderr}`,
+          `the runner ended before ${what}; ` +
+            `replies: ${JSON.stringify(this.replies.slice(-5))}; stderr: ${this.stderr}`,
         )
       }
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
@@ -118,6 +123,31 @@ export class SpawnedRunner {
   #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
+}
+
+/** Closes the runner when the present test is over. */
+export function closeWithTest(runner: SpawnedRunner): SpawnedRunner {
+  onTestFinished(() => runner.close())
+  return runner
+}
+
+/** Starts a runner that lives as long as the present test, and loads its model. */
+export async function startAnimatic(environment: Record<string, string> = {}): Promise<SpawnedRunner> {
+  const runner = closeWithTest(new SpawnedRunner(environment))
+  await runner.load()
+  return runner
+}
+
+/** Returns the bytes of the finished MP4. */
+export async function makeVideo(
+  runner: SpawnedRunner,
+  id: string,
+  request: Generation,
+  resume?: { step: number; path: string },
+): Promise<Buffer> {
+  runner.generate(id, request, resume)
+  const { files } = await runner.reply('finished', id)
+  return readFileSync(files.video)
 }
 
 /** A small quick generation; override what a test is about. */

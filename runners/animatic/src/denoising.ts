@@ -61,8 +61,8 @@ export class Denoising {
 
   /**
    * Runs the steps, and waits until the film queue has room.
-   * @throws RunnerFailure when an input image or the checkpoint cannot be used; Error when a checkpoint cannot be
-   * written.
+   * @throws RunnerFailure when an input image or the checkpoint cannot be used; Error when a checkpoint
+   * cannot be written.
    */
   async run(): Promise<DenoisingEnd> {
     const { num_steps: steps, model } = this.#request.request

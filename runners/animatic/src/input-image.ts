@@ -22,7 +22,8 @@ const PIXELS_MAX = 40_000_000
 
 /**
  * Reads the images of mode i2v and covers the video's size with each. Returns none in any other mode.
- * @throws RunnerFailure `bad_input` when there is none, a position is named twice, or a file is missing or no image.
+ * @throws RunnerFailure `bad_input` when there is none, a position is named twice, or a file is missing or no
+ * image.
  */
 export async function readInputImages(
   generation: Generation,

@@ -32,8 +32,8 @@ try {
 const stop = (): void => process.exit(0)
 const runner = new Runner(settings, openReplyChannel(REPLY_FD, stop), log)
 
-// Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through this process,
-// which ends with its stdin.
+// Ctrl-C and a service manager signal the whole process group. The worker then still yields its videos
+// through this process, which ends with its stdin.
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 

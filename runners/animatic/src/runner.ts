@@ -11,8 +11,8 @@ import { ServedModels } from './served-models.ts'
 import type { AnimaticSettings } from './settings.ts'
 
 /**
- * The protocol of `@sluice/shared/runner-protocol`: one video denoises at a time, finished ones are drawn and encoded
- * beside it. Every request gets a reply, and nothing a request says makes the runner unusable.
+ * The protocol of `@sluice/shared/runner-protocol`: one video denoises at a time, finished ones are drawn and
+ * encoded beside it. Every request gets a reply, and nothing a request says makes the runner unusable.
  */
 export class Runner {
   readonly #send: SendReply

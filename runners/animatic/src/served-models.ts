@@ -21,10 +21,8 @@ export class ServedModels {
     const ids = request.models?.map(({ id }) => id) ?? this.#known
     const unknown = [request.model, ...ids].find((id) => !this.#known.includes(id) || !ids.includes(id))
     if (unknown !== undefined) {
-      throw new RunnerFailure(
-        'model_missing',
-        `no model ${JSON.stringify(unknown)}; this runner makes ${this.#known.join(', ')} (SLUICE_ANIMATIC_MODELS)`,
-      )
+      const made = `this runner makes ${this.#known.join(', ')} (SLUICE_ANIMATIC_MODELS)`
+      throw new RunnerFailure('model_missing', `no model ${JSON.stringify(unknown)}; ${made}`)
     }
     this.#serving = { ids, present: request.model }
     return ids
@@ -36,10 +34,8 @@ export class ServedModels {
       throw new RunnerFailure('model_missing', 'no model is loaded; send load first')
     const { ids } = this.#serving
     if (!ids.includes(model)) {
-      throw new RunnerFailure(
-        'model_missing',
-        `model ${JSON.stringify(model)}; this runner makes ${ids.join(', ')}`,
-      )
+      const made = `this runner makes ${ids.join(', ')}`
+      throw new RunnerFailure('model_missing', `model ${JSON.stringify(model)}; ${made}`)
     }
   }
 

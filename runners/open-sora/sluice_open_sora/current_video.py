@@ -41,7 +41,7 @@ class CurrentVideo:
         model = video.generation.model
         self._replies.started(video.id)
         self._say_progress(video, "encode" if model == self._models.weights else "load", 0, 1)
-        if self._models.is_other_than_loaded(model):
+        if self._models.differs_from_last_loaded(model):
             video.load_asked_at = time.monotonic()
         if self._models.turn_to(model):
             self._send(video)

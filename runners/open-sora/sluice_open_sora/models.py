@@ -100,7 +100,7 @@ class Models:
         elif not isinstance(now, Loading):
             self._replies.ready(now.served.readiness)
 
-    def is_other_than_loaded(self, model: str) -> bool:
+    def differs_from_last_loaded(self, model: str) -> bool:
         """Whether there are several ranks, and `model` is not the last one they finished loading."""
         now = self._state.now
         last = now.model if isinstance(now, Ready) else now.previous if isinstance(now, Switching) else None

@@ -19,7 +19,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def faults_of(source: str) -> list[str]:
-    """Functions that are too large, unless the comment above gives a reason after `parameters:` or `lines:`."""
+    """Functions that are too large and have no comment above with a reason (`parameters:`, `lines:`)."""
     lines = source.splitlines()
     return [fault for function in _functions(ast.parse(source)) for fault in _faults_of(function, lines)]
 

@@ -45,8 +45,8 @@ const THUMBNAIL_AT = 0.6
 const LIMITED_BT709 = { primaries: 'bt709', transfer: 'bt709', matrix: 'bt709', fullRange: false } as const
 
 /**
- * Draws every frame of the finished latent, encodes them and writes video.mp4, thumbnail.webp and spritesheet.jpg into
- * the folder.
+ * Draws every frame of the finished latent, encodes them and writes video.mp4, thumbnail.webp and
+ * spritesheet.jpg into the folder.
  * @throws Error when drawing, encoding or writing fails.
  */
 export async function makeFilm(job: FilmJob, onProgress: (progress: FilmProgress) => void): Promise<Film> {
@@ -167,8 +167,8 @@ async function writeFiles(
 }
 
 /**
- * H.264 High at the lowest level that fits the size and rate (ITU-T H.264 table A-1: macroblocks per frame and per
- * second).
+ * H.264 High at the lowest level that fits the size and rate (ITU-T H.264 table A-1: macroblocks per frame
+ * and per second).
  */
 function avcCodec(width: number, height: number, fps: number): string {
   const macroblocks = Math.ceil(width / 16) * Math.ceil(height / 16)

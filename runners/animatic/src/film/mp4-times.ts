@@ -2,8 +2,8 @@ const CONTAINERS = new Set(['moov', 'trak', 'mdia'])
 const DATED = new Set(['mvhd', 'tkhd', 'mdhd'])
 
 /**
- * Sets the creation and modification times of an MP4 to zero ("unknown", ISO/IEC 14496-12 section 8.2.2), in place:
- * the muxer writes the clock, and the same request must give the same bytes.
+ * Sets the creation and modification times of an MP4 to zero ("unknown", ISO/IEC 14496-12 section 8.2.2), in
+ * place: the muxer writes the clock, and the same request must give the same bytes.
  */
 export function clearTimes(mp4: Uint8Array): void {
   const view = new DataView(mp4.buffer, mp4.byteOffset, mp4.byteLength)

@@ -1,5 +1,5 @@
 /**
- * RGBA to planar 4:2:0, BT.709, limited range (luma 16-235). Done here because the encoder's own conversion of RGBA
+ * RGBA to planar 4:2:0, BT.709, limited range (luma 16-235). The encoder's own conversion of RGBA
  * marks full range (yuvj420p), which players show washed out or too dark. Width and height are even.
  */
 export function writeI420(rgba: Uint8Array, width: number, height: number, planes: Uint8Array): void {

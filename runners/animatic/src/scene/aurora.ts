@@ -6,7 +6,9 @@ import type { Painter, Setting } from './setting.ts'
 const CURTAINS = 2
 const COLUMNS = 46
 
-/** Two waving curtains of light. Their brightness follows the last star's: globalAlpha stays as it was left. */
+/**
+ * Two waving curtains of light. Their brightness follows the last star's: globalAlpha stays as it was left.
+ */
 export function auroraPainter(setting: Setting, context: SKRSContext2D): Painter {
   const { width, horizon, latent, palette } = setting
   return ({ seconds }) => {

@@ -4,9 +4,11 @@ import { createCanvas, GlobalFonts } from '@napi-rs/canvas'
 
 const require = createRequire(import.meta.url)
 
-/** Looked at first, since several subsets hold the same Latin letters. */
+/** Searched first, since several subsets have the same Latin letters. */
 const PREFERRED = ['latin', 'latin-ext', 'vietnamese', 'cyrillic']
-/** Noto Sans SC comes cut into about a hundred subsets by code point; only those a prompt needs are registered. */
+/**
+ * Noto Sans SC comes in about a hundred subsets by code point; only those that a prompt needs are registered.
+ */
 const SUBSETS: readonly { name: string; ranges: readonly (readonly [number, number])[] }[] = readSubsets()
 
 /** Weights that the title card draws with. */
@@ -14,20 +16,21 @@ export type FontWeight = 400 | 600
 
 const registered = new Set<string>()
 
-/** A CSS font string for `text`: every Noto Sans SC subset it needs, then whatever sans-serif the system has. */
+/** Returns a CSS font for `text`: the Noto Sans SC subsets that it needs, then the system's sans-serif. */
 export function fontFor(text: string, weight: FontWeight, sizePixels: number): string {
   const wanted = new Set<string>()
   for (const character of text) {
     const subset = subsetOf(character.codePointAt(0) ?? 0)
     if (subset !== undefined) wanted.add(subset)
   }
-  // Latin comes last: the shaper would rather build an accented letter from Latin parts than look for it in the next family.
+  // Latin comes last: the shaper would rather build an accented letter from Latin parts than look for it in
+  // the next family.
   wanted.delete('latin')
   wanted.add('latin')
   const families = [...wanted].map((subset) => `"${registerSubset(subset, weight)}"`)
   const system = '"Noto Sans", "DejaVu Sans", "Liberation Sans", sans-serif'
   const packaged = families.join(', ')
-  // A text with letters that Noto Sans SC would only piece together is set in the system's font as a whole.
+  // A text with a letter that would be built from parts is set in the system's font as a whole.
   const order = [...text].some(isPieced) ? `${system}, ${packaged}` : `${packaged}, ${system}`
   return `${weight} ${sizePixels}px ${order}`
 }
@@ -36,34 +39,39 @@ const drawable = new Map<string, boolean>()
 const PROBE_PIXELS = 24
 let missingGlyph: Buffer | undefined
 
-/** Whether any font at hand has a real glyph for the character: it is drawn and compared with the box of a code point that no font has. */
+/**
+ * Whether some font has a glyph for the character. It is drawn, and compared with the box that stands for a
+ * code point of no font.
+ */
 export function hasGlyph(character: string): boolean {
   const known = drawable.get(character)
   if (known !== undefined) return known
   missingGlyph ??= drawProbe('\u{10fffd}')
-  const answer = !drawProbe(character).equals(missingGlyph)
+  const has = !drawProbe(character).equals(missingGlyph)
   if (drawable.size > 20_000) drawable.clear()
-  drawable.set(character, answer)
-  return answer
+  drawable.set(character, has)
+  return has
 }
 
 const pieced = new Map<string, boolean>()
 
-/** Whether the shaper builds the letter from parts (a c and a loose accent), for want of it in Noto Sans SC. */
+/**
+ * Whether Noto Sans SC lacks the letter, so that the shaper builds it from parts (a c and a loose accent).
+ */
 function isPieced(character: string): boolean {
   const parts = character.normalize('NFD')
   const subset = subsetOf(character.codePointAt(0) ?? 0)
   if (parts === character || (subset !== 'latin-ext' && subset !== undefined)) return false
   const known = pieced.get(character)
   if (known !== undefined) return known
-  // With the Latin subset alone the shaper can only piece; a font that has the letter draws it otherwise.
+  // With the Latin subset alone the shaper must use parts; a font that has the letter draws it differently.
   const latin = `"${registerSubset('latin', 600)}"`
   const own = subset === undefined ? latin : `"${registerSubset(subset, 600)}", ${latin}`
-  const answer = drawProbe(character, `600 ${PROBE_PIXELS}px ${own}`).equals(
+  const isBuilt = drawProbe(character, `600 ${PROBE_PIXELS}px ${own}`).equals(
     drawProbe(parts, `600 ${PROBE_PIXELS}px ${latin}`),
   )
-  pieced.set(character, answer)
-  return answer
+  pieced.set(character, isBuilt)
+  return isBuilt
 }
 
 function drawProbe(character: string, font = fontFor(character, 600, PROBE_PIXELS)): Buffer {

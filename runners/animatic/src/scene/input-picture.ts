@@ -22,8 +22,8 @@ export function inputPicturePainter(
 }
 
 /**
- * A head image fills the first frame exactly, a tail image the last. With both the clip leaves one and arrives at the
- * other.
+ * A head image fills the first frame exactly, a tail image the last. With both the clip leaves one and
+ * arrives at the other.
  */
 function imagesPainter(setting: Setting, images: readonly InputImage[], context: SKRSContext2D): Painter {
   const canvasAt = (position: InputImage['position']): Canvas | undefined => {

@@ -55,8 +55,8 @@ function ridgeColours(
 }
 
 /**
- * Height of a ridge or wave at a fractional column, -1 to 1 and a little beyond: a smooth curve through a row of the
- * latent plus finer crags of it.
+ * Height of a ridge or wave at a fractional column, -1 to 1 and a little beyond: a smooth curve through a row
+ * of the latent plus finer crags of it.
  */
 export function skyline(latent: Float64Array, row: number, column: number, crag: number): number {
   const at = (from: number): number => {

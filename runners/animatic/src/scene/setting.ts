@@ -25,7 +25,10 @@ export interface Setting {
   speed: number
 }
 
-/** Where in the clip a frame stands: scene `seconds` since its start, and the `share` of the clip that is over (0 to 1). */
+/**
+ * Where in the clip a frame stands: scene `seconds` since its start, and the `share` of the clip that is over
+ * (0 to 1).
+ */
 export interface Moment {
   seconds: number
   share: number

@@ -1,9 +1,9 @@
 import { type Canvas, createCanvas, type SKRSContext2D } from '@napi-rs/canvas'
 import { fontFor, hasGlyph } from './fonts.ts'
 
-/** Stands where a character has no glyph in any font at hand (most emoji): a star rather than a box. */
+/** Replaces a character that no font has a glyph for (most emoji): a star rather than a box. */
 const ORNAMENT = '✦'
-/** Longer prompts end in an ellipsis long before this; it bounds the time to lay one out. */
+/** Bounds the time of the layout; longer prompts end in an ellipsis long before. */
 const GRAPHEMES_MAX = 700
 
 export interface TitleLayout {
@@ -17,8 +17,8 @@ export interface TitleLayout {
 const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' })
 
 /**
- * The prompt as it can be drawn: one paragraph, no control, format or private characters, and one star for each run that no
- * font can draw. Never empty.
+ * Returns the prompt as it can be drawn, never empty: one paragraph without control, format or private
+ * characters, and one star for each run that no font can draw.
  */
 export function drawableText(prompt: string): string {
   const plain = prompt
@@ -49,7 +49,10 @@ function canDraw(grapheme: string): boolean {
   )
 }
 
-/** Wraps `text` at the largest size that fits the box, then evens out the lines; what does not fit at the smallest size ends in an ellipsis. */
+/**
+ * Wraps `text` at the largest size that fits the box, then evens out the lines. Text that does not fit at the
+ * smallest size ends in an ellipsis.
+ */
 export function layOutTitle(
   text: string,
   box: { width: number; height: number; fontPixelsMax: number; fontPixelsMin: number },
@@ -74,7 +77,7 @@ export function layOutTitle(
     const linesMax = Math.max(1, Math.floor(box.height / lineHeightPixels))
     const smallest = size <= box.fontPixelsMin
     const lines = wrap(pieces, widthOf, box.width / size)
-    // Few words want few lines: a tall narrow stack at full size reads worse than a smaller pair of lines.
+    // A short text gets few lines: a tall narrow stack at full size reads worse than two smaller lines.
     const linesWanted = smallest
       ? linesMax
       : Math.min(linesMax, text.length < 24 ? 2 : text.length < 60 ? 3 : 7)
@@ -87,7 +90,10 @@ export function layOutTitle(
   }
 }
 
-/** Draws the laid-out lines centred on a transparent layer of their own, with room for the shadow on each side. */
+/**
+ * Draws the laid-out lines centred on a transparent layer of their own, with room for the shadow on each
+ * side.
+ */
 export function drawTitle(layout: TitleLayout, shadow: string): Canvas {
   const margin = Math.ceil(layout.fontPixels * 0.9)
   const width = Math.ceil(layout.widthPixels) + margin * 2
@@ -120,7 +126,7 @@ const WIDE =
 const CLOSING = /^[,.!?;:)\]}%”’»、。，．！？；：）】》〉」』〕…—～·]/u
 const OPENING = /[([{“‘«（【《〈「『〔]$/u
 
-/** Pieces between which a line may break; a piece ends with its space. Words break at spaces, Chinese between characters. */
+/** Cuts the text where a line may break: at spaces, which end a piece, and between Chinese characters. */
 function breakablePieces(text: string): string[] {
   const pieces: string[] = []
   let mayBreak = true
