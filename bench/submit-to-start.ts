@@ -4,8 +4,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { openAttemptConsumer } from '@sluice/shared/attempt-consumer'
 import type { AttemptJob } from '@sluice/shared/attempt-contract'
-import { openAttemptConsumer, openAttemptProducer, type QueueSettings } from '@sluice/shared/queue-backend'
+import { openAttemptProducer } from '@sluice/shared/attempt-producer'
+import type { QueueSettings } from '@sluice/shared/queue-backend'
 import { startPrivateRedis } from '../test/support/start-redis.ts'
 import { startApiProcess } from './rig/api-process.ts'
 import { BenchWorker } from './rig/bench-worker.ts'

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/attempt-consumer'
 import type {
   AttemptJob,
   Heartbeat,
@@ -9,7 +10,6 @@ import type {
 } from '@sluice/shared/attempt-contract'
 import { heartbeatAnswerSchema, reportAnswerSchema } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
-import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/queue-backend'
 import { type Answer, callJson, type TestApi } from './start-api.ts'
 
 type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never

@@ -9,18 +9,16 @@ import {
   startEmbeddedPostgres,
 } from '../../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { type PrivateRedis, startPrivateRedis } from '../../../test/support/start-redis.ts'
-import { type AttemptJob, jobId, queueName } from './attempt-contract.ts'
-import { newId } from './ids.ts'
 import {
   type AttemptConsumer,
-  type AttemptProducer,
   type ConsumerOptions,
-  migrateQueue,
   openAttemptConsumer,
-  openAttemptProducer,
-  type QueueSettings,
   type TakenJob,
-} from './queue-backend.ts'
+} from './attempt-consumer.ts'
+import { type AttemptJob, jobId, queueName } from './attempt-contract.ts'
+import { type AttemptProducer, openAttemptProducer } from './attempt-producer.ts'
+import { newId } from './ids.ts'
+import { migrateQueue, type QueueSettings } from './queue-backend.ts'
 
 let postgres: EmbeddedPostgres
 let redis: PrivateRedis

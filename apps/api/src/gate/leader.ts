@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { AttemptProducer } from '@sluice/shared/queue-backend'
+import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import type pg from 'pg'
 import { WakeSignal } from '../../../../packages/shared/src/wake-signal.ts'
 import type { DatabasePool } from '../db/database.ts'
