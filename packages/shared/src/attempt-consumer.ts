@@ -13,17 +13,22 @@ import {
 export interface TakenJob {
   job: AttemptJob
   /**
-   * Removes the job from the queue. Never throws: after a lock that was lost, or on a queue that is away, the job is
-   * delivered a second time, and that attempt is a zombie.
+   * Removes the job from the queue. Never throws: after a lock that was lost, or on a queue that is away, the
+   * job is delivered a second time, and that attempt is a zombie.
    */
   done(): Promise<void>
 }
 
 /** Takes attempts off one pool's queue, one call of `next` at a time. */
 export interface AttemptConsumer {
-  /** Waits for a job. Null after some seconds without one, when the queue is away, and once closed. Never throws. */
+  /**
+   * Waits for a job. Null after some seconds without one, when the queue is away, and once closed. Never
+   * throws.
+   */
   next(): Promise<TakenJob | null>
-  /** Ends a waiting `next` and closes the connections. A job fetched at that moment goes back to the queue. */
+  /**
+   * Ends a waiting `next` and closes the connections. A job fetched at that moment goes back to the queue.
+   */
   close(): Promise<void>
 }
 
@@ -127,7 +132,10 @@ class QueueConsumer implements AttemptConsumer {
     return await this.#take(job, token)
   }
 
-  /** BullMQ hands out a stalled job that may not be run again: its next taker has to fail it, which removes it. */
+  /**
+   * BullMQ hands out a stalled job that may not be run again: its next taker has to fail it, which removes
+   * it.
+   */
   async #removeStalled(job: QueuedJob, token: string, reason: string): Promise<void> {
     this.#onError(new Error(`queue job ${job.id} was taken by a worker that died: ${reason}`))
     await job.moveToFailed(new Error(reason), token, false)

@@ -12,8 +12,8 @@ import { within } from './time-limit.ts'
 /** Puts attempts into the queue of their pool. */
 export interface AttemptProducer {
   /**
-   * Delivers the attempt. Adding the same (video, fence) twice while the first waits is one job. Throws within about 2 s
-   * when the queue cannot be reached.
+   * Delivers the attempt. Adding the same (video, fence) twice while the first waits is one job. Throws
+   * within about 2 s when the queue cannot be reached.
    */
   add(job: AttemptJob): Promise<void>
   /** Throws when the queue does not answer within about 2 s. */
@@ -32,7 +32,8 @@ export function openAttemptProducer(
   async function readyQueue(pool: string): Promise<AttemptQueue> {
     const open = queues.get(pool)
     if (open !== undefined) return open
-    // BullMQ remembers a failed first contact for ever: open a queue only on a server that answers, keep it only if ready.
+    // BullMQ remembers a failed first contact for ever: open a queue only on a server that answers, keep it
+    // only if ready.
     await connection.ping()
     const queue = connection.openQueue(queueName(pool))
     queue.on('error', onError)

@@ -52,8 +52,8 @@ test('a model of the operator’s own makes what its base makes, under its own n
     firstPriceMicros: { '256px': 300_000n },
     weights: { lora: { path: '/models/ink.safetensors', strength: 1 } },
   })
-  expect(catalogue.offeredTo(account).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'ink-wash'])
-  expect(catalogue.offeredTo(newId('acct')).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic'])
+  expect(catalogue.availableTo(account).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'ink-wash'])
+  expect(catalogue.availableTo(newId('acct')).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic'])
 })
 
 test('an entry of a built-in id changes that model, and what is made from it goes with it', () => {
@@ -80,7 +80,7 @@ test('an entry of a built-in id changes that model, and what is made from it goe
   expect(own?.sizes.map(formatSize)).toContain('336x192')
   expect(own?.sizes.filter((size) => size.resolution !== '256px')).toEqual([])
   // Nobody's base may still be somebody's model.
-  expect(catalogue.offeredTo(newId('acct')).map(({ id }) => id)).toEqual(['animatic', 'ink-wash'])
+  expect(catalogue.availableTo(newId('acct')).map(({ id }) => id)).toEqual(['animatic', 'ink-wash'])
 })
 
 test.each([

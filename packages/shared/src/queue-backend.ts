@@ -12,13 +12,13 @@ import type { AttemptJob } from './attempt-contract.ts'
 import { within } from './time-limit.ts'
 
 /**
- * The one place that knows BullMQ and its two backends. attempt-producer.ts and attempt-consumer.ts build on it; they are
- * what the API and the workers use.
+ * The one place that knows BullMQ and its two backends. attempt-producer.ts and attempt-consumer.ts build on
+ * it; they are what the API and the workers use.
  */
 
 /**
- * Where attempts are delivered: Redis when it is configured, else PostgreSQL. `connectionsMax` is at least 3, one of which
- * listens for jobs.
+ * Where attempts are delivered: Redis when it is configured, else PostgreSQL. `connectionsMax` is at least 3,
+ * one of which listens for jobs.
  */
 export type QueueSettings =
   | { backend: 'redis'; url: string }
@@ -154,7 +154,8 @@ function connectPostgres(
   const pool = new pg.Pool({
     connectionString: settings.url,
     max: Math.max(settings.connectionsMax, CONNECTIONS_MIN),
-    // A lost job costs nothing, since the reconciler delivers again what nobody took: so no commit waits for the disk.
+    // A lost job costs nothing, since the reconciler delivers again what nobody took: so no commit waits for
+    // the disk.
     options: `-c search_path=${POSTGRES_SCHEMA} -c synchronous_commit=off`,
     keepAlive: true,
     connectionTimeoutMillis: role === 'producer' ? CONNECT_WAIT_MS : 10_000,
@@ -179,8 +180,8 @@ function connectPostgres(
 }
 
 /**
- * Brings BullMQ's tables in schema `bullmq` up to date, on a connection of its own. Serialised by BullMQ's advisory lock,
- * and safe to repeat. The role of `postgresUrl` must be allowed to create the schema.
+ * Brings BullMQ's tables in schema `bullmq` up to date, on a connection of its own. Serialised by BullMQ's
+ * advisory lock, and safe to repeat. The role of `postgresUrl` must be allowed to create the schema.
  */
 export async function migrateQueue(postgresUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: postgresUrl })

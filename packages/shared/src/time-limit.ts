@@ -1,4 +1,7 @@
-/** The result of `work`, or a rejection with `tooLate()` when it takes longer than `limitMs`. The work itself goes on. */
+/**
+ * The result of `work`, or a rejection with `tooLate()` when it takes longer than `limitMs`. The work itself
+ * goes on.
+ */
 export async function within<T>(limitMs: number, work: Promise<T>, tooLate: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_, reject) => {

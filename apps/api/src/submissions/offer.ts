@@ -4,5 +4,5 @@ import type { Offer } from './generation-of.ts'
 
 /** The models that the account of this key may ask for. What the key itself may not is said by `requireModel`. */
 export function offerTo({ config }: Pick<Context, 'config'>, key: Pick<AccountKey, 'accountId'>): Offer {
-  return { models: config.catalogue.offeredTo(key.accountId), defaultModel: config.defaultModel }
+  return { models: config.catalogue.availableTo(key.accountId), defaultModel: config.defaultModel }
 }
