@@ -41,8 +41,9 @@ try {
   )
   for (const side of [empty, backlog]) await acceptedPerSecond(side.api, side.accounts, CONNECTIONS, ROUND_MS)
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const side of [empty, backlog])
+    for (const side of [empty, backlog]) {
       side.rates.push(await acceptedPerSecond(side.api, side.accounts, CONNECTIONS, ROUND_MS))
+    }
   }
   // The rounds above left thousands waiting; the empty side gets what it needs for its dispatches and no more.
   await runSql(

@@ -38,8 +38,9 @@ try {
     ['per second', asRate(result.requests / result.seconds)],
   ])
   for (const fault of result.faults) process.stdout.write(`fault: ${fault}\n`)
-  if (result.neverDone.length > 0)
+  if (result.neverDone.length > 0) {
     process.stdout.write(`never done, only refused: ${result.neverDone.join(', ')}\n`)
+  }
   const left = await settleAndCheck(api)
   await worker.stop()
   process.stdout.write(

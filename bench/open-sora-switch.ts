@@ -12,8 +12,9 @@ import { asTimes, medianAndSpread, percentile, printTable } from './rig/statisti
 
 const ROUNDS = 3
 const home = process.env.OPENSORA_HOME
-if (home === undefined || home === '')
+if (home === undefined || home === '') {
   throw new Error('OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac')
+}
 const python = process.env.OPENSORA_PYTHON ?? 'python3'
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-switch-'))
 const asSeconds = (value: number): string => `${value.toFixed(2)} s`

@@ -18,8 +18,9 @@ const CLIP = { width: 336, height: 192, num_frames: 5, num_steps: 2 }
 const PROMPT = 'a paper boat in the rain'
 
 const home = process.env.OPENSORA_HOME
-if (home === undefined || home === '')
+if (home === undefined || home === '') {
   throw new Error('OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac')
+}
 const python = process.env.OPENSORA_PYTHON ?? 'python3'
 const runnerFolder = fileURLToPath(new URL('../runners/open-sora', import.meta.url))
 const config = join(runnerFolder, 'tests/tiny_config.py')

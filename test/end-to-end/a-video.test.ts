@@ -83,7 +83,9 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
         const done = await videoWhen(service, id, isEnded)
         expect(done.usage).toEqual(held.usage)
         expect(done.cost).toEqual({ ...held.cost, state: 'charged' })
-      } else await service.call('POST', `/v1/videos/${id}/cancel`)
+      } else {
+        await service.call('POST', `/v1/videos/${id}/cancel`)
+      }
     }
   })
 

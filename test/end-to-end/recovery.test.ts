@@ -92,8 +92,9 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
       (signal) => signal !== null,
     )
     service.process.kill('SIGKILL')
-    for (const part of [WORKER, RUNNER, API])
+    for (const part of [WORKER, RUNNER, API]) {
       for (const pid of service.pids(part)) process.kill(pid, 'SIGKILL')
+    }
     await gone
     await service.restart()
     await expectResumed(id)

@@ -24,10 +24,13 @@ export class EventReader implements AsyncDisposable {
     lines.on('line', (line) => {
       if (line.startsWith(':')) this.comments += 1
       else if (line === '') {
-        if (fields.data !== undefined)
+        if (fields.data !== undefined) {
           this.events.push({ name: fields.event ?? '', id: fields.id ?? '', data: JSON.parse(fields.data) })
+        }
         fields = {}
-      } else fields[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 2)
+      } else {
+        fields[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 2)
+      }
       this.#changed.dispatchEvent(new Event('change'))
     })
     // A connection that breaks off ends the stream, as far as a reader can tell.

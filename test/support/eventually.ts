@@ -10,8 +10,9 @@ export async function eventually<T>(
   for (;;) {
     const answer = await ask()
     if (satisfies(answer)) return answer
-    if (Date.now() > deadline)
+    if (Date.now() > deadline) {
       throw new Error(`not within ${withinMs} ms; the last answer was ${JSON.stringify(answer)}`)
+    }
     await delay(25)
   }
 }

@@ -36,10 +36,11 @@ export async function startFaultProxy(target: string, faults: readonly Fault[]):
     if (fault === 'cut') request.socket.destroy()
     else if (fault === undefined) {
       response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(bytes)
-    } else
+    } else {
       response
         .writeHead(fault, { 'content-type': 'text/html', 'retry-after-ms': '10' })
         .end('<h1>Bad Gateway</h1>')
+    }
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const proxy: FaultProxy = {

@@ -196,8 +196,9 @@ function allowedBy(
 }
 
 function bareAllowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>): fc.Arbitrary<unknown> {
-  if (schema.$ref !== undefined)
+  if (schema.$ref !== undefined) {
     return bareAllowedBy(schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}, schemas)
+  }
   if (schema.const !== undefined) return fc.constant(schema.const)
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
   const choices = schema.anyOf ?? schema.oneOf ?? schema.allOf
@@ -212,8 +213,9 @@ function bareAllowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>):
     case 'number':
       return fc.double({ ...boundsOf(schema), noNaN: true, noDefaultInfinity: true })
     case 'string':
-      if (schema.pattern !== undefined && schema.pattern.length < 60)
+      if (schema.pattern !== undefined && schema.pattern.length < 60) {
         return fc.stringMatching(new RegExp(schema.pattern))
+      }
       return fc.string({ unit: 'grapheme', maxLength: Math.min(schema.maxLength ?? 40, 40) })
     case 'array':
       return fc.array(allowedBy(schema.items ?? {}, schemas), {

@@ -66,8 +66,9 @@ export async function fuzz(
     const numRuns = Math.min(BATCH, options.count - batch * BATCH)
     const waiting = fc.sample(any, { numRuns, seed: options.seed + batch })
     const connection = async () => {
-      for (let request = waiting.pop(); request !== undefined; request = waiting.pop())
+      for (let request = waiting.pop(); request !== undefined; request = waiting.pop()) {
         await sendAndJudge(target, known, request, result)
+      }
     }
     await Promise.all(Array.from({ length: options.connections }, connection))
   }
@@ -207,8 +208,9 @@ async function sendAndJudge(
     const wrong = wrongError(request, status, text)
     if (wrong !== null) fault(`${status} ${wrong} ${text.slice(0, 300)}`)
   } else if (operation.responses[status] === undefined) fault(`${status} is not documented`)
-  else if (response.headers.get('content-type')?.startsWith('application/json'))
+  else if (response.headers.get('content-type')?.startsWith('application/json')) {
     known.remember(request, JSON.parse(text))
+  }
 }
 
 /** What is wrong with an error, or null: its status, its body, its code, whether the document says so, and whether it fits the key. */
@@ -219,13 +221,15 @@ function wrongError(request: FuzzRequest, status: number, text: string): string 
   if (error === null) return 'has no error of the documented shape'
   const code = ERROR_CODES.find((candidate) => candidate === error.code)
   if (code === undefined) return `has the undocumented code ${error.code}`
-  if (ERROR_STATUS[code].status !== status || ERROR_STATUS[code].type !== error.type)
+  if (ERROR_STATUS[code].status !== status || ERROR_STATUS[code].type !== error.type) {
     return `is not what ${code} is`
+  }
   // A strange id can make the path another call's.
   if (strangeId !== null && ['method_not_allowed', 'unknown_route'].includes(code)) return null
   const isKeyless = ['missing', 'unknown', 'garbled'].includes(keyKind)
-  if (operation.scope !== undefined && isKeyless && status !== 401 && strangeId === null)
+  if (operation.scope !== undefined && isKeyless && status !== 401 && strangeId === null) {
     return 'answers before it knows the key'
+  }
   const documented = operation.responses[status]?.description.split(', ') ?? []
   return documented.includes(code) ? null : `${code} is not documented for ${operation.operationId}`
 }
@@ -239,8 +243,9 @@ function errorOf(text: string): { message: string; type: string; code: string; p
   }
   if (!isObject(body) || Object.keys(body).join() !== 'error' || !isObject(body.error)) return null
   const { message, type, code, param, ...rest } = body.error
-  if (typeof message !== 'string' || message === '' || typeof type !== 'string' || typeof code !== 'string')
+  if (typeof message !== 'string' || message === '' || typeof type !== 'string' || typeof code !== 'string') {
     return null
+  }
   if ((param !== null && typeof param !== 'string') || Object.keys(rest).length > 0) return null
   return { message, type, code, param }
 }
@@ -281,9 +286,11 @@ function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?:
       const form = new FormData()
       for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) {
         const file = FORM_FILES[request.pick % FORM_FILES.length]
-        if (name === 'input_reference' && file !== undefined)
+        if (name === 'input_reference' && file !== undefined) {
           form.append(name, new Blob([new Uint8Array(file)]), 'a.png')
-        else form.append(name, asText(value))
+        } else {
+          form.append(name, asText(value))
+        }
       }
       return { headers: {}, body: form }
     }
@@ -316,8 +323,9 @@ export async function settleAndCheck(
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const answer = await response.json()
-    if (!response.ok && response.status !== 409)
+    if (!response.ok && response.status !== 409) {
       throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`)
+    }
     return answer
   }
   const pages = async (path: string, key: string) => {

@@ -31,9 +31,9 @@ export function importClosure(root: string, entries: readonly string[]): ImportC
       [...text.matchAll(pattern)].map((match) => match[1] ?? ''),
     )) {
       if (specifier.startsWith('.')) waiting.push(relative(root, join(root, dirname(path), specifier)))
-      else if (specifier.startsWith(SHARED))
+      else if (specifier.startsWith(SHARED)) {
         waiting.push(`packages/shared/src/${specifier.slice(SHARED.length)}.ts`)
-      else if (!specifier.startsWith('node:')) {
+      } else if (!specifier.startsWith('node:')) {
         const name = packageOf(specifier)
         packages.set(name, [...(packages.get(name) ?? []), path])
       }

@@ -18,8 +18,9 @@ export function operatorOf(api: TestApi): Operator {
   const call: Operator['call'] = (method, path, body) => api.call(method, path, body, { key: api.adminKey })
   const must: Operator['must'] = async (method, path, body) => {
     const answer = await call(method, path, body)
-    if (answer.status !== 200)
+    if (answer.status !== 200) {
       throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
+    }
     return answer.body
   }
   return {
@@ -28,8 +29,9 @@ export function operatorOf(api: TestApi): Operator {
     account: async ({ paid, trial } = {}, settings = {}) => {
       const { id } = await must('POST', '/v1/admin/accounts', { name: 'test', ...settings })
       if (paid !== undefined) await must('POST', `/v1/admin/accounts/${id}/credit`, { amount: paid })
-      if (trial !== undefined)
+      if (trial !== undefined) {
         await must('POST', `/v1/admin/accounts/${id}/credit`, { amount: trial, kind: 'trial' })
+      }
       return id
     },
     key: (accountId, settings = {}) => must('POST', `/v1/admin/accounts/${accountId}/keys`, settings),

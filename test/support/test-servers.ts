@@ -58,10 +58,12 @@ export function createTestServers(): TestServers {
     async redis() {
       redis ??= startRedis()
       const { child, port } = await redis
-      if (child.pid !== undefined && !pids.some(({ pid }) => pid === child.pid))
+      if (child.pid !== undefined && !pids.some(({ pid }) => pid === child.pid)) {
         pids.push({ pid: child.pid, signal: 'SIGKILL' })
-      if (redisDatabase === REDIS_DATABASES)
+      }
+      if (redisDatabase === REDIS_DATABASES) {
         throw new Error(`more than ${REDIS_DATABASES} Redis databases asked for in one run`)
+      }
       return { url: `redis://127.0.0.1:${port}/${redisDatabase++}` }
     },
     async chromium() {

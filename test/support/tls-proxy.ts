@@ -34,8 +34,9 @@ export async function startTlsProxy(kind: ProxyKind, port: number, apiPort: numb
   const certificate = await makeCertificate(dir)
   const config = join(dir, 'proxy.conf')
   await writeFile(config, CONFIGS[kind]({ dir, port, apiPort, certificate }))
-  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'])
+  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) {
     await mkdir(join(dir, name), { mode: 0o777 })
+  }
   const args = {
     nginx: ['-p', dir, '-e', 'stderr', '-c', config, '-g', 'daemon off;'],
     caddy: ['run', '--config', config, '--adapter', 'caddyfile'],

@@ -38,10 +38,12 @@ function runs(file, ...args) {
 function whatIsBroken() {
   if (!runs(pinnedNode, '--version')) return 'the pinned Node (node_modules/node/bin/node) does not run'
   if (existsSync(postgresDir)) {
-    if (missingLinks(postgresDir).length > 0)
+    if (missingLinks(postgresDir).length > 0) {
       return `${postgresName} lacks the links its install script makes`
-    if (!runs(join(postgresDir, 'native/bin/postgres'), '--version'))
+    }
+    if (!runs(join(postgresDir, 'native/bin/postgres'), '--version')) {
       return `PostgreSQL of ${postgresName} does not run`
+    }
   }
   return null
 }
@@ -96,8 +98,9 @@ async function takeLock() {
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
     }
-    if (lockIsStale()) rmSync(lockDir, { recursive: true, force: true })
-    else {
+    if (lockIsStale()) {
+      rmSync(lockDir, { recursive: true, force: true })
+    } else {
       if (!told) say('waiting for another installation in this folder')
       told = true
       await new Promise((resolve) => setTimeout(resolve, 200))
@@ -105,8 +108,9 @@ async function takeLock() {
   }
 }
 
-if (Number(process.versions.node.split('.')[0]) < 18)
+if (Number(process.versions.node.split('.')[0]) < 18) {
   fail(`Node 18 or later is needed to install, this is ${process.versions.node}`)
+}
 if (whyInstall(root) !== null || consoleIsStale(root)) {
   await takeLock()
   process.on('exit', () => rmSync(lockDir, { recursive: true, force: true }))

@@ -69,8 +69,9 @@ export async function createCluster({
   await mkdir(paths.unfinished, { mode: 0o700 })
   await writeFile(paths.initPassword, superuserPassword, { mode: 0o600 })
   if (launch.account !== null) {
-    for (const path of [paths.unfinished, paths.initPassword])
+    for (const path of [paths.unfinished, paths.initPassword]) {
       chownSync(path, launch.account.uid, launch.account.gid)
+    }
   }
   // The builtin locale provider needs no locale of the operating system and sorts the same everywhere.
   const args = [
@@ -103,12 +104,14 @@ export async function createCluster({
     const abort = () => child.pid !== undefined && sendSignal(-child.pid, 'SIGKILL')
     signal?.addEventListener('abort', abort)
     const said: string[] = []
-    for (const stream of [child.stdout, child.stderr])
+    for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => said.push(text))
+    }
     const [code] = await once(child, 'close').finally(() => signal?.removeEventListener('abort', abort))
     for (const line of said.join('').split('\n')) if (line !== '') onLog(line)
-    if (code !== 0)
+    if (code !== 0) {
       throw new EmbeddedPostgresError(`initdb failed (exit ${code}) in ${dir}: ${said.join('').trim()}`)
+    }
     await rmdir(paths.cluster).catch(() => {})
     await rename(paths.unfinished, paths.cluster)
   } finally {

@@ -23,8 +23,9 @@ export async function createRoles(superuserUrl: string, passwords: Passwords): P
     await client.query(`GRANT ${WORKER_ROLE} TO ${OWNER_ROLE} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`)
     const database = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE])
     if (database.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE} OWNER ${OWNER_ROLE}`)
-    for (const name of [DATABASE, 'postgres', 'template1'])
+    for (const name of [DATABASE, 'postgres', 'template1']) {
       await client.query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`)
+    }
     await client.query(`GRANT CONNECT ON DATABASE ${DATABASE} TO ${WORKER_ROLE}`)
   })
   const url = new URL(superuserUrl)

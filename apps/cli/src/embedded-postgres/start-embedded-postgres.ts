@@ -109,8 +109,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     if (problem !== null) {
       await server.stop(0)
       const passing = /pre-existing shared memory block|could not bind|Address already in use/.test(problem)
-      if (!passing || start === STARTS_MAX)
+      if (!passing || start === STARTS_MAX) {
         throw new EmbeddedPostgresError(`PostgreSQL did not start on ${paths.cluster}: ${problem}`)
+      }
       await new Promise((resolve) => setTimeout(resolve, START_AGAIN_MS))
       continue
     }

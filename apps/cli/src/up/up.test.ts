@@ -12,7 +12,7 @@ import { freePort } from '../../../../test/support/test-servers.ts'
 import { isAlive } from '../processes/process-identity.ts'
 import { sendSignal, waitUntilGone } from '../processes/stop-process.ts'
 
-const UP = fileURLToPath(new URL('../../test-programs/up.ts', import.meta.url))
+const UP = fileURLToPath(new URL('../../../../test/support/supervised-programs/up.ts', import.meta.url))
 
 let dir: string
 let dataDir: string
@@ -247,6 +247,6 @@ describe('sluice up', () => {
   it('names the setting at fault with exit code 2', async () => {
     const up = startUp({ PORT: 'http' })
     expect(await up.exit).toBe(2)
-    expect(up.said()).toContain('PORT must be a whole number from 1 to 65535, got "http"')
+    expect(up.said()).toContain('PORT is "http": allowed is a whole number from 1 to 65535')
   })
 })
