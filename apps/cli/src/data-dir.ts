@@ -1,7 +1,9 @@
 import { join, resolve } from 'node:path'
 import { type Environment, optionalSetting } from '@sluice/shared/settings'
 
-/** The data dir that all commands agree on: SLUICE_DATA_DIR, else `.sluice` in the current folder. Absolute. */
+/**
+ * The data dir that all commands agree on: SLUICE_DATA_DIR, else `.sluice` in the current folder. Absolute.
+ */
 export function dataDirOf(env: Environment): string {
   return resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? '.sluice')
 }

@@ -16,9 +16,9 @@ export class UsageError extends Error {
 const DEFAULT_BASE_URL = 'http://127.0.0.1:3000/v1'
 
 /**
- * Where the API is, and the key of an account. SLUICE_API_KEY and SLUICE_BASE_URL come first, each also alone over keys.json
- * of the data dir. Without either, OPENAI_API_KEY is used if OPENAI_BASE_URL is set as well: a key meant for OpenAI must not
- * be sent here. Else keys.json. Throws UsageError when there is no key.
+ * Where the API is, and the key of an account. SLUICE_API_KEY and SLUICE_BASE_URL come first, each also alone
+ * over keys.json of the data dir. Without either, OPENAI_API_KEY is used if OPENAI_BASE_URL is set as well: a
+ * key meant for OpenAI must not be sent here. Else keys.json. Throws UsageError when there is no key.
  */
 export async function findConnection(env: Environment): Promise<Connection> {
   const ownKey = optionalSetting(env, 'SLUICE_API_KEY')
@@ -36,7 +36,8 @@ export async function findConnection(env: Environment): Promise<Connection> {
   const key = ownKey ?? keys?.key
   if (key === undefined) {
     throw new UsageError(
-      `no API key: there is no ${path}. Start the service in this folder ("npm start"), name its data dir with SLUICE_DATA_DIR, ` +
+      `no API key: there is no ${path}. Start the service in this folder ("npm start"), ` +
+        'name its data dir with SLUICE_DATA_DIR, ' +
         'or set SLUICE_API_KEY and SLUICE_BASE_URL (http://host:port/v1)',
     )
   }
@@ -44,8 +45,8 @@ export async function findConnection(env: Environment): Promise<Connection> {
 }
 
 /**
- * Where the API is, and the operator's key. SLUICE_ADMIN_KEY, else the admin key in keys.json of the data dir;
- * SLUICE_BASE_URL, else the base URL in keys.json. Throws UsageError when there is no admin key.
+ * Where the API is, and the operator's key. SLUICE_ADMIN_KEY, else the admin key in keys.json of the data
+ * dir; SLUICE_BASE_URL, else the base URL in keys.json. Throws UsageError when there is no admin key.
  */
 export async function findAdminConnection(env: Environment): Promise<Connection> {
   const path = dataDirPaths(dataDirOf(env)).keys

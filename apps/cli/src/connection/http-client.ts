@@ -21,7 +21,9 @@ export class ApiError extends Error {
     this.code = answer.code
   }
 
-  /** True when the same call may well succeed soon: the API is restarting, or asks the client to slow down. */
+  /**
+   * True when the same call may well succeed soon: the API is restarting, or asks the client to slow down.
+   */
   get isPassing(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 500
   }

@@ -2,7 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 
 const keysSchema = z.object({ key: z.string(), admin_key: z.string(), base_url: z.string() })
-/** What the API writes at its first start: the first account's key, the operator's, and the base URL, which ends in /v1. */
+/**
+ * What the API writes at its first start: the first account's key, the operator's, and the base URL, which
+ * ends in /v1.
+ */
 export type Keys = z.infer<typeof keysSchema>
 
 /** Reads keys.json. Null when there is none; throws when it cannot be read or holds something else. */

@@ -14,7 +14,10 @@ const RUNNER_FOLDER = fileURLToPath(new URL('../../../../runners/open-sora', imp
 /** To import torch alone may take half a minute from a cold disk. */
 const PROBE_MS_MAX = 120_000
 const GIB = 2 ** 30
-/** Peak memory in GiB on each of 1, 2, 4 or 8 devices, at 50 steps, from Open-Sora's README; null = not published. */
+/**
+ * Peak memory in GiB on each of 1, 2, 4 or 8 devices, at 50 steps, from Open-Sora's README; null = not
+ * published.
+ */
 const PEAK_GIB: Readonly<Record<number, readonly [small: number | null, large: number]>> = {
   1: [52.5, 60.3],
   2: [44.3, 48.3],
@@ -56,8 +59,8 @@ const probeSchema = z.object({
 export type Probe = z.infer<typeof probeSchema>
 
 /**
- * Checks everything that the Open-Sora runner needs on this machine, in the Python that would run it. `ownWeights`: models of
- * the operator's catalogue, whose files are checked as the runner checks them.
+ * Checks everything that the Open-Sora runner needs on this machine, in the Python that would run it.
+ * `ownWeights`: models of the operator's catalogue, whose files are checked as the runner checks them.
  */
 export async function checkOpenSora(
   env: NodeJS.ProcessEnv,
@@ -199,7 +202,8 @@ function checkMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
       'more devices per slot need less on each',
     )
   }
-  const needs = `${has}; published peak with ${per}: ${small === null ? '' : `256px ${small} GiB, `}768px ${large} GiB`
+  const peak = `${small === null ? '' : `256px ${small} GiB, `}768px ${large} GiB`
+  const needs = `${has}; published peak with ${per}: ${peak}`
   const offload = optionalSetting(env, 'OPENSORA_OFFLOAD')
   if (count === 1 && (offload === 'retry' || offload === 'always')) {
     return note('vram', `${needs}; OPENSORA_OFFLOAD=${offload} needs less, and is slower`)
@@ -223,6 +227,7 @@ function checkPackages(probe: Probe, devices: number): Finding[] {
   ]
   const missing = needed.filter((name) => packages[name] === null || packages[name] === undefined)
   const flash = packages['flash-attn']
+  const builtOnFlash = devices > 1 ? 'and its sequence parallelism are' : 'is'
   return [
     missing.length === 0
       ? ok('packages', needed.map((name) => `${name} ${packages[name]}`).join(', '))
@@ -234,7 +239,7 @@ function checkPackages(probe: Probe, devices: number): Finding[] {
     flash === null || flash === undefined
       ? fail(
           'flash-attn',
-          `not installed; Open-Sora's attention${devices > 1 ? ' and its sequence parallelism are' : ' is'} built on it`,
+          `not installed; Open-Sora's attention ${builtOnFlash} built on it`,
           'pip install flash-attn --no-build-isolation',
         )
       : ok('flash-attn', flash),
@@ -275,7 +280,8 @@ function licenceNotes(env: NodeJS.ProcessEnv): Finding[] {
       ? [
           note(
             'licence',
-            'OPENSORA_T2I2V=1 loads FLUX.1-dev, which is non-commercial: do not charge for mode t2i2v without a licence',
+            'OPENSORA_T2I2V=1 loads FLUX.1-dev, which is non-commercial: ' +
+              'do not charge for mode t2i2v without a licence',
           ),
         ]
       : []),

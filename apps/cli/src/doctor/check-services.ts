@@ -56,8 +56,8 @@ export async function checkDatabase(url: string): Promise<Finding> {
 }
 
 /**
- * Sends PING over the Redis protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/), after AUTH when the URL
- * has a password.
+ * Sends PING over the Redis protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/), after
+ * AUTH when the URL has a password.
  */
 export async function checkRedis(text: string): Promise<Finding> {
   const todo = 'start that Redis, or unset REDIS_URL to keep the queue in PostgreSQL'

@@ -9,7 +9,10 @@ import { checkModels, checkRunner } from './check-runner.ts'
 import { checkApi, checkDatabase, checkRedis, checkStore } from './check-services.ts'
 import { type Finding, formatFinding } from './finding.ts'
 
-/** Checks every part and prints what to do. Returns the exit code: 0, or 1 when a part failed. Throws SettingError. */
+/**
+ * Checks every part and prints what to do. Returns the exit code: 0, or 1 when a part failed. Throws
+ * SettingError.
+ */
 export async function doctor(env: NodeJS.ProcessEnv, print: (line: string) => void): Promise<0 | 1> {
   const settings = readUpSettings(env)
   const isRunning = (await readLockHolder(settings.dataDir)) !== null

@@ -23,5 +23,6 @@ export function fail(part: string, text: string, todo: string): Finding {
 
 /** The finding in one line, or two with what to do. */
 export function formatFinding({ part, state, text, todo }: Finding): string {
-  return `${MARKS[state]} ${part.padEnd(12)} ${text}${todo === undefined ? '' : `\n  ${' '.repeat(12)} -> ${todo}`}`
+  const line = `${MARKS[state]} ${part.padEnd(12)} ${text}`
+  return todo === undefined ? line : `${line}\n  ${' '.repeat(12)} -> ${todo}`
 }

@@ -6,7 +6,9 @@ import { UpError } from './errors.ts'
 const ASK_EVERY_MS = 100
 const ANSWER_MS_MAX = 5_000
 
-/** Throws UpError when another program listens on the API's port; the API itself would find out much later. */
+/**
+ * Throws UpError when another program listens on the API's port; the API itself would find out much later.
+ */
 export async function requireFreePort(host: string, port: number): Promise<void> {
   const server = createServer()
   try {
@@ -15,9 +17,8 @@ export async function requireFreePort(host: string, port: number): Promise<void>
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     const why = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${code})`
-    throw new UpError(
-      `port ${port} on ${host} ${why}: stop it, or set PORT to a free port (PORT=${port === 65_535 ? 3000 : port + 1})`,
-    )
+    const next = port === 65_535 ? 3_000 : port + 1
+    throw new UpError(`port ${port} on ${host} ${why}: stop it, or set PORT to a free port (PORT=${next})`)
   } finally {
     server.close()
   }
@@ -40,8 +41,8 @@ export async function ask(
 }
 
 /**
- * Asks until the answer is 200. After `patienceMs` without one, `onWaiting` is called once with the last answer. Rejects when
- * `signal` is aborted.
+ * Asks until the answer is 200. After `patienceMs` without one, `onWaiting` is called once with the last
+ * answer. Rejects when `signal` is aborted.
  */
 export async function waitForOk(
   url: string,

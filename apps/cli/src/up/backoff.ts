@@ -1,4 +1,7 @@
-/** How long to wait before a dead process is started again: doubled at each death, until one lived long enough. */
+/**
+ * How long to wait before a dead process is started again: doubled at each death, until one lived long
+ * enough.
+ */
 export interface BackoffSettings {
   firstMs: number
   maxMs: number

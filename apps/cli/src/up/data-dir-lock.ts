@@ -14,8 +14,8 @@ const CHILDREN_FILE = 'children.json'
 
 export interface DataDirLock {
   /**
-   * Records the children that this supervisor runs now, in the order of stopping, so that the next supervisor can end them if
-   * this one is killed.
+   * Records the children that this supervisor runs now, in the order of stopping, so that the next supervisor
+   * can end them if this one is killed.
    */
   noteChildren(pids: readonly number[]): Promise<void>
   release(): Promise<void>
@@ -28,8 +28,9 @@ export async function readLockHolder(dataDir: string): Promise<ProcessIdentity |
 }
 
 /**
- * Locks the data dir for this process. A lock whose process is gone, or whose pid belongs to another process now, is taken
- * over; first the children it left behind are ended. Throws UpError that names the holder when the dir is in use.
+ * Locks the data dir for this process. A lock whose process is gone, or whose pid belongs to another process
+ * now, is taken over; first the children it left behind are ended. Throws UpError that names the holder when
+ * the dir is in use.
  */
 export async function lockDataDir(dataDir: string, pid: number = process.pid): Promise<DataDirLock> {
   const path = join(dataDir, LOCK_FILE)
@@ -76,7 +77,8 @@ async function clearStaleLock(path: string, aside: string, dataDir: string): Pro
         'or set SLUICE_DATA_DIR to another folder',
     )
   }
-  // Another start may have replaced the stale lock since it was read. So compare after moving it away, and put it back if it differs.
+  // Another start may have replaced the stale lock since it was read. So compare after moving it away, and
+  // put it back if it differs.
   const isMoved = await rename(path, aside).then(
     () => true,
     () => false,

@@ -6,8 +6,8 @@ const PROMPT = 'a paper boat in the rain'
 const FILE = 'boat.mp4'
 
 /**
- * What is printed when everything is ready: the address of the console, and two commands that make a video, each of which
- * works when pasted as it is.
+ * What is printed when everything is ready: the address of the console, and two commands that make a video,
+ * each of which works when pasted as it is.
  */
 export function firstSteps(settings: UpSettings, keys: Keys, folder: string = process.cwd()): string {
   return [
@@ -40,7 +40,10 @@ export function generateLine(settings: UpSettings, keys: Keys, folder: string): 
   return [...needed, 'npx', 'sluice', 'generate', `"${PROMPT}"`, '-o', FILE].join(' ')
 }
 
-/** One command that creates, waits and downloads. Each line ends where the shell expects more, so all can be pasted at once. */
+/**
+ * One command that creates, waits and downloads. Each line ends where the shell expects more, so all can be
+ * pasted at once.
+ */
 export function curlLines(settings: UpSettings, keys: Keys): string {
   const videos = `${settings.apiUrl}/v1/videos`
   const key = `-H "Authorization: Bearer ${keys.key}"`

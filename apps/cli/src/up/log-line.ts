@@ -22,8 +22,8 @@ const lineSchema = z.looseObject({
 })
 
 /**
- * One line of a child's log as the terminal shows it, or null when it is not shown. `warnings` are pino's lines from warn up,
- * and whatever the child wrote on stderr that is no log line, such as a crash.
+ * One line of a child's log as the terminal shows it, or null when it is not shown. `warnings` are pino's
+ * lines from warn up, and whatever the child wrote on stderr that is no log line, such as a crash.
  */
 export function formatLogLine(
   name: string,

@@ -3,7 +3,10 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import { WORKER_ENTRY } from './run-up.ts'
 
-/** Runs a worker in the foreground with our terminal and environment, passes signals on, and returns its exit code. */
+/**
+ * Runs a worker in the foreground with our terminal and environment, passes signals on, and returns its exit
+ * code.
+ */
 export async function runWorker(): Promise<number> {
   const child = spawn(process.execPath, [WORKER_ENTRY], { stdio: 'inherit', env: process.env })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))

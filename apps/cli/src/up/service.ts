@@ -28,7 +28,10 @@ export interface ServiceOptions {
   backoff?: BackoffSettings
 }
 
-/** PostgreSQL, API and worker of one `sluice up`: their start, their restarts, and their stop in the reverse order. */
+/**
+ * PostgreSQL, API and worker of one `sluice up`: their start, their restarts, and their stop in the reverse
+ * order.
+ */
 export class Service {
   readonly #options: ServiceOptions
   readonly #settings: UpSettings
@@ -57,8 +60,8 @@ export class Service {
   }
 
   /**
-   * Starts everything, runs until the stop, and stops everything. Returns 0, or 2 when a child refused its settings. Throws
-   * EmbeddedPostgresError when PostgreSQL cannot start.
+   * Starts everything, runs until the stop, and stops everything. Returns 0, or 2 when a child refused its
+   * settings. Throws EmbeddedPostgresError when PostgreSQL cannot start.
    */
   async run(): Promise<0 | 2> {
     try {

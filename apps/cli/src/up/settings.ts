@@ -28,8 +28,8 @@ export function readUpSettings(env: Environment): UpSettings {
     throw new SettingError(
       'REDIS_URL',
       undefined,
-      'with SLUICE_DATABASE_URL the worker needs it, or SLUICE_QUEUE_URL = the same database as role sluice_worker, ' +
-        'which sees schema bullmq alone',
+      'with SLUICE_DATABASE_URL the worker needs it, or SLUICE_QUEUE_URL = the same database as role ' +
+        'sluice_worker, which sees schema bullmq alone',
     )
   }
   return {

@@ -27,15 +27,18 @@ export interface SupervisedChildOptions {
 export interface SupervisedChild {
   /** Runs it until stop() is called or its settings are bad. */
   start(): void
-  /** SIGTERM, then SIGKILL for its whole group after `withinMs`. Resolves when nothing of it is left. Safe to repeat. */
+  /**
+   * SIGTERM, then SIGKILL for its whole group after `withinMs`. Resolves when nothing of it is left. Safe to
+   * repeat.
+   */
   stop(withinMs: number): Promise<void>
   /** Ends it, so that it is started again with a new environment. */
   restart(): void
 }
 
 /**
- * Keeps one child running. It leads a process group of its own, so that a Ctrl-C at the terminal reaches only us, and we decide
- * the order of stopping. It has an IPC channel, by whose end it sees that we are gone.
+ * Keeps one child running. It leads a process group of its own, so that a Ctrl-C at the terminal reaches only
+ * us, and we decide the order of stopping. It has an IPC channel, by whose end it sees that we are gone.
  */
 export function superviseChild(options: SupervisedChildOptions): SupervisedChild {
   const stopping = new AbortController()

@@ -6,9 +6,9 @@ import { Service, type ServiceOptions } from './service.ts'
 import { readUpSettings } from './settings.ts'
 
 /**
- * Runs the whole service until `stop` is aborted: PostgreSQL (unless SLUICE_DATABASE_URL names one), API and worker. Each is
- * restarted when it dies; they are stopped in the order worker, API, PostgreSQL. Returns the exit code: 0 after a stop, 1 when
- * something is in the way, 2 when a setting is wrong, its own or a child's.
+ * Runs the whole service until `stop` is aborted: PostgreSQL (unless SLUICE_DATABASE_URL names one), API and
+ * worker. Each is restarted when it dies; they are stopped in the order worker, API, PostgreSQL. Returns the
+ * exit code: 0 after a stop, 1 when something is in the way, 2 when a setting is wrong, its own or a child's.
  */
 export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
   let lock: DataDirLock | null = null

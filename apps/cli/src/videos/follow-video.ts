@@ -4,8 +4,8 @@ import { isDone, type Video } from './video.ts'
 import type { Answer, VideoClient } from './video-client.ts'
 
 /**
- * Polls until the video is done, as often as the API wishes, and shows each answer. Returns the finished video. Rejects when
- * `stop` is aborted.
+ * Polls until the video is done, as often as the API wishes, and shows each answer. Returns the finished
+ * video. Rejects when `stop` is aborted.
  */
 export async function followVideo(
   client: VideoClient,

@@ -29,8 +29,8 @@ export interface GenerateOptions {
 const SETTLE_MS_MAX = 40_000
 
 /**
- * Makes one video and downloads it. Returns the exit code: 0, 1 when the video failed, 130 after Ctrl-C. Throws ApiError, and
- * UsageError before anything is submitted when the file could not be written.
+ * Makes one video and downloads it. Returns the exit code: 0, 1 when the video failed, 130 after Ctrl-C.
+ * Throws ApiError, and UsageError before anything is submitted when the file could not be written.
  */
 export async function generate(options: GenerateOptions): Promise<number> {
   if (options.output !== null) await requireWritable(options.output)

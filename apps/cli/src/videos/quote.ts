@@ -17,8 +17,8 @@ export interface QuoteOptions {
 }
 
 /**
- * Asks what a video would cost and prints it. Returns the exit code: 0, 1 when the video would not be accepted, 130 after
- * Ctrl-C. Throws ApiError.
+ * Asks what a video would cost and prints it. Returns the exit code: 0, 1 when the video would not be
+ * accepted, 130 after Ctrl-C. Throws ApiError.
  */
 export async function quote(options: QuoteOptions): Promise<number> {
   const { connection, request, stop, terminal, timings } = options
@@ -61,7 +61,8 @@ function settingsText(settings: {
   num_frames: number
   num_steps: number
 }): string {
-  return `${settings.size}, ${settings.num_frames} frames (${settings.seconds} s), ${settings.num_steps} steps`
+  const { size, num_frames, seconds, num_steps } = settings
+  return `${size}, ${num_frames} frames (${seconds} s), ${num_steps} steps`
 }
 
 function timeText({ queue_position, eta_seconds }: Quote): string {

@@ -6,8 +6,8 @@ import type { ReadableStream } from 'node:stream/web'
 import { brokenCall, reasonOf } from '../connection/http-client.ts'
 
 /**
- * Writes the body of an answer to `path`, which appears whole or not at all, and returns its size in bytes. Throws ApiError
- * when the body breaks off, and what the disk says when it cannot be written.
+ * Writes the body of an answer to `path`, which appears whole or not at all, and returns its size in bytes.
+ * Throws ApiError when the body breaks off, and what the disk says when it cannot be written.
  */
 export async function saveBody(response: Response, path: string): Promise<number> {
   const part = `${path}.part-${process.pid}`

@@ -23,8 +23,8 @@ const POLL_MS = { default: 1_000, min: 50, max: 30_000 } as const
 const DOWNLOAD_MS_MAX = 2 ** 31 - 1
 
 /**
- * The calls that make and follow a video, each repeated for a minute while the API cannot answer. Throw ApiError, and the
- * reason of `signal` once that is aborted.
+ * The calls that make and follow a video, each repeated for a minute while the API cannot answer. Throw
+ * ApiError, and the reason of `signal` once that is aborted.
  */
 export class VideoClient {
   readonly #http: HttpClient

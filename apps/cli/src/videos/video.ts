@@ -3,8 +3,8 @@ import { videoSchema as publicVideoSchema } from '@sluice/shared/public-video'
 import type { z } from 'zod'
 
 /**
- * The fields of the API's video that the command line reads. The schema is loose, and what is only shown may be missing, so
- * that older and newer servers are understood; `--json` prints every field that came.
+ * The fields of the API's video that the command line reads. The schema is loose, and what is only shown may
+ * be missing, so that older and newer servers are understood; `--json` prints every field that came.
  */
 export const videoSchema = publicVideoSchema
   .pick({

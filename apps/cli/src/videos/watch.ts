@@ -16,8 +16,8 @@ export interface WatchOptions {
 }
 
 /**
- * Shows an existing video's progress until it is done. Returns the exit code: 0 completed, 1 failed, 130 after Ctrl-C. Throws
- * ApiError.
+ * Shows an existing video's progress until it is done. Returns the exit code: 0 completed, 1 failed, 130
+ * after Ctrl-C. Throws ApiError.
  */
 export async function watch(options: WatchOptions): Promise<number> {
   const { terminal, stop } = options
