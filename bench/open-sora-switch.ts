@@ -1,7 +1,8 @@
 /**
- * What it costs to turn a warm Open-Sora runner to another model: a fine-tuned checkpoint and a LoRA of rank 4 over a random network of
- * 1.25 GB, on this machine's CPU with files in the page cache, beside a new start of the runner with those weights. Seconds are those of
- * `timings.load`. Needs OPENSORA_HOME and OPENSORA_PYTHON (docs/gpu-worker.md).
+ * Measures how long a warm Open-Sora runner takes to switch to another model (`timings.load`), beside a new
+ * start of the runner with that model. The models are a fine-tuned checkpoint and a LoRA of rank 4 over a
+ * random network of 1.25 GB, on this machine's CPU with the files in the page cache. Needs OPENSORA_HOME and
+ * OPENSORA_PYTHON (docs/gpu-worker.md).
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'

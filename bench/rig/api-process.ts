@@ -21,12 +21,12 @@ export interface ApiProcess {
   pid: number
   /** Submits a video for the first account, or for the one whose key is given. */
   submit(fields: Record<string, unknown>, key?: string): Promise<unknown>
-  /** Resident memory, bytes. */
+  /** Resident memory in bytes. */
   residentBytes(): Promise<number>
   stop(): Promise<void>
 }
 
-/** The API as a process of its own, as it runs in production. */
+/** Starts the API as a process of its own, as it runs in production. */
 export async function startApiProcess(settings: {
   databaseUrl: string
   redisUrl: string | null
