@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../test/support/test-servers.ts'
+import { freePort } from '../test/support/free-port.ts'
 import { OpenSoraRunner } from './rig/open-sora-runner.ts'
 import { asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
 

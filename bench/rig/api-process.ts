@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../../test/support/eventually.ts'
-import { freePort } from '../../test/support/test-servers.ts'
+import { freePort } from '../../test/support/free-port.ts'
 import { Connection } from './connection.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))

@@ -1,7 +1,7 @@
 import { createKey } from '../../apps/api/src/keys/api-key.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { operatorOf } from '../support/operator.ts'
 import type { TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 /** One call that is refused: what the client is made with, what it asks, and what it must be told. */
 export interface ErrorCase {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { eventually } from '../support/eventually.ts'
-import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
+import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 
 const run = promisify(execFile)

@@ -1,7 +1,7 @@
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
 import { farthest, quadrantMeans, quadrants } from '../support/images.ts'
+import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 import { frameAt } from '../support/video-frame.ts'
 

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { eventually } from '../support/eventually.ts'
-import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
+import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 
 /** 50 steps of 100 ms with a checkpoint every 300 ms: time enough to kill something in the middle. */

@@ -7,7 +7,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { ALL_PASSED, runUnittest } from '../../runners/open-sora/tests/run-unittest.ts'
-import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
+import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 
 const home = process.env.OPENSORA_HOME

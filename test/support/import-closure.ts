@@ -8,7 +8,10 @@ export interface ImportClosure {
   packages: ReadonlyMap<string, readonly string[]>
 }
 
-/** `import ... from 'x'`, `import 'x'`, `await import('x')` and `new URL('x', import.meta.url)`; what TypeScript erases is left out. */
+/**
+ * `import ... from 'x'`, `import 'x'`, `await import('x')`, `new URL('x', import.meta.url)`; no imports of
+ * types.
+ */
 const LOADS = [
   /^(?:import|export)\s(?!type\b)[^'"]*?from\s+'([^']+)'/gm,
   /^import\s+'([^']+)'/gm,

@@ -41,7 +41,7 @@ interface Rule {
 
 const sibling = (own: string) => DOMAINS.filter((name) => name !== own).join('|')
 
-/** Imports only go down (design, section 3). Tests may use what they test against. */
+/** Imports only go down. A test may use what it tests against. */
 const RULES: readonly Rule[] = [
   { rule: 'packages import no apps', from: /^packages\//, not: /^(apps|runners)\// },
   { rule: 'the worker never imports another app', from: /^apps\/worker\//, not: /^apps\/(?!worker\/)/ },
@@ -56,7 +56,7 @@ const RULES: readonly Rule[] = [
     not: /^apps\/api\/src\/(routes|http)\//,
   },
   {
-    // The disk store answers its signed URLs itself, as an S3 server would.
+    // The disk store serves its signed URLs itself, as an S3 server would.
     rule: 'domain folders know no HTTP',
     from: new RegExp(`^apps/api/src/(${sibling('storage')}|db)/`),
     not: /^express$/,
@@ -79,13 +79,13 @@ const RULES: readonly Rule[] = [
   { rule: "only the API's code touches its tables", from: /^apps\/worker\//, not: /^(pg|kysely)$/ },
 ]
 
-/** Static, dynamic and re-exporting imports; a string that is only a path to a program is none. */
+/** Static and dynamic imports, and re-exports; a string that is only the path of a program is no import. */
 const IMPORT =
   /(?:^|[\s;])(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
 const BARREL =
   /^(?:\s|\/\*[\s\S]*?\*\/|\/\/.*\n|export\s(?:type\s)?(?:\*|\{[^}]*\})(?:\sas\s\w+)?\sfrom\s['"][^'"]+['"];?)+$/
 
-/** Every import that goes where it may not, and every file that only passes on other files. */
+/** Every import that breaks a rule, and every file that only re-exports other files. */
 export function findViolations(files: readonly SourceFile[]): Violation[] {
   return files.flatMap(({ path, text }) => {
     const isTest = /\.test\.tsx?$|\/test-|-fixture/.test(path)
@@ -101,7 +101,7 @@ export function findViolations(files: readonly SourceFile[]): Violation[] {
   })
 }
 
-/** A test may use the tests' own support and embedded PostgreSQL's starter, never another app's workings. */
+/** A test may use test/support and the start of embedded PostgreSQL, but no other code of another app. */
 function mayBeTested(path: string, target: string): boolean {
   return (
     /^test\/support\//.test(target) ||

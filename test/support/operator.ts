@@ -1,19 +1,19 @@
 import type { Answer, TestApi } from './start-api.ts'
 
-/** The operator's side of a test: calls with the admin key, and what most tests set up first. */
+/** The operator of a test's API: calls with the admin key, and what most tests set up first. */
 export interface Operator {
   call(method: string, path: string, body?: unknown): Promise<Answer>
-  /** As `call`, for what must work: throws on any status but 200. Answers the body. */
+  /** As `call`, but returns the body and throws on any status but 200. */
   // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the API answered, and fail on what is missing
   must(method: string, path: string, body?: unknown): Promise<any>
-  /** A new account with that much paid money and trial credit. Answers its id. */
+  /** Makes an account with paid money and trial credit, and returns its id. */
   account(money?: { paid?: string; trial?: string }, settings?: Record<string, unknown>): Promise<string>
-  /** A new key of an account. */
+  /** Makes a key of an account. */
   key(accountId: string, settings?: Record<string, unknown>): Promise<{ id: string; key: string }>
   ledgerIsOk(): Promise<{ ok: boolean; violations: Record<string, number> }>
 }
 
-/** Speaks to the API as its operator does, over HTTP. */
+/** The operator of `api`, who calls it over HTTP. */
 export function operatorOf(api: TestApi): Operator {
   const call: Operator['call'] = (method, path, body) => api.call(method, path, body, { key: api.adminKey })
   const must: Operator['must'] = async (method, path, body) => {
