@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => service?.stop())
 
-/** How unlike the quadrants a frame is; words and shade take a little of its colours. */
+/** How far a frame is from the quadrants. The caption and its shade change the mean colours a little. */
 const unlikeAt = async (video: Buffer, seconds: number) =>
   farthest(await quadrantMeans(await frameAt(video, seconds)))
 const LIKE = 40

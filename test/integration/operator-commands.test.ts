@@ -20,7 +20,7 @@ interface Run {
   err: string
 }
 
-/** `npx sluice ...` beside the service's data dir, or with `env` instead. */
+/** Runs `npx sluice ...` with the service's data dir, or with `env` instead. */
 function sluice(
   args: readonly string[],
   env: Record<string, string> = { SLUICE_DATA_DIR: api.dataDir },

@@ -4,7 +4,7 @@ import { costMicros, formatMicros, parseMicros } from './money.ts'
 
 const LARGEST = 999_999_999_999_999_999n
 
-test('every amount reads back as itself, and is written without needless zeros', () => {
+test('every amount reads back as itself, and is written without trailing zeros', () => {
   fc.assert(
     fc.property(fc.bigInt({ min: 0n, max: LARGEST }), (amount) => {
       const text = formatMicros(amount)
@@ -50,7 +50,7 @@ test.each([
   expect(parseMicros(text)).toBeNull()
 })
 
-test('no text is an amount that it does not say', () => {
+test('text that is not exactly an amount is refused', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.double().map(String), fc.float().map(String)), (text) => {
       const amount = parseMicros(text)

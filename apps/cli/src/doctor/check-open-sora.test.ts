@@ -13,7 +13,7 @@ function write(path: string, content: string | Buffer): void {
   writeFileSync(join(home, path), content)
 }
 
-/** A safetensors file of one tensor of `shape` in bf16, with `data` bytes of it there. */
+/** A safetensors file of one tensor of `shape` in bf16, cut off after `data` bytes of it. */
 function safetensors(shape: number[], data: number): Buffer {
   return safetensorsOf({ weight: shape }, data)
 }
@@ -34,7 +34,7 @@ function safetensorsOf(shapes: Record<string, number[]>, data?: number): Buffer 
 const statesOf = (findings: Finding[], part: string) =>
   findings.filter((finding) => finding.part === part).map(({ state }) => state)
 
-test('a real installation is looked at: its commit, and each weight file with its size, a cut off one too', async () => {
+test('a real installation is checked: its commit and the size of each weight file, also one that is cut off', async () => {
   write('opensora/__init__.py', '')
   write('.git/HEAD', 'ref: refs/heads/main\n')
   write('.git/packed-refs', `# pack-refs with: peeled\n${OPEN_SORA_COMMIT} refs/heads/main\n`)
@@ -57,7 +57,7 @@ test('a real installation is looked at: its commit, and each weight file with it
   )
 })
 
-test('own models are judged by their files and by the base model they go into, each by its id and path', async () => {
+test('own models are checked by their files and by the base model they go into, each by its id and path', async () => {
   write('ckpts/Open_Sora_v2.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
   write('own/tuned.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
   write('own/narrow.safetensors', safetensorsOf({ 'block.q.weight': [8, 3] }))
@@ -115,7 +115,7 @@ test('a Python that cannot be run is a finding that names its setting', async ()
   })
 })
 
-describe('memory is held against the published peak for the devices of a slot', () => {
+describe('memory is compared with the published peak for the devices of a slot', () => {
   const probe = (gib: number): Probe => ({
     python: [3, 11, 0],
     torch: { version: '2.4.0', cuda: '12.4', devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }] },
@@ -144,7 +144,7 @@ describe('memory is held against the published peak for the devices of a slot', 
   })
 })
 
-test('the terms that bind an operator are always text, those of FLUX when it is on', () => {
+test('the licence terms are always listed, those of FLUX when it is on', () => {
   const probe: Probe = {
     python: [3, 9, 0],
     torch: null,
@@ -154,10 +154,10 @@ test('the terms that bind an operator are always text, those of FLUX when it is 
     weights: [],
     models: [],
   }
-  const text = (env: NodeJS.ProcessEnv) =>
+  const licences = (env: NodeJS.ProcessEnv) =>
     checkProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
-  expect(text({}).map(({ text: words }) => words)).toEqual([expect.stringContaining('Hunyuan')])
-  expect(text({ OPENSORA_T2I2V: '1' })[1]?.text).toContain('FLUX.1-dev')
+  expect(licences({}).map(({ text }) => text)).toEqual([expect.stringContaining('Hunyuan')])
+  expect(licences({ OPENSORA_T2I2V: '1' })[1]?.text).toContain('FLUX.1-dev')
   const failed = checkProbe(probe, {}, 'python3').filter(({ state }) => state === 'fail')
   expect(failed.map(({ part }) => part)).toEqual(['python', 'open-sora', 'torch', 'packages', 'flash-attn'])
 })

@@ -25,9 +25,9 @@ let dir: string
 let server: Server
 let baseUrl: string
 let asked: Asked[]
-/** What the next requests get, one each, before the video answers as it stands. */
+/** The answers of the next requests, one each, in place of the normal ones. */
 let interruptions: ((response: ServerResponse) => void)[]
-/** The video as it stands at each retrieval; the last one stays. */
+/** The video at each retrieval; the last one is repeated. */
 let states: object[]
 let cancelled: object | null
 
