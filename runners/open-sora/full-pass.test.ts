@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
-import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../../test/support/follow.ts'
+import {
+  adminView,
+  contentOf,
+  isEnded,
+  ledgerCheck,
+  submit,
+  videoWhen,
+} from '../../test/support/service-videos.ts'
 import { type Service, startService } from '../../test/support/start-service.ts'
 import { readMp4Facts } from '../animatic/src/mp4-facts.ts'
 

@@ -49,7 +49,9 @@ export function createTestServers(): TestServers {
     for (const { pid, signal } of pids) {
       try {
         process.kill(pid, signal)
-      } catch {}
+      } catch {
+        // It has ended already.
+      }
     }
   }
   process.on('exit', onExit)

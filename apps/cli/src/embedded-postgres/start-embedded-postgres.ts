@@ -143,7 +143,8 @@ async function startServer(
     const port = await choosePort(paths.port)
     const settings = { ...SETTINGS, ...options.settings, port: String(port) }
     const server = launchServer({ postgres, cluster: paths.cluster, settings, launch, onLog })
-    const abort = () => void server.stop(2_000)
+    // What becomes of the start is seen by `ready`.
+    const abort = () => server.stop(2_000).catch(() => undefined)
     signal?.addEventListener('abort', abort)
     const problem = await server.ready.finally(() => signal?.removeEventListener('abort', abort))
     if (problem === null) return { server, port }

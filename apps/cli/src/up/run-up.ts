@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { up } from './up.ts'
 
-export const API_ENTRY = fileURLToPath(new URL('../../../api/src/main.ts', import.meta.url))
+const API_ENTRY = fileURLToPath(new URL('../../../api/src/main.ts', import.meta.url))
 export const WORKER_ENTRY = fileURLToPath(new URL('../../../worker/src/main.ts', import.meta.url))
 
 /** Runs `sluice up` in this process, and returns the exit code when everything has stopped. */

@@ -73,7 +73,7 @@ function startUp(env: Record<string, string> = {}): Up {
       new Promise((resolve, reject) => {
         const look = () => pattern.test(output) && resolve()
         listeners.add(look)
-        void exit.then((code) => reject(new Error(`it ended (${code}) and printed: ${output}`)))
+        exit.then((code) => reject(new Error(`it ended (${code}) and printed: ${output}`)), reject)
         look()
       }),
   }

@@ -17,7 +17,7 @@ export interface VideoClientTimings {
   againMs: number
 }
 
-export const TIMINGS: VideoClientTimings = { patienceMs: 60_000, againMs: 1_000 }
+const TIMINGS: VideoClientTimings = { patienceMs: 60_000, againMs: 1_000 }
 const POLL_MS = { default: 1_000, min: 50, max: 30_000 } as const
 /** The longest timer that Node has: a download may take as long as it needs. */
 const DOWNLOAD_MS_MAX = 2 ** 31 - 1
