@@ -5,8 +5,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
-import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../../test/support/follow.ts'
 import { readMp4Facts } from '../../test/support/mp4-facts.ts'
+import {
+  adminView,
+  contentOf,
+  isEnded,
+  ledgerCheck,
+  submit,
+  videoWhen,
+} from '../../test/support/service-videos.ts'
 import { type Service, startService } from '../../test/support/start-service.ts'
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))

@@ -6,8 +6,8 @@ import { runnerReplySchema } from '@sluice/shared/runner-protocol'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ALL_PASSED, runUnittest } from '../../runners/open-sora/tests/run-unittest.ts'
-import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
 import { readMp4Facts } from '../support/mp4-facts.ts'
+import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 
 const home = process.env.OPENSORA_HOME

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/attempt-consumer'
 import type {
   AttemptJob,
   Heartbeat,
@@ -9,29 +10,29 @@ import type {
 } from '@sluice/shared/attempt-contract'
 import { heartbeatAnswerSchema, reportAnswerSchema } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
-import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/queue-backend'
 import { type Answer, callJson, type TestApi } from './start-api.ts'
 
 type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never
 
-/** One attempt in a test's hands: it says what a worker would say, when the test wants it said. */
+/** An attempt that a test reports on, when and as it decides. */
 export interface HandAttempt {
   job: AttemptJob
   claim: string
-  held: OwnedAttempt
+  /** As a heartbeat names it. */
+  owned: OwnedAttempt
   report(body: ReportBody): Promise<ReportAnswer>
-  /** As `report`, with the whole HTTP answer. */
+  /** As `report`, but returns the whole HTTP answer, whatever its status. */
   reportRaw(
     body: ReportBody,
     options?: { token?: string; worker?: string; claim?: string; fence?: number },
   ): Promise<Answer>
-  /** Puts real bytes and result.json where the assignment says, and answers the result to report. */
+  /** Uploads some bytes and result.json where the assignment says. Returns the result to report. */
   upload(): Promise<Extract<Report, { type: 'finished' }>['result']>
 }
 
 /**
- * The worker's side of the contract by hand: takes real jobs off the real queue and speaks HTTP to the real API, so that a
- * test decides the order, the delay and the loss of every message.
+ * A worker driven by hand: takes real jobs off the real queue and speaks HTTP to the real API, so that a test
+ * decides the order, the delay and the loss of every message.
  */
 export class HandWorker implements AsyncDisposable {
   readonly id: string
@@ -87,7 +88,7 @@ export class HandWorker implements AsyncDisposable {
   async fetchJob(): Promise<AttemptJob> {
     for (;;) {
       const taken = await this.#consumer.next()
-      // A closed consumer answers at once, so asking it again would never let go of the event loop.
+      // A closed consumer returns at once; asking it again would block the event loop.
       if (this.#isClosed) throw new Error('the worker was closed before a job came')
       if (taken === null) continue
       await taken.done()
@@ -95,12 +96,13 @@ export class HandWorker implements AsyncDisposable {
     }
   }
 
-  /** The next job, in hand with a claim of its own. */
+  /** The next job off the queue, as an attempt with a new claim. */
   async fetch(): Promise<HandAttempt> {
-    return this.hold(await this.fetchJob())
+    return this.attemptOf(await this.fetchJob())
   }
 
-  hold(job: AttemptJob, claim = newClaim()): HandAttempt {
+  /** A start of the attempt of `job`; another claim is another start. */
+  attemptOf(job: AttemptJob, claim = newClaim()): HandAttempt {
     const reportRaw: HandAttempt['reportRaw'] = (body, options = {}) =>
       callJson(
         this.#api.url,
@@ -147,7 +149,7 @@ export class HandWorker implements AsyncDisposable {
       await put(assignment.uploads.result, 'application/json', Buffer.from(JSON.stringify(result)))
       return result
     }
-    return { job, claim, held: { video: job.video, fence: job.fence, claim }, report, reportRaw, upload }
+    return { job, claim, owned: { video: job.video, fence: job.fence, claim }, report, reportRaw, upload }
   }
 
   async close(): Promise<void> {

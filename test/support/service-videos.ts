@@ -4,14 +4,14 @@ import type { Service } from './start-service.ts'
 // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the API answered, and fail on what is missing
 type Body = any
 
-/** Submits and answers the video's id. */
+/** Submits a video and returns its id. */
 export async function submit(service: Service, fields: Record<string, unknown>): Promise<string> {
   const answer = await service.call('POST', '/v1/videos', fields)
   if (answer.status !== 200) throw new Error(`submit: ${answer.status} ${JSON.stringify(answer.body)}`)
   return answer.body.id
 }
 
-/** The video once `satisfies` holds; an API that is being restarted is asked again. */
+/** The video once `satisfies` holds for it. While the API is restarted, it is asked again. */
 export function videoWhen(
   service: Service,
   id: string,

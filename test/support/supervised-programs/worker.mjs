@@ -1,4 +1,4 @@
-// Stands in for the worker: notes its life, and keeps a grandchild the way a worker keeps a runner.
+// Stands in for the worker: records its life, and has a child as a worker has a runner.
 import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ const runner = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { 
 note('runner', runner.pid)
 note('started')
 const leave = (why) => {
-  // The runner is left on purpose: what a worker forgets, the supervisor ends.
+  // The runner is left on purpose: the supervisor ends what a worker forgets.
   note(why)
   process.exit(0)
 }

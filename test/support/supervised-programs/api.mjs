@@ -1,4 +1,4 @@
-// Stands in for the API in the supervisor's tests: a real process with a real port, that does what the test's file tells it.
+// Stands in for the API in the supervisor's tests: a real process on a real port, steered by files in the data dir.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
-// `sluice up` with the stand-ins for API and worker, and a quick backoff.
+// `sluice up` with stand-ins for API and worker.
 import { fileURLToPath } from 'node:url'
-import { runUp } from '../src/up/run-up.ts'
+import { runUp } from '../../../apps/cli/src/up/run-up.ts'
 
 const program = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 process.exitCode = await runUp(process.env, {
