@@ -8,11 +8,12 @@ import { ALL_ROUTES } from '../apps/api/src/routes/all-routes.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const ignored = ['**/node_modules/**', '**/dist/**', '.sluice*/**']
-const pages = globSync(['*.md', 'docs/**/*.md', 'apps/**/*.md', 'packages/**/*.md', 'runners/**/*.md'], {
-  cwd: root,
-  exclude: ignored,
-}).map((path) => ({ path, text: read(path) }))
+const pages = globSync(
+  ['*.md', '.github/**/*.md', 'docs/**/*.md', 'apps/**/*.md', 'packages/**/*.md', 'runners/**/*.md'],
+  { cwd: root, exclude: ignored },
+).map((path) => ({ path, text: read(path) }))
 const readme = read('README.md')
+const settings = read('docs/settings.md')
 const architecture = read('ARCHITECTURE.md')
 const tests = globSync(['{apps,packages,runners,test}/**/*.test.{ts,tsx}'], { cwd: root, exclude: ignored })
   .filter((path) => path !== 'test/docs.test.ts')
@@ -78,24 +79,35 @@ describe.each(pages)('$path', ({ path, text }) => {
   })
 })
 
-describe('README.md', () => {
-  test('names every setting that the API and the worker read', () => {
-    const readers = [
-      'apps/api/src/config/config.ts',
-      'apps/api/src/config/secrets.ts',
-      'apps/worker/src/config.ts',
-      'runners/animatic/src/settings.ts',
-    ]
-    const names = readers.flatMap((path) =>
+describe('docs/settings.md', () => {
+  const sources = globSync(['{apps/api,apps/worker,runners/animatic}/src/**/*.ts'], { cwd: root }).filter(
+    (path) => !path.endsWith('.test.ts'),
+  )
+
+  test('names every setting that the API, the worker and the animatic runner read', () => {
+    const names = sources.flatMap((path) =>
       [...read(path).matchAll(/'((?:SLUICE_[A-Z0-9_]+|HOST|PORT|REDIS_URL))'/g)].map(
         (match) => match[1] ?? '',
       ),
     )
     expect(names.length).toBeGreaterThan(20)
+    // One that ends in _ is a prefix of several.
     for (const name of new Set(names.filter((candidate) => !candidate.endsWith('_'))))
-      expect(readme, name).toContain(`\`${name}\``)
+      expect(settings, name).toContain(`\`${name}\``)
   })
 
+  test('has a default or a reason beside each setting, and names none twice for one program', () => {
+    for (const [program = '', ...sections] of settings.split(/^## /m).map((part) => part.split(/^### /m))) {
+      const rows = [program, ...sections].flatMap((part) => [
+        ...part.matchAll(/^\| (`.*) \| (.+) \| (.+) \|$/gm),
+      ])
+      const named = rows.flatMap(([, cell = '']) => [...cell.matchAll(/`(\w+)`/g)].map((match) => match[1]))
+      expect(new Set(named).size, program.split('\n')[0]).toBe(named.length)
+    }
+  })
+})
+
+describe('README.md', () => {
   test('counts the worked example as the program does', () => {
     const clip = { width: 336, height: 192, frames: 129 }
     const inWords = (count: bigint) => new Intl.NumberFormat('en-US').format(count)
