@@ -135,7 +135,7 @@ test('the lines of the README say what was refused', async () => {
   await using shell = startPasteShell(dir, envOf())
   const [curl = ''] = fencedBlocks(readDoc('../README.md'), 'sh')
   const said = await shell.paste(here(curl).replace('a paper boat in the rain', ''))
-  expect(said).toContain('"code":"missing_parameter"')
+  expect(said).toContain('"param":"prompt"')
 })
 
 test('docs/video-calls.md: every line does what is said beside it', async () => {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -117,19 +117,46 @@ async function untilReady(origin: string, child: ChildProcess, output: () => str
   await eventually(ask, (status) => status === 200, START_MS_MAX)
 }
 
-/** By environment, which all processes of one service share; Linux keeps both in /proc. */
+/** By environment, which all processes of one service share. */
 function processesOf(dataDir: string, commandPart: string): number[] {
+  const running = process.platform === 'linux' ? processesInProc() : processesOfPs()
+  return running
+    .filter(({ command, environment }) => `${command} ${environment}`.includes(dataDir))
+    .filter(({ command }) => command.includes(commandPart))
+    .map(({ pid }) => pid)
+}
+
+interface RunningProcess {
+  pid: number
+  command: string
+  environment: string
+}
+
+/** What Linux says of every process that is alive and ours to look at. */
+function processesInProc(): RunningProcess[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
+    .flatMap((name) => {
       try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-        const isOurs =
-          command.includes(dataDir) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(dataDir)
-        return isOurs && command.includes(commandPart) && existsSync(`/proc/${pid}/exe`)
+        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8')
+        const environment = readFileSync(`/proc/${name}/environ`, 'utf8')
+        return existsSync(`/proc/${name}/exe`) ? [{ pid: Number(name), command, environment }] : []
       } catch {
-        return false
+        // It ended while we looked, or belongs to somebody else.
+        return []
       }
     })
-    .map(Number)
+}
+
+/** The same on macOS, whose ps shows the environment behind the command. */
+function processesOfPs(): RunningProcess[] {
+  const listed = execFileSync('ps', ['-axEww', '-o', 'pid=,command='], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return [...listed.matchAll(/^ *(\d+) (.*)$/gm)].map(([, pid, command = '']) => ({
+    pid: Number(pid),
+    command,
+    environment: '',
+  }))
 }
