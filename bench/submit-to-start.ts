@@ -9,7 +9,6 @@ import { openAttemptConsumer, openAttemptProducer, type QueueSettings } from '@s
 import { startPrivateRedis } from '../test/support/start-redis.ts'
 import { startApiProcess } from './rig/api-process.ts'
 import { BenchWorker } from './rig/bench-worker.ts'
-import { endBench } from './rig/end-bench.ts'
 import { startBenchPostgres } from './rig/postgres.ts'
 import { asMs, asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
 
@@ -60,7 +59,7 @@ async function measure(name: string, redisUrl: string | null): Promise<void> {
       for (;;) {
         const taken = await rawConsumer.next()
         if (taken === null) continue
-        taken.done().catch(endBench)
+        void taken.done()
         return taken.job
       }
     }

@@ -4,7 +4,6 @@ import { newClaim } from '@sluice/shared/ids'
 import { type AttemptConsumer, openAttemptConsumer, type QueueSettings } from '@sluice/shared/queue-backend'
 import type { ApiProcess } from './api-process.ts'
 import { Connection } from './connection.ts'
-import { endBench } from './end-bench.ts'
 
 type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never
 
@@ -58,7 +57,7 @@ export class BenchWorker {
     while (!this.#isClosed) {
       const taken = await this.#consumer.next()
       if (taken === null) continue
-      taken.done().catch(endBench)
+      void taken.done()
       const { video, fence } = taken.job
       const claim = newClaim()
       const report = async (body: ReportBody) => {

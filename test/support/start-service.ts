@@ -1,10 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { eventually } from './eventually.ts'
+import { processesOf } from './processes-of.ts'
 import { type Answer, callJson } from './start-api.ts'
 import { createTestRedis } from './test-redis.ts'
 import { freePort } from './test-servers.ts'
@@ -115,48 +116,4 @@ async function untilReady(origin: string, child: ChildProcess, output: () => str
     )
   }
   await eventually(ask, (status) => status === 200, START_MS_MAX)
-}
-
-/** By environment, which all processes of one service share. */
-function processesOf(dataDir: string, commandPart: string): number[] {
-  const running = process.platform === 'linux' ? processesInProc() : processesOfPs()
-  return running
-    .filter(({ command, environment }) => `${command} ${environment}`.includes(dataDir))
-    .filter(({ command }) => command.includes(commandPart))
-    .map(({ pid }) => pid)
-}
-
-interface RunningProcess {
-  pid: number
-  command: string
-  environment: string
-}
-
-/** What Linux says of every process that is alive and ours to look at. */
-function processesInProc(): RunningProcess[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8')
-        const environment = readFileSync(`/proc/${name}/environ`, 'utf8')
-        return existsSync(`/proc/${name}/exe`) ? [{ pid: Number(name), command, environment }] : []
-      } catch {
-        // It ended while we looked, or belongs to somebody else.
-        return []
-      }
-    })
-}
-
-/** The same on macOS, whose ps shows the environment behind the command. */
-function processesOfPs(): RunningProcess[] {
-  const listed = execFileSync('ps', ['-axEww', '-o', 'pid=,command='], {
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-  })
-  return [...listed.matchAll(/^ *(\d+) (.*)$/gm)].map(([, pid, command = '']) => ({
-    pid: Number(pid),
-    command,
-    environment: '',
-  }))
 }
