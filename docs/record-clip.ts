@@ -6,8 +6,8 @@ import sharp from 'sharp'
 
 /**
  * Records docs/studio-clip.webp: somebody types a sentence into the page, the video is made, and it plays.
- * Needs the service that `npm start` runs, found through keys.json in SLUICE_DATA_DIR, and a Chromium with H.264: Debian's in
- * /usr/bin, or the one that CHROMIUM names. Run it with `npm run clip`.
+ * Needs the service that `npm start` runs, found through keys.json in SLUICE_DATA_DIR, and a Chromium with
+ * H.264: Debian's in /usr/bin, or the one that CHROMIUM names. Run it with `npm run clip`.
  */
 const PROMPT = 'A paper boat in the rain'
 const SIZE = { width: 960, height: 900 }
@@ -64,7 +64,9 @@ async function record(page: Page, act: () => Promise<void>): Promise<Shot[]> {
   return shots
 }
 
-/** Writes one frame for each `FRAME_MS`, each the newest picture of its time; the last one stays for a second. */
+/**
+ * Writes one frame for each `FRAME_MS`, each the newest picture of its time; the last one stays for a second.
+ */
 async function writeClip(shots: readonly Shot[]): Promise<void> {
   const startMs = shots[0]?.atMs ?? 0
   const frames = Array.from(

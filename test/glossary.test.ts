@@ -16,8 +16,8 @@ const rows = [...glossary.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([^|]*) ?\|$/gm)]
   .filter(({ term }) => term !== 'term' && !/^-+$/.test(term))
 
 /**
- * Words of the column "never" that no identifier may hold, with the stems that count, and the places that keep one, with the
- * reason.
+ * Words of the column "never" that no identifier may hold, with the stems that count, and the places that
+ * keep one, with the reason.
  */
 const FORBIDDEN: Record<string, { stems: RegExp; except: { path: RegExp; reason: string }[] }> = {
   lane: {
@@ -133,7 +133,10 @@ function words(term: string): string {
   return term.toLowerCase().replaceAll(/\s+/g, ' +').replace(/y$/, '(y|ie)')
 }
 
-/** Text in small letters whose identifiers are taken apart: `wakeSignal`, `wake_signal` and `wake-signal` read `wake signal`. */
+/**
+ * Text in small letters whose identifiers are taken apart: `wakeSignal`, `wake_signal` and `wake-signal` read
+ * `wake signal`.
+ */
 function spelledOut(text: string): string {
   return text
     .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')

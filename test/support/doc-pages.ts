@@ -13,7 +13,10 @@ export function fencedBlocks(page: string, language: string): string[] {
   )
 }
 
-/** The indented paragraphs (four spaces, or more below a list), in order and without their indent: lines for a shell. */
+/**
+ * The indented paragraphs (four spaces, or more below a list), in order and without their indent: lines for a
+ * shell.
+ */
 export function indentedBlocks(page: string): string[] {
   const prose = page.replaceAll(/^```[\s\S]*?^```$/gm, '')
   const blocks = [...prose.matchAll(/(?:^ {4,}\S.*\n)+/gm)].map(([text]) => text)

@@ -17,8 +17,9 @@ export interface LongLine {
 const ONE_LINE = /biome-ignore|oxlint-disable|https?:\/\/\S{20,}/
 
 /**
- * The lines of a TypeScript file that are longer than `columnsMax` and could be shorter: comments, the text of a template over
- * several lines (SQL), and code without a literal. Code with a literal is left to the formatter, which breaks all that it can.
+ * The lines of a TypeScript file that are longer than `columnsMax` and could be shorter: comments, the text
+ * of a template over several lines (SQL), and code without a literal. Code with a literal is left to the
+ * formatter, which breaks all that it can.
  */
 export function longTypeScriptLines(text: string, columnsMax: number): LongLine[] {
   const states = lineStates(text)

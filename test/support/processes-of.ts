@@ -8,8 +8,8 @@ interface RunningProcess {
 }
 
 /**
- * Ids of the live processes whose command line contains `commandPart` and whose command line or environment contains
- * `mark`, which all processes of one service share.
+ * Ids of the live processes whose command line contains `commandPart` and whose command line or environment
+ * contains `mark`, which all processes of one service share.
  */
 export function processesOf(mark: string, commandPart: string): number[] {
   const running = process.platform === 'linux' ? processesInProc() : processesOfPs()
