@@ -231,7 +231,8 @@ test('docs/webhooks.md: every line works, and what comes verifies in Node and in
   const env = { ...envOf(), GIVEN: JSON.stringify(given) }
   const [verifyNode = ''] = fencedBlocks(readDoc('webhooks.md'), 'js')
   const [verifyPython = ''] = fencedBlocks(readDoc('webhooks.md'), 'python')
-  const node = `const { key, base_url: baseURL, secret, raw_body: rawBody, headers } = JSON.parse(process.env.GIVEN)
+  const node = `const given = JSON.parse(process.env.GIVEN)
+const { key, base_url: baseURL, secret, raw_body: rawBody, headers } = given
 const request = { headers }
 ${verifyNode}
 console.log(JSON.stringify(event))`
