@@ -115,7 +115,7 @@ test('a zombie with an older fence is answered stop and nothing is written', asy
 test('the first report binds its claim: a second start of the same job, another worker and another key are zombies', async () => {
   const id = await submit()
   const first = await worker.fetch()
-  const second = worker.attemptOf(first.job, newClaim())
+  const second = worker.own(first.job, newClaim())
   expect(await first.report({ type: 'taken', slot: 0 })).toMatchObject({ verdict: 'continue' })
   expect(await second.report({ type: 'taken', slot: 0 })).toEqual({ verdict: 'stop' })
   expect(
@@ -133,7 +133,7 @@ test('a job delivered twice starts at most one attempt that counts', async () =>
   const id = await submit()
   const job = await worker.fetchJob()
   const claims = await Promise.all(
-    Array.from({ length: 6 }, () => worker.attemptOf(job).report({ type: 'taken', slot: 0 })),
+    Array.from({ length: 6 }, () => worker.own(job).report({ type: 'taken', slot: 0 })),
   )
   expect(claims.filter((answer) => answer.verdict === 'continue')).toHaveLength(1)
   expect((await admin(id)).attempts).toHaveLength(1)

@@ -98,11 +98,11 @@ export class HandWorker implements AsyncDisposable {
 
   /** The next job off the queue, as an attempt with a new claim. */
   async fetch(): Promise<HandAttempt> {
-    return this.attemptOf(await this.fetchJob())
+    return this.own(await this.fetchJob())
   }
 
   /** A start of the attempt of `job`; another claim is another start. */
-  attemptOf(job: AttemptJob, claim = newClaim()): HandAttempt {
+  own(job: AttemptJob, claim = newClaim()): HandAttempt {
     const reportRaw: HandAttempt['reportRaw'] = (body, options = {}) =>
       callJson(
         this.#api.url,
