@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import type { Report } from '@sluice/shared/attempt-contract'
+import type { ReportBody } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import { type AttemptConsumer, openAttemptConsumer, type QueueSettings } from '@sluice/shared/queue-backend'
 import type { ApiProcess } from './api-process.ts'
 import { Connection } from './connection.ts'
-
-type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never
 
 export interface BenchAttempt {
   video: string

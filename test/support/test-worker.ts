@@ -6,19 +6,18 @@ import type {
   OwnedAttempt,
   Report,
   ReportAnswer,
+  ReportBody,
 } from '@sluice/shared/attempt-contract'
 import { heartbeatAnswerSchema, reportAnswerSchema } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/queue-backend'
 import { type Answer, callJson, type TestApi } from './start-api.ts'
 
-type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never
-
 /** One attempt in a test's hands: it says what a worker would say, when the test wants it said. */
 export interface HandAttempt {
   job: AttemptJob
   claim: string
-  held: OwnedAttempt
+  owned: OwnedAttempt
   report(body: ReportBody): Promise<ReportAnswer>
   /** As `report`, with the whole HTTP answer. */
   reportRaw(
@@ -97,10 +96,10 @@ export class HandWorker implements AsyncDisposable {
 
   /** The next job, in hand with a claim of its own. */
   async fetch(): Promise<HandAttempt> {
-    return this.hold(await this.fetchJob())
+    return this.own(await this.fetchJob())
   }
 
-  hold(job: AttemptJob, claim = newClaim()): HandAttempt {
+  own(job: AttemptJob, claim = newClaim()): HandAttempt {
     const reportRaw: HandAttempt['reportRaw'] = (body, options = {}) =>
       callJson(
         this.#api.url,
@@ -147,7 +146,7 @@ export class HandWorker implements AsyncDisposable {
       await put(assignment.uploads.result, 'application/json', Buffer.from(JSON.stringify(result)))
       return result
     }
-    return { job, claim, held: { video: job.video, fence: job.fence, claim }, report, reportRaw, upload }
+    return { job, claim, owned: { video: job.video, fence: job.fence, claim }, report, reportRaw, upload }
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Generation } from '@sluice/shared/generation'
 import { FilePathSource, Input, MP4 } from 'mediabunny'
+import { messageOf } from './error-message.ts'
 
 /** The MP4 is not what was asked for; the message says what differs. */
 export class BadOutputError extends Error {
@@ -26,9 +27,7 @@ export async function checkVideo(
     found = { codec, width, height, frames: stats.packetCount, seconds }
   } catch (error) {
     if (error instanceof BadOutputError) throw error
-    throw new BadOutputError(
-      `the MP4 cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    )
+    throw new BadOutputError(`the MP4 cannot be read: ${messageOf(error)}`)
   }
   const askedSeconds = asked.num_frames / asked.fps
   const wrong = [

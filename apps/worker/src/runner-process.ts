@@ -6,8 +6,8 @@ import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice
 import type { Logger } from 'pino'
 import type { RunnerCommand } from './config.ts'
 
-/** Why a runner is no more. `exited`: it ended by itself. */
-export type RunnerEnd = {
+/** Why a runner ended. `exited`: by itself. */
+export interface RunnerEnd {
   why: 'exited' | 'stalled' | 'broke_protocol' | 'restarted' | 'shut_down'
   message: string
 }
@@ -16,6 +16,15 @@ export interface RunnerEvents {
   onReply(reply: RunnerReply): void
   /** Once, after the last reply. */
   onEnd(end: RunnerEnd): void
+}
+
+export interface RunnerProcessInput {
+  runner: RunnerCommand
+  /** What the runner's device variable is set to. */
+  devices: string
+  /** Silence longer than this ends a runner that should reply. */
+  stallMs: number
+  log: Logger
 }
 
 const SHUTDOWN_WAIT_MS = 3_000
@@ -38,9 +47,10 @@ export class RunnerProcess {
   #expecting = false
   #end: RunnerEnd | undefined
   #lastWords = ''
+  /** Resolves after `onEnd`. */
   readonly ended: Promise<void>
 
-  constructor(runner: RunnerCommand, devices: string, stallMs: number, log: Logger, events: RunnerEvents) {
+  constructor({ runner, devices, stallMs, log }: RunnerProcessInput, events: RunnerEvents) {
     this.#stallMs = stallMs
     this.#log = log
     this.#events = events
@@ -49,6 +59,9 @@ export class RunnerProcess {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       detached: true,
       env: { ...runner.environment, [runner.deviceVariable]: devices },
+    })
+    const cannotStart = new Promise<string>((resolve) => {
+      this.#child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
     })
     const [stdin, stdout, stderr, replies] = this.#child.stdio
     if (stdin === null || !isReadable(stdout) || !isReadable(stderr) || !isReadable(replies))
@@ -61,23 +74,17 @@ export class RunnerProcess {
     const repliesRead = new Promise<void>((resolve) => {
       readJsonLines(replies, (line) => this.#receive(line), resolve)
     })
-    const closed = new Promise<string>((resolve) => {
-      this.#child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
+    const exited = new Promise<string>((resolve) => {
       this.#child.once('exit', (code, signal) => {
         this.#killGroup()
+        const how = `ended with ${signal ?? `exit code ${code}`}`
         // Replies it wrote before it died are still in the pipe.
-        void repliesRead.then(() => resolve(`ended with ${signal ?? `exit code ${code}`}`))
-        setTimeout(() => resolve(`ended with ${signal ?? `exit code ${code}`}`), REPLIES_WAIT_MS).unref()
+        // `repliesRead` never rejects.
+        void repliesRead.then(() => resolve(how))
+        setTimeout(() => resolve(how), REPLIES_WAIT_MS).unref()
       })
     })
-    this.ended = closed.then((how) => {
-      clearTimeout(this.#stallTimer)
-      const end = this.#end ?? {
-        why: 'exited',
-        message: `the runner ${how}${this.#lastWords === '' ? '' : `; it said last: ${this.#lastWords.trim()}`}`,
-      }
-      this.#events.onEnd(end)
-    })
+    this.ended = Promise.race([cannotStart, exited]).then((how) => this.#onEnded(how))
   }
 
   get pid(): number | undefined {
@@ -95,7 +102,7 @@ export class RunnerProcess {
     this.#watchSilence()
   }
 
-  /** Kills the process group at once; `onEnd` tells why. */
+  /** Kills the process group at once; `onEnd` says why. */
   kill(end: RunnerEnd): void {
     this.#end ??= end
     this.#killGroup()
@@ -116,11 +123,7 @@ export class RunnerProcess {
     if (line.trim() === '') return
     this.#watchSilence()
     if (this.#end !== undefined && this.#end.why !== 'shut_down') return
-    let json: unknown
-    try {
-      json = JSON.parse(line)
-    } catch {}
-    const reply = runnerReplySchema.safeParse(json)
+    const reply = runnerReplySchema.safeParse(parseJson(line))
     if (reply.success) {
       this.#events.onReply(reply.data)
       return
@@ -130,6 +133,13 @@ export class RunnerProcess {
       why: 'broke_protocol',
       message: `the runner sent a reply outside the protocol: ${line.slice(0, 200)}`,
     })
+  }
+
+  #onEnded(how: string): void {
+    clearTimeout(this.#stallTimer)
+    const lastWords = this.#lastWords.trim()
+    const message = `the runner ${how}${lastWords === '' ? '' : `; it said last: ${lastWords}`}`
+    this.#events.onEnd(this.#end ?? { why: 'exited', message })
   }
 
   #watchSilence(): void {
@@ -157,7 +167,17 @@ export class RunnerProcess {
     if (this.#child.pid === undefined) return
     try {
       process.kill(-this.#child.pid, 'SIGKILL')
-    } catch {}
+    } catch {
+      // The whole group is gone already.
+    }
+  }
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
   }
 }
 

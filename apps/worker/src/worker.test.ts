@@ -12,22 +12,24 @@ import { type AttemptProducer, migrateQueue, openAttemptProducer } from '@sluice
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { farthest, quadrantMeans, quadrants } from '../../../test/support/images.ts'
+import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
 import { frameAt } from '../../../test/support/video-frame.ts'
 import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../cli/src/embedded-postgres/start-embedded-postgres.ts'
-import { startTestApi, type TestApi } from '../test-api.ts'
 import { readWorkerConfig } from './config.ts'
 import { startWorker } from './worker.ts'
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
-const TEST_RUNNER = fileURLToPath(new URL('../test-runner.ts', import.meta.url))
+const MISBEHAVING_RUNNER = fileURLToPath(
+  new URL('../../../test/support/misbehaving-runner.ts', import.meta.url),
+)
 
 let postgres: EmbeddedPostgres
 let producer: AttemptProducer
 let root: string
-let api: TestApi
+let api: StandInApi
 let pools = 0
 let pool: string
 let dataDir: string
@@ -49,7 +51,7 @@ beforeEach(async () => {
   pools += 1
   pool = `pool-${pools}`
   dataDir = join(root, pool)
-  api = await startTestApi()
+  api = await startStandInApi()
   onTestFinished(() => api.close())
 })
 
@@ -76,7 +78,7 @@ function start(extra: Record<string, string> = {}): { worker: string; shutDown()
   return worker
 }
 
-const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, TEST_RUNNER]) }
+const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, MISBEHAVING_RUNNER]) }
 
 /** A worker in a process of its own. */
 function spawnWorker(
@@ -125,7 +127,7 @@ async function final<T extends Report['type']>(
   video: string,
   type: T,
 ): Promise<Extract<Report, { type: T }>> {
-  const told = await api.told(
+  const told = await api.reported(
     (candidate) =>
       candidate.video === video &&
       ['finished', 'failed', 'cancelled', 'yielded'].includes(candidate.report.type),
@@ -152,7 +154,7 @@ test('an attempt goes from the queue to finished, with its files put and result.
     new Set([`${worker} ${claim}`]),
   )
   expect(api.types(video)[0]).toBe('taken')
-  const beat = await api.beaten((heartbeat) => heartbeat.slots === 1)
+  const beat = await api.beat((heartbeat) => heartbeat.slots === 1)
   expect(beat).toMatchObject({
     worker,
     pool,
@@ -173,7 +175,7 @@ test('a worker of several models gives a video to the slot that has its model lo
     SLUICE_ANIMATIC_SWITCH_MS: '50',
     SLUICE_SLOTS: '0;1',
   })
-  expect(await api.beaten(({ slots }) => slots === 2)).toMatchObject({
+  expect(await api.beat(({ slots }) => slots === 2)).toMatchObject({
     models: ['animatic', 'ink-wash'],
     modes: ['t2v', 't2i2v', 'i2v'],
     limits: { frames_max: 129, sequence_devices: 1 },
@@ -181,7 +183,7 @@ test('a worker of several models gives a video to the slot that has its model lo
   const made = async (model: string) => {
     const video = await submit({ model })
     const { result } = await final(video, 'finished')
-    const { report } = await api.told(of(video, 'taken'))
+    const { report } = await api.reported(of(video, 'taken'))
     return { slot: report.type === 'taken' ? report.slot : null, switched: (result.timings.load ?? 0) > 0 }
   }
   // Both have loaded the first model, so the other goes to the first slot, and from then on each has one of its own.
@@ -220,7 +222,7 @@ test('finished survives a SIGKILL of the worker: the next start of the same data
   const told = api.reports.length
   const claims = new Set(api.reports.filter((one) => one.video === video).map((one) => one.report.claim))
   const { worker } = start()
-  const again = await api.told(
+  const again = await api.reported(
     (candidate) => candidate.video === video && api.reports.indexOf(candidate) >= told,
   )
   expect(again.report.type).toBe('finished')
@@ -240,7 +242,7 @@ test('a zombie told to stop ends silently, and the next video runs', async () =>
   api.answer = (told) => (told.report.type === 'progress' && told.video === zombie ? 'stop' : 'continue')
   start()
   const zombie = await submit({ num_steps: 100, seed: 7 })
-  await api.told(of(zombie, 'progress'))
+  await api.reported(of(zombie, 'progress'))
   const next = await submit()
   await final(next, 'finished')
   expect(
@@ -281,7 +283,7 @@ test('a verdict in the answer to a heartbeat is heeded: stop frees the slot for 
   api.heartbeatVerdict = (video) => (video === zombie ? 'stop' : 'continue')
   start({ SLUICE_ANIMATIC_STEP_MS: '100' })
   const zombie = await submit({ num_steps: 100 })
-  await api.beaten((heartbeat) => heartbeat.attempts.some((held) => held.video === zombie))
+  await api.beat((heartbeat) => heartbeat.attempts.some((owned) => owned.video === zombie))
   await final(await submit(), 'finished')
   expect(api.types(zombie)).not.toContain('cancelled')
 })
@@ -301,7 +303,7 @@ test('yield uploads and reports the checkpoint before it hands back, and the nex
   expect(api.reports.find(of(video, 'checkpoint'))?.report).toMatchObject({ step })
   api.resumes.set(video, { step, file: `${video}/1/checkpoint` })
   await producer.add({ video, fence: 2, pool })
-  const told = await api.told(of(video, 'finished'))
+  const told = await api.reported(of(video, 'finished'))
   expect(told).toMatchObject({ fence: 2, report: { result: { steps_run: 30 - step, steps: 30 } } })
 })
 
@@ -342,7 +344,7 @@ test('out_of_memory restarts the runner', async () => {
   start(misbehaving)
   await final(await submit({ seed: 4 }), 'failed')
   const before = api.heartbeats.length
-  await api.beaten((heartbeat) => api.heartbeats.indexOf(heartbeat) >= before - 1 && heartbeat.slots === 0)
+  await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= before - 1 && heartbeat.slots === 0)
   await final(await submit(), 'finished')
 })
 
@@ -358,11 +360,11 @@ test('a nearly free slot takes its next video, which starts as the device is rel
   start({ SLUICE_ANIMATIC_STEP_MS: '30' })
   api.putStatus = (path) => (blocked && path === `${first}/1/video.mp4` ? 503 : 200)
   const first = await submit({ num_steps: 20 })
-  await api.told(of(first, 'started'))
+  await api.reported(of(first, 'started'))
   const second = await submit({ num_steps: 20 })
   const [taken, released] = await Promise.all([
-    api.told(of(second, 'taken')),
-    api.told(of(first, 'released')),
+    api.reported(of(second, 'taken')),
+    api.reported(of(first, 'released')),
   ])
   expect(taken.at).toBeLessThan(released.at)
   await final(second, 'finished')
@@ -390,7 +392,9 @@ test('SIGTERM hands the running video back with its checkpoint, and the worker e
     environment({ SLUICE_ANIMATIC_STEP_MS: '100', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' }),
   )
   const video = await submit({ num_steps: 100 })
-  await api.told((told) => told.video === video && told.report.type === 'progress' && told.report.step >= 2)
+  await api.reported(
+    (told) => told.video === video && told.report.type === 'progress' && told.report.step >= 2,
+  )
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   expect(await exited).toEqual([0, null])
@@ -407,7 +411,7 @@ test('a worker whose supervisor is gone shuts down by itself', async () => {
     env: environment(),
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
-  await api.beaten((heartbeat) => heartbeat.slots === 1)
+  await api.beat((heartbeat) => heartbeat.slots === 1)
   const exited = once(child, 'exit')
   child.disconnect()
   expect(await exited).toEqual([0, null])
@@ -418,7 +422,7 @@ test('a second signal ends the worker at once with 1', async () => {
   const child = spawnWorker(environment())
   await final(await submit(), 'finished')
   child.kill('SIGTERM')
-  await api.beaten((heartbeat) => heartbeat.draining)
+  await api.beat((heartbeat) => heartbeat.draining)
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   expect(await exited).toEqual([1, null])
@@ -473,7 +477,7 @@ test('the image of a video is fetched through outages and expired URLs, checked 
   api.getStatus = () => refusals.shift() ?? 200
   start()
   const video = newId('video')
-  api.references.set(video, 'picture.png')
+  api.inputImages.set(video, 'picture.png')
   await submit({ mode: 'i2v', prompt: '.', i2v_condition: 'head', reference_sha256 }, video)
   await final(video, 'finished')
   expect(refusals).toEqual([])
@@ -485,7 +489,7 @@ test('the image of a video is fetched through outages and expired URLs, checked 
 test('an image that is gone fails its attempt, retryable, and the next video runs', async () => {
   start()
   const video = newId('video')
-  api.references.set(video, 'absent.png')
+  api.inputImages.set(video, 'absent.png')
   await submit({ mode: 'i2v' }, video)
   expect(await final(video, 'failed')).toMatchObject({ code: 'input_unavailable', retryable: true, step: 0 })
   await final(await submit(), 'finished')
@@ -502,7 +506,7 @@ test('an image that came damaged is fetched again', async () => {
   }
   start()
   const video = newId('video')
-  api.references.set(video, 'picture.png')
+  api.inputImages.set(video, 'picture.png')
   await submit({ mode: 'i2v', prompt: '.', reference_sha256 }, video)
   await final(video, 'finished')
   const first = await frameAt(api.files.get(`${video}/1/video.mp4`) ?? Buffer.alloc(0), 0)

@@ -117,6 +117,8 @@ export const reportSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('yielded'), ...claimed, step: z.int().nonnegative() }),
 ])
 export type Report = z.infer<typeof reportSchema>
+/** What a report says, without who says it: the sender adds `claim` and `worker`. */
+export type ReportBody<R extends Report = Report> = R extends Report ? Omit<R, 'claim' | 'worker'> : never
 
 /** Reports that end an attempt: kept in the spool until they are answered, so they survive a crash of the worker. */
 export const FINAL_REPORTS: readonly Report['type'][] = ['finished', 'failed', 'cancelled', 'yielded']
