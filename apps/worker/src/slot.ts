@@ -31,7 +31,7 @@ export interface SlotDeps {
 
 type SlotState = 'loading' | 'ready' | 'spoilt' | 'down' | 'closed'
 
-export const SLOT_FOLLOWERS: Followers<SlotState> = {
+const SLOT_FOLLOWERS: Followers<SlotState> = {
   /** The runner was started and has not said `ready`. */
   loading: ['ready', 'down', 'closed'],
   ready: ['spoilt', 'down', 'closed'],

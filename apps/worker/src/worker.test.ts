@@ -5,13 +5,15 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { attemptResultSchema, type Report } from '@sluice/shared/attempt-contract'
+import { attemptResultSchema, type Heartbeat, type Report } from '@sluice/shared/attempt-contract'
 import type { Generation } from '@sluice/shared/generation'
 import { newId } from '@sluice/shared/ids'
 import { type AttemptProducer, migrateQueue, openAttemptProducer } from '@sluice/shared/queue-backend'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { CLIP } from '../../../test/support/attempt-parts.ts'
 import { farthest, quadrantMeans, quadrants } from '../../../test/support/images.ts'
+import { mayMount, mountSmallDisk } from '../../../test/support/small-disk.ts'
 import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
 import { frameAt } from '../../../test/support/video-frame.ts'
 import {
@@ -83,11 +85,13 @@ const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, M
 /** A worker in a process of its own. */
 function spawnWorker(
   env: Record<string, string>,
-): ChildProcess & { stderr: NonNullable<ChildProcess['stderr']> } {
-  const child = spawn(process.execPath, [MAIN], {
-    env,
-    stdio: ['ignore', process.env.TEST_LOG_LEVEL ? 'inherit' : 'ignore', 'pipe'],
-  })
+): ChildProcess & {
+  stderr: NonNullable<ChildProcess['stderr']>
+  stdout: NonNullable<ChildProcess['stdout']>
+} {
+  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (process.env.TEST_LOG_LEVEL) child.stdout.pipe(process.stdout)
+  else child.stdout.resume()
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
@@ -98,22 +102,7 @@ function spawnWorker(
 }
 
 async function submit(extra: Partial<Generation> = {}, video = newId('video')): Promise<string> {
-  api.requests.set(video, {
-    model: 'animatic',
-    mode: 't2v',
-    prompt: 'a paper boat in the rain',
-    negative_prompt: '',
-    width: 256,
-    height: 256,
-    num_frames: 17,
-    fps: 24,
-    num_steps: 10,
-    guidance: 7.5,
-    guidance_img: 3,
-    motion_score: 4,
-    seed: 42,
-    ...extra,
-  })
+  api.requests.set(video, { ...CLIP, ...extra })
   await producer.add({ video, fence: 1, pool, ...(extra.model === undefined ? {} : { model: extra.model }) })
   return video
 }
@@ -230,6 +219,69 @@ test('finished survives a SIGKILL of the worker: the next start of the same data
   expect(again.report.worker).toBe(worker)
   await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
 })
+
+/** What a worker process has logged so far. */
+function messagesOf(child: ReturnType<typeof spawnWorker>): () => string {
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk
+  })
+  return () => said
+}
+
+test.skipIf(!mayMount())(
+  'a full disk under the spool ends no worker: reports are sent from memory, and written once there is room',
+  async () => {
+    const spoolDir = join(dataDir, 'worker/spool')
+    const disk = mountSmallDisk(spoolDir, 64)
+    disk.fill()
+    const child = spawnWorker(environment({ SLUICE_LOG: 'info' }))
+    const messages = messagesOf(child)
+    await final(await submit(), 'finished')
+    await expect.poll(messages).toContain('cannot be written to the spool')
+    await expect.poll(messages).toContain('attempt ended')
+
+    let isAway = true
+    api.answer = ({ report }) => (report.type === 'finished' && isAway ? 503 : 'continue')
+    const video = await submit()
+    await final(video, 'finished')
+    const beats = api.heartbeats.length
+    const isNamed = (heartbeat: Heartbeat) => heartbeat.attempts.some((owned) => owned.video === video)
+    await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= beats && isNamed(heartbeat))
+    const spooled = async () => (await readdir(spoolDir)).filter((name) => name.endsWith('.json'))
+    expect(await spooled()).toEqual([])
+    disk.free()
+    await expect.poll(spooled, { timeout: 15_000 }).toEqual([expect.stringContaining(video)])
+    expect(messages()).toContain('the spool has room again')
+
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+    isAway = false
+    const before = api.reports.length
+    start()
+    await api.reported((received) => received.video === video && api.reports.indexOf(received) >= before)
+    await expect.poll(spooled).toEqual([])
+  },
+)
+
+test.skipIf(!mayMount())(
+  'a full disk under everything a worker writes fails its videos, retryable, and the next one after that works',
+  async () => {
+    const disk = mountSmallDisk(dataDir, 2_048)
+    const child = spawnWorker(environment({ SLUICE_LOG: 'info' }))
+    const messages = messagesOf(child)
+    await api.beat(({ slots }) => slots === 1)
+    disk.fill()
+    expect(await final(await submit(), 'failed')).toMatchObject({ retryable: true })
+    await expect.poll(messages).toContain('cannot be written to the spool')
+    await expect.poll(messages).toContain('attempt ended')
+    disk.free()
+    await final(await submit(), 'finished')
+    await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
+    expect(child.exitCode).toBeNull()
+  },
+)
 
 test('a final report the API will never accept leaves the spool', async () => {
   api.answer = (told) => (told.report.type === 'finished' ? 404 : 'continue')
