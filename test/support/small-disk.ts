@@ -32,7 +32,10 @@ export function mountSmallDisk(path: string, kib: number): SmallDisk {
   }
 }
 
-/** Whether this process has the right to mount; a container without it has no other way to a file system that is really full. */
+/**
+ * Whether this process has the right to mount; a container without it has no other way to a file system that
+ * is really full.
+ */
 export function mayMount(): boolean {
   const path = mkdtempSync(join(tmpdir(), 'sluice-mount-'))
   try {

@@ -13,7 +13,7 @@ import { newClaim } from '@sluice/shared/ids'
 import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/queue-backend'
 import { type Answer, callJson, type TestApi } from './start-api.ts'
 
-/** One attempt in a test's hands: it says what a worker would say, when the test wants it said. */
+/** One attempt in a test's hands: it reports what a worker would report, when the test wants it. */
 export interface HandAttempt {
   job: AttemptJob
   claim: string
@@ -24,13 +24,13 @@ export interface HandAttempt {
     body: ReportBody,
     options?: { token?: string; worker?: string; claim?: string; fence?: number },
   ): Promise<Answer>
-  /** Puts real bytes and result.json where the assignment says, and answers the result to report. */
+  /** Puts real bytes and result.json where the assignment says, and returns the result to report. */
   upload(): Promise<Extract<Report, { type: 'finished' }>['result']>
 }
 
 /**
- * The worker's side of the contract by hand: takes real jobs off the real queue and speaks HTTP to the real API, so that a
- * test decides the order, the delay and the loss of every message.
+ * The worker's side of the contract by hand: takes real jobs off the real queue and speaks HTTP to the real
+ * API, so that a test decides the order, the delay and the loss of every message.
  */
 export class HandWorker implements AsyncDisposable {
   readonly id: string
@@ -86,7 +86,7 @@ export class HandWorker implements AsyncDisposable {
   async fetchJob(): Promise<AttemptJob> {
     for (;;) {
       const taken = await this.#consumer.next()
-      // A closed consumer answers at once, so asking it again would never let go of the event loop.
+      // A closed consumer returns at once, so asking it again would block the event loop for ever.
       if (this.#isClosed) throw new Error('the worker was closed before a job came')
       if (taken === null) continue
       await taken.done()
@@ -94,7 +94,7 @@ export class HandWorker implements AsyncDisposable {
     }
   }
 
-  /** The next job, in hand with a claim of its own. */
+  /** The next job as an attempt with a claim of its own. */
   async fetch(): Promise<HandAttempt> {
     return this.own(await this.fetchJob())
   }

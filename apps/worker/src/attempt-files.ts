@@ -16,7 +16,7 @@ export interface AttemptFilesDeps {
   folder: string
   /** Aborted when the attempt is over. */
   ended: AbortSignal
-  /** Asks the API for the assignment again, whose signed URLs are then fresh; null when it sends none in time. */
+  /** Asks for the assignment again, whose signed URLs are then fresh; null when none comes in time. */
   freshAssignment(withinMs: number): Promise<Assignment | null>
   log: Logger
 }
@@ -43,7 +43,7 @@ export class AttemptFiles {
     return this.#resume
   }
 
-  /** Gets the checkpoint that the assignment names. Without it the attempt starts at step 0, so this never throws. */
+  /** Gets the assignment's checkpoint. Never throws: without one the attempt starts at step 0. */
   async fetchCheckpoint(): Promise<void> {
     const { resume } = this.#assignment
     if (resume === null) return
@@ -70,7 +70,7 @@ export class AttemptFiles {
     }
   }
 
-  /** Gets the image of mode i2v and returns its path; undefined in other modes. Throws InputUnavailableError. */
+  /** Returns the path of the image of mode i2v; undefined in other modes. Throws InputUnavailableError. */
   async fetchInputImage(): Promise<string | undefined> {
     if (this.#assignment.inputs === undefined) return undefined
     const path = join(this.#deps.folder, 'reference.png')
@@ -96,7 +96,10 @@ export class AttemptFiles {
     }
   }
 
-  /** Puts one file, through outages and expired URLs, for at most `withinMs`. Returns its bytes; throws the last try's error. */
+  /**
+   * Puts one file, through outages and expired URLs, for at most `withinMs`. Returns its bytes; throws the
+   * last try's error.
+   */
   async upload(name: UploadName, source: string | { json: string }, withinMs: number): Promise<number> {
     const signal = AbortSignal.any([this.#deps.ended, AbortSignal.timeout(withinMs)])
     const contentType = UPLOAD_CONTENT_TYPES[name]

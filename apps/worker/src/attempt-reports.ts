@@ -34,8 +34,8 @@ export class AttemptReports {
   }
 
   /**
-   * Reports `taken` until it is answered. Returns null when that was not within `withinMs`; a `taken` that the API will never
-   * accept is as good as answered `stop`.
+   * Reports `taken` until it is answered. Returns null when that was not within `withinMs`; a `taken` that
+   * the API will never accept is as good as answered `stop`.
    */
   async taken(withinMs: number): Promise<ReportAnswer | null> {
     const { ended, log, slotIndex } = this.#deps

@@ -1,6 +1,6 @@
 import type { Followers } from './state-machine.ts'
 
-/** Where an attempt stands; `README.md` draws it. */
+/** Where an attempt stands; the README shows the states as a drawing. */
 export type AttemptState = 'taking' | 'fetching' | 'waiting' | 'starting' | 'running' | 'uploading' | 'over'
 
 export const ATTEMPT_FOLLOWERS: Followers<AttemptState> = {

@@ -15,7 +15,7 @@ export interface AttemptWorkDeps {
   folder: AttemptFolder
   /** Aborted when the attempt is over. */
   ended: AbortSignal
-  /** Asks the API for the assignment again, whose signed URLs are then fresh; null when it sends none in time. */
+  /** Asks for the assignment again, whose signed URLs are then fresh; null when none comes in time. */
   freshAssignment(withinMs: number): Promise<Assignment | null>
   onCheckpoint(step: number, bytes: number): void
   log: Logger
@@ -79,7 +79,7 @@ export class AttemptWork {
     return this.#files.resume !== undefined
   }
 
-  /** Estimate until the device is free, milliseconds, from the moment of the start; null while there is none. */
+  /** Estimated milliseconds until the device is free; null while there is no estimate. */
   get remainingMs(): number | null {
     return this.#pace?.remainingMs(Math.max(this.#request.num_steps - this.step, 0)) ?? null
   }
@@ -116,7 +116,7 @@ export class AttemptWork {
     this.#checkpoints.add(step, path)
   }
 
-  /** Stores the checkpoint of a runner that stopped for a yield, as far as that works within half a minute. Never rejects. */
+  /** Stores the checkpoint of a runner that stopped for a yield, if that works in time. Never rejects. */
   async storeLastCheckpoint({ step, path }: Reply<'yielded'>): Promise<void> {
     this.#runnerStep = step
     if (path !== undefined && step > this.storedStep) this.#checkpoints.add(step, path)

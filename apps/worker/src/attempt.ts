@@ -55,7 +55,7 @@ type FinalBody = ReportBody<Extract<Report, { type: 'finished' | 'failed' | 'can
 const TAKE_MS_MAX = 40_000
 const MESSAGE_CHARS_MAX = 2_000
 
-/** One start of one video on this worker, from its job to its last report: its state, and what happens in which state. */
+/** One start of one video on this worker, from its job to its last report: its state and its events. */
 export class Attempt extends EventEmitter<AttemptEvents> {
   readonly video: string
   readonly fence: number
@@ -105,7 +105,7 @@ export class Attempt extends EventEmitter<AttemptEvents> {
     return this.#state.is('taking', 'over') ? null : this.#identity
   }
 
-  /** Estimate until the device is free, milliseconds; null while there is none, and unless the attempt is on the device. */
+  /** Estimated milliseconds until the device is free; null unless the attempt is on the device. */
   get remainingMs(): number | null {
     return this.#isOnDevice ? (this.#work?.remainingMs ?? null) : null
   }
@@ -115,8 +115,8 @@ export class Attempt extends EventEmitter<AttemptEvents> {
   }
 
   /**
-   * Reports `taken`, calls `acknowledge` as soon as that is answered, gets the image and the checkpoint, and becomes ready.
-   * Never rejects: an attempt that breaks on the way is over.
+   * Reports `taken`, calls `acknowledge` as soon as that is answered, gets the image and the checkpoint, and
+   * becomes ready. Never rejects: an attempt that breaks on the way is over.
    */
   async take(acknowledge: () => Promise<void>): Promise<void> {
     try {
@@ -177,14 +177,14 @@ export class Attempt extends EventEmitter<AttemptEvents> {
   }
 
   /**
-   * On the device it stops at the next step, uploads the checkpoint and hands back. Before its start it hands back as soon as it
-   * has its files; after the device is free it goes on.
+   * On the device it stops at the next step, uploads the checkpoint and hands back. Before its start it hands
+   * back as soon as it has its files; after the device is free it goes on.
    */
   yield(): void {
     this.#ask('yield')
   }
 
-  /** Hands back right now, with the last uploaded checkpoint, whatever the runner does: the grace of a shutdown is over. */
+  /** Hands back at once, with the last uploaded checkpoint: the grace of a shutdown is over. */
   abandon(): void {
     if (this.#work === undefined) this.#drop('shut down before it was taken')
     else this.#finish({ type: 'yielded', step: this.#work.storedStep })

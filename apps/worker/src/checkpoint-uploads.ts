@@ -13,7 +13,10 @@ export interface CheckpointUploadsDeps {
   log: Logger
 }
 
-/** Uploads the checkpoints of one attempt, one at a time; of those that come meanwhile only the newest. Nothing here throws. */
+/**
+ * Uploads the checkpoints of one attempt, one at a time; of those that come meanwhile only the newest.
+ * Nothing here throws.
+ */
 export class CheckpointUploads {
   readonly #deps: CheckpointUploadsDeps
   #count = 0
@@ -30,7 +33,7 @@ export class CheckpointUploads {
     return this.#uploadedStep
   }
 
-  /** Takes over the runner's checkpoint: a hard link keeps its bytes when the runner renames the next one over it. */
+  /** Takes a hard link, which keeps these bytes when the runner renames the next checkpoint over them. */
   add(step: number, runnerPath: string): void {
     const path = join(this.#deps.folder, `checkpoint-${this.#count}`)
     this.#count += 1

@@ -1,9 +1,9 @@
 import { SettingError } from '@sluice/shared/settings'
 
 /**
- * Returns a command line as an argument array, which no shell runs. It is a JSON array of strings, or words separated by blanks:
- * '...' keeps everything as it is, and so does "..." except for a backslash before a quote or a backslash.
- * Throws SettingError (named `setting`) for an empty command or an open quote.
+ * Returns a command line as an argument array, which no shell runs. It is a JSON array of strings, or words
+ * separated by blanks: '...' keeps everything as it is, and so does "..." except for a backslash before a
+ * quote or a backslash. Throws SettingError (named `setting`) for an empty command or an open quote.
  */
 export function splitCommand(setting: string, text: string): readonly [string, ...string[]] {
   const words = text.trimStart().startsWith('[') ? parseJsonWords(setting, text) : parseWords(setting, text)

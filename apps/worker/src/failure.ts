@@ -13,7 +13,8 @@ type FailedReply = Extract<RunnerReply, { type: 'failed' }>
 
 /** What a runner's `failed` means for its attempt. `isResumed`: the runner was given a checkpoint. */
 export function failureOfReply({ code, message, retryable }: FailedReply, isResumed: boolean): Failure {
-  // The checkpoint is the one part of the input that the API cannot have checked: without it the next attempt can work.
+  // The checkpoint is the one part of the input that the API cannot have checked: without it the next attempt
+  // can work.
   if (code === 'bad_input' && isResumed) return { code: 'checkpoint_unusable', message, retryable: true }
   // Weights that are gone here may be there on another host; the API counts how often that is tried.
   return { code, message, retryable: code === 'model_missing' || (code !== 'bad_input' && retryable) }

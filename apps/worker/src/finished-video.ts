@@ -20,8 +20,8 @@ export interface FinishedVideo {
 const UPLOAD_MS_MAX = 900_000
 
 /**
- * Checks the video and puts everything, `result.json` last, so that the API can recognise in the store an attempt that finished.
- * Returns why not when the video is not what was asked for or an upload failed.
+ * Checks the video and puts everything, `result.json` last, so that the API can recognise in the store an
+ * attempt that finished. Returns why not when the video is not what was asked for or an upload failed.
  */
 export async function storeVideo(
   files: AttemptFiles,

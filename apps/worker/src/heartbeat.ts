@@ -10,7 +10,7 @@ export interface HeartbeatsDeps {
   log: Logger
 }
 
-/** Names everything that this worker owns, every HEARTBEAT_MS and whenever it is asked to; one request at a time. */
+/** Names all that this worker owns, every HEARTBEAT_MS and when asked to; one request at a time. */
 export class Heartbeats {
   readonly #deps: HeartbeatsDeps
   readonly #stopped = new AbortController()
@@ -23,7 +23,10 @@ export class Heartbeats {
     this.#deps = deps
   }
 
-  /** True once a heartbeat was answered: from then on the API knows that this process, not an earlier one, is the worker. */
+  /**
+   * True once a heartbeat was answered: from then on the API knows that this process, not an earlier one, is
+   * the worker.
+   */
   get isAnswered(): boolean {
     return this.#isAnswered
   }

@@ -13,7 +13,7 @@ export interface JobFetcherDeps {
   log: Logger
 }
 
-/** A job in hand waits this long for a slot whose runner is being started again: well within the queue's lock and the lease. */
+/** How long a job in hand waits for a runner that starts again: less than the queue's lock and the lease. */
 const ROOM_WAIT_MS = 15_000
 const CHECK_EVERY_MS = 500
 const BROKEN_WAIT_MS = 1_000
@@ -69,7 +69,7 @@ export class JobFetcher {
     else takeJob(slot, taken)
   }
 
-  /** The slot for a job in hand, waited for while its runner starts again; undefined when none has room in time. */
+  /** Waits while a runner starts again; undefined when no slot has room in time. */
   async #slotForJob(model: string | undefined): Promise<Slot | undefined> {
     const deadline = Date.now() + ROOM_WAIT_MS
     for (;;) {

@@ -9,7 +9,7 @@ import {
 import type { Logger } from 'pino'
 import type { z } from 'zod'
 
-/** No answer, or one that says "later" (401, 408, 429, 5xx): the same request may be sent again. */
+/** No answer, or one that means "later" (401, 408, 429, 5xx): the same request may be sent again. */
 export class ApiUnavailableError extends Error {
   override name = 'ApiUnavailableError'
   /** Undefined when no answer came at all. */
@@ -26,7 +26,7 @@ export class ReportRefusedError extends Error {
   override name = 'ReportRefusedError'
 }
 
-/** A 2xx whose body is not what the contract says: received, but told us nothing. */
+/** A 2xx whose body is outside the contract: the report arrived, but its answer is unknown. */
 export class ApiAnswerError extends Error {
   override name = 'ApiAnswerError'
 }
@@ -36,7 +36,10 @@ const HEARTBEAT_WAIT_MS = 4_000
 const LATER_STATUS = [401, 408, 429]
 const TOKEN_LOG_EVERY_MS = 30_000
 
-/** Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError or ApiAnswerError. */
+/**
+ * Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError or
+ * ApiAnswerError.
+ */
 export class ReportClient {
   readonly #apiUrl: string
   readonly #token: string
@@ -103,7 +106,7 @@ export class ReportClient {
     this.#tokenLoggedAt = performance.now()
     this.#log.error(
       { setting: 'SLUICE_WORKER_TOKEN' },
-      `${this.#apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying on`,
+      `${this.#apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying again`,
     )
   }
 }

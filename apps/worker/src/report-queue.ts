@@ -24,10 +24,13 @@ export interface ReportQueueDeps {
 
 /** Progress goes out at most this often. */
 const PROGRESS_EVERY_MS = 200
-/** Without news it is repeated after a little less than REPORT_MS_MAX, so that a cancel is heard within that. */
+/** Without news it is repeated before REPORT_MS_MAX is over, so that a cancel is heard within that. */
 const REPEAT_AFTER_MS = REPORT_MS_MAX * 0.8
 
-/** What a running attempt reports: one request in flight, milestones in order and until answered, of progress only the newest. */
+/**
+ * What a running attempt reports: one request in flight, milestones in order and until answered, of progress
+ * only the newest.
+ */
 export class ReportQueue {
   readonly #deps: ReportQueueDeps
   readonly #milestones: MilestoneBody[] = []
@@ -98,7 +101,7 @@ export class ReportQueue {
     if (answer !== 'unanswered' && answer !== 'refused') this.#deps.onAnswer(answer)
   }
 
-  /** `unanswered`: to be sent again, and the wait before that is over. `refused`: it will never be accepted. */
+  /** `unanswered`: to be sent again now, the wait is over. `refused`: it will never be accepted. */
   async #send(report: ProgressBody | MilestoneBody): Promise<ReportAnswer | 'unanswered' | 'refused'> {
     const { signal } = this.#closed
     try {

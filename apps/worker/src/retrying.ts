@@ -1,6 +1,9 @@
 import { pause } from '@sluice/shared/pause'
 
-/** Waits between tries: doubled from `firstMs` up to `lastMs`, each varied by 10 % so that workers do not all call at once. */
+/**
+ * Waits between tries: doubled from `firstMs` up to `lastMs`, each varied by 10 % so that workers do not all
+ * call at once.
+ */
 export class Backoff {
   readonly #firstMs: number
   readonly #lastMs: number

@@ -28,14 +28,14 @@ export interface RunnerProcessInput {
 }
 
 const SHUTDOWN_WAIT_MS = 3_000
-/** The last replies of a dead runner are in the pipe; a grandchild that left its group may hold that open for ever. */
+/** How long the last replies of a dead runner are read; a grandchild may hold the pipe open for ever. */
 const REPLIES_WAIT_MS = 500
 /** How much of the runner's last words go into the report of its death. */
 const LAST_WORDS_CHARS_MAX = 500
 
 /**
- * One runner: a child in a process group of its own, requests on its stdin, replies on its fd 3, stdout and stderr to the log.
- * Its stdin ends with us, so it never outlives us; killing it kills its whole group.
+ * One runner: a child in a process group of its own, requests on its stdin, replies on its fd 3, stdout and
+ * stderr to the log. Its stdin ends with us, so it never outlives us; killing it kills its whole group.
  */
 export class RunnerProcess {
   readonly #child: ChildProcess

@@ -35,7 +35,7 @@ const SLOT_FOLLOWERS: Followers<SlotState> = {
   /** The runner was started and has not said `ready`. */
   loading: ['ready', 'down', 'closed'],
   ready: ['spoilt', 'down', 'closed'],
-  /** Out of memory, or the device is lost: the runner is ended once the videos that it still encodes are out. */
+  /** Out of memory, or the device is lost: the runner ends once what it still encodes is out. */
   spoilt: ['down', 'closed'],
   /** The runner has ended; the next one starts after a pause. */
   down: ['loading', 'closed'],
@@ -47,9 +47,9 @@ const RESTART_FIRST_MS = 200
 const RESTART_MS_MAX = 30_000
 
 /**
- * One list of devices, and the runner that keeps a model warm on it: started again whenever it ends.
- * At most one attempt is on the device (`running`), one waits for it (`waiting`), and others are encoded by the runner beside them.
- * The slot calls its attempts; they answer with events and know of no slot.
+ * One list of devices, and the runner that keeps a model warm on it: started again whenever it ends. At most
+ * one attempt is on the device (`running`), one waits for it (`waiting`), and others are encoded by the
+ * runner beside them. The slot calls its attempts; they answer with events and know of no slot.
  */
 export class Slot {
   readonly index: number
@@ -95,7 +95,7 @@ export class Slot {
     return remainingMs !== null && remainingMs <= NEARLY_FREE_MS
   }
 
-  /** True when a video of this model starts without a switch of weights; nobody can say that of an unknown model. */
+  /** True when a video of this model starts without a switch of weights, or its model is unknown. */
   hasLoaded(model: string | undefined): boolean {
     return model === undefined || this.#loadedModel === model
   }
@@ -108,7 +108,7 @@ export class Slot {
     return !this.#state.is('closed') && this.#waiting === undefined
   }
 
-  /** Keeps the place behind the running attempt for this one, which is started when it is ready and the device is free. */
+  /** Keeps the waiting place for this attempt: it starts once it is ready and the device is free. */
   reserve(attempt: Attempt): void {
     this.#waiting = attempt
     attempt.on('ready', () => this.#startNext())
@@ -211,9 +211,10 @@ export class Slot {
   }
 
   /**
-   * The device is free. The next video goes to the runner first, in this very turn of the event loop, and only then does the attempt
-   * that left the device learn of it: what it does next, such as writing its last report to disk with fsync, would otherwise be time in
-   * which the device lies idle. `bench/slot-gap.ts` measures it.
+   * The device is free. The next video goes to the runner first, in this very turn of the event loop, and
+   * only then does the attempt that left the device learn of it: what it does next, such as writing its last
+   * report to disk with fsync, would otherwise be time in which the device lies idle. `bench/slot-gap.ts`
+   * measures it.
    */
   #startNextThenDeliver(attempt: Attempt, reply: RunnerReply): void {
     this.#leaveDevice()
@@ -333,7 +334,7 @@ export class Slot {
   }
 }
 
-/** A runner of somebody's own need not know of several models: one with the runner's own weights is asked for by name only. */
+/** One model with the runner's own weights is asked for by name only: a runner need not know of several. */
 function loadRequest(models: SlotSettings['models']): RunnerRequest {
   const [first] = models
   const isPlain = models.length === 1 && first.checkpoint === undefined && first.lora === undefined

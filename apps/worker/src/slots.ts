@@ -37,7 +37,7 @@ export class Slots {
     return this.#slots.some((slot) => slot.wantsJob)
   }
 
-  /** The best slot for a job of this model: idle before nearly free, without a switch of weights before with one. */
+  /** The best slot for a job: idle before nearly free, then without a switch of weights before with one. */
   forJob(model: string | undefined): Slot | undefined {
     const wanting = this.#slots.filter((slot) => slot.wantsJob)
     return (
@@ -49,7 +49,7 @@ export class Slots {
     )
   }
 
-  /** Null while the pool is unknown. A slot whose runner starts again is described as it was when it was last ready. */
+  /** Null while the pool is unknown. While no runner is ready, the description is the last one's. */
   describe(): SlotsDescription | null {
     if (this.#pool === null) return null
     const ready = this.#lastReady

@@ -15,8 +15,9 @@ const RETRY_MS_MAX = 5_000
 const REFUSED_TOKEN_RETRY_MS = 10_000
 
 /**
- * Final reports, on disk from before they are first sent until they are answered, so that they survive the worker. While the disk
- * cannot take a report it is sent from memory, and written as soon as the disk has room: no method here throws for a full disk.
+ * Final reports, on disk from before they are first sent until they are answered, so that they survive the
+ * worker. While the disk cannot take a report it is sent from memory, and written as soon as the disk has
+ * room: no method here throws for a full disk.
  */
 export class Spool {
   readonly #dir: string
@@ -52,8 +53,8 @@ export class Spool {
   }
 
   /**
-   * Writes the report down, then sends it until it is answered. Synchronous up to the write: once this returns, the report
-   * survives the process, unless the disk cannot take it, which is logged.
+   * Writes the report down, then sends it until it is answered. Synchronous up to the write: once this
+   * returns, the report survives the process, unless the disk cannot take it, which is logged.
    */
   add(entry: SpoolEntry): void {
     const name = `${jobId(entry.video, entry.fence)}-${entry.report.claim}.json`
@@ -134,7 +135,10 @@ export class Spool {
     this.#sending.add(sending)
   }
 
-  /** Resolves to true once the report is answered or refused for good, to false once the spool is stopped. Never rejects. */
+  /**
+   * Resolves to true once the report is answered or refused for good, to false once the spool is stopped.
+   * Never rejects.
+   */
   async #sendUntilAnswered({ video, fence, report }: SpoolEntry): Promise<boolean> {
     const { signal } = this.#stopped
     const about = { video, fence, report: report.type }

@@ -32,8 +32,9 @@ export class StateMachine<State extends string> {
   enter(next: State): void {
     const allowed = this.#followers[this.#current]
     if (!allowed.includes(next)) {
+      const followers = allowed.length === 0 ? 'nothing' : allowed.join(', ')
       throw new IllegalStateError(
-        `${this.#owner} cannot go from ${this.#current} to ${next}: allowed is ${allowed.join(', ') || 'nothing'}`,
+        `${this.#owner} cannot go from ${this.#current} to ${next}: allowed is ${followers}`,
       )
     }
     this.#current = next

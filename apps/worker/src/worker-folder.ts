@@ -15,9 +15,9 @@ import { isId, newId } from '@sluice/shared/ids'
 
 /** What a worker owns on disk. No two live processes own the same folder. */
 export interface WorkerFolder {
-  /** Stable across restarts on this folder. */
+  /** This worker's id, stable across restarts on this folder. */
   worker: string
-  /** New at each start. */
+  /** Id of this start of the worker. */
   boot: string
   spoolDir: string
   workDir: string
@@ -34,8 +34,9 @@ const WORKERS_PER_DATA_DIR_MAX = 32
 const takenHere = new Set<string>()
 
 /**
- * Takes `<dataDir>/worker`, or the next free `worker-2`, `worker-3`, ... when live workers have the ones before.
- * A lock left by a dead process is taken over; half-done work in the folder is removed, spooled reports stay.
+ * Takes `<dataDir>/worker`, or the next free `worker-2`, `worker-3`, ... when live workers have the ones
+ * before. A lock left by a dead process is taken over; half-done work in the folder is removed, spooled
+ * reports stay.
  */
 export function takeWorkerFolder(dataDir: string): WorkerFolder {
   for (let n = 1; n <= WORKERS_PER_DATA_DIR_MAX; n += 1) {
@@ -116,7 +117,10 @@ function ownIdentity(): string {
   return identityOf(process.pid) ?? `${process.pid} `
 }
 
-/** `<pid> <start time>`, so that a reused pid is not mistaken for the owner; without /proc only the pid. Null = no such process. */
+/**
+ * `<pid> <start time>`, so that a reused pid is not mistaken for the owner; without /proc only the pid. Null
+ * = no such process.
+ */
 function identityOf(pid: number): string | null {
   const stat = readIfThere(`/proc/${pid}/stat`)
   if (stat !== null) {

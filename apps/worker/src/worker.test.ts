@@ -109,20 +109,20 @@ async function submit(extra: Partial<Generation> = {}, video = newId('video')): 
 
 const of =
   <T extends Report['type']>(video: string, type: T) =>
-  (told: { video: string; report: Report }) =>
-    told.video === video && told.report.type === type
+  (received: { video: string; report: Report }) =>
+    received.video === video && received.report.type === type
 
 async function final<T extends Report['type']>(
   video: string,
   type: T,
 ): Promise<Extract<Report, { type: T }>> {
-  const told = await api.reported(
+  const received = await api.reported(
     (candidate) =>
       candidate.video === video &&
       ['finished', 'failed', 'cancelled', 'yielded'].includes(candidate.report.type),
   )
-  expect(told.report).toMatchObject({ type })
-  return told.report as Extract<Report, { type: T }>
+  expect(received.report).toMatchObject({ type })
+  return received.report as Extract<Report, { type: T }>
 }
 
 test('an attempt goes from the queue to finished, with its files put and result.json last', async () => {
@@ -139,9 +139,9 @@ test('an attempt goes from the queue to finished, with its files put and result.
   expect(stored).toEqual(result)
   expect(result).toMatchObject({ video, fence: 1, claim, steps_run: 10, steps: 10, seed: 42 })
   expect(result.files.video.bytes).toBe(api.files.get(`${video}/1/video.mp4`)?.length)
-  expect(new Set(api.reports.map((told) => `${told.report.worker} ${told.report.claim}`))).toEqual(
-    new Set([`${worker} ${claim}`]),
-  )
+  expect(
+    new Set(api.reports.map((received) => `${received.report.worker} ${received.report.claim}`)),
+  ).toEqual(new Set([`${worker} ${claim}`]))
   expect(api.types(video)[0]).toBe('taken')
   const beat = await api.beat((heartbeat) => heartbeat.slots === 1)
   expect(beat).toMatchObject({
@@ -175,7 +175,8 @@ test('a worker of several models gives a video to the slot that has its model lo
     const { report } = await api.reported(of(video, 'taken'))
     return { slot: report.type === 'taken' ? report.slot : null, switched: (result.timings.load ?? 0) > 0 }
   }
-  // Both have loaded the first model, so the other goes to the first slot, and from then on each has one of its own.
+  // Both have loaded the first model, so the other goes to the first slot, and from then on each has one of
+  // its own.
   expect(await made('ink-wash')).toEqual({ slot: 0, switched: true })
   for (let turn = 0; turn < 2; turn += 1) {
     expect(await made('animatic')).toEqual({ slot: 1, switched: false })
@@ -185,8 +186,8 @@ test('a worker of several models gives a video to the slot that has its model lo
 
 test('finished is repeated until it is answered, and named in heartbeats meanwhile', async () => {
   let refusals = 3
-  api.answer = (told) => {
-    if (told.report.type !== 'finished' || refusals === 0) return 'continue'
+  api.answer = (received) => {
+    if (received.report.type !== 'finished' || refusals === 0) return 'continue'
     refusals -= 1
     return refusals === 1 ? 'hang up' : 503
   }
@@ -200,7 +201,7 @@ test('finished is repeated until it is answered, and named in heartbeats meanwhi
 
 test('finished survives a SIGKILL of the worker: the next start of the same data dir sends it', async () => {
   let away = true
-  api.answer = (told) => (told.report.type === 'finished' && away ? 503 : 'continue')
+  api.answer = (received) => (received.report.type === 'finished' && away ? 503 : 'continue')
   const first = spawnWorker(environment())
   const video = await submit()
   await final(video, 'finished')
@@ -208,11 +209,11 @@ test('finished survives a SIGKILL of the worker: the next start of the same data
   first.kill('SIGKILL')
   await exited
   away = false
-  const told = api.reports.length
+  const before = api.reports.length
   const claims = new Set(api.reports.filter((one) => one.video === video).map((one) => one.report.claim))
   const { worker } = start()
   const again = await api.reported(
-    (candidate) => candidate.video === video && api.reports.indexOf(candidate) >= told,
+    (candidate) => candidate.video === video && api.reports.indexOf(candidate) >= before,
   )
   expect(again.report.type).toBe('finished')
   expect(claims).toEqual(new Set([again.report.claim]))
@@ -284,14 +285,15 @@ test.skipIf(!mayMount())(
 )
 
 test('a final report the API will never accept leaves the spool', async () => {
-  api.answer = (told) => (told.report.type === 'finished' ? 404 : 'continue')
+  api.answer = (received) => (received.report.type === 'finished' ? 404 : 'continue')
   start()
   await final(await submit(), 'finished')
   await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
 })
 
-test('a zombie told to stop ends silently, and the next video runs', async () => {
-  api.answer = (told) => (told.report.type === 'progress' && told.video === zombie ? 'stop' : 'continue')
+test('a zombie that is answered stop ends silently, and the next video runs', async () => {
+  api.answer = (received) =>
+    received.report.type === 'progress' && received.video === zombie ? 'stop' : 'continue'
   start()
   const zombie = await submit({ num_steps: 100, seed: 7 })
   await api.reported(of(zombie, 'progress'))
@@ -304,7 +306,8 @@ test('a zombie told to stop ends silently, and the next video runs', async () =>
 })
 
 test('a job the API no longer knows is dropped', async () => {
-  api.answer = (told) => (told.report.type === 'taken' && told.video === gone ? 'stop' : 'continue')
+  api.answer = (received) =>
+    received.report.type === 'taken' && received.video === gone ? 'stop' : 'continue'
   const gone = await submit()
   start()
   await final(await submit(), 'finished')
@@ -312,8 +315,10 @@ test('a job the API no longer knows is dropped', async () => {
 })
 
 test('cancel stops the runner at a step and is reported with the steps done', async () => {
-  api.answer = (told) =>
-    told.video === video && told.report.type === 'progress' && told.report.step >= 2 ? 'cancel' : 'continue'
+  api.answer = (received) =>
+    received.video === video && received.report.type === 'progress' && received.report.step >= 2
+      ? 'cancel'
+      : 'continue'
   start({ SLUICE_ANIMATIC_STEP_MS: '50' })
   const video = await submit({ num_steps: 100 })
   const { step } = await final(video, 'cancelled')
@@ -323,7 +328,8 @@ test('cancel stops the runner at a step and is reported with the steps done', as
 
 test('a cancel while the attempt waits for the slot ends it there, at step 0', async () => {
   start({ SLUICE_ANIMATIC_STEP_MS: '100' })
-  api.answer = (told) => (told.video === waiting && told.report.type === 'taken' ? 'cancel' : 'continue')
+  api.answer = (received) =>
+    received.video === waiting && received.report.type === 'taken' ? 'cancel' : 'continue'
   const running = await submit({ num_steps: 18 })
   const waiting = await submit({ num_steps: 100 })
   expect(await final(waiting, 'cancelled')).toMatchObject({ step: 0 })
@@ -331,7 +337,7 @@ test('a cancel while the attempt waits for the slot ends it there, at step 0', a
   expect(api.types(waiting)).toEqual(['taken', 'cancelled'])
 })
 
-test('a verdict in the answer to a heartbeat is heeded: stop frees the slot for the next video', async () => {
+test('a verdict in the answer to a heartbeat is obeyed: stop frees the slot for the next video', async () => {
   api.heartbeatVerdict = (video) => (video === zombie ? 'stop' : 'continue')
   start({ SLUICE_ANIMATIC_STEP_MS: '100' })
   const zombie = await submit({ num_steps: 100 })
@@ -342,8 +348,8 @@ test('a verdict in the answer to a heartbeat is heeded: stop frees the slot for 
 
 test('yield uploads and reports the checkpoint before it hands back, and the next attempt resumes from it', async () => {
   let asked = false
-  api.answer = (told) => {
-    if (told.report.type !== 'progress' || told.report.step < 3 || asked) return 'continue'
+  api.answer = (received) => {
+    if (received.report.type !== 'progress' || received.report.step < 3 || asked) return 'continue'
     asked = true
     return 'yield'
   }
@@ -355,8 +361,8 @@ test('yield uploads and reports the checkpoint before it hands back, and the nex
   expect(api.reports.find(of(video, 'checkpoint'))?.report).toMatchObject({ step })
   api.resumes.set(video, { step, file: `${video}/1/checkpoint` })
   await producer.add({ video, fence: 2, pool })
-  const told = await api.reported(of(video, 'finished'))
-  expect(told).toMatchObject({ fence: 2, report: { result: { steps_run: 30 - step, steps: 30 } } })
+  const received = await api.reported(of(video, 'finished'))
+  expect(received).toMatchObject({ fence: 2, report: { result: { steps_run: 30 - step, steps: 30 } } })
 })
 
 test('a checkpoint the runner refuses is reported as such, and may be retried', async () => {
@@ -401,16 +407,9 @@ test('out_of_memory restarts the runner', async () => {
 })
 
 test('a nearly free slot takes its next video, which starts as the device is released, while the last one is uploaded', async () => {
-  let letGo: () => void = () => {}
-  const held = new Promise<void>((resolve) => {
-    letGo = resolve
-  })
-  let blocked = true
-  void held.then(() => {
-    blocked = false
-  })
+  let isStoreAway = true
   start({ SLUICE_ANIMATIC_STEP_MS: '30' })
-  api.putStatus = (path) => (blocked && path === `${first}/1/video.mp4` ? 503 : 200)
+  api.putStatus = (path) => (isStoreAway && path === `${first}/1/video.mp4` ? 503 : 200)
   const first = await submit({ num_steps: 20 })
   await api.reported(of(first, 'started'))
   const second = await submit({ num_steps: 20 })
@@ -421,7 +420,7 @@ test('a nearly free slot takes its next video, which starts as the device is rel
   expect(taken.at).toBeLessThan(released.at)
   await final(second, 'finished')
   expect(api.types(first)).not.toContain('finished')
-  letGo()
+  isStoreAway = false
   await final(first, 'finished')
 })
 
@@ -445,7 +444,8 @@ test('SIGTERM hands the running video back with its checkpoint, and the worker e
   )
   const video = await submit({ num_steps: 100 })
   await api.reported(
-    (told) => told.video === video && told.report.type === 'progress' && told.report.step >= 2,
+    (received) =>
+      received.video === video && received.report.type === 'progress' && received.report.step >= 2,
   )
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
@@ -470,7 +470,7 @@ test('a worker whose supervisor is gone shuts down by itself', async () => {
 })
 
 test('a second signal ends the worker at once with 1', async () => {
-  api.answer = (told) => (told.report.type === 'finished' ? 503 : 'continue')
+  api.answer = (received) => (received.report.type === 'finished' ? 503 : 'continue')
   const child = spawnWorker(environment())
   await final(await submit(), 'finished')
   child.kill('SIGTERM')

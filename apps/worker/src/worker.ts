@@ -15,14 +15,20 @@ import { takeWorkerFolder, type WorkerFolder } from './worker-folder.ts'
 
 export interface RunningWorker {
   worker: string
-  /** Takes nothing new, hands back or finishes what it has within the grace, and resolves when all is closed. Safe to repeat. */
+  /**
+   * Takes nothing new, hands back or finishes what it has within the grace, and resolves when all is closed.
+   * Safe to repeat.
+   */
   shutDown(): Promise<void>
   /** Ends the runners at once; for a process about to exit. */
   killRunners(): void
 }
 
 const UPLOADING_MAX = 4
-/** A video that will be through within half the grace, less this for its upload, is finished rather than handed back. */
+/**
+ * A video that will be through within half the grace, less this for its upload, is finished rather than
+ * handed back.
+ */
 const FINISH_RESERVE_MS = 2_000
 const LAST_WORD_MS = 1_000
 
@@ -70,7 +76,8 @@ class Worker implements RunningWorker {
     this.#slots = new Slots(config, log, () => void this.#heartbeats.beat())
     this.#fetcher = new JobFetcher({
       slots: this.#slots,
-      // The first beat of a new process ends what its predecessor owned; a job taken before it would be ended with it.
+      // The first beat of a new process ends what its predecessor owned; a job taken before it would be ended
+      // with it.
       mayFetch: () => this.#heartbeats.isAnswered,
       openConsumer: (pool) => this.#openConsumer(pool),
       takeJob: (slot, taken) => this.#takeJob(slot, taken),
@@ -165,7 +172,10 @@ class Worker implements RunningWorker {
     attempt.yield()
   }
 
-  /** Resolves to true when every attempt is over, the runners have ended and every report is answered. Never rejects. */
+  /**
+   * Resolves to true when every attempt is over, the runners have ended and every report is answered. Never
+   * rejects.
+   */
   async #finishAll(fetched: Promise<void>): Promise<boolean> {
     try {
       await fetched
