@@ -8,6 +8,7 @@ import {
 } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
+import { parseJson } from './parse-json.ts'
 
 /** No answer, or one that means "later" (401, 408, 429, 5xx): the same request may be sent again. */
 export class ApiUnavailableError extends Error {
@@ -53,25 +54,19 @@ export class ReportClient {
   }
 
   report(video: string, fence: number, report: Report, signal?: AbortSignal): Promise<ReportAnswer> {
-    return this.#post(
-      `/internal/attempts/${encodeURIComponent(video)}/${fence}`,
-      report,
-      reportAnswerSchema,
-      ANSWER_WAIT_MS,
-      signal,
-    )
+    const path = `/internal/attempts/${encodeURIComponent(video)}/${fence}`
+    return this.#post(path, report, { schema: reportAnswerSchema, waitMs: ANSWER_WAIT_MS, signal })
   }
 
   heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<HeartbeatAnswer> {
-    return this.#post('/internal/heartbeat', heartbeat, heartbeatAnswerSchema, HEARTBEAT_WAIT_MS, signal)
+    const answer = { schema: heartbeatAnswerSchema, waitMs: HEARTBEAT_WAIT_MS, signal }
+    return this.#post('/internal/heartbeat', heartbeat, answer)
   }
 
   async #post<T>(
     path: string,
     body: unknown,
-    schema: z.ZodType<T>,
-    waitMs: number,
-    signal?: AbortSignal,
+    { schema, waitMs, signal }: { schema: z.ZodType<T>; waitMs: number; signal: AbortSignal | undefined },
   ): Promise<T> {
     const timeout = AbortSignal.timeout(waitMs)
     let status: number
@@ -108,13 +103,5 @@ export class ReportClient {
       { setting: 'SLUICE_WORKER_TOKEN' },
       `${this.#apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying again`,
     )
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

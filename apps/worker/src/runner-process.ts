@@ -5,6 +5,7 @@ import { readJsonLines } from '@sluice/shared/json-lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
 import type { RunnerCommand } from './config.ts'
+import { parseJson } from './parse-json.ts'
 
 /** Why a runner ended. `exited`: by itself. */
 export interface RunnerEnd {
@@ -170,14 +171,6 @@ export class RunnerProcess {
     } catch {
       // The whole group is gone already.
     }
-  }
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
   }
 }
 
