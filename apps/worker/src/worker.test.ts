@@ -82,14 +82,18 @@ function start(extra: Record<string, string> = {}): { worker: string; shutDown()
 
 const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, MISBEHAVING_RUNNER]) }
 
-/** A worker in a process of its own. */
+/** A worker in a process of its own, with another module in it if that is given. */
 function spawnWorker(
   env: Record<string, string>,
+  module?: string,
 ): ChildProcess & {
   stderr: NonNullable<ChildProcess['stderr']>
   stdout: NonNullable<ChildProcess['stdout']>
 } {
-  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...(module === undefined ? [] : ['--import', module]), MAIN], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   if (process.env.TEST_LOG_LEVEL) child.stdout.pipe(process.stdout)
   else child.stdout.resume()
   onTestFinished(async () => {
@@ -478,6 +482,17 @@ test('a second signal ends the worker at once with 1', async () => {
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   expect(await exited).toEqual([1, null])
+})
+
+test('a rejected promise that nobody handles is logged as fatal, and the worker exits with 1', async () => {
+  const reject = `process.on('SIGUSR2', () => void Promise.reject(new Error('nobody handles this')))`
+  const child = spawnWorker(environment({ SLUICE_LOG: 'info' }), `data:text/javascript,${reject}`)
+  const messages = messagesOf(child)
+  await api.beat((heartbeat) => heartbeat.slots === 1)
+  const exited = once(child, 'exit')
+  child.kill('SIGUSR2')
+  expect(await exited).toEqual([1, null])
+  expect(messages()).toMatch(/"level":60.*nobody handles this/)
 })
 
 test('without its settings the worker refuses to start, names every missing one and exits 2', async () => {
