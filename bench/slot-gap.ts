@@ -1,7 +1,8 @@
 /**
- * How long a slot's device lies idle between two videos of a full queue: from the runner's `released` to the next `generate`,
- * with the real worker and the animatic runner at 0 ms steps. Beside it what a worker that asks for its next video only then
- * would wait at the least: one fetch of a job from the same queue in the same run.
+ * How long a slot's device lies idle between two videos of a full queue: from the runner's `released` to the
+ * next `generate`, with the real worker and the animatic runner at 0 ms steps. A worker that asks for its
+ * next video only when the device is free would wait at least for one fetch of a job, which is measured
+ * beside it, from the same queue in the same run.
  */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -69,42 +70,26 @@ try {
     const seen = await eventually(gaps, (all) => all.length >= before + PER_ROUND, 60_000)
     const fetches: number[] = []
     for (let index = 0; index < PER_ROUND; index += 1) fetches.push(await fetchMs())
-    // The first round warms up: nothing is known of this pool's pace yet. A round's own first gap is the pause before it.
+    // The first round warms up, since nothing is known of this pool's pace yet. A round's first gap is the
+    // pause before the round.
     if (round > 0) rounds.push({ gaps: seen.slice(before + 1, before + PER_ROUND), fetches })
   }
-  const medians = (of: 'gaps' | 'fetches') => rounds.map((round) => percentile(round[of], 0.5))
+  const medians = (series: 'gaps' | 'fetches') => rounds.map((round) => percentile(round[series], 0.5))
+  const p90 = (series: 'gaps' | 'fetches') =>
+    asMs(
+      percentile(
+        rounds.flatMap((round) => round[series]),
+        0.9,
+      ),
+    )
+  const ratios = rounds.map((round) => percentile(round.gaps, 0.5) / percentile(round.fetches, 0.5))
   printTable(
     `idle device between two videos, 0 ms steps, ${ROUNDS} rounds of ${PER_ROUND} videos of ${STEPS} steps`,
     [
       ['', 'p50 (over rounds)', 'p90'],
-      [
-        'one fetch of a waiting job, raw',
-        medianAndSpread(medians('fetches'), asMs),
-        asMs(
-          percentile(
-            rounds.flatMap((round) => round.fetches),
-            0.9,
-          ),
-        ),
-      ],
-      [
-        'released to the next generate',
-        medianAndSpread(medians('gaps'), asMs),
-        asMs(
-          percentile(
-            rounds.flatMap((round) => round.gaps),
-            0.9,
-          ),
-        ),
-      ],
-      [
-        'ratio',
-        medianAndSpread(
-          rounds.map((round) => percentile(round.gaps, 0.5) / percentile(round.fetches, 0.5)),
-          asTimes,
-        ),
-        '',
-      ],
+      ['one fetch of a waiting job, raw', medianAndSpread(medians('fetches'), asMs), p90('fetches')],
+      ['released to the next generate', medianAndSpread(medians('gaps'), asMs), p90('gaps')],
+      ['ratio', medianAndSpread(ratios, asTimes), ''],
     ],
   )
   await consumer.close()

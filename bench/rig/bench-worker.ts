@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/attempt-consumer'
-import type { Report } from '@sluice/shared/attempt-contract'
+import { HEARTBEAT_MS, type ReportBody } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ApiProcess } from './api-process.ts'
 import { Connection } from './connection.ts'
 
-type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never
+/** A bench goes on without one heartbeat or one acknowledgement. */
+const warn = (error: unknown) => console.warn(error)
 
 export interface BenchAttempt {
   video: string
@@ -14,7 +15,10 @@ export interface BenchAttempt {
   report(body: ReportBody): Promise<void>
 }
 
-/** A worker without a runner: it takes jobs off the real queue and reports, as fast as it is told to. */
+/**
+ * A worker without a runner: it takes jobs off the real queue, and reports on them as fast as its caller
+ * wants.
+ */
 export class BenchWorker {
   readonly #api: ApiProcess
   readonly #consumer: AttemptConsumer
@@ -32,7 +36,7 @@ export class BenchWorker {
     this.#slots = options.slots ?? 1
     this.#consumer = openAttemptConsumer(queue, this.#pool, this.#id)
     this.#connection = new Connection(api.url)
-    this.#heartbeats = setInterval(() => void this.heartbeat(), 5_000)
+    this.#heartbeats = setInterval(() => this.heartbeat().catch(warn), HEARTBEAT_MS)
   }
 
   async heartbeat(changes: { draining?: boolean } = {}): Promise<void> {
@@ -58,7 +62,7 @@ export class BenchWorker {
     while (!this.#isClosed) {
       const taken = await this.#consumer.next()
       if (taken === null) continue
-      void taken.done()
+      taken.done().catch(warn)
       const { video, fence } = taken.job
       const claim = newClaim()
       const report = async (body: ReportBody) => {

@@ -5,8 +5,9 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 /**
- * The animatic runner with a stopwatch: passes every line through, and writes down how long its device lay idle between a
- * `released` and the next `generate`, one number of milliseconds a line. SLUICE_ANIMATIC_GAPS names the file.
+ * The animatic runner with a stopwatch: it passes every line through, and appends to the file that
+ * SLUICE_ANIMATIC_GAPS names how long the device lay idle between a `released` and the next `generate`, in
+ * milliseconds, one a line.
  */
 const gapsPath = process.env.SLUICE_ANIMATIC_GAPS ?? ''
 const runner = spawn(

@@ -11,7 +11,10 @@ export interface WorkerProcess {
   stop(): Promise<void>
 }
 
-/** A worker with an animatic runner that draws a step in a millisecond, as a process of its own; returns once it is connected. */
+/**
+ * Starts a worker process whose animatic runner makes a step in a millisecond; returns once the API is ready
+ * for it.
+ */
 export async function startWorkerProcess(
   api: ApiProcess,
   settings: { queueUrl: string; dataDir: string },

@@ -7,18 +7,16 @@ import type {
   OwnedAttempt,
   Report,
   ReportAnswer,
+  ReportBody,
 } from '@sluice/shared/attempt-contract'
 import { heartbeatAnswerSchema, reportAnswerSchema } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import { type Answer, callJson, type TestApi } from './start-api.ts'
 
-type ReportBody = Report extends infer R ? (R extends Report ? Omit<R, 'claim' | 'worker'> : never) : never
-
-/** An attempt that a test reports on, when and as it decides. */
+/** One attempt in a test's hands: it reports what a worker would report, when the test wants it. */
 export interface HandAttempt {
   job: AttemptJob
   claim: string
-  /** As a heartbeat names it. */
   owned: OwnedAttempt
   report(body: ReportBody): Promise<ReportAnswer>
   /** As `report`, but returns the whole HTTP answer, whatever its status. */
@@ -26,13 +24,13 @@ export interface HandAttempt {
     body: ReportBody,
     options?: { token?: string; worker?: string; claim?: string; fence?: number },
   ): Promise<Answer>
-  /** Uploads some bytes and result.json where the assignment says. Returns the result to report. */
+  /** Puts real bytes and result.json where the assignment says, and returns the result to report. */
   upload(): Promise<Extract<Report, { type: 'finished' }>['result']>
 }
 
 /**
- * A worker driven by hand: takes real jobs off the real queue and speaks HTTP to the real API, so that a test
- * decides the order, the delay and the loss of every message.
+ * The worker's side of the contract by hand: takes real jobs off the real queue and speaks HTTP to the real
+ * API, so that a test decides the order, the delay and the loss of every message.
  */
 export class HandWorker implements AsyncDisposable {
   readonly id: string
@@ -88,7 +86,7 @@ export class HandWorker implements AsyncDisposable {
   async fetchJob(): Promise<AttemptJob> {
     for (;;) {
       const taken = await this.#consumer.next()
-      // A closed consumer returns at once; asking it again would block the event loop.
+      // A closed consumer returns at once, so asking it again would block the event loop for ever.
       if (this.#isClosed) throw new Error('the worker was closed before a job came')
       if (taken === null) continue
       await taken.done()
@@ -96,12 +94,11 @@ export class HandWorker implements AsyncDisposable {
     }
   }
 
-  /** The next job off the queue, as an attempt with a new claim. */
+  /** The next job as an attempt with a claim of its own. */
   async fetch(): Promise<HandAttempt> {
     return this.own(await this.fetchJob())
   }
 
-  /** A start of the attempt of `job`; another claim is another start. */
   own(job: AttemptJob, claim = newClaim()): HandAttempt {
     const reportRaw: HandAttempt['reportRaw'] = (body, options = {}) =>
       callJson(

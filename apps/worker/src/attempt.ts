@@ -1,223 +1,274 @@
-import { linkSync, mkdirSync, rmSync, statSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import {
   type Assignment,
   type AttemptJob,
-  type AttemptResult,
-  type FailureCode,
   jobId,
   type OwnedAttempt,
   type Report,
-  UPLOAD_CONTENT_TYPES,
-  type UploadName,
+  type ReportBody,
   type Verdict,
 } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import type { RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import type { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
-import { Backoff } from './backoff.ts'
-import { BadOutputError, checkVideo } from './check-video.ts'
-import { InputDamagedError, referencesOf, requireHash } from './input-image.ts'
-import { ApiUnavailableError, type ReportClient } from './report-client.ts'
-import { ReportLine } from './report-line.ts'
+import { InputUnavailableError } from './attempt-files.ts'
+import { AttemptFolder } from './attempt-folder.ts'
+import { AttemptReports } from './attempt-reports.ts'
+import { ATTEMPT_FOLLOWERS, type AttemptState } from './attempt-state.ts'
+import { AttemptWork } from './attempt-work.ts'
+import { messageOf } from './error-message.ts'
+import { type Failure, failureOfReply } from './failure.ts'
+import type { FinishedReply } from './finished-video.ts'
+import type { ReportClient } from './report-client.ts'
+import type { ProgressBody } from './report-queue.ts'
 import type { Spool } from './spool.ts'
-import { getFile, putBody, putFile, TransferError } from './transfer.ts'
+import { StateMachine } from './state-machine.ts'
+import type { StepPace } from './step-pace.ts'
 
-/** Where an attempt stands; `README.md` draws it. It leaves `running` when the device is free, and ends in `over` from anywhere. */
-export type AttemptState = 'taking' | 'waiting' | 'running' | 'settling' | 'over'
-export type Final = Extract<Report, { type: 'finished' | 'failed' | 'cancelled' | 'yielded' }>
-type Bare<R> = R extends Report ? Omit<R, 'claim' | 'worker'> : never
-type Finished = Extract<RunnerReply, { type: 'finished' }>
+export type StopRequest = 'cancel' | 'yield'
 
-/** What an attempt needs of the worker around it. */
-export interface AttemptSurroundings {
+/** What an attempt needs of the worker. */
+export interface AttemptDeps {
   worker: string
   workDir: string
   client: ReportClient
   spool: Spool
-  /** Bounds checks and uploads of finished videos. */
-  settling: Semaphore
+  /** Bounds how many finished videos are checked and uploaded at a time. */
+  uploading: Semaphore
   log: Logger
 }
 
-/** What an attempt asks of its slot. */
-export interface AttemptSlot {
-  index: number
-  /** The attempt may be generated as soon as the device is free. */
-  ready(attempt: Attempt): void
-  /** Passed on when the attempt is the one on the device. */
-  tell(attempt: Attempt, request: 'cancel' | 'yield'): void
-  /** The attempt has ended; the slot must not start it. */
-  over(attempt: Attempt): void
-  /** Estimate until the device is free, milliseconds. */
-  remainingMs(): number | null
+/** What an attempt says of itself; it knows of no slot. */
+interface AttemptEvents {
+  /** It is `waiting`, and nothing stops it from being started. */
+  ready: []
+  /** The runner is to stop it, if it is on the device. */
+  stop: [request: StopRequest]
+  over: []
 }
 
-/** `taken` is retried this long; then the job is dropped, and the API's reconciler recovers it. */
+type FinalBody = ReportBody<Extract<Report, { type: 'finished' | 'failed' | 'cancelled' | 'yielded' }>>
+
+/** `taken` is repeated for this long; then the job is dropped, and the API's reconciler recovers it. */
 const TAKE_MS_MAX = 40_000
-/** A store that is away is waited for this long, with the finished video in hand. */
-const UPLOAD_MS_MAX = 900_000
-const FRESH_URLS_MAX = 5
-/** An image is small; a store that is away longer than this is another worker's to try. */
-const INPUT_MS_MAX = 60_000
-/** A checkpoint in hand at a yield is worth this much waiting. */
-const YIELD_UPLOAD_MS_MAX = 30_000
 const MESSAGE_CHARS_MAX = 2_000
 
-/** One start of one video on this worker, from its job to its last report. */
-export class Attempt {
+/** One start of one video on this worker, from its job to its last report: its state and its events. */
+export class Attempt extends EventEmitter<AttemptEvents> {
   readonly video: string
   readonly fence: number
   readonly claim = newClaim()
-  readonly folder: string
-  readonly slot: AttemptSlot
-  readonly #around: AttemptSurroundings
+  readonly #deps: AttemptDeps
   readonly #log: Logger
+  readonly #folder: AttemptFolder
+  readonly #reports: AttemptReports
   readonly #ended = new AbortController()
-  #currentState: AttemptState = 'taking'
-  #bound = false
-  #assignment: Assignment | undefined
-  #resumePath: string | undefined
-  #referencePath: string | undefined
-  #line: ReportLine | undefined
-  #phase: 'load' | 'encode' | 'denoise' | 'decode' | 'mux' | 'upload' = 'encode'
-  /** Steps the video has in all so far, and how many of them came from the checkpoint. */
-  #step = 0
-  #startStep = 0
-  #checkpointStep = 0
-  #asked: 'cancel' | 'yield' | undefined
-  #yieldAsked = false
-  #checkpointUpload: Promise<void> = Promise.resolve()
-  #nextCheckpoint: { step: number; path: string } | undefined
-  #begun = false
-  #runnerHasIt = false
-  readonly #overListeners: (() => void)[] = []
+  readonly #state: StateMachine<AttemptState>
+  /** From `fetching` on. */
+  #work: AttemptWork | undefined
+  /** What was asked, which happens when the state allows it. A cancel replaces a yield. */
+  #asked: StopRequest | undefined
 
-  constructor(job: AttemptJob, slot: AttemptSlot, around: AttemptSurroundings) {
+  constructor(job: AttemptJob, slotIndex: number, deps: AttemptDeps) {
+    super()
     this.video = job.video
     this.fence = job.fence
-    this.slot = slot
-    this.#around = around
-    this.folder = join(around.workDir, `${this.runnerId}-${this.claim}`)
-    this.#log = around.log.child({ video: job.video, fence: job.fence, slot: slot.index })
+    this.#deps = deps
+    this.#log = deps.log.child({ video: job.video, fence: job.fence, slot: slotIndex })
+    this.#state = new StateMachine(`attempt ${this.runnerId}`, ATTEMPT_FOLLOWERS, 'taking')
+    this.#folder = new AttemptFolder(join(deps.workDir, `${this.runnerId}-${this.claim}`), this.#log)
+    this.#reports = new AttemptReports({
+      attempt: this.#identity,
+      worker: deps.worker,
+      slotIndex,
+      client: deps.client,
+      ended: this.#ended.signal,
+      onVerdict: (verdict) => this.onVerdict(verdict),
+      newestProgress: () => this.#progress(),
+      log: this.#log,
+    })
   }
 
+  /** What the runner calls it. */
   get runnerId(): string {
     return jobId(this.video, this.fence)
   }
 
   get state(): AttemptState {
-    return this.#currentState
-  }
-
-  get request(): Assignment['request'] | undefined {
-    return this.#assignment?.request
+    return this.#state.current
   }
 
   /** Null until the API bound the claim, and once the attempt is over. */
-  get held(): OwnedAttempt | null {
-    return this.#bound && this.#currentState !== 'over'
-      ? { video: this.video, fence: this.fence, claim: this.claim }
-      : null
+  get owned(): OwnedAttempt | null {
+    return this.#state.is('taking', 'over') ? null : this.#identity
+  }
+
+  /** Estimated milliseconds until the device is free; null unless the attempt is on the device. */
+  get remainingMs(): number | null {
+    return this.#isOnDevice ? (this.#work?.remainingMs ?? null) : null
   }
 
   whenOver(): Promise<void> {
-    return this.#currentState === 'over'
-      ? Promise.resolve()
-      : new Promise((resolve) => this.#overListeners.push(resolve))
+    return this.#isOver ? Promise.resolve() : new Promise((resolve) => this.once('over', resolve))
   }
 
-  /** Reports `taken`, acknowledges the job with `done` as soon as that is answered, fetches the image and the checkpoint, and makes itself ready for the slot. */
-  async take(done: () => Promise<void>): Promise<void> {
-    const answer = await this.#reportTaken(TAKE_MS_MAX)
-    if (answer === null) return this.#drop('taken was not answered in time')
-    void done()
-    if (this.#currentState === 'over') return
-    if (answer.verdict === 'stop') return this.#drop('told to stop')
-    this.#bound = true
-    if (answer.assignment === undefined) return this.#drop('taken was answered without an assignment')
-    this.#assignment = answer.assignment
-    mkdirSync(join(this.folder, 'out'), { recursive: true })
-    await Promise.all([this.#fetchCheckpoint(answer.assignment.resume), this.#fetchReference()])
-    if (this.#isOver()) return
-    this.#currentState = 'waiting'
-    if (this.#asked === 'yield') return this.#endWaiting('yielded')
-    this.heed(answer.verdict)
-    if (!this.#isOver()) this.slot.ready(this)
-  }
-
-  /** The slot's device is free and this attempt is next: what to send the runner. */
-  start(): RunnerRequest & { type: 'generate' } {
-    if (this.#assignment === undefined || this.#currentState !== 'waiting')
-      throw new Error(`attempt ${this.runnerId} is ${this.#currentState}, not waiting`)
-    this.#currentState = 'running'
-    this.#runnerHasIt = true
-    this.#line = new ReportLine(
-      (report, signal) => this.#around.client.report(this.video, this.fence, report, signal),
-      (answer) => this.heed(answer.verdict),
-      () => this.#progressReport(),
-      this.#log,
-    )
-    const resume =
-      this.#resumePath === undefined ? undefined : { step: this.#startStep, path: this.#resumePath }
-    return {
-      type: 'generate',
-      id: this.runnerId,
-      request: this.#assignment.request,
-      workdir: join(this.folder, 'out'),
-      ...(resume === undefined ? {} : { resume }),
-      ...(this.#referencePath === undefined
-        ? {}
-        : { references: referencesOf(this.#assignment.request, this.#referencePath) }),
+  /**
+   * Reports `taken`, calls `acknowledge` as soon as that is answered, gets the image and the checkpoint, and
+   * becomes ready. Never rejects: an attempt that breaks on the way is over.
+   */
+  async take(acknowledge: () => Promise<void>): Promise<void> {
+    try {
+      await this.#take(acknowledge)
+    } catch (error) {
+      if (error instanceof InputUnavailableError)
+        this.fail({ code: 'input_unavailable', message: error.message, retryable: true })
+      else this.#broke(error)
     }
   }
 
-  /** Steps still to do; null before it runs. */
-  get stepsLeft(): number | null {
-    return this.#assignment === undefined
-      ? null
-      : Math.max(this.#assignment.request.num_steps - this.#step, 0)
+  /** The slot's device is free and this attempt is next: what to send the runner. `pace` is the slot's. */
+  start(pace: StepPace): RunnerRequest & { type: 'generate' } {
+    this.#state.enter('starting')
+    this.#reports.open()
+    return this.#assigned.start(pace)
   }
 
-  /** Takes the runner's replies about this attempt. */
+  /** Takes the runner's replies about this attempt. Never throws. */
   onReply(reply: RunnerReply): void {
-    if (this.#currentState === 'over') return
+    if (this.#isOver) return
+    try {
+      this.#onReply(reply)
+    } catch (error) {
+      this.#broke(error)
+    }
+  }
+
+  /** The runner will write nothing more for this attempt. */
+  runnerIsDone(): void {
+    this.#folder.leave('runner')
+  }
+
+  fail({ code, message, retryable }: Failure): void {
+    if (this.#isOver) return
+    this.#log.warn({ code, retryable, reason: message }, 'attempt failed')
+    const step = this.#work?.ownSteps ?? 0
+    this.#finish({ type: 'failed', code, message: message.slice(0, MESSAGE_CHARS_MAX), retryable, step })
+  }
+
+  /** What the API says of this attempt, in an answer to a report or a heartbeat. */
+  onVerdict(verdict: Verdict): void {
+    if (this.#isOver) return
+    switch (verdict) {
+      case 'continue':
+        return
+      case 'stop':
+        this.emit('stop', 'cancel')
+        this.#drop('the API said stop')
+        return
+      case 'cancel':
+      case 'yield':
+        this.#ask(verdict)
+        return
+      default:
+        verdict satisfies never
+    }
+  }
+
+  /**
+   * On the device it stops at the next step, uploads the checkpoint and hands back. Before its start it hands
+   * back as soon as it has its files; after the device is free it goes on.
+   */
+  yield(): void {
+    this.#ask('yield')
+  }
+
+  /** Hands back at once, with the last uploaded checkpoint: the grace of a shutdown is over. */
+  abandon(): void {
+    if (this.#work === undefined) this.#drop('shut down before it was taken')
+    else this.#finish({ type: 'yielded', step: this.#work.storedStep })
+  }
+
+  get #isOver(): boolean {
+    return this.#state.is('over')
+  }
+
+  get #isOnDevice(): boolean {
+    return this.#state.is('starting', 'running')
+  }
+
+  get #identity(): OwnedAttempt {
+    return { video: this.video, fence: this.fence, claim: this.claim }
+  }
+
+  get #assigned(): AttemptWork {
+    if (this.#work === undefined) throw new Error(`attempt ${this.runnerId} has no assignment`)
+    return this.#work
+  }
+
+  async #take(acknowledge: () => Promise<void>): Promise<void> {
+    const answer = await this.#reports.taken(TAKE_MS_MAX)
+    if (answer === null) return this.#drop('taken was not answered in time')
+    acknowledge().catch((error: unknown) =>
+      this.#log.warn({ err: error }, 'the job was not acknowledged to the queue'),
+    )
+    if (this.#isOver) return
+    if (answer.verdict === 'stop') return this.#drop('the API said stop')
+    if (answer.assignment === undefined) return this.#drop('taken was answered without an assignment')
+    this.#state.enter('fetching')
+    this.#work = this.#workOn(answer.assignment)
+    await this.#work.fetchInputs()
+    if (this.#isOver) return
+    this.#state.enter('waiting')
+    this.#stopAsAsked()
+    this.onVerdict(answer.verdict)
+    if (!this.#isOver) this.emit('ready')
+  }
+
+  #workOn(assignment: Assignment): AttemptWork {
+    return new AttemptWork(assignment, {
+      attempt: this.#identity,
+      folder: this.#folder,
+      ended: this.#ended.signal,
+      freshAssignment: (withinMs) => this.#reports.freshAssignment(withinMs),
+      onCheckpoint: (step, bytes) => this.#reports.milestone({ type: 'checkpoint', step, bytes }),
+      log: this.#log,
+    })
+  }
+
+  #onReply(reply: RunnerReply): void {
     switch (reply.type) {
       case 'started':
-        this.#begun = true
-        this.#line?.milestone(this.#signed({ type: 'started' }))
+        if (this.#state.is('starting')) this.#state.enter('running')
+        this.#reports.milestone({ type: 'started' })
         return
       case 'progress':
-        this.#phase = reply.phase
-        // Other phases count something else than denoising steps, which are what is charged.
-        if (reply.phase === 'denoise') this.#step = Math.max(this.#step, reply.step)
-        this.#line?.progressed()
+        this.#assigned.onProgress(reply)
+        this.#reports.progressed()
         return
       case 'checkpoint':
-        this.#keepCheckpoint(reply.step, reply.path)
+        this.#assigned.keepCheckpoint(reply)
         return
       case 'released':
-        this.#currentState = 'settling'
-        this.#line?.milestone(this.#signed({ type: 'released' }))
-        if (this.#asked === 'cancel') this.#finish({ type: 'cancelled', step: this.#step })
+        this.#state.enter('uploading')
+        this.#reports.milestone({ type: 'released' })
+        this.#stopAsAsked()
         return
       case 'finished':
-        this.#phase = 'upload'
-        this.#logSwitch(reply.timings.load)
-        void this.#settle(reply)
+        if (this.#isOnDevice) this.#state.enter('uploading')
+        this.#assigned.onFinished(reply)
+        this.#supervise(this.#storeVideo(reply))
         return
       case 'failed':
-        this.#failedByRunner(reply.code, reply.message, reply.retryable)
+        this.fail(failureOfReply(reply, this.#assigned.isResumed))
         return
       case 'cancelled':
         this.#finish({ type: 'cancelled', step: reply.step })
         return
       case 'yielded':
-        this.#currentState = 'settling'
-        this.#step = reply.step
-        void this.#handBack(reply.step, reply.path)
+        this.#state.enter('uploading')
+        this.#supervise(this.#handBack(reply))
         return
       case 'ready':
         return
@@ -226,315 +277,73 @@ export class Attempt {
     }
   }
 
-  /** The runner will write nothing more for this attempt; its folder may go. */
-  runnerIsDone(): void {
-    this.#runnerHasIt = false
-    if (this.#currentState === 'over') this.#removeFolder()
+  #progress(): ProgressBody | null {
+    if (!this.#state.is('running', 'uploading')) return null
+    return this.#assigned.progress(this.#isOnDevice ? this.remainingMs : 0)
   }
 
-  fail(code: FailureCode, message: string, retryable: boolean): void {
-    this.#log.warn({ code, retryable, reason: message }, 'attempt failed')
-    this.#finish({
-      type: 'failed',
-      code,
-      message: message.slice(0, MESSAGE_CHARS_MAX),
-      retryable,
-      step: Math.max(this.#step - this.#startStep, 0),
+  async #storeVideo(reply: FinishedReply): Promise<void> {
+    await this.#deps.uploading.run(async () => {
+      if (this.#isOver) return
+      const outcome = await this.#assigned.store(reply)
+      if ('result' in outcome) this.#finish({ type: 'finished', result: outcome.result })
+      else this.fail(outcome.failure)
     })
   }
 
-  /** What the API said, in an answer or a heartbeat. */
-  heed(verdict: Verdict): void {
-    if (this.#currentState === 'over') return
-    switch (verdict) {
-      case 'continue':
-        return
-      case 'stop':
-        if (this.#runnerHasIt) this.slot.tell(this, 'cancel')
-        this.#drop('told to stop')
-        return
-      case 'cancel':
-        this.#cancel()
-        return
-      case 'yield':
-        this.yield()
-        return
-      default:
-        verdict satisfies never
-    }
+  async #handBack(reply: Extract<RunnerReply, { type: 'yielded' }>): Promise<void> {
+    await this.#assigned.storeLastCheckpoint(reply)
+    await this.#reports.flushed()
+    this.#finish({ type: 'yielded', step: reply.step })
   }
 
-  /** Stops at the next step, uploads the checkpoint and hands back; before the start it hands back at once, after the device is free it goes on. */
-  yield(): void {
-    if (this.#currentState === 'taking') this.#asked ??= 'yield'
-    if (this.#currentState === 'waiting') this.#endWaiting('yielded')
-    if (this.#currentState === 'running' && !this.#yieldAsked) {
-      this.#yieldAsked = true
-      this.slot.tell(this, 'yield')
-    }
+  #ask(request: StopRequest): void {
+    if (this.#isOver || this.#asked === 'cancel' || this.#asked === request) return
+    this.#asked = request
+    this.#stopAsAsked()
   }
 
-  /** Hands back right now, with the last uploaded checkpoint, whatever the runner does: the grace of a shutdown is over. */
-  abandon(): void {
-    if (this.#currentState === 'over') return
-    if (this.#bound) this.#finish({ type: 'yielded', step: this.#checkpointStep })
-    else this.#drop('shut down before it was taken')
+  /** In `taking` and `fetching` nothing can be done yet: entering `waiting` does it. */
+  #stopAsAsked(): void {
+    if (this.#asked === undefined) return
+    const step = this.#work?.step ?? 0
+    if (this.#isOnDevice) this.emit('stop', this.#asked)
+    else if (this.#state.is('waiting') && this.#asked === 'yield') this.#finish({ type: 'yielded', step })
+    else if (this.#state.is('waiting', 'uploading') && this.#asked === 'cancel')
+      this.#finish({ type: 'cancelled', step })
   }
 
-  #isOver(): boolean {
-    return this.#currentState === 'over'
+  /** Ends the attempt as failed when `work` rejects. */
+  #supervise(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#broke(error))
   }
 
-  #cancel(): void {
-    if (this.#asked === 'cancel') return
-    this.#asked = 'cancel'
-    if (this.#currentState === 'waiting') this.#endWaiting('cancelled')
-    else if (this.#currentState === 'running') this.slot.tell(this, 'cancel')
-    else if (this.#currentState === 'settling') this.#finish({ type: 'cancelled', step: this.#step })
-  }
-
-  #logSwitch(seconds: number | undefined): void {
-    if (seconds !== undefined && seconds > 0)
-      this.#log.info({ model: this.request?.model, seconds }, 'the runner switched models for this video')
-  }
-
-  #endWaiting(type: 'cancelled' | 'yielded'): void {
-    this.#finish({ type, step: this.#startStep })
-  }
-
-  #failedByRunner(
-    code: Extract<RunnerReply, { type: 'failed' }>['code'],
-    message: string,
-    retryable: boolean,
-  ): void {
-    // The checkpoint is the one part of the input that the API cannot have checked: without it the next attempt can work.
-    if (code === 'bad_input' && this.#resumePath !== undefined)
-      this.fail('checkpoint_unusable', message, true)
-    // Weights that are gone here may be there on another host; the API counts how often that is tried.
-    else this.fail(code, message, code === 'model_missing' || (code !== 'bad_input' && retryable))
-  }
-
-  async #reportTaken(withinMs: number) {
-    const backoff = new Backoff(200, 3_000)
-    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(withinMs)])
-    for (;;) {
-      try {
-        return await this.#around.client.report(
-          this.video,
-          this.fence,
-          this.#signed({ type: 'taken', slot: this.slot.index }),
-          signal,
-        )
-      } catch (error) {
-        if (signal.aborted) return null
-        if (!(error instanceof ApiUnavailableError)) {
-          this.#log.error({ err: error }, 'taken was refused')
-          return { verdict: 'stop' as const }
-        }
-        await backoff.wait(signal)
-      }
-    }
-  }
-
-  async #fetchCheckpoint(resume: Assignment['resume']): Promise<void> {
-    if (resume === null) return
-    const path = join(this.folder, 'resume.checkpoint')
-    const backoff = new Backoff(200, 1_000)
-    for (let tries = 3; tries > 0 && !this.#isOver(); tries -= 1) {
-      try {
-        await getFile(resume.url, path, this.#ended.signal)
-        this.#resumePath = path
-        this.#startStep = resume.step
-        this.#step = resume.step
-        this.#checkpointStep = resume.step
-        return
-      } catch (error) {
-        this.#log.warn({ err: error, step: resume.step }, 'the checkpoint cannot be fetched')
-        if (!(error instanceof TransferError && error.again)) return
-        await backoff.wait(this.#ended.signal)
-      }
-    }
-  }
-
-  /** The image of mode i2v. Without it there is nothing to generate: the attempt fails, retryable. */
-  async #fetchReference(): Promise<void> {
-    if (this.#assignment?.inputs === undefined) return
-    const path = join(this.folder, 'reference.png')
-    const backoff = new Backoff(200, 5_000)
-    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(INPUT_MS_MAX)])
-    for (;;) {
-      try {
-        // Read again each time: expired URLs are replaced.
-        await getFile(this.#assignment.inputs.reference, path, signal)
-        await requireHash(path, this.#assignment.request.reference_sha256)
-        this.#referencePath = path
-        return
-      } catch (error) {
-        if (this.#isOver()) return
-        const again =
-          error instanceof InputDamagedError ||
-          (error instanceof TransferError && (error.again || error.expired))
-        if (signal.aborted || !again) {
-          this.fail(
-            'input_unavailable',
-            `The image cannot be fetched: ${error instanceof Error ? error.message : String(error)}`,
-            true,
-          )
-          return
-        }
-        this.#log.warn({ err: error }, 'the image is fetched again')
-        if (error instanceof TransferError && error.expired) await this.#freshenUrls(INPUT_MS_MAX)
-        await backoff.wait(signal)
-      }
-    }
-  }
-
-  #progressReport(): Extract<Report, { type: 'progress' }> | null {
-    if (!this.#begun || (this.#currentState !== 'running' && this.#currentState !== 'settling')) return null
-    const remaining = this.#currentState === 'running' ? this.slot.remainingMs() : 0
-    return this.#signed({
-      type: 'progress',
-      phase: this.#phase,
-      step: this.#step,
-      remaining_ms: remaining === null ? null : Math.round(remaining),
-    })
-  }
-
-  /** A hard link keeps this checkpoint's bytes when the runner renames the next one over it. */
-  #keepCheckpoint(step: number, path: string): void {
-    const kept = join(this.folder, `checkpoint-${step}`)
-    try {
-      rmSync(kept, { force: true })
-      linkSync(path, kept)
-    } catch (error) {
-      this.#log.warn({ err: error, step }, 'the checkpoint cannot be kept')
-      return
-    }
-    if (this.#nextCheckpoint !== undefined) rmSync(this.#nextCheckpoint.path, { force: true })
-    else this.#checkpointUpload = this.#checkpointUpload.then(() => this.#uploadNewestCheckpoint())
-    this.#nextCheckpoint = { step, path: kept }
-  }
-
-  async #uploadNewestCheckpoint(): Promise<void> {
-    const checkpoint = this.#nextCheckpoint
-    this.#nextCheckpoint = undefined
-    if (checkpoint === undefined || this.#isOver()) return
-    const { step, path } = checkpoint
-    try {
-      const bytes = statSync(path).size
-      await this.#upload('checkpoint', path, YIELD_UPLOAD_MS_MAX)
-      this.#checkpointStep = Math.max(this.#checkpointStep, step)
-      this.#line?.milestone(this.#signed({ type: 'checkpoint', step, bytes }))
-    } catch (error) {
-      if (!this.#isOver()) this.#log.warn({ err: error, step }, 'the checkpoint was not uploaded')
-    } finally {
-      rmSync(path, { force: true })
-    }
-  }
-
-  async #handBack(step: number, path: string | undefined): Promise<void> {
-    if (path !== undefined && step > this.#checkpointStep) this.#keepCheckpoint(step, path)
-    await this.#checkpointUpload
-    await this.#line?.flushed()
-    this.#finish({ type: 'yielded', step })
-  }
-
-  /** Checks the video and puts everything, `result.json` last, so that a settled attempt can be recognised in the store. */
-  async #settle(reply: Finished): Promise<void> {
-    await this.#around.settling.run(async () => {
-      if (this.#isOver() || this.#assignment === undefined) return
-      const request = this.#assignment.request
-      try {
-        await checkVideo(reply.files.video, request)
-        const files = {
-          video: { bytes: await this.#upload('video', reply.files.video, UPLOAD_MS_MAX) },
-          thumbnail: { bytes: await this.#upload('thumbnail', reply.files.thumbnail, UPLOAD_MS_MAX) },
-          spritesheet: { bytes: await this.#upload('spritesheet', reply.files.spritesheet, UPLOAD_MS_MAX) },
-        }
-        const result: AttemptResult = {
-          video: this.video,
-          fence: this.fence,
-          claim: this.claim,
-          steps_run: request.num_steps - this.#startStep,
-          steps: request.num_steps,
-          files,
-          timings: reply.timings,
-          peak_vram_bytes: reply.peak_vram_bytes,
-          seed: reply.seed,
-        }
-        await this.#upload('result', { json: JSON.stringify(result) }, UPLOAD_MS_MAX)
-        this.#finish({ type: 'finished', result })
-      } catch (error) {
-        if (this.#isOver()) return
-        if (error instanceof BadOutputError) this.fail('bad_output', error.message, true)
-        else this.fail('upload_failed', error instanceof Error ? error.message : String(error), true)
-      }
-    })
-  }
-
-  /** Puts one file, through outages and expired URLs, for at most `withinMs`; answers its bytes. */
-  async #upload(name: UploadName, source: string | { json: string }, withinMs: number): Promise<number> {
-    const backoff = new Backoff(300, 8_000)
-    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(withinMs)])
-    let freshUrls = 0
-    for (;;) {
-      const url = this.#assignment?.uploads[name]
-      if (url === undefined) throw new Error(`no URL for ${name}`)
-      try {
-        if (typeof source === 'string') return await putFile(url, source, UPLOAD_CONTENT_TYPES[name], signal)
-        await putBody(url, source.json, UPLOAD_CONTENT_TYPES[name], signal)
-        return Buffer.byteLength(source.json)
-      } catch (error) {
-        if (signal.aborted || !(error instanceof TransferError)) throw error
-        if (error.expired && freshUrls < FRESH_URLS_MAX) {
-          freshUrls += 1
-          await this.#freshenUrls(withinMs)
-        } else if (!error.again) {
-          throw error
-        }
-        this.#log.warn({ err: error, file: name }, 'an upload is tried again')
-        await backoff.wait(signal)
-      }
-    }
-  }
-
-  async #freshenUrls(withinMs: number): Promise<void> {
-    const answer = await this.#reportTaken(withinMs)
-    if (answer === null) return
-    if ('assignment' in answer && answer.assignment !== undefined) this.#assignment = answer.assignment
-    this.heed(answer.verdict)
-  }
-
-  #signed<R extends Report>(report: Bare<R> & { type: R['type'] }): R {
-    return { ...report, claim: this.claim, worker: this.#around.worker } as unknown as R
+  /** A defect, or a part of this machine that does not do its work, such as a full disk. */
+  #broke(error: unknown): void {
+    this.#log.error({ err: error }, 'an attempt broke')
+    this.fail({ code: 'internal', message: messageOf(error), retryable: true })
   }
 
   /** Ends the attempt with a report, which lies in the spool before anything else happens. */
-  #finish(report: Bare<Final>): void {
-    if (this.#currentState === 'over') return
-    this.#around.spool.add({ video: this.video, fence: this.fence, report: this.#signed<Final>(report) })
+  #finish(report: FinalBody): void {
+    if (this.#isOver) return
+    const { video, fence } = this
+    this.#deps.spool.add({ video, fence, report: this.#reports.signed(report) })
     this.#end()
   }
 
   /** Ends the attempt without a report. */
   #drop(reason: string): void {
-    if (this.#currentState === 'over') return
+    if (this.#isOver) return
     this.#log.info({ reason }, 'attempt dropped')
     this.#end()
   }
 
   #end(): void {
-    this.#currentState = 'over'
+    this.#state.enter('over')
     this.#ended.abort()
-    void this.#line?.close()
-    this.slot.over(this)
-    if (!this.#runnerHasIt) this.#removeFolder()
-    for (const listener of this.#overListeners.splice(0)) listener()
-  }
-
-  #removeFolder(): void {
-    rm(this.folder, { recursive: true, force: true }).catch((error) =>
-      this.#log.warn({ err: error }, 'the work folder stays'),
-    )
+    this.#reports.close()
+    this.#folder.leave('attempt')
+    this.emit('over')
   }
 }

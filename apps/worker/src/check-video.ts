@@ -1,12 +1,16 @@
 import type { Generation } from '@sluice/shared/generation'
 import { FilePathSource, Input, MP4 } from 'mediabunny'
+import { messageOf } from './error-message.ts'
 
-/** The MP4 is not what was asked for; the message says what differs. */
+/** The MP4 is not what was asked for; the message names each difference. */
 export class BadOutputError extends Error {
   override name = 'BadOutputError'
 }
 
-/** Throws BadOutputError unless the file is an MP4 with one H.264 track of the size, frame count and duration (within half a frame) asked for. */
+/**
+ * Throws BadOutputError unless the file is an MP4 with one H.264 track of the size, frame count and duration
+ * (within half a frame) asked for.
+ */
 export async function checkVideo(
   path: string,
   asked: Pick<Generation, 'width' | 'height' | 'num_frames' | 'fps'>,
@@ -26,9 +30,7 @@ export async function checkVideo(
     found = { codec, width, height, frames: stats.packetCount, seconds }
   } catch (error) {
     if (error instanceof BadOutputError) throw error
-    throw new BadOutputError(
-      `the MP4 cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    )
+    throw new BadOutputError(`the MP4 cannot be read: ${messageOf(error)}`)
   }
   const askedSeconds = asked.num_frames / asked.fps
   const wrong = [
@@ -37,6 +39,6 @@ export async function checkVideo(
       `size ${found.width}x${found.height}, asked ${asked.width}x${asked.height}`,
     found.frames !== asked.num_frames && `${found.frames} frames, asked ${asked.num_frames}`,
     Math.abs(found.seconds - askedSeconds) > 0.5 / asked.fps && `${found.seconds} s, asked ${askedSeconds} s`,
-  ].filter((line) => line !== false)
+  ].filter((difference) => difference !== false)
   if (wrong.length > 0) throw new BadOutputError(`the MP4 has ${wrong.join('; ')}`)
 }

@@ -1,9 +1,9 @@
 import { SettingError } from '@sluice/shared/settings'
 
 /**
- * A command line as an argument array, never run by a shell: a JSON array of strings, or words parted by blanks,
- * where '...' keeps everything and "..." everything but a backslash before a quote or a backslash.
- * Throws SettingError (named `setting`) for an empty command or an open quote.
+ * Returns a command line as an argument array, which no shell runs. It is a JSON array of strings, or words
+ * separated by blanks: '...' keeps everything as it is, and so does "..." except for a backslash before a
+ * quote or a backslash. Throws SettingError (named `setting`) for an empty command or an open quote.
  */
 export function splitCommand(setting: string, text: string): readonly [string, ...string[]] {
   const words = text.trimStart().startsWith('[') ? parseJsonWords(setting, text) : parseWords(setting, text)
@@ -17,7 +17,9 @@ function parseJsonWords(setting: string, text: string): string[] {
   try {
     const parsed: unknown = JSON.parse(text)
     if (Array.isArray(parsed) && parsed.every((word) => typeof word === 'string')) return parsed
-  } catch {}
+  } catch {
+    // Not JSON is as wrong as another kind of JSON.
+  }
   throw new SettingError(
     setting,
     text,

@@ -85,7 +85,7 @@ test('several models take their weights from the catalogue, in the order in whic
   expect(() => readWorkerConfig(env)).toThrow(/SLUICE_CATALOGUE/)
 })
 
-test('the animatic runner makes what the catalogue makes from it, and stands in for others only where it is told to', () => {
+test('the animatic runner makes what the catalogue makes from it, and stands in for others only where the settings say so', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-worker-config-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'models.json')
@@ -94,18 +94,18 @@ test('the animatic runner makes what the catalogue makes from it, and stands in 
     { id: 'studio', base: 'open-sora-2' },
   ]
   writeFileSync(path, JSON.stringify({ models }))
-  const told = (extra: Record<string, string>) =>
+  const standsInFor = (extra: Record<string, string>) =>
     readWorkerConfig({ ...needed, SLUICE_CATALOGUE: path, ...extra }).runner.environment
       .SLUICE_ANIMATIC_MODELS
-  expect(told({})).toBe('animatic,ink')
-  expect(told({ SLUICE_ANIMATIC_MODELS: 'studio' })).toBe('studio')
-  expect(told({ SLUICE_RUNNER: 'open-sora' })).toBeUndefined()
+  expect(standsInFor({})).toBe('animatic,ink')
+  expect(standsInFor({ SLUICE_ANIMATIC_MODELS: 'studio' })).toBe('studio')
+  expect(standsInFor({ SLUICE_RUNNER: 'open-sora' })).toBeUndefined()
 })
 
-test('a runner is told which variable names its devices', () => {
-  const told = (extra: Record<string, string>) => readWorkerConfig({ ...needed, ...extra }).runner
-  expect(told({}).environment.SLUICE_DEVICE_VARIABLE).toBe('CUDA_VISIBLE_DEVICES')
-  const ascend = told({ SLUICE_DEVICE_VARIABLE: 'ASCEND_RT_VISIBLE_DEVICES' })
+test('the environment of a runner says which variable names its devices', () => {
+  const runnerOf = (extra: Record<string, string>) => readWorkerConfig({ ...needed, ...extra }).runner
+  expect(runnerOf({}).environment.SLUICE_DEVICE_VARIABLE).toBe('CUDA_VISIBLE_DEVICES')
+  const ascend = runnerOf({ SLUICE_DEVICE_VARIABLE: 'ASCEND_RT_VISIBLE_DEVICES' })
   expect(ascend.environment.SLUICE_DEVICE_VARIABLE).toBe('ASCEND_RT_VISIBLE_DEVICES')
   expect(ascend.deviceVariable).toBe('ASCEND_RT_VISIBLE_DEVICES')
 })

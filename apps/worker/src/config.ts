@@ -54,7 +54,7 @@ const RUNNERS = ['animatic', 'open-sora'] as const
 const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR']
 const PASSED_PREFIXES = ['SLUICE_ANIMATIC_', 'OPENSORA_', 'CUDA_', 'NCCL_', 'PYTORCH_', 'HF_', 'ASCEND_']
 
-/** Reads and judges the worker's settings. Throws SettingErrors that names every setting at fault. */
+/** Reads and checks the worker's settings. Throws SettingErrors that names every setting at fault. */
 export function readWorkerConfig(env: Environment): WorkerConfig {
   const values = readSettings({
     apiUrl: () => readApiUrl(env),
@@ -100,7 +100,10 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
   }
 }
 
-/** What is served, and what the animatic runner may make without being told to stand in for it: itself, and what the catalogue makes from it. */
+/**
+ * What is served; and, for the animatic runner, the models that it makes without any further setting: those
+ * based on animatic.
+ */
 function readModels(env: Environment): { served: WorkerConfig['models']; animatic: string } {
   const catalogue = readCatalogue(env)
   const animatic = catalogue.models
@@ -145,7 +148,7 @@ function readSlots(env: Environment): readonly string[] {
     throw new SettingError(
       'SLUICE_SLOTS',
       text,
-      `allowed are up to ${SLOTS_MAX} device lists parted by ";", such as "0;1" or "0,1,2,3"`,
+      `allowed are up to ${SLOTS_MAX} device lists separated by ";", such as "0;1" or "0,1,2,3"`,
     )
   }
   return slots.map((devices) => devices.replaceAll(/\s+/g, ''))

@@ -1,38 +1,34 @@
-import {
-  HEARTBEAT_MS,
-  type Heartbeat,
-  type HeartbeatAnswer,
-  type OwnedAttempt,
-} from '@sluice/shared/attempt-contract'
+import { HEARTBEAT_MS, type Heartbeat, type HeartbeatAnswer } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import type { ReportClient } from './report-client.ts'
 
-/** Names everything this worker holds, every HEARTBEAT_MS and whenever it is asked to; one request at a time. */
+export interface HeartbeatsDeps {
+  client: ReportClient
+  /** Null while there is nothing to say yet: the pool is not known. */
+  compose(): Heartbeat | null
+  onAnswer(attempts: HeartbeatAnswer['attempts']): void
+  log: Logger
+}
+
+/** Names all that this worker owns, every HEARTBEAT_MS and when asked to; one request at a time. */
 export class Heartbeats {
-  readonly #client: ReportClient
-  readonly #compose: () => Heartbeat | null
-  readonly #onAnswer: (attempts: HeartbeatAnswer['attempts']) => void
-  readonly #log: Logger
+  readonly #deps: HeartbeatsDeps
   readonly #stopped = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #sending: Promise<void> | undefined
   #again = false
-  /** Whether any beat was answered yet: from then on the API knows that this process, not an earlier one, is the worker. */
-  answered = false
+  #isAnswered = false
 
-  /** `compose` answers null while there is nothing to say yet: the pool is not known. */
-  constructor(
-    client: ReportClient,
-    compose: () => Heartbeat | null,
-    onAnswer: (
-      attempts: (OwnedAttempt & { verdict: HeartbeatAnswer['attempts'][number]['verdict'] })[],
-    ) => void,
-    log: Logger,
-  ) {
-    this.#client = client
-    this.#compose = compose
-    this.#onAnswer = onAnswer
-    this.#log = log
+  constructor(deps: HeartbeatsDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * True once a heartbeat was answered: from then on the API knows that this process, not an earlier one, is
+   * the worker.
+   */
+  get isAnswered(): boolean {
+    return this.#isAnswered
   }
 
   start(): void {
@@ -40,13 +36,13 @@ export class Heartbeats {
     void this.beat()
   }
 
-  /** Beats now; while a beat is under way, once more after it. */
+  /** Beats now; while a beat is under way, once more after it. Never rejects: a beat that fails is logged. */
   async beat(): Promise<void> {
     if (this.#sending !== undefined) {
       this.#again = true
       return await this.#sending
     }
-    // Cleared here: with nothing to say it ends before this line has kept it.
+    // Clear in `finally`: `sendAll` may settle before the assignment completes.
     this.#sending = this.#sendAll().finally(() => {
       this.#sending = undefined
       if (this.#again) void this.beat()
@@ -62,14 +58,14 @@ export class Heartbeats {
   async #sendAll(): Promise<void> {
     do {
       this.#again = false
-      const heartbeat = this.#compose()
-      if (heartbeat === null || this.#stopped.signal.aborted) break
       try {
-        const answer = await this.#client.heartbeat(heartbeat, this.#stopped.signal)
-        this.answered = true
-        this.#onAnswer(answer.attempts)
+        const heartbeat = this.#deps.compose()
+        if (heartbeat === null || this.#stopped.signal.aborted) break
+        const answer = await this.#deps.client.heartbeat(heartbeat, this.#stopped.signal)
+        this.#isAnswered = true
+        this.#deps.onAnswer(answer.attempts)
       } catch (error) {
-        if (!this.#stopped.signal.aborted) this.#log.warn({ err: error }, 'a heartbeat was not answered')
+        if (!this.#stopped.signal.aborted) this.#deps.log.warn({ err: error }, 'a heartbeat failed')
       }
     } while (this.#again)
   }

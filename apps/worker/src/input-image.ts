@@ -5,12 +5,12 @@ import type { RunnerRequest } from '@sluice/shared/runner-protocol'
 
 type References = NonNullable<Extract<RunnerRequest, { type: 'generate' }>['references']>
 
-/** The file that came is not the one that was frozen at submission. */
+/** The file that arrived is not the one that was stored at submission. */
 export class InputDamagedError extends Error {
   override name = 'InputDamagedError'
 }
 
-/** Throws InputDamagedError unless the file's SHA-256 is the one given (hex); undefined = any file will do. */
+/** Throws InputDamagedError unless the file's SHA-256 (hex) is this one; undefined = any will do. */
 export async function requireHash(path: string, sha256: string | undefined): Promise<void> {
   const found = createHash('sha256')
     .update(await readFile(path))
@@ -19,7 +19,7 @@ export async function requireHash(path: string, sha256: string | undefined): Pro
     throw new InputDamagedError(`its SHA-256 is ${found}, not ${sha256}`)
 }
 
-/** The image at the places of the clip that the request names. */
+/** The image at the start of the clip, its end, or both, as the request says. */
 export function referencesOf(request: Generation, path: string): References {
   const head = { position: 'head' as const, path }
   const tail = { position: 'tail' as const, path }

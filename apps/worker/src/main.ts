@@ -31,28 +31,34 @@ const worker = (() => {
   }
 })()
 
-let asked = false
+let isStopping = false
 function stop(why: string): void {
-  if (asked) {
+  if (isStopping) {
     log.warn({ why }, 'asked to stop twice: ending at once')
     worker.killRunners()
     process.exit(1)
   }
-  asked = true
+  isStopping = true
   log.info({ why }, 'shutting down')
   worker.shutDown().then(
     () => process.exit(0),
-    (error: unknown) => {
-      log.fatal({ err: error }, 'the shutdown broke')
-      worker.killRunners()
-      process.exit(1)
-    },
+    (error: unknown) => endAtOnce('the shutdown broke', error),
   )
+}
+
+/** The supervisor starts another worker; what is in the spool is sent then. */
+function endAtOnce(why: string, error: unknown): never {
+  log.fatal({ err: error }, why)
+  worker.killRunners()
+  process.exit(1)
 }
 
 process.on('SIGTERM', () => stop('SIGTERM'))
 process.on('SIGINT', () => stop('SIGINT'))
 // A supervisor that died cannot stop us any more, so its end is the signal.
 process.on('disconnect', () => {
-  if (!asked) stop('the supervisor is gone')
+  if (!isStopping) stop('the supervisor is gone')
 })
+// The last resort, for defects only: every promise has a handler of its own where it is made.
+process.on('unhandledRejection', (error) => endAtOnce('a rejected promise that nobody handled', error))
+process.on('uncaughtException', (error) => endAtOnce('an error that nobody caught', error))

@@ -8,8 +8,9 @@ import {
 } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
+import { parseJson } from './parse-json.ts'
 
-/** No answer, or one that says "later" (401, 408, 429, 5xx): the same request may be sent again. */
+/** No answer, or one that means "later" (401, 408, 429, 5xx): the same request may be sent again. */
 export class ApiUnavailableError extends Error {
   override name = 'ApiUnavailableError'
   /** Undefined when no answer came at all. */
@@ -26,7 +27,7 @@ export class ReportRefusedError extends Error {
   override name = 'ReportRefusedError'
 }
 
-/** A 2xx whose body is not what the contract says: received, but told us nothing. */
+/** A 2xx whose body is outside the contract: the report arrived, but its answer is unknown. */
 export class ApiAnswerError extends Error {
   override name = 'ApiAnswerError'
 }
@@ -36,7 +37,10 @@ const HEARTBEAT_WAIT_MS = 4_000
 const LATER_STATUS = [401, 408, 429]
 const TOKEN_LOG_EVERY_MS = 30_000
 
-/** Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError or ApiAnswerError. */
+/**
+ * Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError or
+ * ApiAnswerError.
+ */
 export class ReportClient {
   readonly #apiUrl: string
   readonly #token: string
@@ -50,25 +54,19 @@ export class ReportClient {
   }
 
   report(video: string, fence: number, report: Report, signal?: AbortSignal): Promise<ReportAnswer> {
-    return this.#post(
-      `/internal/attempts/${encodeURIComponent(video)}/${fence}`,
-      report,
-      reportAnswerSchema,
-      ANSWER_WAIT_MS,
-      signal,
-    )
+    const path = `/internal/attempts/${encodeURIComponent(video)}/${fence}`
+    return this.#post(path, report, { schema: reportAnswerSchema, waitMs: ANSWER_WAIT_MS, signal })
   }
 
   heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<HeartbeatAnswer> {
-    return this.#post('/internal/heartbeat', heartbeat, heartbeatAnswerSchema, HEARTBEAT_WAIT_MS, signal)
+    const answer = { schema: heartbeatAnswerSchema, waitMs: HEARTBEAT_WAIT_MS, signal }
+    return this.#post('/internal/heartbeat', heartbeat, answer)
   }
 
   async #post<T>(
     path: string,
     body: unknown,
-    schema: z.ZodType<T>,
-    waitMs: number,
-    signal?: AbortSignal,
+    { schema, waitMs, signal }: { schema: z.ZodType<T>; waitMs: number; signal: AbortSignal | undefined },
   ): Promise<T> {
     const timeout = AbortSignal.timeout(waitMs)
     let status: number
@@ -103,15 +101,7 @@ export class ReportClient {
     this.#tokenLoggedAt = performance.now()
     this.#log.error(
       { setting: 'SLUICE_WORKER_TOKEN' },
-      `${this.#apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying on`,
+      `${this.#apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying again`,
     )
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

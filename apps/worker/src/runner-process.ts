@@ -5,9 +5,10 @@ import { readJsonLines } from '@sluice/shared/json-lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
 import type { RunnerCommand } from './config.ts'
+import { parseJson } from './parse-json.ts'
 
-/** Why a runner is no more. `exited`: it ended by itself. */
-export type RunnerEnd = {
+/** Why a runner ended. `exited`: by itself. */
+export interface RunnerEnd {
   why: 'exited' | 'stalled' | 'broke_protocol' | 'restarted' | 'shut_down'
   message: string
 }
@@ -18,15 +19,24 @@ export interface RunnerEvents {
   onEnd(end: RunnerEnd): void
 }
 
+export interface RunnerProcessInput {
+  runner: RunnerCommand
+  /** What the runner's device variable is set to. */
+  devices: string
+  /** Silence longer than this ends a runner that should reply. */
+  stallMs: number
+  log: Logger
+}
+
 const SHUTDOWN_WAIT_MS = 3_000
-/** The last replies of a dead runner are in the pipe; a grandchild that left its group may hold that open for ever. */
+/** How long the last replies of a dead runner are read; a grandchild may hold the pipe open for ever. */
 const REPLIES_WAIT_MS = 500
 /** How much of the runner's last words go into the report of its death. */
 const LAST_WORDS_CHARS_MAX = 500
 
 /**
- * One runner: a child in a process group of its own, requests on its stdin, replies on its fd 3, stdout and stderr to the log.
- * Its stdin ends with us, so it never outlives us; killing it kills its whole group.
+ * One runner: a child in a process group of its own, requests on its stdin, replies on its fd 3, stdout and
+ * stderr to the log. Its stdin ends with us, so it never outlives us; killing it kills its whole group.
  */
 export class RunnerProcess {
   readonly #child: ChildProcess
@@ -38,9 +48,10 @@ export class RunnerProcess {
   #expecting = false
   #end: RunnerEnd | undefined
   #lastWords = ''
+  /** Resolves after `onEnd`. */
   readonly ended: Promise<void>
 
-  constructor(runner: RunnerCommand, devices: string, stallMs: number, log: Logger, events: RunnerEvents) {
+  constructor({ runner, devices, stallMs, log }: RunnerProcessInput, events: RunnerEvents) {
     this.#stallMs = stallMs
     this.#log = log
     this.#events = events
@@ -49,6 +60,9 @@ export class RunnerProcess {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       detached: true,
       env: { ...runner.environment, [runner.deviceVariable]: devices },
+    })
+    const cannotStart = new Promise<string>((resolve) => {
+      this.#child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
     })
     const [stdin, stdout, stderr, replies] = this.#child.stdio
     if (stdin === null || !isReadable(stdout) || !isReadable(stderr) || !isReadable(replies))
@@ -61,23 +75,17 @@ export class RunnerProcess {
     const repliesRead = new Promise<void>((resolve) => {
       readJsonLines(replies, (line) => this.#receive(line), resolve)
     })
-    const closed = new Promise<string>((resolve) => {
-      this.#child.once('error', (error) => resolve(`cannot be started: ${error.message}`))
+    const exited = new Promise<string>((resolve) => {
       this.#child.once('exit', (code, signal) => {
         this.#killGroup()
+        const how = `ended with ${signal ?? `exit code ${code}`}`
         // Replies it wrote before it died are still in the pipe.
-        void repliesRead.then(() => resolve(`ended with ${signal ?? `exit code ${code}`}`))
-        setTimeout(() => resolve(`ended with ${signal ?? `exit code ${code}`}`), REPLIES_WAIT_MS).unref()
+        // `repliesRead` never rejects.
+        void repliesRead.then(() => resolve(how))
+        setTimeout(() => resolve(how), REPLIES_WAIT_MS).unref()
       })
     })
-    this.ended = closed.then((how) => {
-      clearTimeout(this.#stallTimer)
-      const end = this.#end ?? {
-        why: 'exited',
-        message: `the runner ${how}${this.#lastWords === '' ? '' : `; it said last: ${this.#lastWords.trim()}`}`,
-      }
-      this.#events.onEnd(end)
-    })
+    this.ended = Promise.race([cannotStart, exited]).then((how) => this.#onEnded(how))
   }
 
   get pid(): number | undefined {
@@ -95,7 +103,7 @@ export class RunnerProcess {
     this.#watchSilence()
   }
 
-  /** Kills the process group at once; `onEnd` tells why. */
+  /** Kills the process group at once; `onEnd` says why. */
   kill(end: RunnerEnd): void {
     this.#end ??= end
     this.#killGroup()
@@ -116,11 +124,7 @@ export class RunnerProcess {
     if (line.trim() === '') return
     this.#watchSilence()
     if (this.#end !== undefined && this.#end.why !== 'shut_down') return
-    let json: unknown
-    try {
-      json = JSON.parse(line)
-    } catch {}
-    const reply = runnerReplySchema.safeParse(json)
+    const reply = runnerReplySchema.safeParse(parseJson(line))
     if (reply.success) {
       this.#events.onReply(reply.data)
       return
@@ -130,6 +134,13 @@ export class RunnerProcess {
       why: 'broke_protocol',
       message: `the runner sent a reply outside the protocol: ${line.slice(0, 200)}`,
     })
+  }
+
+  #onEnded(how: string): void {
+    clearTimeout(this.#stallTimer)
+    const lastWords = this.#lastWords.trim()
+    const message = `the runner ${how}${lastWords === '' ? '' : `; it said last: ${lastWords}`}`
+    this.#events.onEnd(this.#end ?? { why: 'exited', message })
   }
 
   #watchSilence(): void {
@@ -157,7 +168,9 @@ export class RunnerProcess {
     if (this.#child.pid === undefined) return
     try {
       process.kill(-this.#child.pid, 'SIGKILL')
-    } catch {}
+    } catch {
+      // The whole group is gone already.
+    }
   }
 }
 

@@ -1,9 +1,11 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { ModelWeights, RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
-import type { Attempt, AttemptSlot } from './attempt.ts'
+import type { Attempt, StopRequest } from './attempt.ts'
 import type { RunnerCommand } from './config.ts'
-import { type RunnerEnd, RunnerProcess } from './runner-process.ts'
+import { failureOfEnd } from './failure.ts'
+import { type RunnerEnd, type RunnerEvents, RunnerProcess } from './runner-process.ts'
+import { type Followers, StateMachine } from './state-machine.ts'
 import { StepPace } from './step-pace.ts'
 
 export type ReadyReply = Extract<RunnerReply, { type: 'ready' }>
@@ -15,163 +17,170 @@ export interface SlotSettings {
   stallMs: number
 }
 
-export interface SlotEvents {
-  /** Its readiness, or whether it wants a job, may have changed. */
+/** What a slot needs of its runner. */
+export type Runner = Pick<RunnerProcess, 'pid' | 'ended' | 'send' | 'expectReplies' | 'kill' | 'shutDown'>
+
+export interface SlotDeps {
+  settings: SlotSettings
+  log: Logger
+  /** The slot's readiness, or whether it wants a job, may have changed. */
   onChange(): void
+  /** Default: a process. */
+  openRunner?: (events: RunnerEvents) => Runner
 }
 
+type SlotState = 'loading' | 'ready' | 'spoilt' | 'down' | 'closed'
+
+const SLOT_FOLLOWERS: Followers<SlotState> = {
+  /** The runner was started and has not said `ready`. */
+  loading: ['ready', 'down', 'closed'],
+  ready: ['spoilt', 'down', 'closed'],
+  /** Out of memory, or the device is lost: the runner ends once what it still encodes is out. */
+  spoilt: ['down', 'closed'],
+  /** The runner has ended; the next one starts after a pause. */
+  down: ['loading', 'closed'],
+  closed: [],
+}
+
+const SHUT_DOWN: RunnerEnd = { why: 'shut_down', message: 'the worker shuts down' }
 const RESTART_FIRST_MS = 200
 const RESTART_MS_MAX = 30_000
 
 /**
- * One list of devices, and the runner that keeps a model warm on it: started again whenever it ends.
- * At most one attempt is on the device (`running`), one waits for it (`waiting`), and others are encoded by the runner beside them.
+ * One list of devices, and the runner that keeps a model warm on it: started again whenever it ends. At most
+ * one attempt is on the device (`running`), one waits for it (`waiting`), and others are encoded by the
+ * runner beside them. The slot calls its attempts; they answer with events and know of no slot.
  */
-export class Slot implements AttemptSlot {
+export class Slot {
   readonly index: number
   readonly #devices: string
+  readonly #deps: SlotDeps
   readonly #settings: SlotSettings
   readonly #log: Logger
-  readonly #events: SlotEvents
-  #runner: RunnerProcess | undefined
+  readonly #state: StateMachine<SlotState>
+  readonly #pace = new StepPace()
+  #runner: Runner | undefined
   #readyReply: ReadyReply | undefined
+  /** The failure that spoilt the runner. */
+  #spoiltBy: string | undefined
   #running: Attempt | undefined
   #waiting: Attempt | undefined
-  #waitingIsReady = false
   readonly #encoding = new Map<string, Attempt>()
-  readonly #pace = new StepPace()
-  /** What the runner has in its device, as far as it was told. */
+  /** The model of the newest request, which the runner has in its device or is loading. */
   #loadedModel: string | undefined
   #restartTimer: NodeJS.Timeout | undefined
   #stopTimer: NodeJS.Timeout | undefined
   #restarts = 0
-  /** Set after out_of_memory or device_lost: the runner ends once the videos it still encodes are out. */
-  #spoilt: string | undefined
-  #closed = false
 
-  constructor(index: number, devices: string, settings: SlotSettings, log: Logger, events: SlotEvents) {
+  constructor(index: number, devices: string, deps: SlotDeps) {
     this.index = index
     this.#devices = devices
-    this.#settings = settings
-    this.#log = log.child({ slot: index })
-    this.#events = events
+    this.#deps = deps
+    this.#settings = deps.settings
+    this.#log = deps.log.child({ slot: index })
+    this.#state = new StateMachine<SlotState>(`slot ${index}`, SLOT_FOLLOWERS, 'down')
     this.#startRunner()
   }
 
   /** What the runner said when its model was loaded; undefined while there is no ready runner. */
   get readiness(): ReadyReply | undefined {
-    return this.#spoilt === undefined ? this.#readyReply : undefined
+    return this.#state.is('ready') ? this.#readyReply : undefined
   }
 
   /** True when a job taken now would start at once or within NEARLY_FREE_MS. */
-  get wants(): boolean {
-    if (this.#closed || this.readiness === undefined || this.#waiting !== undefined) return false
+  get wantsJob(): boolean {
+    if (!this.#state.is('ready') || this.#waiting !== undefined) return false
     if (this.#running === undefined) return true
-    const remainingMs = this.remainingMs()
+    const { remainingMs } = this.#running
     return remainingMs !== null && remainingMs <= NEARLY_FREE_MS
   }
 
-  /** True when a video of this model starts without a switch of weights; of an unknown model nobody can say. */
+  /** True when a video of this model starts without a switch of weights, or its model is unknown. */
   hasLoaded(model: string | undefined): boolean {
     return model === undefined || this.#loadedModel === model
   }
 
-  get idle(): boolean {
+  get isIdle(): boolean {
     return this.#running === undefined
   }
 
   get hasRoom(): boolean {
-    return !this.#closed && this.#waiting === undefined
+    return !this.#state.is('closed') && this.#waiting === undefined
   }
 
-  /** Reserves the place behind the running attempt for one that is being taken. */
+  /** Keeps the waiting place for this attempt: it starts once it is ready and the device is free. */
   reserve(attempt: Attempt): void {
     this.#waiting = attempt
-    this.#waitingIsReady = false
-    this.#events.onChange()
+    attempt.on('ready', () => this.#startNext())
+    attempt.on('stop', (request) => this.#stop(attempt, request))
+    attempt.on('over', () => this.#onOver(attempt))
+    this.#deps.onChange()
   }
 
-  ready(attempt: Attempt): void {
-    if (this.#waiting !== attempt) return
-    this.#waitingIsReady = true
-    this.#startNext()
+  /** Ends the runner for good, with a few seconds' notice. */
+  async shutDown(): Promise<void> {
+    this.#close()
+    await this.#runner?.shutDown(SHUT_DOWN)
   }
 
-  over(attempt: Attempt): void {
-    if (this.#waiting === attempt) this.#waiting = undefined
-    this.#events.onChange()
-  }
-
-  tell(attempt: Attempt, request: 'cancel' | 'yield'): void {
-    if (this.#running !== attempt) return
-    this.#runner?.send({ type: request, id: attempt.runnerId })
-    // A runner that steps on without heeding is as good as stalled.
-    this.#stopTimer ??= setTimeout(() => {
-      this.#runner?.kill({
-        why: 'stalled',
-        message: `the runner did not ${request} within ${this.#settings.stallMs} ms`,
-      })
-    }, this.#settings.stallMs)
-  }
-
-  remainingMs(): number | null {
-    const stepsLeft = this.#running?.stepsLeft
-    return stepsLeft === undefined || stepsLeft === null ? null : this.#pace.remainingMs(stepsLeft)
-  }
-
-  /** Ends the runner for good: with a few seconds' notice, or at once. */
-  async close(atOnce: boolean): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#restartTimer)
-    clearTimeout(this.#stopTimer)
-    const end: RunnerEnd = { why: 'shut_down', message: 'the worker shuts down' }
-    if (atOnce) this.#runner?.kill(end)
-    else await this.#runner?.shutDown(end)
+  /** Ends the runner for good, at once. */
+  async kill(): Promise<void> {
+    this.#close()
+    this.#runner?.kill(SHUT_DOWN)
     await this.#runner?.ended
   }
 
+  #close(): void {
+    if (!this.#state.is('closed')) this.#state.enter('closed')
+    clearTimeout(this.#restartTimer)
+    clearTimeout(this.#stopTimer)
+  }
+
+  /** Throws what `spawn` throws. */
   #startRunner(): void {
-    if (this.#closed) return
-    const runner = new RunnerProcess(
-      this.#settings.runner,
-      this.#devices,
-      this.#settings.stallMs,
-      this.#log,
-      { onReply: (reply) => this.#onReply(reply), onEnd: (end) => this.#onRunnerEnd(end) },
-    )
+    const events: RunnerEvents = {
+      onReply: (reply) => this.#onReply(reply),
+      onEnd: (end) => this.#onRunnerEnd(end),
+    }
+    const runner = this.#deps.openRunner?.(events) ?? this.#openProcess(events)
+    const [first] = this.#settings.models
     this.#runner = runner
-    this.#log.info(
-      { pid: runner.pid, devices: this.#devices, model: this.#settings.models[0].id },
-      'runner started',
-    )
+    this.#state.enter('loading')
+    this.#log.info({ pid: runner.pid, devices: this.#devices, model: first.id }, 'runner started')
     runner.expectReplies(true)
-    this.#loadedModel = this.#settings.models[0].id
+    this.#loadedModel = first.id
     runner.send(loadRequest(this.#settings.models))
+  }
+
+  #openProcess(events: RunnerEvents): Runner {
+    const { runner, stallMs } = this.#settings
+    return new RunnerProcess({ runner, devices: this.#devices, stallMs, log: this.#log }, events)
   }
 
   #onReply(reply: RunnerReply): void {
     if (reply.type === 'ready') {
       this.#onReady(reply)
-      return
+    } else if (reply.type === 'failed' && reply.id === undefined) {
+      this.#onLoadFailed(reply)
+    } else if (reply.id !== undefined) {
+      const attempt = this.#encoding.get(reply.id)
+      if (reply.id === this.#running?.runnerId) this.#onRunningReply(this.#running, reply)
+      else if (attempt !== undefined) this.#onEncodingReply(attempt, reply)
     }
-    if (reply.type === 'failed' && reply.id === undefined) {
-      this.#log.error(
-        { code: reply.code, models: this.#settings.models.map(({ id }) => id) },
-        `the runner cannot load: ${reply.message}`,
-      )
-      this.#runner?.kill({ why: 'restarted', message: `the runner failed: ${reply.code}: ${reply.message}` })
-      return
-    }
-    if (reply.id === undefined) return
-    if (reply.id === this.#running?.runnerId) this.#onRunningReply(this.#running, reply)
-    else this.#onEncodingReply(reply.id, reply)
   }
 
   #onReady(reply: ReadyReply): void {
+    if (this.#state.is('loading')) this.#state.enter('ready')
     this.#readyReply = reply
     this.#log.info({ device: reply.device, devices: reply.devices, models: reply.models }, 'runner ready')
     this.#startNext()
-    this.#events.onChange()
+    this.#deps.onChange()
+  }
+
+  #onLoadFailed({ code, message }: Extract<RunnerReply, { type: 'failed' }>): void {
+    const models = this.#settings.models.map(({ id }) => id)
+    this.#log.error({ code, models }, `the runner cannot load: ${message}`)
+    this.#runner?.kill({ why: 'restarted', message: `the runner failed: ${code}: ${message}` })
   }
 
   #onRunningReply(attempt: Attempt, reply: RunnerReply): void {
@@ -179,134 +188,153 @@ export class Slot implements AttemptSlot {
       case 'progress':
         this.#pace.progressed(reply.phase, reply.step)
         attempt.onReply(reply)
-        if (this.wants) this.#events.onChange()
+        if (this.wantsJob) this.#deps.onChange()
         return
       case 'released':
         this.#pace.released()
         this.#encoding.set(attempt.runnerId, attempt)
-        this.#freeDevice()
-        attempt.onReply(reply)
+        this.#startNextThenDeliver(attempt, reply)
         this.#restarts = 0
         return
       case 'finished':
       case 'cancelled':
       case 'yielded':
-      case 'failed': {
-        const spoils =
-          reply.type === 'failed' && (reply.code === 'out_of_memory' || reply.code === 'device_lost')
-        if (spoils) this.#spoilt = `the runner reported ${reply.code}`
-        this.#freeDevice()
-        attempt.onReply(reply)
+      case 'failed':
+        this.#noteSpoilt(reply)
+        this.#startNextThenDeliver(attempt, reply)
         attempt.runnerIsDone()
-        this.#restartWhenSpoilt()
+        this.#restartIfSpoilt()
         return
-      }
       default:
         attempt.onReply(reply)
     }
   }
 
-  #onEncodingReply(id: string, reply: RunnerReply): void {
-    const attempt = this.#encoding.get(id)
-    if (attempt === undefined) return
-    if (reply.type === 'finished' || reply.type === 'failed') {
-      this.#encoding.delete(id)
-      if (reply.type === 'failed' && (reply.code === 'out_of_memory' || reply.code === 'device_lost'))
-        this.#spoilt = `the runner reported ${reply.code}`
-      this.#watch()
-    }
-    // `settle` reads the files while the attempt lives, so its folder goes only when both are done with it.
-    if (reply.type === 'finished' || reply.type === 'failed' || reply.type === 'progress')
-      attempt.onReply(reply)
-    if (reply.type === 'finished' || reply.type === 'failed') {
-      attempt.runnerIsDone()
-      this.#restartWhenSpoilt()
-    }
+  /**
+   * The device is free. The next video goes to the runner first, in this very turn of the event loop, and
+   * only then does the attempt that left the device learn of it: what it does next, such as writing its last
+   * report to disk with fsync, would otherwise be time in which the device lies idle. `bench/slot-gap.ts`
+   * measures it.
+   */
+  #startNextThenDeliver(attempt: Attempt, reply: RunnerReply): void {
+    this.#leaveDevice()
+    this.#startNext()
+    this.#watchForSilence()
+    this.#deps.onChange()
+    attempt.onReply(reply)
   }
 
-  /** The next video starts in the same turn of the event loop in which the device became free. */
-  #freeDevice(): void {
+  #leaveDevice(): void {
     clearTimeout(this.#stopTimer)
     this.#stopTimer = undefined
     this.#running = undefined
-    this.#startNext()
-    this.#watch()
-    this.#events.onChange()
+  }
+
+  #onEncodingReply(attempt: Attempt, reply: RunnerReply): void {
+    switch (reply.type) {
+      case 'progress':
+        attempt.onReply(reply)
+        return
+      case 'finished':
+      case 'failed':
+        this.#encoding.delete(attempt.runnerId)
+        this.#noteSpoilt(reply)
+        this.#watchForSilence()
+        attempt.onReply(reply)
+        attempt.runnerIsDone()
+        this.#restartIfSpoilt()
+    }
   }
 
   #startNext(): void {
     const next = this.#waiting
-    if (
-      this.#running !== undefined ||
-      this.readiness === undefined ||
-      next === undefined ||
-      !this.#waitingIsReady ||
-      this.#closed
-    ) {
-      this.#watch()
-      return
-    }
+    if (!this.#state.is('ready') || this.#running !== undefined || next?.state !== 'waiting') return
     this.#waiting = undefined
     this.#running = next
-    const request = next.start()
+    const request = next.start(this.#pace)
     this.#loadedModel = request.request.model
     this.#pace.started(request.request)
     this.#runner?.send(request)
-    this.#watch()
-    this.#events.onChange()
+    this.#watchForSilence()
+    this.#deps.onChange()
+  }
+
+  #stop(attempt: Attempt, request: StopRequest): void {
+    if (this.#running !== attempt) return
+    this.#runner?.send({ type: request, id: attempt.runnerId })
+    // A runner that steps on regardless is as good as stalled.
+    const { stallMs } = this.#settings
+    this.#stopTimer ??= setTimeout(() => {
+      this.#runner?.kill({ why: 'stalled', message: `the runner did not ${request} within ${stallMs} ms` })
+    }, stallMs)
+  }
+
+  #onOver(attempt: Attempt): void {
+    if (this.#waiting === attempt) this.#waiting = undefined
+    this.#deps.onChange()
   }
 
   /** An idle runner may be silent; one that loads, generates or encodes may not. */
-  #watch(): void {
-    this.#runner?.expectReplies(
-      this.#readyReply === undefined || this.#running !== undefined || this.#encoding.size > 0,
-    )
+  #watchForSilence(): void {
+    const isBusy = this.#running !== undefined || this.#encoding.size > 0
+    this.#runner?.expectReplies(isBusy || this.#state.is('loading'))
   }
 
-  #restartWhenSpoilt(): void {
-    if (this.#spoilt === undefined || this.#running !== undefined || this.#encoding.size > 0) return
-    const reason = this.#spoilt
-    this.#readyReply = undefined
-    this.#events.onChange()
-    void this.#runner?.shutDown({ why: 'restarted', message: reason })
+  #noteSpoilt(reply: RunnerReply): void {
+    if (reply.type !== 'failed' || (reply.code !== 'out_of_memory' && reply.code !== 'device_lost')) return
+    if (!this.#state.is('ready')) return
+    this.#state.enter('spoilt')
+    this.#spoiltBy = reply.code
+  }
+
+  #restartIfSpoilt(): void {
+    if (!this.#state.is('spoilt') || this.#running !== undefined || this.#encoding.size > 0) return
+    this.#deps.onChange()
+    this.#runner
+      ?.shutDown({ why: 'restarted', message: `the runner reported ${this.#spoiltBy}` })
+      .catch((error: unknown) => this.#log.error({ err: error }, 'a spoilt runner cannot be ended'))
   }
 
   #onRunnerEnd(end: RunnerEnd): void {
-    const wasReady = this.#readyReply !== undefined || this.#spoilt !== undefined
-    const deliberate = this.#spoilt !== undefined && end.why === 'restarted'
-    this.#runner = undefined
-    this.#readyReply = undefined
-    this.#spoilt = undefined
-    clearTimeout(this.#stopTimer)
-    this.#stopTimer = undefined
+    const hadLoaded = this.#state.is('ready', 'spoilt')
+    const isDeliberate = this.#state.is('spoilt') && end.why === 'restarted'
+    if (!this.#state.is('closed')) this.#state.enter('down')
     const lost = [...this.#encoding.values(), ...(this.#running === undefined ? [] : [this.#running])]
+    this.#runner = undefined
     this.#encoding.clear()
-    this.#running = undefined
-    this.#log[end.why === 'shut_down' || deliberate ? 'info' : 'error'](
-      { why: end.why, lost: lost.length },
-      end.message,
-    )
+    this.#leaveDevice()
+    const level = end.why === 'shut_down' || isDeliberate ? 'info' : 'error'
+    this.#log[level]({ why: end.why, lost: lost.length }, end.message)
     for (const attempt of lost) {
       if (end.why === 'shut_down') attempt.abandon()
-      else
-        attempt.fail(
-          end.why === 'stalled' ? 'stalled' : end.why === 'broke_protocol' ? 'internal' : 'runner_exited',
-          end.message,
-          true,
-        )
+      else attempt.fail(failureOfEnd(end))
       attempt.runnerIsDone()
     }
     // A runner that cannot even load will not serve the video that waits for it.
-    if (!wasReady) this.#waiting?.yield()
-    this.#events.onChange()
-    if (this.#closed) return
-    const waitMs = deliberate ? 0 : Math.min(RESTART_FIRST_MS * 3 ** this.#restarts, RESTART_MS_MAX)
-    if (!deliberate) this.#restarts += 1
-    this.#restartTimer = setTimeout(() => this.#startRunner(), waitMs)
+    if (!hadLoaded) this.#waiting?.yield()
+    this.#deps.onChange()
+    if (!this.#state.is('closed')) this.#restartAfter(isDeliberate ? 0 : this.#nextPauseMs())
+  }
+
+  #nextPauseMs(): number {
+    const pauseMs = Math.min(RESTART_FIRST_MS * 3 ** this.#restarts, RESTART_MS_MAX)
+    this.#restarts += 1
+    return pauseMs
+  }
+
+  #restartAfter(pauseMs: number): void {
+    this.#restartTimer = setTimeout(() => {
+      try {
+        this.#startRunner()
+      } catch (error) {
+        this.#log.error({ err: error }, 'the runner cannot be started; trying again')
+        this.#restartAfter(this.#nextPauseMs())
+      }
+    }, pauseMs)
   }
 }
 
-/** One model with the runner's own weights is asked for as it always was, so that a runner of somebody's own need not know of several. */
+/** One model with the runner's own weights is asked for by name only: a runner need not know of several. */
 function loadRequest(models: SlotSettings['models']): RunnerRequest {
   const [first] = models
   const isPlain = models.length === 1 && first.checkpoint === undefined && first.lora === undefined

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { jobId, type OwnedAttempt, reportSchema } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { Backoff } from './backoff.ts'
 import { ApiUnavailableError, type ReportClient } from './report-client.ts'
+import { Backoff, retrying } from './retrying.ts'
 
 const entrySchema = z.object({ video: z.string(), fence: z.int().positive(), report: reportSchema })
 type SpoolEntry = z.infer<typeof entrySchema>
@@ -14,12 +14,19 @@ const RETRY_MS_MAX = 5_000
 /** A refused token is mended by a person, so it is tried slowly. */
 const REFUSED_TOKEN_RETRY_MS = 10_000
 
-/** Final reports on disk from before they are first sent until they are answered, so that they survive the worker. */
+/**
+ * Final reports, on disk from before they are first sent until they are answered, so that they survive the
+ * worker. While the disk cannot take a report it is sent from memory, and written as soon as the disk has
+ * room: no method here throws for a full disk.
+ */
 export class Spool {
   readonly #dir: string
   readonly #client: ReportClient
   readonly #log: Logger
+  /** Unanswered reports, by file name. */
   readonly #entries = new Map<string, SpoolEntry>()
+  /** Names of the entries that could not be written yet. */
+  readonly #unwritten = new Set<string>()
   readonly #sending = new Set<Promise<void>>()
   readonly #stopped = new AbortController()
 
@@ -37,7 +44,7 @@ export class Spool {
       if (name.endsWith('.new')) rmSync(path, { force: true })
       if (!name.endsWith('.json')) continue
       try {
-        this.#start(name, entrySchema.parse(JSON.parse(readFileSync(path, 'utf8'))))
+        this.#startSending(name, entrySchema.parse(JSON.parse(readFileSync(path, 'utf8'))))
       } catch (error) {
         renameSync(path, `${path}.unreadable`)
         this.#log.error({ err: error, path }, 'a spooled report cannot be read; it is set aside')
@@ -45,17 +52,29 @@ export class Spool {
     }
   }
 
-  /** Writes the report down, then sends it until it is answered. Synchronous up to the write: once this returns, the report is safe. */
+  /**
+   * Writes the report down, then sends it until it is answered. Synchronous up to the write: once this
+   * returns, the report survives the process, unless the disk cannot take it, which is logged.
+   */
   add(entry: SpoolEntry): void {
     const name = `${jobId(entry.video, entry.fence)}-${entry.report.claim}.json`
-    const path = join(this.#dir, name)
-    writeFileSync(`${path}.new`, JSON.stringify(entry), { mode: 0o600, flush: true })
-    renameSync(`${path}.new`, path)
-    this.#start(name, entry)
+    try {
+      this.#write(name, entry)
+    } catch (error) {
+      this.#log.error(
+        { err: error, video: entry.video, fence: entry.fence, dir: this.#dir },
+        'a final report cannot be written to the spool; it is sent from memory and written once the disk has room',
+      )
+      this.#unwritten.add(name)
+      this.#writeWhenPossible(name, entry).catch((cause: unknown) =>
+        this.#log.error({ err: cause, video: entry.video }, 'a final report stays in memory only'),
+      )
+    }
+    this.#startSending(name, entry)
   }
 
   /** Attempts whose end is not answered yet: heartbeats name them. */
-  held(): OwnedAttempt[] {
+  owned(): OwnedAttempt[] {
     return [...this.#entries.values()].map(({ video, fence, report }) => ({
       video,
       fence,
@@ -65,49 +84,101 @@ export class Spool {
 
   /** Resolves when everything was answered. */
   async drained(): Promise<void> {
-    while (this.#sending.size > 0) await Promise.allSettled([...this.#sending])
+    while (this.#sending.size > 0) await Promise.all(this.#sending)
   }
 
-  /** Stops sending; what is unanswered stays on disk. */
+  /** Stops sending. What is unanswered stays on disk; what is not on disk yet is tried once more. */
   stop(): void {
     this.#stopped.abort()
+    for (const name of this.#unwritten) {
+      const entry = this.#entries.get(name)
+      if (entry === undefined) continue
+      try {
+        this.#write(name, entry)
+      } catch (error) {
+        this.#log.error(
+          { err: error, video: entry.video, fence: entry.fence, report: entry.report.type },
+          'an unanswered final report is lost: the disk of the spool cannot take it',
+        )
+      }
+    }
   }
 
-  #start(name: string, entry: SpoolEntry): void {
+  /** Throws what the disk says, such as ENOSPC. */
+  #write(name: string, entry: SpoolEntry): void {
+    const path = join(this.#dir, name)
+    writeFileSync(`${path}.new`, JSON.stringify(entry), { mode: 0o600, flush: true })
+    renameSync(`${path}.new`, path)
+  }
+
+  /** Tries until the report is written, or answered meanwhile. */
+  async #writeWhenPossible(name: string, entry: SpoolEntry): Promise<void> {
+    const { signal } = this.#stopped
+    const backoff = new Backoff(FIRST_RETRY_MS, RETRY_MS_MAX)
+    await backoff.wait(signal)
+    const writeOnce = async () => {
+      if (signal.aborted || !this.#entries.has(name)) return
+      this.#write(name, entry)
+      this.#log.info({ video: entry.video, fence: entry.fence }, 'the spool has room again')
+      this.#unwritten.delete(name)
+    }
+    await retrying(writeOnce, { signal, backoff, mayRetry: () => true })
+  }
+
+  #startSending(name: string, entry: SpoolEntry): void {
     this.#entries.set(name, entry)
-    const sending: Promise<void> = this.#sendUntilAnswered(name, entry).finally(() =>
-      this.#sending.delete(sending),
-    )
+    const sending: Promise<void> = this.#sendUntilAnswered(entry)
+      .then((isAnswered) => {
+        if (isAnswered) this.#remove(name)
+      })
+      .finally(() => this.#sending.delete(sending))
     this.#sending.add(sending)
   }
 
-  async #sendUntilAnswered(name: string, entry: SpoolEntry): Promise<void> {
-    const { video, fence, report } = entry
-    const backoff = new Backoff(FIRST_RETRY_MS, RETRY_MS_MAX)
+  /**
+   * Resolves to true once the report is answered or refused for good, to false once the spool is stopped.
+   * Never rejects.
+   */
+  async #sendUntilAnswered({ video, fence, report }: SpoolEntry): Promise<boolean> {
+    const { signal } = this.#stopped
+    const about = { video, fence, report: report.type }
+    const usual = new Backoff(FIRST_RETRY_MS, RETRY_MS_MAX)
     const refusedToken = new Backoff(REFUSED_TOKEN_RETRY_MS, REFUSED_TOKEN_RETRY_MS)
-    for (;;) {
-      if (this.#stopped.signal.aborted) return
+    const sendOnce = async () => {
+      if (signal.aborted) return null
+      return await this.#client.report(video, fence, report, signal)
+    }
+    const mayRetry = (error: unknown) => {
+      if (!(error instanceof ApiUnavailableError)) return false
+      this.#log.warn({ ...about, status: error.status }, 'a final report is unanswered; sending it again')
+      return true
+    }
+    try {
+      const answer = await retrying(sendOnce, {
+        signal,
+        backoff: (error) =>
+          error instanceof ApiUnavailableError && error.status === 401 ? refusedToken : usual,
+        mayRetry,
+      })
+      if (answer !== null) this.#log.info({ ...about, verdict: answer.verdict }, 'attempt ended')
+      return answer !== null
+    } catch (error) {
+      if (signal.aborted) return false
+      this.#log.error({ ...about, err: error }, 'a final report will never be accepted; it is dropped')
+      return true
+    }
+  }
+
+  #remove(name: string): void {
+    this.#entries.delete(name)
+    this.#unwritten.delete(name)
+    const path = join(this.#dir, name)
+    for (const file of [path, `${path}.new`]) {
       try {
-        const { verdict } = await this.#client.report(video, fence, report, this.#stopped.signal)
-        this.#log.info({ video, fence, report: report.type, verdict }, 'attempt ended')
-        break
+        rmSync(file, { force: true })
       } catch (error) {
-        if (this.#stopped.signal.aborted) return
-        if (!(error instanceof ApiUnavailableError)) {
-          this.#log.error(
-            { err: error, video, fence, report: report.type },
-            'a final report will never be accepted; it is dropped',
-          )
-          break
-        }
-        this.#log.warn(
-          { video, fence, report: report.type, status: error.status },
-          'a final report is unanswered; sending it again',
-        )
-        await (error.status === 401 ? refusedToken : backoff).wait(this.#stopped.signal)
+        this.#log.error({ err: error, path: file }, 'an answered report cannot be removed from the spool')
       }
     }
-    this.#entries.delete(name)
-    rmSync(join(this.#dir, name), { force: true })
   }
 }

@@ -1,9 +1,15 @@
 import type { Generation } from '@sluice/shared/generation'
 
-/** How fast the video on a device goes, measured: seconds per denoising step, and from the last step until the device is free. */
+/**
+ * The measured pace of videos on one device: time per denoising step, and from the last step until the device
+ * is free.
+ */
 export class StepPace {
   #shape = ''
-  /** Milliseconds from the last step to the device being free (decoding), by shape, as last seen. */
+  /**
+   * Milliseconds from the last step until the device is free (decoding), by model and shape, as last
+   * measured.
+   */
   readonly #tailMs = new Map<string, number>()
   readonly #stepMsByShape = new Map<string, number>()
   #firstStep: { step: number; at: number } | undefined
@@ -27,7 +33,10 @@ export class StepPace {
     if (this.#lastStep !== undefined) this.#tailMs.set(this.#shape, performance.now() - this.#lastStep.at)
   }
 
-  /** Estimate until the device is free; null before this shape was ever measured, or while the first step is under way. */
+  /**
+   * Estimated milliseconds until the device is free; null until this model and shape were measured, and
+   * before the first step.
+   */
   remainingMs(stepsLeft: number): number | null {
     const stepMs = this.#stepMsByShape.get(this.#shape)
     if (stepMs === undefined || this.#lastStep === undefined) return null

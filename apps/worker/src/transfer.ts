@@ -3,10 +3,12 @@ import { rename } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
-/** A PUT or GET of a file did not succeed. `expired` = the signed URL is not accepted (any more); `again` = the same request may work later. */
+/** A PUT or GET of a file did not succeed. */
 export class TransferError extends Error {
   override name = 'TransferError'
+  /** The signed URL is not accepted, or not any more. */
   readonly expired: boolean
+  /** The same request may succeed later. */
   readonly again: boolean
 
   constructor(message: string, kind: { expired: boolean; again: boolean }, cause?: unknown) {
@@ -16,10 +18,13 @@ export class TransferError extends Error {
   }
 }
 
-/** A transfer that moves slower than this whole bound is given up; a video of a few MB takes seconds. */
+/** A whole transfer may take this long; a video of a few MB takes seconds. */
 const TRANSFER_MS_MAX = 300_000
 
-/** Puts a file to a signed URL with its length and exactly this Content-Type; answers its bytes. Throws TransferError. */
+/**
+ * Puts a file to a signed URL with its length and exactly this Content-Type. Returns its bytes; throws
+ * TransferError.
+ */
 export async function putFile(
   url: string,
   path: string,

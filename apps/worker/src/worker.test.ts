@@ -5,30 +5,34 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { attemptResultSchema, type Report } from '@sluice/shared/attempt-contract'
+import { attemptResultSchema, type Heartbeat, type Report } from '@sluice/shared/attempt-contract'
 import { type AttemptProducer, openAttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Generation } from '@sluice/shared/generation'
 import { newId } from '@sluice/shared/ids'
 import { migrateQueue } from '@sluice/shared/queue-backend'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { CLIP } from '../../../test/support/attempt-parts.ts'
 import { farthest, quadrantMeans, quadrants } from '../../../test/support/images.ts'
+import { mayMount, mountSmallDisk } from '../../../test/support/small-disk.ts'
+import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
 import { frameAt } from '../../../test/support/video-frame.ts'
 import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../cli/src/embedded-postgres/start-embedded-postgres.ts'
-import { startTestApi, type TestApi } from '../test-api.ts'
 import { readWorkerConfig } from './config.ts'
 import { startWorker } from './worker.ts'
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
-const TEST_RUNNER = fileURLToPath(new URL('../test-runner.ts', import.meta.url))
+const MISBEHAVING_RUNNER = fileURLToPath(
+  new URL('../../../test/support/misbehaving-runner.ts', import.meta.url),
+)
 
 let postgres: EmbeddedPostgres
 let producer: AttemptProducer
 let root: string
-let api: TestApi
+let api: StandInApi
 let pools = 0
 let pool: string
 let dataDir: string
@@ -50,7 +54,7 @@ beforeEach(async () => {
   pools += 1
   pool = `pool-${pools}`
   dataDir = join(root, pool)
-  api = await startTestApi()
+  api = await startStandInApi()
   onTestFinished(() => api.close())
 })
 
@@ -77,16 +81,22 @@ function start(extra: Record<string, string> = {}): { worker: string; shutDown()
   return worker
 }
 
-const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, TEST_RUNNER]) }
+const misbehaving = { SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, MISBEHAVING_RUNNER]) }
 
-/** A worker in a process of its own. */
+/** A worker in a process of its own, with another module in it if that is given. */
 function spawnWorker(
   env: Record<string, string>,
-): ChildProcess & { stderr: NonNullable<ChildProcess['stderr']> } {
-  const child = spawn(process.execPath, [MAIN], {
+  module?: string,
+): ChildProcess & {
+  stderr: NonNullable<ChildProcess['stderr']>
+  stdout: NonNullable<ChildProcess['stdout']>
+} {
+  const child = spawn(process.execPath, [...(module === undefined ? [] : ['--import', module]), MAIN], {
     env,
-    stdio: ['ignore', process.env.TEST_LOG_LEVEL ? 'inherit' : 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
+  if (process.env.TEST_LOG_LEVEL) child.stdout.pipe(process.stdout)
+  else child.stdout.resume()
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
@@ -97,42 +107,27 @@ function spawnWorker(
 }
 
 async function submit(extra: Partial<Generation> = {}, video = newId('video')): Promise<string> {
-  api.requests.set(video, {
-    model: 'animatic',
-    mode: 't2v',
-    prompt: 'a paper boat in the rain',
-    negative_prompt: '',
-    width: 256,
-    height: 256,
-    num_frames: 17,
-    fps: 24,
-    num_steps: 10,
-    guidance: 7.5,
-    guidance_img: 3,
-    motion_score: 4,
-    seed: 42,
-    ...extra,
-  })
+  api.requests.set(video, { ...CLIP, ...extra })
   await producer.add({ video, fence: 1, pool, ...(extra.model === undefined ? {} : { model: extra.model }) })
   return video
 }
 
 const of =
   <T extends Report['type']>(video: string, type: T) =>
-  (told: { video: string; report: Report }) =>
-    told.video === video && told.report.type === type
+  (received: { video: string; report: Report }) =>
+    received.video === video && received.report.type === type
 
 async function final<T extends Report['type']>(
   video: string,
   type: T,
 ): Promise<Extract<Report, { type: T }>> {
-  const told = await api.told(
+  const received = await api.reported(
     (candidate) =>
       candidate.video === video &&
       ['finished', 'failed', 'cancelled', 'yielded'].includes(candidate.report.type),
   )
-  expect(told.report).toMatchObject({ type })
-  return told.report as Extract<Report, { type: T }>
+  expect(received.report).toMatchObject({ type })
+  return received.report as Extract<Report, { type: T }>
 }
 
 test('an attempt goes from the queue to finished, with its files put and result.json last', async () => {
@@ -149,11 +144,11 @@ test('an attempt goes from the queue to finished, with its files put and result.
   expect(stored).toEqual(result)
   expect(result).toMatchObject({ video, fence: 1, claim, steps_run: 10, steps: 10, seed: 42 })
   expect(result.files.video.bytes).toBe(api.files.get(`${video}/1/video.mp4`)?.length)
-  expect(new Set(api.reports.map((told) => `${told.report.worker} ${told.report.claim}`))).toEqual(
-    new Set([`${worker} ${claim}`]),
-  )
+  expect(
+    new Set(api.reports.map((received) => `${received.report.worker} ${received.report.claim}`)),
+  ).toEqual(new Set([`${worker} ${claim}`]))
   expect(api.types(video)[0]).toBe('taken')
-  const beat = await api.beaten((heartbeat) => heartbeat.slots === 1)
+  const beat = await api.beat((heartbeat) => heartbeat.slots === 1)
   expect(beat).toMatchObject({
     worker,
     pool,
@@ -174,7 +169,7 @@ test('a worker of several models gives a video to the slot that has its model lo
     SLUICE_ANIMATIC_SWITCH_MS: '50',
     SLUICE_SLOTS: '0;1',
   })
-  expect(await api.beaten(({ slots }) => slots === 2)).toMatchObject({
+  expect(await api.beat(({ slots }) => slots === 2)).toMatchObject({
     models: ['animatic', 'ink-wash'],
     modes: ['t2v', 't2i2v', 'i2v'],
     limits: { frames_max: 129, sequence_devices: 1 },
@@ -182,10 +177,11 @@ test('a worker of several models gives a video to the slot that has its model lo
   const made = async (model: string) => {
     const video = await submit({ model })
     const { result } = await final(video, 'finished')
-    const { report } = await api.told(of(video, 'taken'))
+    const { report } = await api.reported(of(video, 'taken'))
     return { slot: report.type === 'taken' ? report.slot : null, switched: (result.timings.load ?? 0) > 0 }
   }
-  // Both have loaded the first model, so the other goes to the first slot, and from then on each has one of its own.
+  // Both have loaded the first model, so the other goes to the first slot, and from then on each has one of
+  // its own.
   expect(await made('ink-wash')).toEqual({ slot: 0, switched: true })
   for (let turn = 0; turn < 2; turn += 1) {
     expect(await made('animatic')).toEqual({ slot: 1, switched: false })
@@ -195,8 +191,8 @@ test('a worker of several models gives a video to the slot that has its model lo
 
 test('finished is repeated until it is answered, and named in heartbeats meanwhile', async () => {
   let refusals = 3
-  api.answer = (told) => {
-    if (told.report.type !== 'finished' || refusals === 0) return 'continue'
+  api.answer = (received) => {
+    if (received.report.type !== 'finished' || refusals === 0) return 'continue'
     refusals -= 1
     return refusals === 1 ? 'hang up' : 503
   }
@@ -210,7 +206,7 @@ test('finished is repeated until it is answered, and named in heartbeats meanwhi
 
 test('finished survives a SIGKILL of the worker: the next start of the same data dir sends it', async () => {
   let away = true
-  api.answer = (told) => (told.report.type === 'finished' && away ? 503 : 'continue')
+  api.answer = (received) => (received.report.type === 'finished' && away ? 503 : 'continue')
   const first = spawnWorker(environment())
   const video = await submit()
   await final(video, 'finished')
@@ -218,11 +214,11 @@ test('finished survives a SIGKILL of the worker: the next start of the same data
   first.kill('SIGKILL')
   await exited
   away = false
-  const told = api.reports.length
+  const before = api.reports.length
   const claims = new Set(api.reports.filter((one) => one.video === video).map((one) => one.report.claim))
   const { worker } = start()
-  const again = await api.told(
-    (candidate) => candidate.video === video && api.reports.indexOf(candidate) >= told,
+  const again = await api.reported(
+    (candidate) => candidate.video === video && api.reports.indexOf(candidate) >= before,
   )
   expect(again.report.type).toBe('finished')
   expect(claims).toEqual(new Set([again.report.claim]))
@@ -230,18 +226,82 @@ test('finished survives a SIGKILL of the worker: the next start of the same data
   await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
 })
 
+/** What a worker process has logged so far. */
+function messagesOf(child: ReturnType<typeof spawnWorker>): () => string {
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk
+  })
+  return () => said
+}
+
+test.skipIf(!mayMount())(
+  'a full disk under the spool ends no worker: reports are sent from memory, and written once there is room',
+  async () => {
+    const spoolDir = join(dataDir, 'worker/spool')
+    const disk = mountSmallDisk(spoolDir, 64)
+    disk.fill()
+    const child = spawnWorker(environment({ SLUICE_LOG: 'info' }))
+    const messages = messagesOf(child)
+    await final(await submit(), 'finished')
+    await expect.poll(messages).toContain('cannot be written to the spool')
+    await expect.poll(messages).toContain('attempt ended')
+
+    let isAway = true
+    api.answer = ({ report }) => (report.type === 'finished' && isAway ? 503 : 'continue')
+    const video = await submit()
+    await final(video, 'finished')
+    const beats = api.heartbeats.length
+    const isNamed = (heartbeat: Heartbeat) => heartbeat.attempts.some((owned) => owned.video === video)
+    await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= beats && isNamed(heartbeat))
+    const spooled = async () => (await readdir(spoolDir)).filter((name) => name.endsWith('.json'))
+    expect(await spooled()).toEqual([])
+    disk.free()
+    await expect.poll(spooled, { timeout: 15_000 }).toEqual([expect.stringContaining(video)])
+    expect(messages()).toContain('the spool has room again')
+
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+    isAway = false
+    const before = api.reports.length
+    start()
+    await api.reported((received) => received.video === video && api.reports.indexOf(received) >= before)
+    await expect.poll(spooled).toEqual([])
+  },
+)
+
+test.skipIf(!mayMount())(
+  'a full disk under everything a worker writes fails its videos, retryable, and the next one after that works',
+  async () => {
+    const disk = mountSmallDisk(dataDir, 2_048)
+    const child = spawnWorker(environment({ SLUICE_LOG: 'info' }))
+    const messages = messagesOf(child)
+    await api.beat(({ slots }) => slots === 1)
+    disk.fill()
+    expect(await final(await submit(), 'failed')).toMatchObject({ retryable: true })
+    await expect.poll(messages).toContain('cannot be written to the spool')
+    await expect.poll(messages).toContain('attempt ended')
+    disk.free()
+    await final(await submit(), 'finished')
+    await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
+    expect(child.exitCode).toBeNull()
+  },
+)
+
 test('a final report the API will never accept leaves the spool', async () => {
-  api.answer = (told) => (told.report.type === 'finished' ? 404 : 'continue')
+  api.answer = (received) => (received.report.type === 'finished' ? 404 : 'continue')
   start()
   await final(await submit(), 'finished')
   await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
 })
 
-test('a zombie told to stop ends silently, and the next video runs', async () => {
-  api.answer = (told) => (told.report.type === 'progress' && told.video === zombie ? 'stop' : 'continue')
+test('a zombie that is answered stop ends silently, and the next video runs', async () => {
+  api.answer = (received) =>
+    received.report.type === 'progress' && received.video === zombie ? 'stop' : 'continue'
   start()
   const zombie = await submit({ num_steps: 100, seed: 7 })
-  await api.told(of(zombie, 'progress'))
+  await api.reported(of(zombie, 'progress'))
   const next = await submit()
   await final(next, 'finished')
   expect(
@@ -251,7 +311,8 @@ test('a zombie told to stop ends silently, and the next video runs', async () =>
 })
 
 test('a job the API no longer knows is dropped', async () => {
-  api.answer = (told) => (told.report.type === 'taken' && told.video === gone ? 'stop' : 'continue')
+  api.answer = (received) =>
+    received.report.type === 'taken' && received.video === gone ? 'stop' : 'continue'
   const gone = await submit()
   start()
   await final(await submit(), 'finished')
@@ -259,8 +320,10 @@ test('a job the API no longer knows is dropped', async () => {
 })
 
 test('cancel stops the runner at a step and is reported with the steps done', async () => {
-  api.answer = (told) =>
-    told.video === video && told.report.type === 'progress' && told.report.step >= 2 ? 'cancel' : 'continue'
+  api.answer = (received) =>
+    received.video === video && received.report.type === 'progress' && received.report.step >= 2
+      ? 'cancel'
+      : 'continue'
   start({ SLUICE_ANIMATIC_STEP_MS: '50' })
   const video = await submit({ num_steps: 100 })
   const { step } = await final(video, 'cancelled')
@@ -270,7 +333,8 @@ test('cancel stops the runner at a step and is reported with the steps done', as
 
 test('a cancel while the attempt waits for the slot ends it there, at step 0', async () => {
   start({ SLUICE_ANIMATIC_STEP_MS: '100' })
-  api.answer = (told) => (told.video === waiting && told.report.type === 'taken' ? 'cancel' : 'continue')
+  api.answer = (received) =>
+    received.video === waiting && received.report.type === 'taken' ? 'cancel' : 'continue'
   const running = await submit({ num_steps: 18 })
   const waiting = await submit({ num_steps: 100 })
   expect(await final(waiting, 'cancelled')).toMatchObject({ step: 0 })
@@ -278,19 +342,19 @@ test('a cancel while the attempt waits for the slot ends it there, at step 0', a
   expect(api.types(waiting)).toEqual(['taken', 'cancelled'])
 })
 
-test('a verdict in the answer to a heartbeat is heeded: stop frees the slot for the next video', async () => {
+test('a verdict in the answer to a heartbeat is obeyed: stop frees the slot for the next video', async () => {
   api.heartbeatVerdict = (video) => (video === zombie ? 'stop' : 'continue')
   start({ SLUICE_ANIMATIC_STEP_MS: '100' })
   const zombie = await submit({ num_steps: 100 })
-  await api.beaten((heartbeat) => heartbeat.attempts.some((held) => held.video === zombie))
+  await api.beat((heartbeat) => heartbeat.attempts.some((owned) => owned.video === zombie))
   await final(await submit(), 'finished')
   expect(api.types(zombie)).not.toContain('cancelled')
 })
 
 test('yield uploads and reports the checkpoint before it hands back, and the next attempt resumes from it', async () => {
   let asked = false
-  api.answer = (told) => {
-    if (told.report.type !== 'progress' || told.report.step < 3 || asked) return 'continue'
+  api.answer = (received) => {
+    if (received.report.type !== 'progress' || received.report.step < 3 || asked) return 'continue'
     asked = true
     return 'yield'
   }
@@ -302,8 +366,8 @@ test('yield uploads and reports the checkpoint before it hands back, and the nex
   expect(api.reports.find(of(video, 'checkpoint'))?.report).toMatchObject({ step })
   api.resumes.set(video, { step, file: `${video}/1/checkpoint` })
   await producer.add({ video, fence: 2, pool })
-  const told = await api.told(of(video, 'finished'))
-  expect(told).toMatchObject({ fence: 2, report: { result: { steps_run: 30 - step, steps: 30 } } })
+  const received = await api.reported(of(video, 'finished'))
+  expect(received).toMatchObject({ fence: 2, report: { result: { steps_run: 30 - step, steps: 30 } } })
 })
 
 test('a checkpoint the runner refuses is reported as such, and may be retried', async () => {
@@ -343,32 +407,25 @@ test('out_of_memory restarts the runner', async () => {
   start(misbehaving)
   await final(await submit({ seed: 4 }), 'failed')
   const before = api.heartbeats.length
-  await api.beaten((heartbeat) => api.heartbeats.indexOf(heartbeat) >= before - 1 && heartbeat.slots === 0)
+  await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= before - 1 && heartbeat.slots === 0)
   await final(await submit(), 'finished')
 })
 
 test('a nearly free slot takes its next video, which starts as the device is released, while the last one is uploaded', async () => {
-  let letGo: () => void = () => {}
-  const held = new Promise<void>((resolve) => {
-    letGo = resolve
-  })
-  let blocked = true
-  void held.then(() => {
-    blocked = false
-  })
+  let isStoreAway = true
   start({ SLUICE_ANIMATIC_STEP_MS: '30' })
-  api.putStatus = (path) => (blocked && path === `${first}/1/video.mp4` ? 503 : 200)
+  api.putStatus = (path) => (isStoreAway && path === `${first}/1/video.mp4` ? 503 : 200)
   const first = await submit({ num_steps: 20 })
-  await api.told(of(first, 'started'))
+  await api.reported(of(first, 'started'))
   const second = await submit({ num_steps: 20 })
   const [taken, released] = await Promise.all([
-    api.told(of(second, 'taken')),
-    api.told(of(first, 'released')),
+    api.reported(of(second, 'taken')),
+    api.reported(of(first, 'released')),
   ])
   expect(taken.at).toBeLessThan(released.at)
   await final(second, 'finished')
   expect(api.types(first)).not.toContain('finished')
-  letGo()
+  isStoreAway = false
   await final(first, 'finished')
 })
 
@@ -391,7 +448,10 @@ test('SIGTERM hands the running video back with its checkpoint, and the worker e
     environment({ SLUICE_ANIMATIC_STEP_MS: '100', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' }),
   )
   const video = await submit({ num_steps: 100 })
-  await api.told((told) => told.video === video && told.report.type === 'progress' && told.report.step >= 2)
+  await api.reported(
+    (received) =>
+      received.video === video && received.report.type === 'progress' && received.report.step >= 2,
+  )
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   expect(await exited).toEqual([0, null])
@@ -408,21 +468,32 @@ test('a worker whose supervisor is gone shuts down by itself', async () => {
     env: environment(),
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
-  await api.beaten((heartbeat) => heartbeat.slots === 1)
+  await api.beat((heartbeat) => heartbeat.slots === 1)
   const exited = once(child, 'exit')
   child.disconnect()
   expect(await exited).toEqual([0, null])
 })
 
 test('a second signal ends the worker at once with 1', async () => {
-  api.answer = (told) => (told.report.type === 'finished' ? 503 : 'continue')
+  api.answer = (received) => (received.report.type === 'finished' ? 503 : 'continue')
   const child = spawnWorker(environment())
   await final(await submit(), 'finished')
   child.kill('SIGTERM')
-  await api.beaten((heartbeat) => heartbeat.draining)
+  await api.beat((heartbeat) => heartbeat.draining)
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   expect(await exited).toEqual([1, null])
+})
+
+test('a rejected promise that nobody handles is logged as fatal, and the worker exits with 1', async () => {
+  const reject = `process.on('SIGUSR2', () => void Promise.reject(new Error('nobody handles this')))`
+  const child = spawnWorker(environment({ SLUICE_LOG: 'info' }), `data:text/javascript,${reject}`)
+  const messages = messagesOf(child)
+  await api.beat((heartbeat) => heartbeat.slots === 1)
+  const exited = once(child, 'exit')
+  child.kill('SIGUSR2')
+  expect(await exited).toEqual([1, null])
+  expect(messages()).toMatch(/"level":60.*nobody handles this/)
 })
 
 test('without its settings the worker refuses to start, names every missing one and exits 2', async () => {
@@ -474,7 +545,7 @@ test('the image of a video is fetched through outages and expired URLs, checked 
   api.getStatus = () => refusals.shift() ?? 200
   start()
   const video = newId('video')
-  api.references.set(video, 'picture.png')
+  api.inputImages.set(video, 'picture.png')
   await submit({ mode: 'i2v', prompt: '.', i2v_condition: 'head', reference_sha256 }, video)
   await final(video, 'finished')
   expect(refusals).toEqual([])
@@ -486,7 +557,7 @@ test('the image of a video is fetched through outages and expired URLs, checked 
 test('an image that is gone fails its attempt, retryable, and the next video runs', async () => {
   start()
   const video = newId('video')
-  api.references.set(video, 'absent.png')
+  api.inputImages.set(video, 'absent.png')
   await submit({ mode: 'i2v' }, video)
   expect(await final(video, 'failed')).toMatchObject({ code: 'input_unavailable', retryable: true, step: 0 })
   await final(await submit(), 'finished')
@@ -503,7 +574,7 @@ test('an image that came damaged is fetched again', async () => {
   }
   start()
   const video = newId('video')
-  api.references.set(video, 'picture.png')
+  api.inputImages.set(video, 'picture.png')
   await submit({ mode: 'i2v', prompt: '.', reference_sha256 }, video)
   await final(video, 'finished')
   const first = await frameAt(api.files.get(`${video}/1/video.mp4`) ?? Buffer.alloc(0), 0)

@@ -1,236 +1,198 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type AttemptConsumer, openAttemptConsumer, type TakenJob } from '@sluice/shared/attempt-consumer'
-import { type Heartbeat, type HeartbeatAnswer, POOL_PATTERN } from '@sluice/shared/attempt-contract'
-import type { QueueSettings } from '@sluice/shared/queue-backend'
+import type { Heartbeat, HeartbeatAnswer } from '@sluice/shared/attempt-contract'
 import { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
-import { Attempt, type AttemptSurroundings } from './attempt.ts'
+import { Attempt, type AttemptDeps } from './attempt.ts'
 import type { WorkerConfig } from './config.ts'
 import { Heartbeats } from './heartbeat.ts'
+import { JobFetcher } from './job-fetcher.ts'
 import { ReportClient } from './report-client.ts'
-import { type ReadyReply, Slot } from './slot.ts'
+import type { Slot } from './slot.ts'
+import { Slots } from './slots.ts'
 import { Spool } from './spool.ts'
-import { takeWorkerFolder } from './worker-folder.ts'
-
-/** What a test may put in the place of a real part. */
-export interface WorkerOverrides {
-  openConsumer?: (
-    settings: QueueSettings,
-    pool: string,
-    worker: string,
-    onError: (error: Error) => void,
-  ) => AttemptConsumer
-}
+import { takeWorkerFolder, type WorkerFolder } from './worker-folder.ts'
 
 export interface RunningWorker {
   worker: string
-  /** Takes nothing new, hands back or finishes what it has within the grace, and resolves when all is closed. Safe to repeat. */
+  /**
+   * Takes nothing new, hands back or finishes what it has within the grace, and resolves when all is closed.
+   * Safe to repeat.
+   */
   shutDown(): Promise<void>
   /** Ends the runners at once; for a process about to exit. */
   killRunners(): void
 }
 
-const SETTLING_MAX = 4
-/** A video that will be through within half the grace, less this for its upload, is finished rather than handed back. */
+const UPLOADING_MAX = 4
+/**
+ * A video that will be through within half the grace, less this for its upload, is finished rather than
+ * handed back.
+ */
 const FINISH_RESERVE_MS = 2_000
 const LAST_WORD_MS = 1_000
-/** A job in hand waits this long for a slot whose runner is being started again: well within the queue's lock and the lease. */
-const ROOM_WAIT_MS = 15_000
-const FETCH_CHECK_MS = 500
 
 /** Builds everything once and starts it. Throws what `takeWorkerFolder` throws. */
-export function startWorker(
-  config: WorkerConfig,
-  log: Logger,
-  overrides: WorkerOverrides = {},
-): RunningWorker {
-  const folder = takeWorkerFolder(config.dataDir)
-  const client = new ReportClient(config.apiUrl, config.token, log)
-  const spool = new Spool(folder.spoolDir, client, log)
-  const around: AttemptSurroundings = {
-    worker: folder.worker,
-    workDir: folder.workDir,
-    client,
-    spool,
-    log,
-    settling: new Semaphore(SETTLING_MAX),
-  }
-  const attempts = new Set<Attempt>()
-  let lastReady: ReadyReply | undefined
-  let pool = config.pool
-  let consumer: AttemptConsumer | undefined
-  let draining = false
-  let wakeFetch: () => void = () => {}
-  let readySlots = 0
+export function startWorker(config: WorkerConfig, log: Logger): RunningWorker {
+  const worker = new Worker(config, log, takeWorkerFolder(config.dataDir))
+  worker.start()
+  return worker
+}
 
-  const settings = { runner: config.runner, models: config.models, stallMs: config.stallMs }
-  const slots: Slot[] = []
-  for (const [index, devices] of config.slots.entries())
-    slots.push(new Slot(index, devices, settings, log, { onChange: slotChanged }))
-  const heartbeats = new Heartbeats(client, composeHeartbeat, heedHeartbeat, log)
+class Worker implements RunningWorker {
+  readonly #config: WorkerConfig
+  readonly #log: Logger
+  readonly #folder: WorkerFolder
+  readonly #client: ReportClient
+  readonly #spool: Spool
+  readonly #attemptDeps: AttemptDeps
+  readonly #heartbeats: Heartbeats
+  readonly #slots: Slots
+  readonly #fetcher: JobFetcher
+  readonly #attempts = new Set<Attempt>()
+  #isDraining = false
+  #shuttingDown: Promise<void> | undefined
 
-  function slotChanged(): void {
-    wakeFetch()
-    const ready = slots.map((slot) => slot.readiness).filter((reply) => reply !== undefined)
-    lastReady = ready[0] ?? lastReady
-    if (pool === null && lastReady !== undefined) pool = poolOf(lastReady)
-    if (ready.length !== readySlots) {
-      readySlots = ready.length
-      void heartbeats.beat()
-    }
-  }
-
-  function composeHeartbeat(): Heartbeat | null {
-    if (pool === null) return null
-    return {
+  constructor(config: WorkerConfig, log: Logger, folder: WorkerFolder) {
+    this.#config = config
+    this.#log = log
+    this.#folder = folder
+    this.#client = new ReportClient(config.apiUrl, config.token, log)
+    this.#spool = new Spool(folder.spoolDir, this.#client, log)
+    this.#attemptDeps = {
       worker: folder.worker,
-      boot: folder.boot,
-      pool,
-      slots: readySlots,
-      device: lastReady?.device ?? 'unknown',
-      devices_per_slot: lastReady?.devices ?? 1,
-      vram_bytes: lastReady?.vram_bytes ?? 0,
-      models: lastReady?.models ?? [],
-      modes: lastReady?.modes ?? ['t2v', 'i2v'],
-      limits: { sequence_devices: 1, ...(lastReady?.limits ?? { frames_max: 1, pixels_max: 1 }) },
-      cost_per_hour_micros: config.costPerHourMicros,
-      draining,
-      attempts: [
-        ...[...attempts].map((attempt) => attempt.held).filter((held) => held !== null),
-        ...spool.held(),
-      ],
+      workDir: folder.workDir,
+      client: this.#client,
+      spool: this.#spool,
+      uploading: new Semaphore(UPLOADING_MAX),
+      log,
     }
+    this.#heartbeats = new Heartbeats({
+      client: this.#client,
+      compose: () => this.#heartbeat(),
+      onAnswer: (answers) => this.#onHeartbeatAnswer(answers),
+      log,
+    })
+    this.#slots = new Slots(config, log, () => void this.#heartbeats.beat())
+    this.#fetcher = new JobFetcher({
+      slots: this.#slots,
+      // The first beat of a new process ends what its predecessor owned; a job taken before it would be ended
+      // with it.
+      mayFetch: () => this.#heartbeats.isAnswered,
+      openConsumer: (pool) => this.#openConsumer(pool),
+      takeJob: (slot, taken) => this.#takeJob(slot, taken),
+      log,
+    })
   }
 
-  function heedHeartbeat(answers: HeartbeatAnswer['attempts']): void {
-    wakeFetch()
-    for (const { video, fence, claim, verdict } of answers) {
-      for (const attempt of attempts) {
-        if (attempt.video === video && attempt.fence === fence && attempt.claim === claim)
-          attempt.heed(verdict)
-      }
-    }
+  get worker(): string {
+    return this.#folder.worker
   }
 
-  function takeJob(slot: Slot, taken: TakenJob): void {
-    const attempt = new Attempt(taken.job, slot, around)
-    attempts.add(attempt)
-    void attempt.whenOver().then(() => attempts.delete(attempt))
+  start(): void {
+    this.#spool.resendAll()
+    this.#heartbeats.start()
+    this.#fetcher.start()
+  }
+
+  shutDown(): Promise<void> {
+    this.#isDraining = true
+    this.#shuttingDown ??= this.#shutDown()
+    return this.#shuttingDown
+  }
+
+  killRunners(): void {
+    this.#slots.kill().catch((error: unknown) => this.#log.error({ err: error }, 'a runner cannot be ended'))
+  }
+
+  #openConsumer(pool: string): AttemptConsumer {
+    const onError = (error: Error) => this.#log.warn({ err: error }, 'the queue')
+    return openAttemptConsumer(this.#config.queue, pool, this.worker, { onError })
+  }
+
+  #takeJob(slot: Slot, taken: TakenJob): void {
+    const attempt = new Attempt(taken.job, slot.index, this.#attemptDeps)
+    this.#attempts.add(attempt)
+    attempt.once('over', () => this.#attempts.delete(attempt))
     slot.reserve(attempt)
-    log.info({ video: attempt.video, fence: attempt.fence, slot: slot.index }, 'attempt taken off the queue')
-    attempt.take(taken.done).catch((error: unknown) => {
-      log.error({ err: error, video: attempt.video }, 'an attempt broke before its start')
-      attempt.fail('internal', error instanceof Error ? error.message : String(error), true)
-    })
-    if (draining) attempt.yield()
-  }
-
-  /** Until something changed that may let a slot take a job, or a moment has passed. */
-  function slotsChanged(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, FETCH_CHECK_MS)
-      wakeFetch = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-  }
-
-  /** The slot for a job in hand, waited for when its runner died meanwhile; undefined when none has room in time. */
-  async function slotForJob({ model }: TakenJob['job']): Promise<Slot | undefined> {
-    const deadline = Date.now() + ROOM_WAIT_MS
-    for (;;) {
-      const slot =
-        slots.find((candidate) => candidate.wants && candidate.idle && candidate.hasLoaded(model)) ??
-        slots.find((candidate) => candidate.wants && candidate.idle) ??
-        slots.find((candidate) => candidate.wants && candidate.hasLoaded(model)) ??
-        slots.find((candidate) => candidate.wants) ??
-        slots.find((candidate) => candidate.hasRoom)
-      if (slot !== undefined || draining || Date.now() > deadline) return slot
-      await slotsChanged()
-    }
-  }
-
-  /** Runs while some slot wants a job; a job no slot has room for in time is left to the reconciler. */
-  async function fetchJobs(): Promise<void> {
-    while (!draining) {
-      // The first beat of a new process ends what its predecessor held; a job taken before it would be ended with it.
-      if (pool === null || !heartbeats.answered || !slots.some((slot) => slot.wants)) {
-        await slotsChanged()
-        continue
-      }
-      consumer ??= openConsumer(pool)
-      const taken = await consumer.next()
-      if (taken === null) continue
-      const slot = await slotForJob(taken.job)
-      if (slot === undefined) {
-        log.warn({ video: taken.job.video }, 'no slot has room for a job; it is left to the reconciler')
-        continue
-      }
-      takeJob(slot, taken)
-    }
-  }
-
-  function openConsumer(named: string): AttemptConsumer {
-    const onError = (error: Error) => log.warn({ err: error }, 'the queue')
-    return (
-      overrides.openConsumer?.(config.queue, named, folder.worker, onError) ??
-      openAttemptConsumer(config.queue, named, folder.worker, { onError })
+    this.#log.info(
+      { video: attempt.video, fence: attempt.fence, slot: slot.index },
+      'attempt taken off the queue',
     )
+    // `take` never rejects.
+    void attempt.take(taken.done)
+    if (this.#isDraining) attempt.yield()
+  }
+
+  /** Null while the pool is unknown. */
+  #heartbeat(): Heartbeat | null {
+    const slots = this.#slots.describe()
+    if (slots === null) return null
+    const alive = [...this.#attempts].map((attempt) => attempt.owned).filter((owned) => owned !== null)
+    return {
+      worker: this.worker,
+      boot: this.#folder.boot,
+      ...slots,
+      cost_per_hour_micros: this.#config.costPerHourMicros,
+      draining: this.#isDraining,
+      attempts: [...alive, ...this.#spool.owned()],
+    }
+  }
+
+  #onHeartbeatAnswer(answers: HeartbeatAnswer['attempts']): void {
+    this.#slots.changed.wake()
+    for (const { video, fence, claim, verdict } of answers) {
+      for (const attempt of this.#attempts) {
+        if (attempt.video === video && attempt.fence === fence && attempt.claim === claim)
+          attempt.onVerdict(verdict)
+      }
+    }
+  }
+
+  async #shutDown(): Promise<void> {
+    const queue = this.#fetcher.stop()
+    this.#log.info({ attempts: this.#attempts.size }, 'draining: nothing new is taken')
+    void this.#heartbeats.beat()
+    for (const attempt of this.#attempts) this.#drain(attempt)
+    const graceOver = delay(this.#config.graceMs, false)
+    const isFinished = await Promise.race([this.#finishAll(queue.fetched), graceOver])
+    if (!isFinished) await this.#handBackAll()
+    await Promise.race([this.#heartbeats.beat(), delay(LAST_WORD_MS)])
+    this.#heartbeats.stop()
+    this.#spool.stop()
+    await queue.closed
+    this.#folder.release()
+    this.#log.info('shut down')
   }
 
   /** Lets a video that is nearly through finish; the others stop at their next step with a checkpoint. */
-  function drain(attempt: Attempt): void {
-    const remainingMs = attempt.state === 'running' ? attempt.slot.remainingMs() : null
-    if (remainingMs !== null && remainingMs + FINISH_RESERVE_MS <= config.graceMs / 2) return
+  #drain(attempt: Attempt): void {
+    const { remainingMs } = attempt
+    if (remainingMs !== null && remainingMs + FINISH_RESERVE_MS <= this.#config.graceMs / 2) return
     attempt.yield()
   }
 
-  async function shutDown(): Promise<void> {
-    draining = true
-    wakeFetch()
-    log.info({ attempts: attempts.size }, 'draining: nothing new is taken')
-    void heartbeats.beat()
-    const queueClosed = consumer?.close()
-    for (const attempt of attempts) drain(attempt)
-    const graceOver = delay(config.graceMs, 'over' as const)
-    const finished = (async () => {
-      await fetching
-      while (attempts.size > 0) await Promise.all([...attempts].map((attempt) => attempt.whenOver()))
-      await Promise.all([...slots.map((slot) => slot.close(false)), spool.drained()])
-    })()
-    if ((await Promise.race([finished, graceOver])) === 'over') {
-      log.warn({ attempts: attempts.size }, 'the grace is over: handing back what is left')
-      for (const attempt of [...attempts]) attempt.abandon()
-      await Promise.all(slots.map((slot) => slot.close(true)))
-      await Promise.race([spool.drained(), delay(LAST_WORD_MS)])
+  /**
+   * Resolves to true when every attempt is over, the runners have ended and every report is answered. Never
+   * rejects.
+   */
+  async #finishAll(fetched: Promise<void>): Promise<boolean> {
+    try {
+      await fetched
+      while (this.#attempts.size > 0)
+        await Promise.all([...this.#attempts].map((attempt) => attempt.whenOver()))
+      await Promise.all([this.#slots.shutDown(), this.#spool.drained()])
+      return true
+    } catch (error) {
+      this.#log.error({ err: error }, 'finishing broke: handing back what is left')
+      return false
     }
-    await Promise.race([heartbeats.beat(), delay(LAST_WORD_MS)])
-    heartbeats.stop()
-    spool.stop()
-    await queueClosed
-    folder.release()
-    log.info('shut down')
   }
 
-  spool.resendAll()
-  heartbeats.start()
-  const fetching = fetchJobs().catch((error: unknown) => log.fatal({ err: error }, 'the fetch loop broke'))
-  let shuttingDown: Promise<void> | undefined
-  return {
-    worker: folder.worker,
-    shutDown() {
-      shuttingDown ??= shutDown()
-      return shuttingDown
-    },
-    killRunners() {
-      for (const slot of slots) void slot.close(true)
-    },
+  async #handBackAll(): Promise<void> {
+    this.#log.warn({ attempts: this.#attempts.size }, 'the grace is over: handing back what is left')
+    for (const attempt of [...this.#attempts]) attempt.abandon()
+    await this.#slots.kill()
+    await Promise.race([this.#spool.drained(), delay(LAST_WORD_MS)])
   }
-}
-
-/** `H100`, 8 devices -> `h100x8`. */
-function poolOf(ready: ReadyReply): string {
-  const name = `${ready.device}x${ready.devices}`.toLowerCase().replaceAll(/[^a-z0-9_-]+/g, '-')
-  return POOL_PATTERN.test(name) ? name : 'default'
 }

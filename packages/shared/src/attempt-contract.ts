@@ -132,6 +132,8 @@ export const reportSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('yielded'), ...claimed, step: z.int().nonnegative() }),
 ])
 export type Report = z.infer<typeof reportSchema>
+/** What a report says, without who says it: the sender adds `claim` and `worker`. */
+export type ReportBody<R extends Report = Report> = R extends Report ? Omit<R, 'claim' | 'worker'> : never
 
 /**
  * Signed URLs below this attempt's own prefix. A PUT needs Content-Type as in UPLOAD_CONTENT_TYPES, and no

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { type RunnerReply, type RunnerRequest, runnerRequestSchema } from '@sluice/shared/runner-protocol'
 
 /**
- * A runner that misbehaves for some seeds, and is the animatic runner for all others.
- * 1 crash after 2 steps, 2 silence after 2 steps, 3 a file that is no MP4, 4 out_of_memory, 5 a line outside the protocol, 6 bad_input,
- * 7 model_missing.
+ * A runner that misbehaves for some seeds, and is the animatic runner for all others: 1 crash after 2 steps,
+ * 2 silence after 2 steps, 3 a file that is no MP4, 4 out_of_memory, 5 a line outside the protocol, 6
+ * bad_input, 7 model_missing.
  */
 const animatic = spawn(
   process.execPath,

@@ -11,7 +11,7 @@ import {
 } from '@sluice/shared/attempt-contract'
 import type { Generation } from '@sluice/shared/generation'
 
-export interface ToldReport {
+export interface ReceivedReport {
   video: string
   fence: number
   report: Report
@@ -19,33 +19,34 @@ export interface ToldReport {
 }
 
 /** An HTTP server that speaks the API's side of the attempt contract, and keeps files like the disk store. */
-export interface TestApi {
+export interface StandInApi {
   url: string
-  reports: ToldReport[]
+  reports: ReceivedReport[]
   heartbeats: Heartbeat[]
   /** Bytes by `<video>/<fence>/<name>`, in the order they were put. */
   files: Map<string, Buffer>
   contentTypes: Map<string, string | undefined>
   requests: Map<string, Generation>
   resumes: Map<string, { step: number; file: string }>
-  /** Names of the files that are the images of videos, by video. */
-  references: Map<string, string>
-  /** What a GET is answered; 200 sends the file. */
+  /** Names of the files that are the input images of videos, by video. */
+  inputImages: Map<string, string>
+  /** The status of a GET; 200 sends the file. */
   getStatus: (name: string, query: URLSearchParams) => number
-  /** What a report is answered: a verdict, an HTTP status, or `hang up`. */
-  answer: (told: ToldReport) => Verdict | number | 'hang up'
+  /** The answer to a report: a verdict, an HTTP status, or a closed connection. */
+  answer: (received: ReceivedReport) => Verdict | number | 'hang up'
   heartbeatVerdict: (video: string) => Verdict
-  /** What a PUT is answered; 200 stores it. */
+  /** The status of a PUT; 200 stores the body. */
   putStatus: (path: string, query: URLSearchParams) => number
   token: string
   /** Resolves with the first report, past or to come, that fits. */
-  told(fits: (told: ToldReport) => boolean): Promise<ToldReport>
-  beaten(fits: (heartbeat: Heartbeat) => boolean): Promise<Heartbeat>
+  reported(fits: (received: ReceivedReport) => boolean): Promise<ReceivedReport>
+  /** Resolves with the first heartbeat, past or to come, that fits. */
+  beat(fits: (heartbeat: Heartbeat) => boolean): Promise<Heartbeat>
   types(video: string): Report['type'][]
   close(): Promise<void>
 }
 
-export async function startTestApi(): Promise<TestApi> {
+export async function startStandInApi(): Promise<StandInApi> {
   const watchers = new Set<() => void>()
   let urls = 0
   const server = createServer((request, response) => {
@@ -71,7 +72,7 @@ export async function startTestApi(): Promise<TestApi> {
     for (const resolve of waiting) resolve()
   }
 
-  const api: TestApi = {
+  const api: StandInApi = {
     url: `http://127.0.0.1:${address.port}`,
     reports: [],
     heartbeats: [],
@@ -79,15 +80,16 @@ export async function startTestApi(): Promise<TestApi> {
     contentTypes: new Map(),
     requests: new Map(),
     resumes: new Map(),
-    references: new Map(),
+    inputImages: new Map(),
     getStatus: () => 200,
     answer: () => 'continue',
     heartbeatVerdict: () => 'continue',
     putStatus: () => 200,
     token: 'token-of-the-worker',
-    told: (fits) => until(() => api.reports.find(fits)),
-    beaten: (fits) => until(() => api.heartbeats.find(fits)),
-    types: (video) => api.reports.filter((told) => told.video === video).map((told) => told.report.type),
+    reported: (fits) => until(() => api.reports.find(fits)),
+    beat: (fits) => until(() => api.heartbeats.find(fits)),
+    types: (video) =>
+      api.reports.filter((received) => received.video === video).map((received) => received.report.type),
     async close() {
       server.closeAllConnections()
       server.close()
@@ -112,33 +114,36 @@ export async function startTestApi(): Promise<TestApi> {
       api.heartbeats.push(heartbeat)
       changed()
       const answer: HeartbeatAnswer = {
-        attempts: heartbeat.attempts.map((held) => ({ ...held, verdict: api.heartbeatVerdict(held.video) })),
+        attempts: heartbeat.attempts.map((owned) => ({
+          ...owned,
+          verdict: api.heartbeatVerdict(owned.video),
+        })),
       }
       response.end(JSON.stringify(answer))
       return
     }
-    const told: ToldReport = {
+    const received: ReceivedReport = {
       video: path[2] ?? '',
       fence: Number(path[3]),
       report: reportSchema.parse(json),
       at: performance.now(),
     }
-    const answer = api.answer(told)
-    api.reports.push(told)
+    const answer = api.answer(received)
+    api.reports.push(received)
     changed()
     if (answer === 'hang up') request.socket.destroy()
     else if (typeof answer === 'number') response.writeHead(answer).end()
-    else response.end(JSON.stringify(answerTo(told, answer)))
+    else response.end(JSON.stringify(answerTo(received, answer)))
   }
 
-  function answerTo(told: ToldReport, verdict: Verdict): ReportAnswer {
-    const request = api.requests.get(told.video)
-    if (told.report.type !== 'taken' || verdict === 'stop' || request === undefined) return { verdict }
+  function answerTo(received: ReceivedReport, verdict: Verdict): ReportAnswer {
+    const request = api.requests.get(received.video)
+    if (received.report.type !== 'taken' || verdict === 'stop' || request === undefined) return { verdict }
     urls += 1
-    const base = `${api.url}/store/${told.video}/${told.fence}`
+    const base = `${api.url}/store/${received.video}/${received.fence}`
     const put = (name: string) => `${base}/${name}?signature=${urls}`
-    const resume = api.resumes.get(told.video)
-    const reference = api.references.get(told.video)
+    const resume = api.resumes.get(received.video)
+    const inputImage = api.inputImages.get(received.video)
     return {
       verdict,
       assignment: {
@@ -151,9 +156,9 @@ export async function startTestApi(): Promise<TestApi> {
           result: put('result.json'),
         },
         resume: resume === undefined ? null : { step: resume.step, url: `${api.url}/store/${resume.file}` },
-        ...(reference === undefined
+        ...(inputImage === undefined
           ? {}
-          : { inputs: { reference: `${api.url}/store/${reference}?signature=${urls}` } }),
+          : { inputs: { reference: `${api.url}/store/${inputImage}?signature=${urls}` } }),
       },
     }
   }

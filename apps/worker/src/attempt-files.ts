@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
+import type { Logger } from 'pino'
+import { messageOf } from './error-message.ts'
+import { InputDamagedError, requireHash } from './input-image.ts'
+import { Backoff, retrying } from './retrying.ts'
+import { getFile, putBody, putFile, TransferError } from './transfer.ts'
+
+/** The input image cannot be had here; without it there is nothing to generate. */
+export class InputUnavailableError extends Error {
+  override name = 'InputUnavailableError'
+}
+
+export interface AttemptFilesDeps {
+  /** Where downloads go; exists. */
+  folder: string
+  /** Aborted when the attempt is over. */
+  ended: AbortSignal
+  /** Asks for the assignment again, whose signed URLs are then fresh; null when none comes in time. */
+  freshAssignment(withinMs: number): Promise<Assignment | null>
+  log: Logger
+}
+
+const CHECKPOINT_TRIES_MAX = 3
+/** An image is small; when the store is away for longer than this, another worker may try. */
+const INPUT_MS_MAX = 60_000
+/** How often one upload may ask for fresh URLs. */
+const FRESH_URLS_MAX = 5
+
+/** What one attempt downloads and uploads, over signed URLs that may expire on the way. */
+export class AttemptFiles {
+  readonly #deps: AttemptFilesDeps
+  #assignment: Assignment
+  #resume: { step: number; path: string } | undefined
+
+  constructor(assignment: Assignment, deps: AttemptFilesDeps) {
+    this.#assignment = assignment
+    this.#deps = deps
+  }
+
+  /** The checkpoint to go on from, once it is here. */
+  get resume(): { step: number; path: string } | undefined {
+    return this.#resume
+  }
+
+  /** Gets the assignment's checkpoint. Never throws: without one the attempt starts at step 0. */
+  async fetchCheckpoint(): Promise<void> {
+    const { resume } = this.#assignment
+    if (resume === null) return
+    const { ended, folder, log } = this.#deps
+    const path = join(folder, 'resume.checkpoint')
+    const fetchOnce = async () => {
+      try {
+        await getFile(resume.url, path, ended)
+      } catch (error) {
+        log.warn({ err: error, step: resume.step }, 'the checkpoint cannot be fetched')
+        throw error
+      }
+    }
+    try {
+      await retrying(fetchOnce, {
+        signal: ended,
+        triesMax: CHECKPOINT_TRIES_MAX,
+        backoff: new Backoff(200, 1_000),
+        mayRetry: (error) => error instanceof TransferError && error.again,
+      })
+      this.#resume = { step: resume.step, path }
+    } catch {
+      // Logged with each try.
+    }
+  }
+
+  /** Returns the path of the image of mode i2v; undefined in other modes. Throws InputUnavailableError. */
+  async fetchInputImage(): Promise<string | undefined> {
+    if (this.#assignment.inputs === undefined) return undefined
+    const path = join(this.#deps.folder, 'reference.png')
+    const signal = AbortSignal.any([this.#deps.ended, AbortSignal.timeout(INPUT_MS_MAX)])
+    const fetchOnce = async () => {
+      // Read at each try, since expired URLs are replaced.
+      const { inputs, request } = this.#assignment
+      if (inputs === undefined) throw new Error('the new assignment names no image')
+      await getFile(inputs.reference, path, signal)
+      await requireHash(path, request.reference_sha256)
+    }
+    const mayRetry = async (error: unknown) => {
+      if (!isWorthFetchingAgain(error)) return false
+      this.#deps.log.warn({ err: error }, 'the image is fetched again')
+      if (error instanceof TransferError && error.expired) await this.#freshenUrls(INPUT_MS_MAX)
+      return true
+    }
+    try {
+      await retrying(fetchOnce, { signal, backoff: new Backoff(200, 5_000), mayRetry })
+      return path
+    } catch (error) {
+      throw new InputUnavailableError(`The image cannot be fetched: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
+  /**
+   * Puts one file, through outages and expired URLs, for at most `withinMs`. Returns its bytes; throws the
+   * last try's error.
+   */
+  async upload(name: UploadName, source: string | { json: string }, withinMs: number): Promise<number> {
+    const signal = AbortSignal.any([this.#deps.ended, AbortSignal.timeout(withinMs)])
+    const contentType = UPLOAD_CONTENT_TYPES[name]
+    const putOnce = async () => {
+      const url = this.#assignment.uploads[name]
+      if (typeof source === 'string') return await putFile(url, source, contentType, signal)
+      await putBody(url, source.json, contentType, signal)
+      return Buffer.byteLength(source.json)
+    }
+    let freshUrls = 0
+    const mayRetry = async (error: unknown) => {
+      if (!(error instanceof TransferError)) return false
+      if (error.expired && freshUrls < FRESH_URLS_MAX) {
+        freshUrls += 1
+        await this.#freshenUrls(withinMs)
+      } else if (!error.again) {
+        return false
+      }
+      this.#deps.log.warn({ err: error, file: name }, 'an upload is tried again')
+      return true
+    }
+    return await retrying(putOnce, { signal, backoff: new Backoff(300, 8_000), mayRetry })
+  }
+
+  async #freshenUrls(withinMs: number): Promise<void> {
+    this.#assignment = (await this.#deps.freshAssignment(withinMs)) ?? this.#assignment
+  }
+}
+
+function isWorthFetchingAgain(error: unknown): boolean {
+  return (
+    error instanceof InputDamagedError || (error instanceof TransferError && (error.again || error.expired))
+  )
+}

@@ -1,0 +1,176 @@
+import type { RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
+import { pino } from 'pino'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { attemptDeps, newAttempt } from '../../../test/support/attempt-parts.ts'
+import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
+import type { Attempt, AttemptDeps } from './attempt.ts'
+import type { RunnerEnd, RunnerEvents } from './runner-process.ts'
+import { type Runner, Slot } from './slot.ts'
+
+/** A runner in a test's hands: it replies when the test says so. */
+class HandRunner implements Runner {
+  readonly pid = undefined
+  readonly sent: RunnerRequest[] = []
+  readonly ended: Promise<void>
+  onSend: (request: RunnerRequest) => void = () => {}
+  readonly #events: RunnerEvents
+  #resolveEnded: () => void = () => {}
+
+  constructor(events: RunnerEvents) {
+    this.#events = events
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+  }
+
+  reply(reply: RunnerReply): void {
+    this.#events.onReply(reply)
+  }
+
+  send(request: RunnerRequest): void {
+    this.sent.push(request)
+    this.onSend(request)
+  }
+
+  expectReplies(): void {}
+
+  kill(end: RunnerEnd): void {
+    this.#events.onEnd(end)
+    this.#resolveEnded()
+  }
+
+  async shutDown(end: RunnerEnd): Promise<void> {
+    this.kill(end)
+  }
+}
+
+let api: StandInApi
+let deps: AttemptDeps
+let runners: HandRunner[]
+let slot: Slot
+
+beforeEach(async () => {
+  api = await startStandInApi()
+  onTestFinished(() => api.close())
+  deps = attemptDeps(api)
+  runners = []
+  const openRunner = (events: RunnerEvents) => {
+    const runner = new HandRunner(events)
+    runners.push(runner)
+    return runner
+  }
+  const runner = { command: ['none'], environment: {}, deviceVariable: 'DEVICES' } as const
+  const settings = { runner, models: [{ id: 'animatic' }], stallMs: 60_000 } as const
+  slot = new Slot(0, '0', { settings, log: pino({ level: 'silent' }), onChange: () => {}, openRunner })
+  onTestFinished(() => slot.kill())
+})
+
+function getReady(): HandRunner {
+  const runner = runners.at(-1)
+  if (runner === undefined) throw new Error('no runner was opened')
+  const limits = { frames_max: 129, pixels_max: 589_824 }
+  runner.reply({ type: 'ready', device: 'cpu', devices: 1, vram_bytes: 0, models: ['animatic'], limits })
+  return runner
+}
+
+/** A new attempt in the slot's waiting place, with all its files. */
+async function waiting(): Promise<Attempt> {
+  const attempt = newAttempt(api, deps)
+  slot.reserve(attempt)
+  await attempt.take(async () => {})
+  return attempt
+}
+
+const files = { video: '/none', thumbnail: '/none', spritesheet: '/none' }
+
+type AboutAttempt = Extract<RunnerReply, { id: string }> | Extract<RunnerReply, { type: 'failed' }>
+
+test.each<AboutAttempt>([
+  { type: 'released', id: '' },
+  { type: 'finished', id: '', files, timings: {}, tokens: 0, peak_vram_bytes: 0, seed: 0 },
+  { type: 'failed', id: '', code: 'internal', message: 'broken', retryable: true },
+  { type: 'cancelled', id: '', step: 1 },
+  { type: 'yielded', id: '', step: 1 },
+])('the next video is sent before the attempt that left the device hears $type', async (reply) => {
+  const runner = getReady()
+  const first = await waiting()
+  runner.reply({ type: 'started', id: first.runnerId })
+  const second = await waiting()
+  const stateAtSend: string[] = []
+  runner.onSend = () => stateAtSend.push(first.state)
+  runner.reply({ ...reply, id: first.runnerId })
+  expect(runner.sent.at(-1)).toMatchObject({ type: 'generate', id: second.runnerId })
+  expect(stateAtSend).toEqual(['running'])
+  expect(first.state).not.toBe('running')
+})
+
+async function running(): Promise<Attempt> {
+  const attempt = await waiting()
+  runners.at(-1)?.reply({ type: 'started', id: attempt.runnerId })
+  expect(attempt.state).toBe('running')
+  return attempt
+}
+
+test('a runner whose device is lost ends only when the videos that it encodes are out, and starts nothing before', async () => {
+  const runner = getReady()
+  const encoding = await running()
+  runner.reply({ type: 'released', id: encoding.runnerId })
+  const lost = await running()
+  const next = await waiting()
+  runner.reply({ type: 'failed', id: lost.runnerId, code: 'device_lost', message: 'gone', retryable: true })
+  expect(lost.state).toBe('over')
+  expect(slot.readiness).toBeUndefined()
+  expect(slot.wantsJob).toBe(false)
+  expect(next.state).toBe('waiting')
+  const cannotEncode = { code: 'internal', message: 'no', retryable: true } as const
+  runner.reply({ type: 'failed', id: encoding.runnerId, ...cannotEncode })
+  await expect.poll(() => runners.length).toBe(2)
+  getReady()
+  expect(next.state).toBe('starting')
+})
+
+test('the attempts of a runner that dies fail, the one that waits is started by the next runner', async () => {
+  const runner = getReady()
+  const encoding = await running()
+  runner.reply({ type: 'released', id: encoding.runnerId })
+  const onDevice = await running()
+  const next = await waiting()
+  runner.kill({ why: 'exited', message: 'the runner ended with SIGKILL' })
+  expect([encoding.state, onDevice.state, next.state]).toEqual(['over', 'over', 'waiting'])
+  for (const { video } of [encoding, onDevice]) {
+    const { report } = await api.reported((received) => received.video === video && 'code' in received.report)
+    expect(report).toMatchObject({ type: 'failed', code: 'runner_exited', retryable: true })
+  }
+  await expect.poll(() => runners.length).toBe(2)
+  getReady()
+  expect(next.state).toBe('starting')
+})
+
+test('a runner that cannot load hands back the attempt that waits for it, and is started again', async () => {
+  const attempt = await waiting()
+  runners[0]?.reply({ type: 'failed', code: 'model_missing', message: 'no weights', retryable: false })
+  expect(attempt.state).toBe('over')
+  expect(await api.reported(({ video }) => video === attempt.video)).toBeDefined()
+  await expect.poll(() => runners.length).toBe(2)
+})
+
+test('a stop reaches the runner only for the attempt on the device', async () => {
+  const runner = getReady()
+  const encoding = await running()
+  runner.reply({ type: 'released', id: encoding.runnerId })
+  const onDevice = await running()
+  const next = await waiting()
+  for (const attempt of [encoding, onDevice, next]) attempt.onVerdict('stop')
+  expect(runner.sent.filter(({ type }) => type === 'cancel')).toEqual([
+    { type: 'cancel', id: onDevice.runnerId },
+  ])
+})
+
+test('a closed slot takes nothing and starts no other runner', async () => {
+  getReady()
+  const attempt = await running()
+  await slot.shutDown()
+  expect(attempt.state).toBe('over')
+  expect(slot.hasRoom || slot.wantsJob).toBe(false)
+  expect(runners).toHaveLength(1)
+})

@@ -1,0 +1,93 @@
+import { type Heartbeat, POOL_PATTERN } from '@sluice/shared/attempt-contract'
+import { WakeSignal } from '@sluice/shared/wake-signal'
+import type { Logger } from 'pino'
+import type { WorkerConfig } from './config.ts'
+import { type ReadyReply, Slot } from './slot.ts'
+
+export type SlotsDescription = Pick<
+  Heartbeat,
+  'pool' | 'slots' | 'device' | 'devices_per_slot' | 'vram_bytes' | 'models' | 'modes' | 'limits'
+>
+
+/** The slots of this worker: which of them takes a job, and what the heartbeat says of them. */
+export class Slots {
+  /** Woken whenever a slot may want a job. One waiter. */
+  readonly changed = new WakeSignal()
+  readonly #slots: Slot[] = []
+  readonly #onReadyCount: () => void
+  #pool: string | null
+  #readyCount = 0
+  #lastReady: ReadyReply | undefined
+
+  /** `onReadyCount` is called when the number of slots whose runner is ready has changed. */
+  constructor(config: WorkerConfig, log: Logger, onReadyCount: () => void) {
+    this.#pool = config.pool
+    this.#onReadyCount = onReadyCount
+    const settings = { runner: config.runner, models: config.models, stallMs: config.stallMs }
+    for (const [index, devices] of config.slots.entries())
+      this.#slots.push(new Slot(index, devices, { settings, log, onChange: () => this.#onChange() }))
+  }
+
+  /** Null until the first runner is ready, unless the settings name the pool. */
+  get pool(): string | null {
+    return this.#pool
+  }
+
+  get wantJob(): boolean {
+    return this.#slots.some((slot) => slot.wantsJob)
+  }
+
+  /** The best slot for a job: idle before nearly free, then without a switch of weights before with one. */
+  forJob(model: string | undefined): Slot | undefined {
+    const wanting = this.#slots.filter((slot) => slot.wantsJob)
+    return (
+      wanting.find((slot) => slot.isIdle && slot.hasLoaded(model)) ??
+      wanting.find((slot) => slot.isIdle) ??
+      wanting.find((slot) => slot.hasLoaded(model)) ??
+      wanting[0] ??
+      this.#slots.find((slot) => slot.hasRoom)
+    )
+  }
+
+  /** Null while the pool is unknown. While no runner is ready, the description is the last one's. */
+  describe(): SlotsDescription | null {
+    if (this.#pool === null) return null
+    const ready = this.#lastReady
+    return {
+      pool: this.#pool,
+      slots: this.#readyCount,
+      device: ready?.device ?? 'unknown',
+      devices_per_slot: ready?.devices ?? 1,
+      vram_bytes: ready?.vram_bytes ?? 0,
+      models: ready?.models ?? [],
+      modes: ready?.modes ?? ['t2v', 'i2v'],
+      limits: { sequence_devices: 1, ...(ready?.limits ?? { frames_max: 1, pixels_max: 1 }) },
+    }
+  }
+
+  /** Ends the runners for good, with a few seconds' notice. */
+  async shutDown(): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.shutDown()))
+  }
+
+  /** Ends the runners for good, at once. */
+  async kill(): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.kill()))
+  }
+
+  #onChange(): void {
+    this.changed.wake()
+    const ready = this.#slots.map((slot) => slot.readiness).filter((reply) => reply !== undefined)
+    this.#lastReady = ready[0] ?? this.#lastReady
+    if (this.#pool === null && this.#lastReady !== undefined) this.#pool = poolOf(this.#lastReady)
+    if (ready.length === this.#readyCount) return
+    this.#readyCount = ready.length
+    this.#onReadyCount()
+  }
+}
+
+/** `H100`, 8 devices -> `h100x8`. */
+function poolOf(ready: ReadyReply): string {
+  const name = `${ready.device}x${ready.devices}`.toLowerCase().replaceAll(/[^a-z0-9_-]+/g, '-')
+  return POOL_PATTERN.test(name) ? name : 'default'
+}

@@ -1,0 +1,89 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { newClaim, newId } from '@sluice/shared/ids'
+import { pino } from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
+import { ReportClient } from './report-client.ts'
+import { Spool } from './spool.ts'
+
+interface Setting {
+  api: StandInApi
+  dir: string
+  spool: Spool
+  entry: Parameters<Spool['add']>[0]
+  /** Where the entry is written before it is renamed. */
+  newFile: string
+  log: string[]
+}
+
+async function setting(): Promise<Setting> {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-spool-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  const api = await startStandInApi()
+  onTestFinished(() => api.close())
+  const log: string[] = []
+  const logger = pino({ level: 'info' }, { write: (line) => log.push(JSON.parse(line).msg) })
+  const spool = new Spool(dir, new ReportClient(api.url, api.token, logger), logger)
+  onTestFinished(() => spool.stop())
+  const [video, claim] = [newId('video'), newClaim()]
+  const report = { type: 'yielded', step: 3, claim, worker: 'worker_a' } as const
+  const newFile = join(dir, `${video}-1-${claim}.json.new`)
+  return { api, dir, spool, entry: { video, fence: 1, report }, newFile, log }
+}
+
+/** Every write to it fails with ENOSPC, as on a full disk. */
+const FULL = '/dev/full'
+const testFull = test.skipIf(!existsSync(FULL))
+
+test('a report is on the disk before it is sent, and gone once it is answered', async () => {
+  const { api, dir, spool, entry } = await setting()
+  spool.add(entry)
+  expect(readdirSync(dir).map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')))).toEqual([entry])
+  expect(api.reports).toEqual([])
+  await spool.drained()
+  expect(api.reports).toMatchObject([{ video: entry.video, report: entry.report }])
+  expect(readdirSync(dir)).toEqual([])
+})
+
+testFull('a report that the disk cannot take is sent from memory, and the failure is logged', async () => {
+  const { api, dir, spool, entry, newFile, log } = await setting()
+  symlinkSync(FULL, newFile)
+  spool.add(entry)
+  expect(spool.owned()).toEqual([{ video: entry.video, fence: 1, claim: entry.report.claim }])
+  await spool.drained()
+  expect(api.reports).toMatchObject([{ video: entry.video, report: entry.report }])
+  expect(log).toContainEqual(expect.stringMatching(/cannot be written to the spool; it is sent from memory/))
+  expect(readdirSync(dir)).toEqual([])
+  expect(spool.owned()).toEqual([])
+})
+
+testFull('an unanswered report is written as soon as the disk has room', async () => {
+  const { api, dir, spool, entry, newFile, log } = await setting()
+  api.answer = () => 503
+  symlinkSync(FULL, newFile)
+  spool.add(entry)
+  await api.reported(({ video }) => video === entry.video)
+  expect(readdirSync(dir).filter((name) => name.endsWith('.json'))).toEqual([])
+  rmSync(newFile)
+  await expect.poll(() => readdirSync(dir)).toEqual([expect.stringMatching(/\.json$/)])
+  expect(log).toContain('the spool has room again')
+})
+
+testFull('a stop writes what could not be written before, and says what is lost otherwise', async () => {
+  const { api, dir, spool, entry, newFile } = await setting()
+  api.answer = () => 503
+  symlinkSync(FULL, newFile)
+  spool.add(entry)
+  rmSync(newFile)
+  spool.stop()
+  expect(readdirSync(dir)).toEqual([expect.stringMatching(/\.json$/)])
+
+  const other = await setting()
+  other.api.answer = () => 503
+  symlinkSync(FULL, other.newFile)
+  other.spool.add(other.entry)
+  other.spool.stop()
+  expect(other.log).toContainEqual(expect.stringMatching(/is lost: the disk of the spool cannot take it/))
+})
