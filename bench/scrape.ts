@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { openDatabase } from '../apps/api/src/db/database.ts'
-import { readProduction } from '../apps/api/src/economics/hour-sums.ts'
+import { readPoolDays } from '../apps/api/src/economics/hour-sums.ts'
 import { Metrics } from '../apps/api/src/metrics/metrics.ts'
 import { noteShift } from '../apps/api/src/workers/note-shift.ts'
 import { runSql } from './rig/accounts.ts'
@@ -82,17 +82,17 @@ try {
   ])
   const open = await scrapes()
   const day = { from: new Date(Date.now() - 86_400_000), to: new Date() }
-  const reportOpen = await rounds(() => readProduction(db, day))
+  const reportOpen = await rounds(() => readPoolDays(db, day))
   // The same videos, ended three hours ago: the first reader sums the hour, the others find it summed.
   await runSql(superUrl, [
     `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
     `update attempt set started_at = started_at - interval '3 hours', released_at = released_at - interval '3 hours', ended_at = ended_at - interval '3 hours'`,
-    `update production_closed set until = '-infinity'`,
+    `update facts_closed set until = '-infinity'`,
     'vacuum analyze',
   ])
-  const closing = await timed(() => readProduction(db, day))
+  const closing = await timed(() => readPoolDays(db, day))
   const closed = await scrapes()
-  const reportClosed = await rounds(() => readProduction(db, day))
+  const reportClosed = await rounds(() => readPoolDays(db, day))
   const line = (name: string, samples: readonly number[]) => [
     name,
     medianAndSpread(samples, asMs),

@@ -119,14 +119,12 @@ test('totals go on over hours that were closed, and over a restart', async () =>
     text: `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
   })
   // As if nobody had read any figures in those hours: processes that have not yet, one that closes them and one that finds them closed.
-  await api.context.db.query({ text: `update production_closed set until = '-infinity'` })
+  await api.context.db.query({ text: `update facts_closed set until = '-infinity'` })
   for (const process of [await api.replica(), await api.replica()]) {
     const { samples } = await scrape(process.url)
     expect(sum(samples, 'sluice_generated_tokens_total')).toBe(5_040)
   }
-  const closed = await api.context.db.query({
-    text: `select from production_hour where fact = 'charged_tokens'`,
-  })
+  const closed = await api.context.db.query({ text: `select from fact_hour where fact = 'charged_tokens'` })
   expect(closed.rowCount).toBe(1)
 })
 

@@ -19,10 +19,10 @@ export async function closeHours(pool: DatabasePool): Promise<Date | null> {
     // The due hour is read first: the clock may pass another one while the sums are made.
     const due = one(await db.query<{ due: Date }>({ text: `select ${DUE_UNTIL} as due` })).due
     await db.query({
-      text: `insert into production_hour (hour, pool, fact, value) ${FACTS_SQL}`,
+      text: `insert into fact_hour (hour, pool, fact, value) ${FACTS_SQL}`,
       values: [until ?? '-infinity', due],
     })
-    await db.query({ text: 'update production_closed set until = $1', values: [due] })
+    await db.query({ text: 'update facts_closed set until = $1', values: [due] })
     await db.query({
       text: 'delete from eta_given g using video v where v.id = g.video_id and v.ended_at < $1',
       values: [due],
@@ -37,7 +37,7 @@ async function readClosed(
 ): Promise<{ until: Date | null; isDue: boolean }> {
   return one(
     await db.query<{ until: Date | null; isDue: boolean }>({
-      text: `select nullif(until, '-infinity') as until, until < ${DUE_UNTIL} as "isDue" from production_closed ${lock}`,
+      text: `select nullif(until, '-infinity') as until, until < ${DUE_UNTIL} as "isDue" from facts_closed ${lock}`,
     }),
   )
 }

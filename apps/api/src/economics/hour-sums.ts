@@ -43,17 +43,14 @@ export function stretchesOf(range: { from: Date; to: Date }, closedUntil: Date |
 }
 
 /** What every pool made and cost from `from` until just before `to`, by UTC day. */
-export async function readProduction(
-  pool: DatabasePool,
-  range: { from: Date; to: Date },
-): Promise<PoolDay[]> {
+export async function readPoolDays(pool: DatabasePool, range: { from: Date; to: Date }): Promise<PoolDay[]> {
   const stretches = stretchesOf(range, await closeHours(pool))
   const parts = await Promise.all(stretches.map((stretch) => readStretch(pool, stretch)))
   return poolDays(parts.flat())
 }
 
 async function readStretch(db: Database, { from, to, isClosed }: Stretch): Promise<Row[]> {
-  const facts = isClosed ? 'select * from production_hour where hour >= $1 and hour < $2' : FACTS_SQL
+  const facts = isClosed ? 'select * from fact_hour where hour >= $1 and hour < $2' : FACTS_SQL
   const { rows } = await db.query<Row>({
     text: `select to_char(hour at time zone 'UTC', 'YYYY-MM-DD') as day, pool, fact, sum(value)::text as value from (${facts}) f group by 1, 2, 3`,
     values: [from, to],

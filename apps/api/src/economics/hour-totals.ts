@@ -29,7 +29,7 @@ export class HourTotals {
     const until = await closeHours(this.#pool)
     if (until !== null && (this.#closedUntil === null || until > this.#closedUntil)) {
       const added = await this.#sum(
-        'select * from production_hour where hour >= $1 and hour < $2',
+        'select * from fact_hour where hour >= $1 and hour < $2',
         this.#closedUntil ?? '-infinity',
         until,
       )

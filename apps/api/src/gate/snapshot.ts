@@ -98,7 +98,7 @@ const FLEET_SQL = `select
     select t.service_tier, t.account_id, t.finish_ms from gate_clock c join gate_tag t
     on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
   (select coalesce(json_agg(p), '[]') from (
-    select pool, capability, width, height, num_frames, step_ms, overhead_ms from prediction) p) as paces,
+    select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
   (select count(*) from (select from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as active`
 
 /** Pools of living workers, what they are at, and the virtual time. */

@@ -33,7 +33,7 @@ function paceKey(pool: string, shape: Pick<Shape, 'capability' | 'width' | 'heig
   return `${pool} ${shape.capability} ${shape.width}x${shape.height}x${shape.num_frames}`
 }
 
-/** A row of table prediction. A pool makes few shapes, so they are read whole. */
+/** A row of table pace. A pool makes few shapes, so they are read whole. */
 export interface PaceRow {
   pool: string
   capability: string
@@ -76,7 +76,7 @@ export async function learnPace(
 ): Promise<void> {
   await db.query({
     name: 'pace-learn',
-    text: `insert into prediction as p (pool, capability, width, height, num_frames, step_ms, overhead_ms, samples)
+    text: `insert into pace as p (pool, capability, width, height, num_frames, step_ms, overhead_ms, samples)
     values ($1, $2, $3, $4, $5, $6, $7, 1)
     on conflict (pool, capability, width, height, num_frames) do update set
       step_ms = p.step_ms + (excluded.step_ms - p.step_ms) * greatest($8, 1.0 / (p.samples + 1)),
