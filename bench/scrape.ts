@@ -3,8 +3,9 @@
  * summed, beside the same over none; and what keeping a worker's shift adds to its heartbeat.
  */
 import { join } from 'node:path'
+import { LEASE_MS } from '@sluice/shared/attempt-contract'
 import { openDatabase } from '../apps/api/src/db/database.ts'
-import { readPoolDays } from '../apps/api/src/economics/hour-sums.ts'
+import { readPoolDays } from '../apps/api/src/economics/pool-days.ts'
 import { Metrics } from '../apps/api/src/metrics/metrics.ts'
 import { noteShift } from '../apps/api/src/workers/note-shift.ts'
 import { runSql } from './rig/accounts.ts'
@@ -56,7 +57,7 @@ try {
     // In a transaction, as in a heartbeat: the wait for the disk is the heartbeat's own.
     const client = await db.connect()
     await client.query('begin')
-    shiftMs.push(await timed(() => noteShift(client, beat)))
+    shiftMs.push(await timed(() => noteShift(client, beat, LEASE_MS)))
     await client.query('rollback')
     client.release()
   }
@@ -112,7 +113,7 @@ try {
 
   /** Each with a reader of its own, so that none answers what it read a moment ago. */
   async function scrapes(): Promise<number[]> {
-    return rounds(() => new Metrics(db, 'USD').text())
+    return rounds(() => new Metrics(db, { currency: 'USD', leaseMs: LEASE_MS }).text())
   }
 } finally {
   await postgres.stop()

@@ -557,7 +557,6 @@ create view device_occupant with (security_invoker=true) as
     v.status,
     v.service_tier,
     v.pool,
-    v.model,
     v.capability,
     v.resolution,
     v.width,

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { giveUpAttempt, reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
-import { readPoolDays, stretchesOf } from '../../apps/api/src/economics/hour-sums.ts'
+import { readPoolDays, stretchesOf } from '../../apps/api/src/economics/pool-days.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { type HandAttempt, HandWorker } from '../support/test-worker.ts'
@@ -344,7 +344,8 @@ describe('the time a worker was there', () => {
     await past(worker.id, 5, 10)
     await worker.heartbeat()
     expect(await shifts(worker.id)).toMatchObject([{ seconds: expect.stringMatching(/^10\./) }])
-    await past(worker.id, 21, 31)
+    const leaseSeconds = api.config.timings.leaseMs / 1_000
+    await past(worker.id, leaseSeconds + 1, leaseSeconds + 11)
     await worker.heartbeat()
     expect(await shifts(worker.id)).toMatchObject([
       { seconds: expect.stringMatching(/^10\.0/) },

@@ -69,7 +69,15 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
     await worker.heartbeat([], { draining: true })
     const id = await submit(key)
     const pool = `goes${poolNumber - 1}`
-    const dispatch = { videoId: id, accountId, pool, lane: 'standard', startTagMs: 0, finishTagMs: 0 }
+    const dispatch = {
+      videoId: id,
+      accountId,
+      pool,
+      tier: 'standard',
+      startTagMs: 0,
+      finishTagMs: 0,
+      leaseMs: api.config.timings.leaseMs,
+    }
     expect(await dispatchVideo(db, dispatch)).toEqual({ refused: 'pool_gone' })
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
     expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({
@@ -207,7 +215,11 @@ test('while the queue is away a video costs one fence, not one a try', async () 
     const gate = startGate(
       context.db,
       away,
-      { catalogue: context.config.catalogue, accountSharePercent: 75 },
+      {
+        catalogue: context.config.catalogue,
+        accountSharePercent: 75,
+        leaseMs: context.config.timings.leaseMs,
+      },
       { onError: () => {}, onLead: leading.resolve },
     )
     await leading.promise

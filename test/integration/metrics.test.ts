@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { EtaSample } from '../../apps/api/src/forecast/eta-sample.ts'
-import type { Forecast } from '../../apps/api/src/forecast/forecaster.ts'
+import type { Forecast } from '../../apps/api/src/forecast/simulate.ts'
 import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { eventually } from '../support/eventually.ts'
@@ -244,7 +244,7 @@ test('at most twenty forecasts of a round are kept, and none of a video that an 
 })
 
 test('the installation is read once for many who ask within a second', async () => {
-  const reader = new InstallationReader(api.context.db)
+  const reader = new InstallationReader(api.context.db, api.config.timings.leaseMs)
   const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => reader.read()))
   for (const other of others) expect(other).toBe(first)
   expect(await reader.read()).toBe(first)

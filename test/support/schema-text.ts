@@ -2,8 +2,9 @@ import type pg from 'pg'
 
 /**
  * The schema of a database as text that reads like SQL: tables with columns and constraints, indexes, views,
- * functions, triggers and grants, from PostgreSQL’s catalog. Two databases have the same text if, and only if, they
- * have the same schema. The schema of the queue (`bullmq`) is BullMQ’s own, so only who may use it is listed.
+ * functions, triggers and grants, from PostgreSQL’s catalog. Two databases have the same text if, and only
+ * if, they have the same schema. The schema of the queue (`bullmq`) is BullMQ’s own, so only who may use it
+ * is listed.
  */
 export async function schemaText(client: pg.ClientBase): Promise<string> {
   const parts: string[][] = []

@@ -1,4 +1,4 @@
-import { type Heartbeat, type HeartbeatAnswer, LEASE_MS, type Verdict } from '@sluice/shared/attempt-contract'
+import type { Heartbeat, HeartbeatAnswer, Verdict } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { noteShift } from '../workers/note-shift.ts'
@@ -14,7 +14,7 @@ export async function applyHeartbeat(
   keyId: string,
   heartbeat: Heartbeat,
 ): Promise<HeartbeatAnswer> {
-  const change = await noteWorker(context.db, keyId, heartbeat)
+  const change = await noteWorker(context, keyId, heartbeat)
   const attempts = await touchAttempts(context.db, keyId, heartbeat)
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
   if (change === 'offer' && heartbeat.draining) await giveUpUntaken(context, heartbeat.pool)
@@ -24,7 +24,7 @@ export async function applyHeartbeat(
 
 /** Answers what is new since the last heartbeat: the process, what it offers to the gate, or nothing. */
 async function noteWorker(
-  db: Context['db'],
+  { db, config }: Context,
   keyId: string,
   beat: Heartbeat,
 ): Promise<'boot' | 'offer' | 'none'> {
@@ -61,7 +61,7 @@ async function noteWorker(
         beat.limits.sequence_devices ?? beat.devices_per_slot,
       ],
     })
-    await noteShift(tx, beat)
+    await noteShift(tx, beat, config.timings.leaseMs)
     const earlier = before.rows[0]
     if (earlier === undefined || earlier.boot !== beat.boot) return 'boot'
     return earlier.slots !== beat.slots || earlier.draining !== beat.draining ? 'offer' : 'none'
@@ -120,8 +120,8 @@ async function giveUpUnnamed(context: Context, keyId: string, beat: Heartbeat): 
 async function giveUpUntaken(context: Context, pool: string): Promise<void> {
   const { rows } = await context.db.query<{ video_id: string; fence: number }>({
     text: `select video_id, fence from attempt where pool = $1 and ended_at is null and claim is null
-    and not exists (select from worker where pool = $1 and slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $2))`,
-    values: [pool, LEASE_MS / 1_000],
+    and not exists (select from living_worker($2) where pool = $1)`,
+    values: [pool, context.config.timings.leaseMs],
   })
   for (const row of rows) await giveUpAttempt(context, row.video_id, row.fence, { onlyUntaken: true })
 }

@@ -35,8 +35,8 @@ export interface DatabaseSettings {
 }
 
 /**
- * The API's pool. Each connection works as role sluice_app, which may append to the ledger but not rewrite it, even
- * when the URL names the owner.
+ * The API's pool. Each connection works as role sluice_app, which may append to the ledger but not rewrite
+ * it, even when the URL names the owner.
  */
 export function openDatabase(settings: DatabaseSettings): DatabasePool {
   const pool = new pg.Pool({
@@ -60,7 +60,8 @@ export async function transaction<Result>(
 ): Promise<Result> {
   const client = await pool.connect()
   let broken: Error | undefined
-  // A connection that ends between two statements says so to nobody else, and an unheard error ends the process.
+  // A connection that ends between two statements says so to nobody else, and an unheard error ends the
+  // process.
   const onError = (error: Error) => {
     broken = error
   }

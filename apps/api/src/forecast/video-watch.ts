@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import type { Video } from '../videos/video.ts'
-import type { Forecast, Forecaster } from './forecaster.ts'
+import type { Forecaster } from './forecaster.ts'
+import type { Forecast } from './simulate.ts'
 
 /** A video as it stands now. */
 export interface Sighting {
@@ -30,8 +31,9 @@ interface Watched {
 }
 
 /**
- * Follows videos for everybody who watches them through this process: one look at the database for all of them together, however many
- * there are, and none while nobody watches. A change is seen whichever process made it.
+ * Follows videos for everybody who watches them through this process: one look at the database for all of
+ * them together, however many there are, and none while nobody watches. A change is seen whichever process
+ * made it.
  */
 export class VideoWatch {
   readonly #db: Database
@@ -55,7 +57,10 @@ export class VideoWatch {
     this.#onError = parts.onError
   }
 
-  /** Shows the watcher every change from `video` on. Answers a function that ends it. Throws SluiceError `unavailable` when there are too many. */
+  /**
+   * Shows the watcher every change from `video` on. Answers a function that ends it. Throws SluiceError
+   * `unavailable` when there are too many.
+   */
   add(video: Video, watcher: Watcher): () => void {
     if (this.#stopping.signal.aborted)
       throw new SluiceError('unavailable', 'This process is stopping. Ask again.')

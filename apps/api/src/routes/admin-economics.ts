@@ -2,7 +2,7 @@ import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { sumFacts, WASTE_CAUSES } from '../economics/facts.ts'
 import { type Figures, figuresOf } from '../economics/figures.ts'
-import { type PoolDay, readPoolDays } from '../economics/hour-sums.ts'
+import { type PoolDay, readPoolDays } from '../economics/pool-days.ts'
 import { sendCsv, wantsCsv } from '../http/csv.ts'
 import { scopedRoute } from '../http/route.ts'
 import { rangeOf, reportFields } from '../http/time-range.ts'
@@ -101,7 +101,10 @@ export const readEconomicsRoute = scopedRoute(
     const range = rangeOf(query)
     const group = query.group_by
     const { currency } = context.config
-    const [days, fleet] = await Promise.all([readPoolDays(context.db, range), readFleetNow(context.db)])
+    const [days, fleet] = await Promise.all([
+      readPoolDays(context.db, range),
+      readFleetNow(context.db, context.config.timings.leaseMs),
+    ])
     const rows = grouped(days, group)
     response.vary('Accept')
     if (wantsCsv(request, query.format)) {

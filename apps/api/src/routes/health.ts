@@ -59,8 +59,8 @@ export const ready = publicRoute(
 )
 
 async function requireWorker(context: Services): Promise<void> {
-  const { catalogue, defaultModel } = context.config
-  const capabilities = await readCapabilities(context.db, catalogue)
+  const { defaultModel } = context.config
+  const capabilities = await readCapabilities(context.db, context.config)
   if (!capabilities.has(defaultModel)) throw new Error(`no worker for ${defaultModel} is connected`)
 }
 

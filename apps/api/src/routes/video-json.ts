@@ -1,6 +1,6 @@
 import { formatSeconds, formatSize } from '@sluice/shared/model-catalogue'
 import { formatMicros } from '@sluice/shared/money'
-import type { Forecast } from '../forecast/forecaster.ts'
+import type { Forecast } from '../forecast/simulate.ts'
 import type { Video, VideoStatus } from '../videos/video.ts'
 
 /** The word clients see for each state. */

@@ -2,9 +2,9 @@ import { capabilityOf, type ResolutionClass, resolutionsOf } from '@sluice/share
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
-import type { Forecast } from '../forecast/forecaster.ts'
-import type { Foresight } from '../forecast/foresee.ts'
-import type { HeadRow } from '../gate/snapshot.ts'
+import type { Forecaster } from '../forecast/forecaster.ts'
+import type { Forecast } from '../forecast/simulate.ts'
+import type { HeadRow } from '../gate/head-row.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
@@ -17,7 +17,7 @@ import { DEFAULT_EXPIRY_SECONDS, exceededCeiling, judgeRequest } from './submit.
 /** What a submission would cost and how long it would take, had it been made now. */
 export interface Quote extends Generating {
   priced: Priced
-  /** Null when nothing is known of its place: its line is longer than what is foreseen. */
+  /** Null when nothing is known of its place: its queue is longer than what is simulated. */
   forecast: Forecast | null
   /** The account's balance and the key's budget cover it. */
   isAffordable: boolean
@@ -28,7 +28,7 @@ export interface Quote extends Generating {
 }
 
 /** A quote also asks the forecaster. */
-export type QuoteContext = Context & { foresight: Foresight }
+export type QuoteContext = Context & { forecaster: Pick<Forecaster, 'ofNew'> }
 
 /** Quotes a submission; nothing is held or stored. Throws SluiceError for a request that no submission would be taken for either. */
 export async function quoteVideo(
@@ -50,12 +50,12 @@ export async function quoteVideo(
     isAffordable:
       customer.balanceMicros + trial.balanceMicros >= priced.costMicros &&
       (remainingTokens === null || remainingTokens >= priced.tokens),
-    forecast: await foresee(context, key, request, generating, priced, tier),
+    forecast: await forecastOf(context, key, request, generating, priced, tier),
     largest: isWithinLimits ? null : await largestOf(context, request, generating, tier),
   }
 }
 
-async function foresee(
+async function forecastOf(
   context: QuoteContext,
   key: AccountKey,
   request: CreateRequest,
@@ -72,7 +72,7 @@ async function foresee(
     }),
   )
   const { model, width, height, num_frames, num_steps } = generation
-  return context.foresight.of({
+  return context.forecaster.ofNew({
     account_id: key.accountId,
     key_id: key.id,
     ...standing,

@@ -1,4 +1,3 @@
-import { LEASE_MS } from '@sluice/shared/attempt-contract'
 import { costMicros } from '@sluice/shared/money'
 import type { Database } from '../db/database.ts'
 import { returnToBudget } from '../keys/budget.ts'
@@ -50,15 +49,17 @@ export async function dispatchVideo(
     videoId: string
     accountId: string
     pool: string
-    lane: string
+    /** The tier whose virtual time it moves. */
+    tier: string
     startTagMs: number
     finishTagMs: number
+    leaseMs: number
   },
 ): Promise<Dispatched> {
   const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({
     name: 'video-dispatch',
     text: `with p as (
-      select from worker where pool = $2 and slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => $7) limit 1),
+      select from living_worker($7) where pool = $2 limit 1),
     v as (
       update video set status = 'dispatched', fence = fence + 1, pool = $2, yield_requested_at = null
       where id = $1 and status = 'queued' and exists (select from p) returning id, fence, checkpoint_step),
@@ -74,10 +75,10 @@ export async function dispatchVideo(
       dispatch.videoId,
       dispatch.pool,
       dispatch.accountId,
-      dispatch.lane,
+      dispatch.tier,
       dispatch.startTagMs,
       dispatch.finishTagMs,
-      LEASE_MS / 1_000,
+      dispatch.leaseMs,
     ],
   })
   const row = rows[0]

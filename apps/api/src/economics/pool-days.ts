@@ -1,5 +1,5 @@
 import type { Database, DatabasePool } from '../db/database.ts'
-import { closeHours } from './closed-hours.ts'
+import { CLOSED_FACTS_SQL, closeHours } from './closed-hours.ts'
 import { FACTS, type Fact, type Facts } from './facts.ts'
 import { FACTS_SQL } from './facts-sql.ts'
 
@@ -28,7 +28,7 @@ export interface Stretch {
   isClosed: boolean
 }
 
-/** Cuts [from, to) so that whole closed hours are taken from their sums and the rest from the rows. Pure. */
+/** Cuts [from, to) so that whole closed hours are read from their sums and the rest from the rows. Pure. */
 export function stretchesOf(range: { from: Date; to: Date }, closedUntil: Date | null): Stretch[] {
   const [from, to] = [range.from.getTime(), range.to.getTime()]
   const firstHour = Math.ceil(from / HOUR_MS) * HOUR_MS
@@ -50,9 +50,10 @@ export async function readPoolDays(pool: DatabasePool, range: { from: Date; to: 
 }
 
 async function readStretch(db: Database, { from, to, isClosed }: Stretch): Promise<Row[]> {
-  const facts = isClosed ? 'select * from fact_hour where hour >= $1 and hour < $2' : FACTS_SQL
   const { rows } = await db.query<Row>({
-    text: `select to_char(hour at time zone 'UTC', 'YYYY-MM-DD') as day, pool, fact, sum(value)::text as value from (${facts}) f group by 1, 2, 3`,
+    text: `select to_char(hour at time zone 'UTC', 'YYYY-MM-DD') as day, pool, fact, sum(value)::text as value
+      from (${isClosed ? CLOSED_FACTS_SQL : FACTS_SQL}) f
+      group by 1, 2, 3`,
     values: [from, to],
   })
   return rows
