@@ -635,7 +635,7 @@ CREATE OR REPLACE FUNCTION public.living_worker(lease_ms integer)
  STABLE
 AS $function$
   select * from worker
-  where slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => lease_ms / 1000.0)
+  where slots > 0 and not draining and heartbeat_at > now() - lease_ms * interval '1 millisecond'
 $function$;
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();

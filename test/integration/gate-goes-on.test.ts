@@ -115,25 +115,25 @@ test('what the last worker of a pool had not taken when it began to stop goes to
   })
 })
 
-test('a video whose row somebody holds is passed over: the others are dispatched', async () => {
+test('a video whose row is locked is passed over: the others are dispatched', async () => {
   const { key } = await rich()
-  const held = await submit(key)
-  const holder = new pg.Client({ connectionString: api.database.databaseUrl })
-  await holder.connect()
-  await holder.query('begin')
-  await holder.query('select from video where id = $1 for update', [held])
+  const lockedId = await submit(key)
+  const locker = new pg.Client({ connectionString: api.database.databaseUrl })
+  await locker.connect()
+  await locker.query('begin')
+  await locker.query('select from video where id = $1 for update', [lockedId])
   try {
     const next = await submit(key)
     await withWorker(1, async (worker) => {
       const attempt = await worker.fetch()
       expect(attempt.job.video).toBe(next)
       await cancel(next, key)
-      await holder.query('rollback')
-      expect((await worker.fetch()).job.video).toBe(held)
-      await cancel(held, key)
+      await locker.query('rollback')
+      expect((await worker.fetch()).job.video).toBe(lockedId)
+      await cancel(lockedId, key)
     })
   } finally {
-    await holder.end()
+    await locker.end()
   }
 })
 
@@ -145,9 +145,9 @@ test('no flex video makes room for an account at its cap: it would only be start
     expect(running.job.video).toBe(flex)
     await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
     const first = await submit(greedy.key)
-    const held = await worker.fetch()
-    expect(held.job.video).toBe(first)
-    await held.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
+    const standard = await worker.fetch()
+    expect(standard.job.video).toBe(first)
+    await standard.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
     // Two slots, so one each: the greedy account's second video may not have the flex video's slot.
     const second = await submit(greedy.key)
     const { context } = api.api
@@ -172,7 +172,7 @@ test('no flex video makes room for an account at its cap: it would only be start
       await cancel(id, owner)
     }
     await running.report({ type: 'cancelled', step: 3 })
-    await held.report({ type: 'cancelled', step: 1 })
+    await standard.report({ type: 'cancelled', step: 1 })
   })
 })
 
@@ -183,10 +183,10 @@ test('a slot that turns out to be nearly free is offered its next video at once'
     const running = await worker.fetch()
     await running.report({ type: 'started' })
     await gatePassed(api)
-    const told = performance.now()
+    const reportedAtMs = performance.now()
     await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 500 })
     expect((await worker.fetch()).job.video).toBe(ids[1])
-    expect(performance.now() - told).toBeLessThan(700)
+    expect(performance.now() - reportedAtMs).toBeLessThan(700)
     for (const id of ids) await cancel(id, key)
     await running.report({ type: 'cancelled', step: 1 })
   })

@@ -26,7 +26,7 @@ create table worker (
 -- so that it becomes part of the statement that uses it.
 create function living_worker(lease_ms integer) returns setof worker language sql stable as $$
   select * from worker
-  where slots > 0 and not draining and heartbeat_at > now() - make_interval(secs => lease_ms / 1000.0)
+  where slots > 0 and not draining and heartbeat_at > now() - lease_ms * interval '1 millisecond'
 $$;
 
 -- Virtual time is GPU milliseconds divided by weight; a tier's clock is the start tag of what was dispatched

@@ -17,7 +17,7 @@ export async function noteShift(db: Database, beat: Heartbeat, leaseMs: number):
         from worker_shift where worker_id = $1 order by id desc limit 1),
       last as (
         update worker_shift s set until = b.now from before b
-        where s.id = b.id and s.boot = $2 and b.until > now() - make_interval(secs => $7::int / 1000.0)
+        where s.id = b.id and s.boot = $2 and b.until > now() - $7::int * interval '1 millisecond'
         returning s.pool, s.slots, s.devices_per_slot, s.cost_per_hour_micros)
       insert into worker_shift
         (worker_id, boot, pool, slots, devices_per_slot, cost_per_hour_micros, began_at, until)

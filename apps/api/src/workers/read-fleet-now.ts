@@ -30,7 +30,7 @@ export async function readFleetNow(db: Database, leaseMs: number): Promise<PoolN
         end as cost
       from worker w
       left join busy b on b.pool = w.pool
-      where w.heartbeat_at > now() - make_interval(secs => $1::int / 1000.0)
+      where w.heartbeat_at > now() - $1::int * interval '1 millisecond'
       group by w.pool
       order by w.pool`,
     values: [leaseMs],
