@@ -86,6 +86,26 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
   })
 })
 
+test('a worker that was silent for longer than the lease gets nothing, and does again with its next heartbeat', async () => {
+  const { key, accountId } = await rich()
+  const { db } = api.context
+  await withWorker(1, async (worker) => {
+    const { leaseMs } = api.config.timings
+    await db.query({
+      text: `update worker set heartbeat_at = now() - ($2::int + 1000) * interval '1 millisecond' where id = $1`,
+      values: [worker.id, leaseMs],
+    })
+    const id = await submit(key)
+    await gatePassed(api)
+    expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0 })
+    const pool = `goes${poolNumber - 1}`
+    const dispatch = { videoId: id, accountId, pool, tier: 'standard', startTagMs: 0, finishTagMs: 0 }
+    expect(await dispatchVideo(db, { ...dispatch, leaseMs })).toEqual({ refused: 'pool_gone' })
+    await worker.heartbeat()
+    expect(await worker.fetchJob()).toMatchObject({ video: id, fence: 1 })
+  })
+})
+
 test('what the last worker of a pool had not taken when it began to stop goes to another pool at once, and counts as nobody’s failure', async () => {
   const { key } = await rich()
   const [untaken, taken] = [await submit(key), await submit(key)]
