@@ -8,10 +8,10 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Fault, startFaultProxy } from '../support/fault-proxy.ts'
 import { footprint } from '../support/footprint.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { quadrants } from '../support/images.ts'
 import { operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 import { startWebhookReceiver } from '../support/webhook-receiver.ts'
 import { type ErrorCase, errorCases, NODE_CLASSES } from './error-cases.ts'
 
@@ -195,11 +195,11 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
 
   test('each error is exactly the class its status stands for, with code, param and request id', async () => {
     for (const asked of await errorCases(api)) {
-      const { status } = asked.told
+      const { status } = asked.error
       const error = await refused(callOf(asked))
       const what = `${asked.title}: ${error}`
       expect(error, what).toMatchObject({
-        ...asked.told,
+        ...asked.error,
         requestID: expect.stringMatching(/^req_/),
         type: expect.any(String),
       })

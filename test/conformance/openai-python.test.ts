@@ -10,9 +10,9 @@ import { askServer } from '../support/ask-servers.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { footprint } from '../support/footprint.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { quadrants } from '../support/images.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 import { startWebhookReceiver } from '../support/webhook-receiver.ts'
 import { errorCases, PYTHON_CLASSES } from './error-cases.ts'
 
@@ -112,10 +112,10 @@ test('each error is the class its status stands for, with code, param and reques
   client.write(cases.map((one) => JSON.stringify(one)).join('\n'))
   const said = await client.all()
   expect(said).toHaveLength(cases.length)
-  for (const [index, { title, told }] of cases.entries()) {
+  for (const [index, { title, error }] of cases.entries()) {
     expect(said[index], title).toEqual({
-      ...told,
-      class: PYTHON_CLASSES[told.status],
+      ...error,
+      class: PYTHON_CLASSES[error.status],
       request_id: expect.stringMatching(/^req_/),
     })
   }

@@ -8,11 +8,11 @@ import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcil
 import { startGate } from '../../apps/api/src/gate/leader.ts'
 import { dispatchVideo } from '../../apps/api/src/videos/transition.ts'
 import { eventually } from '../support/eventually.ts'
+import { freePort } from '../support/free-port.ts'
 import { gatePassed } from '../support/gate-passed.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { storeBut } from '../support/store-but.ts'
-import { freePort } from '../support/test-servers.ts'
-import { HandWorker } from '../support/test-worker.ts'
+import { storeWith } from '../support/store-with.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
 
@@ -171,7 +171,7 @@ test('no flex video makes room for an account at its cap: it would only be start
     // Two slots, so one each: the greedy account's second video may not have the flex video's slot.
     const second = await submit(greedy.key)
     const { context } = api.api
-    await reconcile(context, { judgeSilence: false })
+    await reconcile(context, { giveUpSilent: false })
     await gatePassed(api)
     expect(
       await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 }),
@@ -327,7 +327,7 @@ test('a store that refuses to delete keeps no lost video from coming back', asyn
     await lost.report({ type: 'taken', slot: 0 })
     // Something to sweep, for both reconcilers.
     await cancel(await submit(key), key)
-    const refusing = storeBut(api.context.store, {
+    const refusing = storeWith(api.context.store, {
       deletePrefix: async () => {
         throw new Error('access denied')
       },
@@ -361,7 +361,7 @@ test('a video whose result cannot be read keeps no other from being recovered', 
     for (const attempt of attempts) await attempt.report({ type: 'taken', slot: 0 })
     const poisoned = attempts[0]?.job.video ?? ''
     const { store } = api.context
-    const unreadable = storeBut(api.context.store, {
+    const unreadable = storeWith(api.context.store, {
       readText: async (name: string, bytesMax: number) => {
         if (name.includes(poisoned)) throw new Error('input/output error')
         return store.readText(name, bytesMax)
@@ -375,7 +375,7 @@ test('a video whose result cannot be read keeps no other from being recovered', 
         store: unreadable,
         config: { ...api.config, timings: { ...api.config.timings, leaseMs: 1_000 } },
       },
-      { judgeSilence: true },
+      { giveUpSilent: true },
     )
     for (const id of ids) {
       expect((await admin(id)).attempts[0]).toMatchObject({ outcome: id === poisoned ? null : 'lost' })

@@ -3,9 +3,9 @@ import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/model-catalogue'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { multipart, rawRequest } from '../support/raw-request.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 
@@ -380,6 +380,22 @@ test.each([
   expect(body).toMatchObject({ num_frames: frames, seconds: String(frames / 24) })
   // What the answer says may be asked for again.
   expect((await post({ prompt: 'rain', seconds: body.seconds, num_steps: 1 })).body.num_frames).toBe(frames)
+})
+
+test('a form of any call has its numbers read as its document says', async () => {
+  const { status, body } = await rawRequest(api.url, {
+    method: 'POST',
+    path: '/v1/admin/accounts',
+    headers: { authorization: `Bearer ${api.adminKey}`, 'content-type': 'multipart/form-data; boundary=b' },
+    body: multipart(
+      [
+        ['name', '42'],
+        ['weight', '300'],
+      ],
+      'b',
+    ),
+  })
+  expect([status, body]).toMatchObject([200, { name: '42', weight: 300, queued_max: 1_000 }])
 })
 
 test('models are listed with their licence, limits and aliases', async () => {

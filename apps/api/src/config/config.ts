@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path'
 import { readCatalogue } from '@sluice/shared/catalogue-file'
+import { defaultModelOf } from '@sluice/shared/default-model'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
 import { ownUrl } from '@sluice/shared/own-address'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
@@ -192,9 +193,7 @@ function currencySetting(env: Environment): string {
 
 function modelSettings(env: Environment): Pick<Config, 'catalogue' | 'defaultModel'> {
   const catalogue = readCatalogue(env)
-  const runner = optionalSetting(env, 'SLUICE_RUNNER')
-  const defaultModel =
-    optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? (runner === 'open-sora' ? 'open-sora-2' : 'animatic')
+  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? defaultModelOf(env)
   const model = catalogue.find(defaultModel)
   const open = catalogue.models.filter((known) => known.accounts === null).map((known) => known.id)
   if (model === undefined)

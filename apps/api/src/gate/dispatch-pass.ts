@@ -1,8 +1,10 @@
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
-import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
+import { undeliveredRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
+import { requestYield } from '../videos/video-store.ts'
 import { accountCap, type Choice, FairQueue, type Head, tierOf } from './choose.ts'
 import {
   type Fleet,
@@ -180,14 +182,7 @@ async function takeBack(db: Database, job: AttemptJob): Promise<void> {
   await db.query({ text: 'begin' })
   const video = await lockVideo(db, job.video)
   if (video?.status === 'dispatched' && video.fence === job.fence) {
-    await requeueVideo(db, video, {
-      outcome: 'lost',
-      errorCode: 'queue_unavailable',
-      errorMessage: null,
-      raiseFence: true,
-      failuresInARow: video.failures_in_a_row,
-      dropCheckpoint: false,
-    })
+    await requeueVideo(db, video, undeliveredRequeue(video))
   }
   await db.query({ text: 'commit' })
 }
@@ -218,12 +213,7 @@ async function preemptOne(
 ): Promise<void> {
   const victim = victims.find((candidate) => wouldServeHigherTier(pass.fleet, target, queue, candidate))
   if (victim === undefined) return
-  await pass.db.query({
-    name: 'gate-preempt',
-    text: `update video set yield_requested_at = now()
-      where id = $1 and status = 'running' and yield_requested_at is null`,
-    values: [victim.videoId],
-  })
+  await requestYield(pass.db, victim.videoId)
 }
 
 /** Whether the slot of this victim, were it free, would go to a video above flex. */

@@ -1,5 +1,5 @@
+import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { pause } from '@sluice/shared/pause'
-import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
 import type { DatabasePool } from '../db/database.ts'

@@ -1,4 +1,4 @@
-import { type Database, one } from '../db/database.ts'
+import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
 
 export interface LedgerCheck {
   ok: boolean
@@ -49,8 +49,12 @@ const INVARIANTS = {
     where a.kind = 'hold' group by a.id having a.balance <> coalesce(sum(v.hold_micros), 0)`,
 } as const
 
-/** Recomputes every invariant of the ledger in one consistent snapshot (run it inside a REPEATABLE READ transaction). */
-export async function checkLedger(db: Database): Promise<LedgerCheck> {
+/** Recomputes every invariant of the ledger in one consistent snapshot. */
+export async function checkLedger(pool: DatabasePool): Promise<LedgerCheck> {
+  return transaction(pool, countViolations, { isolation: 'repeatable read' })
+}
+
+async function countViolations(db: Database): Promise<LedgerCheck> {
   const counts = Object.entries(INVARIANTS)
     .map(([name, sql]) => `(select count(*) from (${sql}) broken) as ${name}`)
     .join(', ')
