@@ -93,7 +93,8 @@ const FLEET_SQL = `select
   -- what occupies their devices
   (select coalesce(json_agg(f), '[]') from (
     select video_id, account_id, key_id, service_tier, pool, status,
-      yield_requested_at is not null as yielding, capability, resolution, width, height, num_frames, num_steps, video_tokens, step,
+      yield_requested_at is not null as yielding,
+      capability, resolution, width, height, num_frames, num_steps, video_tokens, step,
       extract(epoch from execution_expires_at - now())::float8 * 1000 as expires_in_ms,
       extract(epoch from free_at - now())::float8 * 1000 as free_in_ms
     from device_occupant) f) as in_flight,
