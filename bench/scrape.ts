@@ -4,8 +4,9 @@
  * of a worker's shift adds to a heartbeat.
  */
 import { join } from 'node:path'
+import { LEASE_MS } from '@sluice/shared/attempt-contract'
 import { openDatabase } from '../apps/api/src/db/database.ts'
-import { readProduction } from '../apps/api/src/economics/hour-sums.ts'
+import { readPoolDays } from '../apps/api/src/economics/pool-days.ts'
 import { Metrics } from '../apps/api/src/metrics/metrics.ts'
 import { noteShift } from '../apps/api/src/workers/note-shift.ts'
 import { runSql } from './rig/accounts.ts'
@@ -57,7 +58,7 @@ try {
     // In a transaction, as in a heartbeat, so that the wait for the disk is not counted twice.
     const client = await db.connect()
     await client.query('begin')
-    shiftMs.push(await timed(() => noteShift(client, beat)))
+    shiftMs.push(await timed(() => noteShift(client, beat, LEASE_MS)))
     await client.query('rollback')
     client.release()
   }
@@ -89,7 +90,7 @@ try {
   ])
   const open = await scrapes()
   const day = { from: new Date(Date.now() - 86_400_000), to: new Date() }
-  const reportOpen = await rounds(() => readProduction(db, day))
+  const reportOpen = await rounds(() => readPoolDays(db, day))
   // The same videos, ended three hours ago: the first reader sums the hour, the others find it summed.
   await runSql(superUrl, [
     `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
@@ -97,12 +98,12 @@ try {
         started_at = started_at - interval '3 hours',
         released_at = released_at - interval '3 hours',
         ended_at = ended_at - interval '3 hours'`,
-    `update production_closed set until = '-infinity'`,
+    `update facts_closed set until = '-infinity'`,
     'vacuum analyze',
   ])
-  const closing = await timed(() => readProduction(db, day))
+  const closing = await timed(() => readPoolDays(db, day))
   const closed = await scrapes()
-  const reportClosed = await rounds(() => readProduction(db, day))
+  const reportClosed = await rounds(() => readPoolDays(db, day))
   const line = (name: string, samples: readonly number[]) => [
     name,
     medianAndSpread(samples, asMs),
@@ -122,7 +123,7 @@ try {
 
   /** Each with a reader of its own, so that none returns what another has just read. */
   async function scrapes(): Promise<number[]> {
-    return rounds(() => new Metrics(db, 'USD').text())
+    return rounds(() => new Metrics(db, { currency: 'USD', leaseMs: LEASE_MS }).text())
   }
 } finally {
   await postgres.stop()

@@ -1,6 +1,10 @@
+import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { transaction } from '../../apps/api/src/db/database.ts'
+import { schemaText } from '../support/schema-text.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
+
+const SCHEMA_REWRITE = 'npx vitest run --project integration-postgres test/integration/database.test.ts -u'
 
 let api: TestApi
 
@@ -8,6 +12,19 @@ beforeAll(async () => {
   api = await startTestApi()
 })
 afterAll(() => api.stop())
+
+test('apps/api/schema.sql is what the migrations make', async () => {
+  const client = new pg.Client({ connectionString: api.database.adminUrl })
+  await client.connect()
+  try {
+    await expect(
+      `-- What the migrations make; read it, never write it. Rewritten by:\n--   ${SCHEMA_REWRITE}\n\n${await schemaText(client)}`,
+      `apps/api/schema.sql is not what the migrations make. Rewrite it with: ${SCHEMA_REWRITE}`,
+    ).toMatchFileSnapshot('../../apps/api/schema.sql')
+  } finally {
+    await client.end()
+  }
+})
 
 test('a connection that ends in the middle of a transaction fails that transaction and nothing else', async () => {
   const { db } = api.context

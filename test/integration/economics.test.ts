@@ -4,7 +4,7 @@ import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
 import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
-import { readProduction, stretchesOf } from '../../apps/api/src/economics/hour-sums.ts'
+import { readPoolDays, stretchesOf } from '../../apps/api/src/economics/pool-days.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -282,27 +282,27 @@ describe('hours that are over', () => {
       values: [new Date(0), to, ['busy_gpu_ms', 'available_gpu_ms', 'unpriced_gpu_ms']],
     })
     // Nothing is closed yet that ended days ago: the first reader sums all of it.
-    await sql(`update production_closed set until = '-infinity'`)
-    await ownerSql('truncate production_hour')
-    const days = await readProduction(api.context.db, { from: new Date(0), to })
+    await sql(`update facts_closed set until = '-infinity'`)
+    await ownerSql('truncate fact_hour')
+    const days = await readPoolDays(api.context.db, { from: new Date(0), to })
     const counted = (fact: Fact) => days.reduce((sum, { facts }) => sum + (facts[fact] ?? 0n), 0n)
     expect(raw.rows.length).toBeGreaterThan(8)
     for (const { fact, value } of raw.rows) expect([fact, counted(fact)]).toEqual([fact, BigInt(value)])
     expect(days.every(({ facts }) => Object.keys(facts).every((fact) => FACTS.includes(fact as Fact)))).toBe(
       true,
     )
-    const closed = await sql('select count(*)::text as hours from production_hour')
+    const closed = await sql('select count(*)::text as hours from fact_hour')
     expect(Number(closed.rows[0]?.hours)).toBeGreaterThan(0)
-    const again = await readProduction(api.context.db, { from: new Date(0), to })
+    const again = await readPoolDays(api.context.db, { from: new Date(0), to })
     expect(again).toEqual(days)
   })
 
   test('are closed by one of many readers at once', async () => {
-    await sql(`update production_closed set until = '-infinity'`)
-    await ownerSql('truncate production_hour')
+    await sql(`update facts_closed set until = '-infinity'`)
+    await ownerSql('truncate fact_hour')
     const range = { from: new Date(0), to: new Date() }
     const [first, ...others] = await Promise.all(
-      Array.from({ length: 6 }, () => readProduction(api.context.db, range)),
+      Array.from({ length: 6 }, () => readPoolDays(api.context.db, range)),
     )
     for (const other of others) expect(other).toEqual(first)
   })
@@ -352,7 +352,8 @@ describe('the time a worker was there', () => {
     await past(worker.id, 5, 10)
     await worker.heartbeat()
     expect(await shifts(worker.id)).toMatchObject([{ seconds: expect.stringMatching(/^10\./) }])
-    await past(worker.id, 21, 31)
+    const leaseSeconds = api.config.timings.leaseMs / 1_000
+    await past(worker.id, leaseSeconds + 1, leaseSeconds + 11)
     await worker.heartbeat()
     expect(await shifts(worker.id)).toMatchObject([
       { seconds: expect.stringMatching(/^10\.0/) },
@@ -416,8 +417,8 @@ describe('the time a worker was there', () => {
       [worker.id],
     )
     const days = async () => {
-      await sql(`update production_closed set until = '-infinity'`)
-      await ownerSql('truncate production_hour')
+      await sql(`update facts_closed set until = '-infinity'`)
+      await ownerSql('truncate fact_hour')
       return (await economics('?group_by=pool_day&from=2026-03-01&to=2026-03-03')).data.filter(
         (row: Row) => row.pool === pool,
       )

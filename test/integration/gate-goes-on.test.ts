@@ -69,12 +69,40 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
     await worker.heartbeat([], { draining: true })
     const id = await submit(key)
     const pool = `goes${poolNumber - 1}`
-    const dispatch = { videoId: id, accountId, pool, tier: 'standard', startTagMs: 0, finishTagMs: 0 }
+    const dispatch = {
+      videoId: id,
+      accountId,
+      pool,
+      tier: 'standard',
+      startTagMs: 0,
+      finishTagMs: 0,
+      leaseMs: api.config.timings.leaseMs,
+    }
     expect(await dispatchVideo(db, dispatch)).toEqual({ refused: 'pool_gone' })
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
     expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({
       refused: 'pool_gone',
     })
+  })
+})
+
+test('a worker that was silent for longer than the lease gets nothing, and does again with its next heartbeat', async () => {
+  const { key, accountId } = await rich()
+  const { db } = api.context
+  await withWorker(1, async (worker) => {
+    const { leaseMs } = api.config.timings
+    await db.query({
+      text: `update worker set heartbeat_at = now() - ($2::int + 1000) * interval '1 millisecond' where id = $1`,
+      values: [worker.id, leaseMs],
+    })
+    const id = await submit(key)
+    await gatePassed(api)
+    expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0 })
+    const pool = `goes${poolNumber - 1}`
+    const dispatch = { videoId: id, accountId, pool, tier: 'standard', startTagMs: 0, finishTagMs: 0 }
+    expect(await dispatchVideo(db, { ...dispatch, leaseMs })).toEqual({ refused: 'pool_gone' })
+    await worker.heartbeat()
+    expect(await worker.fetchJob()).toMatchObject({ video: id, fence: 1 })
   })
 })
 
@@ -107,25 +135,25 @@ test('what the last worker of a pool had not taken when it began to stop goes to
   })
 })
 
-test('a video whose row somebody holds is passed over: the others are dispatched', async () => {
+test('a video whose row is locked is passed over: the others are dispatched', async () => {
   const { key } = await rich()
-  const held = await submit(key)
-  const holder = new pg.Client({ connectionString: api.database.databaseUrl })
-  await holder.connect()
-  await holder.query('begin')
-  await holder.query('select from video where id = $1 for update', [held])
+  const lockedId = await submit(key)
+  const locker = new pg.Client({ connectionString: api.database.databaseUrl })
+  await locker.connect()
+  await locker.query('begin')
+  await locker.query('select from video where id = $1 for update', [lockedId])
   try {
     const next = await submit(key)
     await withWorker(1, async (worker) => {
       const attempt = await worker.fetch()
       expect(attempt.job.video).toBe(next)
       await cancel(next, key)
-      await holder.query('rollback')
-      expect((await worker.fetch()).job.video).toBe(held)
-      await cancel(held, key)
+      await locker.query('rollback')
+      expect((await worker.fetch()).job.video).toBe(lockedId)
+      await cancel(lockedId, key)
     })
   } finally {
-    await holder.end()
+    await locker.end()
   }
 })
 
@@ -137,9 +165,9 @@ test('no flex video makes room for an account at its cap: it would only be start
     expect(running.job.video).toBe(flex)
     await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
     const first = await submit(greedy.key)
-    const held = await worker.fetch()
-    expect(held.job.video).toBe(first)
-    await held.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
+    const standard = await worker.fetch()
+    expect(standard.job.video).toBe(first)
+    await standard.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
     // Two slots, so one each: the greedy account's second video may not have the flex video's slot.
     const second = await submit(greedy.key)
     const { context } = api.api
@@ -164,7 +192,7 @@ test('no flex video makes room for an account at its cap: it would only be start
       await cancel(id, owner)
     }
     await running.report({ type: 'cancelled', step: 3 })
-    await held.report({ type: 'cancelled', step: 1 })
+    await standard.report({ type: 'cancelled', step: 1 })
   })
 })
 
@@ -175,10 +203,10 @@ test('a slot that turns out to be nearly free is offered its next video at once'
     const running = await worker.fetch()
     await running.report({ type: 'started' })
     await gatePassed(api)
-    const told = performance.now()
+    const reportedAtMs = performance.now()
     await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 500 })
     expect((await worker.fetch()).job.video).toBe(ids[1])
-    expect(performance.now() - told).toBeLessThan(700)
+    expect(performance.now() - reportedAtMs).toBeLessThan(700)
     for (const id of ids) await cancel(id, key)
     await running.report({ type: 'cancelled', step: 1 })
   })
@@ -188,7 +216,6 @@ test('while the queue is away a video costs one fence, not one a try', async () 
   const database = await startTestApi()
   try {
     const { context } = database.api
-    await deposeLeader(database)
     let tries = 0
     let pings = 0
     const away = {
@@ -202,15 +229,32 @@ test('while the queue is away a video costs one fence, not one a try', async () 
       },
       close: async () => {},
     }
-    // It takes the lead before the API's own gate comes back, which waits a second after its loss.
-    const leading = Promise.withResolvers<void>()
+    let leads = false
     const gate = startGate(
       context.db,
       away,
-      { catalogue: context.config.catalogue, accountSharePercent: 75 },
-      { onError: () => {}, onLead: leading.resolve },
+      {
+        catalogue: context.config.catalogue,
+        accountSharePercent: 75,
+        leaseMs: context.config.timings.leaseMs,
+      },
+      {
+        onError: () => {},
+        onLead: () => {
+          leads = true
+        },
+      },
     )
-    await leading.promise
+    // The API's own gate rests for a second after its loss, and this one asks twice a second; on a busy
+    // machine the other may still be faster, and is deposed again.
+    while (!leads) {
+      await deposeLeader(database)
+      await eventually(
+        async () => leads,
+        (isLeader) => isLeader,
+        3_000,
+      ).catch(() => undefined)
+    }
     const worker = new HandWorker(database, { pool: 'away' })
     await worker.heartbeat()
     const { id } = (await database.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 })).body
@@ -252,7 +296,8 @@ test('a leader that freezes loses the gate to another process', async () => {
       async () => said,
       (text) => text.includes('listening'),
     )
-    // The first leader's connection ends; the new process, which asks twice a second, is faster than its second of rest.
+    // The first leader's connection ends; the new process, which asks twice a second, is faster than its
+    // second of rest.
     await deposeLeader(other)
     await eventually(
       async () => said,
@@ -373,7 +418,10 @@ test('handing back does not wipe out the failures before it: a video that ends e
   })
 })
 
-/** Ends the leader's connection, as a restart of the database would; its process rests for a second before it asks again. */
+/**
+ * Ends the leader's connection, as a restart of the database would; its process rests for a second before it
+ * asks again.
+ */
 async function deposeLeader(of: TestApi): Promise<void> {
   const client = new pg.Client({ connectionString: of.database.adminUrl })
   await client.connect()

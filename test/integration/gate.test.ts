@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
+import { gatePassed } from '../support/gate-passed.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
 
@@ -82,7 +83,8 @@ test('cost is what is shared, not the number of videos: one account’s long vid
       owners.push(account_id === long.accountId ? 'long' : 'short')
       await finish(attempt)
     }
-    // A long one costs 6.5 s here (0.5 s + 60 steps), a short one 1.5 s: about four short ones run for each long one.
+    // A long one costs 6.5 s here (0.5 s + 60 steps), a short one 1.5 s: about four short ones run for each
+    // long one.
     expect(owners.filter((owner) => owner === 'short').length).toBeGreaterThanOrEqual(6)
     expect(owners.filter((owner) => owner === 'long').length).toBeGreaterThanOrEqual(2)
     for (let i = 0; i < 3; i += 1) await finish(await worker.fetch())
@@ -97,11 +99,13 @@ test('the backlog stays in Postgres: only what a free slot takes next is dispatc
     const running = await worker.fetch()
     await running.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
     await submit(key)
+    await gatePassed(api)
     expect(await inFlight()).toBe(1)
     // Nearly free: its slot is offered the next one, and not two.
     await running.report({ type: 'progress', phase: 'denoise', step: 9, remaining_ms: 1_000 })
     const next = await worker.fetch()
     await running.report({ type: 'progress', phase: 'denoise', step: 10, remaining_ms: 0 })
+    await gatePassed(api)
     expect(await inFlight()).toBe(2)
     await finish(running)
     await finish(next)
@@ -111,15 +115,18 @@ test('the backlog stays in Postgres: only what a free slot takes next is dispatc
 
 test('an account cannot hold the whole pool while others are active', async () => {
   const [greedy, other] = [await rich(), await rich()]
+  // The other account is active, though nothing of it waits.
+  await api.call('POST', `/v1/videos/${await submit(other.key)}/cancel`, undefined, { key: other.key })
   for (let i = 0; i < 6; i += 1) await submit(greedy.key)
   await withWorker(4, async (worker) => {
     await worker.heartbeat()
-    const held = [await worker.fetch(), await worker.fetch(), await worker.fetch()]
+    const attempts = [await worker.fetch(), await worker.fetch(), await worker.fetch()]
+    await gatePassed(api)
     expect(await inFlight()).toBe(3)
     const late = await submit(other.key)
     const fourth = await worker.fetch()
     expect(fourth.job.video).toBe(late)
-    for (const attempt of [...held, fourth]) await finish(attempt)
+    for (const attempt of [...attempts, fourth]) await finish(attempt)
     for (let i = 0; i < 3; i += 1) await finish(await worker.fetch())
   })
 })

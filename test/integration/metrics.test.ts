@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { EtaSample } from '../../apps/api/src/forecast/eta-sample.ts'
-import type { Forecast } from '../../apps/api/src/forecast/forecaster.ts'
+import type { Forecast } from '../../apps/api/src/forecast/simulate.ts'
 import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { eventually } from '../support/eventually.ts'
@@ -119,14 +119,12 @@ test('totals go on over hours that were closed, and over a restart', async () =>
     text: `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
   })
   // As if nobody had read any figures in those hours: processes that have not yet, one that closes them and one that finds them closed.
-  await api.context.db.query({ text: `update production_closed set until = '-infinity'` })
+  await api.context.db.query({ text: `update facts_closed set until = '-infinity'` })
   for (const process of [await api.replica(), await api.replica()]) {
     const { samples } = await scrape(process.url)
     expect(sum(samples, 'sluice_generated_tokens_total')).toBe(5_040)
   }
-  const closed = await api.context.db.query({
-    text: `select from production_hour where fact = 'charged_tokens'`,
-  })
+  const closed = await api.context.db.query({ text: `select from fact_hour where fact = 'charged_tokens'` })
   expect(closed.rowCount).toBe(1)
 })
 
@@ -246,7 +244,7 @@ test('at most twenty forecasts of a round are kept, and none of a video that an 
 })
 
 test('the installation is read once for many who ask within a second', async () => {
-  const reader = new InstallationReader(api.context.db)
+  const reader = new InstallationReader(api.context.db, api.config.timings.leaseMs)
   const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => reader.read()))
   for (const other of others) expect(other).toBe(first)
   expect(await reader.read()).toBe(first)

@@ -291,7 +291,7 @@ test('a switch of models is the operator’s to see, and no part of the pace tha
     const [shown] = (await operatorOf(api).must('GET', `/v1/admin/videos/${id}`)).attempts
     expect(shown.timings).toEqual({ load: 3_600, denoise: 0.5 })
     const { rows } = await api.context.db.query<{ overhead_ms: number }>({
-      text: `select overhead_ms from prediction where pool = 'switching' and capability = 'ink-wash'`,
+      text: `select overhead_ms from pace where pool = 'switching' and capability = 'ink-wash'`,
     })
     expect(rows[0]?.overhead_ms).toBeGreaterThanOrEqual(500)
     expect(rows[0]?.overhead_ms).toBeLessThan(60_000)

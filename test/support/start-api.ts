@@ -81,8 +81,8 @@ export async function startTestApi(settings: TestSettings = {}): Promise<TestApi
   const keys = JSON.parse(readFileSync(join(dataDir, 'keys.json'), 'utf8'))
   const stop = async () => {
     for (const running of [...replicas, api]) await running.stop()
-    await database.drop()
     rmSync(dataDir, { recursive: true, force: true })
+    await database.drop()
   }
   return {
     api,

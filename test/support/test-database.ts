@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
+import { API_APPLICATION } from '../../apps/api/src/db/database.ts'
 import { askServer } from './ask-servers.ts'
+import { eventually } from './eventually.ts'
 
 export interface TestDatabase extends AsyncDisposable {
   name: string
@@ -10,7 +12,7 @@ export interface TestDatabase extends AsyncDisposable {
   queueUrl: string
   /** The superuser in this database. */
   adminUrl: string
-  /** Cuts every connection to it and drops it. */
+  /** Drops it with whatever is connected to it. Throws when a connection pool of the API is still open. */
   drop(): Promise<void>
 }
 
@@ -33,7 +35,11 @@ export async function createTestDatabase(options: { template?: string } = {}): P
     `GRANT CONNECT ON DATABASE ${name} TO sluice_worker`,
   ])
   await asAdmin(inDatabase(servers.adminUrl), ['REVOKE ALL ON SCHEMA public FROM PUBLIC'])
-  const drop = () => asAdmin(servers.adminUrl, [`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`])
+  const drop = async () => {
+    const leaked = await withoutApi(servers.adminUrl, name).catch((error: Error) => error)
+    await asAdmin(servers.adminUrl, [`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`])
+    if (leaked !== undefined) throw leaked
+  }
   return {
     name,
     drop,
@@ -41,6 +47,32 @@ export async function createTestDatabase(options: { template?: string } = {}): P
     databaseUrl: inDatabase(servers.databaseUrl),
     queueUrl: inDatabase(servers.queueUrl),
     [Symbol.asyncDispose]: drop,
+  }
+}
+
+/** How long the server may take to notice that a connection was closed, or its process killed. */
+const CLOSED_MS_MAX = 5_000
+
+/**
+ * Resolves when no pool of the API is connected to the database. Throws when one still is: it was never
+ * closed.
+ */
+async function withoutApi(adminUrl: string, database: string): Promise<undefined> {
+  const client = new pg.Client({ connectionString: adminUrl })
+  await client.connect()
+  const readOpen = async () =>
+    (
+      await client.query<{ last: string }>(
+        'select query as last from pg_stat_activity where datname = $1 and application_name = $2',
+        [database, API_APPLICATION],
+      )
+    ).rows
+  try {
+    await eventually(readOpen, (open) => open.length === 0, CLOSED_MS_MAX)
+  } catch (error) {
+    throw new Error(`a test left a connection pool of the API open on ${database}`, { cause: error })
+  } finally {
+    await client.end()
   }
 }
 

@@ -1,5 +1,5 @@
--- Double entry, append-only. Only customers' own money (customer, trial) and what is held of it are stored balances;
--- one global revenue row would serialise every settlement, so system kinds are summed from entries.
+-- Double entry, append-only. Only customers' own money (customer, trial) and what is held of it are stored
+-- balances: one global revenue row would serialise every settlement, so system kinds are summed from entries.
 -- Up Migration
 create table ledger_account (
   id bigint generated always as identity primary key,
@@ -7,8 +7,10 @@ create table ledger_account (
   account_id text references account,
   currency text not null,
   balance bigint check (balance >= 0),
-  check ((kind in ('customer', 'trial', 'hold')) = (account_id is not null)),
-  check ((balance is not null) = (account_id is not null)),
+  constraint ledger_account_of_a_tenant_or_the_system
+    check ((kind in ('customer', 'trial', 'hold')) = (account_id is not null)),
+  constraint ledger_account_of_a_tenant_has_a_balance
+    check ((balance is not null) = (account_id is not null)),
   unique nulls not distinct (kind, account_id, currency)
 );
 
@@ -18,7 +20,7 @@ create table transfer (
   kind text not null check (kind in ('hold', 'settle', 'top_up', 'trial_grant', 'refund')),
   video_id text,
   created_at timestamptz not null default now(),
-  check ((kind in ('hold', 'settle')) = (video_id is not null))
+  constraint transfer_for_a_video_names_it check ((kind in ('hold', 'settle')) = (video_id is not null))
 );
 -- The exactly-once charge: a video has one hold and one settle, whatever the number of attempts.
 create unique index transfer_once_per_video on transfer (video_id, kind) where video_id is not null;
@@ -30,12 +32,14 @@ create table entry (
   amount bigint not null check (amount <> 0)
 );
 create index entry_of_transfer on entry (transfer_id);
-create index entry_of_account on entry (ledger_account_id);
+-- An account's transfers in pages, newest first.
+create index entry_of_account_by_transfer on entry (ledger_account_id, transfer_id);
 
 create function entry_sums_to_zero() returns trigger language plpgsql as $$
 begin
   if (select sum(amount) from entry where transfer_id = new.transfer_id) <> 0 then
-    raise exception 'transfer % does not sum to zero', new.transfer_id using errcode = 'check_violation', constraint = 'transfer_sums_to_zero';
+    raise exception 'transfer % does not sum to zero', new.transfer_id
+      using errcode = 'check_violation', constraint = 'transfer_sums_to_zero';
   end if;
   return null;
 end
@@ -45,14 +49,17 @@ create constraint trigger transfer_sums_to_zero after insert on entry
 
 create function ledger_is_append_only() returns trigger language plpgsql as $$
 begin
-  raise exception '% on % is refused: the ledger is append-only', tg_op, tg_table_name using errcode = 'insufficient_privilege';
+  raise exception '% on % is refused: the ledger is append-only', tg_op, tg_table_name
+    using errcode = 'insufficient_privilege';
 end
 $$;
-create trigger transfer_append_only before update or delete or truncate on transfer for each statement execute function ledger_is_append_only();
-create trigger entry_append_only before update or delete or truncate on entry for each statement execute function ledger_is_append_only();
+create trigger transfer_append_only before update or delete or truncate on transfer
+  for each statement execute function ledger_is_append_only();
+create trigger entry_append_only before update or delete or truncate on entry
+  for each statement execute function ledger_is_append_only();
 revoke update, delete, truncate on transfer, entry from sluice_app;
 
--- Effective-dated: the price of a video is the newest row that had begun when it was submitted.
+-- The price of a video is the newest row that was in effect when the video was submitted.
 create table price (
   model text not null,
   resolution text not null check (resolution in ('256px', '768px')),
@@ -61,3 +68,5 @@ create table price (
   micros_per_million bigint not null check (micros_per_million >= 0),
   primary key (model, resolution, currency, effective_at)
 );
+-- A price once set is history: a new one takes effect beside it.
+revoke update, delete on price from sluice_app;

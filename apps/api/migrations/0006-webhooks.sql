@@ -1,22 +1,25 @@
--- Webhooks: where events go, the outbox they leave from, and the log of every try.
+-- Webhooks: where events go, the outbox they leave from, and every delivery try.
 -- Up Migration
--- Where one video's end is told, besides the account's endpoints.
-alter table video add column webhook_url text check (length(webhook_url) between 1 and 2048);
 
--- Signing needs the secret itself, so it is kept as it is. The one before it signs as well until previous_secret_until.
+-- Signing needs the secret itself, so it is kept as it is. The one before it signs as well until
+-- previous_secret_until.
 create table webhook_endpoint (
   id text primary key,
   account_id text not null references account,
+  name text not null default '' check (length(name) <= 200),
   url text not null check (length(url) between 1 and 2048),
-  events text[] not null check (cardinality(events) > 0 and events <@ array['video.completed', 'video.failed']),
+  events text[] not null
+    check (cardinality(events) > 0 and events <@ array['video.completed', 'video.failed']),
   secret text not null,
   previous_secret text,
   previous_secret_until timestamptz,
   created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   disabled_at timestamptz,
-  -- A row stays behind a deleted endpoint: a video that ends at that moment must not fail over it.
+  -- The row of a deleted endpoint stays: a video that ends at that moment must not fail over it.
   deleted_at timestamptz,
-  check ((previous_secret is null) = (previous_secret_until is null))
+  constraint webhook_endpoint_previous_secret_ends
+    check ((previous_secret is null) = (previous_secret_until is null))
 );
 create index webhook_endpoint_of_account on webhook_endpoint (account_id, id) where deleted_at is null;
 
@@ -27,7 +30,8 @@ create table webhook_secret (
   previous_secret text,
   previous_secret_until timestamptz,
   created_at timestamptz not null default now(),
-  check ((previous_secret is null) = (previous_secret_until is null))
+  constraint webhook_secret_previous_ends
+    check ((previous_secret is null) = (previous_secret_until is null))
 );
 
 create table webhook_event (
@@ -42,7 +46,8 @@ create table webhook_event (
 create unique index webhook_event_once_per_video on webhook_event (subject_id) where type <> 'webhook.test';
 create index webhook_event_by_age on webhook_event (created_at);
 
--- The outbox: one row for each event and place it goes to. `lane` says what it waits behind: nothing but its own endpoint.
+-- The outbox: one row for each event and place it goes to. `lane` names what it waits behind: its own
+-- endpoint alone.
 create table webhook_delivery (
   id text primary key,
   event_id text not null references webhook_event on delete cascade,
@@ -58,10 +63,10 @@ create table webhook_delivery (
   -- since the delivery was last asked for: the wait grows with it
   failures integer not null default 0,
   created_at timestamptz not null default now(),
-  check ((endpoint_id is null) = (url is not null)),
-  check ((status = 'pending') = (due_at is not null))
+  constraint webhook_delivery_goes_to_an_endpoint_or_a_url check ((endpoint_id is null) = (url is not null)),
+  constraint webhook_delivery_pending_is_due check ((status = 'pending') = (due_at is not null))
 ) with (fillfactor = 80);
--- A lane's line, and the lanes that have one: jumped through by lane, so that a long line costs no more than a short one.
+-- The sender jumps through it from endpoint to endpoint, so that a long queue costs no more than a short one.
 create index webhook_delivery_line on webhook_delivery (lane, due_at) where status = 'pending';
 create index webhook_delivery_due on webhook_delivery (due_at) where status = 'pending';
 create index webhook_delivery_of_endpoint on webhook_delivery (endpoint_id, id);

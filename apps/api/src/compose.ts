@@ -7,7 +7,6 @@ import type { Context } from './context.ts'
 import { openDatabase } from './db/database.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
 import { Forecaster } from './forecast/forecaster.ts'
-import { Foresight } from './forecast/foresee.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
 import { startGate } from './gate/leader.ts'
 import { gateWaker } from './gate/wake.ts'
@@ -40,15 +39,15 @@ export async function createServices(config: Config, overrides: Overrides = {}):
     const { store, routes } = await openStore(config.store)
     const producer = openAttemptProducer(config.queue, onError('queue'))
     const etaSample = new EtaSample(db)
-    const forecaster = new Forecaster(
+    const forecaster = new Forecaster({
       db,
-      clock,
-      config.catalogue,
-      config.accountSharePercent,
-      (forecasts) => {
+      catalogue: config.catalogue,
+      accountSharePercent: config.accountSharePercent,
+      leaseMs: config.timings.leaseMs,
+      onForecasts: (forecasts) => {
         etaSample.take(forecasts).catch(onError('keeping forecasts'))
       },
-    )
+    })
     return {
       config,
       log,
@@ -61,14 +60,13 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       storeRoutes: routes,
       producer,
       forecaster,
-      foresight: new Foresight(db, clock, config.catalogue, config.accountSharePercent),
       videoWatch: new VideoWatch({
         db,
         forecaster,
         everyMs: config.timings.watchEveryMs,
         onError: onError('watching videos'),
       }),
-      metrics: new Metrics(db, config.currency),
+      metrics: new Metrics(db, { currency: config.currency, leaseMs: config.timings.leaseMs }),
       wakeGate: gateWaker(db, onError('gate wake-up')),
       close: async () => {
         isClosing = true
@@ -95,7 +93,11 @@ export function startBackgroundWork(services: Services): BackgroundWork {
   const gate = startGate(
     db,
     services.producer,
-    { catalogue: config.catalogue, accountSharePercent: config.accountSharePercent },
+    {
+      catalogue: config.catalogue,
+      accountSharePercent: config.accountSharePercent,
+      leaseMs: config.timings.leaseMs,
+    },
     {
       onError: (error) => log.warn({ err: error }, 'gate trouble'),
       onLead: () => {

@@ -21,7 +21,7 @@ export async function findMissingParts(context: Context): Promise<MissingPart[]>
 }
 
 async function requireWorker({ config, db }: Context): Promise<void> {
-  const capabilities = await readCapabilities(db, config.catalogue)
+  const capabilities = await readCapabilities(db, config)
   if (!capabilities.has(config.defaultModel))
     throw new Error(`no worker for ${config.defaultModel} is connected`)
 }

@@ -1,7 +1,6 @@
 import type { Router } from 'express'
 import type { Context } from './context.ts'
 import type { Forecaster } from './forecast/forecaster.ts'
-import type { Foresight } from './forecast/foresee.ts'
 import type { VideoWatch } from './forecast/video-watch.ts'
 import type { RateLimits } from './keys/rate-limit.ts'
 import type { Metrics } from './metrics/metrics.ts'
@@ -12,7 +11,6 @@ import type { Metrics } from './metrics/metrics.ts'
 export interface Services extends Context {
   rateLimits: RateLimits
   forecaster: Forecaster
-  foresight: Foresight
   videoWatch: VideoWatch
   metrics: Metrics
   /** Serves the disk store's signed URLs; null with S3, which serves its own. */

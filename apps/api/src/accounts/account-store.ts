@@ -39,9 +39,7 @@ const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a
     (select count(*) from video v where v.account_id = a.id and v.status = 'queued') as queued,
     (select count(*) from video v
       where v.account_id = a.id and v.status in ('dispatched', 'running')) as in_flight,
-    (select count(*) from video v join attempt t on t.video_id = v.id and t.fence = v.fence
-      where v.account_id = a.id and v.status in ('dispatched', 'running') and t.released_at is null
-    ) as running
+    (select count(*) from device_occupant o where o.account_id = a.id) as running
   from account a cross join lateral (
     select coalesce(max(balance) filter (where kind = 'customer'), 0) as paid_micros,
       coalesce(max(balance) filter (where kind = 'trial'), 0) as trial_micros,

@@ -1,6 +1,6 @@
 import type { Heartbeat, HeartbeatAnswer } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
-import { type Database, type DatabasePool, transaction } from '../db/database.ts'
+import { type Database, transaction } from '../db/database.ts'
 import { renewLeases } from '../videos/attempt-store.ts'
 import { noteShift } from '../workers/note-shift.ts'
 import { giveUpAttempt } from './give-up.ts'
@@ -17,7 +17,7 @@ export async function applyHeartbeat(
   keyId: string,
   heartbeat: Heartbeat,
 ): Promise<HeartbeatAnswer> {
-  const change = await writeWorker(context.db, keyId, heartbeat)
+  const change = await writeWorker(context, keyId, heartbeat)
   const attempts = await renewAttempts(context.db, keyId, heartbeat)
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
   if (change === 'capacity' && heartbeat.draining) await giveUpUntaken(context, heartbeat.pool)
@@ -27,7 +27,7 @@ export async function applyHeartbeat(
 
 /** Returns what changed since the worker's last heartbeat: its process, the slots it has, or nothing. */
 async function writeWorker(
-  pool: DatabasePool,
+  { db: pool, config }: Context,
   keyId: string,
   beat: Heartbeat,
 ): Promise<'boot' | 'capacity' | 'none'> {
@@ -37,7 +37,7 @@ async function writeWorker(
       values: [beat.worker],
     })
     await upsertWorker(db, keyId, beat)
-    await noteShift(db, beat)
+    await noteShift(db, beat, config.timings.leaseMs)
     const earlier = rows[0]
     if (earlier === undefined || earlier.boot !== beat.boot) return 'boot'
     return earlier.slots !== beat.slots || earlier.draining !== beat.draining ? 'capacity' : 'none'
@@ -111,10 +111,7 @@ async function giveUpUntaken(context: Context, pool: string): Promise<void> {
     text: `
       select video_id, fence from attempt
       where pool = $1 and ended_at is null and claim is null
-        and not exists (
-          select from worker
-          where pool = $1 and slots > 0 and not draining
-            and heartbeat_at > now() - make_interval(secs => $2::float8 / 1000))`,
+        and not exists (select from living_worker($2) where pool = $1)`,
     values: [pool, context.config.timings.leaseMs],
   })
   for (const row of rows) await giveUpAttempt(context, row.video_id, row.fence, { onlyUntaken: true })

@@ -18,6 +18,9 @@ export interface DatabasePool extends Database {
   readonly options: pg.PoolConfig
 }
 
+/** What the API's connections are called in pg_stat_activity. */
+export const API_APPLICATION = 'sluice-api'
+
 const INT8_OID = 20
 
 /** bigint columns arrive as bigint: money and tokens never pass through a float. */
@@ -35,15 +38,15 @@ export interface DatabaseSettings {
 }
 
 /**
- * The API's pool. Each connection works as role sluice_app, which may append to the ledger but not rewrite it, even
- * when the URL names the owner.
+ * Opens the API's connection pool. Each connection works as role sluice_app, which may append to the ledger
+ * but not rewrite it, even when the URL names the owner.
  */
 export function openDatabase(settings: DatabaseSettings): DatabasePool {
   const pool = new pg.Pool({
     connectionString: settings.url,
     max: settings.connectionsMax,
     options: '-c role=sluice_app -c timezone=UTC',
-    application_name: 'sluice-api',
+    application_name: API_APPLICATION,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
     types,
@@ -52,7 +55,7 @@ export function openDatabase(settings: DatabaseSettings): DatabasePool {
   return pool as DatabasePool
 }
 
-/** Runs `work` in one transaction (READ COMMITTED unless asked otherwise); any throw rolls all of it back. */
+/** Runs `work` in one transaction (READ COMMITTED by default); any throw rolls all of it back. */
 export async function transaction<Result>(
   pool: DatabasePool,
   work: (db: Database) => Promise<Result>,
@@ -60,7 +63,8 @@ export async function transaction<Result>(
 ): Promise<Result> {
   const client = await pool.connect()
   let broken: Error | undefined
-  // A connection that ends between two statements says so to nobody else, and an unheard error ends the process.
+  // Nobody else hears of a connection that ends between two statements, and an unheard error ends the
+  // process.
   const onError = (error: Error) => {
     broken = error
   }
@@ -83,7 +87,7 @@ export async function transaction<Result>(
   }
 }
 
-/** The one row a statement must answer. */
+/** The one row of a result. Throws when there is none, or more than one. */
 export function one<Row>(result: { rows: Row[] }): Row {
   const row = result.rows[0]
   if (row === undefined || result.rows.length !== 1)

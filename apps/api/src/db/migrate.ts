@@ -4,8 +4,8 @@ import { runner } from 'node-pg-migrate'
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
 
 /**
- * Brings the database up to the newest migration as its owner. Several API processes may call it at once: an advisory
- * lock lets one at a time through.
+ * Brings the database up to the newest migration, as its owner. Several API processes may call it at once: an
+ * advisory lock lets one at a time through. `log` gets warnings and errors.
  */
 export async function migrateDatabase(ownerUrl: string, log: (line: string) => void): Promise<void> {
   await runner({

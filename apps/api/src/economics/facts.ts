@@ -23,9 +23,10 @@ export const FACTS = [
   ...(['busy_gpu_ms', 'available_gpu_ms', 'unpriced_gpu_ms'] as const),
   // cost per slot and hour times milliseconds there
   'cost_micros_per_hour_ms',
-  // how long those videos waited for their first dispatch, and how long dispatched attempts waited for their worker
+  // how long those videos waited for their first dispatch, and how long dispatched attempts waited for their
+  // worker
   ...(['queue_wait_ms', 'queue_waits', 'delivery_ms', 'deliveries'] as const),
-  // completed videos held against the time that was foreseen for them
+  // completed videos of the sample: how much earlier or later than forecast they came
   ...(['eta_compared', 'eta_early_ms', 'eta_late_ms', 'eta_within_p90'] as const),
 ] as const
 export type Fact = (typeof FACTS)[number]

@@ -1,10 +1,18 @@
 import { type Facts, WASTE_CAUSES, type WasteCause } from './facts.ts'
-import { breakEvenUtilisation, margin, microsPerMillion, profitOverCost } from './money-rates.ts'
-import { divideRounded, ratio } from './ratio.ts'
+import {
+  breakEvenUtilisation,
+  divideRounded,
+  margin,
+  microsPerMillion,
+  profitOverCost,
+  ratio,
+} from './money-rates.ts'
 
 const HOUR_MS = 3_600_000n
 
-/** What a pool (or all) made and cost. What is not known is null, never 0. docs/economics.md has each formula. */
+/**
+ * What a pool (or all) made and cost. What is not known is null, never 0. docs/economics.md has each formula.
+ */
 export interface Figures {
   completed: bigint
   failed: bigint
@@ -32,7 +40,7 @@ export interface Figures {
   breakEvenUtilisation: number | null
 }
 
-/** The figures of these sums. */
+/** The figures that follow from these sums. */
 export function figuresOf(facts: Facts): Figures {
   const wasted = Object.fromEntries(WASTE_CAUSES.map((cause) => [cause, facts[`wasted_${cause}`]])) as Record<
     WasteCause,

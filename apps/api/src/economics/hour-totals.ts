@@ -1,5 +1,5 @@
 import type { DatabasePool } from '../db/database.ts'
-import { closeHours } from './closed-hours.ts'
+import { CLOSED_FACTS_SQL, closeHours } from './closed-hours.ts'
 import { FACTS, type Fact, type Facts, NO_FACTS } from './facts.ts'
 import { FACTS_SQL } from './facts-sql.ts'
 
@@ -12,8 +12,8 @@ interface Row {
 type Totals = Map<string, Record<Fact, bigint>>
 
 /**
- * All facts since the beginning, by pool ('' = no pool ever took the video). Closed hours never change, so each is read once
- * by a process; what is summed anew each time is what came since, an hour and a quarter at most.
+ * All facts since the beginning, by pool ('' = no pool ever took the video). Closed hours never change, so a
+ * process reads each once; what came since is summed again each time, an hour and a quarter at most.
  */
 export class HourTotals {
   readonly #pool: DatabasePool
@@ -28,11 +28,7 @@ export class HourTotals {
   async read(): Promise<ReadonlyMap<string, Facts>> {
     const until = await closeHours(this.#pool)
     if (until !== null && (this.#closedUntil === null || until > this.#closedUntil)) {
-      const added = await this.#sum(
-        'select * from production_hour where hour >= $1 and hour < $2',
-        this.#closedUntil ?? '-infinity',
-        until,
-      )
+      const added = await this.#sum(CLOSED_FACTS_SQL, this.#closedUntil ?? '-infinity', until)
       this.#closed = merge(this.#closed, added)
       this.#closedUntil = until
     }

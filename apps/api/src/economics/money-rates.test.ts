@@ -1,34 +1,18 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import {
-  breakEvenUtilisation,
-  costBehindProfit,
-  margin,
-  microsPerMillion,
-  profitOverCost,
-  revenueMicros,
-  tokensInDays,
-} from './money-rates.ts'
-import { divideRounded, ratio } from './ratio.ts'
+import { breakEvenUtilisation, margin, microsPerMillion, profitOverCost, ratio } from './money-rates.ts'
 
 const UNIT = 1_000_000n
 const MILLION = 1_000_000n
-const BILLION = 1_000n * MILLION
 const amount = fc.bigInt({ min: 1n, max: 10n ** 18n })
 
 test('public arithmetic comes out exactly', () => {
-  // 100 billion tokens a day at 16 per million
-  expect(revenueMicros(100n * BILLION, 16n * UNIT)).toBe(1_600_000n * UNIT)
   // revenue 45 M against cost 360 M
   expect(margin(45n * MILLION * UNIT, 360n * MILLION * UNIT)).toBe(-7)
-  // 1,000 billion a day at 8 per million, 365 days
-  expect(revenueMicros(1_000n * BILLION * 365n, 8n * UNIT)).toBe(2_920_000_000n * UNIT)
-  // 562 k a day at 545 % profit over cost: 87.1 k cost
-  const cost = costBehindProfit(562_000n * UNIT, 54_500n)
-  expect(divideRounded(cost, 100n * UNIT)).toBe(871n)
-  expect(profitOverCost(562_000n * UNIT, cost)).toBe(5.45)
-  // 10 tokens a second for 30 days
-  expect(tokensInDays(10n, 30n)).toBe(25_920_000n)
+  // 562 k at 545 % profit over 87.1 k cost
+  expect(profitOverCost(562_000n * UNIT, 87_131_782_946n)).toBe(5.45)
+  // 1.6 M for 100 billion tokens
+  expect(microsPerMillion(1_600_000n * UNIT, 100_000n * MILLION)).toBe(16n * UNIT)
 })
 
 test('a ratio is within half a millionth, of either sign alike, and null without a denominator', () => {
@@ -58,17 +42,12 @@ test('what a million brought, times the millions, is the revenue to half a micro
   )
 })
 
-test('margin and profit over cost agree on whether anything was earned, and cost is found again from the profit', () => {
+test('margin and profit over cost agree on whether anything was earned', () => {
   fc.assert(
-    fc.property(amount, fc.bigInt({ min: 0n, max: 1_000_000n }), (revenue, profitBps) => {
-      const cost = costBehindProfit(revenue, profitBps)
-      if (cost < 10n ** 9n) return
-      expect(
-        Math.abs((profitOverCost(revenue, cost) ?? Number.NaN) - Number(profitBps) / 10_000),
-      ).toBeLessThan(2e-6)
-      expect((margin(revenue, cost) ?? Number.NaN) >= 0).toBe(
-        (profitOverCost(revenue, cost) ?? Number.NaN) >= 0,
-      )
+    fc.property(amount, amount, (revenue, cost) => {
+      const sign = revenue < cost ? -1 : 1
+      expect((margin(revenue, cost) ?? Number.NaN) * sign).toBeGreaterThanOrEqual(0)
+      expect((profitOverCost(revenue, cost) ?? Number.NaN) * sign).toBeGreaterThanOrEqual(0)
     }),
   )
 })

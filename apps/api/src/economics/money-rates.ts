@@ -1,13 +1,4 @@
-import { costMicros } from '@sluice/shared/money'
-import { divideRounded, ratio } from './ratio.ts'
-
-const BASIS_POINTS = 10_000n
-const SECONDS_PER_DAY = 86_400n
-
-/** Revenue of `tokens` tokens at a price per million, in micro-units. */
-export function revenueMicros(tokens: bigint, priceMicrosPerMillion: bigint): bigint {
-  return costMicros(tokens, priceMicrosPerMillion, BASIS_POINTS)
-}
+const RATIO_DECIMALS = 1_000_000n
 
 /** What a million tokens cost or brought, in micro-units; null without tokens. */
 export function microsPerMillion(amountMicros: bigint, tokens: bigint): bigint | null {
@@ -24,14 +15,10 @@ export function profitOverCost(revenueMicros: bigint, costMicros: bigint): numbe
   return ratio(revenueMicros - costMicros, costMicros)
 }
 
-/** The cost that leaves a profit of `profitBps` basis points of itself (54,500 = 545 %), in micro-units. */
-export function costBehindProfit(revenueMicros: bigint, profitBps: bigint): bigint {
-  return divideRounded(revenueMicros * BASIS_POINTS, BASIS_POINTS + profitBps)
-}
-
 /**
- * The utilisation at which revenue covers cost, when a busy GPU goes on earning what it earned and an idle one goes on costing
- * what it cost: cost * busy / (revenue * available). Above 1 no utilisation would do. Null without revenue or GPUs.
+ * The utilisation at which revenue covers cost, if a busy GPU goes on earning what it earned and an idle one
+ * goes on costing what it cost: cost * busy / (revenue * available). Above 1 no utilisation covers it. Null
+ * without revenue or GPUs.
  */
 export function breakEvenUtilisation(sums: {
   revenueMicros: bigint
@@ -42,7 +29,22 @@ export function breakEvenUtilisation(sums: {
   return ratio(sums.costMicros * sums.busyMs, sums.revenueMicros * sums.availableMs)
 }
 
-/** Tokens of a device that makes `tokensPerSecond` for `days` days. */
-export function tokensInDays(tokensPerSecond: bigint, days: bigint): bigint {
-  return tokensPerSecond * SECONDS_PER_DAY * days
+/** `numerator / denominator` to six decimals, halves away from zero; null when the denominator is 0. */
+export function ratio(numerator: bigint, denominator: bigint): number | null {
+  if (denominator === 0n) return null
+  return Number(divideRounded(numerator * RATIO_DECIMALS, denominator)) / Number(RATIO_DECIMALS)
+}
+
+/**
+ * The whole number nearest to `numerator / denominator`, halves away from zero. Throws RangeError for a
+ * denominator of 0.
+ */
+export function divideRounded(numerator: bigint, denominator: bigint): bigint {
+  const isNegative = numerator < 0n !== denominator < 0n
+  const [top, bottom] = [
+    numerator < 0n ? -numerator : numerator,
+    denominator < 0n ? -denominator : denominator,
+  ]
+  const quotient = (top * 2n + bottom) / (bottom * 2n)
+  return isNegative ? -quotient : quotient
 }

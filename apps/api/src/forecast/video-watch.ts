@@ -1,8 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '@sluice/shared/pause'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import type { Video } from '../videos/video.ts'
-import type { Forecast, Forecaster } from './forecaster.ts'
+import type { Forecaster } from './forecaster.ts'
+import type { Forecast } from './simulate.ts'
 
 /** A video as it stands now. */
 export interface Sighting {
@@ -18,20 +19,20 @@ export interface Watcher {
   close(): void
 }
 
-/** Beyond this many the process says so instead of serving all of them badly. */
+/** Beyond this many the process refuses, instead of serving all of them badly. */
 const WATCHERS_MAX = 10_000
 
 interface Watched {
   video: Video
-  /** PostgreSQL's own version of the row, xmin; empty before the first look. */
+  /** PostgreSQL's own version of the row, xmin; empty before the first reading. */
   version: string
   forecastKey: string
   watchers: Set<Watcher>
 }
 
 /**
- * Follows videos for everybody who watches them through this process: one look at the database for all of them together, however many
- * there are, and none while nobody watches. A change is seen whichever process made it.
+ * Follows videos for everybody who watches them through this process. The database is read once for all of
+ * them together, and not at all while nobody watches. A change is seen whichever process made it.
  */
 export class VideoWatch {
   readonly #db: Database
@@ -41,7 +42,7 @@ export class VideoWatch {
   readonly #watched = new Map<string, Watched>()
   readonly #stopping = new AbortController()
   #watcherCount = 0
-  #looking: Promise<void> | undefined
+  #reading: Promise<void> | undefined
 
   constructor(parts: {
     db: Database
@@ -55,7 +56,10 @@ export class VideoWatch {
     this.#onError = parts.onError
   }
 
-  /** Shows the watcher every change from `video` on. Answers a function that ends it. Throws SluiceError `unavailable` when there are too many. */
+  /**
+   * Shows the watcher every change from `video` on. Returns a function that ends it. Throws SluiceError
+   * `unavailable` when there are too many watchers.
+   */
   add(video: Video, watcher: Watcher): () => void {
     if (this.#stopping.signal.aborted)
       throw new SluiceError('unavailable', 'This process is stopping. Ask again.')
@@ -71,21 +75,21 @@ export class VideoWatch {
       forecastKey: '',
       watchers: new Set(),
     }
-    // What the newcomer was shown may be older than what the others know: look again.
+    // The newcomer's `video` may be older than what the others have seen: read it again.
     watched.version = ''
     watched.watchers.add(watcher)
     this.#watched.set(video.id, watched)
     this.#watcherCount += 1
-    this.#looking ??= this.#lookUntilEmpty()
+    this.#reading ??= this.#readWhileWatched()
     return () => this.#remove(video.id, watched, watcher)
   }
 
-  /** Ends every watcher and waits for the look under way. */
+  /** Ends every watcher and waits for the reading under way. */
   async close(): Promise<void> {
     this.#stopping.abort()
     for (const { watchers } of [...this.#watched.values()])
       for (const watcher of [...watchers]) watcher.close()
-    await this.#looking
+    await this.#reading
   }
 
   #remove(videoId: string, watched: Watched, watcher: Watcher): void {
@@ -94,16 +98,16 @@ export class VideoWatch {
     if (watched.watchers.size === 0 && this.#watched.get(videoId) === watched) this.#watched.delete(videoId)
   }
 
-  async #lookUntilEmpty(): Promise<void> {
+  async #readWhileWatched(): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted && this.#watched.size > 0) {
-      await this.#look().catch(this.#onError)
-      await delay(this.#everyMs, undefined, { signal }).catch(() => undefined)
+      await this.#readOnce().catch(this.#onError)
+      await pause(this.#everyMs, signal)
     }
-    this.#looking = undefined
+    this.#reading = undefined
   }
 
-  async #look(): Promise<void> {
+  async #readOnce(): Promise<void> {
     const changed = await this.#readChanged()
     for (const [videoId, watched] of [...this.#watched]) {
       const row = changed.get(videoId)
@@ -119,12 +123,14 @@ export class VideoWatch {
     }
   }
 
-  /** Every write gives a row another xmin, so the rows that did not change stay where they are. */
+  /** Reads the rows that changed: every write gives a row another xmin. */
   async #readChanged(): Promise<Map<string, { video: Video; version: string }>> {
     const { rows } = await this.#db.query<Video & { row_version: string }>({
       name: 'videos-changed',
-      text: `select v.*, v.xmin::text as row_version from unnest($1::text[], $2::text[]) w (id, version)
-      join video v on v.id = w.id where v.xmin::text <> w.version`,
+      text: `select v.*, v.xmin::text as row_version
+        from unnest($1::text[], $2::text[]) w (id, version)
+        join video v on v.id = w.id
+        where v.xmin::text <> w.version`,
       values: [[...this.#watched.keys()], [...this.#watched.values()].map(({ version }) => version)],
     })
     return new Map(

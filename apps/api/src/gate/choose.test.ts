@@ -5,19 +5,22 @@ import { FairQueue, type Head, tierOf, VirtualTime } from './choose.ts'
 
 interface Simple {
   head: Head
-  lane: ServiceTier
+  tier: ServiceTier
   start: number
 }
 
-/** The rule as it is written down: first lane with anyone to serve, earliest start, older video among equals. */
+/**
+ * The rule as it is written down: first tier with anyone to serve, earliest start, among
+ * equals the older video.
+ */
 function byTheBook(heads: readonly Head[], time: VirtualTime, mayGo: (head: Head) => boolean): Simple | null {
-  for (const lane of SERVICE_TIERS) {
+  for (const tier of SERVICE_TIERS) {
     const standing = heads
-      .filter((head) => tierOf(head) === lane && mayGo(head))
+      .filter((head) => tierOf(head) === tier && mayGo(head))
       .map((head) => ({
         head,
-        lane,
-        start: Math.max(time.clockMs(lane), time.finishMs(lane, head.accountId)),
+        tier,
+        start: Math.max(time.clockMs(tier), time.finishMs(tier, head.accountId)),
       }))
       .sort((a, b) => a.start - b.start || (a.head.videoId < b.head.videoId ? -1 : 1))
     if (standing[0] !== undefined) return standing[0]
@@ -66,7 +69,7 @@ test('the fair queue chooses as the rule says, through any run of arrivals, disp
             accountId: `account_${given.account}`,
             model: 'animatic',
             keyId: `key_${given.account * KEYS_EACH + given.key}`,
-            line: `${given.account} ${index}`,
+            queueKey: `${given.account} ${index}`,
             accountRunningMax: null,
             keyRunningMax: null,
             weight: given.weight,
@@ -85,7 +88,7 @@ test('the fair queue chooses as the rule says, through any run of arrivals, disp
           const choice = queue.next(limitOf)
           expect(choice?.head.videoId).toBe(expected?.head.videoId)
           if (choice === null) continue
-          expect(choice).toMatchObject({ lane: expected?.lane, startTagMs: expected?.start })
+          expect(choice).toMatchObject({ tier: expected?.tier, startTagMs: expected?.start })
           standing = standing.filter((other) => other !== choice.head)
           time.advance(choice)
         }

@@ -1,18 +1,18 @@
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { Heap } from './heap.ts'
 
-/** The next video in one key's line that a pool could run. */
+/** The next video of one key, shape and tier that a pool could make. */
 export interface Head {
   videoId: string
   accountId: string
   keyId: string
   model: string
-  /** Names its line: videos of one key that ask for the same of a pool. */
-  line: string
+  /** Names the queue it is the head of: the videos of its key, shape and tier. */
+  queueKey: string
   /** Videos of its account, and of its key, that may run at once; null = no limit. */
   accountRunningMax: number | null
   keyRunningMax: number | null
-  /** Share of the pool an account gets against others, 100 = normal. */
+  /** Share of the pool its account gets against others, 100 = normal. */
   weight: number
   tier: ServiceTier
   /** Predicted GPU milliseconds on this pool. */
@@ -23,203 +23,221 @@ export interface Head {
 
 export interface Choice {
   head: Head
-  lane: ServiceTier
+  /** The tier it is served in: its own, but for a flex video whose deadline is near. */
+  tier: ServiceTier
   startTagMs: number
   finishTagMs: number
 }
 
-/** A flex video runs as standard once what is left to its deadline is this many times its own length, or this long. */
-const PROMOTION_LENGTHS = 10
+/**
+ * A flex video is served as standard once its deadline is no further off than this many times its cost, or
+ * than this long.
+ */
+const PROMOTION_COSTS = 10
 const PROMOTION_MS_MIN = 3_600_000
 
-/** Virtual time by lane: the lane's clock and each account's finish tag, in weighted GPU milliseconds. Both only ever rise. */
+/**
+ * Virtual time by tier: the tier's clock and each account's finish tag, in weighted GPU milliseconds. Both
+ * only ever rise.
+ */
 export class VirtualTime {
   readonly #clockMs = new Map<ServiceTier, number>()
   readonly #finishMs = new Map<ServiceTier, Map<string, number>>(
-    SERVICE_TIERS.map((lane) => [lane, new Map()]),
+    SERVICE_TIERS.map((tier) => [tier, new Map()]),
   )
 
-  clockMs(lane: ServiceTier): number {
-    return this.#clockMs.get(lane) ?? 0
+  clockMs(tier: ServiceTier): number {
+    return this.#clockMs.get(tier) ?? 0
   }
 
-  finishMs(lane: ServiceTier, accountId: string): number {
-    return this.#finishMs.get(lane)?.get(accountId) ?? 0
+  finishMs(tier: ServiceTier, accountId: string): number {
+    return this.#finishMs.get(tier)?.get(accountId) ?? 0
   }
 
-  raiseClock(lane: ServiceTier, ms: number): void {
-    this.#clockMs.set(lane, Math.max(this.clockMs(lane), ms))
+  raiseClock(tier: ServiceTier, ms: number): void {
+    this.#clockMs.set(tier, Math.max(this.clockMs(tier), ms))
   }
 
-  raiseFinish(lane: ServiceTier, accountId: string, ms: number): void {
-    this.#finishMs.get(lane)?.set(accountId, Math.max(this.finishMs(lane, accountId), ms))
+  raiseFinish(tier: ServiceTier, accountId: string, ms: number): void {
+    this.#finishMs.get(tier)?.set(accountId, Math.max(this.finishMs(tier, accountId), ms))
   }
 
   /** What a dispatch does to it. */
   advance(choice: Choice): void {
-    this.raiseClock(choice.lane, choice.startTagMs)
-    this.raiseFinish(choice.lane, choice.head.accountId, choice.finishTagMs)
+    this.raiseClock(choice.tier, choice.startTagMs)
+    this.raiseFinish(choice.tier, choice.head.accountId, choice.finishTagMs)
   }
 
   copy(): VirtualTime {
     const copy = new VirtualTime()
-    for (const [lane, ms] of this.#clockMs) copy.raiseClock(lane, ms)
-    for (const [lane, finishes] of this.#finishMs) {
-      for (const [accountId, ms] of finishes) copy.raiseFinish(lane, accountId, ms)
+    for (const [tier, ms] of this.#clockMs) copy.raiseClock(tier, ms)
+    for (const [tier, finishes] of this.#finishMs) {
+      for (const [accountId, ms] of finishes) copy.raiseFinish(tier, accountId, ms)
     }
     return copy
   }
 }
 
 /**
- * Who goes next on one pool: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first lane that has
- * anyone to serve. An account's head starts at the later of the lane's clock and the account's last finish; the earliest
- * start goes first, among equals the older video. Plain data and no clock, so that the forecast and the planner choose
- * exactly as the gate does; logarithmic in the number of accounts.
+ * Who goes next on one pool: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first
+ * tier that has anyone to serve. An account's head starts at the later of the tier's clock and the account's
+ * last finish; the earliest start goes first, among equals the older video. Plain data and no clock, so that
+ * the forecast and the planner choose exactly as the gate does. The time of a choice is logarithmic in the
+ * number of accounts.
  */
 export class FairQueue {
   readonly #time: VirtualTime
-  readonly #lanes: readonly Lane[]
-  /** Heads that wait because their key is at a limit, by key; those whose account is wait in their lane. */
-  readonly #behindKey = new Map<string, Head[]>()
+  readonly #tiers: readonly TierQueue[]
+  /**
+   * Heads that wait because their key is at a limit, by key; those whose account is wait in their tier's
+   * queue.
+   */
+  readonly #waitingByKey = new Map<string, Head[]>()
 
   /** `time` stays the caller's, who advances it with each choice that is carried out. */
   constructor(time: VirtualTime, heads: Iterable<Head> = []) {
     this.#time = time
-    this.#lanes = SERVICE_TIERS.map((lane) => new Lane(lane, time))
+    this.#tiers = SERVICE_TIERS.map((tier) => new TierQueue(tier, time))
     for (const head of heads) this.push(head)
   }
 
   get size(): number {
-    const behindKeys = [...this.#behindKey.values()].reduce((sum, heads) => sum + heads.length, 0)
-    return this.#lanes.reduce((sum, lane) => sum + lane.size, behindKeys)
+    const waitingForKeys = [...this.#waitingByKey.values()].reduce((sum, heads) => sum + heads.length, 0)
+    return this.#tiers.reduce((sum, queue) => sum + queue.size, waitingForKeys)
   }
 
   push(head: Head): void {
-    this.#lanes[SERVICE_TIERS.indexOf(tierOf(head))]?.push(head)
+    this.#tiers[SERVICE_TIERS.indexOf(tierOf(head))]?.push(head)
   }
 
   /**
-   * Takes out who goes next, or answers null. `limitOf` names the account (first) or key whose limit a head has to wait for,
-   * or null; such heads are set aside, and not looked at again until `resume`. The caller pushes the next of that line.
+   * Takes out who goes next; null when nobody may. `limitOf` names the account (first) or key whose limit
+   * keeps a head waiting, or null. Such heads are set aside, and not looked at again until `resume`. The
+   * caller pushes the successor.
    */
   next(limitOf: (head: Head) => string | null): Choice | null {
-    for (const lane of this.#lanes) {
-      for (let head = lane.next(); head !== null; head = lane.next()) {
+    for (const queue of this.#tiers) {
+      for (let head = queue.next(); head !== null; head = queue.next()) {
         const limit = limitOf(head)
         if (limit !== null) {
-          if (limit === head.accountId) lane.setAside(head)
-          else this.#setAside(head, lane)
+          if (limit === head.accountId) queue.setAside(head)
+          else this.#setAside(head, queue)
           continue
         }
-        const startTagMs = Math.max(
-          this.#time.clockMs(lane.lane),
-          this.#time.finishMs(lane.lane, head.accountId),
-        )
-        return {
-          head,
-          lane: lane.lane,
-          startTagMs,
-          finishTagMs: startTagMs + (head.costMs * 100) / head.weight,
-        }
+        const { tier } = queue
+        const startTagMs = Math.max(this.#time.clockMs(tier), this.#time.finishMs(tier, head.accountId))
+        return { head, tier, startTagMs, finishTagMs: startTagMs + (head.costMs * 100) / head.weight }
       }
     }
     return null
   }
 
-  /** One video of this account and key runs no longer, so one more of theirs may go. Answers whether any waited for that. */
+  /**
+   * One video of this account and key has stopped running, so another may go. Returns whether any waited for
+   * that.
+   */
   resume({ accountId, keyId }: Pick<Head, 'accountId' | 'keyId'>): boolean {
-    let waited = false
-    for (const lane of this.#lanes) waited = lane.resumeOldest(accountId) || waited
-    const heads = this.#behindKey.get(keyId)
-    if (heads === undefined) return waited
-    this.#behindKey.delete(keyId)
+    let hasWaited = false
+    for (const queue of this.#tiers) hasWaited = queue.resumeOldest(accountId) || hasWaited
+    const heads = this.#waitingByKey.get(keyId)
+    if (heads === undefined) return hasWaited
+    this.#waitingByKey.delete(keyId)
     for (const head of heads) this.push(head)
     return true
   }
 
-  #setAside(head: Head, lane: Lane): void {
-    const heads = this.#behindKey.get(head.keyId)
-    if (heads === undefined) this.#behindKey.set(head.keyId, [head])
+  #setAside(head: Head, queue: TierQueue): void {
+    const heads = this.#waitingByKey.get(head.keyId)
+    if (heads === undefined) this.#waitingByKey.set(head.keyId, [head])
     else heads.push(head)
-    // The room its account has is another key's.
-    lane.resumeOldest(head.accountId)
+    // The account still has capacity; let another of its keys use it.
+    queue.resumeOldest(head.accountId)
   }
 }
 
+const byAge = (a: Head, b: Head) => a.videoId < b.videoId
+
 /**
- * One lane's heads. Those whose account's last finish is not ahead of the clock all start now, oldest first; the others
- * wait by finish tag. Tags and clock only rise, so a head filed under an old tag is at most too early, and is filed anew.
+ * The heads of one tier. Those whose account's last finish is not ahead of the clock all start now, oldest
+ * first; the others wait by finish tag. Tags and clock only rise, so a head stored under an old tag is at
+ * most too early, and is stored anew.
  */
-class Lane {
-  readonly lane: ServiceTier
+class TierQueue {
+  readonly tier: ServiceTier
   readonly #time: VirtualTime
-  readonly #ready = new Heap<Head>((a, b) => a.videoId < b.videoId)
+  readonly #ready = new Heap<Head>(byAge)
   readonly #ahead = new Heap<{ finishMs: number; head: Head }>(
-    (a, b) => a.finishMs < b.finishMs || (a.finishMs === b.finishMs && a.head.videoId < b.head.videoId),
+    (a, b) => a.finishMs < b.finishMs || (a.finishMs === b.finishMs && byAge(a.head, b.head)),
   )
   /** Heads that wait because their account is at a limit, by account. */
-  readonly #behindAccount = new Map<string, Heap<Head>>()
+  readonly #waitingByAccount = new Map<string, Heap<Head>>()
 
-  constructor(lane: ServiceTier, time: VirtualTime) {
-    this.lane = lane
+  constructor(tier: ServiceTier, time: VirtualTime) {
+    this.tier = tier
     this.#time = time
   }
 
   get size(): number {
-    const behindAccounts = [...this.#behindAccount.values()].reduce((sum, heads) => sum + heads.size, 0)
-    return this.#ready.size + this.#ahead.size + behindAccounts
+    const waiting = [...this.#waitingByAccount.values()].reduce((sum, heads) => sum + heads.size, 0)
+    return this.#ready.size + this.#ahead.size + waiting
   }
 
   push(head: Head): void {
-    const finishMs = this.#time.finishMs(this.lane, head.accountId)
-    if (finishMs <= this.#time.clockMs(this.lane)) this.#ready.push(head)
+    const finishMs = this.#time.finishMs(this.tier, head.accountId)
+    if (finishMs <= this.#time.clockMs(this.tier)) this.#ready.push(head)
     else this.#ahead.push({ finishMs, head })
   }
 
   setAside(head: Head): void {
-    const heads = this.#behindAccount.get(head.accountId) ?? new Heap<Head>((a, b) => a.videoId < b.videoId)
-    this.#behindAccount.set(head.accountId, heads)
+    const heads = this.#waitingByAccount.get(head.accountId) ?? new Heap<Head>(byAge)
+    this.#waitingByAccount.set(head.accountId, heads)
     heads.push(head)
   }
 
-  /** An account's heads in one lane start at the same time, so the oldest stands for those behind it. Answers whether there was one. */
+  /**
+   * Brings back the oldest head that waits for its account, and returns whether there was one. All heads of
+   * an account in one tier start at the same time, so the oldest stands for those behind it.
+   */
   resumeOldest(accountId: string): boolean {
-    const oldest = this.#behindAccount.get(accountId)?.pop()
+    const oldest = this.#waitingByAccount.get(accountId)?.pop()
     if (oldest !== undefined) this.push(oldest)
     return oldest !== undefined
   }
 
+  /** Takes out the head with the earliest start, among equals the oldest. */
   next(): Head | null {
-    const clockMs = this.#time.clockMs(this.lane)
+    const clockMs = this.#time.clockMs(this.tier)
     for (
-      let top = this.#ahead.peek();
-      top !== undefined && top.finishMs <= clockMs;
-      top = this.#ahead.peek()
+      let first = this.#ahead.peek();
+      first !== undefined && first.finishMs <= clockMs;
+      first = this.#ahead.peek()
     ) {
       this.#ahead.pop()
-      this.push(top.head)
+      this.push(first.head)
     }
     for (let head = this.#ready.pop(); head !== undefined; head = this.#ready.pop()) {
-      if (this.#time.finishMs(this.lane, head.accountId) <= clockMs) return head
+      if (this.#time.finishMs(this.tier, head.accountId) <= clockMs) return head
       this.push(head)
     }
-    for (let top = this.#ahead.pop(); top !== undefined; top = this.#ahead.pop()) {
-      if (this.#time.finishMs(this.lane, top.head.accountId) === top.finishMs) return top.head
-      this.push(top.head)
+    for (let first = this.#ahead.pop(); first !== undefined; first = this.#ahead.pop()) {
+      if (this.#time.finishMs(this.tier, first.head.accountId) === first.finishMs) return first.head
+      this.push(first.head)
     }
     return null
   }
 }
 
-/** Slots one account may hold: all of them alone, else its share of the pool, and one at least. */
+/**
+ * Slots of a pool that one account may occupy: all of them when it is alone, else its share, and at least
+ * one.
+ */
 export function accountCap(pool: { slots: number }, isShared: boolean, accountSharePercent: number): number {
   if (!isShared) return pool.slots
   return Math.max(1, Math.floor((pool.slots * accountSharePercent) / 100))
 }
 
-/** The lane a head stands in: its tier's, or standard for a flex video whose deadline nears. */
-export function tierOf(head: Pick<Head, 'tier' | 'costMs' | 'expiresInMs'>): ServiceTier {
-  if (head.tier !== 'flex') return head.tier
-  return head.expiresInMs <= Math.max(PROMOTION_MS_MIN, head.costMs * PROMOTION_LENGTHS) ? 'standard' : 'flex'
+/** The tier a video is served in: its own, or standard for a flex video whose deadline is near. */
+export function tierOf(video: Pick<Head, 'tier' | 'costMs' | 'expiresInMs'>): ServiceTier {
+  if (video.tier !== 'flex') return video.tier
+  return video.expiresInMs <= Math.max(PROMOTION_MS_MIN, video.costMs * PROMOTION_COSTS) ? 'standard' : 'flex'
 }

@@ -6,20 +6,45 @@ import { undeliveredRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { requestYield } from '../videos/video-store.ts'
 import { accountCap, type Choice, FairQueue, type Head, tierOf } from './choose.ts'
-import type { Lines } from './queue-heads.ts'
 import {
-  type FleetState,
+  type Fleet,
   type InFlight,
   occupantsOf,
   occupiesSlot,
   type Pool,
   readFleet,
   slotsByAccount,
-} from './snapshot.ts'
+} from './fleet.ts'
+import type { QueueHeads } from './queue-heads.ts'
 
 export interface GateSettings {
   catalogue: Catalogue
   accountSharePercent: number
+  leaseMs: number
+}
+
+/** What every pass of a leader works with. */
+export interface PassParts {
+  /** The connection that holds the gate's lock. */
+  db: Database
+  producer: AttemptProducer
+  settings: GateSettings
+  queueHeads: QueueHeads
+}
+
+interface Pass extends PassParts {
+  /** As it was when the pass began, and kept up to date by its dispatches. */
+  fleet: Fleet
+}
+
+/** One pool in a pass. */
+interface PoolInPass {
+  pool: Pool
+  freeSlots: number
+  /** Slots of the pool each account occupies. */
+  occupied: Map<string, number>
+  /** Slots of the pool one account may occupy. */
+  accountCap: number
 }
 
 export interface PassResult {
@@ -33,95 +58,102 @@ export class DeliveryError extends Error {
   override readonly name = 'DeliveryError'
 }
 
-/** PostgreSQL's code for a lock that was not to be had within lock_timeout. */
+/** PostgreSQL's code for a lock that could not be had within lock_timeout. */
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
- * Gives every free (or nearly free) slot its next video. Runs on the connection that holds the gate's lock: one look at the
- * fleet, then one video at a time: choose, commit the dispatch, deliver. A crash between commit and delivery leaves a
- * dispatched row that no heartbeat names, which the reconciler brings back.
+ * Gives every free (or nearly free) slot its next video. Reads the fleet once, then takes one video at a
+ * time: choose, commit the dispatch, deliver. A crash between commit and delivery leaves a dispatched row
+ * that no heartbeat names, which the reconciler brings back. Throws DeliveryError when the queue takes
+ * nothing.
  */
-export async function dispatchPass(
-  db: Database,
-  producer: AttemptProducer,
-  settings: GateSettings,
-  lines: Lines,
-): Promise<PassResult> {
-  const fleet = await readFleet(db, settings.catalogue)
+export async function dispatchPass(parts: PassParts): Promise<PassResult> {
+  const pass: Pass = { ...parts, fleet: await readFleet(parts.db, parts.settings) }
   let dispatched = 0
-  for (const pool of fleet.pools) dispatched += await fillPool(db, producer, settings, lines, fleet, pool)
-  return { dispatched, nextFreeInMs: nextFreeInMs(fleet) }
+  for (const pool of pass.fleet.pools) dispatched += await fillPool(pass, pool)
+  return { dispatched, nextFreeInMs: nextFreeInMs(pass.fleet) }
 }
 
-async function fillPool(
-  db: Database,
-  producer: AttemptProducer,
-  settings: GateSettings,
-  lines: Lines,
-  fleet: FleetState,
-  pool: Pool,
-): Promise<number> {
+/** Returns how many videos it dispatched. */
+async function fillPool(pass: Pass, pool: Pool): Promise<number> {
+  const { fleet } = pass
   const occupants = occupantsOf(fleet, pool)
-  let freeSlots = pool.slots - occupants.length
-  const victims = freeSlots > 0 ? [] : preemptable(fleet, pool)
-  // A full pool with nobody to make room asks for no heads at all.
-  if (freeSlots <= 0 && victims.length === 0) return 0
-
-  const cap = accountCap(pool, fleet.isShared, settings.accountSharePercent)
-  const held = slotsByAccount(occupants)
-  const limitOf = (head: Head) =>
-    (held.get(head.accountId) ?? 0) >= cap ? head.accountId : fleet.running.limitOf(head)
-  let { heads, isKept } = await lines.heads(db, fleet, pool, { anew: false })
-  let queue = new FairQueue(fleet.time, heads)
-  if (victims.length > 0) {
-    await preemptFor(db, queue, victims, fleet, held, cap)
-    return 0
+  const target: PoolInPass = {
+    pool,
+    freeSlots: pool.slots - occupants.length,
+    occupied: slotsByAccount(occupants),
+    accountCap: accountCap(pool, fleet.isShared, pass.settings.accountSharePercent),
   }
+  if (target.freeSlots > 0) return fillFreeSlots(pass, target)
+  const victims = preemptable(fleet, pool)
+  // A full pool with nobody to make room needs no heads at all.
+  if (victims.length === 0) return 0
+  const { heads } = await pass.queueHeads.read(fleet, pool)
+  await preemptOne(pass, target, new FairQueue(fleet.time, heads), victims)
+  return 0
+}
+
+async function fillFreeSlots(pass: Pass, target: PoolInPass): Promise<number> {
+  const { fleet, queueHeads } = pass
+  const { pool } = target
+  const limitOf = (head: Head) => limitOn(head, target, fleet)
+  const known = await queueHeads.read(fleet, pool)
+  let { areKept } = known
+  let queue = new FairQueue(fleet.time, known.heads)
   let dispatched = 0
-  while (freeSlots > 0) {
+  while (target.freeSlots > 0) {
     const choice = queue.next(limitOf)
     if (choice === null) {
-      if (!isKept) break
-      // Somebody may have come since the lines were read.
-      ;({ heads, isKept } = await lines.heads(db, fleet, pool, { anew: true }))
-      queue = new FairQueue(fleet.time, heads)
+      if (!areKept) break
+      // A video may have come since the heads were read.
+      queue = new FairQueue(fleet.time, await queueHeads.readAnew(fleet, pool))
+      areKept = false
       continue
     }
-    const { accountId } = choice.head
     const outcome: Dispatched =
-      choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(db, pool, choice)
+      choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(pass, pool, choice)
     if ('fence' in outcome) {
-      await deliver(db, producer, {
-        video: choice.head.videoId,
-        fence: outcome.fence,
-        pool: pool.pool,
-        model: choice.head.model,
-      })
-      fleet.time.advance(choice)
-      fleet.running.add(choice.head, 1)
-      held.set(accountId, (held.get(accountId) ?? 0) + 1)
-      freeSlots -= 1
+      await deliver(pass, jobOf(choice, outcome.fence, pool))
+      countDispatch(fleet, target, choice)
       dispatched += 1
     } else if (outcome.refused === 'pool_gone') {
       // Its last worker began to stop after the fleet was read; the head stays where it is, for another pool.
       break
     }
-    const successor = await lines.successor(db, fleet, pool, choice.head)
+    const successor = await queueHeads.successor(fleet, pool, choice.head)
     if (successor !== null) queue.push(successor)
   }
   return dispatched
 }
 
-/** As dispatchVideo; a row that somebody holds counts as no longer queued: it is being ended, and the pass goes on without it. */
-async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<Dispatched> {
+/** The account or key whose limit keeps the head waiting; null when it may go. */
+function limitOn(head: Head, { occupied, accountCap }: PoolInPass, fleet: Fleet): string | null {
+  if ((occupied.get(head.accountId) ?? 0) >= accountCap) return head.accountId
+  return fleet.running.limitOf(head)
+}
+
+function countDispatch(fleet: Fleet, target: PoolInPass, choice: Choice): void {
+  const { accountId } = choice.head
+  fleet.time.advance(choice)
+  fleet.running.add(choice.head, 1)
+  target.occupied.set(accountId, (target.occupied.get(accountId) ?? 0) + 1)
+  target.freeSlots -= 1
+}
+
+/**
+ * As dispatchVideo, but a locked row counts as no longer queued: it is being ended, and the pass goes on
+ * without it.
+ */
+async function dispatch(pass: Pass, pool: Pool, choice: Choice): Promise<Dispatched> {
   try {
-    return await dispatchVideo(db, {
+    return await dispatchVideo(pass.db, {
       videoId: choice.head.videoId,
       accountId: choice.head.accountId,
       pool: pool.pool,
-      tier: choice.lane,
+      tier: choice.tier,
       startTagMs: choice.startTagMs,
       finishTagMs: choice.finishTagMs,
+      leaseMs: pass.settings.leaseMs,
     })
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE)
@@ -130,7 +162,11 @@ async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<Dispa
   }
 }
 
-async function deliver(db: Database, producer: AttemptProducer, job: AttemptJob): Promise<void> {
+function jobOf({ head }: Choice, fence: number, { pool }: Pool): AttemptJob {
+  return { video: head.videoId, fence, pool, model: head.model }
+}
+
+async function deliver({ db, producer }: Pass, job: AttemptJob): Promise<void> {
   try {
     await producer.add(job)
   } catch (error) {
@@ -141,8 +177,8 @@ async function deliver(db: Database, producer: AttemptProducer, job: AttemptJob)
   }
 }
 
-/** The queue may have taken the job all the same and only the answer was lost, so the fence is raised. */
-async function takeBack(db: Database, job: { video: string; fence: number }): Promise<void> {
+/** The queue may have taken the job and only its answer was lost, so the fence is raised. */
+async function takeBack(db: Database, job: AttemptJob): Promise<void> {
   await db.query({ text: 'begin' })
   const video = await lockVideo(db, job.video)
   if (video?.status === 'dispatched' && video.fence === job.fence) {
@@ -151,46 +187,49 @@ async function takeBack(db: Database, job: { video: string; fence: number }): Pr
   await db.query({ text: 'commit' })
 }
 
-/** Running flex videos of a full pool that could make room; none while one does already, or a slot is about to be free. */
-function preemptable(fleet: FleetState, pool: Pool): InFlight[] {
+/**
+ * Running flex videos of a full pool that could make room; none while one does already, or a slot is nearly
+ * free.
+ */
+function preemptable(fleet: Fleet, pool: Pool): InFlight[] {
   const running = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && attempt.isRunning)
   if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
-  // One whose deadline nears runs as standard and is left alone, by the same rule as in the line.
+  // One whose deadline is near runs as standard and is left alone, by the same rule as when it is queued.
   return running.filter(
     (attempt) => attempt.tier === 'flex' && tierOf({ ...attempt, costMs: attempt.leftMs }) === 'flex',
   )
 }
 
 /**
- * Asks one flex video to make room, when somebody before it in the order would get the slot: not for an account or key that
- * is at a limit, which would be passed over and the flex video started again. It goes on later from its checkpoint.
+ * Asks one flex video to make room when a video of a higher tier would get its slot: not one of an account or
+ * key at a limit, which would be passed over, and the flex video started again. The flex video goes on later
+ * from its checkpoint.
  */
-async function preemptFor(
-  db: Database,
+async function preemptOne(
+  pass: Pass,
+  target: PoolInPass,
   queue: FairQueue,
   victims: readonly InFlight[],
-  fleet: FleetState,
-  held: ReadonlyMap<string, number>,
-  cap: number,
 ): Promise<void> {
-  for (const victim of victims) {
-    const heldWithout = (accountId: string) =>
-      (held.get(accountId) ?? 0) - (accountId === victim.accountId ? 1 : 0)
-    queue.resume(victim)
-    fleet.running.add(victim, -1)
-    const choice = queue.next((head) =>
-      heldWithout(head.accountId) >= cap ? head.accountId : fleet.running.limitOf(head),
-    )
-    fleet.running.add(victim, 1)
-    if (choice === null) continue
-    queue.push(choice.head)
-    if (choice.lane === 'flex') continue
-    await requestYield(db, victim.videoId)
-    return
-  }
+  const victim = victims.find((candidate) => wouldServeHigherTier(pass.fleet, target, queue, candidate))
+  if (victim === undefined) return
+  await requestYield(pass.db, victim.videoId)
 }
 
-function nextFreeInMs(fleet: FleetState): number | null {
+/** Whether the slot of this victim, were it free, would go to a video above flex. */
+function wouldServeHigherTier(fleet: Fleet, target: PoolInPass, queue: FairQueue, victim: InFlight): boolean {
+  const withoutVictim = { ...target, occupied: new Map(target.occupied) }
+  withoutVictim.occupied.set(victim.accountId, (target.occupied.get(victim.accountId) ?? 0) - 1)
+  queue.resume(victim)
+  fleet.running.add(victim, -1)
+  const choice = queue.next((head) => limitOn(head, withoutVictim, fleet))
+  fleet.running.add(victim, 1)
+  if (choice === null) return false
+  queue.push(choice.head)
+  return choice.tier !== 'flex'
+}
+
+function nextFreeInMs(fleet: Fleet): number | null {
   const waits = fleet.inFlight.flatMap((attempt) =>
     attempt.freeInMs === null || !occupiesSlot(attempt) ? [] : [attempt.freeInMs - NEARLY_FREE_MS],
   )

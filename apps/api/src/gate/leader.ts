@@ -1,28 +1,36 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
+import { pause } from '@sluice/shared/pause'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
 import type { DatabasePool } from '../db/database.ts'
-import { DeliveryError, dispatchPass, type GateSettings, type PassResult } from './dispatch-pass.ts'
-import { Lines } from './queue-heads.ts'
-import { GATE_CHANNEL, ringLeaderHere } from './wake.ts'
+import {
+  DeliveryError,
+  dispatchPass,
+  type GateSettings,
+  type PassParts,
+  type PassResult,
+} from './dispatch-pass.ts'
+import { QueueHeads } from './queue-heads.ts'
+import { GATE_CHANNEL, registerLocalLeader } from './wake.ts'
 
 /** The advisory lock of the one process that dispatches: "gate" in ASCII. */
 const GATE_LOCK = 0x67617465
-/** A deposed or dead leader's lock is free at once; how soon another process notices. */
+/** The lock of a deposed or dead leader is free at once; this is how soon another process notices. */
 const CANDIDATE_EVERY_MS = 500
 /** A pass at least this often, should a wake-up be lost. */
 const PASS_EVERY_MS = 1_000
 const RETRY_MS = 1_000
-/** A leader that says nothing for so long is frozen, not dead: the server ends its session, and the lock with it. */
+/**
+ * A leader that is silent for so long is frozen, not dead: the server ends its session, and the lock with it.
+ */
 const LEADER_SILENT_MS_MAX = 10_000
-/** Longest wait for a row somebody else holds. */
+/** Longest wait for a row that another transaction has locked. */
 const LOCK_WAIT_MS = 200
 
 /**
- * A dispatch need not wait for the disk: whatever builds on it (a claim, a settlement) is written behind it in the same log,
- * and without any of that a crash that loses it leaves a queued video, which is dispatched again. Its few statements are
- * planned once, since planning the longer ones costs more than running them.
+ * A dispatch need not wait for the disk: whatever builds on it (a claim, a settlement) is written after it in
+ * the same log, and if a crash loses it before that, the video is still queued and is dispatched again. The
+ * session's few statements are planned once, since planning the longer ones costs more than running them.
  */
 const SESSION_SQL = `set idle_session_timeout = ${LEADER_SILENT_MS_MAX};
   set idle_in_transaction_session_timeout = ${LEADER_SILENT_MS_MAX};
@@ -36,7 +44,8 @@ export interface Gate {
   stop(): Promise<void>
 }
 
-interface GateLog {
+/** Called as the gate of this process gets on. None may throw. */
+export interface GateEvents {
   onError: (error: Error) => void
   onLead: () => void
   onResign?: () => void
@@ -44,18 +53,29 @@ interface GateLog {
   onPass?: (ms: number, dispatched: number) => void
 }
 
+/** What the gate of a process works with. */
+interface GateParts {
+  pool: DatabasePool
+  producer: AttemptProducer
+  settings: GateSettings
+  events: GateEvents
+  /** Aborted when the gate is to stop. */
+  signal: AbortSignal
+}
+
 /**
- * Runs the gate in this process: waits for the leadership, then dispatches whenever it is woken or a slot is about to be
- * free. The lock and the dispatches share one connection, so a process that lost the lock cannot dispatch.
+ * Runs the gate in this process: waits for the leadership, then dispatches whenever it is woken or a slot is
+ * about to be free. The lock and the dispatches share one connection, so a process that lost the lock cannot
+ * dispatch.
  */
 export function startGate(
   pool: DatabasePool,
   producer: AttemptProducer,
   settings: GateSettings,
-  log: GateLog,
+  events: GateEvents,
 ): Gate {
   const stopping = new AbortController()
-  const running = runGate(pool, producer, settings, log, stopping.signal)
+  const running = runGate({ pool, producer, settings, events, signal: stopping.signal })
   return {
     stop: async () => {
       stopping.abort()
@@ -64,26 +84,22 @@ export function startGate(
   }
 }
 
-async function runGate(
-  pool: DatabasePool,
-  producer: AttemptProducer,
-  settings: GateSettings,
-  log: GateLog,
-  signal: AbortSignal,
-): Promise<void> {
+async function runGate(gate: GateParts): Promise<void> {
+  const { pool, events, signal } = gate
   while (!signal.aborted) {
     let client: pg.PoolClient | undefined
     try {
       client = await pool.connect()
-      // A connection that ends between two queries says so here alone; unheard, it would end the process.
-      client.on('error', log.onError)
+      // A connection that ends between two queries reports it here alone; unheard, the error would end the
+      // process.
+      client.on('error', events.onError)
       await client.query(SESSION_SQL)
       if (await campaign(client, signal)) {
-        log.onLead()
-        await lead(pool, client, producer, settings, log, signal)
+        events.onLead()
+        await lead(gate, client)
       }
     } catch (error) {
-      log.onError(error as Error)
+      events.onError(error as Error)
       await pause(RETRY_MS, signal)
     } finally {
       // Closing the connection gives up the lock and the LISTEN, whatever state it is in.
@@ -92,7 +108,10 @@ async function runGate(
   }
 }
 
-/** Tries for the lock by polling: a blocked pg_advisory_lock would hold a snapshot and keep vacuum from its work. */
+/**
+ * Tries for the lock by polling: a blocked pg_advisory_lock would hold a snapshot and keep vacuum from its
+ * work.
+ */
 async function campaign(client: pg.PoolClient, signal: AbortSignal): Promise<boolean> {
   while (!signal.aborted) {
     const { rows } = await client.query<{ leads: boolean }>('select pg_try_advisory_lock($1) as leads', [
@@ -104,68 +123,59 @@ async function campaign(client: pg.PoolClient, signal: AbortSignal): Promise<boo
   return false
 }
 
-async function lead(
-  pool: DatabasePool,
-  client: pg.PoolClient,
-  producer: AttemptProducer,
-  settings: GateSettings,
-  log: GateLog,
-  signal: AbortSignal,
-): Promise<void> {
+async function lead(gate: GateParts, client: pg.PoolClient): Promise<void> {
+  const { pool, producer, settings, events, signal } = gate
   const wakeSignal = new WakeSignal()
+  const wake = () => wakeSignal.wake()
   const lost = new Promise<never>((_, reject) => {
     client.once('error', reject)
     client.once('end', () => reject(new Error('the gate lost its connection')))
   })
-  lost.catch(() => wakeSignal.wake())
-  client.on('notification', () => wakeSignal.wake())
-  const ring = () => wakeSignal.wake()
-  const resign = ringLeaderHere(pool, ring)
-  signal.addEventListener('abort', ring, { once: true })
-  const lines = new Lines()
-  const pass = async (): Promise<PassResult> => {
-    try {
-      return await dispatchPass(client, producer, settings, lines)
-    } catch (error) {
-      if (!(error instanceof DeliveryError)) throw error
-      log.onError(error)
-      await untilQueueAnswers(client, producer, signal)
-      return { dispatched: 0, nextFreeInMs: 0 }
-    }
-  }
+  lost.catch(wake)
+  client.on('notification', wake)
+  const unregister = registerLocalLeader(pool, wake)
+  signal.addEventListener('abort', wake, { once: true })
+  const parts: PassParts = { db: client, producer, settings, queueHeads: new QueueHeads(client) }
   try {
     await client.query(`listen ${GATE_CHANNEL}`)
     while (!signal.aborted) {
       const startedMs = performance.now()
-      const { nextFreeInMs, dispatched } = await Promise.race([pass(), lost])
-      log.onPass?.(performance.now() - startedMs, dispatched)
+      const { nextFreeInMs, dispatched } = await Promise.race([passOnce(gate, parts), lost])
+      events.onPass?.(performance.now() - startedMs, dispatched)
       await wakeSignal.wait(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
     }
   } finally {
-    resign()
-    log.onResign?.()
-    signal.removeEventListener('abort', ring)
+    unregister()
+    events.onResign?.()
+    signal.removeEventListener('abort', wake)
   }
 }
 
-/** While the queue is away nothing is dispatched: each try would cost the video a fence and its account its place. */
-async function untilQueueAnswers(
-  client: pg.PoolClient,
-  producer: AttemptProducer,
-  signal: AbortSignal,
-): Promise<void> {
+/** One pass; when the queue is away, waits until it is back. */
+async function passOnce({ events, signal }: GateParts, parts: PassParts): Promise<PassResult> {
+  try {
+    return await dispatchPass(parts)
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error
+    events.onError(error)
+    await untilQueueAnswers(parts, signal)
+    return { dispatched: 0, nextFreeInMs: 0 }
+  }
+}
+
+/**
+ * While the queue is away nothing is dispatched: each try would cost the video a fence and its account its
+ * place.
+ */
+async function untilQueueAnswers({ db, producer }: PassParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await pause(RETRY_MS, signal)
     // Keeps the session from being taken for frozen, and notices when it has ended.
-    await client.query('select 1')
+    await db.query({ text: 'select 1' })
     const answers = await producer.ping().then(
       () => true,
       () => false,
     )
     if (answers) return
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined)
 }

@@ -4,10 +4,10 @@ import type { Head } from './choose.ts'
 export type Owner = Pick<Head, 'accountId' | 'keyId'>
 
 /**
- * How many videos of each account and of each key run, over all pools together: those that hold a device or are on their way
- * to one. A video that is encoded or uploaded after it gave its device back runs no longer.
+ * How many videos of each account and of each key are running, over all pools: those that occupy a device or
+ * are on their way to one. A video whose files are uploaded after it gave its device back is not counted.
  */
-export class Running {
+export class RunningCounts {
   readonly #counts = new Map<string, number>()
 
   constructor(inFlight: Iterable<Owner>) {
@@ -15,24 +15,24 @@ export class Running {
   }
 
   add({ accountId, keyId }: Owner, change: 1 | -1): void {
-    for (const id of [accountId, keyId]) this.#counts.set(id, this.#of(id) + change)
+    for (const id of [accountId, keyId]) this.#counts.set(id, this.#countOf(id) + change)
   }
 
-  /** The account or key that has as many running as it may, and so keeps the head waiting; null when it may go. */
+  /** The account or key whose limit keeps the head waiting; null when it may go. */
   limitOf(head: Owner & Pick<Head, 'accountRunningMax' | 'keyRunningMax'>): string | null {
-    if (head.accountRunningMax !== null && this.#of(head.accountId) >= head.accountRunningMax)
-      return head.accountId
-    if (head.keyRunningMax !== null && this.#of(head.keyId) >= head.keyRunningMax) return head.keyId
+    const { accountId, keyId, accountRunningMax, keyRunningMax } = head
+    if (accountRunningMax !== null && this.#countOf(accountId) >= accountRunningMax) return accountId
+    if (keyRunningMax !== null && this.#countOf(keyId) >= keyRunningMax) return keyId
     return null
   }
 
-  copy(): Running {
-    const copy = new Running([])
+  copy(): RunningCounts {
+    const copy = new RunningCounts([])
     for (const [id, count] of this.#counts) copy.#counts.set(id, count)
     return copy
   }
 
-  #of(id: string): number {
+  #countOf(id: string): number {
     return this.#counts.get(id) ?? 0
   }
 }

@@ -3,39 +3,41 @@ import type { DatabasePool } from '../db/database.ts'
 /** The NOTIFY channel the gate's leader listens on, whichever process it runs in. */
 export const GATE_CHANNEL = 'sluice_gate'
 
-/** The leader of each pool of connections, while it is this process that leads: it is rung without a way over the database. */
-const leadersHere = new WeakMap<DatabasePool, () => void>()
+/** In-process shortcut: when the leader runs here, it is woken directly instead of through NOTIFY. */
+const localLeaders = new WeakMap<DatabasePool, () => void>()
 
-/** Says that this process leads; answers how to say that it no longer does. */
-export function ringLeaderHere(pool: DatabasePool, ring: () => void): () => void {
-  leadersHere.set(pool, ring)
+/** Registers the leader that runs in this process. Returns a function that unregisters it. */
+export function registerLocalLeader(pool: DatabasePool, wake: () => void): () => void {
+  localLeaders.set(pool, wake)
   return () => {
-    leadersHere.delete(pool)
+    localLeaders.delete(pool)
   }
 }
 
-/** A notification is given a commit record; nothing is lost with it, so nobody waits for the disk. */
+/** A notification writes a commit record. Losing it loses nothing, so nobody waits for the disk. */
 const WAKE_SQL = `select set_config('synchronous_commit', 'off', true), pg_notify('${GATE_CHANNEL}', '')`
 
 /**
- * A function that wakes the gate soon, to be called after a commit. Calls made while one NOTIFY is under way become one
- * more: NOTIFY takes a lock that all its senders share, so it must not be sent once per request.
+ * Returns a function that wakes the gate, to be called after a commit. Calls made while a NOTIFY is being
+ * sent become one further NOTIFY: it takes a lock that all senders share, so it must not be sent once per
+ * request.
  */
 export function gateWaker(pool: DatabasePool, onError: (error: Error) => void): () => void {
-  let sending = false
-  let again = false
+  let isSending = false
+  let sendAgain = false
   const send = async () => {
-    sending = true
+    isSending = true
     do {
-      again = false
+      sendAgain = false
       await pool.query({ name: 'gate-wake', text: WAKE_SQL }).catch(onError)
-    } while (again)
-    sending = false
+    } while (sendAgain)
+    isSending = false
   }
   return () => {
-    const ring = leadersHere.get(pool)
-    if (ring !== undefined) ring()
-    else if (sending) again = true
+    const wakeLocalLeader = localLeaders.get(pool)
+    if (wakeLocalLeader !== undefined) wakeLocalLeader()
+    else if (isSending) sendAgain = true
+    // `send` cannot reject: a failure of the query goes to `onError`.
     else void send()
   }
 }

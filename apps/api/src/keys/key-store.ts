@@ -110,9 +110,7 @@ export async function readLoad(db: Database, key: { id: string; accountId: strin
       text: `select
         (select count(*) from video
           where account_id = $1 and key_id = $2 and status = 'queued') as queued,
-        (select count(*) from video v join attempt a on a.video_id = v.id and a.fence = v.fence
-          where v.key_id = $2 and v.status in ('dispatched', 'running') and a.released_at is null
-        ) as running`,
+        (select count(*) from device_occupant where key_id = $2) as running`,
       values: [key.accountId, key.id],
     }),
   )

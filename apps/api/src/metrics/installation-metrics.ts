@@ -7,180 +7,175 @@ const MICROS = 1_000_000
 const inSeconds = (ms: bigint) => Number(ms) / 1_000
 
 /** Counters that are one fact each, by pool. */
-const COUNTERS: readonly { name: string; help: string; fact: Fact; unit?: (value: bigint) => number }[] = [
-  { name: 'sluice_charged_tokens_total', help: 'Generated tokens charged.', fact: 'charged_tokens' },
-  { name: 'sluice_gpu_busy_seconds_total', help: 'GPU time in use.', fact: 'busy_gpu_ms', unit: inSeconds },
-  {
-    name: 'sluice_gpu_available_seconds_total',
-    help: 'GPU time of ready slots.',
-    fact: 'available_gpu_ms',
-    unit: inSeconds,
-  },
-  {
-    name: 'sluice_gpu_unpriced_seconds_total',
-    help: 'Of that, of workers that declared no cost.',
-    fact: 'unpriced_gpu_ms',
-    unit: inSeconds,
-  },
-  {
-    name: 'sluice_gpu_work_seconds_total',
-    help: 'GPU time of the attempts at ended videos.',
-    fact: 'work_gpu_ms',
-    unit: inSeconds,
-  },
-  {
-    name: 'sluice_gpu_switching_seconds_total',
-    help: 'Of that, spent on switching models.',
-    fact: 'switching_gpu_ms',
-    unit: inSeconds,
-  },
-  { name: 'sluice_model_switches_total', help: 'Attempts that switched models first.', fact: 'switches' },
-  {
-    name: 'sluice_queue_wait_seconds_total',
-    help: 'From submission to first dispatch, of ended videos.',
-    fact: 'queue_wait_ms',
-    unit: inSeconds,
-  },
-  {
-    name: 'sluice_queue_waits_total',
-    help: 'Ended videos in sluice_queue_wait_seconds_total.',
-    fact: 'queue_waits',
-  },
-  {
-    name: 'sluice_delivery_seconds_total',
-    help: "From dispatch to the worker's first word, of attempts.",
-    fact: 'delivery_ms',
-    unit: inSeconds,
-  },
-  { name: 'sluice_deliveries_total', help: 'Attempts in sluice_delivery_seconds_total.', fact: 'deliveries' },
-  {
-    name: 'sluice_eta_compared_total',
-    help: 'Completed videos held against the time first foreseen for them.',
-    fact: 'eta_compared',
-  },
-  {
-    name: 'sluice_eta_within_p90_total',
-    help: 'Of those, the ones that came no later than foreseen with 90 %.',
-    fact: 'eta_within_p90',
-  },
-]
+const FACT_COUNTERS: readonly { name: string; help: string; fact: Fact; unit?: (value: bigint) => number }[] =
+  [
+    { name: 'sluice_charged_tokens_total', help: 'Generated tokens charged.', fact: 'charged_tokens' },
+    { name: 'sluice_gpu_busy_seconds_total', help: 'GPU time in use.', fact: 'busy_gpu_ms', unit: inSeconds },
+    {
+      name: 'sluice_gpu_available_seconds_total',
+      help: 'GPU time of ready slots.',
+      fact: 'available_gpu_ms',
+      unit: inSeconds,
+    },
+    {
+      name: 'sluice_gpu_unpriced_seconds_total',
+      help: 'Of that, of workers that declared no cost.',
+      fact: 'unpriced_gpu_ms',
+      unit: inSeconds,
+    },
+    {
+      name: 'sluice_gpu_work_seconds_total',
+      help: 'GPU time of the attempts at ended videos.',
+      fact: 'work_gpu_ms',
+      unit: inSeconds,
+    },
+    {
+      name: 'sluice_gpu_switching_seconds_total',
+      help: 'Of that, spent on switching models.',
+      fact: 'switching_gpu_ms',
+      unit: inSeconds,
+    },
+    { name: 'sluice_model_switches_total', help: 'Attempts that switched models first.', fact: 'switches' },
+    {
+      name: 'sluice_queue_wait_seconds_total',
+      help: 'From submission to first dispatch, of ended videos.',
+      fact: 'queue_wait_ms',
+      unit: inSeconds,
+    },
+    {
+      name: 'sluice_queue_waits_total',
+      help: 'Ended videos in sluice_queue_wait_seconds_total.',
+      fact: 'queue_waits',
+    },
+    {
+      name: 'sluice_delivery_seconds_total',
+      help: "From dispatch to the worker's first word, of attempts.",
+      fact: 'delivery_ms',
+      unit: inSeconds,
+    },
+    {
+      name: 'sluice_deliveries_total',
+      help: 'Attempts in sluice_delivery_seconds_total.',
+      fact: 'deliveries',
+    },
+    {
+      name: 'sluice_eta_compared_total',
+      help: 'Completed videos held against the time first foreseen for them.',
+      fact: 'eta_compared',
+    },
+    {
+      name: 'sluice_eta_within_p90_total',
+      help: 'Of those, the ones that came no later than foreseen with 90 %.',
+      fact: 'eta_within_p90',
+    },
+  ]
 
-/** The installation's figures as metrics; `publish` puts one reading in their place. */
-export class InstallationMetrics {
-  readonly #currency: string
-  readonly #videos
-  readonly #workers
-  readonly #slots
-  readonly #gpus
-  readonly #webhooksPending
-  readonly #readSeconds
-  readonly #ended
-  readonly #generated
-  readonly #wasted
-  readonly #revenue
-  readonly #cost
-  readonly #etaError
-  readonly #counters: readonly { counter: Counter<'pool'>; amountOf: (facts: Facts) => number }[]
-  readonly #all: readonly { reset(): void }[]
-
-  constructor(registry: Registry, currency: string) {
-    this.#currency = currency
-    const registers = [registry]
-    const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
-      new Gauge({ name, help, labelNames, registers })
-    const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
-      new Counter({ name, help, labelNames, registers })
-    this.#videos = gauge('sluice_videos', 'Videos that have not ended.', ['status', 'pool', 'tier'])
-    this.#workers = gauge('sluice_workers', 'Workers heard of within the lease.', ['pool'])
-    this.#slots = gauge('sluice_slots', 'Ready slots of these workers, and busy ones.', ['pool', 'state'])
-    this.#gpus = gauge('sluice_gpus', 'GPUs of these slots.', ['pool', 'state'])
-    this.#webhooksPending = gauge(
+/** What is there now. */
+function createGauges(registry: Registry) {
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Gauge({ name, help, labelNames, registers: [registry] })
+  return {
+    videos: gauge('sluice_videos', 'Videos that have not ended.', ['status', 'pool', 'tier']),
+    workers: gauge('sluice_workers', 'Workers heard of within the lease.', ['pool']),
+    slots: gauge('sluice_slots', 'Ready slots of these workers, and busy ones.', ['pool', 'state']),
+    gpus: gauge('sluice_gpus', 'GPUs of these slots.', ['pool', 'state']),
+    webhooksPending: gauge(
       'sluice_webhook_deliveries_pending',
       'Webhook deliveries that wait or are tried again.',
       [],
-    )
-    this.#readSeconds = gauge(
+    ),
+    readSeconds: gauge(
       'sluice_installation_read_seconds',
       'How long the figures of the installation took to read.',
       [],
-    )
-    this.#ended = counter('sluice_videos_ended_total', 'Videos that ended.', ['pool', 'outcome'])
-    this.#generated = counter(
-      'sluice_generated_tokens_total',
-      'Tokens generated by all attempts at ended videos.',
-      ['pool'],
-    )
-    this.#wasted = counter('sluice_wasted_tokens_total', 'Generated tokens nobody paid for.', [
+    ),
+  }
+}
+
+/** Totals since the beginning that have labels of their own; the others are in FACT_COUNTERS. */
+function createCounters(registry: Registry) {
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ name, help, labelNames, registers: [registry] })
+  return {
+    ended: counter('sluice_videos_ended_total', 'Videos that ended.', ['pool', 'outcome']),
+    generated: counter('sluice_generated_tokens_total', 'Tokens generated by all attempts at ended videos.', [
       'pool',
-      'cause',
-    ])
-    this.#revenue = counter(
-      'sluice_revenue_total',
-      'Charged, as the ledger has it, in units of the currency.',
-      ['pool', 'currency'],
-    )
-    this.#cost = counter('sluice_gpu_cost_total', 'What GPUs cost, as far as their workers declared it.', [
+    ]),
+    wasted: counter('sluice_wasted_tokens_total', 'Generated tokens nobody paid for.', ['pool', 'cause']),
+    revenue: counter('sluice_revenue_total', 'Charged, as the ledger has it, in units of the currency.', [
       'pool',
       'currency',
-    ])
-    this.#etaError = counter(
+    ]),
+    cost: counter('sluice_gpu_cost_total', 'What GPUs cost, as far as their workers declared it.', [
+      'pool',
+      'currency',
+    ]),
+    etaError: counter(
       'sluice_eta_error_seconds_total',
       'How much earlier or later than foreseen they came.',
       ['pool', 'direction'],
-    )
-    this.#counters = COUNTERS.map(({ name, help, fact, unit = Number }) => ({
-      counter: counter(name, help, ['pool']),
+    ),
+  }
+}
+
+/** The installation's figures as metrics; `publish` replaces one reading by the next. */
+export class InstallationMetrics {
+  readonly #currency: string
+  readonly #gauges: ReturnType<typeof createGauges>
+  readonly #counters: ReturnType<typeof createCounters>
+  readonly #factCounters: readonly { counter: Counter<'pool'>; amountOf: (facts: Facts) => number }[]
+
+  constructor(registry: Registry, currency: string) {
+    this.#currency = currency
+    this.#gauges = createGauges(registry)
+    this.#counters = createCounters(registry)
+    this.#factCounters = FACT_COUNTERS.map(({ name, help, fact, unit = Number }) => ({
+      counter: new Counter({ name, help, labelNames: ['pool'], registers: [registry] }),
       amountOf: (facts) => unit(facts[fact]),
     }))
-    this.#all = [
-      this.#videos,
-      this.#workers,
-      this.#slots,
-      this.#gpus,
-      this.#ended,
-      this.#generated,
-      this.#wasted,
-      this.#revenue,
-      this.#cost,
-      this.#etaError,
-      ...this.#counters.map((one) => one.counter),
-    ]
   }
 
   publish(installation: Installation): void {
-    for (const metric of this.#all) metric.reset()
-    for (const { status, pool, tier, count } of installation.videos)
-      this.#videos.set({ status, pool, tier }, count)
-    for (const { pool, workers, slots, busySlots, gpus, busyGpus } of installation.fleet) {
-      this.#workers.set({ pool }, workers)
-      this.#slots.set({ pool, state: 'ready' }, slots)
-      this.#slots.set({ pool, state: 'busy' }, busySlots)
-      this.#gpus.set({ pool, state: 'ready' }, gpus)
-      this.#gpus.set({ pool, state: 'busy' }, busyGpus)
+    this.#reset()
+    const { videos, workers, slots, gpus, webhooksPending, readSeconds } = this.#gauges
+    for (const { status, pool, tier, count } of installation.videos) videos.set({ status, pool, tier }, count)
+    for (const pool of installation.fleet) {
+      workers.set({ pool: pool.pool }, pool.workers)
+      slots.set({ pool: pool.pool, state: 'ready' }, pool.slots)
+      slots.set({ pool: pool.pool, state: 'busy' }, pool.busySlots)
+      gpus.set({ pool: pool.pool, state: 'ready' }, pool.gpus)
+      gpus.set({ pool: pool.pool, state: 'busy' }, pool.busyGpus)
     }
-    this.#webhooksPending.set(installation.webhooksPending)
-    this.#readSeconds.set(installation.readMs / 1_000)
+    webhooksPending.set(installation.webhooksPending)
+    readSeconds.set(installation.readMs / 1_000)
     for (const [pool, facts] of installation.totals) this.#publishFacts(pool, facts)
   }
 
+  #reset(): void {
+    const metrics = [...Object.values(this.#gauges), ...Object.values(this.#counters)]
+    for (const metric of metrics) metric.reset()
+    for (const { counter } of this.#factCounters) counter.reset()
+  }
+
   #publishFacts(pool: string, facts: Facts): void {
+    const { ended, generated, wasted, revenue, cost, etaError } = this.#counters
     for (const outcome of ['completed', 'failed', 'cancelled'] as const)
-      this.#ended.inc({ pool, outcome }, Number(facts[outcome]))
-    let generated = facts.charged_tokens
+      ended.inc({ pool, outcome }, Number(facts[outcome]))
+    let generatedTokens = facts.charged_tokens
     for (const cause of WASTE_CAUSES) {
       const tokens = facts[`wasted_${cause}`]
-      generated += tokens
-      this.#wasted.inc({ pool, cause }, Number(tokens))
+      generatedTokens += tokens
+      wasted.inc({ pool, cause }, Number(tokens))
     }
-    this.#generated.inc({ pool }, Number(generated))
+    generated.inc({ pool }, Number(generatedTokens))
     const currency = this.#currency
-    this.#revenue.inc({ pool, currency }, Number(facts.revenue_micros) / MICROS)
-    // No line rather than 0 while nothing of the pool's cost is known.
+    revenue.inc({ pool, currency }, Number(facts.revenue_micros) / MICROS)
+    // No line rather than 0 while nothing is known of the pool's cost.
     if (facts.unpriced_gpu_ms === 0n || facts.cost_micros_per_hour_ms > 0n) {
-      this.#cost.inc({ pool, currency }, Number(facts.cost_micros_per_hour_ms) / HOUR_MS / MICROS)
+      cost.inc({ pool, currency }, Number(facts.cost_micros_per_hour_ms) / HOUR_MS / MICROS)
     }
-    this.#etaError.inc({ pool, direction: 'early' }, inSeconds(facts.eta_early_ms))
-    this.#etaError.inc({ pool, direction: 'late' }, inSeconds(facts.eta_late_ms))
-    for (const { counter, amountOf } of this.#counters) counter.inc({ pool }, amountOf(facts))
+    etaError.inc({ pool, direction: 'early' }, inSeconds(facts.eta_early_ms))
+    etaError.inc({ pool, direction: 'late' }, inSeconds(facts.eta_late_ms))
+    for (const { counter, amountOf } of this.#factCounters) counter.inc({ pool }, amountOf(facts))
   }
 }

@@ -7,7 +7,7 @@ import { InstallationReader } from './read-installation.ts'
 const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 const PASS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 
-/** What this process counts itself, and the figures of the installation beside it, as Prometheus reads them. */
+/** What this process counts, and the figures of the whole installation, as Prometheus reads them. */
 export class Metrics {
   readonly #registry = new Registry()
   readonly #installation: InstallationReader
@@ -21,7 +21,7 @@ export class Metrics {
   readonly gateDispatches: Counter
   readonly webhookTries: Counter<'outcome'>
 
-  constructor(pool: DatabasePool, currency: string) {
+  constructor(pool: DatabasePool, { currency, leaseMs }: { currency: string; leaseMs: number }) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.requests = new Histogram({
@@ -59,7 +59,7 @@ export class Metrics {
       labelNames: ['outcome'],
       registers,
     })
-    this.#installation = new InstallationReader(pool)
+    this.#installation = new InstallationReader(pool, leaseMs)
     this.#installationMetrics = new InstallationMetrics(this.#registry, currency)
   }
 
@@ -67,7 +67,7 @@ export class Metrics {
     return this.#registry.contentType
   }
 
-  /** All of it as Prometheus text. Throws when the database is away. */
+  /** All metrics as Prometheus text. Throws when the database is away. */
   async text(): Promise<string> {
     this.#installationMetrics.publish(await this.#installation.read())
     return this.#registry.metrics()

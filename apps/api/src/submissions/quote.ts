@@ -1,9 +1,9 @@
 import { capabilityOf, type Model, type ResolutionClass, resolutionsOf } from '@sluice/shared/model-catalogue'
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
-import type { Forecast } from '../forecast/forecaster.ts'
-import type { Foresight } from '../forecast/foresee.ts'
-import type { HeadRow } from '../gate/snapshot.ts'
+import type { Forecaster, NewVideo } from '../forecast/forecaster.ts'
+import type { Forecast } from '../forecast/simulate.ts'
+import type { HeadRow } from '../gate/head-row.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
@@ -30,7 +30,7 @@ export interface Quote extends SizedGeneration {
 }
 
 /** A quote also needs forecasts. */
-export type QuoteContext = Context & { foresight: Foresight }
+export type QuoteContext = Context & { forecaster: Pick<Forecaster, 'ofNew'> }
 
 /**
  * Quotes a submission; nothing is held or stored. Throws SluiceError for a request that a submission would be
@@ -51,7 +51,7 @@ export async function quoteVideo(
     priced,
     isWithinLimits,
     isAffordable: await isAffordable(context, key, priced),
-    forecast: await context.foresight.of(await headOf(context, key, request, { ...sized, priced })),
+    forecast: await context.forecaster.ofNew(await headOf(context, key, request, { ...sized, priced })),
     largest: isWithinLimits ? null : await largestOf(context, request, sized),
   }
 }
@@ -71,7 +71,7 @@ async function headOf(
   key: AccountKey,
   request: CreateRequest,
   { generation, resolution, priced }: SizedGeneration & { priced: Priced },
-): Promise<Omit<HeadRow, 'id' | 'checkpoint_step'>> {
+): Promise<NewVideo> {
   const standing = one(
     await db.query<Pick<HeadRow, 'weight' | 'account_running_max' | 'key_running_max'>>({
       name: 'key-standing',

@@ -1,4 +1,3 @@
-import { LEASE_MS } from '@sluice/shared/attempt-contract'
 import { costMicros } from '@sluice/shared/money'
 import type { Database } from '../db/database.ts'
 import { returnToBudget } from '../keys/budget.ts'
@@ -65,6 +64,7 @@ export interface Dispatch {
   tier: string
   startTagMs: number
   finishTagMs: number
+  leaseMs: number
 }
 
 /**
@@ -76,11 +76,7 @@ export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<D
   const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({
     name: 'video-dispatch',
     text: `
-      with living as (
-        select from worker
-        where pool = $2 and slots > 0 and not draining
-          and heartbeat_at > now() - make_interval(secs => $7)
-        limit 1),
+      with living as (select from living_worker($7) where pool = $2 limit 1),
       dispatched as (
         update video
         set status = 'dispatched', fence = fence + 1, pool = $2, yield_requested_at = null
@@ -102,7 +98,7 @@ export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<D
       dispatch.tier,
       dispatch.startTagMs,
       dispatch.finishTagMs,
-      LEASE_MS / 1_000,
+      dispatch.leaseMs,
     ],
   })
   const row = rows[0]

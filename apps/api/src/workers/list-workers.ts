@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.ts'
 
-/** A worker as its last heartbeat told, and what it holds. */
+/** A worker as its last heartbeat declared it, and the attempts it owns. */
 export interface WorkerRow {
   id: string
   pool: string
@@ -27,7 +27,7 @@ export interface WorkerRow {
     phase: string | null
     step: number
     steps: number
-    /** The device is free already; encoding or upload goes on. */
+    /** The device is free already; its files are being checked and stored. */
     released: boolean
     taken_at: number | null
   }[]
@@ -35,17 +35,26 @@ export interface WorkerRow {
 
 const WORKERS_MAX = 1_000
 
-/** Every worker that was ever heard of, the last heard first, at most a thousand. */
+/** Every worker there has been, the last heard of first; at most a thousand. */
 export async function listWorkers(db: Database): Promise<WorkerRow[]> {
   const { rows } = await db.query<WorkerRow>({
-    text: `select w.id, w.pool, w.slots, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.modes, w.frames_max, w.pixels_max, w.sequence_devices,
-      w.cost_per_hour_micros, w.draining, w.key_id, w.heartbeat_at,
-      greatest(0, extract(epoch from now() - w.heartbeat_at) * 1000)::float8 as heartbeat_age_ms,
-      coalesce((select json_agg(json_build_object('video_id', a.video_id, 'account_id', v.account_id, 'model', v.model, 'fence', a.fence,
-          'slot', a.slot, 'phase', a.phase, 'step', a.step, 'steps', v.num_steps, 'released', a.released_at is not null,
-          'taken_at', floor(extract(epoch from a.taken_at))) order by a.slot, a.dispatched_at)
-        from attempt a join video v on v.id = a.video_id where a.worker_id = w.id and a.ended_at is null), '[]') as attempts
-    from worker w order by w.heartbeat_at desc limit $1`,
+    text: `select w.id, w.pool, w.slots, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.modes,
+        w.frames_max, w.pixels_max, w.sequence_devices, w.cost_per_hour_micros, w.draining, w.key_id,
+        w.heartbeat_at,
+        greatest(0, extract(epoch from now() - w.heartbeat_at) * 1000)::float8 as heartbeat_age_ms,
+        coalesce((
+          select json_agg(json_build_object(
+              'video_id', a.video_id, 'account_id', v.account_id, 'model', v.model, 'fence', a.fence,
+              'slot', a.slot, 'phase', a.phase, 'step', a.step, 'steps', v.num_steps,
+              'released', a.released_at is not null,
+              'taken_at', floor(extract(epoch from a.taken_at))
+            ) order by a.slot, a.dispatched_at)
+          from attempt a
+          join video v on v.id = a.video_id
+          where a.worker_id = w.id and a.ended_at is null), '[]') as attempts
+      from worker w
+      order by w.heartbeat_at desc
+      limit $1`,
     values: [WORKERS_MAX],
   })
   return rows

@@ -1,25 +1,32 @@
-import { type Heartbeat, LEASE_MS } from '@sluice/shared/attempt-contract'
+import type { Heartbeat } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
 
 /**
- * Notes the time a worker was there. While process and offer stay the same one row's `until` is raised; another offer ends
- * that row and begins the next; after a silence longer than the lease, or in a new process, the time between counts as
- * absence. The worker's row must be locked, so that the shifts of a worker never overlap.
+ * Records the time a worker was there. While its process and what it serves stay the same, one row's `until`
+ * is raised. A change ends that row and begins the next. After a silence longer than the lease, or in a new
+ * process, the time between counts as absence. The worker's row must be locked, so that the shifts of a
+ * worker never overlap.
  */
-export async function noteShift(db: Database, beat: Heartbeat): Promise<void> {
+export async function noteShift(db: Database, beat: Heartbeat, leaseMs: number): Promise<void> {
   await db.query({
     name: 'worker-shift',
-    // A heartbeat that had to wait for its turn began before the one that went ahead: time never goes back.
+    // A heartbeat that waited for the lock may have begun before the one that went ahead: time never goes
+    // back.
     text: `with before as (
-      select id, until, greatest(until, now()) as now from worker_shift where worker_id = $1 order by id desc limit 1),
-    last as (
-      update worker_shift s set until = b.now from before b
-      where s.id = b.id and s.boot = $2 and b.until > now() - make_interval(secs => $7)
-      returning s.pool, s.slots, s.devices_per_slot, s.cost_per_hour_micros)
-    insert into worker_shift (worker_id, boot, pool, slots, devices_per_slot, cost_per_hour_micros, began_at, until)
-    select $1, $2, $3, $4, $5, $6, t.now, t.now from (select coalesce((select b.now from before b), now()) as now) t
-    where not exists (
-      select from last where pool = $3 and slots = $4 and devices_per_slot = $5 and cost_per_hour_micros is not distinct from $6)`,
+        select id, until, greatest(until, now()) as now
+        from worker_shift where worker_id = $1 order by id desc limit 1),
+      last as (
+        update worker_shift s set until = b.now from before b
+        where s.id = b.id and s.boot = $2 and b.until > now() - $7::int * interval '1 millisecond'
+        returning s.pool, s.slots, s.devices_per_slot, s.cost_per_hour_micros)
+      insert into worker_shift
+        (worker_id, boot, pool, slots, devices_per_slot, cost_per_hour_micros, began_at, until)
+      select $1, $2, $3, $4, $5, $6, t.now, t.now
+      from (select coalesce((select b.now from before b), now()) as now) t
+      where not exists (
+        select from last
+        where pool = $3 and slots = $4 and devices_per_slot = $5
+          and cost_per_hour_micros is not distinct from $6)`,
     values: [
       beat.worker,
       beat.boot,
@@ -27,7 +34,7 @@ export async function noteShift(db: Database, beat: Heartbeat): Promise<void> {
       beat.slots,
       beat.devices_per_slot,
       beat.cost_per_hour_micros,
-      LEASE_MS / 1_000,
+      leaseMs,
     ],
   })
 }

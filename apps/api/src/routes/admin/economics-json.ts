@@ -2,7 +2,7 @@ import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { sumFacts, WASTE_CAUSES } from '../../economics/facts.ts'
 import { type Figures, figuresOf } from '../../economics/figures.ts'
-import type { PoolDay } from '../../economics/hour-sums.ts'
+import type { PoolDay } from '../../economics/pool-days.ts'
 import type { PoolNow } from '../../workers/read-fleet-now.ts'
 
 export const ECONOMICS_GROUPS = ['total', 'pool', 'day', 'pool_day'] as const

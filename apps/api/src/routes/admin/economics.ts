@@ -2,7 +2,7 @@ import { unixSeconds } from '@sluice/shared/clock'
 import { z } from 'zod'
 import { sumFacts } from '../../economics/facts.ts'
 import { figuresOf } from '../../economics/figures.ts'
-import { readProduction } from '../../economics/hour-sums.ts'
+import { readPoolDays } from '../../economics/pool-days.ts'
 import { csvReply, wantsCsv } from '../../http/csv.ts'
 import { JsonReply } from '../../http/reply.ts'
 import { scopedRoute } from '../../http/route.ts'
@@ -41,7 +41,10 @@ export const readEconomicsRoute = scopedRoute(
     const range = rangeOf(query, context.clock.now())
     const group = query.group_by
     const { currency } = context.config
-    const [days, fleet] = await Promise.all([readProduction(context.db, range), readFleetNow(context.db)])
+    const [days, fleet] = await Promise.all([
+      readPoolDays(context.db, range),
+      readFleetNow(context.db, context.config.timings.leaseMs),
+    ])
     const rows = groupDays(days, group)
     if (wantsCsv(request, query.format))
       return csvReply(`economics-by-${group}.csv`, csvLines(rows, group, currency))

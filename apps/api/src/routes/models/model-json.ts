@@ -39,7 +39,7 @@ export async function modelsJson(
   { config, db }: Services,
   key: AccountKey,
 ): Promise<z.input<typeof modelSchema>[]> {
-  const capabilities = await readCapabilities(db, config.catalogue)
+  const capabilities = await readCapabilities(db, config)
   const { models, defaultModel } = offeredModels({ config }, key)
   const data = models
     .filter((model) => mayAskFor(key, model.id))

@@ -2,7 +2,7 @@ import { unixSeconds } from '@sluice/shared/clock'
 import { formatSeconds, formatSize } from '@sluice/shared/model-catalogue'
 import { formatMicros } from '@sluice/shared/money'
 import type { PublicVideo } from '@sluice/shared/public-video'
-import type { Forecast } from '../../forecast/forecaster.ts'
+import type { Forecast } from '../../forecast/simulate.ts'
 import type { Video, VideoStatus } from '../../videos/video.ts'
 
 /** The word clients see for each state. */

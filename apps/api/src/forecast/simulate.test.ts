@@ -2,9 +2,10 @@ import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { VirtualTime } from '../gate/choose.ts'
-import { Running } from '../gate/running-counts.ts'
-import type { FleetState, HeadRow, InFlight, Pool } from '../gate/snapshot.ts'
-import { simulate } from './forecaster.ts'
+import type { Fleet, InFlight, Pool } from '../gate/fleet.ts'
+import type { HeadRow } from '../gate/head-row.ts'
+import { RunningCounts } from '../gate/running-counts.ts'
+import { simulate } from './simulate.ts'
 
 const POOL: Pool = {
   pool: 'a',
@@ -16,13 +17,13 @@ const POOL: Pool = {
   pixelsMax: 589_824,
 }
 
-function fleetOf(pools: Pool[], inFlight: InFlight[] = [], isShared = false): FleetState {
+function fleetOf(pools: Pool[], inFlight: InFlight[] = [], isShared = false): Fleet {
   return {
     pools,
     inFlight,
     isShared,
     time: new VirtualTime(),
-    running: new Running(inFlight),
+    running: new RunningCounts(inFlight),
     paces: new Map(),
   }
 }
@@ -78,7 +79,7 @@ test('what no pool can make has a position and no ETA', () => {
   expect(forecasts.get('video_000002')).toMatchObject({ position: 1 })
 })
 
-test('two pools never foresee the same video twice', () => {
+test('two pools never forecast the same video twice', () => {
   const queued = Array.from({ length: 50 }, (_, index) => queuedRow(index, index % 7))
   const forecasts = simulate(fleetOf([POOL, { ...POOL, pool: 'b', slots: 3 }]), queued, 75)
   expect(new Set([...forecasts.values()].map((forecast) => forecast.position)).size).toBe(50)
@@ -183,7 +184,7 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
       ]
       for (const moment of new Set([0, ...spans.map((span) => span.end)])) {
         const now = spans.filter((span) => span.start <= moment && moment < span.end)
-        const counts = new Running(now)
+        const counts = new RunningCounts(now)
         expect(now.length).toBeLessThanOrEqual(places.length)
         for (const { row, start } of waiting) {
           expect(start).toBeGreaterThanOrEqual(0)
@@ -223,15 +224,15 @@ const CROWDS: readonly [string, (index: number) => Partial<HeadRow>][] = [
   ['of one key that may run one', () => ({ account_id: 'account_0', key_id: 'key_0', key_running_max: 1 })],
 ]
 
-/** Counts how often somebody at the head of a line is looked at: what a forecast's time goes into. */
-class CountedLooks extends Running {
+/** Counts how often a head is looked at: what a forecast's time goes into. */
+class CountedLooks extends RunningCounts {
   looks = 0
 
-  override copy(): Running {
+  override copy(): RunningCounts {
     return this
   }
 
-  override limitOf(head: Parameters<Running['limitOf']>[0]): string | null {
+  override limitOf(head: Parameters<RunningCounts['limitOf']>[0]): string | null {
     this.looks += 1
     return super.limitOf(head)
   }

@@ -1,5 +1,5 @@
 import type { Database, DatabasePool } from '../db/database.ts'
-import { closeHours } from './closed-hours.ts'
+import { CLOSED_FACTS_SQL, closeHours } from './closed-hours.ts'
 import { FACTS, type Fact, type Facts } from './facts.ts'
 import { FACTS_SQL } from './facts-sql.ts'
 
@@ -28,7 +28,7 @@ export interface Stretch {
   isClosed: boolean
 }
 
-/** Cuts [from, to) so that whole closed hours are taken from their sums and the rest from the rows. Pure. */
+/** Cuts [from, to) so that whole closed hours are read from their sums and the rest from the rows. Pure. */
 export function stretchesOf(range: { from: Date; to: Date }, closedUntil: Date | null): Stretch[] {
   const [from, to] = [range.from.getTime(), range.to.getTime()]
   const firstHour = Math.ceil(from / HOUR_MS) * HOUR_MS
@@ -43,19 +43,17 @@ export function stretchesOf(range: { from: Date; to: Date }, closedUntil: Date |
 }
 
 /** What every pool made and cost from `from` until just before `to`, by UTC day. */
-export async function readProduction(
-  pool: DatabasePool,
-  range: { from: Date; to: Date },
-): Promise<PoolDay[]> {
+export async function readPoolDays(pool: DatabasePool, range: { from: Date; to: Date }): Promise<PoolDay[]> {
   const stretches = stretchesOf(range, await closeHours(pool))
   const parts = await Promise.all(stretches.map((stretch) => readStretch(pool, stretch)))
   return poolDays(parts.flat())
 }
 
 async function readStretch(db: Database, { from, to, isClosed }: Stretch): Promise<Row[]> {
-  const facts = isClosed ? 'select * from production_hour where hour >= $1 and hour < $2' : FACTS_SQL
   const { rows } = await db.query<Row>({
-    text: `select to_char(hour at time zone 'UTC', 'YYYY-MM-DD') as day, pool, fact, sum(value)::text as value from (${facts}) f group by 1, 2, 3`,
+    text: `select to_char(hour at time zone 'UTC', 'YYYY-MM-DD') as day, pool, fact, sum(value)::text as value
+      from (${isClosed ? CLOSED_FACTS_SQL : FACTS_SQL}) f
+      group by 1, 2, 3`,
     values: [from, to],
   })
   return rows

@@ -1,0 +1,647 @@
+-- What the migrations make; read it, never write it. Rewritten by:
+--   npx vitest run --project integration-postgres test/integration/database.test.ts -u
+
+create schema bullmq;
+grant usage on schema bullmq to sluice_app;
+grant usage on schema bullmq to sluice_worker;
+alter default privileges in schema bullmq grant delete, insert, select, update on tables to sluice_app;
+alter default privileges in schema bullmq grant delete, insert, select, update on tables to sluice_worker;
+alter default privileges in schema bullmq grant execute on functions to sluice_app;
+alter default privileges in schema bullmq grant execute on functions to sluice_worker;
+alter default privileges in schema bullmq grant usage on sequences to sluice_app;
+alter default privileges in schema bullmq grant usage on sequences to sluice_worker;
+
+create schema public;
+grant usage on schema public to sluice_app;
+alter default privileges in schema public grant delete, insert, select, update on tables to sluice_app;
+alter default privileges in schema public grant usage on sequences to sluice_app;
+
+create table account (
+  id text not null,
+  name text not null,
+  weight integer not null default 100,
+  queued_max integer not null default 1000,
+  unfinished_max integer,
+  running_max integer,
+  last_submitted_at timestamp with time zone,
+  created_at timestamp with time zone not null default now(),
+  constraint account_pkey PRIMARY KEY (id),
+  constraint account_name_check CHECK (length(name) >= 1 AND length(name) <= 200),
+  constraint account_queued_max_check CHECK (queued_max >= 0),
+  constraint account_running_max_check CHECK (running_max >= 0),
+  constraint account_unfinished_max_check CHECK (unfinished_max >= 0),
+  constraint account_weight_check CHECK (weight >= 1 AND weight <= 10000)
+);
+grant delete, insert, select, update on account to sluice_app;
+
+create table api_key (
+  id text not null,
+  account_id text,
+  name text not null default ''::text,
+  hash bytea not null,
+  prefix text not null,
+  scopes text[] not null,
+  models text[],
+  token_budget bigint,
+  budget_interval text not null default 'none'::text,
+  requests_per_minute integer,
+  queued_max integer,
+  running_max integer,
+  created_at timestamp with time zone not null default now(),
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint api_key_pkey PRIMARY KEY (id),
+  constraint api_key_hash_key UNIQUE (hash),
+  constraint api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint api_key_budget_interval_check CHECK (budget_interval = ANY (ARRAY['day'::text, '30d'::text, 'none'::text])),
+  constraint api_key_hash_check CHECK (length(hash) = 32),
+  constraint api_key_limits_are_of_account_keys CHECK (account_id IS NOT NULL OR models IS NULL AND token_budget IS NULL AND requests_per_minute IS NULL AND queued_max IS NULL AND running_max IS NULL),
+  constraint api_key_models_check CHECK (cardinality(models) > 0),
+  constraint api_key_name_check CHECK (length(name) <= 200),
+  constraint api_key_of_a_worker_is_nothing_else CHECK (NOT ('worker'::text = ANY (scopes)) OR cardinality(scopes) = 1),
+  constraint api_key_of_videos_has_an_account CHECK ((account_id IS NOT NULL) = (scopes && ARRAY['videos:read'::text, 'videos:write'::text])),
+  constraint api_key_queued_max_check CHECK (queued_max >= 0),
+  constraint api_key_requests_per_minute_check CHECK (requests_per_minute > 0),
+  constraint api_key_running_max_check CHECK (running_max >= 0),
+  constraint api_key_scopes_check CHECK (cardinality(scopes) > 0 AND scopes <@ ARRAY['videos:read'::text, 'videos:write'::text, 'admin'::text, 'worker'::text]),
+  constraint api_key_token_budget_check CHECK (token_budget >= 0)
+);
+grant delete, insert, select, update on api_key to sluice_app;
+
+create table attempt (
+  video_id text not null,
+  fence integer not null,
+  pool text not null,
+  resumed_from_step integer not null default 0,
+  claim text,
+  worker_id text,
+  key_id text,
+  slot integer,
+  devices integer,
+  phase text,
+  step integer not null default 0,
+  free_at timestamp with time zone,
+  heartbeat_at timestamp with time zone not null default now(),
+  dispatched_at timestamp with time zone not null default now(),
+  taken_at timestamp with time zone,
+  started_at timestamp with time zone,
+  released_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  outcome text,
+  error_code text,
+  error_message text,
+  result jsonb,
+  constraint attempt_pkey PRIMARY KEY (video_id, fence),
+  constraint attempt_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
+  constraint attempt_video_id_fkey FOREIGN KEY (video_id) REFERENCES video(id),
+  constraint attempt_claim_check CHECK (claim ~ '^[0-9a-f]{32}$'::text),
+  constraint attempt_claimed_by_a_worker CHECK ((claim IS NULL) = (worker_id IS NULL)),
+  constraint attempt_devices_check CHECK (devices > 0),
+  constraint attempt_ended_has_an_outcome CHECK ((outcome IS NULL) = (ended_at IS NULL)),
+  constraint attempt_fence_check CHECK (fence > 0),
+  constraint attempt_outcome_check CHECK (outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text, 'yielded'::text, 'lost'::text]))
+) with (fillfactor=80);
+grant delete, insert, select, update on attempt to sluice_app;
+
+create table audit (
+  id bigint not null generated always as identity,
+  created_at timestamp with time zone not null default now(),
+  key_id text not null,
+  action text not null,
+  subject text not null,
+  details jsonb not null,
+  constraint audit_pkey PRIMARY KEY (id),
+  constraint audit_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id)
+);
+grant insert, select on audit to sluice_app;
+
+create table entry (
+  id bigint not null generated always as identity,
+  transfer_id text not null,
+  ledger_account_id bigint not null,
+  amount bigint not null,
+  constraint entry_pkey PRIMARY KEY (id),
+  constraint entry_ledger_account_id_fkey FOREIGN KEY (ledger_account_id) REFERENCES ledger_account(id),
+  constraint entry_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES transfer(id),
+  constraint entry_amount_check CHECK (amount <> 0)
+);
+grant insert, select on entry to sluice_app;
+
+create table eta_given (
+  video_id text not null,
+  given_at timestamp with time zone not null default now(),
+  p50_ms double precision not null,
+  p90_ms double precision not null,
+  constraint eta_given_pkey PRIMARY KEY (video_id),
+  constraint eta_given_video_id_fkey FOREIGN KEY (video_id) REFERENCES video(id),
+  constraint eta_given_p50_ms_check CHECK (p50_ms >= 0::double precision),
+  constraint eta_given_p90_is_later CHECK (p90_ms >= p50_ms)
+);
+grant delete, insert, select, update on eta_given to sluice_app;
+
+create table fact_hour (
+  hour timestamp with time zone not null,
+  pool text not null,
+  fact text not null,
+  value numeric not null,
+  constraint fact_hour_pkey PRIMARY KEY (hour, pool, fact),
+  constraint fact_hour_hour_check CHECK (hour = date_trunc('hour'::text, hour, 'UTC'::text)),
+  constraint fact_hour_value_check CHECK (value > 0::numeric)
+);
+grant insert, select on fact_hour to sluice_app;
+
+create table facts_closed (
+  singleton boolean not null default true,
+  until timestamp with time zone not null,
+  constraint facts_closed_pkey PRIMARY KEY (singleton),
+  constraint facts_closed_singleton_check CHECK (singleton)
+);
+grant delete, insert, select, update on facts_closed to sluice_app;
+
+create table gate_clock (
+  service_tier text not null,
+  virtual_ms double precision not null default 0,
+  constraint gate_clock_pkey PRIMARY KEY (service_tier),
+  constraint gate_clock_service_tier_check CHECK (service_tier = ANY (ARRAY['priority'::text, 'standard'::text, 'flex'::text]))
+);
+grant delete, insert, select, update on gate_clock to sluice_app;
+
+create table gate_tag (
+  service_tier text not null,
+  account_id text not null,
+  finish_ms double precision not null,
+  constraint gate_tag_pkey PRIMARY KEY (service_tier, account_id),
+  constraint gate_tag_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint gate_tag_service_tier_fkey FOREIGN KEY (service_tier) REFERENCES gate_clock(service_tier)
+);
+grant delete, insert, select, update on gate_tag to sluice_app;
+
+create table installation (
+  singleton boolean not null default true,
+  currency text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint installation_pkey PRIMARY KEY (singleton),
+  constraint installation_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
+  constraint installation_singleton_check CHECK (singleton)
+);
+grant delete, insert, select, update on installation to sluice_app;
+
+create table key_budget (
+  key_id text not null,
+  starts_at timestamp with time zone not null,
+  budget_tokens bigint not null,
+  used_tokens bigint not null,
+  constraint key_budget_pkey PRIMARY KEY (key_id, starts_at),
+  constraint key_budget_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
+  constraint key_budget_not_overspent CHECK (used_tokens >= 0 AND used_tokens <= budget_tokens)
+) with (fillfactor=50);
+grant delete, insert, select, update on key_budget to sluice_app;
+
+create table ledger_account (
+  id bigint not null generated always as identity,
+  kind text not null,
+  account_id text,
+  currency text not null,
+  balance bigint,
+  constraint ledger_account_pkey PRIMARY KEY (id),
+  constraint ledger_account_kind_account_id_currency_key UNIQUE NULLS NOT DISTINCT (kind, account_id, currency),
+  constraint ledger_account_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint ledger_account_balance_check CHECK (balance >= 0),
+  constraint ledger_account_kind_check CHECK (kind = ANY (ARRAY['customer'::text, 'trial'::text, 'hold'::text, 'revenue'::text, 'funding'::text, 'promotion'::text])),
+  constraint ledger_account_of_a_tenant_has_a_balance CHECK ((balance IS NOT NULL) = (account_id IS NOT NULL)),
+  constraint ledger_account_of_a_tenant_or_the_system CHECK ((kind = ANY (ARRAY['customer'::text, 'trial'::text, 'hold'::text])) = (account_id IS NOT NULL))
+);
+grant delete, insert, select, update on ledger_account to sluice_app;
+
+create table migration (
+  id integer not null default nextval('migration_id_seq'::regclass),
+  name character varying(255) not null,
+  run_on timestamp without time zone not null,
+  constraint migration_pkey PRIMARY KEY (id)
+);
+
+create table pace (
+  pool text not null,
+  capability text not null,
+  width integer not null,
+  height integer not null,
+  num_frames integer not null,
+  step_ms double precision not null,
+  overhead_ms double precision not null,
+  samples integer not null,
+  constraint pace_pkey PRIMARY KEY (pool, capability, width, height, num_frames),
+  constraint pace_overhead_ms_check CHECK (overhead_ms >= 0::double precision),
+  constraint pace_samples_check CHECK (samples > 0),
+  constraint pace_step_ms_check CHECK (step_ms >= 0::double precision)
+);
+grant delete, insert, select, update on pace to sluice_app;
+
+create table price (
+  model text not null,
+  resolution text not null,
+  currency text not null,
+  effective_at timestamp with time zone not null default now(),
+  micros_per_million bigint not null,
+  constraint price_pkey PRIMARY KEY (model, resolution, currency, effective_at),
+  constraint price_micros_per_million_check CHECK (micros_per_million >= 0),
+  constraint price_resolution_check CHECK (resolution = ANY (ARRAY['256px'::text, '768px'::text]))
+);
+grant insert, select on price to sluice_app;
+
+create unlogged table rate_limit (
+  key character varying(255) not null,
+  points integer not null default 0,
+  expire double precision,
+  constraint rate_limit_pkey PRIMARY KEY (key)
+) with (fillfactor=50);
+grant delete, insert, select, update on rate_limit to sluice_app;
+
+create table transfer (
+  id text not null,
+  idempotency_key text not null,
+  kind text not null,
+  video_id text,
+  created_at timestamp with time zone not null default now(),
+  constraint transfer_pkey PRIMARY KEY (id),
+  constraint transfer_idempotency_key_key UNIQUE (idempotency_key),
+  constraint transfer_of_video FOREIGN KEY (video_id) REFERENCES video(id) DEFERRABLE INITIALLY DEFERRED,
+  constraint transfer_for_a_video_names_it CHECK ((kind = ANY (ARRAY['hold'::text, 'settle'::text])) = (video_id IS NOT NULL)),
+  constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text]))
+);
+grant insert, select on transfer to sluice_app;
+
+create table video (
+  id text not null,
+  account_id text not null,
+  key_id text not null,
+  status text not null default 'queued'::text,
+  model text not null,
+  service_tier text not null,
+  resolution text not null,
+  width integer not null,
+  height integer not null,
+  num_frames integer not null,
+  num_steps integer not null,
+  request jsonb not null,
+  capability text not null generated always as (
+CASE
+    WHEN (request ->> 'mode'::text) = 't2i2v'::text THEN model || '/t2i2v'::text
+    ELSE model
+END) stored,
+  metadata jsonb not null default '{}'::jsonb,
+  webhook_url text,
+  remixed_from_video_id text,
+  retried_from_video_id text,
+  idempotency_key text,
+  request_hash bytea not null,
+  refinement text,
+  original_prompt text,
+  video_tokens bigint not null,
+  currency text not null,
+  price_micros_per_million bigint not null,
+  multiplier_bps integer not null,
+  hold_micros bigint not null,
+  charged_micros bigint,
+  charged_steps integer,
+  budget_starts_at timestamp with time zone,
+  fence integer not null default 0,
+  pool text,
+  step integer not null default 0,
+  failures_in_a_row integer not null default 0,
+  cancel_requested_at timestamp with time zone,
+  cancel_step integer,
+  yield_requested_at timestamp with time zone,
+  checkpoint_key text,
+  checkpoint_step integer,
+  output_prefix text,
+  error_code text,
+  error_message text,
+  created_at timestamp with time zone not null default now(),
+  started_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  execution_expires_at timestamp with time zone not null,
+  retention_seconds integer,
+  expires_at timestamp with time zone,
+  files_removed_at timestamp with time zone,
+  input_kept boolean not null default false,
+  deleted_at timestamp with time zone,
+  swept_at timestamp with time zone,
+  constraint video_pkey PRIMARY KEY (id),
+  constraint video_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint video_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
+  constraint video_charge_is_of_steps CHECK ((charged_micros IS NULL) = (charged_steps IS NULL)),
+  constraint video_charge_within_hold CHECK (charged_micros >= 0 AND charged_micros <= hold_micros),
+  constraint video_charged_steps_within_steps CHECK (charged_steps >= 0 AND charged_steps <= num_steps),
+  constraint video_checkpoint_has_a_step CHECK ((checkpoint_key IS NULL) = (checkpoint_step IS NULL)),
+  constraint video_checkpoint_within_steps CHECK (checkpoint_step >= 1 AND checkpoint_step <= num_steps),
+  constraint video_completed_has_output CHECK ((status = 'completed'::text) = (output_prefix IS NOT NULL)),
+  constraint video_completed_may_expire CHECK (expires_at IS NULL OR status = 'completed'::text),
+  constraint video_ended_has_an_end CHECK ((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (ended_at IS NOT NULL)),
+  constraint video_ended_is_charged CHECK ((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (charged_micros IS NOT NULL)),
+  constraint video_fence_check CHECK (fence >= 0),
+  constraint video_height_check CHECK (height > 0),
+  constraint video_hold_micros_check CHECK (hold_micros >= 0),
+  constraint video_idempotency_key_check CHECK (length(idempotency_key) >= 1 AND length(idempotency_key) <= 255),
+  constraint video_in_flight_has_a_pool CHECK ((status <> ALL (ARRAY['dispatched'::text, 'running'::text])) OR fence > 0 AND pool IS NOT NULL),
+  constraint video_multiplier_bps_check CHECK (multiplier_bps > 0),
+  constraint video_not_completed_has_an_error CHECK ((status = ANY (ARRAY['failed'::text, 'cancelled'::text])) = (error_code IS NOT NULL)),
+  constraint video_num_frames_check CHECK (num_frames > 0 AND ((num_frames - 1) % 4) = 0),
+  constraint video_num_steps_check CHECK (num_steps > 0),
+  constraint video_price_micros_per_million_check CHECK (price_micros_per_million >= 0),
+  constraint video_refined_keeps_the_original CHECK ((original_prompt IS NOT NULL) = (NOT refinement IS DISTINCT FROM 'refined'::text)),
+  constraint video_refinement_check CHECK (refinement = ANY (ARRAY['refined'::text, 'unavailable'::text, 'refused'::text])),
+  constraint video_retention_seconds_check CHECK (retention_seconds > 0),
+  constraint video_service_tier_check CHECK (service_tier = ANY (ARRAY['priority'::text, 'standard'::text, 'flex'::text])),
+  constraint video_status_check CHECK (status = ANY (ARRAY['queued'::text, 'dispatched'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])),
+  constraint video_step_within_steps CHECK (step >= 0 AND step <= num_steps),
+  constraint video_video_tokens_check CHECK (video_tokens > 0),
+  constraint video_webhook_url_check CHECK (length(webhook_url) >= 1 AND length(webhook_url) <= 2048),
+  constraint video_width_check CHECK (width > 0)
+) with (fillfactor=80);
+grant delete, insert, select, update on video to sluice_app;
+
+create table webhook_attempt (
+  delivery_id text not null,
+  attempt integer not null,
+  started_at timestamp with time zone not null,
+  duration_ms integer not null,
+  status_code integer,
+  error text,
+  constraint webhook_attempt_pkey PRIMARY KEY (delivery_id, attempt),
+  constraint webhook_attempt_delivery_id_fkey FOREIGN KEY (delivery_id) REFERENCES webhook_delivery(id) ON DELETE CASCADE,
+  constraint webhook_attempt_attempt_check CHECK (attempt > 0),
+  constraint webhook_attempt_duration_ms_check CHECK (duration_ms >= 0)
+);
+grant delete, insert, select, update on webhook_attempt to sluice_app;
+
+create table webhook_delivery (
+  id text not null,
+  event_id text not null,
+  account_id text not null,
+  endpoint_id text,
+  url text,
+  lane text not null,
+  status text not null default 'pending'::text,
+  due_at timestamp with time zone default now(),
+  expires_at timestamp with time zone not null default (now() + '72:00:00'::interval),
+  attempts integer not null default 0,
+  failures integer not null default 0,
+  created_at timestamp with time zone not null default now(),
+  constraint webhook_delivery_pkey PRIMARY KEY (id),
+  constraint webhook_delivery_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint webhook_delivery_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES webhook_endpoint(id),
+  constraint webhook_delivery_event_id_fkey FOREIGN KEY (event_id) REFERENCES webhook_event(id) ON DELETE CASCADE,
+  constraint webhook_delivery_goes_to_an_endpoint_or_a_url CHECK ((endpoint_id IS NULL) = (url IS NOT NULL)),
+  constraint webhook_delivery_pending_is_due CHECK ((status = 'pending'::text) = (due_at IS NOT NULL)),
+  constraint webhook_delivery_status_check CHECK (status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text]))
+) with (fillfactor=80);
+grant delete, insert, select, update on webhook_delivery to sluice_app;
+
+create table webhook_endpoint (
+  id text not null,
+  account_id text not null,
+  name text not null default ''::text,
+  url text not null,
+  events text[] not null,
+  secret text not null,
+  previous_secret text,
+  previous_secret_until timestamp with time zone,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  disabled_at timestamp with time zone,
+  deleted_at timestamp with time zone,
+  constraint webhook_endpoint_pkey PRIMARY KEY (id),
+  constraint webhook_endpoint_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint webhook_endpoint_events_check CHECK (cardinality(events) > 0 AND events <@ ARRAY['video.completed'::text, 'video.failed'::text]),
+  constraint webhook_endpoint_name_check CHECK (length(name) <= 200),
+  constraint webhook_endpoint_previous_secret_ends CHECK ((previous_secret IS NULL) = (previous_secret_until IS NULL)),
+  constraint webhook_endpoint_url_check CHECK (length(url) >= 1 AND length(url) <= 2048)
+);
+grant delete, insert, select, update on webhook_endpoint to sluice_app;
+
+create table webhook_event (
+  id text not null,
+  account_id text not null,
+  type text not null,
+  subject_id text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint webhook_event_pkey PRIMARY KEY (id),
+  constraint webhook_event_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint webhook_event_type_check CHECK (type = ANY (ARRAY['video.completed'::text, 'video.failed'::text, 'webhook.test'::text]))
+);
+grant delete, insert, select, update on webhook_event to sluice_app;
+
+create table webhook_secret (
+  account_id text not null,
+  secret text not null,
+  previous_secret text,
+  previous_secret_until timestamp with time zone,
+  created_at timestamp with time zone not null default now(),
+  constraint webhook_secret_pkey PRIMARY KEY (account_id),
+  constraint webhook_secret_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint webhook_secret_previous_ends CHECK ((previous_secret IS NULL) = (previous_secret_until IS NULL))
+);
+grant delete, insert, select, update on webhook_secret to sluice_app;
+
+create table worker (
+  id text not null,
+  key_id text not null,
+  boot text not null,
+  pool text not null,
+  slots integer not null,
+  device text not null,
+  devices_per_slot integer not null,
+  vram_bytes bigint not null,
+  models text[] not null,
+  modes text[] not null default '{t2v,i2v}'::text[],
+  frames_max integer not null,
+  pixels_max integer not null,
+  sequence_devices integer not null default 1,
+  cost_per_hour_micros bigint,
+  draining boolean not null,
+  heartbeat_at timestamp with time zone not null,
+  constraint worker_pkey PRIMARY KEY (id),
+  constraint worker_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
+  constraint worker_devices_per_slot_check CHECK (devices_per_slot > 0),
+  constraint worker_sequence_devices_check CHECK (sequence_devices > 0),
+  constraint worker_slots_check CHECK (slots >= 0)
+);
+grant delete, insert, select, update on worker to sluice_app;
+
+create table worker_shift (
+  id bigint not null generated always as identity,
+  worker_id text not null,
+  boot text not null,
+  pool text not null,
+  slots integer not null,
+  devices_per_slot integer not null,
+  cost_per_hour_micros bigint,
+  began_at timestamp with time zone not null default now(),
+  until timestamp with time zone not null default now(),
+  constraint worker_shift_pkey PRIMARY KEY (id),
+  constraint worker_shift_worker_id_fkey FOREIGN KEY (worker_id) REFERENCES worker(id),
+  constraint worker_shift_cost_per_hour_micros_check CHECK (cost_per_hour_micros >= 0),
+  constraint worker_shift_devices_per_slot_check CHECK (devices_per_slot > 0),
+  constraint worker_shift_ends_after_it_began CHECK (until >= began_at),
+  constraint worker_shift_slots_check CHECK (slots >= 0)
+) with (fillfactor=50);
+grant delete, insert, select, update on worker_shift to sluice_app;
+
+CREATE INDEX api_key_of_account ON public.api_key USING btree (account_id, id);
+
+CREATE INDEX attempt_ended ON public.attempt USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX attempt_live ON public.attempt USING btree (pool, heartbeat_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX attempt_of_worker ON public.attempt USING btree (worker_id) WHERE (ended_at IS NULL);
+
+CREATE INDEX audit_of_subject ON public.audit USING btree (subject, id);
+
+CREATE INDEX entry_of_account_by_transfer ON public.entry USING btree (ledger_account_id, transfer_id);
+
+CREATE INDEX entry_of_transfer ON public.entry USING btree (transfer_id);
+
+CREATE INDEX gate_tag_ahead ON public.gate_tag USING btree (service_tier, finish_ms);
+
+CREATE UNIQUE INDEX transfer_once_per_video ON public.transfer USING btree (video_id, kind) WHERE (video_id IS NOT NULL);
+
+CREATE INDEX video_charged_of_key ON public.video USING btree (key_id, ended_at) WHERE (charged_micros > 0);
+
+CREATE INDEX video_ended ON public.video USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX video_ended_of_account ON public.video USING btree (account_id, ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX video_expiring ON public.video USING btree (execution_expires_at) WHERE (status = ANY (ARRAY['queued'::text, 'dispatched'::text, 'running'::text]));
+
+CREATE INDEX video_files_expiring ON public.video USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (files_removed_at IS NULL));
+
+CREATE UNIQUE INDEX video_idempotent ON public.video USING btree (account_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+
+CREATE INDEX video_in_flight ON public.video USING btree (pool) WHERE (status = ANY (ARRAY['dispatched'::text, 'running'::text]));
+
+CREATE INDEX video_input_ending ON public.video USING btree (COALESCE(deleted_at, expires_at, ended_at)) WHERE (input_kept AND ((deleted_at IS NOT NULL) OR (expires_at IS NOT NULL) OR (status = ANY (ARRAY['failed'::text, 'cancelled'::text]))));
+
+CREATE INDEX video_of_account ON public.video USING btree (account_id, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX video_queued_by_shape_and_key ON public.video USING btree (capability, service_tier, width, height, num_frames, key_id, id) WHERE (status = 'queued'::text);
+
+CREATE INDEX video_queued_of_account ON public.video USING btree (account_id, key_id) WHERE (status = 'queued'::text);
+
+CREATE INDEX video_recent_request ON public.video USING btree (key_id, request_hash, created_at);
+
+CREATE INDEX video_unswept ON public.video USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (swept_at IS NULL));
+
+CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (due_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX webhook_delivery_line ON public.webhook_delivery USING btree (lane, due_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX webhook_delivery_of_account ON public.webhook_delivery USING btree (account_id, id);
+
+CREATE INDEX webhook_delivery_of_endpoint ON public.webhook_delivery USING btree (endpoint_id, id);
+
+CREATE INDEX webhook_delivery_of_event ON public.webhook_delivery USING btree (event_id);
+
+CREATE INDEX webhook_endpoint_of_account ON public.webhook_endpoint USING btree (account_id, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX webhook_event_by_age ON public.webhook_event USING btree (created_at);
+
+CREATE UNIQUE INDEX webhook_event_once_per_video ON public.webhook_event USING btree (subject_id) WHERE (type <> 'webhook.test'::text);
+
+CREATE INDEX worker_shift_of_worker ON public.worker_shift USING btree (worker_id, id);
+
+create view device_occupant with (security_invoker=true) as
+ SELECT v.id AS video_id,
+    v.fence,
+    v.account_id,
+    v.key_id,
+    v.status,
+    v.service_tier,
+    v.pool,
+    v.capability,
+    v.resolution,
+    v.width,
+    v.height,
+    v.num_frames,
+    v.num_steps,
+    v.video_tokens,
+    v.step,
+    v.yield_requested_at,
+    v.execution_expires_at,
+    a.free_at
+   FROM video v
+     JOIN attempt a ON a.video_id = v.id AND a.fence = v.fence
+  WHERE (v.status = ANY (ARRAY['dispatched'::text, 'running'::text])) AND a.released_at IS NULL;
+grant select on device_occupant to sluice_app;
+
+CREATE OR REPLACE FUNCTION public.attempt_over(a attempt)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select coalesce(
+    a.released_at,
+    case when a.outcome is null or a.outcome = 'lost' then a.heartbeat_at else a.ended_at end
+  )
+$function$;
+
+CREATE OR REPLACE FUNCTION public.audit_is_append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception '% on % is refused: the audit is append-only', tg_op, tg_table_name
+    using errcode = 'insufficient_privilege';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.budget_interval_start(budget_interval text, key_created_at timestamp with time zone, at timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case budget_interval
+    when 'day' then date_trunc('day', at, 'UTC')
+    when '30d' then date_bin('30 days', at, date_trunc('day', key_created_at, 'UTC'))
+    else date_trunc('day', key_created_at, 'UTC')
+  end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.entry_sums_to_zero()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (select sum(amount) from entry where transfer_id = new.transfer_id) <> 0 then
+    raise exception 'transfer % does not sum to zero', new.transfer_id
+      using errcode = 'check_violation', constraint = 'transfer_sums_to_zero';
+  end if;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.ledger_is_append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception '% on % is refused: the ledger is append-only', tg_op, tg_table_name
+    using errcode = 'insufficient_privilege';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.living_worker(lease_ms integer)
+ RETURNS SETOF worker
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select * from worker
+  where slots > 0 and not draining and heartbeat_at > now() - lease_ms * interval '1 millisecond'
+$function$;
+
+CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();
+
+CREATE TRIGGER entry_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+
+CREATE CONSTRAINT TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION entry_sums_to_zero();
+
+CREATE TRIGGER transfer_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();

@@ -1,0 +1,189 @@
+import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import type { Catalogue } from '@sluice/shared/model-catalogue'
+import type { ServiceTier } from '@sluice/shared/service-tier'
+import { type Database, one } from '../db/database.ts'
+import { type PaceRow, type Paces, type PredictableVideo, pacesOf, predictDeviceMs } from '../workers/pace.ts'
+import { capabilitiesOfPool, type ServedModels } from '../workers/pool-capabilities.ts'
+import { VirtualTime } from './choose.ts'
+import type { PoolLimits } from './pool-fits.ts'
+import { RunningCounts } from './running-counts.ts'
+
+/** A pool as its living workers declare it. */
+export interface Pool extends PoolLimits {
+  pool: string
+  device: string
+  slots: number
+}
+
+/** An attempt that has not given its device back. */
+export interface InFlight {
+  videoId: string
+  accountId: string
+  keyId: string
+  tier: ServiceTier
+  pool: string
+  isRunning: boolean
+  isYielding: boolean
+  expiresInMs: number
+  /** Milliseconds until the worker expects the device to be free; null when it has not said. */
+  freeInMs: number | null
+  /** Predicted milliseconds of the steps it has left. */
+  leftMs: number
+}
+
+/** One look at all pools. */
+export interface Fleet {
+  pools: Pool[]
+  inFlight: InFlight[]
+  /** Whether more than one account has been active lately. */
+  isShared: boolean
+  /** Kept up to date by whoever dispatches, as `running` is. */
+  time: VirtualTime
+  running: RunningCounts
+  paces: Paces
+}
+
+/**
+ * Accounts that submitted within this long are active. While two or more are, none may occupy a whole pool.
+ */
+const ACTIVE_SECONDS = 600
+
+interface PoolRow {
+  pool: string
+  device: string
+  slots: number
+  sequence_devices: number
+  served: ServedModels[]
+  frames_max: number
+  pixels_max: number
+}
+
+interface InFlightRow extends Omit<PredictableVideo, 'video_tokens'> {
+  video_id: string
+  account_id: string
+  key_id: string
+  service_tier: ServiceTier
+  pool: string
+  status: string
+  num_steps: number
+  step: number
+  video_tokens: number
+  yielding: boolean
+  expires_in_ms: number
+  free_in_ms: number | null
+}
+
+interface FleetRow {
+  pools: PoolRow[]
+  in_flight: InFlightRow[]
+  clocks: { service_tier: ServiceTier; virtual_ms: number }[]
+  tags: { service_tier: ServiceTier; account_id: string; finish_ms: number }[]
+  paces: PaceRow[]
+  active: bigint
+}
+
+/** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms, $2 = ACTIVE_SECONDS. */
+const FLEET_SQL = `select
+  -- the pools of living workers; a pool can make what each of its workers can
+  (select coalesce(json_agg(p), '[]') from (
+    select pool, min(device) as device, sum(slots) as slots,
+      max(sequence_devices) as sequence_devices, min(frames_max) as frames_max, min(pixels_max) as pixels_max,
+      json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as served
+    from living_worker($1) group by pool order by pool) p) as pools,
+  -- what occupies their devices
+  (select coalesce(json_agg(f), '[]') from (
+    select video_id, account_id, key_id, service_tier, pool, status,
+      yield_requested_at is not null as yielding,
+      capability, resolution, width, height, num_frames, num_steps, video_tokens, step,
+      extract(epoch from execution_expires_at - now())::float8 * 1000 as expires_in_ms,
+      extract(epoch from free_at - now())::float8 * 1000 as free_in_ms
+    from device_occupant) f) as in_flight,
+  -- virtual time: a tag that is not ahead of its clock counts for nothing
+  (select json_agg(c) from (select service_tier, virtual_ms from gate_clock) c) as clocks,
+  (select coalesce(json_agg(t), '[]') from (
+    select t.service_tier, t.account_id, t.finish_ms
+    from gate_clock c
+    join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
+  (select coalesce(json_agg(p), '[]') from (
+    select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
+  -- whether there is more than one active account
+  (select count(*) from (
+    select from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as active`
+
+/** Reads the pools of living workers, what occupies their devices, and the virtual time. */
+export async function readFleet(
+  db: Database,
+  settings: { catalogue: Catalogue; leaseMs: number },
+): Promise<Fleet> {
+  const row = one(
+    await db.query<FleetRow>({
+      name: 'gate-fleet',
+      text: FLEET_SQL,
+      values: [settings.leaseMs, ACTIVE_SECONDS],
+    }),
+  )
+  const time = new VirtualTime()
+  for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
+  for (const tag of row.tags) time.raiseFinish(tag.service_tier, tag.account_id, tag.finish_ms)
+  const paces = pacesOf(row.paces)
+  const deviceOfPool = new Map(row.pools.map((pool) => [pool.pool, pool.device]))
+  const inFlight = row.in_flight.map((attempt) =>
+    inFlightOf(attempt, paces, deviceOfPool.get(attempt.pool) ?? ''),
+  )
+  return {
+    pools: row.pools.map((pool) => ({
+      pool: pool.pool,
+      device: pool.device,
+      slots: pool.slots,
+      capabilities: capabilitiesOfPool(pool.pool, pool.served, settings.catalogue),
+      sequenceDevices: pool.sequence_devices,
+      framesMax: pool.frames_max,
+      pixelsMax: pool.pixels_max,
+    })),
+    inFlight,
+    isShared: row.active > 1n,
+    time,
+    running: new RunningCounts(inFlight),
+    paces,
+  }
+}
+
+function inFlightOf(row: InFlightRow, paces: Paces, device: string): InFlight {
+  return {
+    videoId: row.video_id,
+    accountId: row.account_id,
+    keyId: row.key_id,
+    tier: row.service_tier,
+    pool: row.pool,
+    isRunning: row.status === 'running',
+    isYielding: row.yielding,
+    expiresInMs: row.expires_in_ms,
+    freeInMs: row.free_in_ms,
+    leftMs: predictDeviceMs(
+      paces,
+      { pool: row.pool, device },
+      { ...row, video_tokens: BigInt(row.video_tokens) },
+      row.num_steps - row.step,
+    ),
+  }
+}
+
+/**
+ * An attempt occupies its slot until the device is free or nearly so; from then on the slot may get its next
+ * video.
+ */
+export function occupiesSlot(attempt: Pick<InFlight, 'freeInMs'>): boolean {
+  return attempt.freeInMs === null || attempt.freeInMs > NEARLY_FREE_MS
+}
+
+/** What occupies one pool's slots. */
+export function occupantsOf(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'pool'>): InFlight[] {
+  return fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && occupiesSlot(attempt))
+}
+
+/** How many slots each account occupies. */
+export function slotsByAccount(occupants: readonly Pick<InFlight, 'accountId'>[]): Map<string, number> {
+  const occupied = new Map<string, number>()
+  for (const { accountId } of occupants) occupied.set(accountId, (occupied.get(accountId) ?? 0) + 1)
+  return occupied
+}

@@ -1,0 +1,53 @@
+import type { ServiceTier } from '@sluice/shared/service-tier'
+import { type Paces, type PredictableVideo, predictDeviceMs } from '../workers/pace.ts'
+import type { Head } from './choose.ts'
+import type { Pool } from './fleet.ts'
+
+/** A queued video as the gate reads it. */
+export interface HeadRow extends PredictableVideo {
+  id: string
+  model: string
+  account_id: string
+  key_id: string
+  weight: number
+  account_running_max: number | null
+  key_running_max: number | null
+  service_tier: ServiceTier
+  num_steps: number
+  checkpoint_step: number | null
+  expires_in_ms: number
+}
+
+/** The columns of a HeadRow, from video v, its key k and its account a. */
+export const HEAD_COLUMNS = `
+  v.id, v.account_id, v.key_id, v.service_tier,
+  a.weight, a.running_max as account_running_max, k.running_max as key_running_max,
+  v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens,
+  v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms`
+
+/** A queued video as the head of its queue, with what it costs on this pool. */
+export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces: Paces): Head {
+  return {
+    videoId: row.id,
+    accountId: row.account_id,
+    model: row.model,
+    keyId: row.key_id,
+    queueKey: queueKeyOf(row),
+    accountRunningMax: row.account_running_max,
+    keyRunningMax: row.key_running_max,
+    weight: row.weight,
+    tier: row.service_tier,
+    costMs: predictDeviceMs(paces, pool, row, row.num_steps - (row.checkpoint_step ?? 0)),
+    expiresInMs: row.expires_in_ms,
+  }
+}
+
+/**
+ * Names the queue a video waits in: those of one key, shape and tier, in the order of index
+ * video_queued_by_shape_and_key.
+ */
+export function queueKeyOf(
+  row: Pick<HeadRow, 'capability' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'key_id'>,
+): string {
+  return `${row.capability} ${row.service_tier} ${row.width}x${row.height}x${row.num_frames} ${row.key_id}`
+}
