@@ -159,7 +159,7 @@ describe('ARCHITECTURE.md', () => {
   })
 
   test('lists every kind of ledger account', () => {
-    const kinds = [...read('apps/api/src/ledger/kinds.ts').matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap(
+    const kinds = [...read('apps/api/src/ledger/accounts.ts').matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap(
       (match) => [...(match[1] ?? '').matchAll(/'(\w+)'/g)].map((kind) => kind[1]),
     )
     for (const page of [architecture, read('apps/api/src/ledger/README.md')]) {

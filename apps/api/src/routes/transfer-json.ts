@@ -1,6 +1,6 @@
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
-import { OWNED_KINDS, SYSTEM_KINDS } from '../ledger/kinds.ts'
+import { OWNED_KINDS, SYSTEM_KINDS } from '../ledger/accounts.ts'
 import type { TransferRow } from '../ledger/list-transfers.ts'
 import { unixSeconds } from './video-json.ts'
 

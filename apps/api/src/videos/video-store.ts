@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { inputPrefix } from '../inputs/input-store.ts'
+import { listVideoTransfers, type TransferRow } from '../ledger/list-transfers.ts'
 import type { Attempt } from './attempt.ts'
 import { cancelVideo, notFound } from './cancel.ts'
 import type { Video } from './video.ts'
@@ -95,13 +96,6 @@ async function wasDeleted(db: Database, accountId: string, videoId: string): Pro
   return rowCount === 1
 }
 
-export interface TransferRow {
-  id: string
-  kind: string
-  created_at: Date
-  entries: { account_kind: string; amount_micros: string }[]
-}
-
 /** Everything the operator may know of a video: the row, its attempts, its ledger transfers; null when there is none. */
 export async function readVideoForAdmin(
   db: Database,
@@ -114,12 +108,5 @@ export async function readVideoForAdmin(
     text: 'select * from attempt where video_id = $1 order by fence',
     values: [videoId],
   })
-  const transfers = await db.query<TransferRow>({
-    text: `select t.id, t.kind, t.created_at, coalesce(json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text)
-      order by e.id) filter (where e.id is not null), '[]') as entries
-    from transfer t left join entry e on e.transfer_id = t.id left join ledger_account a on a.id = e.ledger_account_id
-    where t.video_id = $1 group by t.id order by t.created_at, t.id`,
-    values: [videoId],
-  })
-  return { video, attempts: attempts.rows, transfers: transfers.rows }
+  return { video, attempts: attempts.rows, transfers: await listVideoTransfers(db, videoId) }
 }
