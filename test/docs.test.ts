@@ -81,8 +81,7 @@ describe.each(pages)('$path', ({ path, text }) => {
 describe('README.md', () => {
   test('names every setting that the API and the worker read', () => {
     const readers = [
-      'apps/api/src/config/config.ts',
-      'apps/api/src/config/secrets.ts',
+      ...globSync('apps/api/src/config/*.ts', { cwd: root, exclude: ['**/*.test.ts'] }),
       'apps/worker/src/config.ts',
       'runners/animatic/src/settings.ts',
     ]
