@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
+import { LAYERS } from './layers.ts'
 
 export interface Violation {
   file: string
@@ -13,35 +14,14 @@ export interface SourceFile {
   text: string
 }
 
-/** The API's domain folders; routes may use them, they never use routes or http. */
-const DOMAINS = [
-  'videos',
-  'ledger',
-  'storage',
-  'keys',
-  'gate',
-  'attempts',
-  'webhooks',
-  'outgoing',
-  'economics',
-  'production',
-  'metrics',
-  'accounts',
-  'audit',
-  'workers',
-]
-
 interface Rule {
   rule: string
   from: RegExp
   /** Repository paths (or package names) that files matching `from` may not import. */
   not: RegExp
-  except?: RegExp
 }
 
-const sibling = (own: string) => DOMAINS.filter((name) => name !== own).join('|')
-
-/** Imports only go down (design, section 3). Tests may use what they test against. */
+/** What the layers do not say: between programs, and which package may be used where. */
 const RULES: readonly Rule[] = [
   { rule: 'packages import no apps', from: /^packages\//, not: /^(apps|runners)\// },
   { rule: 'the worker never imports another app', from: /^apps\/worker\//, not: /^apps\/(?!worker\/)/ },
@@ -50,55 +30,104 @@ const RULES: readonly Rule[] = [
   { rule: 'the console speaks HTTP only', from: /^apps\/console\//, not: /^apps\/(?!console\/)/ },
   { rule: 'runners speak the runner protocol only', from: /^runners\//, not: /^apps\// },
   { rule: 'programs do not import tests', from: /^(apps|packages|runners)\//, not: /^test\// },
-  {
-    rule: 'domain folders know no routes',
-    from: new RegExp(`^apps/api/src/(${DOMAINS.join('|')}|db)/`),
-    not: /^apps\/api\/src\/(routes|http)\//,
-  },
+  { rule: 'another package is imported by its name', from: /^(apps|runners)\//, not: /^packages\/.*\.tsx?$/ },
   {
     // The disk store answers its signed URLs itself, as an S3 server would.
-    rule: 'domain folders know no HTTP',
-    from: new RegExp(`^apps/api/src/(${sibling('storage')}|db)/`),
+    rule: 'express is known to HTTP, the routes and the disk store alone',
+    from: /^apps\/api\/src\/(?!(http|routes|storage)\/|app\.ts|services\.ts)/,
     not: /^express$/,
   },
   {
-    rule: 'the database layer imports no domain',
-    from: /^apps\/api\/src\/db\//,
-    not: new RegExp(`^apps/api/src/(${DOMAINS.join('|')})/`),
+    rule: 'a route opens no transaction, runs no SQL and writes no audit',
+    from: /^apps\/api\/src\/routes\//,
+    not: /^apps\/api\/src\/(db\/|audit\/record-change)/,
   },
   {
-    rule: 'the ledger imports no sibling domain',
-    from: /^apps\/api\/src\/ledger\//,
-    not: new RegExp(`^apps/api/src/(${sibling('ledger')})/`),
+    rule: 'the token count and the figures are pure',
+    from: /^(packages\/shared\/src\/token-count|apps\/api\/src\/economics\/(figures|money-rates))\.ts$/,
+    not: /^(node:|pg$|apps\/api\/src\/db\/)/,
   },
-  {
-    rule: 'token count and economics are pure',
-    from: /^(packages\/shared\/src\/token-count\.ts$|apps\/api\/src\/economics\/)/,
-    not: /^(node:|pg$|kysely$)/,
-  },
-  { rule: "only the API's code touches its tables", from: /^apps\/worker\//, not: /^(pg|kysely)$/ },
+  { rule: "only the API's code touches its tables", from: /^apps\/worker\//, not: /^pg$/ },
 ]
 
 /** Static, dynamic and re-exporting imports; a string that is only a path to a program is none. */
 const IMPORT =
   /(?:^|[\s;])(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
-const BARREL =
-  /^(?:\s|\/\*[\s\S]*?\*\/|\/\/.*\n|export\s(?:type\s)?(?:\*|\{[^}]*\})(?:\sas\s\w+)?\sfrom\s['"][^'"]+['"];?)+$/
 
-/** Every import that goes where it may not, and every file that only passes on other files. */
+/** Every import that goes where it may not, every room that is not listed, and every circle of files. */
 export function findViolations(files: readonly SourceFile[]): Violation[] {
-  return files.flatMap(({ path, text }) => {
-    const isTest = /\.test\.tsx?$|\/test-|-fixture/.test(path)
-    const imports = [...text.matchAll(IMPORT)].map((match) => resolveImport(path, match[1] ?? match[2] ?? ''))
-    const found = imports.flatMap((target) =>
-      RULES.filter(
-        ({ from, not }) => from.test(path) && not.test(target) && !(isTest && mayBeTested(path, target)),
-      ).map(({ rule }) => ({ file: path, imports: target, rule })),
-    )
-    return BARREL.test(text)
-      ? [...found, { file: path, imports: '', rule: 'no barrels: import from the file itself' }]
-      : found
-  })
+  const imports = new Map(files.map((file) => [file.path, importsOf(file)]))
+  const found = [...imports].flatMap(([path, targets]) => [
+    ...unlistedRoom(path),
+    ...targets.flatMap((target) => [...brokenRules(path, target), ...brokenLayers(path, target)]),
+  ])
+  return [...found, ...findCircles(imports)]
+}
+
+function brokenRules(path: string, target: string): Violation[] {
+  if (isTest(path) && mayBeTested(path, target)) return []
+  return RULES.filter(({ from, not }) => from.test(path) && not.test(target)).map(({ rule }) => ({
+    file: path,
+    imports: target,
+    rule,
+  }))
+}
+
+interface Room {
+  program: string
+  name: string
+}
+
+/** The room a file stands in, or null when its program has no layers. */
+function roomOf(path: string): Room | null {
+  const program = Object.keys(LAYERS).find((folder) => path.startsWith(`${folder}/`))
+  if (program === undefined) return null
+  return { program, name: path.slice(program.length + 1).split('/')[0] ?? '' }
+}
+
+function unlistedRoom(path: string): Violation[] {
+  const room = roomOf(path)
+  if (room === null || isTest(path) || LAYERS[room.program]?.includes(room.name)) return []
+  return [
+    {
+      file: path,
+      imports: '',
+      rule: `${room.name} is no room of ${room.program}: list it in test/support/layers.ts`,
+    },
+  ]
+}
+
+/** Rooms import downwards only, so no two of them can import each other. */
+function brokenLayers(path: string, target: string): Violation[] {
+  const from = roomOf(path)
+  const to = roomOf(target)
+  if (from === null || to === null || from.program !== to.program || from.name === to.name) return []
+  if (isTest(path)) return []
+  const layers = LAYERS[from.program] ?? []
+  if (layers.indexOf(to.name) < layers.indexOf(from.name)) return []
+  return [{ file: path, imports: target, rule: `${from.name} stands below ${to.name} and may not import it` }]
+}
+
+/** Circles of files, each named once by its first file; imports of types count as all others. */
+function findCircles(imports: ReadonlyMap<string, readonly string[]>): Violation[] {
+  const done = new Set<string>()
+  const circles: Violation[] = []
+  const walk = (file: string, trail: readonly string[]): void => {
+    if (trail.includes(file)) {
+      const circle = [...trail.slice(trail.indexOf(file)), file]
+      circles.push({ file, imports: circle.slice(1).join(' -> '), rule: 'no circle of files' })
+      return
+    }
+    if (done.has(file)) return
+    for (const target of imports.get(file) ?? []) if (imports.has(target)) walk(target, [...trail, file])
+    done.add(file)
+  }
+  for (const file of imports.keys()) walk(file, [])
+  return circles
+}
+
+function isTest(path: string): boolean {
+  return /\.test\.tsx?$|^(apps|runners)\/[\w-]+\/test\//.test(path)
 }
 
 /** A test may use the tests' own support and embedded PostgreSQL's starter, never another app's workings. */
@@ -110,14 +139,17 @@ function mayBeTested(path: string, target: string): boolean {
   )
 }
 
+function importsOf({ path, text }: SourceFile): string[] {
+  return [...text.matchAll(IMPORT)].map((match) => resolveImport(path, match[1] ?? match[2] ?? ''))
+}
+
+/** A repository path for what stands in the repository, else the package's name. */
 function resolveImport(from: string, specifier: string): string {
   if (specifier.startsWith('.')) return normalize(join(dirname(from), specifier))
-  const workspace = /^(?:@sluice\/(\w+)|sluice)(?:\/|$)/.exec(specifier)
+  const workspace = /^(?:@sluice\/(\w+)|sluice)(?:\/(.+))?$/.exec(specifier)
   if (workspace === null) return specifier
   const name = workspace[1] ?? 'cli'
-  return specifier
-    .replace(/^(@sluice\/\w+|sluice)/, name === 'shared' ? 'packages/shared' : `apps/${name}`)
-    .concat('/')
+  return name === 'shared' ? specifier : `apps/${name}/${workspace[2] ?? ''}`
 }
 
 /** The repository's TypeScript under apps, packages and runners. */

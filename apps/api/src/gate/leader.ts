@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
+import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
-import { WakeSignal } from '../../../../packages/shared/src/wake-signal.ts'
 import type { DatabasePool } from '../db/database.ts'
 import { DeliveryError, dispatchPass, type GateSettings, type PassResult } from './dispatch-pass.ts'
 import { Lines } from './queue-heads.ts'

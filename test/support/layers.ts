@@ -1,0 +1,37 @@
+/**
+ * The rooms of each program, from the ground up: a room may import the rooms above its own line in this list and no other.
+ * A room is a folder below `src`, or a file that stands in `src` itself. What is not listed here fails `npm run check`.
+ */
+export const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  'apps/api/src': [
+    'errors.ts',
+    'log.ts',
+    'db',
+    'outgoing',
+    'storage',
+    'config',
+    'audit',
+    'ledger',
+    'prices',
+    'workers',
+    'webhooks',
+    'keys',
+    'context.ts',
+    'accounts',
+    'inputs',
+    'videos',
+    'attempts',
+    'gate',
+    'forecast',
+    'submissions',
+    'economics',
+    'metrics',
+    'services.ts',
+    'http',
+    'routes',
+    'app.ts',
+    'compose.ts',
+    'start-api.ts',
+    'main.ts',
+  ],
+}
