@@ -11,7 +11,7 @@ import { markRoute, measureRequests } from './http/measure-requests.ts'
 import { ALL_ROUTES } from './routes/all-routes.ts'
 import type { Services } from './services.ts'
 
-const CONSOLE_DIR = fileURLToPath(new URL('../../../console/dist', import.meta.url))
+const CONSOLE_DIR = fileURLToPath(new URL('../../console/dist', import.meta.url))
 
 /** The express app: every route, the console's files, and errors last. */
 export function createApp(context: Services): Express {
