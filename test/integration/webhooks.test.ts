@@ -6,9 +6,9 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DatabasePool, one, openDatabase, transaction } from '../../apps/api/src/db/database.ts'
 import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
+import { retryDelayMs } from '../../apps/api/src/webhooks/delivery-try.ts'
 import { enqueueVideoEnd } from '../../apps/api/src/webhooks/enqueue.ts'
 import { claimDue } from '../../apps/api/src/webhooks/outbox.ts'
-import { retryDelayMs } from '../../apps/api/src/webhooks/retry-delay.ts'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
@@ -242,21 +242,21 @@ test('what one process is taking, no other takes or waits for', async () => {
   const video = (id: string) => ({ id, account_id: 'acct_1', webhook_url: 'https://example.com/' })
   await enqueueVideoEnd(db, video('video_1'), 'video.failed')
   const none = new Map<string, number>()
-  const capacity = { total: 10, perLane: 4, perAccount: 10, byLane: none, byAccount: none }
+  const capacity = { total: 10, perQueue: 4, perAccount: 10, inFlightByQueue: none, inFlightByAccount: none }
   await transaction(db, async (taking) => {
     expect(await claimDue(taking, capacity)).toHaveLength(1)
     expect(await claimDue(db, capacity)).toEqual([])
   })
   expect(await claimDue(db, capacity)).toEqual([])
-  // Never more than there is room for: in a line, for an account, in all.
+  // Never more than there is capacity for: in a queue, for an account, in all.
   for (let more = 2; more <= 12; more += 1) await enqueueVideoEnd(db, video(`video_${more}`), 'video.failed')
-  const lane = one(
-    await db.query<{ lane: string }>({ text: 'select distinct lane from webhook_delivery' }),
-  ).lane
+  const { queue } = one(
+    await db.query<{ queue: string }>({ text: 'select distinct lane as queue from webhook_delivery' }),
+  )
   expect(await claimDue(db, { ...capacity, total: 0 })).toEqual([])
-  expect(await claimDue(db, { ...capacity, byLane: new Map([[lane, 4]]) })).toEqual([])
-  expect(await claimDue(db, { ...capacity, byAccount: new Map([['acct_1', 9]]) })).toHaveLength(1)
-  expect(await claimDue(db, { ...capacity, byLane: new Map([[lane, 1]]) })).toHaveLength(3)
+  expect(await claimDue(db, { ...capacity, inFlightByQueue: new Map([[queue, 4]]) })).toEqual([])
+  expect(await claimDue(db, { ...capacity, inFlightByAccount: new Map([['acct_1', 9]]) })).toHaveLength(1)
+  expect(await claimDue(db, { ...capacity, inFlightByQueue: new Map([[queue, 1]]) })).toHaveLength(3)
   expect(await claimDue(db, { ...capacity, total: 2 })).toHaveLength(2)
 })
 

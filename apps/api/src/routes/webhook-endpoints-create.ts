@@ -32,7 +32,12 @@ export const createWebhookEndpoint = accountRoute(
     const rules = { allowHosts: context.config.webhookAllowHosts }
     response.json(
       endpointWithSecretJson(
-        await createEndpoint(context.db, rules, key.accountId, asked, originOf(request).isRetry),
+        await createEndpoint(
+          context.db,
+          rules,
+          { ...asked, accountId: key.accountId },
+          { isRepeat: originOf(request).isRetry },
+        ),
       ),
     )
   },

@@ -23,7 +23,7 @@ export const rotateWebhookEndpoint = accountRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, request, response }) => {
-    const how = { keepsOld: true, isRetry: originOf(request).isRetry }
+    const how = { keepsOld: true, isRepeat: originOf(request).isRetry }
     response.json(endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, how)))
   },
 )
@@ -50,7 +50,7 @@ export const rotateWebhookEndpointSecret = accountRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, body, request, response }) => {
-    const how = { keepsOld: body.keep_old_secret_active_for_24_hours, isRetry: originOf(request).isRetry }
+    const how = { keepsOld: body.keep_old_secret_active_for_24_hours, isRepeat: originOf(request).isRetry }
     response.json(endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, how)))
   },
 )

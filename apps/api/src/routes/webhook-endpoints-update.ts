@@ -35,7 +35,16 @@ function updateRoute(method: 'patch' | 'post', operationId: string, summary: str
       const { url, name, disabled } = body
       const changes = { url, name, disabled, events: eventsOf(body) }
       const rules = { allowHosts: context.config.webhookAllowHosts }
-      response.json(endpointJson(await updateEndpoint(context.db, rules, key.accountId, params.id, changes)))
+      response.json(
+        endpointJson(
+          await updateEndpoint(
+            context.db,
+            rules,
+            { accountId: key.accountId, endpointId: params.id },
+            changes,
+          ),
+        ),
+      )
     },
   )
 }

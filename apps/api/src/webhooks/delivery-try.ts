@@ -4,13 +4,13 @@ import { OutgoingError, type OutgoingRules } from '../outgoing/outgoing-url.ts'
 import { eventJson, type WebhookEvent } from './event.ts'
 import { signatureHeaders } from './secret.ts'
 
-/** A receiver takes the event first and works later. */
+/** A receiver is to store the event first and to work on it afterwards. */
 const ANSWER_MS_MAX = 10_000
-/** Nobody reads the answer's body; it is heard out so far, so that the receiver need not see its connection break. */
+/** Nobody reads the body of an answer; this much is received, so that the receiver can finish sending it. */
 const ANSWER_BYTES_MAX = 64 * 1024
 
-/** One try at a delivery. */
-export interface Try {
+/** One request of a delivery, and what came of it. */
+export interface DeliveryTry {
   startedAt: Date
   durationMs: number
   statusCode: number | null
@@ -18,16 +18,16 @@ export interface Try {
   error: string | null
 }
 
-/** Sends an event once, signed with each secret. Throws only the reason of `signal`. */
-export async function sendEvent(
+/** Sends an event once, signed with each of the secrets. Throws nothing but the reason of `signal`. */
+export async function tryDelivery(
   to: { url: string; secrets: readonly string[] },
   event: WebhookEvent,
   by: { clock: Clock; rules: OutgoingRules; signal?: AbortSignal },
-): Promise<Try> {
+): Promise<DeliveryTry> {
   const body = JSON.stringify(eventJson(event))
   const startedAt = new Date(by.clock.now())
   const beganMs = performance.now()
-  const ended = (statusCode: number | null, error: string | null): Try => ({
+  const ended = (statusCode: number | null, error: string | null): DeliveryTry => ({
     startedAt,
     statusCode,
     error,
@@ -51,14 +51,28 @@ export async function sendEvent(
       redirectsMax: 0,
       ...(by.signal === undefined ? {} : { signal: by.signal }),
     })
+    const isDelivered = status >= 200 && status < 300
     return ended(
       status,
-      status >= 200 && status < 300
-        ? null
-        : `url answered ${status}: only 2xx counts, and redirects are not followed.`,
+      isDelivered ? null : `url answered ${status}: only 2xx counts, and redirects are not followed.`,
     )
   } catch (error) {
     if (!(error instanceof OutgoingError)) throw error
     return ended(null, error.message)
   }
+}
+
+const FIRST_RETRY_MS = 5_000
+const RETRY_FACTOR = 3
+const RETRY_MS_MAX = 6 * 3_600_000
+const RETRY_JITTER = 0.2
+
+/**
+ * Milliseconds until the next try, after `failures` (1 or more) in a row: 5 s, 15 s, 45 s, ... up to 6 hours.
+ * Each is up to a fifth shorter or longer, so that deliveries that failed together are not repeated together.
+ * `random` is in [0, 1).
+ */
+export function retryDelayMs(failures: number, random: number): number {
+  const delayMs = Math.min(RETRY_MS_MAX, FIRST_RETRY_MS * RETRY_FACTOR ** (failures - 1))
+  return Math.round(delayMs * (1 - RETRY_JITTER + 2 * RETRY_JITTER * random))
 }
