@@ -47,7 +47,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 }, START_MS_MAX)
 
-test('an own model is chosen on the page, made by the worker that serves it, charged at its price', async () => {
+test('an own model is chosen on the page, made by a worker that serves it, and has its price', async () => {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
   await page.goto(new URL(`/#key=${service.key}`, service.baseUrl).href)
   await page.getByRole('button', { name: /^Options/ }).click()

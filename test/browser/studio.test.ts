@@ -11,7 +11,9 @@ let service: Awaited<ReturnType<typeof startService>>
 let browser: Browser
 let context: BrowserContext
 let page: Page
-/** What the browser complained about: script errors, failed loads, violations of the content security policy. */
+/**
+ * What the browser complained about: script errors, failed loads, what the content security policy forbids.
+ */
 let complaints: string[]
 
 beforeAll(async () => {

@@ -62,7 +62,7 @@ export const videoContent = accountRoute(
       response.set('cache-control', 'no-store')
       response.redirect(302, await signedUrl(context, video, objectKey, secondsLeft))
     } else {
-      const sent = await sendObject(context.store, objectKey, request, response)
+      const sent = await sendObject(context.store, { key: objectKey }, request, response)
       if (sent === 'absent') throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
     }
   },

@@ -9,7 +9,7 @@ export function waitText(seconds: number): string {
   return rest === 0 || rest === 60 ? `${hours} h` : `${hours} h ${rest} min`
 }
 
-/** The likely and the late wait as a range: `30–45 s`, `55 s to 2 min`, or `about 2 min` when both read the same. */
+/** The likely and the late wait: `30–45 s`, `55 s to 2 min`, or `about 2 min` when both read the same. */
 export function waitRangeText(likelySeconds: number, lateSeconds: number): string {
   const likely = waitText(likelySeconds)
   const late = waitText(lateSeconds)
