@@ -35,7 +35,7 @@ interface Bench {
 
 const BINARY = 'application/octet-stream'
 const MIB = 1024 ** 2
-/** For disk stores whose URLs nobody fetches at that address. */
+/** The base URL of disk stores whose URLs are not fetched. */
 const UNSERVED = { baseUrl: 'http://127.0.0.1', secret: 's'.repeat(32) }
 
 async function openDisk(): Promise<Bench> {
@@ -231,7 +231,7 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     }
   })
 
-  test('a range behind the end is refused with the size of the object', async () => {
+  test('a range after the end is refused with the size of the object', async () => {
     const key = `${newFolder()}/digits.txt`
     await store.put(key, Buffer.from('0123456789'), 'text/plain')
     const refusal = await store.get(key, { start: 10, end: 12 }).catch((error: unknown) => error)

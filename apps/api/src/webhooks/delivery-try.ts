@@ -4,9 +4,9 @@ import { OutgoingError, type OutgoingRules } from '../outgoing/outgoing-url.ts'
 import { eventJson, type WebhookEvent } from './event.ts'
 import { signatureHeaders } from './secret.ts'
 
-/** A receiver is to store the event first and to work on it afterwards. */
+/** A receiver should store the event, answer, and only then work on it. */
 const ANSWER_MS_MAX = 10_000
-/** Nobody reads the body of an answer; this much is received, so that the receiver can finish sending it. */
+/** The body of an answer is ignored; this much is received, so that the receiver can finish sending it. */
 const ANSWER_BYTES_MAX = 64 * 1024
 
 /** One request of a delivery, and what came of it. */

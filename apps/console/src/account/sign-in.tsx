@@ -13,7 +13,7 @@ export function SignIn({ notice }: { notice: string | null }) {
   function submit(event: FormEvent) {
     event.preventDefault()
     const typed = key.trim()
-    // A header value is visible ASCII; for anything else fetch throws an error that helps nobody.
+    // A header value is visible ASCII; for anything else fetch throws an error without a useful message.
     if (!/^[\x21-\x7e]+$/.test(typed))
       setFault(
         typed === '' ? 'Paste a key first.' : 'That is not a key: it holds spaces or unusual characters.',
