@@ -146,9 +146,9 @@ describe('the API', () => {
   })
 
   test('has the page that its image builds where it looks for it', () => {
-    const app = readFileSync(join(root, 'apps/api/src/http/app.ts'), 'utf8')
+    const app = readFileSync(join(root, 'apps/api/src/app.ts'), 'utf8')
     const wanted = /new URL\('([^']+)', import\.meta\.url\)/.exec(app)?.[1] ?? ''
-    const page = new URL(wanted, 'file:///apps/api/src/http/app.ts').pathname.slice(1)
+    const page = new URL(wanted, 'file:///apps/api/src/app.ts').pathname.slice(1)
     const copied = copiesOf(lastStage(api)).find((copy) => copy.destination === page)
     expect(copied).toEqual({ stage: 'console', sources: [`/app/${page}`], destination: page })
     const stage = stagesOf(api).find((candidate) => candidate.alias === 'console')

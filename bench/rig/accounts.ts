@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { createAccount } from '../../apps/api/src/accounts/create-account.ts'
+import { openAccountWithKey } from '../../apps/api/src/accounts/open-account.ts'
 import { createServices } from '../../apps/api/src/compose.ts'
 import { readConfig } from '../../apps/api/src/config/config.ts'
 
@@ -22,7 +22,7 @@ export async function createBenchAccounts(
   try {
     const made = []
     for (let index = 0; index < count; index += 1) {
-      made.push(await createAccount(context, { name: `bench ${index}`, trialMicros: TRIAL_MICROS }))
+      made.push(await openAccountWithKey(context, { name: `bench ${index}`, trialMicros: TRIAL_MICROS }))
     }
     await runSql(databaseUrl, [`update account set queued_max = 100000000`])
     return made

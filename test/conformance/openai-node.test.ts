@@ -195,11 +195,11 @@ describe.each(PACKAGES)('the openai package, %s', (_version, Package) => {
 
   test('each error is exactly the class its status stands for, with code, param and request id', async () => {
     for (const asked of await errorCases(api)) {
-      const { status } = asked.told
+      const { status } = asked.error
       const error = await refused(callOf(asked))
       const what = `${asked.title}: ${error}`
       expect(error, what).toMatchObject({
-        ...asked.told,
+        ...asked.error,
         requestID: expect.stringMatching(/^req_/),
         type: expect.any(String),
       })

@@ -112,10 +112,10 @@ test('each error is the class its status stands for, with code, param and reques
   client.write(cases.map((one) => JSON.stringify(one)).join('\n'))
   const said = await client.all()
   expect(said).toHaveLength(cases.length)
-  for (const [index, { title, told }] of cases.entries()) {
+  for (const [index, { title, error }] of cases.entries()) {
     expect(said[index], title).toEqual({
-      ...told,
-      class: PYTHON_CLASSES[told.status],
+      ...error,
+      class: PYTHON_CLASSES[error.status],
       request_id: expect.stringMatching(/^req_/),
     })
   }

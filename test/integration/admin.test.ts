@@ -6,7 +6,7 @@ import { lockOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { post } from '../../apps/api/src/ledger/post.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
-import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
 import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
@@ -36,11 +36,32 @@ function expectToMatch(operationId: string, body: unknown): void {
 }
 
 describe('the audit', () => {
-  test('has every change with who, what, on whom and when, and no change that was refused', async () => {
-    const start = Math.floor(Date.now() / 1_000)
-    const admin = await operator.must('POST', '/v1/admin/keys', { name: 'Ada', scope: 'admin' })
-    const as = (method: string, path: string, body?: unknown) =>
-      api.call(method, path, body, { key: admin.key })
+  interface Change {
+    key_id: string
+    key_name: string
+    action: string
+    subject: string
+    created_at: number
+    details: Record<string, unknown>
+  }
+  type As = (method: string, path: string, body?: unknown) => Promise<Answer>
+
+  let startedAt: number
+  let ada: { id: string; as: As }
+  let account: { id: string; creditId: string; refundId: string }
+  let key: { id: string }
+
+  beforeAll(async () => {
+    startedAt = Math.floor(Date.now() / 1_000)
+    const made = await operator.must('POST', '/v1/admin/keys', { name: 'Ada', scope: 'admin' })
+    ada = { id: made.id, as: (method, path, body) => api.call(method, path, body, { key: made.key }) }
+    account = await changeAnAccount(ada.as)
+    key = await changeAKey(ada.as, account.id)
+    await setAPrice(ada.as)
+  })
+
+  /** Four changes; an empty one, a repeated credit, another amount under its key and a refund of nothing are none. */
+  async function changeAnAccount(as: As): Promise<typeof account> {
     const { id } = (await as('POST', '/v1/admin/accounts', { name: 'studio' })).body
     const path = `/v1/admin/accounts/${id}`
     await as('PATCH', path, { weight: 300, unfinished_max: null })
@@ -50,79 +71,99 @@ describe('the audit', () => {
     await as('POST', `${path}/credit`, { amount: '6', idempotency_key: 'a' })
     const refund = (await as('POST', `${path}/refund`, {})).body
     await as('POST', `${path}/refund`, {})
-    const key = (
-      await as('POST', `${path}/keys`, {
-        name: 'shop',
-        models: ['animatic'],
-        token_budget: 7,
-        budget_interval: 'day',
-      })
-    ).body
-    await as('PATCH', `/v1/admin/keys/${key.id}`, {
-      name: 'web shop',
-      token_budget: null,
-      running_max: 2,
-      budget_interval: 'day',
-    })
-    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'web shop' })
-    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'x', scopes: ['worker'] })
-    await as('DELETE', `/v1/admin/keys/${key.id}`)
-    await as('DELETE', `/v1/admin/keys/${key.id}`)
-    await as('PATCH', `/v1/admin/keys/${key.id}`, { name: 'x' })
-    await as('DELETE', `/v1/admin/keys/${admin.id}`)
-    await as('POST', '/v1/admin/prices', {
-      model: 'open-sora-2',
-      resolution: '768px',
-      per_million: '0.9',
-      effective_at: inAnHour(),
-    })
-    await as('POST', '/v1/admin/prices', { model: 'open-sora-2', resolution: '768px', per_million: 'much' })
     await as('POST', `/v1/admin/accounts/${UNKNOWN_ACCOUNT}/credit`, { amount: '1' })
+    return { id, creditId: credit.transfer_id, refundId: refund.transfer_id }
+  }
 
-    const changes = (await operator.must('GET', '/v1/admin/audit')).data
-    const byAda = changes.filter((change: { key_id: string }) => change.key_id === admin.id)
-    expect(
-      byAda.map((change: { action: string; subject: string }) => [change.action, change.subject]),
-    ).toEqual([
+  /** Three changes; one that changes nothing, those that are refused and a second revocation are none. */
+  async function changeAKey(as: As, accountId: string): Promise<typeof key> {
+    const settings = { name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day' }
+    const { id } = (await as('POST', `/v1/admin/accounts/${accountId}/keys`, settings)).body
+    const path = `/v1/admin/keys/${id}`
+    const changes = { name: 'web shop', token_budget: null, running_max: 2, budget_interval: 'day' }
+    await as('PATCH', path, changes)
+    await as('PATCH', path, { name: 'web shop' })
+    await as('PATCH', path, { name: 'x', scopes: ['worker'] })
+    await as('DELETE', path)
+    await as('DELETE', path)
+    await as('PATCH', path, { name: 'x' })
+    await as('DELETE', `/v1/admin/keys/${ada.id}`)
+    return { id }
+  }
+
+  /** One change; a price that is no number is none. */
+  async function setAPrice(as: As): Promise<void> {
+    const price = { model: 'open-sora-2', resolution: '768px' }
+    await as('POST', '/v1/admin/prices', { ...price, per_million: '0.9', effective_at: inAnHour() })
+    await as('POST', '/v1/admin/prices', { ...price, per_million: 'much' })
+  }
+
+  const changesByAda = async (): Promise<Change[]> =>
+    (await operator.must('GET', '/v1/admin/audit')).data.filter(({ key_id }: Change) => key_id === ada.id)
+  /** The details of Ada's changes of one subject, newest first. */
+  const detailsOf = async (subject: string) =>
+    (await changesByAda()).filter((change) => change.subject === subject).map(({ details }) => details)
+
+  test('has every change with who, what, on whom and when, and no change that was refused', async () => {
+    const changes = await changesByAda()
+    expect(changes.map(({ action, subject }) => [action, subject])).toEqual([
       ['price.set', 'open-sora-2 768px'],
       ['key.revoked', key.id],
       ['key.changed', key.id],
       ['key.created', key.id],
-      ['account.refunded', id],
-      ['account.credited', id],
-      ['account.changed', id],
-      ['account.created', id],
+      ['account.refunded', account.id],
+      ['account.credited', account.id],
+      ['account.changed', account.id],
+      ['account.created', account.id],
     ])
-    expect(byAda.map((change: { details: unknown }) => change.details)).toMatchObject([
-      { model: 'open-sora-2', resolution: '768px', per_million: '0.9', currency: 'USD' },
-      { account_id: id, name: 'web shop' },
-      {
-        before: { name: 'shop', token_budget: 7, running_max: null },
-        after: { name: 'web shop', token_budget: null, running_max: 2 },
-      },
-      { account_id: id, name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day' },
-      { amount: '5', currency: 'USD', transfer_id: refund.transfer_id },
-      { kind: 'paid', amount: '5', currency: 'USD', transfer_id: credit.transfer_id },
+    for (const change of changes) {
+      expect(change.key_name).toBe('Ada')
+      expect(change.created_at).toBeGreaterThanOrEqual(startedAt)
+    }
+  })
+
+  test('says of an account what was set, and which transfers moved its money', async () => {
+    expect(await detailsOf(account.id)).toMatchObject([
+      { amount: '5', currency: 'USD', transfer_id: account.refundId },
+      { kind: 'paid', amount: '5', currency: 'USD', transfer_id: account.creditId },
       { weight: 300, unfinished_max: null },
       { name: 'studio' },
     ])
-    for (const change of byAda) {
-      expect(change.key_name).toBe('Ada')
-      expect(change.created_at).toBeGreaterThanOrEqual(start)
-    }
-    const page = await operator.must('GET', `/v1/admin/audit?subject=${id}&limit=2`)
+  })
+
+  test('says of a key what it was made with, and what differed before and after a change', async () => {
+    const details = await detailsOf(key.id)
+    expect(details).toMatchObject([
+      { account_id: account.id, name: 'web shop' },
+      {},
+      { account_id: account.id, name: 'shop', models: ['animatic'], token_budget: 7, budget_interval: 'day' },
+    ])
+    expect(details[1]).toEqual({
+      before: { name: 'shop', token_budget: 7, running_max: null },
+      after: { name: 'web shop', token_budget: null, running_max: 2 },
+    })
+  })
+
+  test('says of a price what it is', async () => {
+    expect(await detailsOf('open-sora-2 768px')).toMatchObject([
+      { model: 'open-sora-2', resolution: '768px', per_million: '0.9', currency: 'USD' },
+    ])
+  })
+
+  test('is read in pages, by subject and by action', async () => {
+    const ofAccount = `/v1/admin/audit?subject=${account.id}&limit=2`
+    const page = await operator.must('GET', ofAccount)
     expect(page).toMatchObject({
       has_more: true,
       data: [{ action: 'account.refunded' }, { action: 'account.credited' }],
     })
-    const rest = await operator.must('GET', `/v1/admin/audit?subject=${id}&limit=2&after=${page.last_id}`)
+    const rest = await operator.must('GET', `${ofAccount}&after=${page.last_id}`)
     expect(rest).toMatchObject({
       has_more: false,
       data: [{ action: 'account.changed' }, { action: 'account.created' }],
     })
-    expect(
-      (await operator.must('GET', `/v1/admin/audit?action=key.revoked&subject=${key.id}`)).data,
-    ).toHaveLength(1)
+    const revoked = await operator.must('GET', `/v1/admin/audit?action=key.revoked&subject=${key.id}`)
+    expect(revoked.data).toHaveLength(1)
     expectToMatch('readAudit', page)
   })
 

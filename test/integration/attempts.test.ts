@@ -1,6 +1,7 @@
 import { newClaim } from '@sluice/shared/ids'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { giveUpAttempt, reconcile } from '../../apps/api/src/attempts/reconcile.ts'
+import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
+import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { eventually } from '../support/eventually.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { HandWorker } from '../support/test-worker.ts'
@@ -40,7 +41,7 @@ const ledgerOk = async () =>
   (await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body
 const transfersOf = async (id: string): Promise<string[]> =>
   (await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)
-const silent = { judgeSilence: true } as const
+const silent = { giveUpSilent: true } as const
 const age = (id: string, column: string, seconds: number) =>
   api.context.db.query({
     text: `update ${column === 'heartbeat_at' ? 'attempt' : 'video'} set ${column} = now() - make_interval(secs => $2)

@@ -1,7 +1,8 @@
 import { newId } from '@sluice/shared/ids'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createKey, hashKey } from '../../apps/api/src/keys/api-key.ts'
+import { hashKey } from '../../apps/api/src/keys/api-key.ts'
+import { issueKey } from '../../apps/api/src/keys/create-key.ts'
 import { footprint } from '../support/footprint.ts'
 import { multipart, rawRequest } from '../support/raw-request.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
@@ -618,7 +619,7 @@ describe('what a caller may have', () => {
       change: string,
       scopes: readonly ('videos:read' | 'videos:write')[] = ['videos:read', 'videos:write'],
     ) => {
-      const { secret } = await createKey(db, { accountId, scopes, kind: 'account' })
+      const { secret } = await issueKey(db, { accountId, scopes, kind: 'account' })
       await db.query({ text: `update api_key set ${change} where hash = $1`, values: [hashKey(secret)] })
       return secret
     }

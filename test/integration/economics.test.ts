@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { giveUpAttempt, reconcile } from '../../apps/api/src/attempts/reconcile.ts'
+import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
+import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
 import { readProduction, stretchesOf } from '../../apps/api/src/economics/hour-sums.ts'
@@ -204,7 +205,7 @@ async function playAttempt(
       return { reached: told, checkpoint, cause: 'cancelled' }
     case 'expire':
       await sql(`update video set execution_expires_at = now() - interval '1 second' where id = $1`, [id])
-      await reconcile(api.context, { judgeSilence: false })
+      await reconcile(api.context, { giveUpSilent: false })
       return { reached, checkpoint, cause: 'expired' }
     default:
       return script.end satisfies never

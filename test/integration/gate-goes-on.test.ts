@@ -69,7 +69,7 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
     await worker.heartbeat([], { draining: true })
     const id = await submit(key)
     const pool = `goes${poolNumber - 1}`
-    const dispatch = { videoId: id, accountId, pool, lane: 'standard', startTagMs: 0, finishTagMs: 0 }
+    const dispatch = { videoId: id, accountId, pool, tier: 'standard', startTagMs: 0, finishTagMs: 0 }
     expect(await dispatchVideo(db, dispatch)).toEqual({ refused: 'pool_gone' })
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
     expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({
@@ -143,7 +143,7 @@ test('no flex video makes room for an account at its cap: it would only be start
     // Two slots, so one each: the greedy account's second video may not have the flex video's slot.
     const second = await submit(greedy.key)
     const { context } = api.api
-    await reconcile(context, { judgeSilence: false })
+    await reconcile(context, { giveUpSilent: false })
     await gatePassed(api)
     expect(
       await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 }),
@@ -330,7 +330,7 @@ test('a video whose result cannot be read keeps no other from being recovered', 
         store: unreadable,
         config: { ...api.config, timings: { ...api.config.timings, leaseMs: 1_000 } },
       },
-      { judgeSilence: true },
+      { giveUpSilent: true },
     )
     for (const id of ids) {
       expect((await admin(id)).attempts[0]).toMatchObject({ outcome: id === poisoned ? null : 'lost' })

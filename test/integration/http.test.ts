@@ -382,6 +382,22 @@ test.each([
   expect((await post({ prompt: 'rain', seconds: body.seconds, num_steps: 1 })).body.num_frames).toBe(frames)
 })
 
+test('a form of any call has its numbers read as its document says', async () => {
+  const { status, body } = await rawRequest(api.url, {
+    method: 'POST',
+    path: '/v1/admin/accounts',
+    headers: { authorization: `Bearer ${api.adminKey}`, 'content-type': 'multipart/form-data; boundary=b' },
+    body: multipart(
+      [
+        ['name', '42'],
+        ['weight', '300'],
+      ],
+      'b',
+    ),
+  })
+  expect([status, body]).toMatchObject([200, { name: '42', weight: 300, queued_max: 1_000 }])
+})
+
 test('models are listed with their licence, limits and aliases', async () => {
   const { body } = await api.call('GET', '/v1/models')
   expect(body.object).toBe('list')

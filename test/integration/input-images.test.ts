@@ -17,6 +17,7 @@ import {
   quadrantMeans,
   quadrants,
 } from '../support/images.ts'
+import { operatorOf } from '../support/operator.ts'
 import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
 import { HandWorker } from '../support/test-worker.ts'
 
@@ -346,6 +347,32 @@ describe('refused, with nothing stored', () => {
     expect(answer.status).toBe(402)
     const after = await footprint(api)
     expect({ ...after, balances: before.balances }).toEqual(before)
+  })
+
+  test('the other fields are checked before the image is fetched, by a submission and by a quote', async () => {
+    let fetched = 0
+    files.on('request', () => (fetched += 1))
+    served.set('/unseen.png', { status: 200, body: picture })
+    const { accountId } = await api.account(1_000_000n)
+    const limited = await operatorOf(api).key(accountId, { models: ['open-sora-2'] })
+    for (const path of ['/v1/videos', '/v1/videos/quote']) {
+      for (const [fields, code, param] of [
+        [{ model: 'none' }, 'invalid_value', 'model'],
+        [{ mode: 't2v' }, 'invalid_value', 'mode'],
+        [{ size: '1x1' }, 'invalid_value', 'size'],
+        [{ num_frames: 6 }, 'invalid_value', 'num_frames'],
+        [{ num_steps: 0 }, 'invalid_value', 'num_steps'],
+        [{ refine_prompt: true }, 'invalid_value', 'refine_prompt'],
+        [{ webhook_url: 'https://10.0.0.1/' }, 'invalid_value', 'webhook_url'],
+        [{ model: 'animatic' }, 'model_not_allowed', 'model'],
+      ] as const) {
+        const { key } = code === 'model_not_allowed' ? limited : api
+        const body = { ...SMALL, input_reference: `${filesUrl}/unseen.png`, ...fields }
+        const answer = await api.call('POST', path, body, { key })
+        expect(answer.body, JSON.stringify(fields)).toMatchObject({ error: { code, param } })
+      }
+    }
+    expect(fetched).toBe(0)
   })
 
   test('an image stored for a video whose commit then fails is removed again', async () => {

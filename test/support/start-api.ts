@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { createAccount } from '../../apps/api/src/accounts/create-account.ts'
+import { openAccountWithKey } from '../../apps/api/src/accounts/open-account.ts'
 import { type Config, type HttpSettings, readConfig } from '../../apps/api/src/config/config.ts'
 import type { Timings } from '../../apps/api/src/config/timings.ts'
 import { type RunningApi, startApi } from '../../apps/api/src/start-api.ts'
@@ -97,7 +97,7 @@ export async function startTestApi(settings: TestSettings = {}): Promise<TestApi
     workerToken: readFileSync(join(dataDir, 'worker-token'), 'utf8').trim(),
     call: (method, path, body, options = {}) =>
       callJson(api.url, options.key ?? keys.key, method, path, body, options.headers),
-    account: async (trialMicros) => createAccount(api.context, { name: 'test', trialMicros }),
+    account: async (trialMicros) => openAccountWithKey(api.context, { name: 'test', trialMicros }),
     replica: async (more = {}) => {
       const replica = await startApi(await configFor(more), { log })
       replicas.push(replica)

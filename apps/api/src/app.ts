@@ -5,7 +5,7 @@ import express, { type Express, type Request, type RequestHandler } from 'expres
 import helmet from 'helmet'
 import { pinoHttp } from 'pino-http'
 import { SluiceError } from './errors.ts'
-import { referencePage } from './http/docs-page.ts'
+import { docsPage } from './http/docs-page.ts'
 import { errorHandler, unknownRoute } from './http/error-handler.ts'
 import { markRoute, measureRequests } from './http/measure-requests.ts'
 import { ALL_ROUTES } from './routes/all-routes.ts'
@@ -14,33 +14,33 @@ import type { Services } from './services.ts'
 const CONSOLE_DIR = fileURLToPath(new URL('../../console/dist', import.meta.url))
 
 /** The express app: every route, the console's files, and errors last. */
-export function createApp(context: Services): Express {
+export function createApp(services: Services): Express {
   const app = express()
   app.disable('x-powered-by')
-  app.set('trust proxy', context.config.http.trustedProxies)
+  app.set('trust proxy', services.config.http.trustedProxies)
   app.set('query parser', 'simple')
   app.set('etag', false)
-  app.use(measureRequests(context.metrics))
-  app.use(security(context))
-  app.use(requestLog(context))
-  if (context.storeRoutes !== null) app.use(context.storeRoutes)
+  app.use(measureRequests(services.metrics))
+  app.use(security(services))
+  app.use(requestLog(services))
+  if (services.storeRoutes !== null) app.use(services.storeRoutes)
 
-  bindRoutes(app, context)
-  app.use(referencePage())
+  bindRoutes(app, services)
+  app.use(docsPage())
 
   if (existsSync(CONSOLE_DIR)) app.use(express.static(CONSOLE_DIR, { index: 'index.html' }))
   app.use(unknownRoute)
-  app.use(errorHandler(context.log))
+  app.use(errorHandler(services.log))
   return app
 }
 
 /** Binds every call; any other method on a known path is a typed 405. */
-function bindRoutes(app: Express, context: Services): void {
+function bindRoutes(app: Express, services: Services): void {
   const byPath = Map.groupBy(ALL_ROUTES, (route) => route.path)
   for (const [path, routes] of byPath) {
     const bound = app.route(path.replaceAll(/\{(\w+)\}/g, ':$1'))
     bound.all(markRoute(path))
-    for (const route of routes) bound[route.method](route.handler(context))
+    for (const route of routes) bound[route.method](route.handler(services))
     const allowed = routes
       .flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
       .sort()
@@ -54,13 +54,15 @@ function bindRoutes(app: Express, context: Services): void {
   }
 }
 
-/** The console runs its own files only; pictures and films may come from the store's public address as well. */
-function security(context: Services): RequestHandler {
-  const { store } = context.config
+/**
+ * The console runs its own files only; pictures and films may come from the store's public address as well.
+ */
+function security(services: Services): RequestHandler {
+  const { store } = services.config
   const origins =
     store.kind === 's3'
       ? [new URL(store.publicEndpoint ?? store.endpoint).origin]
-      : [context.config.http.publicUrl]
+      : [services.config.http.publicUrl]
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -75,14 +77,14 @@ function security(context: Services): RequestHandler {
     },
     crossOriginResourcePolicy: { policy: 'cross-origin' },
     crossOriginOpenerPolicy: { policy: 'same-origin' },
-    strictTransportSecurity: context.config.http.publicUrl.startsWith('https:'),
+    strictTransportSecurity: services.config.http.publicUrl.startsWith('https:'),
   })
 }
 
-/** One line a request, without bodies, prompts or keys; its id is the answer's x-request-id. */
-function requestLog(context: Services): RequestHandler {
+/** Logs one line per request, without bodies, prompts or keys; its id is the answer's x-request-id. */
+function requestLog(services: Services): RequestHandler {
   return pinoHttp({
-    logger: context.log,
+    logger: services.log,
     genReqId: (_request, response) => {
       const id = newId('req')
       response.setHeader('x-request-id', id)

@@ -25,8 +25,8 @@ export type Overrides = Partial<Pick<Context, 'log' | 'clock' | 'randomSeed'>>
 const SEED_MAX = 2_147_483_647
 
 /**
- * The one place where the API is put together: opens database, store and queue and builds every part on them. The
- * database must have been migrated. Throws the error of the first part that can't be opened.
+ * The one place where the API is put together: opens database, store and queue and builds every part on them.
+ * The database must have been migrated. Throws the error of the first part that can't be opened.
  */
 export async function createServices(config: Config, overrides: Overrides = {}): Promise<Services> {
   const log = overrides.log ?? createLog(config.logLevel)

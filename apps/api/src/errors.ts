@@ -1,37 +1,44 @@
-/** Everything a caller can be told went wrong. What each is over HTTP stands in http/error-status.ts, and only there. */
-export const ERROR_CODES = [
-  'invalid_json',
-  'invalid_form',
+/** What can be wrong with what is asked for; thrown anywhere. */
+const DOMAIN_ERROR_CODES = [
   'invalid_value',
   'missing_parameter',
-  'unknown_parameter',
   'moderation_refused',
   'max_tokens_too_small',
   'max_cost_too_small',
-  'unsupported_operation',
-  'missing_api_key',
   'invalid_api_key',
   'insufficient_balance',
   'budget_exceeded',
   'insufficient_scope',
   'model_not_allowed',
   'not_found',
-  'unknown_route',
-  'method_not_allowed',
   'idempotency_conflict',
   'state_conflict',
   'content_expired',
   'body_too_large',
-  'unsupported_media_type',
-  'range_not_satisfiable',
   'queue_full',
-  'rate_limited',
-  'internal_error',
   'unavailable',
 ] as const
+
+/** What can be wrong with a request, or with us, whatever is asked for; thrown by http/ and routes/ only. */
+const REQUEST_ERROR_CODES = [
+  'invalid_json',
+  'invalid_form',
+  'unknown_parameter',
+  'unsupported_operation',
+  'missing_api_key',
+  'unknown_route',
+  'method_not_allowed',
+  'unsupported_media_type',
+  'range_not_satisfiable',
+  'rate_limited',
+  'internal_error',
+] as const
+
+/** Every error that a caller can get. Its HTTP status stands in http/error-status.ts, and only there. */
+export const ERROR_CODES = [...DOMAIN_ERROR_CODES, ...REQUEST_ERROR_CODES] as const
 export type ErrorCode = (typeof ERROR_CODES)[number]
 
-/** An error the caller can do something about: `message` names the field at fault, what was given and what is allowed. */
+/** An error the caller can act on: `message` names the field at fault, what was given and what is allowed. */
 export class SluiceError extends Error {
   override readonly name = 'SluiceError'
   readonly code: ErrorCode
@@ -45,7 +52,7 @@ export class SluiceError extends Error {
   }
 }
 
-/** A field whose value is not allowed: "num_frames is 100: allowed is ...". An empty `field` is the body as a whole. */
+/** A field whose value is not allowed: "num_frames is 100: allowed is ...". An empty `field` is the body. */
 export function invalidValue(field: string, given: unknown, allowed: string): SluiceError {
   return new SluiceError(
     'invalid_value',
@@ -56,7 +63,7 @@ export function invalidValue(field: string, given: unknown, allowed: string): Sl
 
 const SHOWN_CHARS = 60
 
-/** A given value as an error shows it: never longer than a line, whatever was sent. */
+/** A given value as an error message shows it: never longer than a line, whatever was sent. */
 export function showGiven(given: unknown): string {
   if (typeof given === 'string') {
     if (given.length <= SHOWN_CHARS) return JSON.stringify(given)

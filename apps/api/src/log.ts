@@ -1,6 +1,9 @@
 import { type Logger, pino } from 'pino'
 
-/** JSON lines on stdout. Errors are cut to what one may read and keep: drivers hang whole connections, with their settings, on theirs. */
+/**
+ * JSON lines on stdout. Of an error only some fields are written: database drivers attach whole connections,
+ * with their settings, to theirs.
+ */
 export function createLog(level: string): Logger {
   return pino({ name: 'api', level, serializers: { err: errorJson } })
 }

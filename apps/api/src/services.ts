@@ -6,15 +6,17 @@ import type { VideoWatch } from './forecast/video-watch.ts'
 import type { RateLimits } from './keys/rate-limit.ts'
 import type { Metrics } from './metrics/metrics.ts'
 
-/** What calls work with: the domain's context, and the parts that only HTTP needs. Built once, in compose.ts. */
+/**
+ * What calls work with: the domain's context, and the parts that only HTTP needs. Built once, in compose.ts.
+ */
 export interface Services extends Context {
   rateLimits: RateLimits
   forecaster: Forecaster
   foresight: Foresight
   videoWatch: VideoWatch
   metrics: Metrics
-  /** The disk store's signed URLs; null with S3, which answers its own. */
+  /** Serves the disk store's signed URLs; null with S3, which serves its own. */
   storeRoutes: Router | null
-  /** Closes every connection. Safe to call once. */
+  /** Closes every connection. Call it once. */
   close(): Promise<void>
 }

@@ -3,8 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ownUrl } from '@sluice/shared/own-address'
 import { migrateQueue } from '@sluice/shared/queue-backend'
-import { ensureFirstStart } from './accounts/first-start.ts'
-import { bindCurrency } from './accounts/installation.ts'
+import { setUpInstallation } from './accounts/first-start.ts'
 import { createApp } from './app.ts'
 import { createServices, type Overrides, startBackgroundWork } from './compose.ts'
 import type { Config } from './config/config.ts'
@@ -15,20 +14,21 @@ const UPLOAD_MS_MAX = 3_600_000
 
 export interface RunningApi {
   context: Services
-  /** `http://host:port` it listens on. */
+  /** `http://host:port` that it listens on. */
   url: string
-  /** Stops listening, lets requests end, gives the leadership back and closes every connection. Safe to repeat. */
+  /** Stops listening, lets requests end, stops background work, closes connections. Safe to repeat. */
   stop(): Promise<void>
 }
 
-/** Migrates, opens everything, listens, and joins the gate and the reconciler. Throws when any part can't be had. */
+/**
+ * Migrates, opens every part, listens, starts background work. Throws the error of the first part to fail.
+ */
 export async function startApi(config: Config, overrides: Overrides = {}): Promise<RunningApi> {
   await migrateDatabase(config.database.url, (line) => overrides.log?.warn(line))
   if (config.queue.backend === 'postgres') await migrateQueue(config.database.url)
   const services = await createServices(config, overrides)
   try {
-    await bindCurrency(services.db, config.currency)
-    await ensureFirstStart(services, config.http.publicUrl)
+    await setUpInstallation(services, config.http.publicUrl)
   } catch (error) {
     await services.close()
     throw error

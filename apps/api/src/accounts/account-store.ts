@@ -1,15 +1,18 @@
-import { isId } from '@sluice/shared/ids'
+import { isId, newId } from '@sluice/shared/ids'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
-import type { AccountSettings } from './create-account.ts'
+import { openOwned } from '../ledger/accounts.ts'
 
 /** A row of table account with what it has: money in micro-units, videos by where they stand. */
 export interface Account {
   id: string
   name: string
+  /** Share of the GPUs relative to other accounts; 100 is usual. */
   weight: number
   queued_max: number
+  /** Queued and running together; null = no limit. */
   unfinished_max: number | null
+  /** Running at once, over all its keys; null = no limit. */
   running_max: number | null
   last_submitted_at: Date | null
   created_at: Date
@@ -18,15 +21,27 @@ export interface Account {
   held_micros: bigint
   queued: bigint
   in_flight: bigint
-  /** Of those in flight, the ones whose device is not given back. */
+  /** Of those in flight, the ones that occupy a slot or are on their way to one. */
   running: bigint
 }
 
-const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.running_max, a.last_submitted_at, a.created_at, m.*,
+/** What may be set of an account. What is left out is the default at first, and stays as it is later. */
+export type AccountSettings = {
+  [Setting in 'name' | 'weight' | 'queued_max' | 'unfinished_max' | 'running_max']?:
+    | Account[Setting]
+    | undefined
+}
+
+const DEFAULTS = { weight: 100, queued_max: 1_000 } as const
+
+const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.running_max,
+    a.last_submitted_at, a.created_at, m.*,
     (select count(*) from video v where v.account_id = a.id and v.status = 'queued') as queued,
-    (select count(*) from video v where v.account_id = a.id and v.status in ('dispatched', 'running')) as in_flight,
+    (select count(*) from video v
+      where v.account_id = a.id and v.status in ('dispatched', 'running')) as in_flight,
     (select count(*) from video v join attempt t on t.video_id = v.id and t.fence = v.fence
-      where v.account_id = a.id and v.status in ('dispatched', 'running') and t.released_at is null) as running
+      where v.account_id = a.id and v.status in ('dispatched', 'running') and t.released_at is null
+    ) as running
   from account a cross join lateral (
     select coalesce(max(balance) filter (where kind = 'customer'), 0) as paid_micros,
       coalesce(max(balance) filter (where kind = 'trial'), 0) as trial_micros,
@@ -43,7 +58,7 @@ export async function readAccount(db: Database, accountId: string): Promise<Acco
   return account
 }
 
-/** A page of accounts, newest first. Answers one more than `limit` if there is one. */
+/** A page of accounts, newest first. Returns one more than `limit` when another page follows. */
 export async function listAccounts(
   db: Database,
   page: { after?: string | undefined; limit: number },
@@ -55,24 +70,52 @@ export async function listAccounts(
   return rows
 }
 
-/** Changes what is named in `settings` and leaves the rest. The account must exist. */
-export async function changeAccount(
+/** Stores an account with empty balances and without a key. Returns its id. */
+export async function insertAccount(
+  db: Database,
+  settings: AccountSettings & { name: string },
+  currency: string,
+): Promise<string> {
+  const accountId = newId('acct')
+  await db.query({
+    text: `insert into account (id, name, weight, queued_max, unfinished_max, running_max)
+    values ($1, $2, $3, $4, $5, $6)`,
+    values: [
+      accountId,
+      settings.name,
+      settings.weight ?? DEFAULTS.weight,
+      settings.queued_max ?? DEFAULTS.queued_max,
+      settings.unfinished_max ?? null,
+      settings.running_max ?? null,
+    ],
+  })
+  await openOwned(db, accountId, currency)
+  return accountId
+}
+
+/** Changes what `settings` names and leaves the rest. The account must exist. */
+export async function updateAccount(
   db: Database,
   accountId: string,
   settings: AccountSettings,
 ): Promise<void> {
   await db.query({
-    text: `update account set name = coalesce($2, name), weight = coalesce($3, weight), queued_max = coalesce($4, queued_max),
-      unfinished_max = case when $5 then $6 else unfinished_max end, running_max = case when $7 then $8 else running_max end where id = $1`,
+    text: `update account set
+      name = coalesce($2, name),
+      weight = coalesce($3, weight),
+      queued_max = coalesce($4, queued_max),
+      unfinished_max = case when $5 then $6 else unfinished_max end,
+      running_max = case when $7 then $8 else running_max end
+    where id = $1`,
     values: [
       accountId,
       settings.name ?? null,
       settings.weight ?? null,
-      settings.queuedMax ?? null,
-      settings.unfinishedMax !== undefined,
-      settings.unfinishedMax ?? null,
-      settings.runningMax !== undefined,
-      settings.runningMax ?? null,
+      settings.queued_max ?? null,
+      settings.unfinished_max !== undefined,
+      settings.unfinished_max ?? null,
+      settings.running_max !== undefined,
+      settings.running_max ?? null,
     ],
   })
 }

@@ -1,6 +1,6 @@
 import { newId } from '@sluice/shared/ids'
 import { formatMicros } from '@sluice/shared/money'
-import { recordChange } from '../audit/audit.ts'
+import { recordChange } from '../audit/record-change.ts'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
@@ -12,17 +12,17 @@ import { readAccount } from './account-store.ts'
 export const CREDIT_KINDS = ['paid', 'trial'] as const
 export type CreditKind = (typeof CREDIT_KINDS)[number]
 
-/** Who asks for money to be moved, on which account; the same key again answers the first transfer. */
+/** Who moves money of which account; the same idempotency key again returns the first transfer. */
 interface Order {
-  /** The admin key that asks. */
-  keyId: string
+  adminKeyId: string
   accountId: string
   idempotencyKey: string | null
 }
 
 /**
- * Adds money the customer paid, or trial credit nobody paid for, and notes it in the audit. Answers the transfer's id.
- * Throws SluiceError for an unknown account, and when the idempotency key was used for another amount or kind.
+ * Adds money the customer paid, or trial credit nobody paid for, and records it in the audit. Returns the
+ * transfer's id. Throws SluiceError for an unknown account, and when the idempotency key was used for another
+ * amount or kind.
  */
 export async function creditAccount(
   context: Context,
@@ -54,14 +54,19 @@ export async function creditAccount(
       currency,
       transfer_id: transferId,
     }
-    await recordChange(db, { keyId: order.keyId, action: 'account.credited', subject: accountId, details })
+    await recordChange(db, {
+      keyId: order.adminKeyId,
+      action: 'account.credited',
+      subject: accountId,
+      details,
+    })
     return transferId
   })
 }
 
 /**
- * Takes the whole unused paid balance off the account, to be paid back by the operator, and notes it in the audit. Throws
- * SluiceError for an unknown account.
+ * Takes the whole unused paid balance off the account, to be paid back by the operator, and records it in the
+ * audit. Throws SluiceError for an unknown account.
  */
 export async function refundAccount(context: Context, order: Order): Promise<Refund> {
   const { accountId } = order
@@ -73,13 +78,20 @@ export async function refundAccount(context: Context, order: Order): Promise<Ref
     const refund = await refundUnused(db, { accountId, currency, idempotencyKey }, context.systemAccounts)
     if (refund.transferId !== null) {
       const details = { amount: formatMicros(refund.amountMicros), currency, transfer_id: refund.transferId }
-      await recordChange(db, { keyId: order.keyId, action: 'account.refunded', subject: accountId, details })
+      await recordChange(db, {
+        keyId: order.adminKeyId,
+        action: 'account.refunded',
+        subject: accountId,
+        details,
+      })
     }
     return refund
   })
 }
 
-/** Locks the account's money, so that of several orders with one key the second finds the first's transfer. */
+/**
+ * Locks the account's money, so that of several orders with one key the second finds the first's transfer.
+ */
 async function beginOnce(
   db: Database,
   word: 'credit' | 'refund',

@@ -39,8 +39,8 @@ const PARTS: Record<UsageGroup, { part: string; name: string }> = {
 }
 
 /**
- * An account's usage by day, key or model: videos that ended from `from` until just before `to`, which is when the ledger
- * charged them, so the sums are the ledger's to the last micro-unit.
+ * An account's usage by day, key or model: videos that ended from `from` until just before `to`. The ledger
+ * charged them when they ended, so the sums are the ledger's to the last micro-unit.
  */
 export async function readUsage(
   db: Database,
@@ -50,10 +50,16 @@ export async function readUsage(
 ): Promise<{ rows: UsageRow[]; total: UsageCounts }> {
   const { part, name } = PARTS[group]
   const { rows } = await db.query<Row>({
-    text: `select ${part} as part, ${name} as key_name, count(*) as videos, count(*) filter (where v.status = 'completed') as completed,
-      count(*) filter (where v.status = 'failed') as failed, count(*) filter (where v.status = 'cancelled') as cancelled,
-      sum(v.video_tokens * v.charged_steps)::text as tokens, sum(v.charged_micros)::text as cost
-    from video v where v.account_id = $1 and v.ended_at >= $2 and v.ended_at < $3 group by 1, 2 order by 1`,
+    text: `select ${part} as part, ${name} as key_name,
+      count(*) as videos,
+      count(*) filter (where v.status = 'completed') as completed,
+      count(*) filter (where v.status = 'failed') as failed,
+      count(*) filter (where v.status = 'cancelled') as cancelled,
+      sum(v.video_tokens * v.charged_steps)::text as tokens,
+      sum(v.charged_micros)::text as cost
+    from video v
+    where v.account_id = $1 and v.ended_at >= $2 and v.ended_at < $3
+    group by 1, 2 order by 1`,
     values: [accountId, range.from, range.to],
   })
   const usage = rows.map((row) => ({
@@ -80,7 +86,21 @@ export async function readUsage(
   }
 }
 
-/** What was charged for a key's videos, in micro-units: ever, and in the UTC day, week (from Monday) and month that are now. */
+/** What was ever charged for an account's videos, in micro-units. */
+export async function readChargedMicros(db: Database, accountId: string): Promise<bigint> {
+  const { charged } = one(
+    await db.query<{ charged: string }>({
+      text: `select coalesce(sum(charged_micros), 0)::text as charged from video
+      where account_id = $1 and charged_micros > 0`,
+      values: [accountId],
+    }),
+  )
+  return BigInt(charged)
+}
+
+/**
+ * What was charged for a key's videos in micro-units: ever, and this UTC day, week (from Monday) and month.
+ */
 export interface Spent {
   totalMicros: bigint
   dayMicros: bigint
@@ -94,7 +114,8 @@ export async function readSpent(db: Database, keyId: string): Promise<Spent> {
     `coalesce(sum(charged_micros) filter (where ended_at >= date_trunc('${unit}', now(), 'UTC')), 0)::text`
   const row = one(
     await db.query<{ total: string; day: string; week: string; month: string }>({
-      text: `select coalesce(sum(charged_micros), 0)::text as total, ${since('day')} as day, ${since('week')} as week, ${since('month')} as month
+      text: `select coalesce(sum(charged_micros), 0)::text as total,
+        ${since('day')} as day, ${since('week')} as week, ${since('month')} as month
       from video where key_id = $1 and charged_micros > 0`,
       values: [keyId],
     }),

@@ -1,12 +1,15 @@
 import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
-import { inputKey } from '../inputs/input-store.ts'
+import { inputImageKey } from '../inputs/input-store.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 
-/** Longer than any video takes; a worker whose URLs expired all the same asks again by repeating `taken`. */
+/** Longer than any video takes. Should they expire all the same, repeating `taken` gets new ones. */
 const URL_SECONDS = 6 * 3_600
 
-/** What a worker gets for one attempt: the request, signed PUT URLs below the attempt's own prefix, and the checkpoint to go on from. */
+/**
+ * What a worker gets for one attempt: the request, signed PUT URLs below the attempt's own prefix, and signed
+ * GET URLs of the checkpoint to resume from and of the input image, where there are any.
+ */
 export async function assignmentFor(store: ObjectStore, video: Video, claim: string): Promise<Assignment> {
   const prefix = attemptPrefix(video.id, video.fence, claim)
   const signPut = (name: UploadName) =>
@@ -14,7 +17,9 @@ export async function assignmentFor(store: ObjectStore, video: Video, claim: str
       contentType: UPLOAD_CONTENT_TYPES[name],
       expiresInSeconds: URL_SECONDS,
     })
-  return {
+  const signGet = (key: string) => store.signGet(key, { expiresInSeconds: URL_SECONDS, audience: 'worker' })
+  const { checkpoint_key: checkpointKey, checkpoint_step: step } = video
+  const assignment = {
     request: video.request,
     uploads: {
       video: await signPut('video'),
@@ -23,25 +28,8 @@ export async function assignmentFor(store: ObjectStore, video: Video, claim: str
       checkpoint: await signPut('checkpoint'),
       result: await signPut('result'),
     },
-    resume:
-      video.checkpoint_key === null || video.checkpoint_step === null
-        ? null
-        : {
-            step: video.checkpoint_step,
-            url: await store.signGet(video.checkpoint_key, {
-              expiresInSeconds: URL_SECONDS,
-              audience: 'worker',
-            }),
-          },
-    ...(video.request.mode !== 'i2v'
-      ? {}
-      : {
-          inputs: {
-            reference: await store.signGet(inputKey(video.id), {
-              expiresInSeconds: URL_SECONDS,
-              audience: 'worker',
-            }),
-          },
-        }),
+    resume: checkpointKey === null || step === null ? null : { step, url: await signGet(checkpointKey) },
   }
+  if (video.request.mode !== 'i2v') return assignment
+  return { ...assignment, inputs: { reference: await signGet(inputImageKey(video.id)) } }
 }

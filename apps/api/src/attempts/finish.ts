@@ -1,76 +1,34 @@
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
-import type { Database } from '../db/database.ts'
-import type { SystemAccounts } from '../ledger/accounts.ts'
-import type { Attempt } from '../videos/attempt.ts'
+import { writeResult } from '../videos/attempt-store.ts'
+import { cancelledEnd, completedEnd } from '../videos/end.ts'
 import { endVideo } from '../videos/transition.ts'
-import { attemptPrefix, type Video } from '../videos/video.ts'
+import { attemptPrefix } from '../videos/video.ts'
 import { learnPace } from '../workers/pace.ts'
+import type { LockedAttempt } from './locked-attempt.ts'
 
 /**
- * Takes a finished attempt in: the video is completed and every generated token charged. When its cancel had been asked
- * for, the cancel wins, and only the steps done by then (plus the one under way) are charged.
+ * Completes the video of a finished attempt: every generated token is charged. When its cancel was requested,
+ * the cancel wins, and only the steps known then (plus the one under way) are charged.
  */
-export async function finishVideo(
-  db: Database,
-  video: Video,
-  attempt: Attempt,
-  result: AttemptResult,
-  system: SystemAccounts,
-): Promise<void> {
-  await db.query({
-    name: 'attempt-result',
-    text: 'update attempt set result = $3, step = $4 where video_id = $1 and fence = $2',
-    values: [video.id, attempt.fence, result, video.num_steps],
-  })
+export async function finishVideo(locked: LockedAttempt, result: AttemptResult): Promise<void> {
+  const { db, video, attempt, context } = locked
+  await writeResult(db, video, result)
   if (video.cancel_requested_at !== null) {
-    await endCancelled(db, video, video.num_steps, system)
+    await endVideo(db, video, cancelledEnd(video, video.num_steps), context.systemAccounts)
     return
   }
-  await endVideo(
-    db,
-    video,
-    {
-      status: 'completed',
-      chargedSteps: video.num_steps,
-      errorCode: null,
-      errorMessage: null,
-      outputPrefix: attemptPrefix(video.id, attempt.fence, result.claim),
-      attemptOutcome: 'completed',
-      raiseFence: false,
-    },
-    system,
-  )
-  await learn(db, video, attempt, result)
+  const prefix = attemptPrefix(video.id, attempt.fence, result.claim)
+  await endVideo(db, video, completedEnd(video, prefix), context.systemAccounts)
+  await learn(locked, result)
 }
 
-/** Ends a running video as cancelled: charged for the steps done, at most those known when it was asked for, plus one. */
-export async function endCancelled(
-  db: Database,
-  video: Video,
-  stepsDone: number,
-  system: SystemAccounts,
-  raiseFence = false,
-): Promise<void> {
-  await endVideo(
-    db,
-    video,
-    {
-      status: 'cancelled',
-      chargedSteps: Math.min(stepsDone, (video.cancel_step ?? 0) + 1, video.num_steps),
-      errorCode: 'cancelled',
-      errorMessage: 'The video was cancelled.',
-      outputPrefix: null,
-      attemptOutcome: 'cancelled',
-      raiseFence,
-    },
-    system,
-  )
-}
-
-async function learn(db: Database, video: Video, attempt: Attempt, result: AttemptResult): Promise<void> {
+/**
+ * Adds what the attempt measured to the pace of its pool, unless it ran no step or its times are not known.
+ */
+async function learn({ db, video, attempt }: LockedAttempt, result: AttemptResult): Promise<void> {
   const denoiseMs = (result.timings.denoise ?? 0) * 1_000
-  if (result.steps_run < 1 || denoiseMs <= 0 || attempt.started_at === null || attempt.released_at === null)
-    return
+  if (result.steps_run < 1 || denoiseMs <= 0) return
+  if (attempt.started_at === null || attempt.released_at === null) return
   // A switch of models is the cost of what was served before, not of this shape.
   const switchMs = (result.timings.load ?? 0) * 1_000
   const deviceMs = attempt.released_at.getTime() - attempt.started_at.getTime() - switchMs

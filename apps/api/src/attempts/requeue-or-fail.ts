@@ -1,11 +1,10 @@
 import type { FailureCode } from '@sluice/shared/attempt-contract'
-import type { Context } from '../context.ts'
-import type { Database } from '../db/database.ts'
-import type { Attempt } from '../videos/attempt.ts'
+import { failedEnd, lostEnd } from '../videos/end.ts'
+import { failedRequeue, lostRequeue } from '../videos/requeue.ts'
 import { endVideo, requeueVideo } from '../videos/transition.ts'
-import type { Video } from '../videos/video.ts'
+import type { LockedAttempt } from './locked-attempt.ts'
 
-/** Why an attempt did not make it. `worker_lost` is the reconciler's word for silence. */
+/** Why an attempt failed, as its worker reports it, or `worker_lost` when the worker fell silent. */
 export interface Failure {
   code: FailureCode | 'worker_lost'
   message: string
@@ -13,45 +12,24 @@ export interface Failure {
 }
 
 /**
- * After a failed or lost attempt the video returns to the gate, or fails for good: at once when trying again would not
- * help, else when it ended `attemptsMax` workers or runners in a row. Nothing is charged.
+ * After a failed or lost attempt the video returns to the gate, or fails for good: at once when another
+ * attempt would not help, else when `attemptsMax` attempts in a row failed or were lost. Nothing is charged.
  */
-export async function retryOrFail(
-  context: Context,
-  db: Database,
-  video: Video,
-  attempt: Attempt,
-  failure: Failure,
-): Promise<void> {
+export async function requeueOrFail(locked: LockedAttempt, failure: Failure): Promise<void> {
+  const { db, video, attempt, context } = locked
   const isLost = failure.code === 'worker_lost'
-  // A dispatch nobody took says nothing about the video.
+  // A dispatch that nobody took says nothing about the video.
   const failures = video.failures_in_a_row + (attempt.claim === null ? 0 : 1)
-  const isExhausted = failures >= context.config.attemptsMax
-  if (failure.retryable && !isExhausted) {
-    await requeueVideo(db, video, {
-      outcome: isLost ? 'lost' : 'failed',
-      errorCode: failure.code,
-      errorMessage: failure.message,
-      raiseFence: isLost,
-      failuresInARow: failures,
-      dropCheckpoint: failure.code === 'checkpoint_unusable',
-    })
+  if (failure.retryable && failures < context.config.attemptsMax) {
+    await requeueVideo(db, video, isLost ? lostRequeue(failure, failures) : failedRequeue(failure, failures))
     return
   }
-  await endVideo(
-    db,
-    video,
-    {
-      status: 'failed',
-      chargedSteps: 0,
-      errorCode: failure.retryable ? 'attempts_exhausted' : failure.code,
-      errorMessage: failure.retryable
-        ? `Gave up after ${failures} attempts in a row; the last one: ${failure.code}: ${failure.message}`
-        : failure.message,
-      outputPrefix: null,
-      attemptOutcome: isLost ? 'lost' : 'failed',
-      raiseFence: isLost,
-    },
-    context.systemAccounts,
-  )
+  const { code, message } = failure
+  const error = failure.retryable
+    ? {
+        code: 'attempts_exhausted',
+        message: `Gave up after ${failures} attempts in a row; the last one: ${code}: ${message}`,
+      }
+    : { code, message }
+  await endVideo(db, video, isLost ? lostEnd(error) : failedEnd(error), context.systemAccounts)
 }

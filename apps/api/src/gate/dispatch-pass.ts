@@ -2,7 +2,9 @@ import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract
 import type { Catalogue } from '@sluice/shared/model-catalogue'
 import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
+import { undeliveredRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
+import { requestYield } from '../videos/video-store.ts'
 import { accountCap, type Choice, FairQueue, type Head, tierOf } from './choose.ts'
 import type { Lines } from './queue-heads.ts'
 import {
@@ -117,7 +119,7 @@ async function dispatch(db: Database, pool: Pool, choice: Choice): Promise<Dispa
       videoId: choice.head.videoId,
       accountId: choice.head.accountId,
       pool: pool.pool,
-      lane: choice.lane,
+      tier: choice.lane,
       startTagMs: choice.startTagMs,
       finishTagMs: choice.finishTagMs,
     })
@@ -144,14 +146,7 @@ async function takeBack(db: Database, job: { video: string; fence: number }): Pr
   await db.query({ text: 'begin' })
   const video = await lockVideo(db, job.video)
   if (video?.status === 'dispatched' && video.fence === job.fence) {
-    await requeueVideo(db, video, {
-      outcome: 'lost',
-      errorCode: 'queue_unavailable',
-      errorMessage: null,
-      raiseFence: true,
-      failuresInARow: video.failures_in_a_row,
-      dropCheckpoint: false,
-    })
+    await requeueVideo(db, video, undeliveredRequeue(video))
   }
   await db.query({ text: 'commit' })
 }
@@ -190,11 +185,7 @@ async function preemptFor(
     if (choice === null) continue
     queue.push(choice.head)
     if (choice.lane === 'flex') continue
-    await db.query({
-      name: 'gate-preempt',
-      text: `update video set yield_requested_at = now() where id = $1 and status = 'running' and yield_requested_at is null`,
-      values: [victim.videoId],
-    })
+    await requestYield(db, victim.videoId)
     return
   }
 }

@@ -20,8 +20,8 @@ const PAGE = `<!doctype html>
 
 const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true, validatorUrl: null })\n`
 
-/** GET /docs: the OpenAPI document to read and to try, from files of our own; nothing is loaded from elsewhere. */
-export function referencePage(): Router {
+/** GET /docs: the OpenAPI document to read and to try. Nothing is loaded from elsewhere. */
+export function docsPage(): Router {
   const router = Router()
   router.get('/docs', (_request, response) => {
     // Swagger UI styles its elements inline.

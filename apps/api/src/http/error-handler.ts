@@ -4,7 +4,9 @@ import type { Logger } from 'pino'
 import { type ErrorCode, SluiceError } from '../errors.ts'
 import { ERROR_STATUS } from './error-status.ts'
 
-/** The last handler: whatever was thrown becomes `{error: {message, type, code, param}}` with the status of its code. */
+/**
+ * The last handler: what was thrown becomes `{error: {message, type, code, param}}` and the code's status.
+ */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
     if (response.headersSent) {
@@ -23,7 +25,7 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   }
 }
 
-/** Any path nobody answers. */
+/** For a path that no route has. */
 export const unknownRoute: RequestHandler = (request) => {
   throw new SluiceError('unknown_route', `No such call: ${request.method} ${request.path}.`)
 }
@@ -37,32 +39,22 @@ function asSluiceError(thrown: unknown): SluiceError {
   )
 }
 
+const FORM_TOO_LARGE: ReadonlySet<string> = new Set([
+  'LIMIT_FILE_SIZE',
+  'LIMIT_FIELD_VALUE',
+  'LIMIT_PART_COUNT',
+  'LIMIT_FIELD_COUNT',
+  'LIMIT_FIELD_KEY',
+])
+
 function fromMulter(error: multer.MulterError): SluiceError {
-  const tooLarge = [
-    'LIMIT_FILE_SIZE',
-    'LIMIT_FIELD_VALUE',
-    'LIMIT_PART_COUNT',
-    'LIMIT_FIELD_COUNT',
-    'LIMIT_FIELD_KEY',
-  ].includes(error.code)
-  if (tooLarge)
-    return new SluiceError(
-      'body_too_large',
-      `${error.field ?? 'The form'}: ${error.message}.`,
-      error.field ?? null,
-    )
-  if (error.code === 'LIMIT_UNEXPECTED_FILE') {
-    return new SluiceError(
-      'unknown_parameter',
-      `${error.field ?? 'The form'} is a file: this field takes none.`,
-      error.field ?? null,
-    )
-  }
-  return new SluiceError(
-    'unknown_parameter',
-    `${error.field ?? 'The form'}: ${error.message}.`,
-    error.field ?? null,
-  )
+  const field = error.field ?? null
+  const subject = field ?? 'The form'
+  if (FORM_TOO_LARGE.has(error.code))
+    return new SluiceError('body_too_large', `${subject}: ${error.message}.`, field)
+  if (error.code === 'LIMIT_UNEXPECTED_FILE')
+    return new SluiceError('unknown_parameter', `${subject} is a file: this field takes none.`, field)
+  return new SluiceError('unknown_parameter', `${subject}: ${error.message}.`, field)
 }
 
 const BODY_PARSER_CODES: Record<string, ErrorCode> = {

@@ -1,6 +1,9 @@
 import type { ErrorCode } from '../errors.ts'
 
-/** What each error is over HTTP. `retry` false tells SDKs, which repeat 409 and 5xx by themselves, that it would not help. */
+/**
+ * The HTTP status of each error. `retry` false tells SDKs, which repeat 409 and 5xx by themselves, that it
+ * would not help.
+ */
 export const ERROR_STATUS = {
   invalid_json: { status: 400, type: 'invalid_request_error' },
   invalid_form: { status: 400, type: 'invalid_request_error' },

@@ -1,6 +1,6 @@
 import type { Response } from 'express'
 
-/** One server-sent event. A later one with the same `id` says nothing new. */
+/** One server-sent event. Two events of the same `id` say the same. */
 export interface StreamEvent {
   id: string
   name: string
@@ -9,13 +9,13 @@ export interface StreamEvent {
   isLast: boolean
 }
 
-/** A browser that lost its stream comes back after this long. */
+/** How long a browser that lost its stream waits before it connects again. */
 const RECONNECT_MS = 2_000
 
 /**
- * `text/event-stream` to one reader. It holds at most one event that was not sent: a reader too slow for all of them misses those in
- * between, never the last. A comment now and then keeps proxies from closing a silent stream; a reader that takes nothing for two of
- * these spans is let go.
+ * `text/event-stream` to one reader. At most one event waits to be sent: a reader too slow for all of them
+ * misses those in between, never the last. A comment every `heartbeatEveryMs` keeps proxies from closing a
+ * silent stream; a reader that takes nothing for two of these intervals is disconnected.
  */
 export class EventStream {
   readonly #response: Response
@@ -41,13 +41,13 @@ export class EventStream {
     this.#write(`retry: ${RECONNECT_MS}\n\n`)
   }
 
-  /** Sends what `make` answers, now or when the reader is ready; then `make` is asked, so that what it says is of that moment. */
+  /** Sends what `make` returns. It is called when the reader is ready, so that the event is not outdated. */
   offer(make: () => StreamEvent | null): void {
     this.#pending = make
     this.#flush()
   }
 
-  /** Ends the stream without another event: the reader may come back elsewhere. */
+  /** Ends the stream without another event: the reader may connect again, to any process. */
   end(): void {
     if (this.#isEnded) return
     this.#isEnded = true
@@ -75,7 +75,7 @@ export class EventStream {
 
   #tick(): void {
     if (this.#blockedTicks === null) {
-      // Ended, but the end itself was not taken yet.
+      // Ended, but the reader has not taken the end itself yet.
       if (this.#isEnded) this.#blockedTicks = 1
       else this.#write(': still here\n\n')
       return

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import {
   createDocument,
   type ZodOpenApiOperationObject,
@@ -6,7 +6,6 @@ import {
   type ZodOpenApiResponseObject,
 } from 'zod-openapi'
 import type { ErrorCode } from '../errors.ts'
-import { errorSchema } from './error-schema.ts'
 import { ERROR_STATUS } from './error-status.ts'
 import { type Route, TAGS } from './route.ts'
 
@@ -18,7 +17,21 @@ const TAG_TEXTS: Record<(typeof TAGS)[number], string> = {
   service: 'Health, and what workers say.',
 }
 
-/** The OpenAPI 3.1 document of these routes. Worker calls are left out: their contract is the shared package's. */
+/** The body of every answer that is an error. */
+const errorSchema = z
+  .object({
+    error: z.object({
+      message: z
+        .string()
+        .meta({ description: 'Names the field at fault, what was given and what is allowed.' }),
+      type: z.string(),
+      code: z.string(),
+      param: z.string().nullable().meta({ description: 'The field or header at fault.' }),
+    }),
+  })
+  .meta({ id: 'Error' })
+
+/** The OpenAPI 3.1 document of these routes, without worker calls: their contract is the shared package's. */
 export function openApiDocument(
   routes: readonly Route[],
   publicUrl: string,
@@ -102,13 +115,13 @@ function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
   )
 }
 
-/** Every error code a call may answer with: its own, and those that come with having a key, a body or a query. */
+/** Every error code of a call: its own, and those that come with having a key, a body or a query. */
 export function errorCodesOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(['internal_error', ...route.errors])
   if (route.scope !== null)
     for (const code of ['missing_api_key', 'invalid_api_key', 'insufficient_scope', 'rate_limited'] as const)
       codes.add(code)
-  // A path with a parameter may be no UTF-8.
+  // A path with a parameter may not be UTF-8.
   if (route.params !== undefined) codes.add('invalid_value')
   if (route.query !== undefined || route.body !== undefined) {
     for (const code of ['invalid_value', 'missing_parameter', 'unknown_parameter'] as const) codes.add(code)

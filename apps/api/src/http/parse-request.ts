@@ -1,7 +1,9 @@
 import type { z } from 'zod'
 import { invalidValue, SluiceError, showGiven } from '../errors.ts'
 
-/** Judges what a caller sent. Throws SluiceError that names the field at fault, what was given and what is allowed. */
+/**
+ * Parses what a caller sent. Throws SluiceError with the field at fault, what was given and what is allowed.
+ */
 export function parseRequest<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value, { reportInput: true })
   if (parsed.success) return parsed.data
@@ -10,7 +12,7 @@ export function parseRequest<S extends z.ZodType>(schema: S, value: unknown): z.
 
 type Issue = z.core.$ZodIssue
 
-/** The first issue is the one that is told. */
+/** The error for the first issue. */
 function errorOf(error: z.ZodError): SluiceError {
   const issue = error.issues[0]
   if (issue === undefined) return new SluiceError('invalid_value', 'The request is not valid.')
@@ -30,7 +32,7 @@ function errorOf(error: z.ZodError): SluiceError {
   return invalidValue(field.slice(0, 200), issue.input, allowedBy(issue))
 }
 
-/** What the schema would have taken, in words. Messages of custom checks say it themselves. */
+/** What the schema allows, in words. Messages of custom checks are written to be that. */
 function allowedBy(issue: Issue): string {
   switch (issue.code) {
     case 'invalid_type':

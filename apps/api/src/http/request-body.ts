@@ -1,96 +1,126 @@
 import express, { type Request, type RequestHandler, type Response } from 'express'
 import multer from 'multer'
+import type { z } from 'zod'
 import { invalidValue, SluiceError } from '../errors.ts'
-import { DATA_URL_CHARS_MAX, FILE_FIELD, UploadedFile } from '../inputs/input-reference.ts'
-import { IMAGE_BYTES_MAX, tooLarge } from '../inputs/source-image.ts'
-import { BOOLEAN_FIELDS, NUMERIC_FIELDS } from '../submissions/create-request.ts'
+import { readFormField, typedFieldsOf } from './form-fields.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
 const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
 
-const parseJson = express.json({ limit: JSON_BYTES_MAX, strict: false })
-const parseForm = multer({ limits: FORM }).none()
+/** The one field of a body that may be a file part of a form, or long text in a form or in JSON. */
+export interface UploadField {
+  name: string
+  fileBytesMax: number
+  textCharsMax: number
+  /** What the body schema gets in place of a file. */
+  valueOf(bytes: Buffer): unknown
+  /** The error for a file of more than `fileBytesMax`. */
+  tooLarge(): SluiceError
+}
 
-/** Beside the image itself a request with one is held to the bounds of any other. */
-const IMAGE_BODY_BYTES_MAX = JSON_BYTES_MAX + DATA_URL_CHARS_MAX
-const parseImageJson = express.json({
-  limit: IMAGE_BODY_BYTES_MAX,
-  strict: false,
-  verify: (request, _response, body) => {
-    bodyBytes.set(request, body.length)
-  },
-})
-const bodyBytes = new WeakMap<object, number>()
-const parseImageForm = multer({
-  limits: { ...FORM, fieldSize: DATA_URL_CHARS_MAX, fileSize: IMAGE_BYTES_MAX, files: 1 },
-}).single(FILE_FIELD)
+export type ReadBody = (request: Request, response: Response) => Promise<unknown>
 
 /**
- * The fields of a JSON or multipart body as one object. The OpenAI SDKs always send multipart, where every value is text:
- * numeric fields are read as numbers, the rest stays text. `takesImage`: the field `input_reference` may be a file or long.
- * Throws SluiceError.
+ * Reads one kind of body into `request.body`, and a file into `request.file`. Throws what its parser throws.
  */
-export async function readFields(request: Request, response: Response, takesImage = false): Promise<unknown> {
-  if (request.is('multipart/form-data')) {
-    await (takesImage
-      ? runBounded(parseImageForm, request, response)
-      : run(parseForm, request, response)
-    ).catch((error: unknown) => {
-      if (error instanceof multer.MulterError && error.code === 'LIMIT_FILE_SIZE') throw tooLarge(null)
-      throw error instanceof multer.MulterError || error instanceof SluiceError
-        ? error
-        : new SluiceError('invalid_form', `The form could not be read: ${(error as Error).message}.`)
-    })
-    const fields = Object.entries({ ...request.body }).map(
-      ([name, value]) => [name, typedField(name, value)] as const,
+interface BodyParsers {
+  json: (request: Request, response: Response) => Promise<void>
+  form: (request: Request, response: Response) => Promise<void>
+}
+
+/**
+ * Reads the fields of a JSON or multipart body as one object; an absent body is `{}`. The OpenAI SDKs always
+ * send multipart, where every value is text: fields that `schema` takes as a number or boolean are read as
+ * such, the rest stays text. Made once per call. The reader throws SluiceError, or an error that
+ * http/error-handler.ts knows.
+ */
+export function bodyReader(schema: z.ZodType, upload?: UploadField): ReadBody {
+  const typedFields = typedFieldsOf(schema)
+  const parsers = upload === undefined ? PLAIN_PARSERS : uploadParsers(upload)
+  return async (request, response) => {
+    if (request.is('multipart/form-data')) {
+      await parsers.form(request, response).catch(rethrowFormError)
+      const fields = Object.entries({ ...request.body }).map(
+        ([name, value]) => [name, readFormField(typedFields, name, value)] as const,
+      )
+      if (upload === undefined) return Object.fromEntries(fields)
+      for (const [name, value] of fields) requireShort(upload, name, value)
+      return Object.fromEntries([...fields, ...fileOf(upload, request)])
+    }
+    if (request.is('application/json')) {
+      await parsers.json(request, response)
+      return request.body
+    }
+    if (!hasBody(request)) return {}
+    const given = request.get('content-type') ?? 'missing'
+    throw new SluiceError(
+      'unsupported_media_type',
+      `Content-Type is ${given}: allowed is application/json or multipart/form-data.`,
+      'Content-Type',
     )
-    for (const [name, value] of fields) requireShort(name, value)
-    return Object.fromEntries([...fields, ...fileOf(request)])
   }
-  if (request.is('application/json')) {
-    await run(takesImage ? parseImageJson : parseJson, request, response)
-    requireSmallBesideImage(request)
-    return request.body
-  }
-  if (!hasBody(request)) return {}
-  const given = request.get('content-type') ?? 'missing'
-  throw new SluiceError(
-    'unsupported_media_type',
-    `Content-Type is ${given}: allowed is application/json or multipart/form-data.`,
-    'Content-Type',
-  )
 }
 
-/** The one file a form may hold. Throws SluiceError when the field stands in the form as text too. */
-function fileOf(request: Request): [string, UploadedFile][] {
+const parsePlainJson = express.json({ limit: JSON_BYTES_MAX, strict: false })
+const parsePlainForm = multer({ limits: FORM }).none()
+
+const PLAIN_PARSERS: BodyParsers = {
+  json: (request, response) => run(parsePlainJson, request, response),
+  form: (request, response) => run(parsePlainForm, request, response),
+}
+
+/** Besides the upload itself, a request with one has the bounds of any other. */
+function uploadParsers(upload: UploadField): BodyParsers {
+  const bodyBytesMax = JSON_BYTES_MAX + upload.textCharsMax
+  const bodyBytes = new WeakMap<object, number>()
+  const parseJson = express.json({
+    limit: bodyBytesMax,
+    strict: false,
+    verify: (request, _response, body) => {
+      bodyBytes.set(request, body.length)
+    },
+  })
+  const limits = { ...FORM, fieldSize: upload.textCharsMax, fileSize: upload.fileBytesMax, files: 1 }
+  const parseForm = multer({ limits }).single(upload.name)
+  return {
+    json: async (request, response) => {
+      await run(parseJson, request, response)
+      requireSmallBesideUpload(upload, request.body, bodyBytes.get(request) ?? 0)
+    },
+    form: (request, response) =>
+      runBounded(parseForm, bodyBytesMax, request, response).catch((error: unknown) => {
+        throw error instanceof multer.MulterError && error.code === 'LIMIT_FILE_SIZE'
+          ? upload.tooLarge()
+          : error
+      }),
+  }
+}
+
+function rethrowFormError(error: unknown): never {
+  if (error instanceof multer.MulterError || error instanceof SluiceError) throw error
+  throw new SluiceError('invalid_form', `The form could not be read: ${(error as Error).message}.`)
+}
+
+/** The one file of a form, if any. Throws SluiceError when the field is in the form as text too. */
+function fileOf(upload: UploadField, request: Request): [string, unknown][] {
   if (request.file === undefined) return []
-  if (Object.hasOwn({ ...request.body }, FILE_FIELD))
-    throw invalidValue(FILE_FIELD, [], 'one file, or one URL')
-  return [[FILE_FIELD, new UploadedFile(request.file.buffer)]]
+  if (Object.hasOwn({ ...request.body }, upload.name))
+    throw invalidValue(upload.name, [], 'one file, or one URL')
+  return [[upload.name, upload.valueOf(request.file.buffer)]]
 }
 
-/** Only an image may be long. */
-function requireShort(name: string, value: unknown): void {
-  if (name !== FILE_FIELD && typeof value === 'string' && Buffer.byteLength(value) > FORM.fieldSize) {
+/** Only the upload's own text may be long. */
+function requireShort(upload: UploadField, name: string, value: unknown): void {
+  if (name !== upload.name && typeof value === 'string' && Buffer.byteLength(value) > FORM.fieldSize) {
     throw new SluiceError('body_too_large', `${name}: Field value too long.`, name)
   }
 }
 
-function requireSmallBesideImage(request: Request): void {
-  const bytes = bodyBytes.get(request)
-  const image: unknown =
-    request.body !== null && typeof request.body === 'object' ? request.body[FILE_FIELD] : undefined
-  if (bytes === undefined || bytes - JSON.stringify(image ?? '').length <= JSON_BYTES_MAX) return
+function requireSmallBesideUpload(upload: UploadField, body: unknown, bodyBytes: number): void {
+  const uploaded: unknown =
+    body !== null && typeof body === 'object' ? (body as Record<string, unknown>)[upload.name] : undefined
+  if (bodyBytes - JSON.stringify(uploaded ?? '').length <= JSON_BYTES_MAX) return
   throw new SluiceError('body_too_large', 'The request body is too large.')
-}
-
-function typedField(name: string, value: unknown): unknown {
-  const isNumber =
-    typeof value === 'string' && NUMERIC_FIELDS.has(name) && /^-?\d{1,15}(\.\d{1,15})?$/.test(value)
-  if (isNumber) return Number(value)
-  if (BOOLEAN_FIELDS.has(name) && (value === 'true' || value === 'false')) return value === 'true'
-  // A repeated or nested field comes as an object without a prototype.
-  return value !== null && typeof value === 'object' && !Array.isArray(value) ? { ...value } : value
 }
 
 function hasBody(request: Request): boolean {
@@ -98,13 +128,18 @@ function hasBody(request: Request): boolean {
 }
 
 /** Many long fields are each within their own bound: this bounds them together. */
-async function runBounded(handler: RequestHandler, request: Request, response: Response): Promise<void> {
+async function runBounded(
+  handler: RequestHandler,
+  bytesMax: number,
+  request: Request,
+  response: Response,
+): Promise<void> {
   let bytes = 0
   let count = (_chunk: Buffer) => {}
   const tooMany = new Promise<never>((_resolve, reject) => {
     count = (chunk) => {
       bytes += chunk.length
-      if (bytes <= IMAGE_BODY_BYTES_MAX) return
+      if (bytes <= bytesMax) return
       // What still comes is thrown away, so that the sender reads the answer.
       request.unpipe()
       request.off('data', count).resume()

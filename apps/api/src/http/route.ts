@@ -1,4 +1,4 @@
-import type { Request, RequestHandler, Response } from 'express'
+import type { Request, RequestHandler } from 'express'
 import type { z } from 'zod'
 import type { ErrorCode } from '../errors.ts'
 import { NO_LIMITS, type Scope } from '../keys/api-key.ts'
@@ -10,15 +10,20 @@ import {
   requireScope,
 } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
+import { countRequest } from './count-request.ts'
+import { markSubmission } from './measure-requests.ts'
 import { parseRequest } from './parse-request.ts'
-import { countRequest } from './rate-limit.ts'
-import { readFields } from './request-body.ts'
+import { type JsonReply, type RawReply, sendReply } from './reply.ts'
+import { bodyReader, type UploadField } from './request-body.ts'
+import { bearerKey } from './request-headers.ts'
 
 export type Method = 'get' | 'post' | 'patch' | 'delete'
 
 export const TAGS = ['videos', 'account', 'webhooks', 'admin', 'service'] as const
 
-/** One successful answer: its schema when it is JSON, else its content types, else nothing. */
+/**
+ * One successful answer: its schema when it is JSON, its content types when it is something else, or neither.
+ */
 export interface Answer {
   description: string
   schema?: z.ZodType
@@ -26,8 +31,16 @@ export interface Answer {
   headers?: Readonly<Record<string, string>>
 }
 
-/** What a call is: the app binds it, and the OpenAPI document is written from it, so that the two can't disagree. */
-export interface CallDocument<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> {
+/** The successful answers of a call by status. */
+export type Answers = Readonly<Record<number, Answer>>
+
+/** A call: the app binds it, and the OpenAPI document is written from it, so that the two can't disagree. */
+export interface CallDocument<
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Documented extends Answers,
+> {
   method: Method
   /** With parameters in braces: `/v1/videos/{id}`. */
   path: string
@@ -39,11 +52,13 @@ export interface CallDocument<Params extends z.ZodType, Query extends z.ZodType,
   query?: Query
   /** JSON or multipart form; an absent body reads as `{}`. */
   body?: Body
-  /** The body's `input_reference` may be a file or a data URL, and the body as large as one. */
-  takesImage?: boolean
+  /** The field of the body that may be a file, or as long as one. */
+  upload?: UploadField
+  /** Counted as a submission in the metrics. */
+  isSubmission?: true
   /** An example body. */
   example?: z.input<Body>
-  answers: Readonly<Record<number, Answer>>
+  answers: Documented
   /** Errors beyond those of authentication, parsing and our own faults. */
   errors: readonly ErrorCode[]
 }
@@ -52,82 +67,127 @@ export interface CallDocument<Params extends z.ZodType, Query extends z.ZodType,
 export interface Call<Caller, Params, Query, Body> {
   context: Services
   request: Request
-  response: Response
   key: Caller
   params: Params
   query: Query
   body: Body
 }
 
-/** A call without its types: what the app and the document work with. */
-export interface Route extends CallDocument<z.ZodType, z.ZodType, z.ZodType> {
+/** The JSON bodies that these answers allow. */
+type JsonOf<Documented extends Answers> = {
+  [Status in keyof Documented]: Documented[Status] extends { schema: infer Schema extends z.ZodType }
+    ? z.input<Schema>
+    : never
+}[keyof Documented]
+
+/** RawReply when one of these answers is something else than JSON, else nothing. */
+type RawOf<Documented extends Answers> = {
+  [Status in keyof Documented]: Documented[Status] extends { contentTypes: readonly string[] }
+    ? RawReply
+    : Documented[Status] extends { schema: z.ZodType }
+      ? never
+      : RawReply
+}[keyof Documented]
+
+/** What a handler may return: the JSON body of a 200, or a reply that says more. */
+type Result<Documented extends Answers> =
+  | JsonOf<Documented>
+  | JsonReply<JsonOf<Documented>>
+  | RawOf<Documented>
+
+type Handle<
+  Caller,
+  P extends z.ZodType,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  Documented extends Answers,
+> = (call: Call<Caller, z.output<P>, z.output<Q>, z.output<B>>) => Promise<Result<Documented>>
+
+/** A call without its types: what the app and the OpenAPI document work with. */
+export interface Route extends CallDocument<z.ZodType, z.ZodType, z.ZodType, Answers> {
   /** The scope a key needs; null for calls that anyone may make. */
   scope: Scope | null
   handler(context: Services): RequestHandler
 }
 
-type Handle<Caller, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> = (
-  call: Call<Caller, z.output<P>, z.output<Q>, z.output<B>>,
-) => Promise<void>
-
 /** A call anyone may make. */
-export function publicRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
-  document: CallDocument<P, Q, B>,
-  handle: Handle<null, P, Q, B>,
-): Route {
-  return makeRoute(null, document, async () => null, handle)
+export function publicRoute<
+  P extends z.ZodType,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  const Documented extends Answers,
+>(document: CallDocument<P, Q, B, Documented>, handle: Handle<null, P, Q, B, Documented>): Route {
+  return makeRoute(null, document, () => null, handle)
 }
 
 /** A call of a tenant, whose key needs `scope`. */
-export function accountRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+export function accountRoute<
+  P extends z.ZodType,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  const Documented extends Answers,
+>(
   scope: 'videos:read' | 'videos:write',
-  document: CallDocument<P, Q, B>,
-  handle: Handle<AccountKey, P, Q, B>,
+  document: CallDocument<P, Q, B, Documented>,
+  handle: Handle<AccountKey, P, Q, B, Documented>,
 ): Route {
-  return makeRoute(scope, document, async (key) => requireAccountKey(key, scope), handle)
+  return makeRoute(scope, document, (key) => requireAccountKey(key, scope), handle)
 }
 
 /** A call of the operator, or of a worker. */
-export function scopedRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+export function scopedRoute<
+  P extends z.ZodType,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  const Documented extends Answers,
+>(
   scope: 'admin' | 'worker',
-  document: CallDocument<P, Q, B>,
-  handle: Handle<Key, P, Q, B>,
+  document: CallDocument<P, Q, B, Documented>,
+  handle: Handle<Key, P, Q, B, Documented>,
 ): Route {
-  const judge = async (key: Key) => {
+  const requireCaller = (key: Key) => {
     requireScope(key, scope)
     return key
   }
-  return makeRoute(scope, document, judge, handle)
+  return makeRoute(scope, document, requireCaller, handle)
 }
 
-function makeRoute<Caller, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+/** `requireCaller` checks that the key may make this call; without a scope it gets the key of nobody. */
+function makeRoute<
+  Caller,
+  P extends z.ZodType,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  Documented extends Answers,
+>(
   scope: Scope | null,
-  document: CallDocument<P, Q, B>,
-  judge: (key: Key) => Promise<Caller>,
-  handle: Handle<Caller, P, Q, B>,
+  document: CallDocument<P, Q, B, Documented>,
+  requireCaller: (key: Key) => Caller,
+  handle: Handle<Caller, P, Q, B, Documented>,
 ): Route {
+  const { params, query, body } = document
+  const readBody = body === undefined ? null : bodyReader(body, document.upload)
   return {
     ...document,
     scope,
     handler: (context) => async (request, response) => {
-      // Without a scope there is no key, and `judge` of a public call asks for none.
-      const key = scope === null ? ANYONE : await authenticate(context.db, request.get('authorization'))
+      if (document.isSubmission === true) markSubmission(response)
+      const key = scope === null ? NOBODY : await authenticate(context.db, bearerKey(request))
       await countRequest(context, key, response)
-      const caller = await judge(key)
-      const { params, query, body } = document
-      await handle({
+      const caller = requireCaller(key)
+      const result = await handle({
         context,
         request,
-        response,
         key: caller,
         params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
         query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
-        body: (body === undefined
+        body: (body === undefined || readBody === null
           ? {}
-          : parseRequest(body, await readFields(request, response, document.takesImage))) as z.output<B>,
+          : parseRequest(body, await readBody(request, response))) as z.output<B>,
       })
+      await sendReply(response, result)
     },
   }
 }
 
-const ANYONE: Key = { id: '', accountId: null, scopes: [], limits: NO_LIMITS }
+const NOBODY: Key = { id: '', accountId: null, scopes: [], limits: NO_LIMITS }

@@ -26,11 +26,14 @@ export const reportFields = {
   format: z.enum(['json', 'csv']).optional().meta({ description: 'Without it, what Accept prefers.' }),
 } as const
 
-/** The range a query asks for. Throws SluiceError when it ends before it begins. */
-export function rangeOf(query: { from?: Date | undefined; to?: Date | undefined }): { from: Date; to: Date } {
-  const now = Date.now()
-  const to = query.to ?? new Date(now)
-  const from = query.from ?? new Date(Math.floor(Math.min(now, to.getTime()) / DAY_MS - DAYS_SHOWN) * DAY_MS)
+/** The range a query asks for at `nowMs` (Unix time). Throws SluiceError when it ends before it begins. */
+export function rangeOf(
+  query: { from?: Date | undefined; to?: Date | undefined },
+  nowMs: number,
+): { from: Date; to: Date } {
+  const to = query.to ?? new Date(nowMs)
+  const firstDayMs = Math.floor(Math.min(nowMs, to.getTime()) / DAY_MS - DAYS_SHOWN) * DAY_MS
+  const from = query.from ?? new Date(firstDayMs)
   if (from > to)
     throw invalidValue('from', from.toISOString(), `a time before ${to.toISOString()}, which is to`)
   return { from, to }

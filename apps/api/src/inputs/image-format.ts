@@ -1,8 +1,8 @@
 export type ImageFormat = 'png' | 'jpeg' | 'webp'
 
 /**
- * The format a file's first bytes say it has, null for any other. No decoder ever sees a file of another format,
- * whatever its name or declared type: SVG can reach for other files, others have decoders nobody needs here.
+ * The format a file's first bytes say it has, null for any other. No decoder ever sees a file of another
+ * format, whatever its name or declared type: SVG can reach for other files, others have decoders not needed.
  */
 export function sniffFormat(bytes: Buffer): ImageFormat | null {
   if (bytes.subarray(0, 8).equals(PNG_SIGNATURE)) return 'png'
@@ -11,7 +11,10 @@ export function sniffFormat(bytes: Buffer): ImageFormat | null {
   return null
 }
 
-/** True when a PNG holds an animation (APNG): an `acTL` chunk before its pixels, which decoders of still images pass over. */
+/**
+ * True when a PNG holds an animation (APNG): an `acTL` chunk before its pixels, which decoders of still
+ * images pass over.
+ */
 export function isAnimatedPng(bytes: Buffer): boolean {
   let at = PNG_SIGNATURE.length
   while (at + 8 <= bytes.length) {

@@ -1,21 +1,21 @@
+import type { Readable } from 'node:stream'
 import type { Context } from '../context.ts'
-import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
-import { readBytes } from './read-bytes.ts'
+import { INPUT_IMAGE_FIELD } from './input-image.ts'
 import { type FittedImage, IMAGE_BYTES_MAX } from './source-image.ts'
 
-/** Where the image of a video lies in the store. */
-export function inputKey(videoId: string): string {
+/** Where a video's input image lies in the store. */
+export function inputImageKey(videoId: string): string {
   return `${inputPrefix(videoId)}/reference.png`
 }
 
-/** The folder of a video's inputs. */
+/** Key prefix of a video's inputs. */
 export function inputPrefix(videoId: string): string {
   return `inputs/${videoId}`
 }
 
-/** The image of one submission: stored with its video, removed again when the video is not taken after all. */
-export class PendingInput {
+/** The input image of a submission: stored with its video, removed again when the submission fails. */
+export class PendingInputImage {
   readonly sha256: string
   readonly #context: Context
   readonly #png: Buffer
@@ -27,27 +27,28 @@ export class PendingInput {
     this.sha256 = image.sha256
   }
 
-  /** Stores it as the last thing in the transaction that inserts the video. Throws SluiceError `unavailable` when the store doesn't take it. */
-  async keep(db: Database, videoId: string): Promise<void> {
-    await db.query({
-      name: 'input-keep',
-      text: 'update video set input_kept = true where id = $1',
-      values: [videoId],
-    })
+  /**
+   * Stores it. Call it last in the transaction that inserts the video. Throws SluiceError `unavailable` when
+   * the store fails.
+   */
+  async store(videoId: string): Promise<void> {
     this.#videoId = videoId
     try {
-      await this.#context.store.put(inputKey(videoId), this.#png, 'image/png')
+      await this.#context.store.put(inputImageKey(videoId), this.#png, 'image/png')
     } catch (error) {
-      this.#context.log.error({ err: error, video: videoId }, 'an image could not be stored')
+      this.#context.log.error({ err: error, video: videoId }, 'an input image could not be stored')
       throw new SluiceError(
         'unavailable',
         'The image could not be stored. Please try again.',
-        'input_reference',
+        INPUT_IMAGE_FIELD,
       )
     }
   }
 
-  /** After a submission that failed: removes what was stored, unless the video is there all the same (its commit was not heard). */
+  /**
+   * Removes what was stored, after a submission that failed. Leaves it when the video is there all the same:
+   * its commit can succeed without being answered. Never throws.
+   */
   async drop(): Promise<void> {
     if (this.#videoId === null) return
     try {
@@ -59,21 +60,33 @@ export class PendingInput {
     } catch (error) {
       this.#context.log.warn(
         { err: error, video: this.#videoId },
-        'the image of a refused submission stays behind',
+        'the input image of a refused submission could not be removed',
       )
     }
   }
 }
 
-/** The image a video was made from. Throws SluiceError `state_conflict` when it has been removed. */
-export async function readInput(context: Context, videoId: string): Promise<Buffer> {
-  const object = await context.store.get(inputKey(videoId))
+/** A video's input image, as a PNG. Throws SluiceError `state_conflict` when it has been removed. */
+export async function readInputImage(context: Context, videoId: string): Promise<Buffer> {
+  const object = await context.store.get(inputImageKey(videoId))
   if (object === null) {
     throw new SluiceError(
       'state_conflict',
       'The image this video was made from has been removed: submit it again.',
-      'input_reference',
+      INPUT_IMAGE_FIELD,
     )
   }
-  return readBytes(object.body, IMAGE_BYTES_MAX)
+  return readAll(object.body)
+}
+
+/** Throws RangeError for more bytes than an input image may have: this one was stored by somebody else. */
+async function readAll(stream: Readable): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > IMAGE_BYTES_MAX) throw new RangeError(`an input image has more than ${IMAGE_BYTES_MAX} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }

@@ -4,13 +4,13 @@ import sharp, { type Metadata } from 'sharp'
 import { SluiceError } from '../errors.ts'
 import { isAnimatedPng, sniffFormat } from './image-format.ts'
 
-/** Bytes of the largest image taken. */
+/** Bytes of the largest input image that is accepted. */
 export const IMAGE_BYTES_MAX = 10 * 1024 * 1024
 const PIXELS_MAX = 40_000_000
-/** Longer ones are all but cropped away. */
+/** Of a longer one, cropping would leave almost nothing. */
 const LONGER_SIDE_TIMES_MAX = 20
 const DECODE_SECONDS_MAX = 20
-/** The largest image takes some 300 MB while it is decoded. */
+/** Two at a time: the largest image takes some 300 MB while it is decoded. */
 const decoding = new Semaphore(2)
 
 const ALLOWED = 'a PNG, JPEG or WebP image, not animated, of at most 10 MiB and 40 megapixels'
@@ -27,16 +27,20 @@ export interface FittedImage {
   sha256: string
 }
 
-/** An image that was judged by its head: its pixels are read when it is fitted. */
+/** An image whose head has been checked; its pixels are read when it is fitted. */
 export interface SourceImage extends Size {
   /**
-   * The image turned upright, covering `size` (what sticks out is cropped evenly), in sRGB without transparency and
-   * metadata, as a PNG that is the same bytes each time. Throws SluiceError when the pixels can't be read.
+   * The image turned upright, covering `size` (what sticks out is cropped evenly), in sRGB without
+   * transparency and metadata, as a PNG that is the same bytes each time. Throws SluiceError when the pixels
+   * can't be read.
    */
   fit(size: Size): Promise<FittedImage>
 }
 
-/** Judges an image without reading its pixels. Throws SluiceError: another format, animated, too large, too long, or broken. */
+/**
+ * Checks an image without reading its pixels. Throws SluiceError: another format, animated, too large, too
+ * long, or broken.
+ */
 export async function openImage(bytes: Buffer): Promise<SourceImage> {
   if (bytes.length > IMAGE_BYTES_MAX) throw tooLarge(bytes.length)
   const format = sniffFormat(bytes)
@@ -47,16 +51,15 @@ export async function openImage(bytes: Buffer): Promise<SourceImage> {
   const { width, height } = autoOrient
   if (width * height > PIXELS_MAX) throw refusal(`${width}x${height} pixels`)
   if (Math.max(width, height) > Math.min(width, height) * LONGER_SIDE_TIMES_MAX) {
-    throw new SluiceError(
-      'invalid_value',
-      `input_reference is ${width}x${height} pixels: allowed is a longer side of at most ${LONGER_SIDE_TIMES_MAX} times the shorter.`,
-      'input_reference',
-    )
+    const allowed = `a longer side of at most ${LONGER_SIDE_TIMES_MAX} times the shorter`
+    throw invalidInputImage(`${width}x${height} pixels`, allowed)
   }
   return { width, height, fit: (size) => decoding.run(() => fit(bytes, size)) }
 }
 
-/** An image that was fitted before: for a video of its own size it is used as it is. */
+/**
+ * Opens an image that was fitted before: for a video of its own size it is used as it is. Throws SluiceError.
+ */
 export async function openFitted(png: Buffer): Promise<SourceImage> {
   const source = await openImage(png)
   const fitted = { png, sha256: sha256Of(png) }
@@ -94,16 +97,20 @@ function sha256Of(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** "input_reference is damaged: allowed is ..." */
+/** "input_reference is damaged: allowed is a PNG, ..." */
 export function refusal(what: string): SluiceError {
+  return invalidInputImage(what, ALLOWED)
+}
+
+function invalidInputImage(what: string, allowed: string): SluiceError {
   return new SluiceError(
     'invalid_value',
-    `input_reference is ${what}: allowed is ${ALLOWED}.`,
+    `input_reference is ${what}: allowed is ${allowed}.`,
     'input_reference',
   )
 }
 
-/** The 413 for an image of so many bytes; null when they were not counted to their end. */
+/** The error for an image of `bytes` bytes; null when they were not counted to their end. */
 export function tooLarge(bytes: number | null): SluiceError {
   const given = bytes === null ? `more than ${IMAGE_BYTES_MAX}` : bytes
   return new SluiceError(

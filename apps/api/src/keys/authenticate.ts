@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
-import { type BudgetInterval, hashKey, type KeyLimits, type Scope } from './api-key.ts'
+import { hashKey, type KeyLimits, LIMIT_COLUMNS, type LimitColumns, limitsOf, type Scope } from './api-key.ts'
 
 /** Who calls. */
 export interface Key {
@@ -15,46 +15,24 @@ export interface AccountKey extends Key {
   accountId: string
 }
 
-interface KeyRow {
+interface KeyRow extends LimitColumns {
   id: string
   account_id: string | null
   scopes: Scope[]
-  models: string[] | null
-  token_budget: bigint | null
-  budget_interval: BudgetInterval
-  requests_per_minute: number | null
-  queued_max: number | null
-  running_max: number | null
 }
 
-/** The key of an `Authorization: Bearer` header. Throws SluiceError when there is none or it is unknown, expired or revoked. */
-export async function authenticate(db: Database, authorization: string | undefined): Promise<Key> {
-  const secret = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
-  if (secret === undefined) {
-    throw new SluiceError(
-      'missing_api_key',
-      'Send your API key in the header: Authorization: Bearer <key>.',
-      'Authorization',
-    )
-  }
+/** The key of this secret. Throws SluiceError `invalid_api_key` when it is unknown, expired or revoked. */
+export async function authenticate(db: Database, secret: string): Promise<Key> {
   const { rows } = await db.query<KeyRow>({
     name: 'key-authenticate',
-    text: `select id, account_id, scopes, models, token_budget, budget_interval, requests_per_minute, queued_max, running_max from api_key
+    text: `select id, account_id, scopes, ${LIMIT_COLUMNS} from api_key
     where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())`,
     values: [hashKey(secret)],
   })
   const row = rows[0]
   if (row === undefined)
     throw new SluiceError('invalid_api_key', 'This API key is unknown, expired or revoked.', 'Authorization')
-  const limits = {
-    models: row.models,
-    tokenBudget: row.token_budget,
-    budgetInterval: row.budget_interval,
-    requestsPerMinute: row.requests_per_minute,
-    queuedMax: row.queued_max,
-    runningMax: row.running_max,
-  }
-  return { id: row.id, accountId: row.account_id, scopes: row.scopes, limits }
+  return { id: row.id, accountId: row.account_id, scopes: row.scopes, limits: limitsOf(row) }
 }
 
 /** Throws SluiceError unless the key has the scope. */

@@ -10,17 +10,18 @@ const INTERVAL_WORDS: Record<BudgetInterval, string> = {
 }
 
 /**
- * Tokens taken in an interval but counted in rows that began later: of shorter intervals, before the operator made it
- * longer. $1 = key; i = the interval.
+ * Usage recorded under shorter intervals, before the operator lengthened this key's interval: rows of
+ * key_budget that began after the current one. $1 = key; i = the current interval.
  */
-const TAKEN_LATER = `(select coalesce(sum(used_tokens), 0)::bigint from key_budget where key_id = $1 and starts_at > i.starts_at)`
+const USED_IN_LATER_ROWS = `(select coalesce(sum(used_tokens), 0)::bigint from key_budget
+      where key_id = $1 and starts_at > i.starts_at)`
 
 /**
- * Takes `tokens` out of the budget of the interval that holds now, in the submitting transaction: rolled back with it.
- * Answers when that interval began, or null when the key has no budget. The budget is the key's own at this moment, and
- * goes over into the interval's row with the tokens, so that one the operator changed holds at once. Call it after
- * lockOwned: ends of videos take the two locks in that order, and submissions of one account come one after the other.
- * Throws SluiceError `budget_exceeded` when the budget does not cover them.
+ * Takes `tokens` out of the budget of the current interval, in the submitting transaction: rolled back with
+ * it. Returns when that interval began, or null when the key has no budget. The budget is read from the key's
+ * row and written into the interval's row with the tokens, so that a budget that the operator changed counts
+ * at once. Call it after lockOwned: ends of videos take the two locks in that order, and submissions of one
+ * account come one after the other. Throws SluiceError `budget_exceeded` when the budget does not cover them.
  */
 export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Promise<Date | null> {
   const { tokenBudget, budgetInterval } = key.limits
@@ -28,12 +29,15 @@ export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Pr
   const { rows } = await db.query<{ starts_at: Date }>({
     name: 'budget-take',
     text: `insert into key_budget (key_id, starts_at, budget_tokens, used_tokens)
-    select k.id, i.starts_at, k.token_budget - l.tokens, $2 from api_key k
-    cross join lateral (select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at) i
-    cross join lateral (select ${TAKEN_LATER} as tokens) l
+    select k.id, i.starts_at, k.token_budget - l.tokens, $2
+    from api_key k
+    cross join lateral (
+      select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at
+    ) i
+    cross join lateral (select ${USED_IN_LATER_ROWS} as tokens) l
     where k.id = $1 and $2 <= k.token_budget - l.tokens
-    on conflict (key_id, starts_at) do update set used_tokens = key_budget.used_tokens + excluded.used_tokens,
-      budget_tokens = excluded.budget_tokens
+    on conflict (key_id, starts_at) do update
+      set used_tokens = key_budget.used_tokens + excluded.used_tokens, budget_tokens = excluded.budget_tokens
       where key_budget.used_tokens + excluded.used_tokens <= excluded.budget_tokens
     returning starts_at`,
     values: [key.id, tokens],
@@ -45,11 +49,15 @@ export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Pr
   if (budgetTokens === null) return null
   throw new SluiceError(
     'budget_exceeded',
-    `This video generates ${tokens} tokens; this key has ${remainingTokens} of ${budgetTokens} left for ${INTERVAL_WORDS[budgetInterval]}.`,
+    `This video generates ${tokens} tokens; ` +
+      `this key has ${remainingTokens} of ${budgetTokens} left for ${INTERVAL_WORDS[budgetInterval]}.`,
   )
 }
 
-/** Gives unused tokens back to the interval they were taken from. Call it after the settlement, which locks the account's money first. */
+/**
+ * Returns unused tokens to the interval they were taken from. Call it after the settlement, which locks the
+ * account's money first.
+ */
 export async function returnToBudget(
   db: Database,
   keyId: string,
@@ -63,26 +71,38 @@ export async function returnToBudget(
   })
 }
 
-/** Where a key's budget stands in the interval that holds now. */
+/** Where a key's budget stands in the current interval. */
 export interface BudgetState {
   /** Null: the key has no budget. */
   budgetTokens: bigint | null
   usedTokens: bigint
-  /** Null: no budget, so no end to it. None are left where the operator lowered it below what was used. */
+  /** Null: no budget. 0 where the operator lowered the budget below what was used. */
   remainingTokens: bigint | null
   /** When the next interval begins; null when the budget never starts anew. */
   resetsAt: Date | null
 }
 
+interface BudgetRow {
+  token_budget: bigint | null
+  used_tokens: bigint
+  resets_at: Date | null
+}
+
 /** Reads a key's budget; the key must exist. */
 export async function readBudget(db: Database, keyId: string): Promise<BudgetState> {
   const row = one(
-    await db.query<{ token_budget: bigint | null; used_tokens: bigint; resets_at: Date | null }>({
+    await db.query<BudgetRow>({
       name: 'budget-read',
-      text: `select k.token_budget, coalesce(b.used_tokens, 0) + ${TAKEN_LATER} as used_tokens,
-        case when k.token_budget is null then null when k.budget_interval = 'day' then i.starts_at + interval '1 day'
-          when k.budget_interval = '30d' then i.starts_at + interval '30 days' end as resets_at
-      from api_key k cross join lateral (select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at) i
+      text: `select k.token_budget, coalesce(b.used_tokens, 0) + ${USED_IN_LATER_ROWS} as used_tokens,
+        case
+          when k.token_budget is null then null
+          when k.budget_interval = 'day' then i.starts_at + interval '1 day'
+          when k.budget_interval = '30d' then i.starts_at + interval '30 days'
+        end as resets_at
+      from api_key k
+      cross join lateral (
+        select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at
+      ) i
       left join key_budget b on b.key_id = k.id and b.starts_at = i.starts_at
       where k.id = $1`,
       values: [keyId],
@@ -91,12 +111,12 @@ export async function readBudget(db: Database, keyId: string): Promise<BudgetSta
   return {
     budgetTokens: row.token_budget,
     usedTokens: row.used_tokens,
-    remainingTokens:
-      row.token_budget === null
-        ? null
-        : row.token_budget > row.used_tokens
-          ? row.token_budget - row.used_tokens
-          : 0n,
+    remainingTokens: remainingOf(row),
     resetsAt: row.resets_at,
   }
+}
+
+function remainingOf({ token_budget, used_tokens }: BudgetRow): bigint | null {
+  if (token_budget === null) return null
+  return token_budget > used_tokens ? token_budget - used_tokens : 0n
 }

@@ -1,67 +1,102 @@
+import { unixSeconds } from '@sluice/shared/clock'
+import { isId } from '@sluice/shared/ids'
 import { type Database, one } from '../db/database.ts'
-import type { BudgetInterval, Scope } from './api-key.ts'
+import { SluiceError } from '../errors.ts'
+import { type BudgetInterval, LIMIT_COLUMNS, type LimitColumns, type Scope } from './api-key.ts'
 
-/** A row of table api_key without its hash, and what its budget's interval has used. */
-export interface StoredKey {
+/** A row of table api_key without its hash. */
+export interface StoredKey extends LimitColumns {
   id: string
   account_id: string | null
   name: string
   prefix: string
   scopes: Scope[]
-  models: string[] | null
-  token_budget: bigint | null
-  budget_interval: BudgetInterval
-  requests_per_minute: number | null
-  queued_max: number | null
-  running_max: number | null
   created_at: Date
   expires_at: Date | null
   revoked_at: Date | null
 }
 
 /** The columns of a StoredKey. */
-export const KEY_COLUMNS = `id, account_id, name, prefix, scopes, models, token_budget, budget_interval, requests_per_minute, queued_max, running_max,
+export const KEY_COLUMNS = `id, account_id, name, prefix, scopes, ${LIMIT_COLUMNS},
   created_at, expires_at, revoked_at`
 
-/** A key, also an expired or revoked one; null when there is none of that id. */
-export async function readKey(db: Database, keyId: string): Promise<StoredKey | null> {
-  const { rows } = await db.query<StoredKey>({
-    text: `select ${KEY_COLUMNS} from api_key where id = $1`,
-    values: [keyId],
-  })
-  return rows[0] ?? null
+/** What a key is and may do, as the audit keeps it and the operator sees it; never the secret. */
+export interface KeyDetails {
+  account_id: string | null
+  name: string
+  prefix: string
+  scopes: Scope[]
+  models: string[] | null
+  token_budget: number | null
+  budget_interval: BudgetInterval
+  requests_per_minute: number | null
+  queued_max: number | null
+  running_max: number | null
+  /** Seconds since the Unix epoch. */
+  created_at: number
+  /** Seconds since the Unix epoch. */
+  expires_at: number | null
 }
 
-/** A page of keys, newest first: an account's, or all there are when `accountId` is null. Answers one more than `limit` if there is one. */
+/** The details of a stored key. */
+export function keyDetails(key: StoredKey): KeyDetails {
+  return {
+    account_id: key.account_id,
+    name: key.name,
+    prefix: key.prefix,
+    scopes: key.scopes,
+    models: key.models,
+    token_budget: key.token_budget === null ? null : Number(key.token_budget),
+    budget_interval: key.budget_interval,
+    requests_per_minute: key.requests_per_minute,
+    queued_max: key.queued_max,
+    running_max: key.running_max,
+    created_at: unixSeconds(key.created_at),
+    expires_at: unixSeconds(key.expires_at),
+  }
+}
+
+/** A key, also an expired or revoked one. Throws SluiceError `not_found` for an unknown or malformed id. */
+export async function readKey(db: Database, keyId: string): Promise<StoredKey> {
+  return selectKey(db, keyId, '')
+}
+
+/** As `readKey`, and locks its row until the transaction ends. */
+export async function lockKey(db: Database, keyId: string): Promise<StoredKey> {
+  return selectKey(db, keyId, 'for no key update')
+}
+
+async function selectKey(db: Database, keyId: string, lock: '' | 'for no key update'): Promise<StoredKey> {
+  const { rows } = isId('key', keyId)
+    ? await db.query<StoredKey>({
+        text: `select ${KEY_COLUMNS} from api_key where id = $1 ${lock}`,
+        values: [keyId],
+      })
+    : { rows: [] }
+  const key = rows[0]
+  if (key === undefined) throw new SluiceError('not_found', 'No such key.', 'key_id')
+  return key
+}
+
+/**
+ * A page of keys, newest first: an account's, or every key when `accountId` is null. Returns one more than
+ * `limit` when another page follows.
+ */
 export async function listKeys(
   db: Database,
   accountId: string | null,
   page: { after?: string | undefined; limit: number },
 ): Promise<StoredKey[]> {
   const { rows } = await db.query<StoredKey>({
-    text: `select ${KEY_COLUMNS} from api_key where ($1::text is null or account_id = $1) and ($2::text is null or id < $2)
+    text: `select ${KEY_COLUMNS} from api_key
+    where ($1::text is null or account_id = $1) and ($2::text is null or id < $2)
     order by id desc limit $3`,
     values: [accountId, page.after ?? null, page.limit + 1],
   })
   return rows
 }
 
-/** Revokes a key for good, from the next request on; null when there is none of that id. Revoking twice keeps the first time. */
-export async function revokeKey(
-  db: Database,
-  keyId: string,
-): Promise<{ key: StoredKey; isNew: boolean } | null> {
-  const revoked = await db.query<StoredKey>({
-    text: `update api_key set revoked_at = now() where id = $1 and revoked_at is null returning ${KEY_COLUMNS}`,
-    values: [keyId],
-  })
-  const key = revoked.rows[0]
-  if (key !== undefined) return { key, isNew: true }
-  const earlier = await readKey(db, keyId)
-  return earlier === null ? null : { key: earlier, isNew: false }
-}
-
-/** A key's videos that wait, and those that hold a device or are on their way to one. */
+/** A key's videos that are queued, and those that occupy a slot or are on their way to one. */
 export interface KeyLoad {
   queued: bigint
   running: bigint
@@ -72,9 +107,12 @@ export async function readLoad(db: Database, key: { id: string; accountId: strin
   return one(
     await db.query<KeyLoad>({
       name: 'key-load',
-      text: `select (select count(*) from video where account_id = $1 and key_id = $2 and status = 'queued') as queued,
+      text: `select
+        (select count(*) from video
+          where account_id = $1 and key_id = $2 and status = 'queued') as queued,
         (select count(*) from video v join attempt a on a.video_id = v.id and a.fence = v.fence
-          where v.key_id = $2 and v.status in ('dispatched', 'running') and a.released_at is null) as running`,
+          where v.key_id = $2 and v.status in ('dispatched', 'running') and a.released_at is null
+        ) as running`,
       values: [key.accountId, key.id],
     }),
   )

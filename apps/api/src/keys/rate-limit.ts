@@ -6,18 +6,18 @@ const WINDOW_SECONDS = 60
 /** Where a key's minute stands after a request was counted. */
 export interface RateState {
   allowed: boolean
-  limit: number
   remaining: number
   /** Milliseconds until the minute is over and the count starts anew. */
   resetMs: number
 }
 
-/** Counts a key's request against `perMinute`. */
+/** Counts a request of the key and says whether it is within `perMinute`. */
 export type RateLimits = (keyId: string, perMinute: number) => Promise<RateState>
 
 /**
- * Requests per key in fixed minutes, each beginning with its first request. Counted in PostgreSQL whatever the queue's
- * backend, so that all API processes count together and there is one way to do it; keys without a limit cost nothing.
+ * Requests per key in fixed minutes, each beginning with its first request. Counted in PostgreSQL whatever
+ * the queue's backend, so that all API processes count together and there is one way to do it; keys without a
+ * limit cost nothing.
  */
 export function openRateLimits(db: DatabasePool): RateLimits {
   const limiters = new Map<number, RateLimiterPostgres>()
@@ -40,14 +40,14 @@ export function openRateLimits(db: DatabasePool): RateLimits {
   }
   return async (keyId, perMinute) => {
     try {
-      return stateOf(await limiterFor(perMinute).consume(keyId), perMinute, true)
+      return { allowed: true, ...stateOf(await limiterFor(perMinute).consume(keyId)) }
     } catch (refusal) {
-      if (refusal instanceof RateLimiterRes) return stateOf(refusal, perMinute, false)
+      if (refusal instanceof RateLimiterRes) return { allowed: false, ...stateOf(refusal) }
       throw refusal
     }
   }
 }
 
-function stateOf(result: RateLimiterRes, limit: number, allowed: boolean): RateState {
-  return { allowed, limit, remaining: result.remainingPoints, resetMs: result.msBeforeNext }
+function stateOf(result: RateLimiterRes): Omit<RateState, 'allowed'> {
+  return { remaining: result.remainingPoints, resetMs: result.msBeforeNext }
 }

@@ -1,4 +1,4 @@
-import { type Database, one } from '../db/database.ts'
+import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
 
 export interface LedgerCheck {
   ok: boolean
@@ -97,10 +97,12 @@ const INVARIANTS = {
     having a.balance <> coalesce(sum(v.hold_micros), 0)`,
 } as const
 
-/**
- * Recomputes every invariant of the ledger. Run it in a REPEATABLE READ transaction: one consistent snapshot.
- */
-export async function checkLedger(db: Database): Promise<LedgerCheck> {
+/** Recomputes every invariant of the ledger in one consistent snapshot. */
+export async function checkLedger(pool: DatabasePool): Promise<LedgerCheck> {
+  return transaction(pool, countViolations, { isolation: 'repeatable read' })
+}
+
+async function countViolations(db: Database): Promise<LedgerCheck> {
   const counts = Object.entries(INVARIANTS).map(
     ([name, sql]) => `(select count(*) from (${sql}) broken) as ${name}`,
   )

@@ -1,120 +1,124 @@
 import type { Route } from '../http/route.ts'
-import {
-  changeAdminAccount,
-  createAdminAccount,
-  listAdminAccounts,
-  readAdminAccount,
-} from './admin-accounts.ts'
-import { readAudit } from './admin-audit.ts'
-import { readEconomicsRoute } from './admin-economics.ts'
-import {
-  createAccountKey,
-  createOperatorKey,
-  listAccountKeys,
-  listAllKeys,
-  readAdminKey,
-  revokeAdminKey,
-} from './admin-keys.ts'
-import { changeAdminKey } from './admin-keys-change.ts'
-import { checkLedgerRoute } from './admin-ledger-check.ts'
-import { creditAdminAccount, refundAdminAccount } from './admin-money.ts'
-import { listAdminPrices, setAdminPrice } from './admin-prices.ts'
-import { readAdminVideo } from './admin-videos-read.ts'
-import { listAdminWorkers } from './admin-workers.ts'
-import { readCredits } from './credits.ts'
-import { health, ready } from './health.ts'
-import { receiveHeartbeat } from './internal-heartbeat.ts'
-import { receiveReport } from './internal-reports.ts'
-import { readOwnKey } from './key.ts'
-import { readAccountLedger, readLedger } from './ledger.ts'
-import { readMetrics } from './metrics.ts'
-import { listModels } from './models-list.ts'
-import { readModel } from './models-read.ts'
-import { openApiRoute } from './openapi.ts'
-import { readUsageRoute } from './usage.ts'
-import { cancelAccountVideo } from './videos-cancel.ts'
-import { videoContent } from './videos-content.ts'
-import { createVideo } from './videos-create.ts'
-import { deleteAccountVideo } from './videos-delete.ts'
-import { videoEvents } from './videos-events.ts'
-import { listAccountVideos } from './videos-list.ts'
-import { quoteAccountVideo } from './videos-quote.ts'
-import { retrieveVideo } from './videos-read.ts'
-import { remixVideo } from './videos-remix.ts'
-import { retryVideo } from './videos-retry.ts'
-import { unsupportedRoutes } from './videos-unsupported.ts'
-import { listEndpointDeliveries, listWebhookDeliveries } from './webhook-deliveries-list.ts'
-import { redeliverWebhook } from './webhook-deliveries-redeliver.ts'
-import { createWebhookEndpoint } from './webhook-endpoints-create.ts'
-import { deleteWebhookEndpoint } from './webhook-endpoints-delete.ts'
-import { listWebhookEndpoints } from './webhook-endpoints-list.ts'
-import { readWebhookEndpoint } from './webhook-endpoints-read.ts'
-import { rotateWebhookEndpoint, rotateWebhookEndpointSecret } from './webhook-endpoints-rotate.ts'
-import { testWebhookEndpoint } from './webhook-endpoints-test.ts'
-import { postWebhookEndpoint, updateWebhookEndpoint } from './webhook-endpoints-update.ts'
-import { listWebhookEventTypes } from './webhook-event-types.ts'
-import { readWebhookSecret, rotateWebhookSecret } from './webhook-secret.ts'
+import { readCreditsRoute } from './account/credits.ts'
+import { readKeyRoute } from './account/key.ts'
+import { readLedgerRoute } from './account/ledger.ts'
+import { readUsageRoute } from './account/usage.ts'
+import { changeAccountRoute } from './admin/accounts/change.ts'
+import { createAccountRoute } from './admin/accounts/create.ts'
+import { creditAccountRoute } from './admin/accounts/credit.ts'
+import { createAccountKeyRoute } from './admin/accounts/keys/create.ts'
+import { listAccountKeysRoute } from './admin/accounts/keys/list.ts'
+import { readAccountLedgerRoute } from './admin/accounts/ledger.ts'
+import { listAccountsRoute } from './admin/accounts/list.ts'
+import { readAccountRoute } from './admin/accounts/read.ts'
+import { refundAccountRoute } from './admin/accounts/refund.ts'
+import { readAuditRoute } from './admin/audit.ts'
+import { readEconomicsRoute } from './admin/economics.ts'
+import { changeKeyRoute } from './admin/keys/change.ts'
+import { createOperatorKeyRoute } from './admin/keys/create.ts'
+import { listKeysRoute } from './admin/keys/list.ts'
+import { readAdminKeyRoute } from './admin/keys/read.ts'
+import { revokeKeyRoute } from './admin/keys/revoke.ts'
+import { checkLedgerRoute } from './admin/ledger-check.ts'
+import { listPricesRoute } from './admin/prices/list.ts'
+import { setPriceRoute } from './admin/prices/set.ts'
+import { readAdminVideoRoute } from './admin/videos/read.ts'
+import { listWorkersRoute } from './admin/workers.ts'
+import { heartbeatRoute } from './internal/heartbeat.ts'
+import { reportRoute } from './internal/report.ts'
+import { listModelsRoute } from './models/list.ts'
+import { retrieveModelRoute } from './models/read.ts'
+import { healthRoute } from './service/health.ts'
+import { readMetricsRoute } from './service/metrics.ts'
+import { openApiRoute } from './service/openapi.ts'
+import { readyRoute } from './service/ready.ts'
+import { cancelVideoRoute } from './videos/cancel.ts'
+import { videoContentRoute } from './videos/content.ts'
+import { createVideoRoute } from './videos/create.ts'
+import { deleteVideoRoute } from './videos/delete.ts'
+import { videoEventsRoute } from './videos/events.ts'
+import { listVideosRoute } from './videos/list.ts'
+import { quoteVideoRoute } from './videos/quote.ts'
+import { retrieveVideoRoute } from './videos/read.ts'
+import { remixVideoRoute } from './videos/remix.ts'
+import { retryVideoRoute } from './videos/retry.ts'
+import { unsupportedRoutes } from './videos/unsupported.ts'
+import { listWebhookDeliveriesRoute, listWebhookEndpointDeliveriesRoute } from './webhooks/deliveries/list.ts'
+import { redeliverWebhookRoute } from './webhooks/deliveries/redeliver.ts'
+import { createWebhookEndpointRoute } from './webhooks/endpoints/create.ts'
+import { deleteWebhookEndpointRoute } from './webhooks/endpoints/delete.ts'
+import { listWebhookEndpointsRoute } from './webhooks/endpoints/list.ts'
+import { readWebhookEndpointRoute } from './webhooks/endpoints/read.ts'
+import { rotateWebhookEndpointRoute, rotateWebhookEndpointSecretRoute } from './webhooks/endpoints/rotate.ts'
+import { testWebhookEndpointRoute } from './webhooks/endpoints/test.ts'
+import { postWebhookEndpointRoute, updateWebhookEndpointRoute } from './webhooks/endpoints/update.ts'
+import { listWebhookEventTypesRoute } from './webhooks/event-types.ts'
+import { readWebhookSecretRoute } from './webhooks/secret/read.ts'
+import { rotateWebhookSecretRoute } from './webhooks/secret/rotate.ts'
 
 const ROUTES: readonly Route[] = [
-  createVideo,
-  listAccountVideos,
-  quoteAccountVideo,
+  createVideoRoute,
+  listVideosRoute,
+  quoteVideoRoute,
   ...unsupportedRoutes,
-  retrieveVideo,
-  deleteAccountVideo,
-  videoContent,
-  videoEvents,
-  cancelAccountVideo,
-  remixVideo,
-  retryVideo,
-  listModels,
-  readModel,
-  readCredits,
-  readOwnKey,
+  retrieveVideoRoute,
+  deleteVideoRoute,
+  videoContentRoute,
+  videoEventsRoute,
+  cancelVideoRoute,
+  remixVideoRoute,
+  retryVideoRoute,
+  listModelsRoute,
+  retrieveModelRoute,
+  readCreditsRoute,
+  readKeyRoute,
   readUsageRoute,
-  readLedger,
-  createWebhookEndpoint,
-  listWebhookEndpoints,
-  readWebhookEndpoint,
-  updateWebhookEndpoint,
-  postWebhookEndpoint,
-  deleteWebhookEndpoint,
-  rotateWebhookEndpoint,
-  rotateWebhookEndpointSecret,
-  testWebhookEndpoint,
-  listEndpointDeliveries,
-  listWebhookDeliveries,
-  redeliverWebhook,
-  readWebhookSecret,
-  rotateWebhookSecret,
-  listWebhookEventTypes,
-  readAdminVideo,
+  readLedgerRoute,
+  createWebhookEndpointRoute,
+  listWebhookEndpointsRoute,
+  readWebhookEndpointRoute,
+  updateWebhookEndpointRoute,
+  postWebhookEndpointRoute,
+  deleteWebhookEndpointRoute,
+  rotateWebhookEndpointRoute,
+  rotateWebhookEndpointSecretRoute,
+  testWebhookEndpointRoute,
+  listWebhookEndpointDeliveriesRoute,
+  listWebhookDeliveriesRoute,
+  redeliverWebhookRoute,
+  readWebhookSecretRoute,
+  rotateWebhookSecretRoute,
+  listWebhookEventTypesRoute,
+  readAdminVideoRoute,
   checkLedgerRoute,
-  createAdminAccount,
-  listAdminAccounts,
-  readAdminAccount,
-  changeAdminAccount,
-  creditAdminAccount,
-  refundAdminAccount,
-  readAccountLedger,
-  createAccountKey,
-  listAccountKeys,
-  createOperatorKey,
-  listAllKeys,
-  readAdminKey,
-  changeAdminKey,
-  revokeAdminKey,
-  listAdminPrices,
-  setAdminPrice,
-  listAdminWorkers,
+  createAccountRoute,
+  listAccountsRoute,
+  readAccountRoute,
+  changeAccountRoute,
+  creditAccountRoute,
+  refundAccountRoute,
+  readAccountLedgerRoute,
+  createAccountKeyRoute,
+  listAccountKeysRoute,
+  createOperatorKeyRoute,
+  listKeysRoute,
+  readAdminKeyRoute,
+  changeKeyRoute,
+  revokeKeyRoute,
+  listPricesRoute,
+  setPriceRoute,
+  listWorkersRoute,
   readEconomicsRoute,
-  readAudit,
-  health,
-  ready,
-  readMetrics,
-  receiveHeartbeat,
-  receiveReport,
+  readAuditRoute,
+  healthRoute,
+  readyRoute,
+  readMetricsRoute,
+  heartbeatRoute,
+  reportRoute,
 ]
 
-/** Every call there is, fixed paths before those with parameters: the app binds these, the OpenAPI document describes these. */
+/**
+ * Every call, fixed paths before those with parameters: the app binds these, the OpenAPI document describes
+ * these. Each is named after its operationId, and its file after its path.
+ */
 export const ALL_ROUTES: readonly Route[] = [...ROUTES, openApiRoute(ROUTES)]

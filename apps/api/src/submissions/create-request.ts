@@ -1,14 +1,20 @@
 import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
 import { parseMicros } from '@sluice/shared/money'
-import { SERVICE_TIERS } from '@sluice/shared/service-tier'
+import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { z } from 'zod'
-import { inputReferenceSchema } from '../inputs/input-reference.ts'
+import { inputImageSchema } from '../inputs/input-image.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
 
 export const PROMPT_CHARS_MAX = 4_000
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }
+/** `execution_expires_after` of a request that names none. */
+const DEFAULT_EXPIRES_SECONDS: Record<ServiceTier, number> = {
+  priority: 86_400,
+  standard: 86_400,
+  flex: 259_200,
+}
 
-/** Text of at most so many characters: Unicode code points, so that an emoji is one and not two. */
+/** Text of at most `charsMax` characters. Counts Unicode code points, so that an emoji is one and not two. */
 export const text = (charsMax: number) =>
   z
     .string()
@@ -21,7 +27,7 @@ export const text = (charsMax: number) =>
       'text without NUL characters or lone surrogates',
     )
 
-/** Zod drops the key __proto__ from records without a word. */
+/** Zod silently drops the key __proto__ from records. */
 const withoutPrototype = z
   .unknown()
   .refine(
@@ -29,20 +35,22 @@ const withoutPrototype = z
     'an object without the key __proto__',
   )
 
-/** What may be a prompt. */
 export const promptSchema = text(PROMPT_CHARS_MAX).refine(
   (value) => value.trim() !== '',
   'text that is not blank',
 )
 
-/** The fields of POST /v1/videos, after form fields were given their types. What a model can make of them is judged in generation-of.ts. */
+/**
+ * The fields of POST /v1/videos, form fields typed already. What a model can make of them is checked in
+ * generation-of.ts.
+ */
 export const createRequestSchema = z.strictObject({
   prompt: promptSchema,
   refine_prompt: z
     .boolean()
     .optional()
     .meta({
-      description: 'Let another model write the prompt out first, where the operator has set one up.',
+      description: 'Let another model write out the prompt first, where the operator has set one up.',
     }),
   model: text(100).optional(),
   seconds: z.union([z.string(), z.number()]).optional(),
@@ -55,7 +63,7 @@ export const createRequestSchema = z.strictObject({
   motion_score: z.int().min(1).max(7).optional(),
   negative_prompt: text(PROMPT_CHARS_MAX).optional(),
   mode: z.string().optional(),
-  input_reference: inputReferenceSchema.optional(),
+  input_reference: inputImageSchema.optional(),
   i2v_condition: z.enum(I2V_CONDITIONS).optional(),
   service_tier: z.enum(SERVICE_TIERS).optional(),
   max_tokens: z.int().min(1).optional(),
@@ -78,23 +86,19 @@ export const createRequestSchema = z.strictObject({
     .optional()
     .meta({
       description:
-        "Told of this video's end besides the account's endpoints, signed with the account's webhook secret.",
+        "Receives this video's end, as the account's endpoints do; signed with the account's webhook secret.",
     }),
   execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
 })
 export type CreateRequest = z.infer<typeof createRequestSchema>
 
-/** The type a form field's text is read as; every other field stays text. */
-export const NUMERIC_FIELDS: ReadonlySet<string> = new Set([
-  'num_frames',
-  'num_steps',
-  'guidance',
-  'guidance_img',
-  'seed',
-  'motion_score',
-  'max_tokens',
-  'execution_expires_after',
-])
+export function serviceTierOf(request: Pick<CreateRequest, 'service_tier'>): ServiceTier {
+  return request.service_tier ?? 'standard'
+}
 
-/** Fields whose text in a form is read as true or false. */
-export const BOOLEAN_FIELDS: ReadonlySet<string> = new Set(['refine_prompt'])
+/** How long the video may take before it expires. */
+export function expiresSecondsOf(
+  request: Pick<CreateRequest, 'service_tier' | 'execution_expires_after'>,
+): number {
+  return request.execution_expires_after ?? DEFAULT_EXPIRES_SECONDS[serviceTierOf(request)]
+}

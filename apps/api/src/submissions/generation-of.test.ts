@@ -2,11 +2,13 @@ import { BUILT_IN_MODELS } from '@sluice/shared/model-catalogue'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SluiceError } from '../errors.ts'
-import { generationOf } from './generation-of.ts'
+import type { CreateRequest } from './create-request.ts'
+import { generationOf, withSize } from './generation-of.ts'
 
-const offer = (defaultModel: string) => ({ models: BUILT_IN_MODELS, defaultModel })
+const generationBy = (defaultModel: string, fields: Partial<CreateRequest>, seed = 1) =>
+  withSize(generationOf({ prompt: 'x', ...fields }, { models: BUILT_IN_MODELS, defaultModel }, seed), null)
 const frames = (fields: { num_frames?: number; seconds?: string | number }) =>
-  generationOf({ prompt: 'x', ...fields }, offer('animatic'), 1).generation.num_frames
+  generationBy('animatic', fields).generation.num_frames
 
 test('every length a model makes can be asked for by its frames and by its seconds', () => {
   for (let count = 1; count <= 129; count += 4) {
@@ -53,18 +55,32 @@ test('whatever is given as seconds gives frames the model makes, or an error tha
   )
 })
 
-test('the seed is the one given, zero included, or the one drawn', () => {
-  expect(generationOf({ prompt: 'x', seed: 0 }, offer('animatic'), 7).generation.seed).toBe(0)
-  expect(generationOf({ prompt: 'x' }, offer('animatic'), 7).generation.seed).toBe(7)
+test('the seed is the one given, zero included, or the one generated', () => {
+  expect(generationBy('animatic', { seed: 0 }, 7).generation.seed).toBe(0)
+  expect(generationBy('animatic', {}, 7).generation.seed).toBe(7)
 })
 
 test('an alias is the configured default, and the resolution class follows the size', () => {
   for (const { id } of BUILT_IN_MODELS) {
-    expect(generationOf({ prompt: 'x', model: 'sora-2' }, offer(id), 1).generation.model).toBe(id)
-    expect(generationOf({ prompt: 'x', size: '1024x576' }, offer(id), 1).resolution).toBe('768px')
-    expect(generationOf({ prompt: 'x' }, offer(id), 1)).toMatchObject({
+    expect(generationBy(id, { model: 'sora-2' }).generation.model).toBe(id)
+    expect(generationBy(id, { size: '1024x576' }).resolution).toBe('768px')
+    expect(generationBy(id, {})).toMatchObject({
       resolution: '256px',
       generation: { width: 336, height: 192, mode: 't2v' },
     })
   }
+})
+
+test('without a size asked for, a video takes the shape of its input image; with one, it does not', () => {
+  const models = { models: BUILT_IN_MODELS, defaultModel: 'animatic' }
+  const request = { prompt: 'x', input_reference: 'https://example.com/boat.png' }
+  const image = { width: 1080, height: 1920 }
+  expect(withSize(generationOf(request, models, 1), image)).toMatchObject({
+    resolution: '256px',
+    generation: { width: 192, height: 336, mode: 'i2v', i2v_condition: 'head' },
+  })
+  expect(withSize(generationOf({ ...request, size: '768x768' }, models, 1), image)).toMatchObject({
+    resolution: '768px',
+    generation: { width: 768, height: 768 },
+  })
 })

@@ -11,50 +11,71 @@ import {
   type ResolutionClass,
   resolutionsOf,
 } from '@sluice/shared/model-catalogue'
+import type { Context } from '../context.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
+import type { AccountKey } from '../keys/authenticate.ts'
 import type { CreateRequest } from './create-request.ts'
 
 const DEFAULTS = { num_frames: 129, num_steps: 50, guidance: 7.5, guidance_img: 3, motion_score: 4 } as const
+const DEFAULT_SHAPE = { width: 16, height: 9 }
 
-/** What the account that asks may ask for. */
-export interface Offer {
+/** The models that an account may ask for, and the one that a request gets which names none. */
+export interface OfferedModels {
   models: readonly Model[]
   defaultModel: string
 }
 
-export interface Generating {
+/**
+ * The models that the account of this key may ask for. Which of them the key may not is checked by
+ * `requireModel`.
+ */
+export function offeredModels(
+  { config }: Pick<Context, 'config'>,
+  key: Pick<AccountKey, 'accountId'>,
+): OfferedModels {
+  return { models: config.catalogue.offeredTo(key.accountId), defaultModel: config.defaultModel }
+}
+
+/** What will be generated, and the class that its size is priced in. */
+export interface SizedGeneration {
   generation: Generation
   resolution: ResolutionClass
 }
 
+/** What will be generated, but for its size: without one asked for, that depends on the input image. */
+export interface UnsizedGeneration {
+  model: Model
+  generation: Omit<Generation, 'width' | 'height'>
+  /** The size asked for; null when the request names none. */
+  size: FrameSize | null
+}
+
 /**
- * What will be generated for a request: defaults filled in, aliases and sizes mapped, everything checked against what the
- * model can make. `seed` is used when the request names none; `image` is the shape of the image the request names, which the
- * video takes on when no size was asked for. Throws SluiceError naming the field, what was given and what is allowed.
+ * What a request asks for: defaults filled in, aliases and sizes mapped, everything checked against what the
+ * model can make. Whether there is an input image counts here; the image itself is not needed. `seed` is used
+ * when the request names none. Throws SluiceError naming the field, what was given and what is allowed.
  */
 export function generationOf(
   request: CreateRequest,
-  offer: Offer,
+  offered: OfferedModels,
   seed: number,
-  image: { width: number; height: number } | null = null,
-): Generating {
-  const model = modelOf(request.model, offer)
-  const mode = modeOf(model, request, image !== null)
-  const size = sizeOf(model, request.size, image)
+): UnsizedGeneration {
+  const model = modelOf(request.model, offered)
+  const mode = modeOf(model, request)
+  const size = sizeOf(model, request.size)
   const frames = framesOf(model, request)
   const steps = request.num_steps ?? DEFAULTS.num_steps
   if (steps < model.stepsMin || steps > model.stepsMax) {
     throw invalidValue('num_steps', steps, `${model.stepsMin} to ${model.stepsMax}`)
   }
   return {
-    resolution: size.resolution,
+    model,
+    size,
     generation: {
       model: model.id,
       mode,
       prompt: request.prompt,
       negative_prompt: request.negative_prompt ?? '',
-      width: size.width,
-      height: size.height,
       num_frames: frames,
       fps: model.fps,
       num_steps: steps,
@@ -67,8 +88,19 @@ export function generationOf(
   }
 }
 
-/** An image means image to video, which is nothing without one. */
-function modeOf(model: Model, request: CreateRequest, hasImage: boolean): Mode {
+/** Adds the size: the one asked for, or else the image's shape or 16:9 in the model's smaller class. */
+export function withSize(
+  { model, generation, size }: UnsizedGeneration,
+  image: { width: number; height: number } | null,
+): SizedGeneration {
+  const { width, height, resolution } =
+    size ?? nearestSize(model, image ?? DEFAULT_SHAPE, resolutionsOf(model)[0] ?? '256px')
+  return { generation: { ...generation, width, height }, resolution }
+}
+
+/** An input image means mode i2v, and that mode needs one. */
+function modeOf(model: Model, request: CreateRequest): Mode {
+  const hasImage = request.input_reference !== undefined
   const mode = model.modes.find((candidate) => candidate === (request.mode ?? (hasImage ? 'i2v' : 't2v')))
   if (mode === undefined)
     throw invalidValue('mode', request.mode, `${model.modes.join(', ')} with model ${model.id}`)
@@ -82,12 +114,12 @@ function modeOf(model: Model, request: CreateRequest, hasImage: boolean): Mode {
     )
   }
   if (mode !== 'i2v' && request.i2v_condition !== undefined) {
-    throw invalidValue('i2v_condition', request.i2v_condition, 'a value only with an input_reference')
+    throw invalidValue('i2v_condition', request.i2v_condition, 'none without an input_reference')
   }
   return mode
 }
 
-function modelOf(given: string | undefined, { models, defaultModel }: Offer): Model {
+function modelOf(given: string | undefined, { models, defaultModel }: OfferedModels): Model {
   const id = given === undefined || DEFAULT_MODEL_ALIASES.includes(given) ? defaultModel : given
   const model = models.find((offered) => offered.id === id)
   if (model === undefined) {
@@ -100,14 +132,8 @@ function modelOf(given: string | undefined, { models, defaultModel }: Offer): Mo
   return model
 }
 
-/** What was asked for, or else the shape of the image, or else 16:9: in the smaller class the model makes. */
-function sizeOf(
-  model: Model,
-  given: string | undefined,
-  image: { width: number; height: number } | null,
-): FrameSize {
-  if (given === undefined)
-    return nearestSize(model, image ?? { width: 16, height: 9 }, resolutionsOf(model)[0] ?? '256px')
+function sizeOf(model: Model, given: string | undefined): FrameSize | null {
+  if (given === undefined) return null
   const size = findSize(model, given)
   if (size === undefined)
     throw invalidValue('size', given, `${model.sizes.map(formatSize).join(', ')} with model ${model.id}`)
@@ -115,8 +141,8 @@ function sizeOf(
 }
 
 /**
- * Frames from `num_frames`, or from `seconds`: a real length such as "5.375" means those frames, a whole number n means
- * 24n+1 frames (the model makes 4k+1).
+ * Frames from `num_frames`, or from `seconds`: a real length such as "5.375" means those frames, a whole
+ * number n means 24n+1 frames (the model makes 4k+1).
  */
 function framesOf(model: Model, request: CreateRequest): number {
   const fromSeconds = request.seconds === undefined ? undefined : framesOfSeconds(model, request.seconds)
@@ -150,10 +176,11 @@ function framesOfSeconds(model: Model, given: string | number): number {
       : Number.NaN
   if (!Number.isInteger(frames) || frames < model.framesMin || frames > model.framesMax) {
     const wholeMax = Math.floor((model.framesMax - 1) / model.fps)
+    const longest = formatSeconds(model.framesMax, model.fps)
     throw invalidValue(
       'seconds',
       given,
-      `a whole number from 1 to ${wholeMax}, or an exact length of 4k+1 frames up to ${formatSeconds(model.framesMax, model.fps)}`,
+      `a whole number from 1 to ${wholeMax}, or an exact length of 4k+1 frames up to ${longest}`,
     )
   }
   return frames

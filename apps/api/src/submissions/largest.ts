@@ -1,7 +1,7 @@
 import type { FrameSize, Model } from '@sluice/shared/model-catalogue'
-import type { Generating } from './generation-of.ts'
+import type { SizedGeneration } from './generation-of.ts'
 
-/** The settings of a video that its tokens and cost depend on. */
+/** The settings of a video that its cost depends on. */
 export interface Settings {
   size: FrameSize
   num_frames: number
@@ -12,12 +12,12 @@ export interface Settings {
 const WATCHABLE = { steps: 10, frames: 25 }
 
 /**
- * The largest settings up to those asked for that fit: fewer steps, then fewer frames, then the smaller size of the same shape. Steps
- * below 10 and frames below a second come last, when nothing else fits. Null when nothing does. `fits` must answer yes for whatever is
- * smaller than something that fits.
+ * The largest settings up to those asked for that fit: fewer steps, then fewer frames, then the smaller size
+ * of the same shape. Fewer than 10 steps or a second of frames come last, when nothing else fits. Null when
+ * nothing does. `fits` must be true of whatever is smaller than something that fits.
  */
 export function largestFitting(
-  { generation }: Generating,
+  { generation }: SizedGeneration,
   model: Model,
   fits: (settings: Settings) => boolean,
 ): Settings | null {
@@ -42,7 +42,7 @@ export function largestFitting(
   return null
 }
 
-/** By halving: what fits with some steps fits with fewer. */
+/** The most steps that fit, by bisection, since fewer steps than some that fit do too; null when none fit. */
 function mostSteps(stepsMin: number, stepsMax: number, fits: (steps: number) => boolean): number | null {
   if (!fits(stepsMin)) return null
   let [most, tooMany] = [stepsMin, stepsMax + 1]
@@ -54,12 +54,10 @@ function mostSteps(stepsMin: number, stepsMax: number, fits: (steps: number) => 
   return most
 }
 
-/** The size of the smaller resolution class whose width to height is nearest; null when there is no smaller class. */
+/** The size of the smaller class with the nearest aspect ratio; null when there is no smaller class. */
 function smallerOfShape(asked: FrameSize, sizes: readonly FrameSize[]): FrameSize | null {
   const shape = (size: FrameSize) => Math.log(size.width / size.height)
+  const distance = (size: FrameSize) => Math.abs(shape(size) - shape(asked))
   const smaller = sizes.filter((size) => asked.resolution === '768px' && size.resolution === '256px')
-  return (
-    smaller.toSorted((a, b) => Math.abs(shape(a) - shape(asked)) - Math.abs(shape(b) - shape(asked)))[0] ??
-    null
-  )
+  return smaller.toSorted((a, b) => distance(a) - distance(b))[0] ?? null
 }

@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { AskError, askJson } from '../outgoing/ask-json.ts'
 
-/** The answer of OpenAI's moderation call, as far as it matters here. */
+/** The answer of OpenAI's moderation call, as far as it is used here. */
 const answerSchema = z.object({
   results: z
     .array(z.object({ flagged: z.boolean(), categories: z.record(z.string(), z.unknown()).optional() }))
@@ -15,8 +15,9 @@ const CATEGORIES_MAX = 10
 const CATEGORY_CHARS_MAX = 60
 
 /**
- * Asks the operator's moderation hook, when there is one, whether a prompt may be made. Throws SluiceError `moderation_refused` when it
- * may not, and `unavailable` when the hook cannot be asked and prompts are not to be let through meanwhile.
+ * Asks the operator's moderation hook, when there is one, whether a prompt is allowed. Throws SluiceError
+ * `moderation_refused` when it is not, and `unavailable` when the hook cannot be reached and prompts are not
+ * to be let through meanwhile.
  */
 export async function requireAllowed(
   context: Pick<Context, 'config' | 'log'>,
@@ -28,7 +29,7 @@ export async function requireAllowed(
     if (!(error instanceof AskError)) throw error
     context.log.warn(
       { reason: error.message, failOpen: settings.failOpen },
-      'the moderation hook could not be asked',
+      'the moderation hook could not be reached',
     )
     if (settings.failOpen) return null
     throw new SluiceError(
@@ -54,13 +55,14 @@ async function askHook(settings: ModerationSettings, prompt: string): Promise<st
     timeoutMs: settings.timeoutMs,
   })
   const parsed = answerSchema.safeParse(answer)
-  if (!parsed.success) throw new AskError('it did not answer as a moderation does: results[0].flagged')
+  if (!parsed.success)
+    throw new AskError('its answer is no moderation: results[0].flagged is missing or wrong')
   const flagged = parsed.data.results.filter((result) => result.flagged)
   if (flagged.length === 0) return null
   const names = flagged.flatMap(({ categories = {} }) =>
     Object.keys(categories).filter((name) => categories[name] === true),
   )
-  // The hook's words go into an error message, so they are kept to what a category may look like.
+  // The hook's words go into an error message, so only what looks like a category gets there.
   return [...new Set(names)]
     .filter((name) => /^[\w /-]+$/.test(name) && name.length <= CATEGORY_CHARS_MAX)
     .slice(0, CATEGORIES_MAX)

@@ -1,5 +1,4 @@
-import { capabilityOf, type ResolutionClass, resolutionsOf } from '@sluice/shared/model-catalogue'
-import type { ServiceTier } from '@sluice/shared/service-tier'
+import { capabilityOf, type Model, type ResolutionClass, resolutionsOf } from '@sluice/shared/model-catalogue'
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
 import type { Forecast } from '../forecast/forecaster.ts'
@@ -8,108 +7,130 @@ import type { HeadRow } from '../gate/snapshot.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
-import { type Priced, priceVideo, reckon } from '../prices/price.ts'
-import type { CreateRequest } from './create-request.ts'
-import type { Generating } from './generation-of.ts'
+import { computePrice, type Priced, priceVideo } from '../prices/price.ts'
+import { exceededCeiling } from './ceilings.ts'
+import { type CreateRequest, expiresSecondsOf, serviceTierOf } from './create-request.ts'
+import type { SizedGeneration } from './generation-of.ts'
+import { judgeRequest } from './judge-request.ts'
 import { largestFitting, type Settings } from './largest.ts'
-import { DEFAULT_EXPIRY_SECONDS, exceededCeiling, judgeRequest } from './submit.ts'
 
 /** What a submission would cost and how long it would take, had it been made now. */
-export interface Quote extends Generating {
+export interface Quote extends SizedGeneration {
   priced: Priced
-  /** Null when nothing is known of its place: its line is longer than what is foreseen. */
+  /** Null when its place is not known: more videos wait before it than are simulated. */
   forecast: Forecast | null
   /** The account's balance and the key's budget cover it. */
   isAffordable: boolean
   /** The request's own `max_tokens` and `max_cost` allow it. */
   isWithinLimits: boolean
-  /** Settings the limits do allow, with their price; null when those asked for fit, or none do. */
+  /**
+   * The largest settings that the limits allow, and their price; null when those asked for fit, or none do.
+   */
   largest: { settings: Settings; priced: Priced } | null
 }
 
-/** A quote also asks the forecaster. */
+/** A quote also needs forecasts. */
 export type QuoteContext = Context & { foresight: Foresight }
 
-/** Quotes a submission; nothing is held or stored. Throws SluiceError for a request that no submission would be taken for either. */
+/**
+ * Quotes a submission; nothing is held or stored. Throws SluiceError for a request that a submission would be
+ * refused for too.
+ */
 export async function quoteVideo(
   context: QuoteContext,
   key: AccountKey,
   request: CreateRequest,
 ): Promise<Quote> {
-  const { config, db } = context
-  const { judged: generating } = await judgeRequest(context, key, request)
-  const tier = request.service_tier ?? 'standard'
-  const priced = await priceVideo(db, generating, tier, config)
+  const { generation, resolution } = await judgeRequest(context, key, request)
+  const sized = { generation, resolution }
+  const clip = { ...generation, resolution }
+  const priced = await priceVideo(context.db, clip, serviceTierOf(request), context.config)
   const isWithinLimits = exceededCeiling(request, priced) === null
-  const { customer, trial } = await readOwned(db, key.accountId, config.currency)
-  const { remainingTokens } = await readBudget(db, key.id)
   return {
-    ...generating,
+    ...sized,
     priced,
     isWithinLimits,
-    isAffordable:
-      customer.balanceMicros + trial.balanceMicros >= priced.costMicros &&
-      (remainingTokens === null || remainingTokens >= priced.tokens),
-    forecast: await foresee(context, key, request, generating, priced, tier),
-    largest: isWithinLimits ? null : await largestOf(context, request, generating, tier),
+    isAffordable: await isAffordable(context, key, priced),
+    forecast: await context.foresight.of(await headOf(context, key, request, { ...sized, priced })),
+    largest: isWithinLimits ? null : await largestOf(context, request, sized),
   }
 }
 
-async function foresee(
-  context: QuoteContext,
+async function isAffordable({ db, config }: Context, key: AccountKey, priced: Priced): Promise<boolean> {
+  const { customer, trial } = await readOwned(db, key.accountId, config.currency)
+  const { remainingTokens } = await readBudget(db, key.id)
+  return (
+    customer.balanceMicros + trial.balanceMicros >= priced.costMicros &&
+    (remainingTokens === null || remainingTokens >= priced.tokens)
+  )
+}
+
+/** The video as the gate would see it at the head of its queue, were it submitted. */
+async function headOf(
+  { db }: Context,
   key: AccountKey,
   request: CreateRequest,
-  { generation, resolution }: Generating,
-  priced: Priced,
-  tier: ServiceTier,
-): Promise<Forecast | null> {
+  { generation, resolution, priced }: SizedGeneration & { priced: Priced },
+): Promise<Omit<HeadRow, 'id' | 'checkpoint_step'>> {
   const standing = one(
-    await context.db.query<Pick<HeadRow, 'weight' | 'account_running_max' | 'key_running_max'>>({
+    await db.query<Pick<HeadRow, 'weight' | 'account_running_max' | 'key_running_max'>>({
       name: 'key-standing',
-      text: `select a.weight, a.running_max as account_running_max, k.running_max as key_running_max
-      from api_key k join account a on a.id = k.account_id where k.id = $1`,
+      text: `
+        select a.weight, a.running_max as account_running_max, k.running_max as key_running_max
+        from api_key k join account a on a.id = k.account_id
+        where k.id = $1`,
       values: [key.id],
     }),
   )
-  const { model, width, height, num_frames, num_steps } = generation
-  return context.foresight.of({
+  return {
     account_id: key.accountId,
     key_id: key.id,
     ...standing,
-    service_tier: tier,
-    model,
+    service_tier: serviceTierOf(request),
+    model: generation.model,
     capability: capabilityOf(generation),
     resolution,
-    width,
-    height,
-    num_frames,
-    num_steps,
+    width: generation.width,
+    height: generation.height,
+    num_frames: generation.num_frames,
+    num_steps: generation.num_steps,
     video_tokens: priced.videoTokens,
-    expires_in_ms: (request.execution_expires_after ?? DEFAULT_EXPIRY_SECONDS[tier]) * 1_000,
-  })
+    expires_in_ms: expiresSecondsOf(request) * 1_000,
+  }
 }
 
 async function largestOf(
   context: Context,
   request: CreateRequest,
-  generating: Generating,
-  tier: ServiceTier,
+  sized: SizedGeneration,
 ): Promise<Quote['largest']> {
-  const model = context.config.catalogue.find(generating.generation.model)
+  const model = context.config.catalogue.find(sized.generation.model)
   if (model === undefined) return null
-  const prices = new Map<ResolutionClass, Priced>()
-  for (const resolution of resolutionsOf(model)) {
-    prices.set(resolution, await priceVideo(context.db, { ...generating, resolution }, tier, context.config))
-  }
-  const reckonFor = ({ size, num_frames, num_steps }: Settings) => {
-    const price = prices.get(size.resolution)
+  const pricedClass = await priceClasses(context, request, model, sized)
+  const priceOf = ({ size, num_frames, num_steps }: Settings) => {
+    const price = pricedClass.get(size.resolution)
     if (price === undefined) throw new RangeError(`model ${model.id} makes no ${size.resolution} video`)
-    return reckon({ width: size.width, height: size.height, num_frames, num_steps }, price)
+    return computePrice({ width: size.width, height: size.height, num_frames, num_steps }, price)
   }
   const settings = largestFitting(
-    generating,
+    sized,
     model,
-    (candidate) => exceededCeiling(request, reckonFor(candidate)) === null,
+    (candidate) => exceededCeiling(request, priceOf(candidate)) === null,
   )
-  return settings === null ? null : { settings, priced: reckonFor(settings) }
+  return settings === null ? null : { settings, priced: priceOf(settings) }
+}
+
+/** The price of each resolution class that a model makes. */
+async function priceClasses(
+  { db, config }: Context,
+  request: CreateRequest,
+  model: Model,
+  { generation }: SizedGeneration,
+): Promise<ReadonlyMap<ResolutionClass, Priced>> {
+  const prices = new Map<ResolutionClass, Priced>()
+  for (const resolution of resolutionsOf(model)) {
+    const clip = { ...generation, resolution }
+    prices.set(resolution, await priceVideo(db, clip, serviceTierOf(request), config))
+  }
+  return prices
 }

@@ -1,5 +1,4 @@
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
-import type { Database } from '../db/database.ts'
 
 /** A row of table attempt, named as its columns are. */
 export interface Attempt {
@@ -7,6 +6,7 @@ export interface Attempt {
   fence: number
   pool: string
   resumed_from_step: number
+  /** Null until a worker's first report; bound with `worker_id` and `key_id`. */
   claim: string | null
   worker_id: string | null
   key_id: string | null
@@ -26,14 +26,4 @@ export interface Attempt {
   error_code: string | null
   error_message: string | null
   result: AttemptResult | null
-}
-
-/** Reads one attempt; its video must be locked, which locks its attempts. */
-export async function readAttempt(db: Database, videoId: string, fence: number): Promise<Attempt | null> {
-  const { rows } = await db.query<Attempt>({
-    name: 'attempt-read',
-    text: 'select * from attempt where video_id = $1 and fence = $2',
-    values: [videoId, fence],
-  })
-  return rows[0] ?? null
 }

@@ -1,42 +1,28 @@
 import type { Context } from '../context.ts'
 import { transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { unansweredCancelEnd } from './end.ts'
 import { endVideo, lockVideo } from './transition.ts'
 import type { Video } from './video.ts'
+import { notFound, requestCancel } from './video-store.ts'
 
 /**
- * Cancels an account's video. Queued or dispatched: over at once, nothing charged. Running: asked for; the worker hears it
- * with its next answer (a second at most), and the steps done by now, plus the one under way, are the most that is charged.
- * Cancelling twice, or a cancelled video, answers the video as it stands. Throws SluiceError when it is unknown or ended
- * otherwise.
+ * Cancels an account's video. Queued or dispatched: it ends at once and nothing is charged. Running: its
+ * worker hears of it with the next answer (within a second), and at most the steps done by now, plus the one
+ * under way, are charged. Cancelling a cancelled video changes nothing. Returns the video as it then is.
+ * Throws SluiceError when it is unknown or has ended otherwise.
  */
 export async function cancelVideo(context: Context, accountId: string, videoId: string): Promise<Video> {
-  const video = await transaction(context.db, async (db) => {
-    const locked = await lockVideo(db, videoId)
-    if (locked === null || locked.account_id !== accountId || locked.deleted_at !== null) throw notFound()
-    switch (locked.status) {
+  const cancelled = await transaction(context.db, async (db) => {
+    const video = await lockVideo(db, videoId)
+    if (video === null || video.account_id !== accountId || video.deleted_at !== null) throw notFound()
+    switch (video.status) {
       case 'queued':
       case 'dispatched':
-        await endVideo(
-          db,
-          locked,
-          {
-            status: 'cancelled',
-            chargedSteps: 0,
-            errorCode: 'cancelled',
-            errorMessage: 'The video was cancelled.',
-            outputPrefix: null,
-            attemptOutcome: 'cancelled',
-            raiseFence: true,
-          },
-          context.systemAccounts,
-        )
+        await endVideo(db, video, unansweredCancelEnd(video, 0), context.systemAccounts)
         break
       case 'running':
-        await db.query({
-          text: `update video set cancel_requested_at = now(), cancel_step = step where id = $1 and cancel_requested_at is null`,
-          values: [videoId],
-        })
+        await requestCancel(db, video)
         break
       case 'cancelled':
         break
@@ -44,19 +30,14 @@ export async function cancelVideo(context: Context, accountId: string, videoId: 
       case 'failed':
         throw new SluiceError(
           'state_conflict',
-          `The video is ${locked.status}: only a queued or running video can be cancelled.`,
+          `The video is ${video.status}: only a queued or running video can be cancelled.`,
         )
       default:
-        locked.status satisfies never
+        video.status satisfies never
     }
     return lockVideo(db, videoId)
   })
-  if (video === null) throw notFound()
+  if (cancelled === null) throw notFound()
   context.wakeGate()
-  return video
-}
-
-/** The one answer for an unknown id, a malformed one and another tenant's. */
-export function notFound(): SluiceError {
-  return new SluiceError('not_found', 'No such video.', 'video_id')
+  return cancelled
 }

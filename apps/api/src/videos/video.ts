@@ -2,9 +2,20 @@ import type { Generation } from '@sluice/shared/generation'
 import type { Refinement } from '@sluice/shared/public-video'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 
-/** Internal states. The public word for dispatched and running is in_progress; a cancelled video reads failed. */
-export const VIDEO_STATUSES = ['queued', 'dispatched', 'running', 'completed', 'failed', 'cancelled'] as const
+/** The states of a video that has not ended. */
+const UNFINISHED_STATUSES = ['queued', 'dispatched', 'running'] as const
+
+/** Internal states. Clients see `in_progress` for dispatched and running, and `failed` for cancelled. */
+export const VIDEO_STATUSES = [...UNFINISHED_STATUSES, 'completed', 'failed', 'cancelled'] as const
 export type VideoStatus = (typeof VIDEO_STATUSES)[number]
+
+/** Whether a video has not ended. */
+export function isUnfinished({ status }: Pick<Video, 'status'>): boolean {
+  return UNFINISHED_STATUSES.some((unfinished) => unfinished === status)
+}
+
+/** The same as SQL. Written into the statement, since the index `video_expiring` is on these values. */
+export const IS_UNFINISHED_SQL = `status in ('${UNFINISHED_STATUSES.join(`', '`)}')`
 
 /** A row of table video, named as its columns are. */
 export interface Video {
@@ -13,7 +24,7 @@ export interface Video {
   key_id: string
   status: VideoStatus
   model: string
-  /** What a worker must offer to make it. */
+  /** What a worker must serve to make it. */
   capability: string
   service_tier: ServiceTier
   resolution: string
@@ -35,7 +46,7 @@ export interface Video {
   price_micros_per_million: bigint
   multiplier_bps: number
   hold_micros: bigint
-  /** The interval whose budget of its key the tokens were taken from; null = the key had no budget. */
+  /** Start of the budget interval that its tokens were taken from; null when its key had no budget. */
   budget_starts_at: Date | null
   charged_micros: bigint | null
   charged_steps: number | null
@@ -56,7 +67,7 @@ export interface Video {
   ended_at: Date | null
   deleted_at: Date | null
   swept_at: Date | null
-  /** The image it was made from lies in the store. */
+  /** Whether its input image lies in the store. */
   input_kept: boolean
   retention_seconds: number | null
   expires_at: Date | null
@@ -64,9 +75,14 @@ export interface Video {
   execution_expires_at: Date
 }
 
-/** Everything an attempt writes lies below this prefix, and nobody else's. */
+/** Key prefix of everything stored of a video but its input image. */
+export function videoPrefix(videoId: string): string {
+  return `videos/${videoId}`
+}
+
+/** Key prefix of what one start of an attempt writes. No other start writes below it. */
 export function attemptPrefix(videoId: string, fence: number, claim: string): string {
-  return `videos/${videoId}/${fence}-${claim}`
+  return `${videoPrefix(videoId)}/${fence}-${claim}`
 }
 
 /** File names below an attempt's prefix. */

@@ -1,0 +1,55 @@
+import { recordChange } from '../audit/record-change.ts'
+import type { Context } from '../context.ts'
+import { transaction } from '../db/database.ts'
+import { issueKey } from '../keys/create-key.ts'
+import { grantTrial } from '../ledger/fund.ts'
+import { type Account, type AccountSettings, insertAccount, readAccount } from './account-store.ts'
+
+/**
+ * Opens an account with empty balances and without a key for the operator, and records it in the audit.
+ * `adminKeyId` is the admin key that asks.
+ */
+export async function openAccount(
+  context: Context,
+  adminKeyId: string,
+  settings: AccountSettings & { name: string },
+): Promise<Account> {
+  return transaction(context.db, async (db) => {
+    const accountId = await insertAccount(db, settings, context.config.currency)
+    await recordChange(db, {
+      keyId: adminKeyId,
+      action: 'account.created',
+      subject: accountId,
+      details: { ...settings },
+    })
+    return readAccount(db, accountId)
+  })
+}
+
+export interface AccountWithKey {
+  accountId: string
+  /** The secret of the account's first key, shown once. */
+  key: string
+}
+
+/** Opens an account with one key and, unless it is 0, trial credit, without recording it. */
+export async function openAccountWithKey(
+  context: Context,
+  account: { name: string; trialMicros: bigint },
+): Promise<AccountWithKey> {
+  const { currency } = context.config
+  return transaction(context.db, async (db) => {
+    const accountId = await insertAccount(db, { name: account.name }, currency)
+    if (account.trialMicros > 0n) {
+      const funding = {
+        accountId,
+        currency,
+        amountMicros: account.trialMicros,
+        idempotencyKey: `trial:${accountId}`,
+      }
+      await grantTrial(db, funding, context.systemAccounts)
+    }
+    const key = await issueKey(db, { accountId, scopes: ['videos:read', 'videos:write'], kind: 'account' })
+    return { accountId, key: key.secret }
+  })
+}

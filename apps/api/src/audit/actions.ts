@@ -1,0 +1,12 @@
+/** What an operator can do that the audit records. */
+export const AUDIT_ACTIONS = [
+  'account.created',
+  'account.changed',
+  'account.credited',
+  'account.refunded',
+  'key.created',
+  'key.changed',
+  'key.revoked',
+  'price.set',
+] as const
+export type AuditAction = (typeof AUDIT_ACTIONS)[number]

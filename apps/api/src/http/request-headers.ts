@@ -1,0 +1,33 @@
+import type { Request } from 'express'
+import { invalidValue, SluiceError } from '../errors.ts'
+
+const IDEMPOTENCY_KEY_CHARS_MAX = 255
+
+/** The API key of `Authorization: Bearer <key>`. Throws SluiceError `missing_api_key` when there is none. */
+export function bearerKey(request: Request): string {
+  const key = /^Bearer +(\S+) *$/i.exec(request.get('authorization') ?? '')?.[1]
+  if (key !== undefined) return key
+  throw new SluiceError(
+    'missing_api_key',
+    'Send your API key in the header: Authorization: Bearer <key>.',
+    'Authorization',
+  )
+}
+
+/** What a request says of itself being one that was sent before. */
+export interface RequestOrigin {
+  idempotencyKey: string | null
+  /** The SDK says that it repeats a request whose answer it never saw. */
+  isRepeat: boolean
+}
+
+/**
+ * Reads the headers Idempotency-Key and x-stainless-retry-count. Throws SluiceError when the key is too long.
+ */
+export function originOf(request: Request): RequestOrigin {
+  const idempotencyKey = request.get('idempotency-key') || null
+  if (idempotencyKey !== null && idempotencyKey.length > IDEMPOTENCY_KEY_CHARS_MAX) {
+    throw invalidValue('Idempotency-Key', idempotencyKey, `at most ${IDEMPOTENCY_KEY_CHARS_MAX} characters`)
+  }
+  return { idempotencyKey, isRepeat: Number(request.get('x-stainless-retry-count') ?? 0) > 0 }
+}

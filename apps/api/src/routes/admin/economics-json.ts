@@ -1,0 +1,176 @@
+import { formatMicros } from '@sluice/shared/money'
+import { z } from 'zod'
+import { sumFacts, WASTE_CAUSES } from '../../economics/facts.ts'
+import { type Figures, figuresOf } from '../../economics/figures.ts'
+import type { PoolDay } from '../../economics/hour-sums.ts'
+import type { PoolNow } from '../../workers/read-fleet-now.ts'
+
+export const ECONOMICS_GROUPS = ['total', 'pool', 'day', 'pool_day'] as const
+type Group = (typeof ECONOMICS_GROUPS)[number]
+
+const amountField = z.string().meta({ description: 'A decimal number, exact.', example: '0.08316' })
+const seconds = z.number().min(0)
+const ratioField = z.number().nullable()
+
+const figuresSchema = z.object({
+  completed: z.int().meta({ description: 'Videos that ended so.' }),
+  failed: z.int(),
+  cancelled: z.int(),
+  generated_tokens: z.int().meta({ description: 'Of all attempts at these videos: charged and wasted.' }),
+  charged_tokens: z.int(),
+  wasted_tokens: z.int(),
+  wasted: z.object(
+    Object.fromEntries(WASTE_CAUSES.map((cause) => [cause, z.int()])) as Record<
+      (typeof WASTE_CAUSES)[number],
+      z.ZodInt
+    >,
+  ),
+  available_gpu_seconds: seconds.meta({
+    description: 'Ready slots times their GPUs times the time they were there.',
+  }),
+  busy_gpu_seconds: seconds,
+  switching_seconds: seconds.meta({ description: 'GPU time that went into switching models.' }),
+  switches: z.int(),
+  tokens_per_gpu_second: ratioField.meta({ description: 'While busy.' }),
+  utilisation: ratioField.meta({ description: 'Busy of available GPU time.' }),
+  unpriced_gpu_seconds: seconds.meta({ description: 'Available GPU time of workers that declared no cost.' }),
+  gpu_cost: amountField
+    .nullable()
+    .meta({ description: 'Null as long as a worker that was there declared no cost.' }),
+  revenue: amountField,
+  cost_per_million: amountField.nullable().meta({ description: 'Per million tokens charged.' }),
+  revenue_per_million: amountField.nullable().meta({ description: 'Per million tokens charged.' }),
+  margin: ratioField.meta({ description: '(revenue - cost) / revenue' }),
+  profit_over_cost: ratioField.meta({ description: '(revenue - cost) / cost' }),
+  break_even_utilisation: ratioField.meta({
+    description: 'Where revenue would cover cost; above 1, nowhere.',
+  }),
+})
+
+const poolNowSchema = z
+  .object({
+    pool: z.string(),
+    workers: z.int(),
+    slots: z.int(),
+    busy_slots: z.int(),
+    gpus: z.int(),
+    busy_gpus: z.int(),
+    cost_per_hour: amountField.nullable(),
+  })
+  .meta({ id: 'PoolNow' })
+
+export const economicsSchema = z
+  .object({
+    object: z.literal('economics'),
+    from: z.int(),
+    to: z.int(),
+    group_by: z.enum(ECONOMICS_GROUPS),
+    currency: z.string(),
+    live: z.array(poolNowSchema).meta({ description: 'The pools this moment.' }),
+    data: z.array(
+      figuresSchema.extend({
+        day: z.string().optional().meta({ description: 'The UTC day.' }),
+        pool: z.string().nullable().optional().meta({ description: 'Null: videos that no pool ever took.' }),
+      }),
+    ),
+    total: figuresSchema,
+  })
+  .meta({ id: 'EconomicsReport' })
+
+interface Names {
+  day?: string
+  pool?: string | null
+}
+
+/** The names a row of each grouping has; a total has none. */
+const NAMES_OF: Record<Group, (day: PoolDay) => Names> = {
+  total: () => ({}),
+  pool: ({ pool }) => ({ pool }),
+  day: ({ day }) => ({ day }),
+  pool_day: ({ day, pool }) => ({ day, pool }),
+}
+
+/** The figures of the days by group, in the order of their names. */
+export function groupDays(days: readonly PoolDay[], group: Group): { names: Names; figures: Figures }[] {
+  const sortKey = ({ day, pool }: Names) => `${day ?? ''} ${pool ?? '~'}`
+  const byKey = Map.groupBy(days, (part) => sortKey(NAMES_OF[group](part)))
+  if (group === 'total' && byKey.size === 0) return [{ names: {}, figures: figuresOf(sumFacts([])) }]
+  return [...byKey]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, parts]) => ({
+      names: parts[0] === undefined ? {} : NAMES_OF[group](parts[0]),
+      figures: figuresOf(sumFacts(parts.map(({ facts }) => facts))),
+    }))
+}
+
+export function figuresJson(figures: Figures): z.input<typeof figuresSchema> {
+  const money = (micros: bigint | null) => (micros === null ? null : formatMicros(micros))
+  const inSeconds = (ms: bigint) => Number(ms) / 1_000
+  return {
+    completed: Number(figures.completed),
+    failed: Number(figures.failed),
+    cancelled: Number(figures.cancelled),
+    generated_tokens: Number(figures.generatedTokens),
+    charged_tokens: Number(figures.chargedTokens),
+    wasted_tokens: Number(figures.wastedTokens),
+    wasted: {
+      lost_worker: Number(figures.wasted.lost_worker),
+      failed: Number(figures.wasted.failed),
+      yielded: Number(figures.wasted.yielded),
+      lost_checkpoint: Number(figures.wasted.lost_checkpoint),
+      cancelled: Number(figures.wasted.cancelled),
+      expired: Number(figures.wasted.expired),
+    },
+    available_gpu_seconds: inSeconds(figures.availableGpuMs),
+    busy_gpu_seconds: inSeconds(figures.busyGpuMs),
+    switching_seconds: inSeconds(figures.switchingGpuMs),
+    switches: Number(figures.switches),
+    tokens_per_gpu_second: figures.tokensPerGpuSecond,
+    utilisation: figures.utilisation,
+    unpriced_gpu_seconds: inSeconds(figures.unpricedGpuMs),
+    gpu_cost: money(figures.costMicros),
+    revenue: formatMicros(figures.revenueMicros),
+    cost_per_million: money(figures.costMicrosPerMillion),
+    revenue_per_million: money(figures.revenueMicrosPerMillion),
+    margin: figures.margin,
+    profit_over_cost: figures.profitOverCost,
+    break_even_utilisation: figures.breakEvenUtilisation,
+  }
+}
+
+export function poolNowJson(pool: PoolNow): z.input<typeof poolNowSchema> {
+  return {
+    pool: pool.pool,
+    workers: pool.workers,
+    slots: pool.slots,
+    busy_slots: pool.busySlots,
+    gpus: pool.gpus,
+    busy_gpus: pool.busyGpus,
+    cost_per_hour: pool.costPerHourMicros === null ? null : formatMicros(pool.costPerHourMicros),
+  }
+}
+
+/** As in JSON, the causes of waste as columns of their own; what is null is an empty field. */
+export function csvLines(
+  rows: readonly { names: Names; figures: Figures }[],
+  group: Group,
+  currency: string,
+): (string | number)[][] {
+  const nameColumns = Object.keys(NAMES_OF[group]({ day: '', pool: '', facts: {} }))
+  const flat = rows.map(({ names, figures }) => {
+    const { wasted, ...rest } = figuresJson(figures)
+    const byCause = Object.entries(wasted).map(([cause, tokens]) => [`wasted_${cause}`, tokens] as const)
+    const fields: Record<string, string | number | null> = {
+      ...names,
+      ...rest,
+      ...Object.fromEntries(byCause),
+      currency,
+    }
+    return fields
+  })
+  const header =
+    flat[0] === undefined
+      ? [...nameColumns, ...Object.keys(figuresSchema.shape).filter((name) => name !== 'wasted'), 'currency']
+      : Object.keys(flat[0])
+  return [header, ...flat.map((row) => header.map((name) => row[name] ?? ''))]
+}

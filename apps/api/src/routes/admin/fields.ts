@@ -1,0 +1,54 @@
+import type { Catalogue, Model } from '@sluice/shared/model-catalogue'
+import { parseMicros } from '@sluice/shared/money'
+import { z } from 'zod'
+import { invalidValue } from '../../errors.ts'
+import { text } from '../../submissions/create-request.ts'
+
+/** Fields that several of the operator's calls take. */
+
+/** The last second that any calendar here knows: the end of the year 9999. */
+const UNIX_SECONDS_MAX = 253_402_300_799
+/** So that no sum of amounts leaves 64 bits. */
+const AMOUNT_MICROS_MAX = 1_000_000_000_000_000n
+
+export const unixTimeField = z
+  .int()
+  .min(0)
+  .max(UNIX_SECONDS_MAX)
+  .meta({ description: 'Seconds since the Unix epoch.' })
+
+export const nameField = text(200).refine((value) => value.trim() !== '', 'text that is not blank')
+
+/** A limit in videos. */
+export const videosField = z.int().min(0).max(1_000_000)
+
+export const idempotencyKeyField = text(200)
+  .refine((value) => value !== '', 'text that is not empty')
+  .optional()
+  .meta({ description: 'The same key again answers the first transfer.' })
+
+export const modelField = text(100).meta({ description: 'A model of the catalogue, by its own id.' })
+
+/** The model a field names. Throws SluiceError `invalid_value` when there is none; aliases are none. */
+export function requireKnownModel(catalogue: Catalogue, id: string, field: string): Model {
+  const model = catalogue.find(id)
+  if (model === undefined) throw invalidValue(field, id, catalogue.models.map((known) => known.id).join(', '))
+  return model
+}
+
+/** As `requireKnownModel`, for a list. */
+export function requireKnownModels(catalogue: Catalogue, ids: readonly string[], field: string): void {
+  for (const [index, id] of ids.entries()) requireKnownModel(catalogue, id, `${field}.${index}`)
+}
+
+/** An amount of money as text, at least `minMicros`; parsed into micro-units. */
+export function amountField(minMicros: bigint) {
+  const lowest = minMicros === 0n ? '0' : '0.000001'
+  return z
+    .string()
+    .transform((value) => parseMicros(value))
+    .refine(
+      (micros): micros is bigint => micros !== null && micros >= minMicros && micros <= AMOUNT_MICROS_MAX,
+      `text such as "12.50": a decimal number from ${lowest} to 1000000000 with at most six decimals`,
+    )
+}

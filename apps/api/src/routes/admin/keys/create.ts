@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { scopedRoute } from '../../../http/route.ts'
+import { createKey } from '../../../keys/create-key.ts'
+import { nameField } from '../fields.ts'
+import { newKeyAnswers, newKeyJson } from './key-answers.ts'
+import { dateOf, expiresField } from './key-fields.ts'
+
+const bodySchema = z.strictObject({
+  name: nameField.optional(),
+  scope: z
+    .enum(['admin', 'worker'])
+    .meta({ description: 'admin: the calls below /v1/admin. worker: a token for one GPU host.' }),
+  expires_at: expiresField.optional(),
+})
+
+export const createOperatorKeyRoute = scopedRoute(
+  'admin',
+  {
+    method: 'post',
+    path: '/v1/admin/keys',
+    operationId: 'createOperatorKey',
+    tag: 'admin',
+    summary: 'Make an admin key or a worker token',
+    description: 'These belong to no account.',
+    body: bodySchema,
+    example: { name: 'gpu host 3', scope: 'worker' },
+    answers: newKeyAnswers,
+    errors: [],
+  },
+  async ({ context, key, body }) => {
+    const newKey = await createKey(context, key.id, {
+      accountId: null,
+      scopes: [body.scope],
+      kind: body.scope,
+      name: body.name ?? '',
+      expiresAt: dateOf(body.expires_at),
+    })
+    return newKeyJson(newKey)
+  },
+)

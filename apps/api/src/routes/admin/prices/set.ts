@@ -1,0 +1,47 @@
+import { RESOLUTION_CLASSES } from '@sluice/shared/model-catalogue'
+import { z } from 'zod'
+import { scopedRoute } from '../../../http/route.ts'
+import { setPrice } from '../../../prices/set-price.ts'
+import { amountField, modelField, requireKnownModel, unixTimeField } from '../fields.ts'
+import { priceJson, priceSchema } from './price-json.ts'
+
+/** So that no video's price leaves 64 bits. */
+const PRICE_MICROS_MAX = 1_000_000_000_000n
+
+const bodySchema = z.strictObject({
+  model: modelField,
+  resolution: z.enum(RESOLUTION_CLASSES),
+  per_million: amountField(0n).refine(
+    (micros) => micros <= PRICE_MICROS_MAX,
+    'text such as "0.20": a decimal number from 0 to 1000000',
+  ),
+  effective_at: unixTimeField
+    .optional()
+    .meta({ description: 'Seconds since the Unix epoch, to come; without it, now.' }),
+})
+
+export const setPriceRoute = scopedRoute(
+  'admin',
+  {
+    method: 'post',
+    path: '/v1/admin/prices',
+    operationId: 'setPrice',
+    tag: 'admin',
+    summary: 'Set a price from now or a time to come',
+    description:
+      'Videos submitted before keep the price they were submitted at. A price once set stays in the list; a later one takes over.',
+    body: bodySchema,
+    example: { model: 'open-sora-2', resolution: '768px', per_million: '0.75' },
+    answers: { 200: { description: 'The price.', schema: priceSchema } },
+    errors: ['state_conflict'],
+  },
+  async ({ context, key, body }) => {
+    const price = await setPrice(context, key.id, {
+      model: requireKnownModel(context.config.catalogue, body.model, 'model'),
+      resolution: body.resolution,
+      microsPerMillion: body.per_million,
+      effectiveAt: body.effective_at === undefined ? null : new Date(body.effective_at * 1_000),
+    })
+    return priceJson(price)
+  },
+)

@@ -1,0 +1,105 @@
+import { unixSeconds } from '@sluice/shared/clock'
+import { z } from 'zod'
+import { SluiceError } from '../../errors.ts'
+import { JsonReply, RawReply } from '../../http/reply.ts'
+import { accountRoute } from '../../http/route.ts'
+import type { Services } from '../../services.ts'
+import { sendObject } from '../../storage/send-object.ts'
+import { OUTPUT_FILES, type Video } from '../../videos/video.ts'
+import { readVideo } from '../../videos/video-store.ts'
+import { PUBLIC_STATUS } from './video-json.ts'
+import { videoIdParams } from './video-reply.ts'
+
+const VARIANTS = ['video', 'thumbnail', 'spritesheet'] as const
+const querySchema = z.strictObject({ variant: z.enum(VARIANTS).default('video') })
+const URL_SECONDS_MAX = 3_600
+const NOT_CACHED = { 'cache-control': 'no-store' }
+
+export const videoContentRoute = accountRoute(
+  'videos:read',
+  {
+    method: 'get',
+    path: '/v1/videos/{id}/content',
+    operationId: 'videoContent',
+    tag: 'videos',
+    summary: 'The bytes of a completed video',
+    description:
+      'On an S3 store a redirect to a signed URL, on the disk store a stream that knows Range. Asked for exactly `Accept: application/json`, it answers the signed URL itself, which a page can use where it cannot send a header.',
+    params: videoIdParams,
+    query: querySchema,
+    answers: {
+      200: {
+        description: 'The whole file, or a signed URL to it.',
+        contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'],
+        schema: z
+          .object({ object: z.literal('video.content'), url: z.string(), expires_at: z.int() })
+          .meta({ id: 'ContentUrl' }),
+      },
+      206: { description: 'The range asked for.', contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'] },
+      302: {
+        description: 'To a signed URL of the S3 store.',
+        headers: { location: 'The signed URL; it expires after an hour.' },
+      },
+    },
+    errors: ['not_found', 'state_conflict', 'content_expired', 'range_not_satisfiable'],
+  },
+  async ({ context, key, params, query, request }) => {
+    const video = await readVideo(context.db, key.accountId, params.id)
+    if (video.output_prefix === null) {
+      throw new SluiceError(
+        'state_conflict',
+        `The video is ${PUBLIC_STATUS[video.status]}: only a completed video has content.`,
+        'video_id',
+      )
+    }
+    const secondsLeft = requireSecondsLeft(context, video)
+    const objectKey = `${video.output_prefix}/${OUTPUT_FILES[query.variant]}`
+    if (request.get('accept')?.trim() === 'application/json') {
+      const body = {
+        object: 'video.content' as const,
+        url: await signedUrl(context, video, objectKey, secondsLeft),
+        expires_at: unixSeconds(new Date(context.clock.now() + secondsLeft * 1_000)),
+      }
+      return new JsonReply(body, { headers: NOT_CACHED })
+    }
+    if (context.storeRoutes === null) {
+      const url = await signedUrl(context, video, objectKey, secondsLeft)
+      return new RawReply((response) => response.set(NOT_CACHED).redirect(302, url))
+    }
+    return new RawReply(async (response) => {
+      const sent = await sendObject(context.store, { key: objectKey }, request, response)
+      if (sent === 'absent') throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
+    })
+  },
+)
+
+/**
+ * How long a URL of the files may be good: an hour, or as long as they are still kept. Throws SluiceError
+ * when they are no longer.
+ */
+function requireSecondsLeft(context: Services, video: Video): number {
+  if (video.expires_at === null) return URL_SECONDS_MAX
+  const leftMs = video.expires_at.getTime() - context.clock.now()
+  if (leftMs <= 0) {
+    throw new SluiceError(
+      'content_expired',
+      `The files of this video were kept until ${video.expires_at.toISOString()}.`,
+      'video_id',
+    )
+  }
+  return Math.min(URL_SECONDS_MAX, Math.ceil(leftMs / 1_000))
+}
+
+function signedUrl(
+  context: Services,
+  video: Video,
+  objectKey: string,
+  expiresInSeconds: number,
+): Promise<string> {
+  const extension = objectKey.slice(objectKey.lastIndexOf('.'))
+  return context.store.signGet(objectKey, {
+    expiresInSeconds,
+    audience: 'client',
+    downloadName: `${video.id}${extension}`,
+  })
+}

@@ -1,0 +1,19 @@
+import { accountRoute } from '../../http/route.ts'
+import { readVideo } from '../../videos/video-store.ts'
+import { videoAnswers, videoIdParams, videoReply } from './video-reply.ts'
+
+export const retrieveVideoRoute = accountRoute(
+  'videos:read',
+  {
+    method: 'get',
+    path: '/v1/videos/{id}',
+    operationId: 'retrieveVideo',
+    tag: 'videos',
+    summary: 'How far a video is',
+    params: videoIdParams,
+    answers: videoAnswers,
+    errors: ['not_found'],
+  },
+  async ({ context, key, params }) =>
+    videoReply(context, await readVideo(context.db, key.accountId, params.id)),
+)

@@ -1,0 +1,26 @@
+import { accountRoute } from '../../http/route.ts'
+import { remixOf, remixRequestSchema } from '../../submissions/remix.ts'
+import { readVideo } from '../../videos/video-store.ts'
+import { SUBMISSION_ERRORS, submitAndShow } from './submission.ts'
+import { videoAnswers, videoIdParams } from './video-reply.ts'
+
+export const remixVideoRoute = accountRoute(
+  'videos:write',
+  {
+    method: 'post',
+    path: '/v1/videos/{id}/remix',
+    operationId: 'remixVideo',
+    tag: 'videos',
+    summary: 'The same settings, another sentence',
+    params: videoIdParams,
+    body: remixRequestSchema,
+    example: { prompt: 'the same boat at night' },
+    isSubmission: true,
+    answers: videoAnswers,
+    errors: ['not_found', 'state_conflict', ...SUBMISSION_ERRORS],
+  },
+  async (call) => {
+    const source = await readVideo(call.context.db, call.key.accountId, call.params.id)
+    return submitAndShow(call, { request: remixOf(source, call.body.prompt), remixedFromVideoId: source.id })
+  },
+)

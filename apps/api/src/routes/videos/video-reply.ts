@@ -1,0 +1,36 @@
+import { type PublicVideo, videoSchema } from '@sluice/shared/public-video'
+import { z } from 'zod'
+import { JsonReply } from '../../http/reply.ts'
+import type { Services } from '../../services.ts'
+import type { Video } from '../../videos/video.ts'
+import { videoJson } from './video-json.ts'
+
+export const videoIdParams = z.object({
+  id: z.string().meta({ description: 'The video.', example: 'video_01m84f0j8df20bh2fw7sqrp04k' }),
+})
+
+export const videoAnswers = {
+  200: {
+    description: 'The video.',
+    schema: videoSchema,
+    headers: { 'openai-poll-after-ms': 'While it is unfinished: when to ask again.' },
+  },
+} as const
+
+const POLL_MS_MIN = 250
+const POLL_MS_MAX = 5_000
+/** Polls per video that feel live. */
+const POLLS_PER_VIDEO = 20
+
+/** A video with its forecast while it is queued or running, and the pace at which clients should poll it. */
+export async function videoReply(
+  context: Services,
+  video: Video,
+): Promise<PublicVideo | JsonReply<PublicVideo>> {
+  const forecast = await context.forecaster.of(video)
+  const body = videoJson(video, forecast)
+  if (video.ended_at !== null) return body
+  const etaMs = (forecast?.etaSeconds?.p50 ?? 20) * 1_000
+  const pollMs = Math.round(Math.min(Math.max(etaMs / POLLS_PER_VIDEO, POLL_MS_MIN), POLL_MS_MAX))
+  return new JsonReply(body, { headers: { 'openai-poll-after-ms': String(pollMs) } })
+}

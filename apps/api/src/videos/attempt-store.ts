@@ -1,0 +1,170 @@
+import type { AttemptResult } from '@sluice/shared/attempt-contract'
+import type { Database } from '../db/database.ts'
+import type { Attempt } from './attempt.ts'
+import type { LockedVideo } from './transition.ts'
+import type { Video } from './video.ts'
+
+/*
+ * The only writer of table attempt while an attempt lasts; transition.ts opens and ends it together with the
+ * video's state. A locked video locks its attempts too.
+ */
+
+/**
+ * Ends an update whose transaction need not wait for the disk: should a crash of the database lose it, the
+ * worker's next report says it again. What ends an attempt, and what moves money, always waits.
+ */
+const LOSABLE = `returning set_config('synchronous_commit', 'off', true)`
+
+/** Reads one attempt; null when there is none. It may change at any time unless its video is locked. */
+export async function readAttempt(db: Database, videoId: string, fence: number): Promise<Attempt | null> {
+  const { rows } = await db.query<Attempt>({
+    name: 'attempt-read',
+    text: 'select * from attempt where video_id = $1 and fence = $2',
+    values: [videoId, fence],
+  })
+  return rows[0] ?? null
+}
+
+/** Who works on an attempt: one start of it on one worker, under one worker token. */
+export interface ClaimHolder {
+  claim: string
+  workerId: string
+  keyId: string
+}
+
+/** Binds an attempt that nobody has claimed yet, in the database and in `attempt`. */
+export async function bindClaim(
+  db: Database,
+  video: LockedVideo,
+  attempt: Attempt,
+  { claim, workerId, keyId }: ClaimHolder,
+): Promise<void> {
+  await db.query({
+    name: 'attempt-bind',
+    text: `
+      update attempt
+      set claim = $3, worker_id = $4, key_id = $5, taken_at = now(), heartbeat_at = now(),
+        devices = (select devices_per_slot from worker where id = $4)
+      where video_id = $1 and fence = $2`,
+    values: [video.id, attempt.fence, claim, workerId, keyId],
+  })
+  attempt.claim = claim
+}
+
+/** Writes which slot of its worker an attempt waits for. */
+export async function writeSlot(db: Database, video: LockedVideo, slot: number): Promise<void> {
+  await db.query({
+    name: 'attempt-taken',
+    text: `update attempt set slot = $3, heartbeat_at = now() where video_id = $1 and fence = $2 ${LOSABLE}`,
+    values: [video.id, video.fence, slot],
+  })
+}
+
+/** Writes that an attempt's runner has begun. */
+export async function writeStart(db: Database, video: LockedVideo): Promise<void> {
+  await db.query({
+    name: 'attempt-started',
+    text: `
+      update attempt set started_at = now(), heartbeat_at = now()
+      where video_id = $1 and fence = $2 ${LOSABLE}`,
+    values: [video.id, video.fence],
+  })
+}
+
+export interface Progress {
+  step: number
+  phase: string
+  /** Until the device is free; null when the worker cannot say. */
+  remainingMs: number | null
+}
+
+/** Writes how far an attempt is, and with it the video, in one statement. Steps only rise. */
+export async function writeProgress(db: Database, video: LockedVideo, progress: Progress): Promise<void> {
+  await db.query({
+    name: 'attempt-progress',
+    text: `
+      with shown as (update video set step = least(greatest(step, $3), num_steps) where id = $1)
+      update attempt
+      set step = greatest(step, $6), phase = $4, heartbeat_at = now(),
+        free_at = now() + make_interval(secs => $5::float8 / 1000)
+      where video_id = $1 and fence = $2 ${LOSABLE}`,
+    values: [
+      video.id,
+      video.fence,
+      progress.step,
+      progress.phase,
+      progress.remainingMs,
+      Math.min(progress.step, video.num_steps),
+    ],
+  })
+}
+
+/** Writes the last step an attempt reported, which its GPU time is accounted against. Steps only rise. */
+export async function writeStep(db: Database, video: LockedVideo, step: number): Promise<void> {
+  await db.query({
+    name: 'attempt-step',
+    text: 'update attempt set step = greatest(step, $3) where video_id = $1 and fence = $2',
+    values: [video.id, video.fence, Math.min(step, video.num_steps)],
+  })
+}
+
+/** Writes that an attempt's device is free. The first time counts. */
+export async function writeRelease(db: Database, video: LockedVideo): Promise<void> {
+  await db.query({
+    name: 'attempt-released',
+    text: `
+      update attempt set released_at = coalesce(released_at, now()), heartbeat_at = now()
+      where video_id = $1 and fence = $2 ${LOSABLE}`,
+    values: [video.id, video.fence],
+  })
+}
+
+/** Writes what a finished attempt made; all steps are done. */
+export async function writeResult(db: Database, video: LockedVideo, result: AttemptResult): Promise<void> {
+  await db.query({
+    name: 'attempt-result',
+    text: 'update attempt set result = $3, step = $4 where video_id = $1 and fence = $2',
+    values: [video.id, video.fence, result, video.num_steps],
+  })
+}
+
+/** An attempt that a heartbeat names. */
+export interface NamedAttempt {
+  video: string
+  fence: number
+  claim: string
+}
+
+/** A named attempt that lasts and is its worker's own, with what was requested of its video. */
+export type LiveAttempt = NamedAttempt & Pick<Video, 'cancel_requested_at' | 'yield_requested_at'>
+
+/**
+ * Renews the lease of the attempts that a worker names, and returns those that last and are its own:
+ * unclaimed, or claimed by this worker and token. Locks no video.
+ */
+export async function renewLeases(
+  db: Database,
+  { workerId, keyId }: Pick<ClaimHolder, 'workerId' | 'keyId'>,
+  named: readonly NamedAttempt[],
+): Promise<LiveAttempt[]> {
+  const { rows } = await db.query<LiveAttempt>({
+    name: 'attempts-touch',
+    text: `
+      with named as (select * from unnest($1::text[], $2::int[], $3::text[]) n(video, fence, claim)),
+      touched as (
+        update attempt a set heartbeat_at = now() from named n
+        where a.video_id = n.video and a.fence = n.fence and a.ended_at is null
+          and (a.claim is null or (a.claim = n.claim and a.key_id = $4 and a.worker_id = $5))
+        returning n.video, n.fence, n.claim)
+      select t.video, t.fence, t.claim, v.cancel_requested_at, v.yield_requested_at
+      from touched t join video v on v.id = t.video and v.fence = t.fence`,
+    values: [
+      named.map(({ video }) => video),
+      named.map(({ fence }) => fence),
+      named.map(({ claim }) => claim),
+      keyId,
+      workerId,
+    ],
+  })
+  return rows
+}
