@@ -11,9 +11,7 @@ let service: Awaited<ReturnType<typeof startService>>
 let browser: Browser
 let context: BrowserContext
 let page: Page
-/**
- * What the browser complained about: script errors, failed loads, what the content security policy forbids.
- */
+/** What the browser complained about: script errors, failed loads, violations of the CSP. */
 let complaints: string[]
 
 beforeAll(async () => {

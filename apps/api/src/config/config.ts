@@ -59,20 +59,14 @@ export interface HttpSettings {
   port: number
   /** Where clients reach this API, without a trailing slash and without /v1. */
   publicUrl: string
-  /**
-   * How many proxies stand in front, each adding to the X-Forwarded headers; 0 = none: the headers are
-   * ignored.
-   */
+  /** How many proxies in front add to the X-Forwarded headers; 0 = none, and the headers are ignored. */
   trustedProxies: number
 }
 
 const QUEUE_CONNECTIONS_MAX = 6
 const STANDARD_MULTIPLIER_BPS = 10_000
 
-/**
- * Reads and validates the environment, and changes nothing. Throws SettingErrors, which names every setting
- * at fault.
- */
+/** Reads and validates the environment. Throws SettingErrors, which names every setting at fault. */
 export function readConfig(env: Environment): Config {
   const dataDir = resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? '.sluice')
   const { redisUrl, models, s3, internalUrl, urlSecret, ...read } = readSettings({

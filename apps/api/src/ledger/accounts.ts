@@ -32,9 +32,7 @@ export async function openOwned(db: Database, accountId: string, currency: strin
   })
 }
 
-/**
- * Locks a tenant's accounts until the transaction ends, in id order, so that two transfers never deadlock.
- */
+/** Locks a tenant's accounts until the transaction ends; in id order, so that transfers never deadlock. */
 export async function lockOwned(db: Database, accountId: string, currency: string): Promise<OwnedAccounts> {
   const { rows } = await db.query<OwnedRow>({
     name: 'ledger-lock',

@@ -15,14 +15,9 @@ export interface OutgoingRequest {
   /** For everything: name look-ups, connections, redirects and the body to its last byte. */
   timeoutMs: number
   bytesMax: number
-  /**
-   * `read`: the body is returned, and a longer one than `bytesMax` refused. `drained`: only the status
-   * counts.
-   */
+  /** `read`: the body is returned, or refused beyond `bytesMax`. `drained`: only the status counts. */
   answer: 'read' | 'drained'
-  /**
-   * Redirects that are followed, each checked like the first URL; with 0 the redirect itself is the answer.
-   */
+  /** Redirects to follow, each checked like the first URL; with 0 the redirect itself is the answer. */
   redirectsMax: number
   /** Aborts the request; its reason is thrown. */
   signal?: AbortSignal

@@ -4,10 +4,7 @@ import { isPublicAddress } from './public-address.ts'
 
 /** What the operator allows for URLs that customers give. */
 export interface OutgoingRules {
-  /**
-   * Host names (lower case) and addresses (IPv6 without brackets) that may be private and reached by plain
-   * http.
-   */
+  /** Lower-case host names and addresses (IPv6 unbracketed) that may be private and reached by plain http. */
   allowHosts: ReadonlySet<string>
   /** Name servers (`address:port`) to use instead of the system's. */
   nameServers?: readonly string[]
@@ -24,9 +21,7 @@ export type OutgoingReason =
   | 'too_many_redirects'
   | 'connection_failed'
 
-/**
- * A URL that a customer gave cannot be used. The message names the field, what was given and what is allowed.
- */
+/** A customer's URL cannot be used. The message names the field, what was given and what is allowed. */
 export class OutgoingError extends SluiceError {
   readonly reason: OutgoingReason
 
@@ -37,10 +32,7 @@ export class OutgoingError extends SluiceError {
 }
 
 export const URL_CHARS_MAX = 2_048
-/**
- * Control characters and spaces, which the URL parser removes silently; lone surrogates, which nothing can
- * store.
- */
+/** Control characters and spaces, which the URL parser drops; lone surrogates, which cannot be stored. */
 const UNWRITTEN = /[\p{Cc}\p{Z}\p{Cs}]/u
 const ALLOWED = 'an https URL of a public host, without user name and password'
 

@@ -88,10 +88,7 @@ function refuse(
     .json({ error: { message, type: 'invalid_request_error', code, param } })
 }
 
-/**
- * Answers a key that no store accepts and a path with invalid percent-encoding. The app answers all other
- * errors.
- */
+/** Answers a key that no store accepts and invalid percent-encoding. The app answers all other errors. */
 const answerBadUrl: ErrorRequestHandler = (error, _request, response, next) => {
   if (error instanceof URIError || error instanceof StoreArgumentError)
     refuse(response, 'bad_url', error.message, 'key')

@@ -8,10 +8,7 @@ export type SignedUrl =
 export const EXPIRED = 'url_expired'
 export const MISMATCH = 'url_signature_mismatch'
 
-/**
- * The path and query of a URL that allows `grant` until `expiresAt` (Unix seconds). An HMAC-SHA256 covers
- * every part.
- */
+/** The path and query of a URL that allows `grant` until `expiresAt` (Unix seconds), all of it signed. */
 export function signUrl(grant: SignedUrl, expiresAt: number, secret: string): string {
   const query = new URLSearchParams({ expires: String(expiresAt) })
   if (grant.method === 'PUT') {

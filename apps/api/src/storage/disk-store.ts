@@ -42,10 +42,7 @@ const UNFINISHED_FOLDER = '~unfinished'
 /** A file that has not been written to for so long belongs to a process that died. */
 const UNFINISHED_MS_MAX = 3_600_000
 const SECRET_LENGTH_MIN = 32
-/**
- * A delete may remove a folder between its making and the rename into it; then both are repeated, not for
- * ever.
- */
+/** A delete may remove a folder between its making and the rename into it; then both are repeated. */
 const RENAME_TRIES_MAX = 10
 
 /**
@@ -139,8 +136,7 @@ export class DiskStore implements ObjectStore {
       throw new RangeUnsatisfiableError(key, range, info.bytes)
     }
     if (info.bytes === 0) await handle.close()
-    // By the handle, not the path: the bytes are those of the size and etag returned here, even if it is
-    // replaced now.
+    // By the handle, not the path: these are the bytes of this size and etag, even if the object is replaced.
     const body = info.bytes === 0 ? Readable.from([]) : createReadStream('', { fd: handle, start, end })
     return {
       body,
@@ -301,10 +297,7 @@ async function infoOf(handle: FileHandle, key: string): Promise<ObjectInfo> {
   return { bytes: Number(size), contentType: contentTypeOf(key), etag }
 }
 
-/**
- * Deletes a folder's files, then the folders that are empty. Other processes may write to it at the same
- * time.
- */
+/** Deletes a folder's files, then its empty folders. Other processes may write to it at the same time. */
 async function deleteFolder(path: string): Promise<number> {
   const folder = await opendir(path).catch(ignoreAbsent)
   if (folder === null) return 0

@@ -39,8 +39,7 @@ const MIB = 1024 ** 2
 const UNSERVED = { baseUrl: 'http://127.0.0.1', secret: 's'.repeat(32) }
 
 async function openDisk(): Promise<Bench> {
-  // Folders of its own around it, so that a store which fails the traversal tests can't reach anyone else's
-  // files.
+  // Inside folders of its own, so that a store which fails the traversal tests reaches no other files.
   const surroundings = await mkdtemp(join(tmpdir(), 'sluice-disk-'))
   const dir = join(surroundings, 'around/the/objects')
   const app = express()
@@ -347,8 +346,7 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
       if (pieces % 300 === 0) gettingBytes.push(liveBytes() - before)
     }
     expect(bytes).toBe(96 * MIB)
-    // The median, since buffers are freed a moment after the collection; held as a whole it would be 48 MiB
-    // or more.
+    // The median, since buffers are freed a moment after the collection. The whole would be 48 MiB or more.
     expect(median(puttingBytes)).toBeLessThan(36 * MIB)
     expect(median(gettingBytes)).toBeLessThan(36 * MIB)
   })

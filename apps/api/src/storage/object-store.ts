@@ -26,10 +26,7 @@ export interface ObjectStore {
   /** Size, content type and etag of the object; null when absent. */
   head(key: string): Promise<ObjectInfo | null>
 
-  /**
-   * The object as UTF-8 text; null when absent. Throws ObjectTooLargeError when it has more than `bytesMax`
-   * bytes.
-   */
+  /** The object as UTF-8 text; null when absent. Throws ObjectTooLargeError beyond `bytesMax` bytes. */
   readText(key: string, bytesMax: number): Promise<string | null>
 
   /**
@@ -47,20 +44,14 @@ export interface ObjectStore {
    */
   signPut(key: string, options: SignPutOptions): Promise<string>
 
-  /**
-   * A URL to GET exactly this key (or a Range of it) until it expires; the object need not exist. Throws
-   * StoreArgumentError.
-   */
+  /** A URL to GET exactly this key until it expires; the object need not exist. Throws StoreArgumentError. */
   signGet(key: string, options: SignGetOptions): Promise<string>
 
   /** Closes the store's connections. It cannot be used afterwards. */
   close(): Promise<void>
 }
 
-/**
- * First and last byte, both included, counted from 0 (as in HTTP). An `end` after the last byte means the
- * last byte.
- */
+/** First and last byte, both included, counted from 0. An `end` after the last byte means the last byte. */
 export interface ByteRange {
   start: number
   end: number
@@ -183,10 +174,7 @@ export function checkKey(key: string): void {
   if (!isPath(key)) throw new StoreArgumentError('key', key, PATH_RULE)
 }
 
-/**
- * The folder that `prefix` names, with one trailing slash. Throws StoreArgumentError, also for the empty
- * prefix (everything).
- */
+/** The folder `prefix` with one trailing slash. Throws StoreArgumentError, also for the empty prefix. */
 export function folderOf(prefix: string): string {
   const folder = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
   if (!isPath(folder)) throw new StoreArgumentError('prefix', prefix, PATH_RULE)

@@ -21,10 +21,7 @@ export interface OpenStore {
   routes: Router | null
 }
 
-/**
- * Opens the store and checks that it can be used. Throws StoreUnreachableError, which names the setting at
- * fault.
- */
+/** Opens the store and tries it out. Throws StoreUnreachableError, which names the setting at fault. */
 export async function openStore(settings: StoreSettings): Promise<OpenStore> {
   switch (settings.kind) {
     case 'disk': {

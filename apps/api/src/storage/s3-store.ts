@@ -44,23 +44,15 @@ export interface S3Settings {
   forcePathStyle: true
 }
 
-/**
- * The smallest part that S3 accepts. With at most 10,000 parts a stream may have 50 GB; about six parts are
- * in memory.
- */
+/** The smallest part that S3 accepts; 10,000 of them are the most, 50 GB. About six are in memory. */
 const PART_BYTES = 5 * 1024 ** 2
 const PARTS_AT_ONCE = 2
 const CONNECT_MS_MAX = 5_000
 const PING_MS_MAX = 5_000
-/**
- * Each open `get` occupies a connection until it is read; with the SDK's default of 50 the 51st would wait.
- */
+/** Each open `get` uses a connection until it is read; with the SDK's default of 50 the 51st would wait. */
 const CONNECTIONS_MAX = 256
 
-/**
- * Opens the bucket; makes it when it is missing and the AWS credentials allow that. Throws
- * StoreUnreachableError.
- */
+/** Opens the bucket, or makes it where the credentials allow that. Throws StoreUnreachableError. */
 export async function openS3Store(settings: S3Settings): Promise<S3Store> {
   const store = new S3Store(settings)
   try {

@@ -60,8 +60,7 @@ export async function sendObject(
       response.removeHeader(name)
     return 'absent'
   }
-  // From `opened`, not `info`: the object may have been replaced meanwhile, and the headers must fit what is
-  // sent.
+  // From `opened`, not `info`: the object may have been replaced, and the headers must fit what is sent.
   response.set({ ETag: opened.etag, 'Content-Length': String(opened.bytes) })
   if (range !== null) {
     response

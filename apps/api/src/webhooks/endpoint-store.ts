@@ -97,9 +97,7 @@ async function insert(db: Database, endpoint: NewEndpoint): Promise<Endpoint> {
   )
 }
 
-/**
- * A page of an account's endpoints, newest first. `after` is the last id of the page before, deleted or not.
- */
+/** A page of an account's endpoints, newest first. `after` is the last id of the page before. */
 export async function listEndpoints(
   db: Database,
   accountId: string,
@@ -128,10 +126,7 @@ export async function listEndpoints(
   return { endpoints: rows.slice(0, page.limit), hasMore: rows.length > page.limit }
 }
 
-/**
- * An endpoint of an account. Throws SluiceError `not_found`, also for a malformed id and another tenant's
- * endpoint.
- */
+/** An account's endpoint. Throws SluiceError `not_found`, also for a malformed id and another tenant's. */
 export async function readEndpoint(db: Database, accountId: string, endpointId: string): Promise<Endpoint> {
   if (!isId('whe', endpointId)) throw notFound()
   const { rows } = await db.query<Endpoint>({

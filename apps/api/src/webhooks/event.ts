@@ -41,10 +41,7 @@ export function endpointQueue(endpointId: string): string {
 
 const URL_QUEUES = 16
 
-/**
- * The queue of deliveries to a webhook_url: one of 16 for each account, by host, so that their number is
- * bounded.
- */
+/** The queue of deliveries to a webhook_url: by its host one of 16 of the account, so that few exist. */
 export function urlQueue(accountId: string, url: string): string {
   const digest = createHash('sha256').update(new URL(url).host).digest()
   return `${accountId}/${digest.readUInt16BE(0) % URL_QUEUES}`

@@ -8,10 +8,7 @@ import { retryDelayMs, tryDelivery } from './delivery-try.ts'
 import { type ClaimedDelivery, claimDue, closeDelivery, handBack, recordTry } from './outbox.ts'
 import { secretsOf } from './secret.ts'
 
-/**
- * Requests at a time in this process: to one queue, for one account, in all. They mostly wait for the
- * network.
- */
+/** Requests at a time in this process: of one queue, of one account, in all. Most wait for the network. */
 const CAPACITY = { perQueue: 4, perAccount: 128, total: 512 }
 
 /** What sending needs. */

@@ -138,10 +138,7 @@ function claimedOf(row: ClaimedRow): ClaimedDelivery {
   }
 }
 
-/**
- * Milliseconds, by the database's clock, until the next pending delivery becomes due; null when there is
- * none.
- */
+/** Milliseconds, by the database's clock, until the next pending delivery is due; null when there is none. */
 export async function nextDueMs(db: Database): Promise<number | null> {
   const { wait_ms } = one(
     await db.query<{ wait_ms: number | null }>({

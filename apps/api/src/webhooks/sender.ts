@@ -65,10 +65,7 @@ async function sendDue(
   }
 }
 
-/**
- * Wakes the sender at each NOTIFY, until `signal` aborts. Without the connection events leave up to 5 s
- * later.
- */
+/** Wakes the sender at each NOTIFY until `signal` aborts. Without a connection events leave 5 s later. */
 async function listen(deps: SenderDeps, wakeSignal: WakeSignal, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     let client: pg.PoolClient | undefined

@@ -3,9 +3,7 @@ import { readKey } from '../account/key-store.ts'
 import { noteConnection } from './connection.ts'
 import type { VideoContent, VideoRequest, VideoVariant } from './video.ts'
 
-/**
- * Without an answer for this long the API counts as unreachable. Every call of the page is faster than that.
- */
+/** Without an answer for this long the API counts as unreachable. Every call of the page is faster. */
 const ANSWER_MS_MAX = 15_000
 /** The poll interval when an answer names none. */
 export const POLL_MS = 1_000

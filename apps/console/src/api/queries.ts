@@ -69,10 +69,7 @@ export function useVideo(id: string) {
   })
 }
 
-/**
- * The signed URL of a finished video's bytes; not requested before `wanted`. It stays until useRefreshContent
- * replaces it.
- */
+/** The signed URL of a finished video's bytes, requested once `wanted`; useRefreshContent replaces it. */
 export function useContent(id: string, variant: VideoVariant, { wanted }: { wanted: boolean }) {
   return useQuery({
     queryKey: contentKey(id, variant),

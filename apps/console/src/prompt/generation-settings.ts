@@ -12,10 +12,7 @@ import type { VideoRequest } from '../api/video.ts'
 export const ORIENTATIONS = ['landscape', 'portrait'] as const
 export type Orientation = (typeof ORIENTATIONS)[number]
 
-/**
- * The shapes of the page, each with its landscape size per resolution class. A test holds them to the
- * catalogue.
- */
+/** The page's shapes, with their landscape size per resolution class. A test checks the catalogue has them. */
 export const SHAPES = [
   { name: '16:9', sizes: { '256px': '336x192', '768px': '1024x576' } },
   { name: '3:2', sizes: { '256px': '304x208', '768px': '928x624' } },
@@ -54,10 +51,7 @@ if (openSora === undefined) throw new Error('the model catalogue lacks open-sora
 /** The sizes, frames and steps that the page offers: those of this model. */
 export const LIMITS = openSora
 
-/**
- * The frame size of the settings. Throws RangeError for one that is not in the catalogue, which a test rules
- * out.
- */
+/** The frame size of the settings. Throws RangeError outside the catalogue, which a test rules out. */
 export function chosenSize(
   settings: Pick<GenerationSettings, 'shape' | 'orientation' | 'resolution'>,
 ): FrameSize {
@@ -96,9 +90,7 @@ export function seedFault(seed: string): string | null {
   return `A seed is a whole number from 0 up, or empty for any; this is “${text}”.`
 }
 
-/**
- * The request for `prompt` with these settings and, as a data URL, an image. The seed must pass seedFault.
- */
+/** The request for `prompt` with these settings and an image (a data URL). The seed must pass seedFault. */
 export function videoRequest(prompt: string, settings: GenerationSettings, imageUrl?: string): VideoRequest {
   const seed = settings.seed.trim()
   return {

@@ -24,10 +24,7 @@ export function chosenModel(offered: readonly Model[], settings: GenerationSetti
   )
 }
 
-/**
- * The resolution classes in which a model makes at least one of the page's shapes; all of them without a
- * model.
- */
+/** The resolution classes in which a model makes at least one of the page's shapes; without a model all. */
 export function resolutionsFor(model: Model | undefined): ResolutionClass[] {
   return RESOLUTION_CLASSES.filter(
     (resolution) =>

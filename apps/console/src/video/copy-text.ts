@@ -1,7 +1,6 @@
 /** Puts `text` on the clipboard. Returns false when the browser refuses; never rejects. */
 export async function copyText(text: string): Promise<boolean> {
-  // navigator.clipboard exists only in secure contexts, and a service in a private network is often plain
-  // http.
+  // navigator.clipboard exists only in secure contexts; in a private network a service is often plain http.
   if (window.isSecureContext) {
     try {
       await navigator.clipboard.writeText(text)

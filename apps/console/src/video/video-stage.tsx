@@ -6,14 +6,10 @@ import { waitRangeText } from '../text/time-text.ts'
 import { ProgressBar } from './progress-bar.tsx'
 import { VideoPlayer } from './video-player.tsx'
 
-/**
- * The picture, or what there is to say instead. It has the video's shape from the start, so that nothing
- * moves later.
- */
+/** The picture, or words instead. It has the video's shape from the start, so that nothing moves later. */
 export function VideoStage({ video }: { video: PublicVideo }) {
   const { width, height } = frameSize(video)
-  // An earlier failure takes little room; one that happens while it is shown keeps its room, so that nothing
-  // moves.
+  // An earlier failure takes little room; one that happens while it is shown keeps it, so that nothing moves.
   const [compact] = useState(video.status === 'failed')
   const shape: CSSProperties & Record<'--ratio', number> = { '--ratio': width / height }
   return (
