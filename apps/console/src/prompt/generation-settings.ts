@@ -12,7 +12,7 @@ import type { VideoRequest } from '../api/video.ts'
 export const ORIENTATIONS = ['landscape', 'portrait'] as const
 export type Orientation = (typeof ORIENTATIONS)[number]
 
-/** The page's shapes, with their landscape size per resolution class. A test checks the catalogue has them. */
+/** The page's shapes, with their landscape size per resolution class; a test holds them to the catalogue. */
 export const SHAPES = [
   { name: '16:9', sizes: { '256px': '336x192', '768px': '1024x576' } },
   { name: '3:2', sizes: { '256px': '304x208', '768px': '928x624' } },
