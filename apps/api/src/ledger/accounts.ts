@@ -7,7 +7,7 @@ export const SYSTEM_KINDS = ['revenue', 'funding', 'promotion'] as const
 export type OwnedKind = (typeof OWNED_KINDS)[number]
 export type SystemKind = (typeof SYSTEM_KINDS)[number]
 
-export interface OwnedAccount {
+interface OwnedAccount {
   id: bigint
   balanceMicros: bigint
 }

@@ -3,7 +3,7 @@ import { type Database, one } from '../db/database.ts'
 
 export type TransferKind = 'hold' | 'settle' | 'top_up' | 'trial_grant' | 'refund'
 
-export interface Posting {
+interface Posting {
   ledgerAccountId: bigint
   /** Signed micro-units; a posting of 0 is left out. */
   amountMicros: bigint

@@ -92,7 +92,7 @@ export interface SignGetOptions {
 /** Size limit of one PUT: 5 GiB, which is S3's own. */
 export const PUT_BYTES_MAX = 5 * 1024 ** 3
 /** How long a signed URL may be valid: 7 days, which is S3's own limit. */
-export const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
+const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
 /** Size limit of a key, which is S3's own. */
 const KEY_BYTES_MAX = 1024
 /** Size limit of a segment: it must fit a file name. */

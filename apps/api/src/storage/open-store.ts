@@ -6,7 +6,7 @@ import { openS3Store, type S3Settings } from './s3-store.ts'
 import { readOrCreateSecret } from './url-secret.ts'
 
 /** The disk store's settings. With `file` a secret is generated at the first start and stored there. */
-export type DiskStoreSettings = Omit<DiskSettings, 'secret'> & { secret: string | { file: string } }
+type DiskStoreSettings = Omit<DiskSettings, 'secret'> & { secret: string | { file: string } }
 
 /** Settings of the one store a deployment has. */
 export type StoreSettings = ({ kind: 'disk' } & DiskStoreSettings) | ({ kind: 's3' } & S3Settings)

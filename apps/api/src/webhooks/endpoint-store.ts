@@ -6,7 +6,7 @@ import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
 import type { VideoEvent } from './event.ts'
 import { newSecret, OVERLAP_SECONDS, SECRET_COLUMNS, type SigningSecret } from './secret.ts'
 
-export const ENDPOINTS_MAX = 20
+const ENDPOINTS_MAX = 20
 /** An SDK repeats an unanswered request within minutes. */
 const REPEAT_WINDOW_SECONDS = 600
 

@@ -30,6 +30,65 @@ export interface Capacity {
   inFlightByAccount: ReadonlyMap<string, number>
 }
 
+/** $1 to $3: in flight by queue, most per queue; $4 to $6: the same by account; $7: all; $8: lease. */
+const CLAIM_SQL = `
+  with recursive lanes as (
+    -- every queue with a pending delivery, one index look-up each
+    (select lane from webhook_delivery where status = 'pending' order by lane limit 1)
+    union all
+    select (
+      select d.lane from webhook_delivery d
+      where d.status = 'pending' and d.lane > l.lane
+      order by d.lane
+      limit 1
+    )
+    from lanes l
+    where l.lane is not null
+  ),
+  -- of each queue, as many as it still has capacity for
+  candidate as materialized (
+    select d.id, d.account_id, d.due_at
+    from lanes l
+    left join unnest($1::text[], $2::int[]) as sending (lane, count) on sending.lane = l.lane
+    cross join lateral (
+      select id, account_id, due_at
+      from webhook_delivery
+      where status = 'pending' and lane = l.lane and due_at <= now()
+      order by due_at
+      limit greatest(0, $3 - coalesce(sending.count, 0))
+      for update skip locked
+    ) d
+    where l.lane is not null
+  ),
+  ranked as (
+    select id, account_id, due_at,
+      row_number() over (partition by account_id order by due_at) as rank
+    from candidate
+  ),
+  -- of these, as many as each account and this process still have capacity for
+  due as (
+    select ranked.id
+    from ranked
+    left join unnest($4::text[], $5::int[]) as sending (account_id, count) using (account_id)
+    where rank <= $6 - coalesce(sending.count, 0)
+    order by due_at
+    limit $7
+  ),
+  claimed as (
+    update webhook_delivery d set attempts = attempts + 1, due_at = now() + make_interval(secs => $8)
+    from due
+    where d.id = due.id
+    returning d.*
+  )
+  select c.id, c.attempts, c.failures, c.account_id, c.lane as queue, c.url,
+    e.id as event_id, e.type, e.subject_id, e.created_at,
+    w.id is not null as has_endpoint, w.url as endpoint_url, w.secret,
+    case when w.previous_secret_until > now() then w.previous_secret end as previous_secret,
+    w.disabled_at is not null or w.deleted_at is not null as is_closed
+  from claimed c
+  join webhook_event e on e.id = c.event_id
+  left join webhook_endpoint w on w.id = c.endpoint_id`
+
 /**
  * Claims deliveries that are due, those that have been due longest first, at most as many as there is
  * capacity for. The statement visits every queue and takes the first of each, so that the backlog of one
@@ -38,62 +97,7 @@ export interface Capacity {
 export async function claimDue(db: Database, capacity: Capacity): Promise<ClaimedDelivery[]> {
   const { rows } = await db.query<ClaimedRow>({
     name: 'webhook-claim',
-    text: `with recursive lanes as (
-      -- every queue with a pending delivery, one index look-up each
-      (select lane from webhook_delivery where status = 'pending' order by lane limit 1)
-      union all
-      select (
-        select d.lane from webhook_delivery d
-        where d.status = 'pending' and d.lane > l.lane
-        order by d.lane
-        limit 1
-      )
-      from lanes l
-      where l.lane is not null
-    ),
-    -- of each queue, as many as it still has capacity for
-    candidate as materialized (
-      select d.id, d.account_id, d.due_at
-      from lanes l
-      left join unnest($1::text[], $2::int[]) as sending (lane, count) on sending.lane = l.lane
-      cross join lateral (
-        select id, account_id, due_at
-        from webhook_delivery
-        where status = 'pending' and lane = l.lane and due_at <= now()
-        order by due_at
-        limit greatest(0, $3 - coalesce(sending.count, 0))
-        for update skip locked
-      ) d
-      where l.lane is not null
-    ),
-    ranked as (
-      select id, account_id, due_at,
-        row_number() over (partition by account_id order by due_at) as rank
-      from candidate
-    ),
-    -- of these, as many as each account and this process still have capacity for
-    due as (
-      select ranked.id
-      from ranked
-      left join unnest($4::text[], $5::int[]) as sending (account_id, count) using (account_id)
-      where rank <= $6 - coalesce(sending.count, 0)
-      order by due_at
-      limit $7
-    ),
-    claimed as (
-      update webhook_delivery d set attempts = attempts + 1, due_at = now() + make_interval(secs => $8)
-      from due
-      where d.id = due.id
-      returning d.*
-    )
-    select c.id, c.attempts, c.failures, c.account_id, c.lane as queue, c.url,
-      e.id as event_id, e.type, e.subject_id, e.created_at,
-      w.id is not null as has_endpoint, w.url as endpoint_url, w.secret,
-      case when w.previous_secret_until > now() then w.previous_secret end as previous_secret,
-      w.disabled_at is not null or w.deleted_at is not null as is_closed
-    from claimed c
-    join webhook_event e on e.id = c.event_id
-    left join webhook_endpoint w on w.id = c.endpoint_id`,
+    text: CLAIM_SQL,
     values: [
       [...capacity.inFlightByQueue.keys()],
       [...capacity.inFlightByQueue.values()],

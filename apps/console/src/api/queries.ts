@@ -31,8 +31,6 @@ const MODELS_KEY = ['models']
 const videoKey = (id: string) => ['video', id]
 const contentKey = (id: string, variant: VideoVariant) => ['content', id, variant]
 
-// Below, `void client.invalidateQueries(...)` cannot reject: a query that fails keeps its error to itself.
-
 /** Ids of the last 20 videos, newest first. Each video is cached once, under its own key. */
 export function useVideoIds() {
   const client = useQueryClient()
@@ -56,7 +54,7 @@ export function useVideo(id: string) {
     queryFn: async ({ signal }) => {
       try {
         const polled = await getVideo(id, signal)
-        if (isFinished(polled.body)) void client.invalidateQueries({ queryKey: CREDITS_KEY })
+        if (isFinished(polled.body)) refetch(client, CREDITS_KEY)
         return polled
       } catch (error) {
         if (error instanceof ApiError && error.status === 404) dropVideo(client, id)
@@ -127,8 +125,8 @@ export function useCreateVideo() {
         polled.body.id,
         ...ids.filter((id) => id !== polled.body.id),
       ])
-      void client.invalidateQueries({ queryKey: LIST_KEY })
-      void client.invalidateQueries({ queryKey: CREDITS_KEY })
+      refetch(client, LIST_KEY)
+      refetch(client, CREDITS_KEY)
     },
   })
 }
@@ -141,7 +139,7 @@ export function useCancelVideo(id: string) {
     onSuccess: async (polled) => {
       await client.cancelQueries({ queryKey: videoKey(id) })
       client.setQueryData(videoKey(id), polled)
-      void client.invalidateQueries({ queryKey: CREDITS_KEY })
+      refetch(client, CREDITS_KEY)
     },
     onError: () => client.invalidateQueries({ queryKey: videoKey(id) }),
   })
@@ -155,7 +153,7 @@ export function useDeleteVideo(id: string) {
     onSuccess: async () => {
       await client.cancelQueries({ queryKey: LIST_KEY })
       dropVideo(client, id)
-      void client.invalidateQueries({ queryKey: CREDITS_KEY })
+      refetch(client, CREDITS_KEY)
     },
   })
 }
@@ -175,4 +173,9 @@ function cacheVideo(client: QueryClient, polled: Polled<PublicVideo>, listedAt: 
 
 function dropVideo(client: QueryClient, id: string): void {
   client.setQueryData<string[]>(LIST_KEY, (ids = []) => ids.filter((listed) => listed !== id))
+}
+
+/** Starts a query again, if it is in use; the query keeps its own error. */
+function refetch(client: QueryClient, queryKey: string[]): void {
+  client.invalidateQueries({ queryKey }).catch(reportError)
 }

@@ -10,7 +10,7 @@ import { generatedTokens } from '@sluice/shared/token-count'
 import type { VideoRequest } from '../api/video.ts'
 
 export const ORIENTATIONS = ['landscape', 'portrait'] as const
-export type Orientation = (typeof ORIENTATIONS)[number]
+type Orientation = (typeof ORIENTATIONS)[number]
 
 /** The page's shapes, with their landscape size per resolution class; a test holds them to the catalogue. */
 export const SHAPES = [
@@ -21,7 +21,7 @@ export const SHAPES = [
   { name: '2:1', sizes: { '256px': '352x176', '768px': '1072x544' } },
   { name: '2.39:1', sizes: { '256px': '384x160', '768px': '1184x496' } },
 ] as const satisfies readonly { name: string; sizes: Record<ResolutionClass, string> }[]
-export type ShapeName = (typeof SHAPES)[number]['name']
+type ShapeName = (typeof SHAPES)[number]['name']
 
 /** What the viewer chose below the prompt; `seed` is the text as typed, empty = any. */
 export interface GenerationSettings {

@@ -1,8 +1,8 @@
-import { type RefObject, useRef, useState } from 'react'
+import { type Dispatch, type RefObject, type SetStateAction, useRef, useState } from 'react'
 import { ApiError } from '../api/api-client.ts'
 import { newIdempotencyKey, useCreateVideo, useModels } from '../api/queries.ts'
 import { type ChosenImage, ImageFault, readImage } from './chosen-image.ts'
-import { type Fault, type FaultPlace, faultPlace, isInSettings } from './fault.ts'
+import { isInSettings } from './fault.ts'
 import {
   DEFAULT_SETTINGS,
   type GenerationSettings,
@@ -11,6 +11,7 @@ import {
   videoRequest,
 } from './generation-settings.ts'
 import { chosenModel, offeredModels, settingsFor } from './model-choice.ts'
+import { useFault } from './use-fault.ts'
 
 /** The prompt, which the examples of the page set as well. */
 export interface Prompt {
@@ -21,9 +22,9 @@ export interface Prompt {
 /** The state of the prompt box: settings, image and fault, and the one way to submit them. */
 export function usePromptForm(prompt: Prompt) {
   const textarea = useRef<HTMLTextAreaElement>(null)
-  const [image, setImage] = useState<ChosenImage | null>(null)
   const { models, settings, setSettings } = useSettings()
-  const faults = useFault(textarea, models.length > 0)
+  const faults = useFault({ textarea, hasModelField: models.length > 0 })
+  const { image, takeImage, removeImage } = useImage({ textarea, faults, setSettings })
   const create = useCreateVideo()
 
   function changePrompt(text: string) {
@@ -34,25 +35,6 @@ export function usePromptForm(prompt: Prompt) {
   function changeSettings(next: GenerationSettings) {
     setSettings(next)
     faults.clear(isInSettings)
-  }
-
-  /** Never rejects. */
-  async function takeImage(file: File) {
-    try {
-      const next = await readImage(file)
-      setImage(next)
-      setSettings((current) => shapedLike(current, next))
-      faults.clear((place) => place === 'image')
-      textarea.current?.focus()
-    } catch (error) {
-      if (error instanceof ImageFault) faults.show({ param: 'input_reference', message: error.message })
-      else reportError(error)
-    }
-  }
-
-  function removeImage() {
-    setImage(null)
-    textarea.current?.focus()
   }
 
   function submit() {
@@ -100,28 +82,34 @@ function useSettings() {
   return { models, settings, setSettings }
 }
 
-/** The fault that the form shows, and whether the settings panel is open: a fault in there opens it. */
-function useFault(textarea: RefObject<HTMLTextAreaElement | null>, hasModelField: boolean) {
-  const [fault, setFault] = useState<Fault | null>(null)
-  const [isPanelOpen, setIsPanelOpen] = useState(false)
-  const placeOf = (shown: Fault) => faultPlace(shown, { hasModelField })
+interface ImageDeps {
+  textarea: RefObject<HTMLTextAreaElement | null>
+  faults: ReturnType<typeof useFault>
+  setSettings: Dispatch<SetStateAction<GenerationSettings>>
+}
 
-  function show(next: Fault) {
-    setFault(next)
-    const place = placeOf(next)
-    if (isInSettings(place)) setIsPanelOpen(true)
-    if (place === 'prompt') textarea.current?.focus()
+/** The chosen image. Taking one gives the settings its shape. */
+function useImage({ textarea, faults, setSettings }: ImageDeps) {
+  const [image, setImage] = useState<ChosenImage | null>(null)
+
+  /** Never rejects. */
+  async function takeImage(file: File) {
+    try {
+      const next = await readImage(file)
+      setImage(next)
+      setSettings((current) => shapedLike(current, next))
+      faults.clear((place) => place === 'image')
+      textarea.current?.focus()
+    } catch (error) {
+      if (error instanceof ImageFault) faults.show({ param: 'input_reference', message: error.message })
+      else reportError(error)
+    }
   }
 
-  /** Hides the fault, if its place is one of those to clear. */
-  function clear(isCleared: (place: FaultPlace) => boolean = () => true) {
-    setFault((current) => (current !== null && isCleared(placeOf(current)) ? null : current))
+  function removeImage() {
+    setImage(null)
+    textarea.current?.focus()
   }
 
-  /** The message to show at that place, or null. */
-  function at(place: FaultPlace): string | null {
-    return fault !== null && placeOf(fault) === place ? fault.message : null
-  }
-
-  return { show, clear, at, isPanelOpen, togglePanel: () => setIsPanelOpen(!isPanelOpen) }
+  return { image, takeImage, removeImage }
 }
