@@ -1,6 +1,7 @@
 /**
- * Accepted submissions per second through HTTP (a durable commit with its hold each), from several connections of several
- * accounts, beside the same SQL transaction driven bare against the same server, in turns of the same run.
+ * Measures accepted submissions per second over HTTP, each with a durable commit of the video and its hold,
+ * from several connections of several accounts. Beside it, the same SQL transaction without a service around
+ * it, in turns of the same run.
  */
 import { join } from 'node:path'
 import { createBenchAccounts, runSql } from './rig/accounts.ts'
@@ -24,7 +25,7 @@ try {
   const bare = await BareSubmissions.open(databaseUrl, accounts, CONNECTIONS)
   await acceptedPerSecond(api, accounts, CONNECTIONS, ROUND_MS)
   await bare.perSecond(ROUND_MS)
-  // As autovacuum does within a minute: plans made on an empty table would stay until then.
+  // Autovacuum does this within a minute; until then the plans are those of empty tables.
   await runSql(databaseUrl, ['analyze'])
   const http: number[] = []
   const sql: number[] = []
@@ -32,21 +33,14 @@ try {
     sql.push(await bare.perSecond(ROUND_MS))
     http.push(await acceptedPerSecond(api, accounts, CONNECTIONS, ROUND_MS))
   }
-  printTable(
-    `accepted submissions, ${CONNECTIONS} connections, ${ACCOUNTS} accounts, ${ROUNDS} rounds of ${ROUND_MS / 1_000} s`,
-    [
-      ['', 'median (spread)'],
-      ['the SQL transaction, driven bare', medianAndSpread(sql, asRate)],
-      ['POST /v1/videos', medianAndSpread(http, asRate)],
-      [
-        'ratio',
-        medianAndSpread(
-          http.map((rate, round) => rate / (sql[round] ?? Number.NaN)),
-          asPercent,
-        ),
-      ],
-    ],
-  )
+  const load = `${CONNECTIONS} connections, ${ACCOUNTS} accounts, ${ROUNDS} rounds of ${ROUND_MS / 1_000} s`
+  const ratios = http.map((rate, round) => rate / (sql[round] ?? Number.NaN))
+  printTable(`accepted submissions, ${load}`, [
+    ['', 'median (spread)'],
+    ['the SQL transaction, driven bare', medianAndSpread(sql, asRate)],
+    ['POST /v1/videos', medianAndSpread(http, asRate)],
+    ['ratio', medianAndSpread(ratios, asPercent)],
+  ])
   await bare.close()
   await api.stop()
 } finally {

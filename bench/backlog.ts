@@ -1,6 +1,7 @@
 /**
- * What a million queued videos of a thousand accounts cost: accepted submissions per second, and the time from the report
- * that frees a slot to the next video in the worker's hands, beside an all but empty queue on the same server in the same run.
+ * Measures what a million queued videos of a thousand accounts cost: accepted submissions per second, and the
+ * time from the report that frees a slot to the worker's next job. Beside it, an almost empty queue on the
+ * same server in the same run.
  */
 import { join } from 'node:path'
 import { createBenchAccounts, runSql } from './rig/accounts.ts'
@@ -18,6 +19,7 @@ const ROUND_MS = 2_500
 const CONNECTIONS = 16
 const DISPATCHES = 40
 
+/** One of the two services that are compared. */
 interface Side {
   api: ApiProcess
   databaseUrl: string
@@ -41,19 +43,17 @@ try {
   )
   for (const side of [empty, backlog]) await acceptedPerSecond(side.api, side.accounts, CONNECTIONS, ROUND_MS)
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const side of [empty, backlog])
+    for (const side of [empty, backlog]) {
       side.rates.push(await acceptedPerSecond(side.api, side.accounts, CONNECTIONS, ROUND_MS))
+    }
   }
-  // The rounds above left thousands waiting; the empty side gets what it needs for its dispatches and no more.
-  await runSql(
-    server.url('sluice', 'postgres'),
-    [
-      `delete from video where id not in (select id from video order by id limit ${ROUNDS * DISPATCHES * 2})`,
-      'vacuum analyze video',
-    ].map((statement) =>
-      statement.startsWith('delete') ? `set session_replication_role = replica; ${statement}` : statement,
-    ),
-  )
+  // The rounds above left thousands of queued videos; the empty side keeps only those that it will dispatch.
+  await runSql(server.url('sluice', 'postgres'), [
+    // Without foreign keys: what belongs to the deleted videos stays where it is.
+    'set session_replication_role = replica',
+    `delete from video where id not in (select id from video order by id limit ${ROUNDS * DISPATCHES * 2})`,
+    'vacuum analyze video',
+  ])
   await runSql(server.url('backlog', 'postgres'), ['vacuum analyze video'])
   const workers = [empty, backlog].map((side) => ({
     side,
@@ -72,8 +72,8 @@ try {
     for (const { side, worker } of workers) side.latencies.push(await dispatchLatencies(worker, DISPATCHES))
   }
   const medians = (side: Side) => side.latencies.map((round) => percentile(round, 0.5))
-  const ratios = (of: (side: Side) => number[]) =>
-    of(backlog).map((value, round) => value / (of(empty)[round] ?? Number.NaN))
+  const ratios = (valuesOf: (side: Side) => number[]) =>
+    valuesOf(backlog).map((value, round) => value / (valuesOf(empty)[round] ?? Number.NaN))
   printTable(`${QUEUED} queued videos of ${SEED_ACCOUNTS} accounts beside an empty queue, ${ROUNDS} rounds`, [
     ['', 'empty', 'backlog', 'ratio'],
     [
@@ -113,7 +113,7 @@ async function open(database: string): Promise<Side> {
   }
 }
 
-/** From sending the report that ends one video to having the next. */
+/** Milliseconds from sending the report that ends one video to having the next job. */
 async function dispatchLatencies(worker: BenchWorker, count: number): Promise<number[]> {
   const latencies: number[] = []
   let attempt = await worker.next()

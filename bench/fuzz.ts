@@ -1,8 +1,9 @@
 /**
- * Requests drawn from the API's own document, valid and mutated, on every call, with right, wrong and missing keys: answers by
- * status and requests per second, while a worker makes the videos that were taken. Ends with 1 when an answer is a 5xx or
- * undocumented, so many requests made some call only ever refuse, or money stays held once all is cancelled.
- * FUZZ_REQUESTS (20000) and FUZZ_SEED choose how many and which.
+ * Sends random requests, valid and mutated, made from the API's own document, on every call, with right,
+ * wrong and missing keys, while a worker makes the accepted videos. Prints answers by status and requests per
+ * second. Exits with 1 when an answer is a 5xx or undocumented, when a call was refused every time, or when
+ * money stays held after everything is cancelled.
+ * FUZZ_REQUESTS (20000) sets the number of requests, FUZZ_SEED which ones.
  */
 import { join } from 'node:path'
 import { eventually } from '../test/support/eventually.ts'
@@ -25,7 +26,7 @@ try {
     dataDir: join(postgres.dir, 'api'),
     env: { SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
   })
-  // Videos are made meanwhile, so that each call also meets running, completed and charged ones.
+  // A worker, so that each call also meets running, completed and charged videos.
   const worker = await startWorkerProcess(api, {
     queueUrl: postgres.server.queueUrl,
     dataDir: join(postgres.dir, 'worker'),
@@ -38,12 +39,14 @@ try {
     ['per second', asRate(result.requests / result.seconds)],
   ])
   for (const fault of result.faults) process.stdout.write(`fault: ${fault}\n`)
-  if (result.neverDone.length > 0)
+  if (result.neverDone.length > 0) {
     process.stdout.write(`never done, only refused: ${result.neverDone.join(', ')}\n`)
+  }
   const left = await settleAndCheck(api)
   await worker.stop()
   process.stdout.write(
-    `the ledger is right: ${left.videos} videos of ${left.accounts} accounts held what their accounts held; ${left.cancelled} cancelled, nothing is held\n`,
+    `the ledger is right: ${left.videos} videos of ${left.accounts} accounts held what the accounts held; ` +
+      `${left.cancelled} cancelled, nothing is held\n`,
   )
   const isTooNarrow = count >= REQUESTS && result.neverDone.length > 0
   if (result.faults.length > 0 || isTooNarrow || result.requests < count) process.exitCode = 1

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Prints each benchmark's command with what its own head says it measures. */
+/** Prints each benchmark's command with its head comment. */
 const self = 'list.ts'
 const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.ts') && name !== self)
 process.stdout.write(

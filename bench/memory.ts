@@ -1,10 +1,11 @@
 /**
- * The API's resident memory over many videos, each submitted, dispatched, taken, and ended by a report. Prints a line a
- * tenth. SLUICE_BENCH_VIDEOS says how many (1,000).
+ * Measures the API's resident memory while many videos pass through it: each is submitted, dispatched, taken,
+ * and ended by a report. Prints the median over each tenth of the videos. SLUICE_BENCH_VIDEOS sets their
+ * number (1,000).
  */
 import { join } from 'node:path'
 import { integerSetting } from '@sluice/shared/settings'
-import { startApiProcess } from './rig/api-process.ts'
+import { type ApiProcess, startApiProcess } from './rig/api-process.ts'
 import { BenchWorker } from './rig/bench-worker.ts'
 import { startBenchPostgres } from './rig/postgres.ts'
 import { asTimes, percentile, printTable } from './rig/statistics.ts'
@@ -14,6 +15,7 @@ const SLOTS = 8
 const TENTHS = 10
 /** The first tenths fill caches, prepared statements and the young heap. */
 const WARM_TENTHS = 3
+const LOOK_EVERY = 20
 
 const postgres = await startBenchPostgres()
 try {
@@ -28,11 +30,7 @@ try {
   const startedAtMs = performance.now()
   const megabytes: number[] = []
   for (let tenth = 0; tenth < TENTHS; tenth += 1) {
-    const samples: number[] = []
-    await endVideos(Math.ceil(VIDEOS / TENTHS), async () => {
-      samples.push((await api.residentBytes()) / 1_048_576)
-    })
-    megabytes.push(percentile(samples, 0.5))
+    megabytes.push(percentile(await megabytesOver(api, worker, Math.ceil(VIDEOS / TENTHS)), 0.5))
   }
   const seconds = (performance.now() - startedAtMs) / 1_000
   const settled = megabytes.slice(WARM_TENTHS)
@@ -47,26 +45,30 @@ try {
   ])
   await worker.close()
   await api.stop()
-
-  /** As many videos as slots are on their way at a time. */
-  async function endVideos(count: number, look: () => Promise<void>): Promise<void> {
-    let submitted = 0
-    const fill = async () => {
-      while (submitted < count) {
-        submitted += 1
-        await api.submit({ prompt: 'a paper boat', num_frames: 5, num_steps: 2 })
-      }
-    }
-    const filling = Promise.all([fill(), fill()])
-    for (let ended = 0; ended < count; ended += 1) {
-      const attempt = await worker.next()
-      await attempt.report({ type: 'taken', slot: 0 })
-      await attempt.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 0 })
-      await attempt.report({ type: 'failed', code: 'bad_input', message: 'bench', retryable: false, step: 0 })
-      if (ended % 20 === 0) await look()
-    }
-    await filling
-  }
 } finally {
   await postgres.stop()
+}
+
+/**
+ * Runs `count` videos through the API, as many at a time as the worker has slots, so that no queue grows and
+ * no account reaches its limit of queued videos. Returns samples of the API's resident memory, in MiB.
+ */
+async function megabytesOver(api: ApiProcess, worker: BenchWorker, count: number): Promise<number[]> {
+  const samples: number[] = []
+  let submitted = 0
+  const submitNext = async () => {
+    if (submitted === count) return
+    submitted += 1
+    await api.submit({ prompt: 'a paper boat', num_frames: 5, num_steps: 2 })
+  }
+  await Promise.all(Array.from({ length: SLOTS }, submitNext))
+  for (let ended = 0; ended < count; ended += 1) {
+    const attempt = await worker.next()
+    await attempt.report({ type: 'taken', slot: 0 })
+    await attempt.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 0 })
+    await attempt.report({ type: 'failed', code: 'bad_input', message: 'bench', retryable: false, step: 0 })
+    await submitNext()
+    if (ended % LOOK_EVERY === 0) samples.push((await api.residentBytes()) / 1_048_576)
+  }
+  return samples
 }

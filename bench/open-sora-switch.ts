@@ -1,7 +1,8 @@
 /**
- * What it costs to turn a warm Open-Sora runner to another model: a fine-tuned checkpoint and a LoRA of rank 4 over a random network of
- * 1.25 GB, on this machine's CPU with files in the page cache, beside a new start of the runner with those weights. Seconds are those of
- * `timings.load`. Needs OPENSORA_HOME and OPENSORA_PYTHON (docs/gpu-worker.md).
+ * Measures how long a warm Open-Sora runner takes to switch to another model (`timings.load`), beside a new
+ * start of the runner with that model. The models are a fine-tuned checkpoint and a LoRA of rank 4 over a
+ * random network of 1.25 GB, on this machine's CPU with the files in the page cache. Needs OPENSORA_HOME and
+ * OPENSORA_PYTHON (docs/gpu-worker.md).
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -12,8 +13,9 @@ import { asTimes, medianAndSpread, percentile, printTable } from './rig/statisti
 
 const ROUNDS = 3
 const home = process.env.OPENSORA_HOME
-if (home === undefined || home === '')
+if (home === undefined || home === '') {
   throw new Error('OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac')
+}
 const python = process.env.OPENSORA_PYTHON ?? 'python3'
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-switch-'))
 const asSeconds = (value: number): string => `${value.toFixed(2)} s`

@@ -1,7 +1,8 @@
 /**
- * Seconds per video through the Open-Sora runner, which keeps the model loaded, beside one process start per video of Open-Sora's
- * own script: the same tiny random model on this machine's CPU, the same clip, in turns. Needs OPENSORA_HOME and OPENSORA_PYTHON
- * (docs/gpu-worker.md). The full-size weights, which the script loads anew for every video, make the difference larger.
+ * Measures seconds per video through the Open-Sora runner, which keeps the model loaded, beside Open-Sora's
+ * own script, which is started for each video. Both make the same clip with the same tiny random model on
+ * this machine's CPU, in turns. With full-size weights, which the script loads for each video, the difference
+ * is larger. Needs OPENSORA_HOME and OPENSORA_PYTHON (docs/gpu-worker.md).
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,7 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../test/support/test-servers.ts'
+import { freePort } from '../test/support/free-port.ts'
 import { OpenSoraRunner } from './rig/open-sora-runner.ts'
 import { asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
 
@@ -18,8 +19,9 @@ const CLIP = { width: 336, height: 192, num_frames: 5, num_steps: 2 }
 const PROMPT = 'a paper boat in the rain'
 
 const home = process.env.OPENSORA_HOME
-if (home === undefined || home === '')
+if (home === undefined || home === '') {
   throw new Error('OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac')
+}
 const python = process.env.OPENSORA_PYTHON ?? 'python3'
 const runnerFolder = fileURLToPath(new URL('../runners/open-sora', import.meta.url))
 const config = join(runnerFolder, 'tests/tiny_config.py')
@@ -32,7 +34,7 @@ async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - startedAtMs) / 1000
 }
 
-/** One video as the script makes it: a process that imports, loads, generates, writes and ends. The environment is torchrun's. */
+/** Makes one video with the script, in a process of its own. The environment is that of torchrun. */
 async function runScript(index: number): Promise<void> {
   const child = spawn(
     python,
@@ -64,12 +66,12 @@ async function runScript(index: number): Promise<void> {
       },
     },
   )
-  let said = ''
+  let log = ''
   child.stderr.on('data', (chunk: Buffer) => {
-    said = `${said}${chunk}`.slice(-2000)
+    log = `${log}${chunk}`.slice(-2000)
   })
   const [code] = await once(child, 'exit')
-  if (code !== 0) throw new Error(`the script ended with ${code}: ${said}`)
+  if (code !== 0) throw new Error(`the script ended with ${code}: ${log}`)
 }
 
 const runner = new OpenSoraRunner({ home, python, config })
@@ -81,8 +83,8 @@ try {
     script.push(await secondsOf(() => runScript(index)))
     warm.push(await secondsOf(() => runner.generate(folder, `video-${index}`, { ...CLIP, prompt: PROMPT })))
   }
-  const title = `${CLIP.width}x${CLIP.height}, ${CLIP.num_frames} frames, ${CLIP.num_steps} steps, tiny random model on the CPU, ${VIDEOS} videos each`
-  printTable(title, [
+  const clip = `${CLIP.width}x${CLIP.height}, ${CLIP.num_frames} frames, ${CLIP.num_steps} steps`
+  printTable(`${clip}, tiny random model on the CPU, ${VIDEOS} videos each`, [
     ['', 'seconds per video: median (lowest to highest)'],
     ["one process per video, Open-Sora's script", medianAndSpread(script, asSeconds)],
     ['through the runner, model loaded', medianAndSpread(warm, asSeconds)],

@@ -1,6 +1,7 @@
 /**
- * What a scrape of /metrics and a report of the economics take over many queued and ended videos, before and after their hours are
- * summed, beside the same over none; and what keeping a worker's shift adds to its heartbeat.
+ * Measures how long a scrape of /metrics and a report of the economics take with many queued and ended
+ * videos, before and after their hours are summed, beside the same with no videos at all; and what the record
+ * of a worker's shift adds to a heartbeat.
  */
 import { join } from 'node:path'
 import { openDatabase } from '../apps/api/src/db/database.ts'
@@ -53,7 +54,7 @@ try {
         await answer.text()
       }),
     )
-    // In a transaction, as in a heartbeat: the wait for the disk is the heartbeat's own.
+    // In a transaction, as in a heartbeat, so that the wait for the disk is not counted twice.
     const client = await db.connect()
     await client.query('begin')
     shiftMs.push(await timed(() => noteShift(client, beat)))
@@ -74,9 +75,15 @@ try {
   await seedBacklog(superUrl, { queued: QUEUED, ended: ENDED, accounts: 1_000 })
   await runSql(superUrl, [
     'alter table attempt disable trigger all',
-    `insert into attempt (video_id, fence, pool, step, dispatched_at, taken_at, started_at, released_at, ended_at, outcome, devices)
-      select id, 1, 'bench', 2, created_at, created_at, created_at, created_at + interval '1 second', ended_at, 'cancelled', 1
-      from video where ended_at is not null`,
+    `insert into attempt (
+        video_id, fence, pool, step, dispatched_at, taken_at, started_at,
+        released_at, ended_at, outcome, devices
+      )
+      select
+        id, 1, 'bench', 2, created_at, created_at, created_at,
+        created_at + interval '1 second', ended_at, 'cancelled', 1
+      from video
+      where ended_at is not null`,
     'alter table attempt enable trigger all',
     'vacuum analyze',
   ])
@@ -86,7 +93,10 @@ try {
   // The same videos, ended three hours ago: the first reader sums the hour, the others find it summed.
   await runSql(superUrl, [
     `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
-    `update attempt set started_at = started_at - interval '3 hours', released_at = released_at - interval '3 hours', ended_at = ended_at - interval '3 hours'`,
+    `update attempt set
+        started_at = started_at - interval '3 hours',
+        released_at = released_at - interval '3 hours',
+        ended_at = ended_at - interval '3 hours'`,
     `update production_closed set until = '-infinity'`,
     'vacuum analyze',
   ])
@@ -110,7 +120,7 @@ try {
   await db.end()
   await api.stop()
 
-  /** Each with a reader of its own, so that none answers what it read a moment ago. */
+  /** Each with a reader of its own, so that none returns what another has just read. */
   async function scrapes(): Promise<number[]> {
     return rounds(() => new Metrics(db, 'USD').text())
   }

@@ -3,10 +3,13 @@ import { openAccountWithKey } from '../../apps/api/src/accounts/open-account.ts'
 import { createServices } from '../../apps/api/src/compose.ts'
 import { readConfig } from '../../apps/api/src/config/config.ts'
 
-/** More than any run here can spend. */
+/** More than any run can spend. */
 const TRIAL_MICROS = 1_000_000_000_000n
 
-/** New accounts with credit and no bound on what they queue; answers their keys. The API must have been started once. */
+/**
+ * Makes accounts with credit and no limit of queued videos, each with a key. The API must have been started
+ * once.
+ */
 export async function createBenchAccounts(
   databaseUrl: string,
   dataDir: string,
@@ -24,14 +27,14 @@ export async function createBenchAccounts(
     for (let index = 0; index < count; index += 1) {
       made.push(await openAccountWithKey(context, { name: `bench ${index}`, trialMicros: TRIAL_MICROS }))
     }
-    await runSql(databaseUrl, [`update account set queued_max = 100000000`])
+    await runSql(databaseUrl, ['update account set queued_max = 100000000'])
     return made
   } finally {
     await context.close()
   }
 }
 
-/** Runs statements one by one as the owner. */
+/** Runs statements one by one. */
 export async function runSql(databaseUrl: string, statements: readonly string[]): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../../test/support/eventually.ts'
-import { freePort } from '../../test/support/test-servers.ts'
+import { freePort } from '../../test/support/free-port.ts'
 import { Connection } from './connection.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
@@ -21,12 +21,12 @@ export interface ApiProcess {
   pid: number
   /** Submits a video for the first account, or for the one whose key is given. */
   submit(fields: Record<string, unknown>, key?: string): Promise<unknown>
-  /** Resident memory, bytes. */
+  /** Resident memory in bytes. */
   residentBytes(): Promise<number>
   stop(): Promise<void>
 }
 
-/** The API as a process of its own, as it runs in production. */
+/** Starts the API as a process of its own, as it runs in production. */
 export async function startApiProcess(settings: {
   databaseUrl: string
   redisUrl: string | null

@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { newId } from '@sluice/shared/ids'
 import pg from 'pg'
 
-interface Owned {
+/** What a submission of one account needs. */
+interface Submitter {
   accountId: string
   keyId: string
-  customer: string
+  /** Ids of its ledger accounts. */
+  trial: string
   hold: string
 }
 
@@ -20,14 +22,17 @@ const GENERATION = {
 }
 const HOLD_MICROS = 202
 
-/** The statements of one accepted submission, in order and nothing else: what the same server can do without a service around them. */
+/**
+ * The statements of one accepted submission and nothing else: what the same server can do without a service
+ * around it.
+ */
 export class BareSubmissions {
   readonly #clients: pg.Client[]
-  readonly #owned: readonly Owned[]
+  readonly #submitters: readonly Submitter[]
 
-  private constructor(clients: pg.Client[], owned: readonly Owned[]) {
+  private constructor(clients: pg.Client[], submitters: readonly Submitter[]) {
     this.#clients = clients
-    this.#owned = owned
+    this.#submitters = submitters
   }
 
   static async open(
@@ -40,8 +45,10 @@ export class BareSubmissions {
       () => new pg.Client({ connectionString: databaseUrl }),
     )
     await Promise.all(clients.map((client) => client.connect()))
-    const { rows } = await (clients[0] as pg.Client).query<Owned>({
-      text: `select a.id as "accountId", k.id as "keyId", t.id as customer, h.id as hold from account a
+    const { rows } = await (clients[0] as pg.Client).query<Submitter>({
+      text: `
+        select a.id as "accountId", k.id as "keyId", t.id as trial, h.id as hold
+        from account a
         join api_key k on k.account_id = a.id
         join ledger_account t on t.account_id = a.id and t.kind = 'trial'
         join ledger_account h on h.account_id = a.id and h.kind = 'hold'
@@ -57,9 +64,9 @@ export class BareSubmissions {
     let committed = 0
     const drive = async (client: pg.Client, connection: number): Promise<void> => {
       for (let turn = connection; performance.now() - startedAtMs < forMs; turn += this.#clients.length) {
-        const owned = this.#owned[turn % this.#owned.length]
-        if (owned === undefined) throw new Error('no accounts')
-        await submit(client, owned)
+        const submitter = this.#submitters[turn % this.#submitters.length]
+        if (submitter === undefined) throw new Error('no accounts')
+        await submit(client, submitter)
         committed += 1
       }
     }
@@ -72,53 +79,102 @@ export class BareSubmissions {
   }
 }
 
-async function submit(client: pg.Client, owned: Owned): Promise<void> {
+async function submit(client: pg.Client, submitter: Submitter): Promise<void> {
   const videoId = newId('video')
   await client.query({
     name: 'key',
     text: 'select id, account_id, scopes from api_key where id = $1',
-    values: [owned.keyId],
+    values: [submitter.keyId],
   })
   await client.query('begin')
   await client.query({
     name: 'price',
-    text: `select micros_per_million from price where model = $1 and resolution = $2 and currency = $3 and effective_at <= now()
-      order by effective_at desc limit 1`,
+    text: `
+      select micros_per_million
+      from price
+      where model = $1 and resolution = $2 and currency = $3 and effective_at <= now()
+      order by effective_at desc
+      limit 1`,
     values: ['animatic', '256px', 'USD'],
   })
   await client.query({
     name: 'lock',
-    text: 'select id, kind, balance from ledger_account where account_id = $1 and currency = $2 order by id for update',
-    values: [owned.accountId, 'USD'],
+    text: `
+      select id, kind, balance
+      from ledger_account
+      where account_id = $1 and currency = $2
+      order by id
+      for update`,
+    values: [submitter.accountId, 'USD'],
   })
   await client.query({
     name: 'queued',
-    text: `select queued_max, (select count(*) from video where account_id = $1 and status = 'queued') as queued from account where id = $1`,
-    values: [owned.accountId],
+    text: `
+      select
+        queued_max,
+        (select count(*) from video where account_id = $1 and status = 'queued') as queued
+      from account
+      where id = $1`,
+    values: [submitter.accountId],
   })
+  await hold(client, submitter, videoId)
+  await insertVideo(client, submitter, videoId)
+  await client.query('commit')
+}
+
+async function hold(client: pg.Client, submitter: Submitter, videoId: string): Promise<void> {
   await client.query({
     name: 'hold',
-    text: `with posting as (select * from unnest($4::bigint[], $5::bigint[]) as p(ledger_account_id, amount)),
-      t as (insert into transfer (id, idempotency_key, kind, video_id) values ($1, $2, 'hold', $3) returning id),
-      e as (insert into entry (transfer_id, ledger_account_id, amount) select t.id, p.ledger_account_id, p.amount from t, posting p),
-      b as (update ledger_account a set balance = a.balance + p.amount from posting p where a.id = p.ledger_account_id)
+    text: `
+      with
+        posting as (select * from unnest($4::bigint[], $5::bigint[]) as p(ledger_account_id, amount)),
+        t as (
+          insert into transfer (id, idempotency_key, kind, video_id)
+          values ($1, $2, 'hold', $3)
+          returning id
+        ),
+        e as (
+          insert into entry (transfer_id, ledger_account_id, amount)
+          select t.id, p.ledger_account_id, p.amount
+          from t, posting p
+        ),
+        b as (
+          update ledger_account a
+          set balance = a.balance + p.amount
+          from posting p
+          where a.id = p.ledger_account_id
+        )
       select id from t`,
     values: [
       newId('txfr'),
       `hold:${videoId}`,
       videoId,
-      [owned.customer, owned.hold],
+      [submitter.trial, submitter.hold],
       [-HOLD_MICROS, HOLD_MICROS],
     ],
   })
+}
+
+async function insertVideo(client: pg.Client, submitter: Submitter, videoId: string): Promise<void> {
   await client.query({
     name: 'insert',
-    text: `with active as (update account set last_submitted_at = now() where id = $2)
-      insert into video (id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps, request, request_hash,
-        video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros, execution_expires_at)
-      values ($1, $2, $3, 'animatic', 'standard', '256px', 336, 192, 5, 2, $4, $5, 504, 'USD', 200000, 10000, $6, now() + interval '1 day')
+    text: `
+      with active as (update account set last_submitted_at = now() where id = $2)
+      insert into video (
+        id, account_id, key_id,
+        model, service_tier, resolution, width, height, num_frames, num_steps,
+        request, request_hash,
+        video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
+        execution_expires_at
+      )
+      values (
+        $1, $2, $3,
+        'animatic', 'standard', '256px', 336, 192, 5, 2,
+        $4, $5,
+        504, 'USD', 200000, 10000, $6,
+        now() + interval '1 day'
+      )
       returning *`,
-    values: [videoId, owned.accountId, owned.keyId, GENERATION, randomBytes(32), HOLD_MICROS],
+    values: [videoId, submitter.accountId, submitter.keyId, GENERATION, randomBytes(32), HOLD_MICROS],
   })
-  await client.query('commit')
 }

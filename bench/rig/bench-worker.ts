@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/attempt-consumer'
 import type { Report } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
-import { type AttemptConsumer, openAttemptConsumer, type QueueSettings } from '@sluice/shared/queue-backend'
+import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ApiProcess } from './api-process.ts'
 import { Connection } from './connection.ts'
 

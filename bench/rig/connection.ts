@@ -1,6 +1,9 @@
 import { Agent, request } from 'node:http'
 
-/** One kept-open HTTP connection at a time to the API; lighter than fetch, so that the client's own cost stays small. */
+/**
+ * Keep-alive HTTP connections to the API. Lighter than fetch, so that the client costs little of what is
+ * measured.
+ */
 export class Connection {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 })
   readonly #url: URL
@@ -9,7 +12,7 @@ export class Connection {
     this.#url = new URL(url)
   }
 
-  /** Posts JSON and answers JSON. Throws on any status but 200. */
+  /** Posts JSON and returns the JSON of the answer. Throws on any status but 200. */
   post(path: string, key: string, body: unknown): Promise<unknown> {
     const text = JSON.stringify(body)
     return new Promise((resolve, reject) => {

@@ -1,6 +1,9 @@
 import type { ApiProcess } from './api-process.ts'
 
-/** Submissions answered per second: each connection sends its next one as soon as the last is answered, account by account. */
+/**
+ * Accepted submissions per second. Each connection sends its next one once the last is answered, account by
+ * account.
+ */
 export async function acceptedPerSecond(
   api: ApiProcess,
   accounts: readonly { key: string }[],

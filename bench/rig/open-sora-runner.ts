@@ -10,10 +10,10 @@ import { type RunnerReply, runnerReplySchema } from '@sluice/shared/runner-proto
 
 type ReplyOf<T extends RunnerReply['type']> = Extract<RunnerReply, { type: T }>
 
-/** Where the runner's Python package lies. */
+/** The folder of the runner's Python package. */
 export const RUNNER_FOLDER = fileURLToPath(new URL('../../runners/open-sora', import.meta.url))
 
-/** The real Open-Sora runner on the CPU, as a worker drives it. */
+/** The real Open-Sora runner on the CPU, spoken to as a worker does. */
 export class OpenSoraRunner {
   readonly #child: ChildProcess
   #waiting:
@@ -42,7 +42,7 @@ export class OpenSoraRunner {
     this.#child.once('exit', (code) => this.#waiting?.reject(new Error(`the runner ended with ${code}`)))
   }
 
-  /** Sends, and waits for the first reply of that type. */
+  /** Sends a request and returns the first reply of that type. Throws when the runner fails or ends. */
   ask<T extends RunnerReply['type']>(request: Record<string, unknown>, type: T): Promise<ReplyOf<T>> {
     return new Promise((resolve, reject) => {
       this.#waiting = { type, resolve: (reply) => resolve(reply as ReplyOf<T>), reject }
@@ -50,7 +50,7 @@ export class OpenSoraRunner {
     })
   }
 
-  /** One video, in a new folder within `folder`. */
+  /** Makes one video, in a new folder within `folder`. */
   generate(folder: string, id: string, clip: Partial<Generation>): Promise<ReplyOf<'finished'>> {
     const workdir = join(folder, id)
     mkdirSync(workdir)

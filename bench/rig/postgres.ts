@@ -8,12 +8,12 @@ import {
 
 export interface BenchPostgres {
   server: EmbeddedPostgres
-  /** The folder the whole run lives in; removed at the end. */
+  /** The folder for all files of the run; removed at the end. */
   dir: string
   stop(): Promise<void>
 }
 
-/** A PostgreSQL of this run's own, durable as in production (fsync on), in a new folder. */
+/** Starts a PostgreSQL for this run, durable as in production (fsync on), in a new folder. */
 export async function startBenchPostgres(): Promise<BenchPostgres> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
   const server = await startEmbeddedPostgres({

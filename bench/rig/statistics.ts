@@ -6,9 +6,10 @@ export function percentile(samples: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
-/** `median (lowest to highest)` over rounds. */
+/** `median (lowest to highest)` of the values. */
 export function medianAndSpread(values: readonly number[], format: (value: number) => string): string {
-  return `${format(percentile(values, 0.5))} (${format(Math.min(...values))} to ${format(Math.max(...values))})`
+  const spread = `${format(Math.min(...values))} to ${format(Math.max(...values))}`
+  return `${format(percentile(values, 0.5))} (${spread})`
 }
 
 export const asMs = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ms`
@@ -16,7 +17,7 @@ export const asRate = (value: number): string => `${value.toFixed(0)}/s`
 export const asTimes = (value: number): string => `${value.toFixed(2)} x`
 export const asPercent = (value: number): string => `${(value * 100).toFixed(0)} %`
 
-/** Prints rows of cells in columns, and how busy the machine was. */
+/** Prints rows of cells in columns, and the load of the machine. */
 export function printTable(title: string, rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),

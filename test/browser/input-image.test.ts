@@ -1,8 +1,8 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { launchChromium } from '../support/chromium.ts'
-import { contentOf } from '../support/follow.ts'
 import { farthest, quadrantMeans, quadrants } from '../support/images.ts'
+import { contentOf } from '../support/service-videos.ts'
 import { startService } from '../support/start-service.ts'
 import { frameAt } from '../support/video-frame.ts'
 

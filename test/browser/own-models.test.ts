@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { launchChromium } from '../support/chromium.ts'
-import { adminView, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
+import { adminView, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { startService } from '../support/start-service.ts'
 
 const START_MS_MAX = 120_000

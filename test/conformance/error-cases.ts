@@ -1,7 +1,7 @@
 import { issueKey } from '../../apps/api/src/keys/create-key.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { operatorOf } from '../support/operator.ts'
 import type { TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 /** One call that is refused: what the client is made with, what it asks, and the error it must get. */
 export interface ErrorCase {

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { eventually } from '../support/eventually.ts'
-import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
+import { readMp4Facts } from '../support/mp4-facts.ts'
+import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 
 const run = promisify(execFile)
@@ -78,12 +78,15 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
       const id = await submit(service, { prompt: 'x', size, num_frames: 129, num_steps: 50 })
       const held = (await service.call('GET', `/v1/videos/${id}`)).body
       expect(held.usage).toEqual({ video_tokens: tokens / 50, steps: 50, generated_tokens: tokens })
-      // The small ones to their end; of the large ones, what is held is what would be charged.
+      // Small videos run to their end; of large ones only the held price is compared, which is what is
+      // charged.
       if (tokens < 1_000_000) {
         const done = await videoWhen(service, id, isEnded)
         expect(done.usage).toEqual(held.usage)
         expect(done.cost).toEqual({ ...held.cost, state: 'charged' })
-      } else await service.call('POST', `/v1/videos/${id}/cancel`)
+      } else {
+        await service.call('POST', `/v1/videos/${id}/cancel`)
+      }
     }
   })
 
@@ -91,7 +94,7 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
     const credits = async () => (await service.call('GET', '/v1/credits')).body
     const nothingIsHeld = (now: { held: { amount: string }; balance: { amount: string } }) =>
       now.held.amount === '0'
-    // A video that another test cancelled while it ran holds its price until its worker has answered.
+    // The price of a video that another test cancelled while it ran is held until its worker has answered.
     const before = await eventually(credits, nothingIsHeld)
     const completed = await submit(service, { prompt: 'completed', num_frames: 5, num_steps: 5 })
     await videoWhen(service, completed, isEnded)
@@ -128,7 +131,7 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
     expect(['expired', undefined]).toContain(late.error?.code)
     let chargedMicros = 0
     for (const id of [completed, running, waiting, expiring, deleted]) {
-      // One that was deleted while it ran is settled when its worker has answered.
+      // A video that was deleted while it ran is settled when its worker has answered.
       const { transfers, cost } = await eventually(
         () => adminView(service, id),
         (view) => view.transfers.length >= 2,

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { askServer } from '../support/ask-servers.ts'
 import { requireProgram } from '../support/debian-package.ts'
 import { fencedBlocks, readDoc } from '../support/doc-pages.ts'
+import { readMp4Facts } from '../support/mp4-facts.ts'
 import { startPasteShell } from '../support/paste-shell.ts'
 import { runProgram } from '../support/run-program.ts'
 import { type Service, startService } from '../support/start-service.ts'
@@ -28,7 +28,7 @@ let receiver: WebhookReceiver
 let dir: string
 let env: Record<string, string>
 
-// Each language gets a service of its own: the page opens accounts and names transfers, which it can do once.
+// Each language gets a service of its own: the page's account names and transfer keys work once.
 beforeEach(async () => {
   receiver = await startWebhookReceiver()
   service = await startService({
@@ -46,7 +46,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-/** What the page ends with in every language: a film of the size asked for, and deliveries of its webhooks. */
+/** The page's outcome in every language: a video of the requested size, and deliveries of its webhooks. */
 async function expectItsEnd(): Promise<void> {
   expect(readMp4Facts(readFileSync(join(dir, 'boat.mp4')))).toMatchObject({
     width: 336,
@@ -57,7 +57,7 @@ async function expectItsEnd(): Promise<void> {
   expect(types).toContain('webhook.test')
 }
 
-/** The calls that reached the API, with the statuses they were answered with, as its log has them. */
+/** The calls that reached the API and their statuses, from its log. */
 function callsInLog(): Map<string, Set<string>> {
   const found = new Map<string, Set<string>>()
   for (const line of readFileSync(join(service.dataDir, 'logs', 'api.log'), 'utf8').split('\n')) {
@@ -85,9 +85,9 @@ function expectEachCallAsDocumented(): void {
 
 test('every curl block runs as pasted, ends with 0 and is answered with the status that the page says', async () => {
   await requireProgram(['curl'], 'curl')
-  // The page's first block finds the service by its keys.json, as a reader's shell does.
+  // The page's first block reads keys.json, as a reader's shell does.
   await using shell = startPasteShell(dir, { PATH: env.PATH ?? '', HOOK: receiver.url })
-  // Each answer's status goes where the test reads it; everything else is curl as it is.
+  // A curl that also writes each answer's status to a file, and is otherwise the real one.
   await shell.paste(`curl() { command curl -w '%{stderr}\\nstatus %{http_code}\\n' "$@"; }`)
   await shell.paste(blockOf(preamble, 'sh'))
   for (const { call, statuses, text } of calls) {

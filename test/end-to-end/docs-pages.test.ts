@@ -9,11 +9,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { askServer } from '../support/ask-servers.ts'
 import { requireProgram } from '../support/debian-package.ts'
 import { fencedBlocks, indentedBlocks, readDoc } from '../support/doc-pages.ts'
-import { isEnded, submit, videoWhen } from '../support/follow.ts'
 import { quadrants } from '../support/images.ts'
 import { type JsonServer, sayJson, startJsonServer } from '../support/json-server.ts'
 import { type PasteShell, startPasteShell } from '../support/paste-shell.ts'
 import { runProgram } from '../support/run-program.ts'
+import { isEnded, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts'
 
@@ -59,7 +59,7 @@ beforeEach(() => {
   receiver.received.length = 0
 })
 
-/** A web server that has one picture. */
+/** Starts a web server with one picture. */
 async function serve(picture: Buffer): Promise<{ url: string; stop(): Promise<void> }> {
   const server = createServer((_request, response) =>
     response.writeHead(200, { 'content-type': 'image/jpeg' }).end(picture),
@@ -74,7 +74,7 @@ async function serve(picture: Buffer): Promise<{ url: string; stop(): Promise<vo
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, stop }
 }
 
-/** The page's lines for this service, and for people who live on this machine. */
+/** The page's lines with this service's address, and with hosts on this machine. */
 const here = (block: string, ids: Record<string, string> = {}) =>
   Object.entries({
     ...ids,
@@ -90,14 +90,14 @@ const envOf = () => ({
   KEY: service.key,
 })
 
-/** Starts a shell in which every answer says its status, as curl itself does not. */
+/** Starts a shell in which curl also prints the status of every answer. */
 async function startShell(): Promise<PasteShell> {
   const shell = startPasteShell(dir, envOf())
   await shell.paste(`curl() { command curl -w '\\n%{stderr}\\nstatus %{http_code}\\n' "$@"; }`)
   return shell
 }
 
-/** Pastes a block whose every call must be answered with 200, and answers what was said. */
+/** Pastes a block and returns its output; every call must be answered with 200. */
 async function pasteAllRight(shell: PasteShell, block: string): Promise<string> {
   const said = await shell.paste(block)
   const statuses = [...said.matchAll(/^status (\d+)$/gm)].map((match) => match[1])
@@ -162,7 +162,7 @@ test('docs/keys-and-admin.md: every line of curl and of the command works, in or
   const blocks = indentedBlocks(readDoc('keys-and-admin.md'))
   const ids: Record<string, string> = {}
   for (const block of blocks) {
-    // Ids stand for those that lines before were answered with.
+    // The page's ids stand for those in the answers to earlier lines.
     for (const line of block.split(/\n(?=curl|npx|\w+=)/)) {
       const said = await pasteAllRight(shell, here(line, ids))
       const made =
@@ -196,7 +196,7 @@ test('docs/webhooks.md: every line works, and what comes verifies in Node and in
 
   for (const block of blocks) {
     const said = await pasteAllRight(shell, here(block))
-    // The page deletes one endpoint and goes on with another, and later names the delivery of a test.
+    // The page deletes one endpoint, goes on with another, and later names the delivery of a test.
     if (block.includes('DELETE')) await endpoint()
     if (block.includes('/test"')) await shell.paste(`DELIVERY=${answersIn(said)[0].id}`)
   }

@@ -1,7 +1,7 @@
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
 import { farthest, quadrantMeans, quadrants } from '../support/images.ts'
+import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 import { frameAt } from '../support/video-frame.ts'
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => service?.stop())
 
-/** How unlike the quadrants a frame is; words and shade take a little of its colours. */
+/** How far a frame is from the quadrants. The caption and its shade change the mean colours a little. */
 const unlikeAt = async (video: Buffer, seconds: number) =>
   farthest(await quadrantMeans(await frameAt(video, seconds)))
 const LIKE = 40

@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readMp4Facts } from '../../runners/animatic/src/mp4-facts.ts'
 import { eventually } from '../support/eventually.ts'
-import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/follow.ts'
+import { readMp4Facts } from '../support/mp4-facts.ts'
+import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
 
-/** 50 steps of 100 ms with a checkpoint every 300 ms: time enough to kill something in the middle. */
+/** 50 steps of 100 ms with a checkpoint every 300 ms: enough time to kill something in the middle. */
 const PACE = { SLUICE_ANIMATIC_STEP_MS: '100', SLUICE_ANIMATIC_CHECKPOINT_MS: '300' }
 const CLIP = { num_frames: 17, num_steps: 50, seed: 11 } as const
 const WORKER = 'apps/worker/src/main.ts'
@@ -33,7 +33,7 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
     return id
   }
 
-  /** Completed from a checkpoint, charged once for all its steps, and the very bytes an undisturbed run makes. */
+  /** Completed from a checkpoint, charged once for all steps, with the same bytes as an undisturbed run. */
   const expectResumed = async (id: string) => {
     const video = await videoWhen(service, id, isEnded, 90_000)
     expect(video).toMatchObject({ status: 'completed', usage: { steps: 50 }, cost: { state: 'charged' } })
@@ -92,8 +92,9 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
       (signal) => signal !== null,
     )
     service.process.kill('SIGKILL')
-    for (const part of [WORKER, RUNNER, API])
+    for (const part of [WORKER, RUNNER, API]) {
       for (const pid of service.pids(part)) process.kill(pid, 'SIGKILL')
+    }
     await gone
     await service.restart()
     await expectResumed(id)

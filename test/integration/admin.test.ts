@@ -5,9 +5,9 @@ import { transaction } from '../../apps/api/src/db/database.ts'
 import { lockOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { post } from '../../apps/api/src/ledger/post.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 let operator: Operator

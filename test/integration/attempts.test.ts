@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
 import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { eventually } from '../support/eventually.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 let worker: HandWorker
@@ -115,7 +115,7 @@ test('a zombie with an older fence is answered stop and nothing is written', asy
 test('the first report binds its claim: a second start of the same job, another worker and another key are zombies', async () => {
   const id = await submit()
   const first = await worker.fetch()
-  const second = worker.hold(first.job, newClaim())
+  const second = worker.attemptOf(first.job, newClaim())
   expect(await first.report({ type: 'taken', slot: 0 })).toMatchObject({ verdict: 'continue' })
   expect(await second.report({ type: 'taken', slot: 0 })).toEqual({ verdict: 'stop' })
   expect(
@@ -133,7 +133,7 @@ test('a job delivered twice starts at most one attempt that counts', async () =>
   const id = await submit()
   const job = await worker.fetchJob()
   const claims = await Promise.all(
-    Array.from({ length: 6 }, () => worker.hold(job).report({ type: 'taken', slot: 0 })),
+    Array.from({ length: 6 }, () => worker.attemptOf(job).report({ type: 'taken', slot: 0 })),
   )
   expect(claims.filter((answer) => answer.verdict === 'continue')).toHaveLength(1)
   expect((await admin(id)).attempts).toHaveLength(1)
@@ -186,13 +186,13 @@ test('a heartbeat keeps an attempt alive, by name, fence and claim', async () =>
   const attempt = await worker.fetch()
   await attempt.report({ type: 'taken', slot: 0 })
   await age(id, 'heartbeat_at', 601)
-  expect(await worker.heartbeat([attempt.held])).toEqual({
-    attempts: [{ ...attempt.held, verdict: 'continue' }],
+  expect(await worker.heartbeat([attempt.owned])).toEqual({
+    attempts: [{ ...attempt.owned, verdict: 'continue' }],
   })
   await reconcile(api.context, silent)
   expect((await admin(id)).attempts).toMatchObject([{ outcome: null }])
   await age(id, 'heartbeat_at', 601)
-  const wrong = { ...attempt.held, claim: newClaim() }
+  const wrong = { ...attempt.owned, claim: newClaim() }
   expect(await worker.heartbeat([wrong])).toEqual({ attempts: [{ ...wrong, verdict: 'stop' }] })
   await reconcile(api.context, silent)
   expect((await admin(id)).attempts[0]).toMatchObject({ outcome: 'lost' })
@@ -218,7 +218,7 @@ test('a new boot of a worker proves its earlier process gone: what it does not n
   for (const attempt of attempts) await attempt.report({ type: 'taken', slot: 0 })
   const named = attempts.find((attempt) => attempt.job.video === kept)
   worker.boot = 'another'
-  await worker.heartbeat(named === undefined ? [] : [named.held])
+  await worker.heartbeat(named === undefined ? [] : [named.owned])
   expect((await admin(kept)).attempts).toMatchObject([{ outcome: null }])
   expect((await admin(dropped)).attempts[0]).toMatchObject({ outcome: 'lost' })
   for (const id of [kept, dropped]) await api.call('POST', `/v1/videos/${id}/cancel`)
@@ -250,7 +250,7 @@ test('a dispatched video cancels at once under a raised fence, so the worker tha
   })
   expect((await admin(id)).fence).toBe(attempt.job.fence + 1)
   expect(await attempt.report({ type: 'started' })).toEqual({ verdict: 'stop' })
-  expect(await worker.heartbeat([attempt.held])).toMatchObject({ attempts: [{ verdict: 'stop' }] })
+  expect(await worker.heartbeat([attempt.owned])).toMatchObject({ attempts: [{ verdict: 'stop' }] })
 })
 
 test('a running video hears its cancel with the next answer and is charged the steps known when it was asked, plus one', async () => {
@@ -258,7 +258,7 @@ test('a running video hears its cancel with the next answer and is charged the s
   const attempt = await worker.fetch()
   await attempt.report({ type: 'progress', phase: 'denoise', step: 3, remaining_ms: 700 })
   expect((await api.call('POST', `/v1/videos/${id}/cancel`)).body).toMatchObject({ status: 'in_progress' })
-  expect(await worker.heartbeat([attempt.held])).toMatchObject({ attempts: [{ verdict: 'cancel' }] })
+  expect(await worker.heartbeat([attempt.owned])).toMatchObject({ attempts: [{ verdict: 'cancel' }] })
   expect(await attempt.report({ type: 'progress', phase: 'denoise', step: 6, remaining_ms: 400 })).toEqual({
     verdict: 'cancel',
   })
@@ -329,7 +329,7 @@ test('a yielded video returns to the queue, keeps its checkpoint and is nobodyâ€
   const attempt = await worker.fetch()
   await attempt.report({ type: 'progress', phase: 'denoise', step: 4, remaining_ms: 600 })
   await attempt.report({ type: 'checkpoint', step: 4, bytes: 10 })
-  await worker.heartbeat([attempt.held], { draining: true })
+  await worker.heartbeat([attempt.owned], { draining: true })
   await attempt.report({ type: 'yielded', step: 4 })
   expect(await admin(id)).toMatchObject({
     status: 'queued',

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { HandWorker } from '../support/hand-worker.ts'
 import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
 import { startS3rver } from '../support/start-s3rver.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 const TYPES = { video: 'video/mp4', thumbnail: 'image/webp', spritesheet: 'image/jpeg' } as const

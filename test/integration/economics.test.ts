@@ -5,9 +5,9 @@ import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
 import { readProduction, stretchesOf } from '../../apps/api/src/economics/hour-sums.ts'
+import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { type HandAttempt, HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 let operator: Operator

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type EventReader, openEvents } from '../support/event-stream.ts'
+import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
-import { type HandAttempt, HandWorker } from '../support/test-worker.ts'
 
 const WATCH_MS = 50
 let api: TestApi

@@ -2,9 +2,9 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { storeBut } from '../support/store-but.ts'
-import { HandWorker } from '../support/test-worker.ts'
+import { storeWith } from '../support/store-with.ts'
 
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
 
@@ -83,7 +83,7 @@ test('a video whose bytes the store will not remove keeps no other’s bytes lyi
   const { context } = api.api
   const { store } = context
   const refused: string[] = []
-  context.store = storeBut(store, {
+  context.store = storeWith(store, {
     deletePrefix: async (prefix) => {
       if (!prefix.startsWith(`videos/${stubborn}`)) return store.deletePrefix(prefix)
       refused.push(prefix)

@@ -8,11 +8,11 @@ import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcil
 import { startGate } from '../../apps/api/src/gate/leader.ts'
 import { dispatchVideo } from '../../apps/api/src/videos/transition.ts'
 import { eventually } from '../support/eventually.ts'
+import { freePort } from '../support/free-port.ts'
 import { gatePassed } from '../support/gate-passed.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { storeBut } from '../support/store-but.ts'
-import { freePort } from '../support/test-servers.ts'
-import { HandWorker } from '../support/test-worker.ts'
+import { storeWith } from '../support/store-with.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
 
@@ -282,7 +282,7 @@ test('a store that refuses to delete keeps no lost video from coming back', asyn
     await lost.report({ type: 'taken', slot: 0 })
     // Something to sweep, for both reconcilers.
     await cancel(await submit(key), key)
-    const refusing = storeBut(api.context.store, {
+    const refusing = storeWith(api.context.store, {
       deletePrefix: async () => {
         throw new Error('access denied')
       },
@@ -316,7 +316,7 @@ test('a video whose result cannot be read keeps no other from being recovered', 
     for (const attempt of attempts) await attempt.report({ type: 'taken', slot: 0 })
     const poisoned = attempts[0]?.job.video ?? ''
     const { store } = api.context
-    const unreadable = storeBut(api.context.store, {
+    const unreadable = storeWith(api.context.store, {
       readText: async (name: string, bytesMax: number) => {
         if (name.includes(poisoned)) throw new Error('input/output error')
         return store.readText(name, bytesMax)

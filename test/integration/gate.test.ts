@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
+import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
-import { type HandAttempt, HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 let poolNumber = 0

@@ -3,9 +3,9 @@ import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/model-catalogue'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { multipart, rawRequest } from '../support/raw-request.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 

@@ -9,6 +9,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Sweeper } from '../../apps/api/src/videos/sweep.ts'
 import { footprint } from '../support/footprint.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import {
   animatedPng,
   bombPng,
@@ -19,7 +20,6 @@ import {
 } from '../support/images.ts'
 import { operatorOf } from '../support/operator.ts'
 import { type Answer, startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 let files: Server

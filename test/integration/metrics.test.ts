@@ -4,9 +4,9 @@ import type { Forecast } from '../../apps/api/src/forecast/forecaster.ts'
 import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { eventually } from '../support/eventually.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 let operator: Operator

@@ -6,8 +6,8 @@ import { ERROR_STATUS } from '../../apps/api/src/http/error-status.ts'
 import { errorCodesOf } from '../../apps/api/src/http/openapi.ts'
 import type { Route } from '../../apps/api/src/http/route.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 import { startWebhookReceiver } from '../support/webhook-receiver.ts'
 
 let api: TestApi

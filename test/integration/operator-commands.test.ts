@@ -20,7 +20,7 @@ interface Run {
   err: string
 }
 
-/** `npx sluice ...` beside the service's data dir, or with `env` instead. */
+/** Runs `npx sluice ...` with the service's data dir, or with `env` instead. */
 function sluice(
   args: readonly string[],
   env: Record<string, string> = { SLUICE_DATA_DIR: api.dataDir },
@@ -114,8 +114,9 @@ test('sluice credits adds once what is sent twice, shows and refunds, with an ad
   const accountId = await operator.account({}, { name: 'studio' })
   const env = { SLUICE_ADMIN_KEY: api.adminKey, SLUICE_BASE_URL: `${api.url}/v1` }
   const on = (...args: string[]) => sluice(['credits', ...args, '--account', accountId], env)
-  for (let times = 0; times < 2; times += 1)
+  for (let times = 0; times < 2; times += 1) {
     expect((await on('add', '12.5', '--once', 'invoice 7')).out).toContain('added 12.5 USD (paid)')
+  }
   expect((await on('add', '3', '--trial')).out).toContain('added 3 USD (trial)')
   expect((await on('show')).out).toBe(
     `${accountId}  "studio"  15.5 USD to spend (12.5 paid, 3 trial), 0 held\n`,
@@ -129,7 +130,7 @@ test('what is refused exits with 1 and the reason, what is missing or misspelt w
   expect((await sluice(['credits', 'add'])).code).toBe(2)
   expect(await sluice(['credits', 'add', '1', '--account', 'nobody'])).toMatchObject({
     code: 1,
-    err: 'sluice: No such account. [404 not_found]\n',
+    err: 'sluice: No such account. (account_id) [404 not_found]\n',
   })
   const noKey = await sluice(['keys', 'list'], { SLUICE_DATA_DIR: '/nonexistent' })
   expect(noKey.code).toBe(2)

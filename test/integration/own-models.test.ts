@@ -2,9 +2,9 @@ import { parseCatalogue } from '@sluice/shared/catalogue-file'
 import { Catalogue, capabilityOf } from '@sluice/shared/model-catalogue'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 /** Filled once the account is there. */
 const members = new Set<string>()

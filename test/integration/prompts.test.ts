@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { footprint } from '../support/footprint.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { type JsonServer, sayJson, startJsonServer } from '../support/json-server.ts'
 import { multipart, rawRequest } from '../support/raw-request.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 const SMALL = { num_frames: 5, num_steps: 10 }
 const TIMEOUT_MS = 500

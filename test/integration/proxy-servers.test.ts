@@ -9,10 +9,10 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningApi, startApi } from '../../apps/api/src/start-api.ts'
 import { openEvents } from '../support/event-stream.ts'
+import { freePort } from '../support/free-port.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { runProgram } from '../support/run-program.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
-import { freePort } from '../support/test-servers.ts'
-import { HandWorker } from '../support/test-worker.ts'
 import { ask, PROXY_KINDS, startTlsProxy, type TlsProxy } from '../support/tls-proxy.ts'
 
 const IMAGE_BYTES_MAX = 10 * 1024 * 1024

@@ -5,8 +5,8 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../../apps/api/src/config/config.ts'
 import { type RunningApi, startApi } from '../../apps/api/src/start-api.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 const PUBLIC_URL = 'https://video.example.com'
 let api: TestApi

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { footprint } from '../support/footprint.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
-import { HandWorker } from '../support/test-worker.ts'
 
 let api: TestApi
 

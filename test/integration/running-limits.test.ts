@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { gatePassed } from '../support/gate-passed.ts'
+import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { operatorOf } from '../support/operator.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
-import { type HandAttempt, HandWorker } from '../support/test-worker.ts'
 
 /** Only the limits under test, no share of the pool. */
 const start = () => startTestApi({ accountSharePercent: 100 })
@@ -315,7 +315,7 @@ test('through any run of submissions, ends and changed limits the gate dispatche
             await operator.must('PATCH', `/v1/admin/keys/${at(keys, step.key).id}`, { running_max: step.to })
           else if (onDevice.length > 0) {
             const row = at(onDevice, step.which % onDevice.length)
-            const attempt = worker.hold({ video: row.id, fence: row.fence, pool: row.pool })
+            const attempt = worker.attemptOf({ video: row.id, fence: row.fence, pool: row.pool })
             if (step.does === 'releases') await attempt.report({ type: 'released' })
             else if (step.does === 'yields') await attempt.report({ type: 'yielded', step: 0 })
             else

@@ -11,10 +11,10 @@ import { enqueueVideoEnd } from '../../apps/api/src/webhooks/enqueue.ts'
 import { claimDue } from '../../apps/api/src/webhooks/outbox.ts'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
+import { freePort } from '../support/free-port.ts'
+import { HandWorker } from '../support/hand-worker.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
 import { createTestDatabase } from '../support/test-database.ts'
-import { freePort } from '../support/test-servers.ts'
-import { HandWorker } from '../support/test-worker.ts'
 import { type Received, startWebhookReceiver } from '../support/webhook-receiver.ts'
 
 const MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))

@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** `npm run test:open-sora`: apart from `npm test`, since it needs an Open-Sora checkout (OPENSORA_HOME) and its libraries (OPENSORA_PYTHON). */
+/**
+ * `npm run test:open-sora`. No part of `npm test`: it needs an Open-Sora checkout (OPENSORA_HOME) and its
+ * libraries (OPENSORA_PYTHON).
+ */
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   test: {

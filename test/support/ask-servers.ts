@@ -2,7 +2,10 @@ import './global-setup.ts'
 import { inject } from 'vitest'
 import type { TestServers } from './test-servers.ts'
 
-/** Asks the run's set-up for one of its servers; the first asking starts it, which can take a while (an apt-get install at worst). */
+/**
+ * Asks the run's set-up for one of its servers. The first request starts it, which may take long (an apt-get
+ * install).
+ */
 export async function askServer<Name extends Exclude<keyof TestServers, 'stop'>>(
   name: Name,
 ): Promise<Awaited<ReturnType<TestServers[Name]>>> {

@@ -1,7 +1,7 @@
 import { type Browser, chromium } from 'playwright-core'
 import { askServer } from './ask-servers.ts'
 
-/** Its own errands in the background need a network that a test machine may not have. */
+/** Without Chromium's background services, which need a network that a test machine may not have. */
 const ARGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -12,7 +12,7 @@ const ARGS = [
   '--disable-sync',
 ]
 
-/** A Chromium without a window; Debian's package is installed when we may and it is missing. */
+/** Starts a headless Chromium; when it is missing, Debian's package is installed if we may. */
 export async function launchChromium(): Promise<Browser> {
   return chromium.launch({ executablePath: (await askServer('chromium')).path, args: ARGS })
 }

@@ -24,7 +24,7 @@ const composeSchema = z.object({
 })
 export type Service = z.infer<typeof serviceSchema>
 
-/** `${NAME}`, `${NAME:-default}` or `${NAME:?message}`. */
+/** A variable in the text: `${NAME}`, `${NAME:-default}` or `${NAME:?message}`. */
 export interface Reference {
   name: string
   /** Undefined when there is none. */
@@ -34,13 +34,13 @@ export interface Reference {
 
 const REFERENCE = /\$\{(\w+)(?::([-?])([^}]*))?\}/g
 
-/** docker-compose.yml as text and as parsed, not yet interpolated. */
+/** docker-compose.yml as text and parsed, before interpolation. */
 export function readCompose(root: string): { text: string; compose: z.infer<typeof composeSchema> } {
   const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8')
   return { text, compose: composeSchema.parse(parse(text)) }
 }
 
-/** Every variable of the operator's that `text` refers to, in order, repetitions included. */
+/** Every variable that `text` refers to, in order, with repetitions. */
 export function referencesIn(text: string): Reference[] {
   return [...text.matchAll(REFERENCE)].map(([, name = '', sign, rest]) => ({
     name,
@@ -58,7 +58,7 @@ export function interpolate(text: string, variables: Readonly<Record<string, str
   })
 }
 
-/** A service's environment as its program sees it. */
+/** The environment that a service's program gets. */
 export function environmentOf(
   service: Service,
   variables: Readonly<Record<string, string>>,

@@ -4,12 +4,13 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
-/** Debian has servers here, where only root looks. */
+/** Debian installs servers here, which is on root's search path only. */
 const SERVER_FOLDERS = ['/usr/local/sbin', '/usr/sbin']
 
 /**
- * The absolute path of the first of `programs` on the search path. When none is there and we are root on a machine with apt-get,
- * Debian's `packageName` is installed first. Throws with the one line to run otherwise: a test is never skipped for want of a program.
+ * The absolute path of the first of `programs` on the search path. When there is none, Debian's `packageName`
+ * is installed if we are root and have apt-get; otherwise an error names the command to run. A test is never
+ * skipped for want of a program.
  */
 export async function requireProgram(programs: readonly string[], packageName: string): Promise<string> {
   const found = await findProgram(programs)
@@ -22,7 +23,8 @@ export async function requireProgram(programs: readonly string[], packageName: s
     if (installed !== null) return installed
   }
   throw new Error(
-    `the tests need ${programs.join(' or ')}. Run: sudo apt-get update && sudo apt-get install -y ${packageName}`,
+    `the tests need ${programs.join(' or ')}. ` +
+      `Run: sudo apt-get update && sudo apt-get install -y ${packageName}`,
   )
 }
 
@@ -32,17 +34,17 @@ export async function findProgram(programs: readonly string[]): Promise<string |
     for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...SERVER_FOLDERS]) {
       const path = join(folder, program)
       if (folder === '') continue
-      const executable = await access(path, constants.X_OK).then(
+      const isExecutable = await access(path, constants.X_OK).then(
         () => true,
         () => false,
       )
-      if (executable) return path
+      if (isExecutable) return path
     }
   }
   return null
 }
 
-/** One after the other: apt has locks that it does not wait for. */
+/** One installation at a time: apt does not wait for all of its locks. */
 let installing: Promise<unknown> = Promise.resolve()
 
 async function install(packageName: string): Promise<void> {
@@ -53,7 +55,7 @@ async function install(packageName: string): Promise<void> {
       maxBuffer: 64 * 1024 * 1024,
     })
   const wanted = ['install', '-y', '--no-install-recommends', packageName]
-  // A fresh machine has no package lists, an old one stale ones: try first, look them up when that fails.
+  // The package lists may be missing or out of date: update them only when the installation fails.
   await apt(...wanted).catch(async () => {
     await apt('update')
     await apt(...wanted)

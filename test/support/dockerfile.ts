@@ -19,7 +19,9 @@ export interface Copy {
   destination: string
 }
 
-/** The stages of a Dockerfile that uses one-line instructions only. Throws on anything before the first FROM. */
+/**
+ * The stages of a Dockerfile that uses one-line instructions only. Throws on anything before the first FROM.
+ */
 export function readStages(path: string): Stage[] {
   const stages: Stage[] = []
   for (const line of readFileSync(path, 'utf8').split('\n')) {
@@ -54,12 +56,12 @@ export function copiesOf(stage: Stage): Copy[] {
   })
 }
 
-/** Tells whether .dockerignore keeps a path below the root out of the build context. */
+/** A function that says whether .dockerignore keeps a path below the root out of the build context. */
 export function dockerIgnore(root: string): (path: string) => boolean {
   return ignoredBy(linesOf(join(root, '.dockerignore')))
 }
 
-/** Tells whether .gitignore keeps a path below the root out of a clone. A pattern without a slash inside counts at any depth. */
+/** A function that says whether .gitignore keeps a path below the root out of a clone. */
 export function gitIgnore(root: string): (path: string) => boolean {
   const patterns = linesOf(join(root, '.gitignore')).map((line) => line.replace(/\/$/, ''))
   return ignoredBy(

@@ -9,7 +9,7 @@ export interface ReceivedEvent {
   data: any
 }
 
-/** A stream of server-sent events, read line by line from a connection of its own. */
+/** Reads a stream of server-sent events from a connection of its own. */
 export class EventReader implements AsyncDisposable {
   readonly response: IncomingMessage
   readonly events: ReceivedEvent[] = []
@@ -24,13 +24,16 @@ export class EventReader implements AsyncDisposable {
     lines.on('line', (line) => {
       if (line.startsWith(':')) this.comments += 1
       else if (line === '') {
-        if (fields.data !== undefined)
+        if (fields.data !== undefined) {
           this.events.push({ name: fields.event ?? '', id: fields.id ?? '', data: JSON.parse(fields.data) })
+        }
         fields = {}
-      } else fields[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 2)
+      } else {
+        fields[line.slice(0, line.indexOf(':'))] = line.slice(line.indexOf(':') + 2)
+      }
       this.#changed.dispatchEvent(new Event('change'))
     })
-    // A connection that breaks off ends the stream, as far as a reader can tell.
+    // To a reader, a connection that breaks off is the end of the stream.
     response.on('error', () => {})
     response.on('close', () => {
       this.isClosed = true
@@ -38,7 +41,7 @@ export class EventReader implements AsyncDisposable {
     })
   }
 
-  /** Returns as soon as `satisfied`; throws after `withinMs`. */
+  /** Returns once `satisfied` holds; throws after `withinMs`. */
   async until(satisfied: (reader: this) => boolean, withinMs = 20_000): Promise<this> {
     const timeout = AbortSignal.timeout(withinMs)
     while (!satisfied(this)) {
@@ -63,7 +66,7 @@ export class EventReader implements AsyncDisposable {
   }
 }
 
-/** Opens GET /v1/videos/{id}/events; of an https URL with the certificate authority `ca`. */
+/** Opens GET /v1/videos/{id}/events. `ca`: the certificate authority of an https URL. */
 export function openEvents(
   url: string,
   key: string,

@@ -1,6 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '@sluice/shared/pause'
 
-/** Asks until the answer satisfies, and answers it. Throws with the last answer after `withinMs`; it never just waits. */
+/**
+ * Asks until `satisfies` holds for the answer, and returns it. Throws with the last answer after `withinMs`.
+ */
 export async function eventually<T>(
   ask: () => Promise<T>,
   satisfies: (answer: T) => boolean,
@@ -10,8 +12,9 @@ export async function eventually<T>(
   for (;;) {
     const answer = await ask()
     if (satisfies(answer)) return answer
-    if (Date.now() > deadline)
+    if (Date.now() > deadline) {
       throw new Error(`not within ${withinMs} ms; the last answer was ${JSON.stringify(answer)}`)
-    await delay(25)
+    }
+    await pause(25)
   }
 }

@@ -2,18 +2,21 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What becomes of an answer: the line is cut, or another status comes in its place. */
+/** What happens to an answer: the connection is cut, or another status takes its place. */
 export type Fault = 'cut' | 409 | 500 | 502 | 503 | 504
 
 export interface FaultProxy extends AsyncDisposable {
   url: string
-  /** Those still to come, the next first. */
+  /** The faults of the next answers, in order. */
   faults: Fault[]
-  /** For each request that was handed on: the header in which an SDK counts its retries. */
+  /** For each request: the header in which an SDK counts its repeats. */
   retryCounts: (string | undefined)[]
 }
 
-/** A proxy that hands each request on whole and withholds the first answers: the server acted, the client never hears. */
+/**
+ * A proxy that passes each request on and spoils the first answers: the server acted, but the client does not
+ * know.
+ */
 export async function startFaultProxy(target: string, faults: readonly Fault[]): Promise<FaultProxy> {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
@@ -36,10 +39,11 @@ export async function startFaultProxy(target: string, faults: readonly Fault[]):
     if (fault === 'cut') request.socket.destroy()
     else if (fault === undefined) {
       response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(bytes)
-    } else
+    } else {
       response
         .writeHead(fault, { 'content-type': 'text/html', 'retry-after-ms': '10' })
         .end('<h1>Bad Gateway</h1>')
+    }
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const proxy: FaultProxy = {

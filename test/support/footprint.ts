@@ -2,11 +2,17 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestApi } from './start-api.ts'
 
-/** Everything a request could have left behind: rows, balances, files. Equal before and after means it left nothing. */
+/**
+ * What a request could leave behind: rows, balances, files. When it is equal before and after, nothing was
+ * left.
+ */
 export async function footprint(api: TestApi): Promise<Record<string, unknown>> {
   const { db } = api.context
   const { rows } = await db.query({
-    text: `select (select count(*) from video) as videos, (select count(*) from transfer) as transfers, (select count(*) from entry) as entries,
+    text: `select
+      (select count(*) from video) as videos,
+      (select count(*) from transfer) as transfers,
+      (select count(*) from entry) as entries,
       (select count(*) from attempt) as attempts,
       (select count(*) from audit) as changes,
       (select json_agg(used_tokens order by key_id, starts_at) from key_budget) as budgets,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import sharp from 'sharp'
 
-/** A JSON Schema as the API's document holds it: only what the generator below looks at. */
+/** A JSON Schema in the API's document: only what the generator below uses. */
 export interface JsonSchema {
   $ref?: string
   type?: string
@@ -27,12 +27,12 @@ export interface Operation {
   operationId: string
   method: string
   path: string
-  /** The scope a key needs; undefined for calls anyone may make. */
+  /** The scope that a key needs; undefined for a call without a key. */
   scope: string | undefined
   query: { name: string; schema: JsonSchema; required: boolean }[]
   body: JsonSchema | undefined
   example: Record<string, unknown> | undefined
-  /** For each status, what the document says of it. */
+  /** The documented statuses. */
   responses: Record<string, { description: string }>
 }
 
@@ -52,13 +52,13 @@ export const KEY_KINDS = [
 ] as const
 export type KeyKind = (typeof KEY_KINDS)[number]
 
-/** One request, before the ids and keys of the run are put in. */
+/** A request without the ids and keys of the run. */
 export interface FuzzRequest {
   operation: Operation
   keyKind: KeyKind
-  /** Which of the ids, keys known by then. */
+  /** Chooses among the ids and keys that are known when it is sent. */
   pick: number
-  /** Text to stand for the id instead of a known one, or null. */
+  /** Text to use in place of a known id, or null. */
   strangeId: string | null
   query: Record<string, string>
   body: unknown
@@ -66,7 +66,7 @@ export interface FuzzRequest {
   headers: Record<string, string>
 }
 
-/** Reads the calls of customers and the operator out of /openapi.json. */
+/** The calls of customers and the operator in /openapi.json. */
 export function operationsOf(document: Record<string, unknown>): Operation[] {
   const paths = document.paths as Record<string, Record<string, Record<string, unknown>>>
   return Object.entries(paths).flatMap(([path, item]) =>
@@ -96,13 +96,13 @@ export function operationsOf(document: Record<string, unknown>): Operation[] {
   )
 }
 
-/** A real picture, so that videos from an image are among the valid requests. */
+/** A real picture, so that some valid requests are for videos from an image. */
 const picture = await sharp({ create: { width: 24, height: 16, channels: 3, background: '#36a' } })
   .png()
   .toBuffer()
 const DATA_URL = `data:image/png;base64,${picture.toString('base64')}`
 
-/** What stands in a form as the file of an image: some that are, some that are not, and undefined where it stays text. */
+/** The image files of forms: some are images, some are not; undefined = a text field instead of a file. */
 export const FORM_FILES: readonly (Buffer | undefined)[] = [
   picture,
   picture,
@@ -112,7 +112,10 @@ export const FORM_FILES: readonly (Buffer | undefined)[] = [
   undefined,
 ]
 
-/** Values that make sense of a field whose schema is just text or a number. Nothing ever leaves the machine: port 9 of it answers nobody. */
+/**
+ * Sensible values for fields whose schema is only text or a number. URLs stay on this machine, at port 9,
+ * which is closed.
+ */
 const SENSIBLE: Record<string, readonly unknown[]> = {
   prompt: ['a paper boat in the rain', '雨中的纸船', '👩‍🚀 on the moon'],
   model: ['open-sora-2', 'animatic', 'sora-2'],
@@ -142,7 +145,7 @@ const SENSIBLE: Record<string, readonly unknown[]> = {
   after: ['video_01m84f0j8df20bh2fw7sqrp04k', '17'],
 }
 
-/** What no field wants: the classics of broken clients and of hostile ones. */
+/** Values that no field allows, as broken and hostile clients send them. */
 const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
   fc.constantFrom<unknown>(
@@ -182,7 +185,9 @@ const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.string({ unit: 'binary' }),
 )
 
-/** Values that `schema` allows; what the schema can't say (an allowed model, a price that fits) is left to chance. */
+/**
+ * Values that `schema` allows. What a schema cannot express, such as an existing model, is left to chance.
+ */
 function allowedBy(
   schema: JsonSchema,
   schemas: Record<string, JsonSchema>,
@@ -196,8 +201,9 @@ function allowedBy(
 }
 
 function bareAllowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>): fc.Arbitrary<unknown> {
-  if (schema.$ref !== undefined)
+  if (schema.$ref !== undefined) {
     return bareAllowedBy(schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {}, schemas)
+  }
   if (schema.const !== undefined) return fc.constant(schema.const)
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
   const choices = schema.anyOf ?? schema.oneOf ?? schema.allOf
@@ -212,8 +218,9 @@ function bareAllowedBy(schema: JsonSchema, schemas: Record<string, JsonSchema>):
     case 'number':
       return fc.double({ ...boundsOf(schema), noNaN: true, noDefaultInfinity: true })
     case 'string':
-      if (schema.pattern !== undefined && schema.pattern.length < 60)
+      if (schema.pattern !== undefined && schema.pattern.length < 60) {
         return fc.stringMatching(new RegExp(schema.pattern))
+      }
       return fc.string({ unit: 'grapheme', maxLength: Math.min(schema.maxLength ?? 40, 40) })
     case 'array':
       return fc.array(allowedBy(schema.items ?? {}, schemas), {
@@ -245,7 +252,8 @@ function objectOf(
   const fields = Object.fromEntries(
     Object.entries(properties).map(([name, field]) => [name, allowedBy(field, schemas, name)]),
   )
-  // A call has up to two dozen optional fields; all at once would nearly always contradict each other.
+  // A call has up to two dozen optional fields; all of them at once would nearly always contradict each
+  // other.
   const optional = Object.keys(properties).filter((name) => !required.includes(name))
   return fc
     .tuple(fc.record(fields), fc.subarray(optional, { maxLength: Math.min(optional.length, 4) }))
@@ -276,7 +284,7 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
   junk.map<Mutation>((value) => () => value),
 )
 
-/** Ids that are none, as they stand in a path. */
+/** Strings that are not ids, for use in a path. */
 const strangeId = fc.oneof(
   fc.constantFrom(
     'video_none',
@@ -331,7 +339,7 @@ const headers = fc.oneof(
   },
 )
 
-/** Any valid and any mutated request on one call. */
+/** Valid and mutated requests for one call. */
 export function requestOn(
   operation: Operation,
   schemas: Record<string, JsonSchema>,
@@ -347,7 +355,7 @@ export function requestOn(
     { weight: 4, arbitrary: valid },
     { weight: 2, arbitrary: fc.constant<unknown>(operation.example) },
     { weight: 4, arbitrary: operation.body === undefined ? fc.constant<unknown>(undefined) : mutated },
-    // A call that takes no body is sent one all the same.
+    // Some calls that take no body get one.
     { weight: operation.body === undefined ? 1 : 0, arbitrary: junk },
   )
   const wellFormed = operation.query.map(
@@ -381,7 +389,7 @@ export function requestOn(
   })
 }
 
-/** A value as a form field or a query parameter holds it. */
+/** A value as the text of a form field or a query parameter. */
 export function asText(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
 }

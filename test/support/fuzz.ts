@@ -22,27 +22,29 @@ export interface FuzzTarget {
 
 export interface FuzzResult {
   requests: number
-  /** Answers by status. */
+  /** The number of answers by status. */
   statuses: Record<number, number>
-  /** Answers by operation and status, to see that every call was reached. */
+  /** The number of answers by operation and status. */
   calls: Record<string, Record<number, number>>
-  /** Calls that did what they are for never: each answer was a refusal. */
+  /** Calls that were refused every time. */
   neverDone: string[]
   seconds: number
-  /** What must not be: each with the request as it was sent. */
+  /** Answers that are wrong, each with its request. */
   faults: string[]
 }
 
 const BATCH = 250
 const FAULTS_MAX = 50
-/** Answers are quick; a request without one for so long is a fault. */
+/** A request without an answer for this long is a fault. */
 const ANSWER_MS_MAX = 30_000
-/** Asked to cancel, a worker answers within seconds. */
+/** A worker answers a cancellation within seconds. */
 const SETTLE_MS_MAX = 60_000
 
 /**
- * Sends `count` requests, drawn from the API's own document with `seed`, `connections` at a time, and judges each answer. `finished`:
- * completed videos that some requests are about and none deletes, since how many of its own are completed hangs on the machine.
+ * Sends `count` random requests, made from the API's own document with `seed`, `connections` at a time, and
+ * checks each answer.
+ * `finished`: completed videos for some of the requests; none deletes them. The run's own videos may not
+ * complete in time.
  */
 export async function fuzz(
   target: FuzzTarget,
@@ -52,7 +54,7 @@ export async function fuzz(
   const document: any = await (await fetch(`${target.url}/openapi.json`)).json()
   const schemas: Record<string, JsonSchema> = document.components?.schemas ?? {}
   const operations = operationsOf(document)
-  // Submissions are what everything else is about: one request in four is about a video's beginning.
+  // Most other calls need videos, so a good part of the requests are submissions.
   const any = fc.oneof(
     ...operations.map((operation) => ({
       weight: WEIGHTS[operation.operationId] ?? 2,
@@ -66,8 +68,9 @@ export async function fuzz(
     const numRuns = Math.min(BATCH, options.count - batch * BATCH)
     const waiting = fc.sample(any, { numRuns, seed: options.seed + batch })
     const connection = async () => {
-      for (let request = waiting.pop(); request !== undefined; request = waiting.pop())
-        await sendAndJudge(target, known, request, result)
+      for (let request = waiting.pop(); request !== undefined; request = waiting.pop()) {
+        await sendAndCheck(target, known, request, result)
+      }
     }
     await Promise.all(Array.from({ length: options.connections }, connection))
   }
@@ -90,7 +93,7 @@ const WEIGHTS: Record<string, number> = {
   createAccountKey: 4,
 }
 
-/** What the ids in a path are of, by the word before them. */
+/** The kind of an id in a path, by the word before it. */
 const KINDS: Record<string, string> = {
   videos: 'video',
   accounts: 'acct',
@@ -101,7 +104,7 @@ const KINDS: Record<string, string> = {
 
 const MODELS = ['open-sora-2', 'animatic', 'sora-2', 'sora-2-pro', 'gpt-4']
 
-/** Ids and keys that the API answered with, for later requests to be about. */
+/** Ids and keys from earlier answers, for later requests. */
 class KnownIds {
   readonly #ids = new Map<string, string[]>()
   readonly #accountKeys: string[]
@@ -114,7 +117,7 @@ class KnownIds {
     this.#adminKeys = [target.adminKey]
   }
 
-  /** Only what was just made is remembered: the keys of this run must not revoke themselves. */
+  /** Remembers only what was just made, so that the run does not revoke its own first keys. */
   remember(request: FuzzRequest, body: unknown): void {
     if (!isObject(body)) return
     const isList = request.operation.method === 'GET'
@@ -140,19 +143,20 @@ class KnownIds {
     if (finished !== undefined && path.startsWith('/v1/videos/{') && method !== 'DELETE') return finished
     if (path.startsWith('/v1/models/')) return MODELS[pick % MODELS.length] ?? ''
     const ids = this.#ids.get(KINDS[/(\w+)\/\{/.exec(path)?.[1] ?? ''] ?? '') ?? []
-    // The newest are the ones that still have somewhere to go; the others have ended.
+    // Mostly the newest: older videos have ended.
     const among = pick % 3 === 0 ? ids.length : Math.min(ids.length, 40)
     return ids.at(-1 - (Math.floor(pick / 3) % Math.max(among, 1))) ?? 'none'
   }
 
   key(scope: string | undefined, pick: number): string {
     const keys = scope === 'admin' ? this.#adminKeys : this.#accountKeys
-    // The first is never revoked and has no limits; those that the run makes expire, are bounded and revoked.
+    // Mostly the first, which has no limits and is not revoked; the others expire, have limits and are
+    // revoked.
     return keys[pick % 3 === 0 ? Math.floor(pick / 3) % keys.length : 0] ?? ''
   }
 }
 
-async function sendAndJudge(
+async function sendAndCheck(
   target: FuzzTarget,
   known: KnownIds,
   request: FuzzRequest,
@@ -191,7 +195,7 @@ async function sendAndJudge(
       redirect: 'manual',
       signal,
     })
-    // A stream of an unfinished video would go on.
+    // The stream of an unfinished video would not end.
     if (response.headers.get('content-type')?.startsWith('text/event-stream')) await response.body?.cancel()
     else text = await response.text()
   } catch (error) {
@@ -207,11 +211,15 @@ async function sendAndJudge(
     const wrong = wrongError(request, status, text)
     if (wrong !== null) fault(`${status} ${wrong} ${text.slice(0, 300)}`)
   } else if (operation.responses[status] === undefined) fault(`${status} is not documented`)
-  else if (response.headers.get('content-type')?.startsWith('application/json'))
+  else if (response.headers.get('content-type')?.startsWith('application/json')) {
     known.remember(request, JSON.parse(text))
+  }
 }
 
-/** What is wrong with an error, or null: its status, its body, its code, whether the document says so, and whether it fits the key. */
+/**
+ * What is wrong with an error's status, body or code, given the API's document and the request's key; or
+ * null.
+ */
 function wrongError(request: FuzzRequest, status: number, text: string): string | null {
   const { operation, keyKind, strangeId } = request
   if (status >= 500) return operation.operationId === 'ready' && status === 503 ? null : 'is our fault'
@@ -219,13 +227,15 @@ function wrongError(request: FuzzRequest, status: number, text: string): string 
   if (error === null) return 'has no error of the documented shape'
   const code = ERROR_CODES.find((candidate) => candidate === error.code)
   if (code === undefined) return `has the undocumented code ${error.code}`
-  if (ERROR_STATUS[code].status !== status || ERROR_STATUS[code].type !== error.type)
+  if (ERROR_STATUS[code].status !== status || ERROR_STATUS[code].type !== error.type) {
     return `is not what ${code} is`
-  // A strange id can make the path another call's.
+  }
+  // A strange id can turn the path into that of another call.
   if (strangeId !== null && ['method_not_allowed', 'unknown_route'].includes(code)) return null
   const isKeyless = ['missing', 'unknown', 'garbled'].includes(keyKind)
-  if (operation.scope !== undefined && isKeyless && status !== 401 && strangeId === null)
+  if (operation.scope !== undefined && isKeyless && status !== 401 && strangeId === null) {
     return 'answers before it knows the key'
+  }
   const documented = operation.responses[status]?.description.split(', ') ?? []
   return documented.includes(code) ? null : `${code} is not documented for ${operation.operationId}`
 }
@@ -239,8 +249,9 @@ function errorOf(text: string): { message: string; type: string; code: string; p
   }
   if (!isObject(body) || Object.keys(body).join() !== 'error' || !isObject(body.error)) return null
   const { message, type, code, param, ...rest } = body.error
-  if (typeof message !== 'string' || message === '' || typeof type !== 'string' || typeof code !== 'string')
+  if (typeof message !== 'string' || message === '' || typeof type !== 'string' || typeof code !== 'string') {
     return null
+  }
   if ((param !== null && typeof param !== 'string') || Object.keys(rest).length > 0) return null
   return { message, type, code, param }
 }
@@ -281,9 +292,11 @@ function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?:
       const form = new FormData()
       for (const [name, value] of Object.entries(isObject(body) ? body : { value: body })) {
         const file = FORM_FILES[request.pick % FORM_FILES.length]
-        if (name === 'input_reference' && file !== undefined)
+        if (name === 'input_reference' && file !== undefined) {
           form.append(name, new Blob([new Uint8Array(file)]), 'a.png')
-        else form.append(name, asText(value))
+        } else {
+          form.append(name, asText(value))
+        }
       }
       return { headers: {}, body: form }
     }
@@ -303,7 +316,9 @@ function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?:
   }
 }
 
-/** What money and videos must look like when all is over: throws on a held amount that no video holds, or a violation of the ledger. */
+/**
+ * Cancels what is open. Throws when an account has money held that no video holds, or the ledger check fails.
+ */
 export async function settleAndCheck(
   target: FuzzTarget,
 ): Promise<{ accounts: number; videos: number; cancelled: number }> {
@@ -316,8 +331,9 @@ export async function settleAndCheck(
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const answer = await response.json()
-    if (!response.ok && response.status !== 409)
+    if (!response.ok && response.status !== 409) {
       throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`)
+    }
     return answer
   }
   const pages = async (path: string, key: string) => {
@@ -345,7 +361,7 @@ export async function settleAndCheck(
     const { key } = await ask('POST', `/v1/admin/accounts/${id}/keys`, target.adminKey, {})
     const heldNow = async () =>
       micros((await ask('GET', `/v1/admin/accounts/${id}`, target.adminKey)).held.amount)
-    // Videos expire meanwhile, so the sum is asked for until nothing moved between its two sides.
+    // Videos may expire meanwhile, so repeat until the held amount is the same before and after the list.
     for (;;) {
       const before = await heldNow()
       const list = await pages('/v1/videos', key)
@@ -361,7 +377,7 @@ export async function settleAndCheck(
       }
       break
     }
-    // One that ran is settled once its worker has answered.
+    // A video that ran is settled once its worker has answered.
     const held = async () => ({ account: id, held: String(await heldNow()) })
     await eventually(held, (now) => now.held === '0', SETTLE_MS_MAX)
   }

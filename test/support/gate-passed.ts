@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { HandWorker } from './hand-worker.ts'
 import type { TestApi } from './start-api.ts'
-import { HandWorker } from './test-worker.ts'
 
-/** Waits for a whole pass of the gate that began after everything before was committed: two dispatches of another pool bound one. */
+/**
+ * Waits until the gate has made a whole pass that began after everything before this call was committed. Two
+ * dispatches to a pool of its own prove it: between them lies a whole pass.
+ */
 export async function gatePassed(api: TestApi): Promise<void> {
   const { key } = await api.account(1_000_000_000n)
   await using worker = new HandWorker(api, { pool: `passed-${randomBytes(4).toString('hex')}` })

@@ -7,14 +7,15 @@ import { createTestServers } from './test-servers.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Where test files ask for the run's servers; see ask-servers.ts. */
+    /** Where test files ask for the run's servers, by ask-servers.ts. */
     testServersUrl: string
   }
 }
 
 /**
- * Runs once per `vitest run`. Starts nothing by itself: test files ask over a loopback HTTP server for PostgreSQL, Redis or
- * Chromium, so a run of a pure unit test costs none of them, and however many files ask, each server is started once.
+ * Runs once per `vitest run`. Starts only an HTTP server on loopback, which test files ask for PostgreSQL,
+ * Redis or Chromium. So a run of pure unit tests starts none of them, and each is started once, however many
+ * files ask.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await checkPython()
@@ -47,7 +48,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   }
 }
 
-/** The Open-Sora runner's protocol loop is Python, standard library only, from 3.10 on. */
+/** The Open-Sora runner's tests need Python 3.10 or newer, with its standard library only. */
 async function checkPython(): Promise<void> {
   const found = await promisify(execFile)('python3', [
     '-c',
@@ -59,6 +60,7 @@ async function checkPython(): Promise<void> {
   const [major = 0, minor = 0] = (found ?? '').split('.').map(Number)
   if (found !== null && (major > 3 || (major === 3 && minor >= 10))) return
   throw new Error(
-    `the tests need python3 3.10 or newer, found ${found ?? 'none'}. Run: sudo apt-get update && sudo apt-get install -y python3`,
+    `the tests need python3 3.10 or newer, found ${found ?? 'none'}. ` +
+      'Run: sudo apt-get update && sudo apt-get install -y python3',
   )
 }

@@ -9,7 +9,7 @@ export const QUADRANT_COLOURS = [
   [230, 200, 50],
 ] as const
 
-/** A picture of four plain quadrants, so that one can see which way up it is and how it was cropped. */
+/** A picture of four plain quadrants, which shows how it was turned and cropped. */
 export function quadrants(width: number, height: number): Sharp {
   const [halfWidth, halfHeight] = [Math.floor(width / 2), Math.floor(height / 2)]
   const pixels = Buffer.alloc(width * height * 3)
@@ -52,7 +52,7 @@ export function farthest(
   )
 }
 
-/** A PNG that claims a size and holds next to nothing: a few kilobytes that unpack to gigabytes. */
+/** A PNG of a few kilobytes that claims to be of a large size, and would unpack to gigabytes. */
 export function bombPng(width: number, height: number): Buffer {
   const head = Buffer.alloc(13)
   head.writeUInt32BE(width, 0)
@@ -67,7 +67,7 @@ export function bombPng(width: number, height: number): Buffer {
   ])
 }
 
-/** A still PNG with the chunk that makes it an animation of so many frames. */
+/** A still PNG with the chunk that makes it an animation of `frames` frames. */
 export function animatedPng(still: Buffer, frames: number): Buffer {
   const control = Buffer.alloc(8)
   control.writeUInt32BE(frames, 0)

@@ -8,7 +8,10 @@ export interface ImportClosure {
   packages: ReadonlyMap<string, readonly string[]>
 }
 
-/** `import ... from 'x'`, `import 'x'`, `await import('x')` and `new URL('x', import.meta.url)`; what TypeScript erases is left out. */
+/**
+ * `import ... from 'x'`, `import 'x'`, `await import('x')`, `new URL('x', import.meta.url)`; no imports of
+ * types.
+ */
 const LOADS = [
   /^(?:import|export)\s(?!type\b)[^'"]*?from\s+'([^']+)'/gm,
   /^import\s+'([^']+)'/gm,
@@ -31,9 +34,9 @@ export function importClosure(root: string, entries: readonly string[]): ImportC
       [...text.matchAll(pattern)].map((match) => match[1] ?? ''),
     )) {
       if (specifier.startsWith('.')) waiting.push(relative(root, join(root, dirname(path), specifier)))
-      else if (specifier.startsWith(SHARED))
+      else if (specifier.startsWith(SHARED)) {
         waiting.push(`packages/shared/src/${specifier.slice(SHARED.length)}.ts`)
-      else if (!specifier.startsWith('node:')) {
+      } else if (!specifier.startsWith('node:')) {
         const name = packageOf(specifier)
         packages.set(name, [...(packages.get(name) ?? []), path])
       }

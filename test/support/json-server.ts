@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What a service of the operator's was asked. */
+/** A request that the server got. */
 export interface Asked {
   path: string
   headers: IncomingMessage['headers']
@@ -10,14 +10,14 @@ export interface Asked {
   body: any
 }
 
-/** A real HTTP server that takes JSON and answers as the test says at the time. */
+/** A real HTTP server that takes JSON and answers as the test decides. */
 export interface JsonServer extends AsyncDisposable {
   url: string
   asked: Asked[]
   answer: (response: ServerResponse, asked: Asked) => void
 }
 
-/** Starts one on 127.0.0.1. */
+/** Starts a JSON server on 127.0.0.1. */
 export async function startJsonServer(answer: JsonServer['answer']): Promise<JsonServer> {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 export interface NameServer extends AsyncDisposable {
   /** `127.0.0.1:port`. */
   address: string
-  /** Every question so far, as `A name` or `AAAA name`. */
+  /** All questions so far, as `A name` or `AAAA name`. */
   questions: string[]
 }
 
@@ -12,8 +12,8 @@ const TYPES: Readonly<Record<number, string>> = { 1: 'A', 28: 'AAAA' }
 const NAME_ERROR = 3
 
 /**
- * A real DNS server on loopback. `answers` gives a name's addresses, or undefined when there is no such name; `silent` names
- * are never answered.
+ * Starts a real DNS server on loopback. `answers` returns a name's addresses, or undefined when there is no
+ * such name; names in `silent` are never answered.
  */
 export async function startNameServer(
   answers: (name: string, asked: number) => readonly string[] | undefined,
@@ -74,7 +74,7 @@ function questionOf(query: Buffer): { name: string; type: number; end: number } 
 
 function bytesOf(address: string): Buffer {
   if (!address.includes(':')) return Buffer.from(address.split('.').map(Number))
-  // The URL parser turns every way to write it into groups of hexadecimal digits.
+  // The URL parser normalises every notation to groups of hexadecimal digits.
   const [head = '', tail = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
   const groupsOf = (text: string) =>
     text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16))

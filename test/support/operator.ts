@@ -1,25 +1,26 @@
 import type { Answer, TestApi } from './start-api.ts'
 
-/** The operator's side of a test: calls with the admin key, and what most tests set up first. */
+/** The operator of a test's API: calls with the admin key, and what most tests set up first. */
 export interface Operator {
   call(method: string, path: string, body?: unknown): Promise<Answer>
-  /** As `call`, for what must work: throws on any status but 200. Answers the body. */
+  /** As `call`, but returns the body and throws on any status but 200. */
   // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the API answered, and fail on what is missing
   must(method: string, path: string, body?: unknown): Promise<any>
-  /** A new account with that much paid money and trial credit. Answers its id. */
+  /** Makes an account with paid money and trial credit, and returns its id. */
   account(money?: { paid?: string; trial?: string }, settings?: Record<string, unknown>): Promise<string>
-  /** A new key of an account. */
+  /** Makes a key of an account. */
   key(accountId: string, settings?: Record<string, unknown>): Promise<{ id: string; key: string }>
   ledgerIsOk(): Promise<{ ok: boolean; violations: Record<string, number> }>
 }
 
-/** Speaks to the API as its operator does, over HTTP. */
+/** The operator of `api`, who calls it over HTTP. */
 export function operatorOf(api: TestApi): Operator {
   const call: Operator['call'] = (method, path, body) => api.call(method, path, body, { key: api.adminKey })
   const must: Operator['must'] = async (method, path, body) => {
     const answer = await call(method, path, body)
-    if (answer.status !== 200)
+    if (answer.status !== 200) {
       throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
+    }
     return answer.body
   }
   return {
@@ -28,8 +29,9 @@ export function operatorOf(api: TestApi): Operator {
     account: async ({ paid, trial } = {}, settings = {}) => {
       const { id } = await must('POST', '/v1/admin/accounts', { name: 'test', ...settings })
       if (paid !== undefined) await must('POST', `/v1/admin/accounts/${id}/credit`, { amount: paid })
-      if (trial !== undefined)
+      if (trial !== undefined) {
         await must('POST', `/v1/admin/accounts/${id}/credit`, { amount: trial, kind: 'trial' })
+      }
       return id
     },
     key: (accountId, settings = {}) => must('POST', `/v1/admin/accounts/${accountId}/keys`, settings),

@@ -1,15 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-/** A bash that takes blocks as somebody pastes them, one after the other. */
+/** A bash into which blocks are pasted, one after the other. */
 export interface PasteShell extends AsyncDisposable {
-  /** Answers what the shell said once the block is through. Throws when the shell ended over it. */
+  /** Returns the shell's output once the block has run. Throws when the shell ended meanwhile. */
   paste(block: string): Promise<string>
-  /** Ends it, and answers how it ended. */
+  /** Ends the shell and returns how it ended. */
   end(): Promise<string>
 }
 
-/** Starts one that stops at the first command that fails, in the folder `cwd` with `env` and nothing else. */
+/**
+ * Starts a bash that stops at the first command that fails, in the folder `cwd` with the environment `env`
+ * alone.
+ */
 export function startPasteShell(cwd: string, env: Record<string, string>): PasteShell {
   const shell = spawn('bash', ['-eu', '-o', 'pipefail'], { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] })
   let said = ''

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** A virtual environment of the run's own, with the packages a test named. */
+/** A virtual environment of the test run. */
 export interface PythonEnvironment {
   /** Its python, as an absolute path. */
   python: string
@@ -14,8 +14,8 @@ export interface PythonEnvironment {
 }
 
 /**
- * Makes a virtual environment and installs the newest `packages` into it with plain pip, as anyone would. Throws with the line to
- * run when pip cannot: a test is never skipped for want of a package.
+ * Makes a virtual environment and installs the newest `packages` into it with pip. When that fails, an error
+ * names the command to try: a test is never skipped for want of a package.
  */
 export async function createPythonEnvironment(packages: readonly string[]): Promise<PythonEnvironment> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-test-python-'))
@@ -23,13 +23,16 @@ export async function createPythonEnvironment(packages: readonly string[]): Prom
   const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', ...packages]
   try {
     await run('python3', ['-m', 'venv', dir])
-    // The whole environment: indexes and proxies are configured there.
+    // With the whole environment, which may configure package indexes and proxies.
     await run(python, install, { env: process.env, maxBuffer: 16 * 1024 * 1024 })
   } catch (error) {
     await rm(dir, { recursive: true, force: true })
-    const said = error instanceof Error ? error.message : String(error)
+    const message = error instanceof Error ? error.message : String(error)
     throw new Error(
-      `the tests need Python's venv and a package index that pip reaches. Try: python3 -m venv /tmp/try && /tmp/try/bin/pip install ${packages.join(' ')}; where venv is missing: sudo apt-get update && sudo apt-get install -y python3-venv. It said: ${said}`,
+      "the tests need Python's venv and a package index that pip reaches. " +
+        `Try: python3 -m venv /tmp/try && /tmp/try/bin/pip install ${packages.join(' ')}; ` +
+        'where venv is missing: sudo apt-get update && sudo apt-get install -y python3-venv. ' +
+        `The error: ${message}`,
     )
   }
   return { python, dir }

@@ -1,7 +1,10 @@
 import { request } from 'node:http'
 import type { Answer } from './start-api.ts'
 
-/** One HTTP request exactly as given: what fetch would mend or refuse (no Content-Type, odd paths, odd bodies) goes out as it is. */
+/**
+ * Sends a request exactly as given, also what fetch would correct or refuse, such as an odd path or no
+ * Content-Type.
+ */
 export function rawRequest(
   url: string,
   options: { method: string; path: string; headers?: Record<string, string>; body?: string | Uint8Array },
@@ -37,7 +40,7 @@ export function rawRequest(
   })
 }
 
-/** A multipart body by hand: parts in the order given, names and values as they are. */
+/** A multipart body with its parts in the given order, names and values unescaped. */
 export function multipart(
   parts: readonly (readonly [name: string, value: string])[],
   boundary = 'boundary0',

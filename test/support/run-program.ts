@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-/** Runs a program to its end and answers what it said. Throws with all of it when it does not end with 0. */
+/** Runs a program to its end and returns its output. Throws with the output unless it exits with 0. */
 export async function runProgram(
   program: string,
   args: readonly string[],
@@ -15,13 +15,13 @@ export async function runProgram(
     timeout: withinMs,
     killSignal: 'SIGKILL',
   })
-  let said = ''
+  let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
-      said += text
+      output += text
     })
   }
   const [code, signal] = await once(child, 'close')
-  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code ?? signal}: ${said}`)
-  return said
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code ?? signal}: ${output}`)
+  return output
 }

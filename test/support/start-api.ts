@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -8,6 +6,7 @@ import { openAccountWithKey } from '../../apps/api/src/accounts/open-account.ts'
 import { type Config, type HttpSettings, readConfig } from '../../apps/api/src/config/config.ts'
 import type { Timings } from '../../apps/api/src/config/timings.ts'
 import { type RunningApi, startApi } from '../../apps/api/src/start-api.ts'
+import { freePort } from './free-port.ts'
 import { createTestDatabase, type TestDatabase } from './test-database.ts'
 import { createTestRedis, testBackend } from './test-redis.ts'
 
@@ -19,18 +18,18 @@ export interface Answer {
   body: any
 }
 
-/** Settings of a test's API; what is left out is the default, but for `TEST_TIMINGS`. */
+/** Settings of a test's API in place of the defaults and of `TEST_TIMINGS`. */
 export type TestSettings = Partial<Omit<Config, 'http' | 'timings'>> & {
   http?: Partial<HttpSettings>
   timings?: Partial<Timings>
 }
 
-/** Tests drive workers by hand and send no heartbeats, so no lease may end by itself; recovery looks at once. */
+/** No lease expires, since workers driven by hand send no heartbeats; and the reconciler looks often. */
 const TEST_TIMINGS: Partial<Timings> = { leaseMs: 600_000, reconcileEveryMs: 50 }
 
 export interface TestApi extends AsyncDisposable {
   api: RunningApi
-  /** What the API is made of, to look behind its calls. */
+  /** The API's parts, for what its calls do not show. */
   context: RunningApi['context']
   config: Config
   database: TestDatabase
@@ -39,21 +38,21 @@ export interface TestApi extends AsyncDisposable {
   key: string
   adminKey: string
   workerToken: string
-  /** Calls the API with JSON; `key` defaults to the first account's. */
+  /** Calls the API with JSON; the default key is the first account's. */
   call(
     method: string,
     path: string,
     body?: unknown,
     options?: { key?: string; headers?: Record<string, string> },
   ): Promise<Answer>
-  /** A new account with its key. */
+  /** Makes an account with a key. */
   account(trialMicros: bigint): Promise<{ accountId: string; key: string }>
-  /** Starts a second API process' worth of API on the same database, queue and store. */
+  /** Starts another API, as in another process, on the same database, queue and store. */
   replica(settings?: TestSettings): Promise<RunningApi>
   stop(): Promise<void>
 }
 
-/** The real API in this process: a fresh database, the queue backend of this run, a disk store. */
+/** Starts the real API in this process, on an empty database, this run's queue backend and a disk store. */
 export async function startTestApi(settings: TestSettings = {}): Promise<TestApi> {
   const database = await createTestDatabase()
   const dataDir = mkdtempSync(join(tmpdir(), 'sluice-test-api-'))
@@ -128,14 +127,4 @@ export async function callJson(
   })
   const text = await response.text()
   return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

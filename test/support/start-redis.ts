@@ -1,22 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { requireProgram } from './debian-package.ts'
+import { freePort } from './free-port.ts'
 
 export interface PrivateRedis {
   url: string
   port: number
-  /** Stops the server, losing what it held; `start` brings an empty one up on the same port. */
+  /** Stops the server, whose data is lost. */
   stop(): Promise<void>
+  /** Starts an empty server on the same port. */
   start(): Promise<void>
   /** Stops the server and removes its folder. */
   close(): Promise<void>
 }
 
-/** A redis-server of this test's own, on a free loopback port, without persistence, that it may stop and start. Throws as `requireProgram`. */
+/**
+ * Starts a redis-server that this test alone uses and may stop and start again. Throws as `requireProgram`.
+ */
 export async function startPrivateRedis(): Promise<PrivateRedis> {
   const program = await requireProgram(['redis-server', 'valkey-server'], 'redis-server')
   const port = await freePort()
@@ -26,7 +29,7 @@ export async function startPrivateRedis(): Promise<PrivateRedis> {
     url: `redis://127.0.0.1:${port}`,
     port,
     async start() {
-      child = await spawnRedis(program, port, dir)
+      child = await spawnRedis(program, { port, dir })
     },
     async stop() {
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
@@ -43,49 +46,43 @@ export async function startPrivateRedis(): Promise<PrivateRedis> {
   return redis
 }
 
-async function spawnRedis(program: string, port: number, dir: string): Promise<ChildProcess> {
-  const args = [
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-    '--dir',
-    dir,
-    '--maxmemory-policy',
-    'noeviction',
-  ]
+export interface RedisServer {
+  port: number
+  /** Its working folder. */
+  dir: string
+  /** How many databases it has; Redis has 16 by default. */
+  databases?: number
+}
+
+/**
+ * Starts `program`, a redis-server, on loopback without persistence. Resolves when it accepts connections.
+ */
+export async function spawnRedis(program: string, server: RedisServer): Promise<ChildProcess> {
+  const settings = {
+    bind: '127.0.0.1',
+    port: server.port,
+    dir: server.dir,
+    databases: server.databases ?? 16,
+    save: '',
+    appendonly: 'no',
+    // BullMQ needs a Redis that evicts nothing.
+    'maxmemory-policy': 'noeviction',
+  }
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { PATH: process.env.PATH ?? '' },
   })
+  let output = ''
   await new Promise<void>((resolve, reject) => {
-    let said = ''
-    child.once('error', (error) =>
-      reject(
-        new Error('redis-server cannot be started: run "apt-get install -y redis-server"', { cause: error }),
-      ),
-    )
-    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${said}`)))
+    child.once('error', reject)
+    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${output}`)))
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      said += text
-      if (said.includes('Ready to accept connections')) resolve()
+      output += text
+      if (output.includes('Ready to accept connections')) resolve()
     })
   })
   child.removeAllListeners('exit')
   child.stdout.removeAllListeners('data').resume()
   return child
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (typeof address !== 'object' || address === null) throw new Error('no port')
-  server.close()
-  await once(server, 'close')
-  return address.port
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import S3rver from 's3rver'
 
-/** An S3 server in this process. Its client needs any credentials in the environment (AWS_ACCESS_KEY_ID `S3RVER`, secret likewise). */
+/** Starts an S3 server in this process. Its access key and its secret are both `S3RVER`. */
 export async function startS3rver(): Promise<{ endpoint: string; close(): Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'sluice-s3rver-'))
   const server = new S3rver({ address: '127.0.0.1', port: 0, silent: true, directory })

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { eventually } from './eventually.ts'
+import { freePort } from './free-port.ts'
 import { type Answer, callJson } from './start-api.ts'
 import { createTestRedis } from './test-redis.ts'
-import { freePort } from './test-servers.ts'
 
 const MAIN = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url))
 const START_MS_MAX = 90_000
@@ -21,7 +21,7 @@ export interface ServiceOptions {
 export interface Service extends AsyncDisposable {
   /** Ends in /v1, as keys.json has it. */
   baseUrl: string
-  /** Without /v1. */
+  /** The same without /v1. */
   origin: string
   key: string
   adminKey: string
@@ -33,9 +33,9 @@ export interface Service extends AsyncDisposable {
   /** What it printed so far. */
   output(): string
   call(method: string, path: string, body?: unknown, key?: string): Promise<Answer>
-  /** Ids of the live processes started for this data dir, by what their command line holds (`apps/worker/src/main.ts`). */
+  /** Ids of this service's live processes whose command line contains `commandPart`. */
   pids(commandPart: string): number[]
-  /** Stops as Ctrl-C does, and answers the exit code; the data dir stays. */
+  /** Stops the service as Ctrl-C does and returns the exit code; the data dir stays. */
   interrupt(signal?: NodeJS.Signals): Promise<number | null>
   /** Starts again on the same data dir and port. */
   restart(): Promise<void>
@@ -43,7 +43,10 @@ export interface Service extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** The whole service as `npm start` runs it: supervisor, PostgreSQL, API, worker, runner, each a process of its own. */
+/**
+ * The whole service as `npm start` runs it: supervisor, PostgreSQL, API, worker, runner, each a process of
+ * its own.
+ */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const dataDir = mkdtempSync(join(tmpdir(), 'sluice-service-'))
   const port = await freePort()
@@ -54,7 +57,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     HOME: process.env.HOME ?? '/',
     PORT: String(port),
     SLUICE_DATA_DIR: dataDir,
-    // Reaches the runner, whose environment holds little else: it is told from another service's by it.
+    // Passed on to the runner, so that `pids` can tell this service's runner from another's.
     SLUICE_ANIMATIC_OF: dataDir,
     ...redis,
     ...options.env,
@@ -117,7 +120,7 @@ async function untilReady(origin: string, child: ChildProcess, output: () => str
   await eventually(ask, (status) => status === 200, START_MS_MAX)
 }
 
-/** By environment, which all processes of one service share; Linux keeps both in /proc. */
+/** Linux shows the command line and the environment of each process in /proc. */
 function processesOf(dataDir: string, commandPart: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

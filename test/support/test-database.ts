@@ -6,7 +6,7 @@ export interface TestDatabase extends AsyncDisposable {
   name: string
   /** Role `sluice`, which owns the database (LOGIN, CREATEROLE): what the API gets as SLUICE_DATABASE_URL. */
   databaseUrl: string
-  /** Role `sluice_worker`, which may connect and has no other right: what a worker gets as SLUICE_QUEUE_URL. */
+  /** Role `sluice_worker`, which may connect and no more: what a worker gets as SLUICE_QUEUE_URL. */
   queueUrl: string
   /** The superuser in this database. */
   adminUrl: string
@@ -15,8 +15,8 @@ export interface TestDatabase extends AsyncDisposable {
 }
 
 /**
- * A new, empty database on the run's real PostgreSQL (fsync off). `template` names one made earlier, which is copied
- * (nobody may be connected to it). Roles belong to the cluster, so they and their passwords are shared between databases.
+ * Makes an empty database on the run's PostgreSQL (fsync off), or a copy of the database `template`, to which
+ * nothing may be connected. Roles belong to the cluster: all databases share them and their passwords.
  */
 export async function createTestDatabase(options: { template?: string } = {}): Promise<TestDatabase> {
   const servers = await askServer('postgres')

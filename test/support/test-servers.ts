@@ -1,7 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -9,13 +8,18 @@ import {
   startEmbeddedPostgres,
 } from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { requireProgram } from './debian-package.ts'
+import { freePort } from './free-port.ts'
 import { createPythonEnvironment, type PythonEnvironment } from './python-package.ts'
+import { spawnRedis } from './start-redis.ts'
 
-/** What a test may ask the run's set-up for; each is started or found at the first asking and shared by the whole run. */
+/**
+ * The servers and programs of a test run. Each is started or found when a test first asks for it, and shared
+ * by the whole run.
+ */
 export interface TestServers {
   /** The cluster's superuser URL and the URLs of the two roles every cluster has (database `sluice`). */
   postgres(): Promise<{ adminUrl: string; databaseUrl: string; queueUrl: string }>
-  /** A database of the run's private redis-server that no other caller got, as a URL. */
+  /** The URL of a database of the run's redis-server; every call returns another database. */
   redis(): Promise<{ url: string }>
   /** The path of a Chromium. */
   chromium(): Promise<{ path: string }>
@@ -27,7 +31,7 @@ export interface TestServers {
   stop(): Promise<void>
 }
 
-/** Every asker gets a database of its own; empty ones cost nothing. */
+/** Every caller gets a database of its own; empty ones cost nothing. */
 const REDIS_DATABASES = 10_000
 
 export function createTestServers(): TestServers {
@@ -39,12 +43,15 @@ export function createTestServers(): TestServers {
   let pythonOpenai: Promise<PythonEnvironment> | undefined
   let redisDatabase = 0
   const pids: { pid: number; signal: NodeJS.Signals }[] = []
-  // Last resort when the run ends without its teardown: the servers are told, though nobody waits for them.
+  // When the run ends without its teardown, the servers are at least signalled, though nothing waits for
+  // them.
   const onExit = () => {
     for (const { pid, signal } of pids) {
       try {
         process.kill(pid, signal)
-      } catch {}
+      } catch {
+        // It has ended already.
+      }
     }
   }
   process.on('exit', onExit)
@@ -58,10 +65,12 @@ export function createTestServers(): TestServers {
     async redis() {
       redis ??= startRedis()
       const { child, port } = await redis
-      if (child.pid !== undefined && !pids.some(({ pid }) => pid === child.pid))
+      if (child.pid !== undefined && !pids.some(({ pid }) => pid === child.pid)) {
         pids.push({ pid: child.pid, signal: 'SIGKILL' })
-      if (redisDatabase === REDIS_DATABASES)
+      }
+      if (redisDatabase === REDIS_DATABASES) {
         throw new Error(`more than ${REDIS_DATABASES} Redis databases asked for in one run`)
+      }
       return { url: `redis://127.0.0.1:${port}/${redisDatabase++}` }
     },
     async chromium() {
@@ -115,44 +124,5 @@ async function startRedis(): Promise<{ child: ChildProcess; port: number; dir: s
   const program = await requireProgram(['redis-server'], 'redis-server')
   const dir = await mkdtemp(join(tmpdir(), 'sluice-test-redis-'))
   const port = await freePort()
-  // What BullMQ needs of a Redis it may rely on: nothing is ever evicted. Nothing is written to disk: the run owns the data.
-  const settings = {
-    bind: '127.0.0.1',
-    port,
-    dir,
-    databases: REDIS_DATABASES,
-    save: '',
-    appendonly: 'no',
-    'maxmemory-policy': 'noeviction',
-  }
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const child = spawn(program, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH ?? '' },
-  })
-  const said: string[] = []
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', (code) =>
-      reject(new Error(`redis-server did not start (exit ${code}): ${said.join('')}`)),
-    )
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        if (said.length < 100) said.push(text)
-        if (text.includes('Ready to accept connections')) resolve()
-      })
-    }
-  })
-  return { child, port, dir }
-}
-
-/** A port of 127.0.0.1 that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1')
-  return address.port
+  return { child: await spawnRedis(program, { port, dir, databases: REDIS_DATABASES }), port, dir }
 }

@@ -14,7 +14,7 @@ import { eventually } from './eventually.ts'
 export interface TlsProxy extends AsyncDisposable {
   /** https://localhost with its port. */
   url: string
-  /** What vouches for it: the throwaway certificate itself, and its file. */
+  /** Its certificate, which is its own authority, and the file that it is in. */
   ca: string
   caPath: string
 }
@@ -23,27 +23,28 @@ export const PROXY_KINDS = ['nginx', 'caddy'] as const
 export type ProxyKind = (typeof PROXY_KINDS)[number]
 
 /**
- * Starts nginx or Caddy with the very block of docs/proxy.md, in which only the address it listens on, the certificate and the
- * API's port are put in; around it stands what a program needs to run in a folder of its own.
+ * Starts nginx or Caddy with the configuration of docs/proxy.md, in which only the listening address, the
+ * certificate and the API's port are replaced, and with what the program needs to run in a folder of its own.
  */
 export async function startTlsProxy(kind: ProxyKind, port: number, apiPort: number): Promise<TlsProxy> {
   const program = (await askServer(kind)).path
   const dir = await mkdtemp(join(tmpdir(), `sluice-test-${kind}-`))
-  // nginx started by root works as another user, who has to get here.
+  // Started by root, nginx works as another user, who must be able to enter the folder.
   await chmod(dir, 0o755)
   const certificate = await makeCertificate(dir)
   const config = join(dir, 'proxy.conf')
   await writeFile(config, CONFIGS[kind]({ dir, port, apiPort, certificate }))
-  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'])
+  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) {
     await mkdir(join(dir, name), { mode: 0o777 })
+  }
   const args = {
     nginx: ['-p', dir, '-e', 'stderr', '-c', config, '-g', 'daemon off;'],
     caddy: ['run', '--config', config, '--adapter', 'caddyfile'],
   }[kind]
   const env = { PATH: process.env.PATH ?? '', HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir }
   const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk))
   const ca = await readFile(certificate.path, 'utf8')
   const url = `https://localhost:${port}`
   const stop = async () => {
@@ -53,14 +54,14 @@ export async function startTlsProxy(kind: ProxyKind, port: number, apiPort: numb
   try {
     await eventually(
       async () => {
-        if (child.exitCode !== null) throw new Error(`${kind} ended with ${child.exitCode}: ${said}`)
+        if (child.exitCode !== null) throw new Error(`${kind} ended with ${child.exitCode}: ${output}`)
         return (await ask(`${url}/health`, { ca }).catch(() => null))?.status
       },
       (status) => status === 200,
     )
   } catch (error) {
     await stop()
-    throw new Error(`${kind} does not serve: ${said}`, { cause: error })
+    throw new Error(`${kind} does not serve: ${output}`, { cause: error })
   }
   return { url, ca, caPath: certificate.path, [Symbol.asyncDispose]: stop }
 }
@@ -94,7 +95,7 @@ const CONFIGS: Record<ProxyKind, (at: Placement) => string> = {
   },
 }
 
-/** Throws when the page does not hold what is to be replaced, so that the page and the test can't part. */
+/** Throws when the page does not contain what is to be replaced, so that page and test stay the same. */
 function substitute(block: string, replacements: Record<string, string>): string {
   return Object.entries(replacements).reduce((text, [from, to]) => {
     if (!text.includes(from)) throw new Error(`docs/proxy.md has no ${JSON.stringify(from)} in ${text}`)
@@ -124,7 +125,7 @@ export interface ProxiedAnswer {
   body: Buffer
 }
 
-/** One request with a certificate authority of its own, which fetch cannot be given. */
+/** Sends a request with a certificate authority of its own, which fetch has no option for. */
 export function ask(
   url: string,
   options: { ca: string; method?: string; headers?: Record<string, string>; body?: Buffer | string },

@@ -2,7 +2,7 @@ import '@napi-rs/webcodecs/polyfill'
 import { BufferSource, Input, MP4, VideoSampleSink } from 'mediabunny'
 import sharp from 'sharp'
 
-/** The frame an MP4 shows at a time in seconds, decoded, as a PNG. */
+/** The frame that an MP4 shows after `seconds`, as a PNG. */
 export async function frameAt(video: Buffer, seconds: number): Promise<Buffer> {
   const input = new Input({ source: new BufferSource(video), formats: [MP4] })
   const track = await input.getPrimaryVideoTrack()
@@ -11,7 +11,7 @@ export async function frameAt(video: Buffer, seconds: number): Promise<Buffer> {
   if (sample === null) throw new Error(`no frame at ${seconds} s`)
   try {
     const { codedWidth: width, codedHeight: height } = sample
-    // The compiler's VideoFrame does not know the option yet.
+    // TypeScript's type of VideoFrame lacks the option.
     const options: VideoFrameCopyToOptions & { format: string } = { format: 'RGBA' }
     const pixels = new Uint8Array(sample.allocationSize(options))
     await sample.copyTo(pixels, options)

@@ -2,27 +2,29 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** One request a receiver got. */
+/** A request that the receiver got. */
 export interface Received {
   path: string
   headers: Record<string, string>
-  /** The bytes as they came, for signatures. */
+  /** The body as it came, for signatures. */
   raw: string
   // biome-ignore lint/suspicious/noExplicitAny: tests read whatever was sent, and fail on what is missing
   event: any
-  /** For requests that were held: answers at last. */
+  /** Answers a request that was left open. */
   answer(status: number): void
 }
 
 export interface WebhookReceiver extends AsyncDisposable {
   url: string
-  /** Everything so far, in the order it came. */
+  /** All requests so far, in order. */
   received: Received[]
-  /** Resolves once so many have come. */
+  /** Resolves once `count` requests have come. */
   atLeast(count: number): Promise<Received[]>
 }
 
-/** A real HTTP server; `answerWith` gives the status for each request, or 'hold' to leave its socket open. */
+/**
+ * Starts a real HTTP server. `answerWith` returns the status for a request, or 'hold' to leave it unanswered.
+ */
 export async function startWebhookReceiver(
   answerWith: (request: Received, before: number) => number | 'hold' = () => 200,
 ): Promise<WebhookReceiver> {

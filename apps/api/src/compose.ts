@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
+import { openAttemptProducer } from '@sluice/shared/attempt-producer'
 import { systemClock } from '@sluice/shared/clock'
-import { openAttemptProducer } from '@sluice/shared/queue-backend'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'

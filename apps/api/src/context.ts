@@ -1,5 +1,5 @@
+import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Clock } from '@sluice/shared/clock'
-import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Logger } from 'pino'
 import type { Config } from './config/config.ts'
 import type { DatabasePool } from './db/database.ts'

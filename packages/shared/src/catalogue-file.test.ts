@@ -12,7 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const parse = (...models: object[]) => parseCatalogue('/etc/models.json', JSON.stringify({ models }))
 
-/** Every fault the file is refused for. */
+/** The faults for which the file is refused. */
 function faultsOf(text: string): string[] {
   try {
     parseCatalogue('/etc/models.json', text)
@@ -52,8 +52,8 @@ test('a model of the operator’s own makes what its base makes, under its own n
     firstPriceMicros: { '256px': 300_000n },
     weights: { lora: { path: '/models/ink.safetensors', strength: 1 } },
   })
-  expect(catalogue.offeredTo(account).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'ink-wash'])
-  expect(catalogue.offeredTo(newId('acct')).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic'])
+  expect(catalogue.availableTo(account).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'ink-wash'])
+  expect(catalogue.availableTo(newId('acct')).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic'])
 })
 
 test('an entry of a built-in id changes that model, and what is made from it goes with it', () => {
@@ -79,8 +79,8 @@ test('an entry of a built-in id changes that model, and what is made from it goe
   })
   expect(own?.sizes.map(formatSize)).toContain('336x192')
   expect(own?.sizes.filter((size) => size.resolution !== '256px')).toEqual([])
-  // Nobody's base may still be somebody's model.
-  expect(catalogue.offeredTo(newId('acct')).map(({ id }) => id)).toEqual(['animatic', 'ink-wash'])
+  // A base that no account may use can still be the base of a model that accounts use.
+  expect(catalogue.availableTo(newId('acct')).map(({ id }) => id)).toEqual(['animatic', 'ink-wash'])
 })
 
 test.each([
@@ -119,7 +119,7 @@ test.each([
   },
 )
 
-test('all faults of a file are told at once, and a file that is not there by its name', () => {
+test('all faults of a file are named at once, and a missing file by its path', () => {
   expect(faultsOf('{"models": [{"id": "A"}, {"id": "b", "pool": ""}]}')).toHaveLength(2)
   expect(() => readCatalogue({ SLUICE_CATALOGUE: join(folder, 'none.json') })).toThrow(
     /SLUICE_CATALOGUE is ".*none\.json": cannot be read/,
@@ -128,7 +128,7 @@ test('all faults of a file are told at once, and a file that is not there by its
   expect(readCatalogue({ SLUICE_CATALOGUE: join(folder, 'models.json') }).models).toEqual(BUILT_IN_MODELS)
 })
 
-test('a capability is a model, and for an image made first the mode as well', () => {
+test('a capability is a model, and for mode t2i2v the mode as well', () => {
   expect(capabilitiesOf(['a', 'b'], ['t2v', 'i2v'])).toEqual(['a', 'b'])
   expect(capabilitiesOf(['a'], ['t2v', 't2i2v', 'i2v'])).toEqual(['a', 'a/t2i2v'])
 })

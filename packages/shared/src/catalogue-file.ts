@@ -16,7 +16,8 @@ import { parseMicros } from './money.ts'
 import { type Environment, optionalSetting, SettingError, SettingErrors } from './settings.ts'
 
 const SETTING = 'SLUICE_CATALOGUE'
-/** No slash: it parts a model from a mode in a capability. */
+const BUILT_IN_IDS = BUILT_IN_MODELS.map((model) => model.id)
+/** Without a slash, which separates the model from the mode in a capability. */
 const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/
 
 const priceField = z
@@ -30,7 +31,10 @@ const pathField = z.string().refine(isAbsolute, 'an absolute path')
 const uniqueList = <T extends z.ZodType>(item: T) =>
   z.array(item).refine((list) => new Set(list).size === list.length, 'a list without repeats')
 
-/** One model of the file. Without `base` it changes what the built-in model of that id is. */
+/**
+ * One model of the file: a new one made from `base`, or, without `base`, changes to the built-in model with
+ * that id.
+ */
 const entrySchema = z.strictObject({
   id: z
     .string()
@@ -39,7 +43,7 @@ const entrySchema = z.strictObject({
       (id) => !DEFAULT_MODEL_ALIASES.includes(id),
       `a name other than ${DEFAULT_MODEL_ALIASES.join(', ')}, which stand for the default`,
     ),
-  base: z.enum(BUILT_IN_MODELS.map((model) => model.id)).optional(),
+  base: z.enum(BUILT_IN_IDS).optional(),
   description: z.string().min(1).max(500).optional(),
   owned_by: z.string().min(1).max(100).optional(),
   licence: z.string().min(1).max(2_000).optional(),
@@ -64,8 +68,9 @@ type Entry = z.output<typeof entrySchema>
 const fileSchema = z.strictObject({ $schema: z.string().optional(), models: z.array(entrySchema).max(1_000) })
 
 /**
- * The catalogue of the file that SLUICE_CATALOGUE names (JSON), or the built-in models without one. The same file serves the API,
- * which heeds prices, pools and accounts, and GPU hosts, which heed the weights. Throws SettingErrors that name each place at fault.
+ * The catalogue in the JSON file that SLUICE_CATALOGUE names, or the built-in models when it is unset. API
+ * and GPU hosts read the same file: the API uses prices, pools and accounts, a GPU host the weights. Throws
+ * SettingError when the file cannot be read, SettingErrors that name each wrong place in it.
  */
 export function readCatalogue(env: Environment): Catalogue {
   const path = optionalSetting(env, SETTING)
@@ -83,7 +88,7 @@ export function readCatalogue(env: Environment): Catalogue {
   return parseCatalogue(path, text)
 }
 
-/** The catalogue that `text`, the content of `path`, describes. Throws as readCatalogue does. */
+/** The catalogue that `text`, the content of the file `path`, describes. Throws as readCatalogue does. */
 export function parseCatalogue(path: string, text: string): Catalogue {
   let value: unknown
   try {
@@ -119,7 +124,7 @@ export function parseCatalogue(path: string, text: string): Catalogue {
   return new Catalogue([...changed, ...own])
 }
 
-/** What the shape alone does not say. */
+/** What is wrong with an entry beyond its schema. */
 function faultsOf(entry: Entry, index: number, entries: readonly Entry[]): string[] {
   const at = `models[${index}]`
   const isBuiltIn = findBuiltIn(entry.id) !== undefined
@@ -130,13 +135,16 @@ function faultsOf(entry: Entry, index: number, entries: readonly Entry[]): strin
     ...(isBuiltIn && entry.base !== undefined ? [`${at}.base: ${entry.id} is built in and has no base`] : []),
     ...(!isBuiltIn && entry.base === undefined
       ? [
-          `${at}.base: is missing; ${entry.id} must name the model it was made from: ${BUILT_IN_MODELS.map(({ id }) => id).join(', ')}`,
+          `${at}.base: is missing; ${entry.id} must name the model it was made from: ${BUILT_IN_IDS.join(', ')}`,
         ]
       : []),
   ]
 }
 
-/** `like` with what the entry says. Who may ask for a model, where it runs and what it weighs is its own, never its base's. */
+/**
+ * The model `like` with what the entry changes. Accounts and pool are always the entry's own: they are not
+ * taken over from `like`. `base` is null when the entry changes a built-in model.
+ */
 function modelOf(entry: Entry, like: Model, base: string | null): Model {
   const { resolutions } = entry
   return {
@@ -158,7 +166,7 @@ function modelOf(entry: Entry, like: Model, base: string | null): Model {
   }
 }
 
-/** A LoRA of its own goes onto the checkpoint of its own, or else onto its base's. */
+/** The entry's LoRA is added to the entry's own checkpoint or, without one, to its base's. */
 function weightsOf({ weights = {} }: Entry, like: Model, base: string | null): Model['weights'] {
   const checkpoint = weights.checkpoint ?? (base === null ? undefined : like.weights.checkpoint)
   return {

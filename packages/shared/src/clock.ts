@@ -1,4 +1,4 @@
-/** Time, injected where a test needs to own it. */
+/** The time of day, injected so that a test can set it. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number

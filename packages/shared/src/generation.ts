@@ -1,7 +1,10 @@
 import { z } from 'zod'
 import { I2V_CONDITIONS, MODES } from './model-catalogue.ts'
 
-/** What is generated, frozen at submission: the same object in the job, in the runner's request and in the checkpoint's parameter hash. */
+/**
+ * What a runner is asked to make, fixed at submission: the same object in the video's row, in the runner's
+ * request and in the hash of parameters that a checkpoint carries.
+ */
 export const generationSchema = z.strictObject({
   model: z.string(),
   mode: z.enum(MODES),
@@ -16,9 +19,12 @@ export const generationSchema = z.strictObject({
   guidance_img: z.number(),
   motion_score: z.int(),
   seed: z.int().nonnegative(),
-  /** Mode i2v only: where the image stands in the clip; absent means its start. */
+  /** Mode i2v only: where the image stands in the clip. Absent = its start. */
   i2v_condition: z.enum(I2V_CONDITIONS).optional(),
-  /** Mode i2v only: SHA-256 of the image's file as the runner gets it, in hex, so that a checkpoint of another image is refused. */
+  /**
+   * Mode i2v only: SHA-256 of the image file as the runner gets it, in hex. A checkpoint of another image is
+   * refused by it.
+   */
   reference_sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/)

@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { fromString, typeid } from 'typeid-js'
 
 /** What an id can name; the word is the id's visible prefix (`video_01h...`). */
-export const ID_KINDS = ['video', 'acct', 'key', 'txfr', 'evt', 'worker', 'req', 'whe', 'whd'] as const
-export type IdKind = (typeof ID_KINDS)[number]
+export type IdKind = 'video' | 'acct' | 'key' | 'txfr' | 'evt' | 'worker' | 'req' | 'whe' | 'whd'
 
-/** A new id of that kind: prefix, underscore, 26 characters of UUIDv7 in base32, so ids sort by time of creation. */
+/**
+ * A new id of that kind: prefix, underscore, 26 characters of UUIDv7 in base32. Ids sort by the time they
+ * were made.
+ */
 export function newId(kind: IdKind): string {
   return typeid(kind).toString()
 }
@@ -19,7 +21,10 @@ export function isId(kind: IdKind, text: string): boolean {
   }
 }
 
-/** A claim: 128 random bits a worker draws each time it starts an attempt. The first report that carries it binds it. */
+/**
+ * A claim: 128 random bits that a worker makes each time it starts an attempt. The first report binds it to
+ * the attempt.
+ */
 export function newClaim(): string {
   return randomBytes(16).toString('hex')
 }

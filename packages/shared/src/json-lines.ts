@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 
 /**
- * Calls `onLine` for each line of `stream`, `onEnd` when it ends or breaks. Lines end with `\n` only: node:readline also splits at U+2028,
- * which stands unescaped in JSON and may be part of a prompt.
+ * Calls `onLine` for each line of `stream`, and `onEnd` when it ends or fails. Lines end with `\n` only:
+ * node:readline also splits at U+2028, which may stand unescaped in JSON, for instance in a prompt.
  */
 export function readJsonLines(stream: Readable, onLine: (line: string) => void, onEnd: () => void): void {
   let rest = ''

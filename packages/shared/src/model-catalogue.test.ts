@@ -8,7 +8,7 @@ import {
   OPENAI_SIZES,
 } from './model-catalogue.ts'
 
-/** height x width by aspect, as the pinned Open-Sora rounds them. */
+/** Height x width by aspect ratio, as the pinned Open-Sora rounds them. */
 const TABLE = {
   '256px': ['192x336', '256x256', '160x384', '224x288', '208x304', '176x352', '192x336', '192x336'],
   '768px': ['576x1024', '768x768', '496x1184', '656x880', '624x928', '544x1072', '560x1040', '592x992'],
@@ -35,7 +35,7 @@ describe.each(BUILT_IN_MODELS)('$id', (model) => {
       const size = findSize(model, asked)
       expect(size === undefined ? null : formatSize(size)).toBe(made)
       const [width = 0, height = 0] = asked.split('x').map(Number)
-      // The same shape within 5 %.
+      // The same aspect ratio within 5 %.
       expect(Math.abs((size?.width ?? 0) / (size?.height ?? 1) / (width / height) - 1)).toBeLessThan(0.05)
     }
     for (const text of [

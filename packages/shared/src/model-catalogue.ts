@@ -1,11 +1,17 @@
-/** Resolution classes Open-Sora 2.0 was trained at; prices are per class, since a 768px token costs about three times a 256px one. */
+/**
+ * The resolution classes that Open-Sora 2.0 was trained at. Prices are set per class, since a GPU takes about
+ * three times as long for a token of 768px as for one of 256px.
+ */
 export const RESOLUTION_CLASSES = ['256px', '768px'] as const
 export type ResolutionClass = (typeof RESOLUTION_CLASSES)[number]
 
 export const MODES = ['t2v', 't2i2v', 'i2v'] as const
 export type Mode = (typeof MODES)[number]
 
-/** Where the image of mode i2v stands: the clip starts with it, ends with it, or both (Open-Sora's i2v_head, i2v_tail, i2v_loop). */
+/**
+ * Where the image of mode i2v stands: the clip starts with it (`head`), ends with it (`tail`), or both
+ * (`loop`). Open-Sora calls them i2v_head, i2v_tail and i2v_loop.
+ */
 export const I2V_CONDITIONS = ['head', 'tail', 'loop'] as const
 export type I2vCondition = (typeof I2V_CONDITIONS)[number]
 
@@ -15,7 +21,7 @@ export interface FrameSize {
   resolution: ResolutionClass
 }
 
-/** A model people can ask for. */
+/** A model that videos can be made with. */
 export interface Model {
   id: string
   /** The built-in model it was made from; null for a built-in one. */
@@ -23,7 +29,7 @@ export interface Model {
   ownedBy: string
   description: string
   licence: string
-  /** What may be asked for. */
+  /** The modes a video of it may have. */
   modes: readonly Mode[]
   sizes: readonly FrameSize[]
   /** Frames are 4k+1 within these bounds. */
@@ -32,17 +38,23 @@ export interface Model {
   stepsMin: number
   stepsMax: number
   fps: number
-  /** Its price per million generated tokens until the operator sets another, in micro-units; null = what a new installation asks for any model. */
+  /**
+   * Its price per million generated tokens, in micro-units, until the operator sets another. Null = the price
+   * that a new installation sets for every model.
+   */
   firstPriceMicros: Readonly<Partial<Record<ResolutionClass, bigint>>> | null
-  /** The only pool that makes it; null = every pool that serves it. */
+  /** The only pool that makes its videos; null = every pool that serves it. */
   pool: string | null
-  /** The accounts that may ask for it and know of it; null = all. */
+  /** The accounts that may use it and see that it exists; null = all. */
   accounts: ReadonlySet<string> | null
-  /** Where a GPU host has its weights, as absolute paths; empty = where the base model's are. */
+  /** Where its weights are on a GPU host, as absolute paths; empty = the base model's weights. */
   weights: { checkpoint?: string; lora?: { path: string; strength: number } }
 }
 
-/** height x width per class after rounding to multiples of 16, as the pinned Open-Sora commit does it; reversed ratios are transposed. */
+/**
+ * Height and width of each class, rounded to multiples of 16 as the pinned Open-Sora commit rounds them.
+ * Portrait sizes are these with height and width swapped.
+ */
 const LANDSCAPE: readonly (readonly [ResolutionClass, number, number])[] = [
   ['256px', 192, 336],
   ['256px', 256, 256],
@@ -79,7 +91,10 @@ const OPEN_SORA_LIMITS = {
   fps: 24,
 } as const
 
-/** The models of a service that has no catalogue of its own. `animatic` makes what `open-sora-2` makes, without a model or a GPU. */
+/**
+ * The models of a service without a catalogue file. `animatic` takes the same requests as `open-sora-2`, and
+ * needs neither weights nor a GPU.
+ */
 export const BUILT_IN_MODELS: readonly Model[] = [
   {
     id: 'open-sora-2',
@@ -103,7 +118,7 @@ export const BUILT_IN_MODELS: readonly Model[] = [
   },
 ]
 
-/** The built-in model of that id, or undefined. */
+/** The built-in model with that id, or undefined. */
 export function findBuiltIn(id: string): Model | undefined {
   return BUILT_IN_MODELS.find((model) => model.id === id)
 }
@@ -117,7 +132,7 @@ export const DEFAULT_MODEL_ALIASES: readonly string[] = [
   'sora-2-pro-2025-10-06',
 ]
 
-/** Sizes of the OpenAI Videos API and the model size of the same shape they are made at. */
+/** For each size of the OpenAI Videos API, the size that is made for it: nearly the same aspect ratio. */
 export const OPENAI_SIZES: Readonly<Record<string, string>> = {
   '1280x720': '1024x576',
   '720x1280': '576x1024',
@@ -125,7 +140,7 @@ export const OPENAI_SIZES: Readonly<Record<string, string>> = {
   '1024x1792': '592x992',
 }
 
-/** The models of one service: the built-in ones as the operator left or changed them, and the operator's own. */
+/** The models of one service: the built-in ones, unless the operator changed them, and the operator's own. */
 export class Catalogue {
   readonly models: readonly Model[]
 
@@ -133,20 +148,20 @@ export class Catalogue {
     this.models = models
   }
 
-  /** The model of that id, or undefined. Aliases are resolved by the caller, which knows the configured default. */
+  /** The model with that id, or undefined. Aliases are resolved by the caller, which knows the default model. */
   find(id: string): Model | undefined {
     return this.models.find((model) => model.id === id)
   }
 
-  /** What an account may ask for. To it the others do not exist. */
-  offeredTo(accountId: string): readonly Model[] {
+  /** The models that an account may use. For that account the others do not exist. */
+  availableTo(accountId: string): readonly Model[] {
     return this.models.filter((model) => model.accounts === null || model.accounts.has(accountId))
   }
 }
 
 /**
- * What a worker must offer to make a video: its model, and for mode t2i2v the image model as well, which not every worker of the
- * model has. The database reckons the same for each video (column video.capability).
+ * What a worker must serve to make a video: its model and, for mode t2i2v, the image model as well, which not
+ * every worker of the model has. The database computes the same for each video (column video.capability).
  */
 export function capabilityOf(video: { model: string; mode: Mode }): string {
   return video.mode === 't2i2v' ? `${video.model}/t2i2v` : video.model
@@ -157,18 +172,24 @@ export function capabilitiesOf(models: readonly string[], modes: readonly Mode[]
   return [...new Set(models.flatMap((model) => modes.map((mode) => capabilityOf({ model, mode }))))]
 }
 
-/** `"336x192"` -> the model's size, mapping OpenAI's sizes first; undefined when the model cannot make it. */
+/**
+ * The model's size for a text such as `"336x192"` or a size of OpenAI's; undefined when the model does not
+ * make it.
+ */
 export function findSize(model: Model, text: string): FrameSize | undefined {
   const wanted = OPENAI_SIZES[text] ?? text
   return model.sizes.find((size) => formatSize(size) === wanted)
 }
 
-/** The classes a model makes, the smaller first. */
+/** The resolution classes of a model's sizes, the smaller first. */
 export function resolutionsOf(model: Model): ResolutionClass[] {
   return RESOLUTION_CLASSES.filter((resolution) => model.sizes.some((size) => size.resolution === resolution))
 }
 
-/** The model's size of a class whose shape is nearest to that of an image: the one that crops least of it. Throws RangeError when it has none. */
+/**
+ * The model's size of that class whose aspect ratio is nearest to the image's, so that least of it is
+ * cropped. Throws RangeError when the model has no size of the class.
+ */
 export function nearestSize(
   model: Model,
   image: { width: number; height: number },
@@ -187,7 +208,9 @@ export function formatSize(size: { width: number; height: number }): string {
   return `${size.width}x${size.height}`
 }
 
-/** Seconds as the shortest decimal string that reads back as the same number: 129 frames at 24 fps -> `"5.375"`. */
+/**
+ * The length in seconds as the shortest decimal string of the same number: 129 frames at 24 fps -> `"5.375"`.
+ */
 export function formatSeconds(frames: number, fps: number): string {
   return String(frames / fps)
 }

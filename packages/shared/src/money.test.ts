@@ -4,7 +4,7 @@ import { costMicros, formatMicros, parseMicros } from './money.ts'
 
 const LARGEST = 999_999_999_999_999_999n
 
-test('every amount reads back as itself, and is written without needless zeros', () => {
+test('every amount reads back as itself, and is written without trailing zeros', () => {
   fc.assert(
     fc.property(fc.bigInt({ min: 0n, max: LARGEST }), (amount) => {
       const text = formatMicros(amount)
@@ -50,14 +50,15 @@ test.each([
   expect(parseMicros(text)).toBeNull()
 })
 
-test('no text is an amount that it does not say', () => {
+test('text that is not exactly an amount is refused', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.double().map(String), fc.float().map(String)), (text) => {
       const amount = parseMicros(text)
-      if (amount !== null)
+      if (amount !== null) {
         expect(formatMicros(amount)).toBe(
           text.replace(/^0+(?=\d)/, '').replace(/\.?0+$/, (zeros) => (text.includes('.') ? '' : zeros)),
         )
+      }
     }),
   )
 })
@@ -82,8 +83,9 @@ test('a cost is the exact product, rounded up once: never below it, never a micr
 test('part of the tokens never costs more than all of them', () => {
   fc.assert(
     fc.property(...terms, fc.bigInt({ min: 0n, max: 10n ** 12n }), (tokens, price, multiplier, part) => {
-      if (part <= tokens)
+      if (part <= tokens) {
         expect(costMicros(part, price, multiplier)).toBeLessThanOrEqual(costMicros(tokens, price, multiplier))
+      }
     }),
   )
 })

@@ -1,7 +1,10 @@
-/** Money is a bigint count of micro-units (1 = one millionth of the configured currency). No floats anywhere. */
-export const MICROS_PER_UNIT = 1_000_000n
+/**
+ * Money is a bigint count of micro-units (one millionth of the configured currency); never a floating-point
+ * number.
+ */
+const MICROS_PER_UNIT = 1_000_000n
 
-/** `12345678n` -> `"12.345678"`: a decimal string with no needless zeros (`1500000n` -> `"1.5"`). */
+/** `12345678n` -> `"12.345678"`: a decimal string without trailing zeros (`1500000n` -> `"1.5"`). */
 export function formatMicros(amountMicros: bigint): string {
   const sign = amountMicros < 0n ? '-' : ''
   const absolute = amountMicros < 0n ? -amountMicros : amountMicros
@@ -11,7 +14,7 @@ export function formatMicros(amountMicros: bigint): string {
 
 /**
  * `"12.345678"` -> `12345678n`. At most six decimals and twelve whole digits; no sign, exponent or spaces.
- * Answers null when the text is anything else.
+ * Returns null when the text is anything else.
  */
 export function parseMicros(text: string): bigint | null {
   const match = /^(\d{1,12})(?:\.(\d{1,6}))?$/.exec(text)
@@ -20,8 +23,8 @@ export function parseMicros(text: string): bigint | null {
 }
 
 /**
- * What `tokens` generated tokens cost at `priceMicrosPerMillion` times a multiplier in basis points (10,000 = 1x).
- * Rounds up once, at the end.
+ * What `tokens` generated tokens cost at `priceMicrosPerMillion` times a multiplier in basis points (10,000 =
+ * 1x). Rounds up once, at the end.
  */
 export function costMicros(tokens: bigint, priceMicrosPerMillion: bigint, multiplierBps: bigint): bigint {
   const denominator = 1_000_000n * 10_000n

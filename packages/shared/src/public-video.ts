@@ -2,10 +2,11 @@ import { z } from 'zod'
 import { I2V_CONDITIONS } from './model-catalogue.ts'
 import { SERVICE_TIERS } from './service-tier.ts'
 
-/** The video as the API shows it to clients. The API's answers are typed by it, the command line parses with it, the page reads it. */
-
-/** How a refinement that was asked for went: used, not to be had in time, or refused by moderation (then the prompt as given is used). */
-export const REFINEMENTS = ['refined', 'unavailable', 'refused'] as const
+/**
+ * The outcome of a refinement that was asked for: used, not available in time, or refused by moderation. In
+ * the last two cases the prompt is used as it was given.
+ */
+const REFINEMENTS = ['refined', 'unavailable', 'refused'] as const
 export type Refinement = (typeof REFINEMENTS)[number]
 
 const unixTime = z.int().meta({ description: 'Seconds since the Unix epoch.' })
@@ -29,6 +30,10 @@ export const usageSchema = z
 
 export const etaSchema = z.object({ p50: z.number(), p90: z.number() }).nullable()
 
+/**
+ * API answers are typed by this schema, the command line parses with it, the console reads videos by its
+ * type.
+ */
 export const videoSchema = z
   .object({
     id: z.string().meta({ example: 'video_01m84f0j8df20bh2fw7sqrp04k' }),
@@ -88,5 +93,5 @@ export const videoSchema = z
     eta_seconds: etaSchema,
   })
   .meta({ id: 'Video' })
-/** A video as clients see it: the OpenAI Videos API's object, and what this service adds. */
+/** A video as the API answers it: the object of the OpenAI Videos API, and what this service adds. */
 export type PublicVideo = z.output<typeof videoSchema>

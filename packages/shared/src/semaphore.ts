@@ -1,4 +1,4 @@
-/** Lets at most `places` pieces of work run at a time; the others wait in order. */
+/** Lets at most `places` pieces of work run at a time; further ones wait, first come, first served. */
 export class Semaphore {
   #free: number
   readonly #waiting: (() => void)[] = []

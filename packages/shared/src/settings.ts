@@ -1,9 +1,12 @@
-/** Environment variables as a program was given them. */
+/** The environment variables of a program. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** A setting that is missing or not allowed: names it, what was given and what is allowed. Programs print `message` and exit 2. */
+/**
+ * A setting that is missing or not allowed. The message names the setting, what was given and what is
+ * allowed. Programs print it and exit with 2.
+ */
 export class SettingError extends Error {
-  override name = 'SettingError'
+  override readonly name = 'SettingError'
   readonly setting: string
   readonly given: string | undefined
   readonly allowed: string
@@ -20,9 +23,9 @@ export class SettingError extends Error {
   }
 }
 
-/** Several settings at fault, in one message, so that they are mended in one go. */
+/** Several settings at fault, in one message, so that they can be corrected at once. */
 export class SettingErrors extends Error {
-  override name = 'SettingErrors'
+  override readonly name = 'SettingErrors'
   readonly errors: readonly SettingError[]
 
   constructor(errors: readonly SettingError[]) {
@@ -31,7 +34,9 @@ export class SettingErrors extends Error {
   }
 }
 
-/** Runs every reader and answers their values; throws one `SettingErrors` that names each setting at fault. */
+/**
+ * Runs every reader and returns their values. Throws one `SettingErrors` that names every setting at fault.
+ */
 export function readSettings<T extends Record<string, () => unknown>>(
   readers: T,
 ): { [K in keyof T]: ReturnType<T[K]> } {
@@ -50,20 +55,23 @@ export function readSettings<T extends Record<string, () => unknown>>(
   return values as { [K in keyof T]: ReturnType<T[K]> }
 }
 
-/** The value, or undefined when it is unset or blank (compose files pass unset variables as empty text). */
+/**
+ * The value without surrounding spaces, or undefined when it is unset or blank: compose files pass unset
+ * variables as empty text.
+ */
 export function optionalSetting(env: Environment, name: string): string | undefined {
   const value = env[name]?.trim()
   return value === undefined || value === '' ? undefined : value
 }
 
-/** The value; throws when it is unset or blank. `hint` says what it should be. */
+/** The value. Throws SettingError when it is unset or blank; `hint` says what it should be. */
 export function requiredSetting(env: Environment, name: string, hint: string): string {
   const value = optionalSetting(env, name)
   if (value === undefined) throw new SettingError(name, undefined, hint)
   return value
 }
 
-/** A whole number within the bounds, or `fallback` when unset. */
+/** A whole number within the bounds, or `fallback` when unset. Throws SettingError. */
 export function integerSetting(
   env: Environment,
   name: string,
@@ -79,7 +87,7 @@ export function integerSetting(
   return value
 }
 
-/** One of the words, or `fallback` when unset. */
+/** One of the words, or `fallback` when unset. Throws SettingError. */
 export function choiceSetting<const W extends readonly string[]>(
   env: Environment,
   name: string,
@@ -93,7 +101,7 @@ export function choiceSetting<const W extends readonly string[]>(
   return word
 }
 
-/** `true`/`1`/`yes` or `false`/`0`/`no`, or `fallback` when unset. */
+/** `true`/`1`/`yes` or `false`/`0`/`no`, or `fallback` when unset. Throws SettingError. */
 export function booleanSetting(env: Environment, name: string, fallback: boolean): boolean {
   const text = optionalSetting(env, name)?.toLowerCase()
   if (text === undefined) return fallback
@@ -102,7 +110,10 @@ export function booleanSetting(env: Environment, name: string, fallback: boolean
   throw new SettingError(name, text, 'allowed is true or false')
 }
 
-/** A URL whose scheme is one of `schemes` (`['http', 'https']`), or undefined when unset. The error never shows the URL: it may hold a password. */
+/**
+ * A URL whose scheme is one of `schemes` (`['http', 'https']`), or undefined when unset. Throws SettingError,
+ * which never shows the URL: it may hold a password.
+ */
 export function urlSetting(env: Environment, name: string, schemes: readonly string[]): string | undefined {
   const text = optionalSetting(env, name)
   if (text === undefined) return undefined

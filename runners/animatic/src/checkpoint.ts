@@ -3,8 +3,8 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Generation, generationSchema } from '@sluice/shared/generation'
 import { z } from 'zod'
+import type { InputImage } from './input-image.ts'
 import { LATENT_LENGTH } from './latent.ts'
-import type { Reference } from './reference.ts'
 import { RunnerFailure } from './runner-failure.ts'
 
 export interface Checkpoint {
@@ -15,7 +15,7 @@ export interface Checkpoint {
 
 const checkpointSchema = z.strictObject({
   format: z.literal('animatic-checkpoint-1'),
-  /** SHA-256 of the generation it belongs to, its images included. */
+  /** SHA-256 of the generation it belongs to, its input images included. */
   generation: z.string(),
   step: z.int().nonnegative(),
   /** 64-bit little-endian floats in base64. */
@@ -29,13 +29,13 @@ type CheckpointFile = z.infer<typeof checkpointSchema>
 export async function writeCheckpoint(
   folder: string,
   generation: Generation,
-  references: readonly Reference[],
+  images: readonly InputImage[],
   checkpoint: Checkpoint,
 ): Promise<string> {
   const path = join(folder, 'checkpoint.ckpt')
   const content = {
     format: 'animatic-checkpoint-1',
-    generation: generationHash(generation, references),
+    generation: generationHash(generation, images),
     step: checkpoint.step,
     latent: encodeLatent(checkpoint.latent),
   } as const
@@ -52,13 +52,11 @@ export async function writeCheckpoint(
 export async function readCheckpoint(
   path: string,
   generation: Generation,
-  references: readonly Reference[],
+  images: readonly InputImage[],
 ): Promise<Checkpoint> {
   const file = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new RunnerFailure(
-      'bad_input',
-      `resume.path cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    )
+    const why = error instanceof Error ? error.message : String(error)
+    throw new RunnerFailure('bad_input', `resume.path cannot be read: ${why}`)
   })
   const parsed = checkpointSchema.safeParse(parseJson(file))
   if (!parsed.success) throw new RunnerFailure('bad_input', 'resume.path is not a checkpoint of this runner')
@@ -67,7 +65,7 @@ export async function readCheckpoint(
   if (digest !== sha256(JSON.stringify(content)) || latent === undefined) {
     throw new RunnerFailure('bad_input', 'resume.path is a damaged checkpoint: its digest does not match')
   }
-  if (content.generation !== generationHash(generation, references)) {
+  if (content.generation !== generationHash(generation, images)) {
     throw new RunnerFailure(
       'bad_input',
       'resume.path is a checkpoint of another generation: its parameters differ',
@@ -82,11 +80,11 @@ export async function readCheckpoint(
   return { step: content.step, latent }
 }
 
-function generationHash(generation: Generation, references: readonly Reference[]): string {
+function generationHash(generation: Generation, images: readonly InputImage[]): string {
   // The schema puts the keys in its own order, whatever order the request had.
   const words = JSON.stringify(generationSchema.parse(generation))
-  const images = references.map((reference) => `${reference.position} ${reference.sha256}`).sort()
-  return sha256([words, ...images].join('\n'))
+  const pictures = images.map((image) => `${image.position} ${image.sha256}`).sort()
+  return sha256([words, ...pictures].join('\n'))
 }
 
 function encodeLatent(latent: Float64Array): string {

@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto'
 import type { Generation } from '@sluice/shared/generation'
 import { seededRandom } from './random.ts'
 
-/** Rows of the latent: five ridge lines from far to near, then the x, the y and the phase of the drifting lights. */
+/**
+ * Rows of the latent: five ridge lines from far to near, then the x, the y and the phase of the drifting
+ * lights.
+ */
 export const LATENT_ROWS = 8
 export const LATENT_COLUMNS = 64
 export const LATENT_LENGTH = LATENT_ROWS * LATENT_COLUMNS
 export const RIDGE_ROWS = 5
 
-/** What the words and the seed choose; the latent starts from it and is pulled towards it. */
+/** A number made from words and seed: it chooses the scene, and the latent's noise and target. */
 export function conceptSeed(generation: Generation): number {
   const words = JSON.stringify([generation.prompt, generation.negative_prompt, generation.seed])
   return createHash('sha256').update(words).digest().readUInt32LE(0)
@@ -21,8 +24,9 @@ export function initialLatent(generation: Generation): Float64Array {
 }
 
 /**
- * One step of `num_steps`: every value moves towards the shape its row is meant to have and towards its neighbours, so that
- * the noise becomes a skyline. Only the latent, the request and the step go in, so a resumed run takes the same path bit for bit.
+ * One step of `num_steps`: every value moves towards the shape its row is meant to have and towards its
+ * neighbours, so that the noise becomes a skyline. Only the latent, the request and the step go in, so a
+ * resumed run takes the same path bit for bit.
  */
 export function advanceLatent(latent: Float64Array, generation: Generation): Float64Array {
   const wanted = targetLatent(generation)

@@ -1,10 +1,11 @@
 import { readJsonLines } from '@sluice/shared/json-lines'
+import { SettingErrors } from '@sluice/shared/settings'
 import { isReplyChannel, openReplyChannel } from './reply-channel.ts'
 import { Runner } from './runner.ts'
-import { readSettings, SettingError } from './settings.ts'
+import { type AnimaticSettings, readAnimaticSettings } from './settings.ts'
 
 const REPLY_FD = 3
-/** Exit code for a start that cannot work: no reply channel, or a setting that cannot be used. */
+/** Exit code of a start that cannot work: no reply channel, or a setting that cannot be used. */
 const EXIT_UNUSABLE = 2
 
 function log(line: string): void {
@@ -20,19 +21,19 @@ if (!isReplyChannel(REPLY_FD)) {
   refuse('file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1')
 }
 
-let settings: ReturnType<typeof readSettings>
+let settings: AnimaticSettings
 try {
-  settings = readSettings(process.env)
+  settings = readAnimaticSettings(process.env)
 } catch (error) {
-  if (error instanceof SettingError) refuse(error.message)
+  if (error instanceof SettingErrors) refuse(error.message)
   throw error
 }
 
 const stop = (): void => process.exit(0)
 const runner = new Runner(settings, openReplyChannel(REPLY_FD, stop), log)
 
-// Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through this process,
-// which ends with its stdin.
+// Ctrl-C and a service manager signal the whole process group. The worker then still yields its videos
+// through this process, which ends with its stdin.
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 

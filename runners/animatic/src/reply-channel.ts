@@ -9,8 +9,8 @@ const sleepCell = new Int32Array(new SharedArrayBuffer(4))
 export type SendReply = (reply: RunnerReply) => void
 
 /**
- * Whether `fd` was handed to this process. A descriptor that nobody passed is not free: Node's own event loop takes the
- * lowest numbers, so only pipes, sockets, files and terminals count.
+ * Whether this process was started with `fd`. Node's own event loop takes the lowest free numbers, so being
+ * open is not enough: only pipes, sockets, files and terminals count.
  */
 export function isReplyChannel(fd: number): boolean {
   try {
@@ -24,8 +24,8 @@ export function isReplyChannel(fd: number): boolean {
 }
 
 /**
- * Replies as JSON lines on `fd`. Each line is written whole before `send` returns, so none is reordered or lost when the
- * reader is slow. `onReaderGone` is called when nobody reads any more.
+ * Replies as JSON lines on `fd`. Each line is written whole before `send` returns, so none is reordered or
+ * lost when the reader is slow. `onReaderGone` is called when nobody reads any more.
  */
 export function openReplyChannel(fd: number, onReaderGone: () => void): SendReply {
   return (reply) => {

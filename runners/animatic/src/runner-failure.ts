@@ -1,6 +1,6 @@
 import type { RunnerErrorCode } from '@sluice/shared/runner-protocol'
 
-/** A failure that is answered with `failed`. Anything else that is thrown is answered as `internal`, retryable. */
+/** Becomes the reply `failed`. Anything else that is thrown becomes `internal`, retryable. */
 export class RunnerFailure extends Error {
   override name = 'RunnerFailure'
   readonly code: RunnerErrorCode

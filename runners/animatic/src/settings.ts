@@ -1,4 +1,6 @@
-export interface Settings {
+import { type Environment, optionalSetting, readSettings, SettingError } from '@sluice/shared/settings'
+
+export interface AnimaticSettings {
   /** The pace: milliseconds that each step takes, 0 = as fast as it goes. */
   stepMs: number
   /** A checkpoint is written at the first step boundary after this many milliseconds. */
@@ -9,43 +11,33 @@ export interface Settings {
   models: readonly string[]
 }
 
-/** A setting that cannot be used; the message names it, what was given and what is allowed. */
-export class SettingError extends Error {
-  override name = 'SettingError'
+const MILLISECONDS_MAX = 600_000
+
+/** @throws SettingErrors that name every setting at fault, what was given and what is allowed. */
+export function readAnimaticSettings(env: Environment): AnimaticSettings {
+  return readSettings({
+    stepMs: () => millisecondsSetting(env, 'SLUICE_ANIMATIC_STEP_MS', 100),
+    checkpointMs: () => millisecondsSetting(env, 'SLUICE_ANIMATIC_CHECKPOINT_MS', 1000),
+    switchMs: () => millisecondsSetting(env, 'SLUICE_ANIMATIC_SWITCH_MS', 0),
+    models: () => modelsSetting(env, 'SLUICE_ANIMATIC_MODELS'),
+  })
 }
 
-/**
- * Reads `SLUICE_ANIMATIC_STEP_MS` (100), `SLUICE_ANIMATIC_CHECKPOINT_MS` (1000), `SLUICE_ANIMATIC_SWITCH_MS` (0) and
- * `SLUICE_ANIMATIC_MODELS` (animatic).
- * @throws SettingError
- */
-export function readSettings(environment: NodeJS.ProcessEnv): Settings {
-  return {
-    stepMs: readMilliseconds(environment, 'SLUICE_ANIMATIC_STEP_MS', 100),
-    checkpointMs: readMilliseconds(environment, 'SLUICE_ANIMATIC_CHECKPOINT_MS', 1000),
-    switchMs: readMilliseconds(environment, 'SLUICE_ANIMATIC_SWITCH_MS', 0),
-    models: readModels(environment.SLUICE_ANIMATIC_MODELS),
-  }
-}
-
-function readMilliseconds(environment: NodeJS.ProcessEnv, name: string, otherwise: number): number {
-  const given = environment[name]
-  if (given === undefined || given === '') return otherwise
-  const value = Number(given)
-  if (!Number.isFinite(value) || value < 0 || value > 600_000) {
-    throw new SettingError(`${name} is ${JSON.stringify(given)}; allowed are milliseconds from 0 to 600000`)
-  }
+/** Parts of a millisecond are allowed. */
+function millisecondsSetting(env: Environment, name: string, fallback: number): number {
+  const text = optionalSetting(env, name)
+  if (text === undefined) return fallback
+  const value = Number(text)
+  if (!Number.isFinite(value) || value < 0 || value > MILLISECONDS_MAX)
+    throw new SettingError(name, text, `allowed are milliseconds from 0 to ${MILLISECONDS_MAX}`)
   return value
 }
 
-function readModels(given: string | undefined): readonly string[] {
-  if (given === undefined || given === '') return ['animatic']
-  const named = given.split(',').map((name) => name.trim())
-  const wrong = named.find((name) => !/^[a-z0-9][a-z0-9._-]*$/.test(name))
-  if (wrong !== undefined) {
-    throw new SettingError(
-      `SLUICE_ANIMATIC_MODELS names ${JSON.stringify(wrong)}; allowed are ids of models, separated by commas`,
-    )
-  }
-  return [...new Set(named)]
+function modelsSetting(env: Environment, name: string): readonly string[] {
+  const text = optionalSetting(env, name)
+  if (text === undefined) return ['animatic']
+  const ids = text.split(',').map((id) => id.trim())
+  if (!ids.every((id) => /^[a-z0-9][a-z0-9._-]*$/.test(id)))
+    throw new SettingError(name, text, 'allowed are ids of models, separated by commas')
+  return [...new Set(ids)]
 }

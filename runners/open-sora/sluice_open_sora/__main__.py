@@ -1,6 +1,8 @@
 """`python -m sluice_open_sora`: requests on stdin, replies on fd 3, logs on stdout and stderr.
 
-By hand, with the replies on the terminal: `PYTHONPATH=runners/open-sora OPENSORA_HOME=... python3 -m sluice_open_sora 3>&1`
+By hand, with the replies on the terminal:
+
+    PYTHONPATH=runners/open-sora OPENSORA_HOME=... python3 -m sluice_open_sora 3>&1
 """
 
 from __future__ import annotations
@@ -12,19 +14,17 @@ import sys
 from typing import NoReturn
 
 from .lines import LineBuffer
+from .log import log
 from .loop import Loop
 from .pipeline import DEFAULT_PIPELINE
+from .replies import Replies
 from .reply_channel import REPLY_FD, ReplyChannel, is_reply_channel
 from .runner import Runner
 from .settings import SettingError, read_settings, visible_home
 
-# Exit code for a start that cannot work: no reply channel, or a setting that cannot be used.
+# Exit code of a start that cannot work: no reply channel, or a setting that cannot be used.
 EXIT_UNUSABLE = 2
 CHUNK_BYTES = 65_536
-
-
-def log(line: str) -> None:
-    print(f"open-sora: {line}", file=sys.stderr, flush=True)
 
 
 def refuse(why: str) -> NoReturn:
@@ -34,11 +34,15 @@ def refuse(why: str) -> NoReturn:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="sluice_open_sora")
-    parser.add_argument("--pipeline", default=DEFAULT_PIPELINE, help="module:name or file.py:name of another pipeline")
+    parser.add_argument(
+        "--pipeline", default=DEFAULT_PIPELINE, help="module:name or file.py:name of another pipeline"
+    )
     pipeline_spec: str = parser.parse_args().pipeline
     if not is_reply_channel(REPLY_FD):
-        refuse("file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1")
-    # Neither ranks nor encoders may hold it open after this process.
+        refuse(
+            "file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1"
+        )
+    # Neither ranks nor encoders may keep it open after this process.
     os.set_inheritable(REPLY_FD, False)
     try:
         settings = read_settings(os.environ)
@@ -46,14 +50,14 @@ def main() -> int:
             visible_home(settings)
     except SettingError as error:
         refuse(str(error))
-    # Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through this process, which ends
-    # with its stdin. Ranks and encoders inherit this.
+    # Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through
+    # this process, which ends with its stdin. Ranks and encoders inherit this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     loop = Loop()
     channel = ReplyChannel(REPLY_FD, on_reader_gone=lambda: loop.stop(0))
-    runner = Runner(settings, pipeline_spec, loop, channel.send, log)
+    runner = Runner(settings, pipeline_spec, loop, Replies(channel.send))
     lines = LineBuffer()
 
     def read_requests() -> None:

@@ -1,7 +1,8 @@
 """Checkpoints: latents between two steps, in the safetensors format.
 
-The format (https://github.com/huggingface/safetensors#format) is a length, a JSON header and the bytes, so no library is needed:
-8 bytes little-endian header length; the header, `{"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}`; the data.
+The format (https://github.com/huggingface/safetensors#format) needs no library: 8 bytes of little-endian
+header length; the header, `{"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}`; the
+data.
 """
 
 from __future__ import annotations
@@ -41,12 +42,18 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: str, parameters: str, checkpoint: Checkpoint) -> str:
-    """Writes checkpoint.safetensors in `folder`, whole or not at all (atomic rename); answers its path. `parameters`: parameter_hash()."""
+    """Writes checkpoint.safetensors in `folder`, whole or not at all (atomic rename), and returns its path.
+
+    `parameters`: parameter_hash()."""
     path = os.path.join(folder, FILE_NAME)
     header: dict[str, Any] = {}
     offset = 0
     for name, tensor in checkpoint.tensors.items():
-        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [offset, offset + len(tensor.data)]}
+        header[name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + len(tensor.data)],
+        }
         offset += len(tensor.data)
     metadata = {"format": FORMAT, "parameters": parameters, "step": str(checkpoint.step)}
     metadata["digest"] = _digest(metadata, header, (tensor.data for tensor in checkpoint.tensors.values()))
@@ -65,7 +72,9 @@ def write_checkpoint(folder: str, parameters: str, checkpoint: Checkpoint) -> st
 
 
 def read_checkpoint(path: str, parameters: str, steps: int) -> Checkpoint:
-    """What an earlier attempt at the same generation wrote. Raises RunnerFailure `bad_input` when it is missing, damaged or foreign."""
+    """Reads what an earlier attempt at the same generation wrote.
+
+    Raises RunnerFailure `bad_input` when it is missing, damaged or another generation's."""
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -83,7 +92,9 @@ def read_checkpoint(path: str, parameters: str, steps: int) -> Checkpoint:
     if claimed != _digest(metadata, header, (tensor.data for tensor in tensors.values())):
         raise RunnerFailure("bad_input", "resume.path is a damaged checkpoint: its digest does not match")
     if metadata.get("parameters") != parameters:
-        raise RunnerFailure("bad_input", "resume.path is a checkpoint of another generation: its parameters differ")
+        raise RunnerFailure(
+            "bad_input", "resume.path is a checkpoint of another generation: its parameters differ"
+        )
     if not 0 < step < steps:
         raise RunnerFailure("bad_input", f"resume.path holds {step} steps; allowed are 1 to {steps - 1}")
     return Checkpoint(step, tensors)

@@ -1,6 +1,6 @@
-"""The default encoder: raw RGB24 frames on stdin to an H.264 MP4, a WebP still and a JPEG sheet, with PyAV and Pillow.
+"""The default encoder: raw RGB24 frames on stdin to an H.264 MP4, a WebP still and a JPEG sheet.
 
-Both are among Open-Sora's own requirements. The words and lines are those of encode_queue.py.
+It uses PyAV and Pillow, which Open-Sora needs too. encode_queue.py says what it is given and prints.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from PIL import Image
 # Visually lossless for most clips; Open-Sora's own script uses 23.
 CRF = "18"
 KEY_FRAME_S = 2
-# ITU-T H.273: BT.709 is 1 in each of primaries, transfer and matrix; limited range is 1 in FFmpeg's AVColorRange.
+# ITU-T H.273: BT.709 is 1 in each of primaries, transfer and matrix. FFmpeg's AVColorRange: 1 is limited.
 BT709 = 1
 LIMITED = 1
-# The still is taken where a clip has usually got going.
+# The still is the frame at this share of the clip.
 THUMBNAIL_AT = 0.6
 SHEET_FRAMES_MAX = 12
 SHEET_CELL_PIXELS = 320
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def read_frame(source: BinaryIO, width: int, height: int) -> numpy.ndarray:
-    """uint8 [height, width, 3]. Raises EOFError."""
+    """Returns uint8 [height, width, 3]. Raises EOFError."""
     data = source.read(width * height * 3)
     if len(data) != width * height * 3:
         raise EOFError("the frames end too soon")

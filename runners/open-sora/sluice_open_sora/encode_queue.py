@@ -1,8 +1,9 @@
-"""Finished frames become files beside the next video, one encoder process per video.
+"""Encodes finished frames beside the next video, one encoder process per video.
 
-An encoder is a command: raw RGB24 frames come on its stdin (a file, so nothing is copied twice), these words are added to it:
-`--width W --height H --frames N --fps F --video PATH --thumbnail PATH --spritesheet PATH`. It prints a line `frame N` when N frames are
-encoded, oftener than every SILENCE_S_MAX seconds, and exits 0 once an H.264 MP4, a WebP and a JPEG are written.
+An encoder is a command that gets raw RGB24 frames on its stdin (a file, so nothing is copied twice) and these
+arguments after its own: `--width W --height H --frames N --fps F --video PATH --thumbnail PATH --spritesheet
+PATH`. It prints a line `frame N` when N frames are encoded, at least every SILENCE_S_MAX seconds, and exits 0
+once it has written an H.264 MP4, a WebP and a JPEG.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .generation import Generation
 from .lines import LineBuffer
 from .loop import Loop
 
-# Two keep up with what one runner can generate; with more waiting than this the device waits.
+# Two keep up with what one runner can generate. While this many wait, a rendered video keeps its device.
 ENCODERS_MAX = 2
 WAITING_MAX = 3
 SILENCE_S_MAX = 60.0
@@ -34,7 +35,9 @@ class Files:
 
     @staticmethod
     def within(folder: str) -> Files:
-        return Files(*(os.path.join(folder, name) for name in ("video.mp4", "thumbnail.webp", "spritesheet.jpg")))
+        return Files(
+            *(os.path.join(folder, name) for name in ("video.mp4", "thumbnail.webp", "spritesheet.jpg"))
+        )
 
 
 class EncodeEvents(Protocol):
@@ -72,7 +75,7 @@ class EncodeQueue:
     def is_idle(self) -> bool:
         return not self._waiting and not self._running
 
-    def holds(self, video: str) -> bool:
+    def has(self, video: str) -> bool:
         return any(encode.video == video for encode in (*self._waiting, *self._running))
 
     def add(self, video: str, generation: Generation, frames_path: str, folder: str) -> None:
@@ -98,19 +101,19 @@ class EncodeQueue:
     def _start_next(self) -> None:
         while self._waiting and len(self._running) < ENCODERS_MAX:
             encode = self._waiting.pop(0)
-            generation, files = encode.generation, encode.files
-            words = ["--width", generation.width, "--height", generation.height, "--frames", generation.num_frames, "--fps", generation.fps]
-            words += ["--video", files.video, "--thumbnail", files.thumbnail, "--spritesheet", files.spritesheet]
-            encode.started_at = encode.news_at = time.monotonic()
             try:
-                with open(encode.frames_path, "rb") as frames:
-                    encode.process = subprocess.Popen([*self._command, *map(str, words)], stdin=frames, stdout=subprocess.PIPE)
+                self._start(encode)
             except OSError as error:
                 self._remove_frames(encode)
                 self._events.on_encode_failed(encode.video, f"the encoder cannot be started: {error}")
-                continue
-            self._running.append(encode)
-            self._loop.watch(encode.process.stdout, lambda encode=encode: self._read(encode))  # type: ignore[misc]
+
+    def _start(self, encode: _Encode) -> None:
+        encode.started_at = encode.news_at = time.monotonic()
+        with open(encode.frames_path, "rb") as frames:
+            command = [*self._command, *_encoder_arguments(encode)]
+            encode.process = subprocess.Popen(command, stdin=frames, stdout=subprocess.PIPE)
+        self._running.append(encode)
+        self._loop.watch(encode.process.stdout, lambda: self._read(encode))
 
     def _read(self, encode: _Encode) -> None:
         assert encode.process is not None and encode.process.stdout is not None
@@ -144,7 +147,9 @@ class EncodeQueue:
         if code != 0:
             self._events.on_encode_failed(encode.video, f"the encoder ended with code {code}")
         elif missing:
-            self._events.on_encode_failed(encode.video, f"the encoder did not write {os.path.basename(missing[0])}")
+            self._events.on_encode_failed(
+                encode.video, f"the encoder did not write {os.path.basename(missing[0])}"
+            )
         else:
             self._events.on_encoded(encode.video, encode.files, time.monotonic() - encode.started_at)
 
@@ -154,3 +159,17 @@ class EncodeQueue:
         except OSError:
             # The worker may have removed the whole folder of an attempt it gave up.
             pass
+
+
+def _encoder_arguments(encode: _Encode) -> list[str]:
+    generation, files = encode.generation, encode.files
+    values = {
+        "--width": generation.width,
+        "--height": generation.height,
+        "--frames": generation.num_frames,
+        "--fps": generation.fps,
+        "--video": files.video,
+        "--thumbnail": files.thumbnail,
+        "--spritesheet": files.spritesheet,
+    }
+    return [word for name, value in values.items() for word in (name, str(value))]

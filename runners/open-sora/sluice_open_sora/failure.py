@@ -10,8 +10,11 @@ CODES: tuple[Code, ...] = ("bad_input", "out_of_memory", "device_lost", "model_m
 
 MESSAGE_CHARS_MAX = 600
 
-# Device errors reach Python as RuntimeError (torch.AcceleratorError since torch 2.8) with the driver's words in the message.
-_OUT_OF_MEMORY = re.compile(r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|HIP out of memory", re.I)
+# Device errors reach Python as RuntimeError (torch.AcceleratorError since torch 2.8); only the driver's words
+# in the message tell them apart.
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|HIP out of memory", re.I
+)
 _DEVICE_LOST = re.compile(
     r"CUDA error|CUDA driver error|cuDNN error|CUBLAS_STATUS|CUDNN_STATUS|NCCL|HIP error|device-side assert|"
     r"illegal memory access|unspecified launch failure|uncorrectable ECC|GPU is lost|fallen off the bus|"
@@ -21,7 +24,7 @@ _DEVICE_LOST = re.compile(
 
 
 class RunnerFailure(Exception):
-    """Answered with `failed`. Anything else that is raised goes through `classify`."""
+    """Becomes the reply `failed`. Anything else that is raised goes through `classify`."""
 
     def __init__(self, code: Code, message: str, retryable: bool = False) -> None:
         super().__init__(message)
@@ -31,12 +34,16 @@ class RunnerFailure(Exception):
 
 
 def classify(error: BaseException) -> RunnerFailure:
-    """The failure an exception of a pipeline stands for. The device's state after device_lost is unknown: its process must end."""
+    """Returns the failure that an exception of a pipeline stands for.
+
+    After `device_lost` the state of the device is unknown: its process must end."""
     if isinstance(error, RunnerFailure):
         return error
     said = f"{type(error).__name__}: {error}"[:MESSAGE_CHARS_MAX]
-    # torch.cuda.OutOfMemoryError and torch.OutOfMemoryError are one class; the host's MemoryError is none of them.
-    if type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(said)):
+    # torch.cuda.OutOfMemoryError is torch.OutOfMemoryError. The host's MemoryError is another matter.
+    if type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(said)
+    ):
         return RunnerFailure("out_of_memory", said, retryable=True)
     if isinstance(error, (RuntimeError, ConnectionError)) and _DEVICE_LOST.search(said):
         return RunnerFailure("device_lost", said, retryable=True)
@@ -44,7 +51,7 @@ def classify(error: BaseException) -> RunnerFailure:
 
 
 def classify_load(error: BaseException) -> RunnerFailure:
-    """As `classify`, for what is raised while a model loads: what is not there is `model_missing`."""
+    """As `classify`, while a model loads: a module or file that is not there is `model_missing`."""
     if isinstance(error, (ImportError, FileNotFoundError, NotADirectoryError)):
         return RunnerFailure("model_missing", f"{type(error).__name__}: {error}")
     return classify(error)

@@ -16,15 +16,16 @@ Position = Literal["head", "tail"]
 Condition = Literal["head", "tail", "loop"]
 CONDITIONS = ("head", "tail", "loop")
 
-# Latent positions the text adds to every sequence (T5 at max_length 512; Open-Sora d0cd5ac, configs/diffusion/inference/256px.py).
+# Latent positions the text adds to every sequence (T5 at max_length 512; Open-Sora d0cd5ac,
+# configs/diffusion/inference/256px.py).
 TEXT_TOKENS = 512
-# Open-Sora takes the noise's seed into torch.Generator.manual_seed, which refuses more.
+# torch.Generator.manual_seed, which gets the seed, refuses more.
 SEED_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Generation:
-    """The frozen request of packages/shared/src/generation.ts. Width and height in pixels, fps in frames per second."""
+    """The request of packages/shared/src/generation.ts. Sides in pixels, fps in frames per second."""
 
     model: str
     mode: Mode
@@ -39,14 +40,14 @@ class Generation:
     guidance_img: float
     motion_score: int
     seed: int
-    # Mode i2v only: where the image stands, and the SHA-256 (hex) of its file. The request's references say both too.
+    # Mode i2v only: where the input image stands, and the SHA-256 (hex) of its file. So say the references.
     i2v_condition: Condition | None = None
     reference_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An image the clip starts (`head`) or ends (`tail`) with. `path`: a local file the worker put there."""
+    """An input image, with which the clip starts (`head`) or ends (`tail`), as a local file."""
 
     position: Position
     path: str
@@ -59,7 +60,7 @@ _OPTIONAL = ("i2v_condition", "reference_sha256")
 
 
 def parse_generation(value: Any) -> Generation:
-    """Judges every field. Raises RunnerFailure `bad_input` that names the field, what was given and what is allowed."""
+    """Raises RunnerFailure `bad_input` that names the field, what was given and what is allowed."""
     if not isinstance(value, dict):
         raise _refused("request", value, "an object")
     names = [field.name for field in fields(Generation)]
@@ -91,26 +92,36 @@ def parse_generation(value: Any) -> Generation:
         raise _refused("request.reference_sha256", sha256, "64 hexadecimal digits")
     if (value["num_frames"] - 1) % 4 != 0:
         raise _refused("request.num_frames", value["num_frames"], "4k+1")
-    return Generation(**{**value, "guidance": float(value["guidance"]), "guidance_img": float(value["guidance_img"])})
+    return Generation(
+        **{**value, "guidance": float(value["guidance"]), "guidance_img": float(value["guidance_img"])}
+    )
 
 
 def request_of(generation: Generation) -> dict[str, Any]:
-    """What `parse_generation` reads. Fields that were not given leave no trace, so a new one voids no checkpoint of requests without it."""
+    """Returns what `parse_generation` reads.
+
+    Fields that were not given are left out: a field added later changes the hash of no request without it."""
     return {name: value for name, value in asdict(generation).items() if value is not None}
 
 
 def video_tokens(generation: Generation) -> int:
-    """Latent positions denoised in one step: T * ceil(H/16) * ceil(W/16), T = (frames-1)/4 + 1 (packages/shared/src/token-count.ts)."""
+    """Latent positions denoised in one step: T * ceil(H/16) * ceil(W/16), T = (frames-1)/4 + 1.
+
+    As packages/shared/src/token-count.ts counts them."""
     latent_frames = (generation.num_frames - 1) // 4 + 1
     return latent_frames * math.ceil(generation.height / 16) * math.ceil(generation.width / 16)
 
 
 def parameter_hash(generation: Generation, references: tuple[Reference, ...], weights: str = "") -> str:
-    """SHA-256 over all that the latents depend on: the request, the bytes of the reference images, and what tells the model's own
-    weights from others ("" = the installation's; ServedModel.identity). Raises OSError."""
+    """SHA-256 (hex) over all that the latents depend on. Raises OSError.
+
+    That is the request, the bytes of the input images, and what tells the model's own weights from others
+    (`weights`: ServedModel.identity; "" = the installation's)."""
     images = [[reference.position, _file_hash(reference.path)] for reference in references]
-    # Sorted keys and floats throughout: the same request hashes the same whatever order or number form it came in.
-    text = json.dumps([request_of(generation), images, *([weights] if weights else [])], sort_keys=True, ensure_ascii=True)
+    # Sorted keys, and floats throughout: neither the order nor the form of numbers in a request matters.
+    text = json.dumps(
+        [request_of(generation), images, *([weights] if weights else [])], sort_keys=True, ensure_ascii=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -124,4 +135,6 @@ def _is_unicode(text: str) -> bool:
 
 
 def _refused(field: str, given: object, allowed: str) -> RunnerFailure:
-    return RunnerFailure("bad_input", f"{field} is {json.dumps(given, default=str)[:80]}; allowed is {allowed}")
+    return RunnerFailure(
+        "bad_input", f"{field} is {json.dumps(given, default=str)[:80]}; allowed is {allowed}"
+    )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 
 class LineBuffer:
-    """Lines end with LF only: U+2028 and the like stand unescaped in JSON and may be part of a prompt."""
+    """Lines end with LF only: U+2028 and the like may stand in JSON unescaped, as part of a prompt."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that `chunk` completes, without blank ones."""
+        """Returns the lines that `chunk` completes, without blank ones."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         return [line for line in lines if line.strip()]
 
     def end(self) -> list[bytes]:
-        """A last line without its LF, if any."""
+        """Returns a last line without its LF, if any."""
         rest, self._rest = self._rest, b""
         return [rest] if rest.strip() else []

@@ -23,12 +23,12 @@ class Loop:
         self._selector.unregister(source)
 
     def stop(self, exit_code: int) -> None:
-        """Ends `run` once the callback that says so returns; the first code stands."""
+        """Ends `run` once the present callback returns; the first code stands."""
         if self._stopped is None:
             self._stopped = exit_code
 
     def run(self, on_tick: Callable[[], None]) -> int:
-        """Answers the code given to `stop`."""
+        """Returns the code given to `stop`."""
         tick_at = time.monotonic() + TICK_S
         while self._stopped is None:
             for key, _ in self._selector.select(max(0.0, tick_at - time.monotonic())):

@@ -4,9 +4,10 @@
     base_model.model.LAYER.lora_B.weight   LAYER.lora_up.weight     LAYER.lora.up.weight       [outputs, rank]
                                            LAYER.alpha                                         one number
 
-The prefixes `transformer.` and `diffusion_model.` are taken as well as PEFT's or none. A layer's weight becomes
-W + strength * scale * up @ down with scale = alpha / rank. Where alpha stands nowhere it is the rank, so scale = 1. PEFT keeps it in
-adapter_config.json, which is read beside a file that has PEFT's own name, adapter_model.safetensors.
+The prefixes `transformer.` and `diffusion_model.` are taken as well as PEFT's or none. A layer's weight
+becomes W + strength * scale * up @ down with scale = alpha / rank; without an alpha, scale = 1. PEFT writes
+alpha into adapter_config.json, which is read beside a file that has PEFT's own name,
+adapter_model.safetensors.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _UP = r"lora_B(?:\.default)?\.weight|lora_up\.weight|lora\.up\.weight"
 _PREFIX = r"base_model\.model\.|transformer\.|diffusion_model\."
 _NAME = re.compile(rf"(?:{_PREFIX})?(?P<layer>.+?)\.(?:(?P<down>{_DOWN})|(?P<up>{_UP})|(?P<alpha>alpha))")
 _PEFT_FILE, _PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
-# Settings of PEFT that make a file mean something else than the sum above.
+# With these settings of PEFT a file means something else than the sum above.
 _PEFT_OTHER_KINDS = ("use_dora", "fan_in_fan_out", "alpha_pattern")
 
 
@@ -50,7 +51,10 @@ class LoraFile(WeightFile):
         for name in self.entries:
             match = _NAME.fullmatch(name)
             if match is None:
-                raise ValueError(f"{name} is no name of a LoRA; allowed are lora_A, lora_B, lora_down, lora_up and alpha of a layer")
+                raise ValueError(
+                    f"{name} is no name of a LoRA; "
+                    "allowed are lora_A, lora_B, lora_down, lora_up and alpha of a layer"
+                )
             (kind,) = (kind for kind in ("down", "up", "alpha") if match[kind] is not None)
             parts = found.setdefault(match["layer"], {})
             if kind in parts:
@@ -59,7 +63,9 @@ class LoraFile(WeightFile):
         if not found:
             raise ValueError(f"{os.path.basename(path)} holds no tensor")
         settings = _peft_settings(path)
-        self.layers = {f"{layer}.weight": self._layer(layer, parts, settings) for layer, parts in found.items()}
+        self.layers = {
+            f"{layer}.weight": self._layer(layer, parts, settings) for layer, parts in found.items()
+        }
 
     @property
     def scales(self) -> list[tuple[str, float]]:
@@ -71,7 +77,10 @@ class LoraFile(WeightFile):
             raise ValueError(f"{layer} has only {', '.join(parts.values())}; {both}")
         down, up = self.entries[parts["down"]].shape, self.entries[parts["up"]].shape
         if len(down) != 2 or len(up) != 2 or down[0] != up[1] or down[0] == 0:
-            raise ValueError(f"{layer}: {list(down)} and {list(up)} do not fit each other; allowed are [rank, inputs] and [outputs, rank]")
+            raise ValueError(
+                f"{layer}: {list(down)} and {list(up)} do not fit each other; "
+                "allowed are [rank, inputs] and [outputs, rank]"
+            )
         rank = down[0]
         alpha = self.scalar(parts["alpha"]) if "alpha" in parts else float(settings.get("lora_alpha", rank))
         divisor = math.sqrt(rank) if "alpha" not in parts and settings.get("use_rslora") else rank
@@ -81,7 +90,7 @@ class LoraFile(WeightFile):
 
 
 def _peft_settings(path: str) -> dict[str, Any]:
-    """adapter_config.json beside PEFT's file; nothing for other files. Raises OSError, ValueError."""
+    """Reads adapter_config.json beside PEFT's file; {} for other files. Raises OSError, ValueError."""
     beside = os.path.join(os.path.dirname(path), _PEFT_SETTINGS)
     if os.path.basename(path) != _PEFT_FILE or not os.path.isfile(beside):
         return {}
@@ -91,5 +100,7 @@ def _peft_settings(path: str) -> dict[str, Any]:
         raise ValueError(f"{_PEFT_SETTINGS} is no object with a number lora_alpha")
     for name in _PEFT_OTHER_KINDS:
         if settings.get(name):
-            raise ValueError(f"{_PEFT_SETTINGS}: {name} is {json.dumps(settings[name])[:80]}, which is not supported")
+            raise ValueError(
+                f"{_PEFT_SETTINGS}: {name} is {json.dumps(settings[name])[:80]}, which is not supported"
+            )
     return settings

@@ -23,7 +23,7 @@ class MessageSocket:
         self.socket.sendall(json.dumps(message, ensure_ascii=True).encode() + b"\n")
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """The next messages, after waiting for some bytes; None when the other end is gone."""
+        """Waits for some bytes and returns the messages they complete; None when the other end is gone."""
         try:
             chunk = self.socket.recv(CHUNK_BYTES)
         except OSError:

@@ -1,4 +1,5 @@
-"""The models a runner is to serve, and where their weights lie: `modelWeightsSchema` of the runner protocol, judged."""
+"""Reads and checks which models a runner is to serve, and where their weights lie: `modelWeightsSchema` of
+packages/shared/src/runner-protocol.ts."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class ModelWeights:
-    """`checkpoint`: the absolute path of the model's own safetensors file; None = the base model's weights."""
+    """`checkpoint`: the absolute path of the model's own safetensors file; None = the base model's."""
 
     id: str
     checkpoint: str | None = None
@@ -29,19 +30,23 @@ class ModelWeights:
 
 
 def parse_models(value: Any) -> tuple[ModelWeights, ...]:
-    """Raises RunnerFailure `bad_input` that names the field, what was given and what is allowed. Whether files are there is not asked."""
+    """Raises RunnerFailure `bad_input` that names the field, what was given and what is allowed.
+
+    Does not look at the files."""
     if not isinstance(value, list) or value == []:
         raise _refused("models", value, "a list of at least one model")
     models = tuple(_model(f"models[{index}]", item) for index, item in enumerate(value))
     ids = [model.id for model in models]
     for model_id in ids:
         if ids.count(model_id) > 1:
-            raise RunnerFailure("bad_input", f"models names {json.dumps(model_id)} twice; each id stands for one model")
+            raise RunnerFailure(
+                "bad_input", f"models names {json.dumps(model_id)} twice; each id stands for one model"
+            )
     return models
 
 
 def request_of_models(models: Iterable[ModelWeights]) -> list[dict[str, Any]]:
-    """What `parse_models` reads."""
+    """Returns what `parse_models` reads."""
     return [
         {
             "id": model.id,
@@ -67,7 +72,9 @@ def _model(field: str, value: Any) -> ModelWeights:
     strength = lora.get("strength")
     if type(strength) not in (int, float) or not math.isfinite(strength):
         raise _refused(f"{field}.lora.strength", strength, "a finite number")
-    return ModelWeights(model_id, checkpoint, Lora(_path(f"{field}.lora.path", lora.get("path")), float(strength)))
+    return ModelWeights(
+        model_id, checkpoint, Lora(_path(f"{field}.lora.path", lora.get("path")), float(strength))
+    )
 
 
 def _path(field: str, value: Any) -> str:
@@ -77,4 +84,6 @@ def _path(field: str, value: Any) -> str:
 
 
 def _refused(field: str, given: object, allowed: str) -> RunnerFailure:
-    return RunnerFailure("bad_input", f"{field} is {json.dumps(given, default=str)[:200]}; allowed is {allowed}")
+    return RunnerFailure(
+        "bad_input", f"{field} is {json.dumps(given, default=str)[:200]}; allowed is {allowed}"
+    )

@@ -1,4 +1,4 @@
-"""What a pipeline is: the part that knows a model. It lives in a rank process, one per device, and is driven by rank.py."""
+"""What a pipeline is: the part that knows a model. There is one in each rank process; rank.py drives it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What a loaded pipeline can do. `vram_bytes` of all devices together; the bounds hold per video."""
+    """What a loaded pipeline can do. `vram_bytes`: of all devices together; the bounds are one video's."""
 
     device: str
     devices: int
@@ -61,14 +61,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Rendered:
-    """Seconds by phase (encode, denoise, decode); the most device memory in use at once on this rank's device."""
+    """Seconds by phase (encode, denoise, decode), and the peak of memory in use on this rank's device."""
 
     timings: Mapping[str, float] = field(default_factory=dict)
     peak_vram_bytes: int = 0
 
 
 class Stopped(Exception):
-    """Raised out of a boundary on every rank when the video is to stop there. A pipeline lets it pass."""
+    """Raised by `boundary` on every rank when the video is to stop there. A pipeline lets it pass."""
 
     def __init__(self, how: Literal["cancel", "yield"], step: int, path: str | None = None) -> None:
         super().__init__(f"{how} at step {step}")
@@ -79,24 +79,28 @@ class Stopped(Exception):
 
 class StepGate(Protocol):
     def boundary(self, step: int, capture: Callable[[], Mapping[str, Tensor]]) -> None:
-        """`step` steps are done, on the device too. Called by every rank at the same steps, the last included; may raise Stopped.
-        `capture` gives what a checkpoint holds; it is called on rank 0 when one is written."""
+        """`step` steps are done, on the device too. Every rank calls it at the same steps, the last included.
+
+        `capture` returns what goes into a checkpoint; it is called on rank 0 when one is written. Raises
+        Stopped."""
 
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
-        """Says that the phase still moves. Cheap: most calls say nothing."""
+        """Says that the phase still goes on. Cheap: most calls send nothing."""
 
 
 class Pipeline(Protocol):
     def load(self, model: str, models: tuple[ServedModel, ...]) -> Readiness:
-        """Loads `model`, and judges the files of all of `models`, which hold it; none = `model` alone with the pipeline's own weights.
+        """Loads `model`, and checks the files of all `models`, of which it is one.
 
-        Raises RunnerFailure `model_missing`, or what the libraries raise."""
+        No `models`: `model` alone, with the pipeline's own weights. Raises RunnerFailure `model_missing`, or
+        what the libraries raise."""
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
-        """Turns to another of the models it loaded with; a single rank is asked to, several are started again with the other model.
+        """Switches to another of the models it loaded with; several ranks start again instead.
 
-        `between(done, tensors)` is called oftener than every few seconds and may raise Stopped. Whatever this raises, the next `use`
-        must work, and a model's clips must be the same bits whichever models were used before."""
+        It must call `between(done, tensors)`, which may raise Stopped, at least every few seconds. Whatever
+        this raises, the next `use` must work. A model's clips must be the same bits whichever models were
+        used before."""
 
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         """Makes the clip. After an exception other than a lost device the pipeline can make the next one."""

@@ -1,6 +1,7 @@
-"""`python -m sluice_open_sora.probe [--models JSON]`: what `sluice doctor` asks a GPU host's Python, as one JSON object on stdout.
+"""`python -m sluice_open_sora.probe [--models JSON]`: describes a GPU host for `sluice doctor`.
 
-Loads no weights. `--models` is the `models` of the runner protocol's load: own models whose files are looked at too.
+Prints one JSON object. Loads no weights. `--models` is the `models` of the runner protocol's load: own
+models, whose files are looked at too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from .failure import RunnerFailure
 from .model_weights import ModelWeights, parse_models
-from .served_model import judge_fit, open_models
+from .served_model import check_fit, open_models
 from .weight_file import WeightHeader, read_header
 
 # The weights of Open-Sora's configuration files at commit d0cd5ac, relative to OPENSORA_HOME.
@@ -26,7 +27,18 @@ WEIGHTS = (
     "ckpts/openai/clip-vit-large-patch14",
 )
 FLUX_WEIGHTS = ("ckpts/flux1-dev.safetensors", "ckpts/flux1-dev-ae.safetensors")
-PACKAGES = ("torchvision", "mmengine", "diffusers", "transformers", "peft", "colossalai", "liger-kernel", "flash-attn", "av", "pillow")
+PACKAGES = (
+    "torchvision",
+    "mmengine",
+    "diffusers",
+    "transformers",
+    "peft",
+    "colossalai",
+    "liger-kernel",
+    "flash-attn",
+    "av",
+    "pillow",
+)
 
 
 def main() -> None:
@@ -41,14 +53,18 @@ def main() -> None:
         "packages": {name: package_version(name) for name in PACKAGES},
         "package_found": home is not None and os.path.isdir(os.path.join(home, "opensora")),
         "commit": None if home is None else read_commit(home),
-        "weights": [] if home is None else [{"path": path, **describe_weights(os.path.join(home, path))} for path in wanted],
+        "weights": []
+        if home is None
+        else [{"path": path, **describe_weights(os.path.join(home, path))} for path in wanted],
         "models": describe_models(json.loads(models), home),
     }
     print(json.dumps(found))
 
 
 def describe_torch() -> dict[str, Any] | None:
-    """Version, CUDA's version, and each visible device; None when torch is not installed; `error` when it does not import."""
+    """Version, CUDA's version, and each visible device; None when torch is not installed.
+
+    Has `error` instead when torch cannot be imported."""
     try:
         import torch
     except ModuleNotFoundError:
@@ -71,7 +87,7 @@ def package_version(name: str) -> str | None:
 
 
 def read_commit(home: str) -> str | None:
-    """The commit a git checkout stands on, read without git; None when it is no checkout."""
+    """Reads, without git, the commit that a git checkout stands on; None when it is no checkout."""
     try:
         folder = os.path.join(home, ".git")
         if os.path.isfile(folder):
@@ -83,14 +99,16 @@ def read_commit(home: str) -> str | None:
         name = head.removeprefix("ref: ")
         if os.path.isfile(os.path.join(folder, name)):
             return _text(os.path.join(folder, name)).strip()
-        packed = re.search(rf"^([0-9a-f]{{40}}) {re.escape(name)}$", _text(os.path.join(folder, "packed-refs")), re.M)
+        packed = re.search(
+            rf"^([0-9a-f]{{40}}) {re.escape(name)}$", _text(os.path.join(folder, "packed-refs")), re.M
+        )
         return packed and packed[1]
     except OSError:
         return None
 
 
 def describe_weights(path: str) -> dict[str, Any]:
-    """Bytes (None = not there), parameters as the headers count them, and what is wrong with a file that is cut off."""
+    """Bytes (None = not there), parameters by the headers, and what is wrong with a file that is cut off."""
     if os.path.isdir(path):
         files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
         parts = [describe_weights(file) for file in files]
@@ -113,12 +131,14 @@ def describe_weights(path: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         return {"bytes": size, "parameters": None, "problem": str(error)}
     expected = header.bytes_expected
-    cut_off = None if expected == size else f"{os.path.basename(path)} has {size} bytes, its header says {expected}"
+    cut_off = (
+        None if expected == size else f"{os.path.basename(path)} has {size} bytes, its header says {expected}"
+    )
     return {"bytes": size, "parameters": header.parameters, "problem": cut_off}
 
 
 def describe_models(models: Any, home: str | None) -> list[dict[str, Any]]:
-    """One description for each model; a single one, of no model, for a list that cannot be read."""
+    """One description for each model; a single one, with the id `models`, for a list that cannot be read."""
     try:
         return [] if models == [] else [describe_model(model, home) for model in parse_models(models)]
     except RunnerFailure as failure:
@@ -126,19 +146,27 @@ def describe_models(models: Any, home: str | None) -> list[dict[str, Any]]:
 
 
 def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
-    """Bytes and parameters of each of its files, and what would keep a runner from serving it; whether the files fit the base model is
-    asked only while its own file is whole."""
-    paths = [path for path in (model.checkpoint, None if model.lora is None else model.lora.path) if path is not None]
+    """Bytes and parameters of each of its files, and what would keep a runner from serving it.
+
+    Whether they fit the base model is checked only when the base model's own file is whole."""
+    paths = [
+        path
+        for path in (model.checkpoint, None if model.lora is None else model.lora.path)
+        if path is not None
+    ]
     described = [describe_weights(path) for path in paths]
     problem = None
     try:
         (served,) = open_models((model,))
         base = None if home is None else _header_or_none(os.path.join(home, WEIGHTS[0]))
         if base is not None:
-            judge_fit(served, {name: entry.shape for name, entry in base.entries.items()}, base.entries)
+            check_fit(served, {name: entry.shape for name, entry in base.entries.items()}, base.entries)
     except RunnerFailure as failure:
         problem = failure.message
-    files = [{"path": path, "bytes": one["bytes"], "parameters": one["parameters"]} for path, one in zip(paths, described)]
+    files = [
+        {"path": path, "bytes": one["bytes"], "parameters": one["parameters"]}
+        for path, one in zip(paths, described)
+    ]
     return {"id": model.id, "files": files, "problem": problem}
 
 

@@ -1,6 +1,6 @@
-"""One rank: the process that holds a device and a pipeline. Started by rank_group.py, never by hand.
+"""One rank: the process that has a device and a pipeline. Started by rank_group.py, never by hand.
 
-It ends with its control socket: whoever kills the runner process, alone or with its group, leaves no rank behind.
+It ends with its control socket: a runner process that is killed, alone or with its group, leaves no rank.
 """
 
 from __future__ import annotations
@@ -12,102 +12,23 @@ import socket
 import threading
 import time
 import traceback
-from typing import Any, Callable, Mapping
+from typing import Any
 
-from .checkpoint import Tensor, read_checkpoint, write_checkpoint
-from .checkpoint import Checkpoint
+from .checkpoint import read_checkpoint
 from .failure import RunnerFailure, classify, classify_load
 from .generation import Reference, parse_generation
 from .messages import MessageSocket
 from .model_weights import parse_models
-from .pipeline import Job, Phase, Pipeline, Place, Stopped, load_pipeline
-from .rank_agreement import Decision, Follower, Leader
+from .pipeline import Job, Pipeline, Place, Stopped, load_pipeline
+from .rank_agreement import Follower, Leader
+from .rank_gate import RankGate, RankOrder, Wishes
 from .served_model import open_models
-
-# Signs of life need not come oftener than this, in seconds.
-ALIVE_S = 0.5
-
-
-class Wishes:
-    """What the worker wants of a video, set from the reading thread. The runner sends no yield after a cancel."""
-
-    def __init__(self) -> None:
-        self._wishes: dict[str, Decision] = {}
-
-    def wish(self, video: str, decision: Decision) -> None:
-        self._wishes[video] = decision
-
-    def of(self, video: str) -> Decision:
-        return self._wishes.get(video, "go")
-
-    def forget(self, video: str) -> None:
-        self._wishes.pop(video, None)
-
-
-class RankGate:
-    """The StepGate of one job on this rank."""
-
-    def __init__(
-        self,
-        video: str,
-        job: Job,
-        parameters: str,
-        checkpoint_ms: int,
-        wishes: Wishes,
-        agreement: Leader | Follower,
-        report: Callable[[dict[str, Any]], None],
-    ) -> None:
-        self._video = video
-        self._job = job
-        self._parameters = parameters
-        self._checkpoint_s = checkpoint_ms / 1000
-        self._wishes = wishes
-        self._agreement = agreement
-        self._report = report
-        self._leads = isinstance(agreement, Leader)
-        self._checkpoint_at = time.monotonic()
-        self._reported_step = job.start_step
-        self._alive_at = 0.0
-
-    def boundary(self, step: int, capture: Callable[[], Mapping[str, Tensor]]) -> None:
-        steps = self._job.generation.num_steps
-        if self._leads and step > self._reported_step:
-            self._reported_step = step
-            self._say("denoise", step, steps)
-        wanted = self._wishes.of(self._video)
-        # After the last step a clip that has only to be decoded is finished rather than handed back.
-        decision = self._agreement.agree(step, "go" if wanted == "yield" and step == steps else wanted)
-        if decision == "cancel":
-            raise Stopped("cancel", step)
-        if decision == "yield":
-            path = self._checkpoint(step, capture) if self._leads and step > 0 else None
-            # A cancel may have come while the checkpoint was written.
-            raise Stopped("cancel" if self._wishes.of(self._video) == "cancel" else "yield", step, path)
-        if self._leads and self._job.start_step < step < steps and time.monotonic() - self._checkpoint_at >= self._checkpoint_s:
-            self._report({"type": "checkpoint", "id": self._video, "step": step, "path": self._checkpoint(step, capture)})
-            self._checkpoint_at = time.monotonic()
-
-    def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
-        if self._leads and time.monotonic() - self._alive_at >= ALIVE_S:
-            self._say(phase, step, steps)
-
-    def between_weights(self, done: int, tensors: int) -> None:
-        """Another model's weights go in, `done` of `tensors` so far. Raises Stopped: the next switch can start from half a one."""
-        self.alive("load", done, max(1, tensors))
-        wanted = self._wishes.of(self._video)
-        if wanted != "go":
-            raise Stopped(wanted, self._job.start_step)
-
-    def _say(self, phase: Phase, step: int, steps: int) -> None:
-        self._alive_at = time.monotonic()
-        self._report({"type": "progress", "id": self._video, "phase": phase, "step": step, "steps": steps})
-
-    def _checkpoint(self, step: int, capture: Callable[[], Mapping[str, Tensor]]) -> str:
-        return write_checkpoint(self._job.workdir, self._parameters, Checkpoint(step, capture()))
 
 
 class Rank:
-    def __init__(self, place: Place, pipeline_spec: str, control: MessageSocket, agreement: Leader | Follower) -> None:
+    def __init__(
+        self, place: Place, pipeline_spec: str, control: MessageSocket, agreement: Leader | Follower
+    ) -> None:
         self._place = place
         self._pipeline_spec = pipeline_spec
         self._control = control
@@ -115,7 +36,7 @@ class Rank:
         self._wishes = Wishes()
         self._work: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._pipeline: Pipeline | None = None
-        # The model whose weights are in; None while or after a switch that did not end.
+        # The model whose weights are in; None during a switch, and after one that did not end.
         self._model: str | None = None
 
     def run(self) -> None:
@@ -131,10 +52,10 @@ class Rank:
         while (messages := self._control.receive()) is not None:
             for message in messages:
                 if message["type"] == "wish":
-                    self._wishes.wish(message["id"], message["wish"])
+                    self._wishes.set(message["id"], message["wish"])
                 else:
                     self._work.put(message)
-        # The main thread may stand inside a collective operation for ever: only leaving at once surely ends this process.
+        # The main thread may be inside a collective operation for ever: only this surely ends the process.
         os._exit(0)
 
     def _say(self, message: dict[str, Any]) -> None:
@@ -145,7 +66,8 @@ class Rank:
 
     def _fail(self, video: str | None, failure: RunnerFailure) -> None:
         named = {} if video is None else {"id": video}
-        self._say({"type": "failed", **named, "code": failure.code, "message": failure.message, "retryable": failure.retryable})
+        fields = {"code": failure.code, "message": failure.message, "retryable": failure.retryable}
+        self._say({"type": "failed", **named, **fields})
 
     def _load(self, model: str, models: list[dict[str, Any]]) -> None:
         try:
@@ -158,39 +80,23 @@ class Rank:
             return
         self._pipeline = pipeline
         self._model = model
-        self._say({"type": "ready", "readiness": vars(ready), "identities": {one.id: one.identity for one in served}})
-
-    def _use(self, pipeline: Pipeline, model: str, gate: RankGate) -> dict[str, float]:
-        """Turns to `model`; answers what that adds to the timings: its seconds, or nothing when it is the one in use."""
-        if model == self._model:
-            return {}
-        started_at = time.monotonic()
-        self._model = None
-        pipeline.use(model, gate.between_weights)
-        self._model = model
-        return {"load": time.monotonic() - started_at}
+        identities = {one.id: one.identity for one in served}
+        self._say({"type": "ready", "readiness": vars(ready), "identities": identities})
 
     def _generate(self, message: dict[str, Any]) -> None:
         video = message["id"]
         try:
             if self._pipeline is None:
                 raise RunnerFailure("model_missing", "no model is loaded")
-            generation = parse_generation(message["request"])
-            resume = message["resume"]
-            job = Job(
-                generation=generation,
-                references=tuple(Reference(**reference) for reference in message["references"]),
-                workdir=message["workdir"],
-                frames_path=message["frames_path"],
-                resume=None if resume is None else read_checkpoint(resume, message["parameters"], generation.num_steps),
-            )
-            gate = RankGate(video, job, message["parameters"], message["checkpoint_ms"], self._wishes, self._agreement, self._say)
-            switch = self._use(self._pipeline, generation.model, gate)
-            rendered = self._pipeline.generate(job, gate)
-            timings = {**switch, **rendered.timings}
-            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": rendered.peak_vram_bytes})
+            order = _order_of(message)
+            gate = RankGate(order, self._wishes, self._agreement, self._say)
+            switch = self._use(self._pipeline, order.job.generation.model, gate)
+            rendered = self._pipeline.generate(order.job, gate)
+            timings, peak = {**switch, **rendered.timings}, rendered.peak_vram_bytes
+            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": peak})
         except Stopped as stopped:
-            self._say({"type": "stopped", "id": video, "how": stopped.how, "step": stopped.step, "path": stopped.path})
+            where = {"how": stopped.how, "step": stopped.step, "path": stopped.path}
+            self._say({"type": "stopped", "id": video, **where})
         except Exception as error:
             if not isinstance(error, RunnerFailure):
                 traceback.print_exc()
@@ -201,6 +107,33 @@ class Rank:
         finally:
             self._wishes.forget(video)
 
+    def _use(self, pipeline: Pipeline, model: str, gate: RankGate) -> dict[str, float]:
+        """Switches to `model`. Returns what that adds to the timings: nothing when it is in use."""
+        if model == self._model:
+            return {}
+        started_at = time.monotonic()
+        self._model = None
+        pipeline.use(model, gate.between_weights)
+        self._model = model
+        return {"load": time.monotonic() - started_at}
+
+
+def _order_of(message: dict[str, Any]) -> RankOrder:
+    """Raises RunnerFailure for a checkpoint that cannot be read; the runner process checked the rest."""
+    generation, parameters, resume = (
+        parse_generation(message["request"]),
+        message["parameters"],
+        message["resume"],
+    )
+    job = Job(
+        generation=generation,
+        references=tuple(Reference(**reference) for reference in message["references"]),
+        workdir=message["workdir"],
+        frames_path=message["frames_path"],
+        resume=None if resume is None else read_checkpoint(resume, parameters, generation.num_steps),
+    )
+    return RankOrder(message["id"], job, parameters, message["checkpoint_ms"] / 1000)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="sluice_open_sora.rank")
@@ -208,7 +141,9 @@ def main() -> None:
     parser.add_argument("--rank", type=int, required=True)
     parser.add_argument("--ranks", type=int, required=True)
     parser.add_argument("--control-fd", type=int, required=True)
-    parser.add_argument("--link-fds", required=True, help="rank 0: one per follower; a follower: the one to rank 0")
+    parser.add_argument(
+        "--link-fds", required=True, help="rank 0: one per follower; a follower: the one to rank 0"
+    )
     parser.add_argument("--offload", action="store_true")
     given = parser.parse_args()
     links = [socket.socket(fileno=int(fd)) for fd in given.link_fds.split(",") if fd != ""]

@@ -1,4 +1,4 @@
-"""All ranks take the same way at every step boundary: rank 0 decides and tells the others.
+"""All ranks do the same at every step boundary: rank 0 decides, and sends its decision to the others.
 
 A rank that stopped alone would leave the rest waiting for ever inside a collective operation.
 """
@@ -13,7 +13,7 @@ from .failure import RunnerFailure
 
 Decision = Literal["go", "cancel", "yield"]
 _DECISIONS: tuple[Decision, ...] = ("go", "cancel", "yield")
-# The decision, and the step it holds for.
+# The decision, and the step it is for.
 _FORM = struct.Struct("<BI")
 
 
@@ -30,7 +30,9 @@ class Leader:
             try:
                 follower.sendall(message)
             except OSError as error:
-                raise RunnerFailure("device_lost", f"rank {number} is gone: {error}", retryable=True) from None
+                raise RunnerFailure(
+                    "device_lost", f"rank {number} is gone: {error}", retryable=True
+                ) from None
         return decision
 
 
@@ -53,5 +55,7 @@ class Follower:
             message += chunk
         index, leading_step = _FORM.unpack(message)
         if leading_step != step:
-            raise RunnerFailure("internal", f"rank 0 is at step {leading_step}, this rank at {step}", retryable=True)
+            raise RunnerFailure(
+                "internal", f"rank 0 is at step {leading_step}, this rank at {step}", retryable=True
+            )
         return _DECISIONS[index]

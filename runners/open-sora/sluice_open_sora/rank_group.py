@@ -1,8 +1,8 @@
 """The rank processes of one runner: started together, ended together.
 
-They get the environment torchrun would give them, but are children of the runner in its own process group: torchrun starts its ranks in
-sessions of their own (torch.distributed.elastic, SubprocessHandler: start_new_session=True), where killing the runner's group would
-leave them behind with the device.
+They get the environment torchrun would give them, but are children of the runner in its own process group.
+torchrun starts its ranks in sessions of their own (torch.distributed.elastic, SubprocessHandler:
+start_new_session=True): a kill of the runner's group would leave them behind with the device.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import Any, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from .loop import Loop
 from .messages import MessageSocket
@@ -21,52 +22,51 @@ from .messages import MessageSocket
 DEATH_S_MAX = 2.0
 
 
-class RankGroup:
-    """`on_message(rank, message)`; `on_death(how)` once, when a rank is gone that nobody killed. After `kill` neither is called."""
+@dataclass(frozen=True)
+class GroupStart:
+    """`pipeline`: see load_pipeline. `offload`: keep on the device only what is in use."""
 
-    def __init__(
-        self,
-        pipeline_spec: str,
-        ranks: int,
-        offload: bool,
-        loop: Loop,
-        on_message: Callable[[int, dict[str, Any]], None],
-        on_death: Callable[[str], None],
-    ) -> None:
-        self.ranks = ranks
-        self.offload = offload
+    pipeline: str
+    ranks: int
+    offload: bool
+
+
+class RankEvents(Protocol):
+    """After `kill` neither is called."""
+
+    def on_rank_message(self, rank: int, message: dict[str, Any]) -> None: ...
+
+    def on_rank_death(self, how: str) -> None:
+        """Called once, when a rank is gone that nobody killed; the others have been killed by then."""
+
+
+class RankGroup:
+    def __init__(self, start: GroupStart, loop: Loop, events: RankEvents) -> None:
+        self._start = start
         self._loop = loop
-        self._on_message = on_message
-        self._on_death = on_death
+        self._events = events
         self._alive = True
         self._controls: list[MessageSocket] = []
         self._processes: list[subprocess.Popen[bytes]] = []
-        links = [socket.socketpair() for _ in range(1, ranks)]
-        port = _free_port() if ranks > 1 else 0
-        for rank in range(ranks):
-            ours, theirs = socket.socketpair()
+        links = [socket.socketpair() for _ in range(1, start.ranks)]
+        port = _free_port() if start.ranks > 1 else 0
+        for rank in range(start.ranks):
             own_links = [near for near, _ in links] if rank == 0 else [links[rank - 1][1]]
-            fds = [theirs.fileno(), *(link.fileno() for link in own_links)]
-            command = [sys.executable, "-m", "sluice_open_sora.rank", "--pipeline", pipeline_spec]
-            command += ["--rank", str(rank), "--ranks", str(ranks), "--control-fd", str(fds[0])]
-            command += ["--link-fds", ",".join(map(str, fds[1:])), *(["--offload"] if offload else [])]
-            environment = {**os.environ, **(_torchrun_environment(rank, ranks, port) if ranks > 1 else {})}
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=fds)
-            theirs.close()
-            control = MessageSocket(ours)
-            self._processes.append(process)
-            self._controls.append(control)
-            loop.watch(ours, lambda rank=rank: self._read(rank))  # type: ignore[misc]
+            self._spawn(rank, own_links, port)
         for near, far in links:
             near.close()
             far.close()
+
+    @property
+    def offload(self) -> bool:
+        return self._start.offload
 
     @property
     def pids(self) -> list[int]:
         return [process.pid for process in self._processes]
 
     def send_all(self, message: dict[str, Any]) -> None:
-        for rank in range(self.ranks):
+        for rank in range(self._start.ranks):
             self._send(rank, message)
 
     def send_leader(self, message: dict[str, Any]) -> None:
@@ -85,11 +85,27 @@ class RankGroup:
             self._loop.forget(control.socket)
             control.close()
 
+    def _spawn(self, rank: int, links: list[socket.socket], port: int) -> None:
+        """`links`: rank 0's to each follower, or a follower's to rank 0 (rank_agreement.py)."""
+        start = self._start
+        ours, theirs = socket.socketpair()
+        fds = [theirs.fileno(), *(link.fileno() for link in links)]
+        command = [sys.executable, "-m", "sluice_open_sora.rank", "--pipeline", start.pipeline]
+        command += ["--rank", str(rank), "--ranks", str(start.ranks), "--control-fd", str(fds[0])]
+        command += ["--link-fds", ",".join(map(str, fds[1:])), *(["--offload"] if start.offload else [])]
+        torchrun = _torchrun_environment(rank, start.ranks, port) if start.ranks > 1 else {}
+        environment = {**os.environ, **torchrun}
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=fds)
+        theirs.close()
+        self._processes.append(process)
+        self._controls.append(MessageSocket(ours))
+        self._loop.watch(ours, lambda: self._read(rank))
+
     def _send(self, rank: int, message: dict[str, Any]) -> None:
         try:
             self._controls[rank].send(message)
         except OSError:
-            # Its end is read from the same socket.
+            # The rank is gone; the same socket says so to `_read`.
             pass
 
     def _read(self, rank: int) -> None:
@@ -100,7 +116,7 @@ class RankGroup:
         for message in messages:
             # Taking an earlier message may have ended the group.
             if self._alive:
-                self._on_message(rank, message)
+                self._events.on_rank_message(rank, message)
 
     def _die(self, rank: int) -> None:
         process = self._processes[rank]
@@ -110,7 +126,7 @@ class RankGroup:
         except subprocess.TimeoutExpired:
             how = "closed its socket"
         self.kill()
-        self._on_death(f"rank {rank} of {self.ranks} {how}")
+        self._events.on_rank_death(f"rank {rank} of {self._start.ranks} {how}")
 
 
 def _torchrun_environment(rank: int, ranks: int, port: int) -> dict[str, str]:
@@ -123,7 +139,7 @@ def _torchrun_environment(rank: int, ranks: int, port: int) -> dict[str, str]:
         "GROUP_RANK": "0",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        # As torchrun does unless told otherwise: ranks that each take all cores slow each other down.
+        # torchrun's own default: ranks that each take all cores slow each other down.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
 

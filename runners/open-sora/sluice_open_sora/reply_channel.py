@@ -13,7 +13,7 @@ REPLY_FD = 3
 
 
 def is_reply_channel(fd: int) -> bool:
-    """Whether `fd` was handed to this process as something that can be written to."""
+    """Whether this process got `fd` as something that can be written to."""
     try:
         mode = os.fstat(fd).st_mode
         os.write(fd, b"")
@@ -23,14 +23,15 @@ def is_reply_channel(fd: int) -> bool:
 
 
 class ReplyChannel:
-    """Each line is written whole before `send` returns. `on_reader_gone` is called when nobody reads any more."""
+    """`on_reader_gone` is called when nobody reads any more."""
 
     def __init__(self, fd: int, on_reader_gone: Callable[[], None]) -> None:
         self._fd = fd
         self._on_reader_gone = on_reader_gone
 
     def send(self, reply: dict[str, Any]) -> None:
-        # Escaped to ASCII: readers that split lines at U+2028 get each reply in one piece.
+        """Returns once the line is written whole."""
+        # Escaped to ASCII: a reader that splits lines at U+2028 too gets each reply in one piece.
         rest = json.dumps(reply, ensure_ascii=True, allow_nan=False).encode() + b"\n"
         while rest:
             try:

@@ -1,4 +1,4 @@
-"""The worker's requests (packages/shared/src/runner-protocol.ts), judged."""
+"""Reads and checks the worker's requests (packages/shared/src/runner-protocol.ts)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .model_weights import ModelWeights, parse_models
 
 @dataclass(frozen=True)
 class Load:
-    """`models`: all to be served, `model` among them; empty = `model` alone, with the runner's own weights."""
+    """`models`: all that are to be served; empty = `model` alone, with the runner's own weights."""
 
     model: str
     models: tuple[ModelWeights, ...] = ()
@@ -22,7 +22,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Resume:
-    """A checkpoint of an earlier attempt, and the finished steps it was announced with."""
+    """A checkpoint of an earlier attempt, and how many finished steps the worker says it has."""
 
     step: int
     path: str
@@ -56,7 +56,7 @@ Request = Load | Generate | Cancel | Yield | Shutdown
 
 
 def parse_json(line: bytes) -> Any:
-    """One line as JSON; raises RunnerFailure `bad_input`. NaN and Infinity, which Python would take, are refused as JSON refuses them."""
+    """Raises RunnerFailure `bad_input`, also for NaN and Infinity, which Python takes by default."""
 
     def refuse(name: str) -> NoReturn:
         raise ValueError(f"{name} is no JSON number")
@@ -68,7 +68,7 @@ def parse_json(line: bytes) -> Any:
 
 
 def parse_request(value: Any) -> Request:
-    """The request a JSON value is; raises RunnerFailure `bad_input`. Unknown fields beside the known are ignored, in `request` refused."""
+    """Raises RunnerFailure `bad_input`. Unknown fields are ignored, but refused in a generation."""
     if not isinstance(value, dict):
         raise RunnerFailure("bad_input", "a request must be an object")
     kind = value.get("type")
@@ -88,11 +88,13 @@ def parse_request(value: Any) -> Request:
         return Yield(_text(value, "id"))
     if kind == "shutdown":
         return Shutdown()
-    raise RunnerFailure("bad_input", f"type is {json.dumps(kind)[:80]}; allowed are load, generate, cancel, yield, shutdown")
+    raise RunnerFailure(
+        "bad_input", f"type is {json.dumps(kind)[:80]}; allowed are load, generate, cancel, yield, shutdown"
+    )
 
 
 def id_of(value: Any) -> str | None:
-    """The id in a request that may be broken otherwise."""
+    """Returns the id of a request that may be broken otherwise."""
     found = value.get("id") if isinstance(value, dict) else None
     return found if isinstance(found, str) else None
 
@@ -104,7 +106,10 @@ def _load(value: dict[str, Any]) -> Load:
     models = parse_models(value["models"])
     ids = [weights.id for weights in models]
     if model not in ids:
-        raise RunnerFailure("bad_input", f"model is {json.dumps(model)[:80]}; allowed is one of models: {', '.join(ids)[:200]}")
+        raise RunnerFailure(
+            "bad_input",
+            f"model is {json.dumps(model)[:80]}; allowed is one of models: {', '.join(ids)[:200]}",
+        )
     return Load(model, models)
 
 
@@ -117,14 +122,22 @@ def _text(value: dict[str, Any], name: str) -> str:
 def _folder(value: dict[str, Any]) -> str:
     path = _text(value, "workdir")
     if not os.path.isabs(path) or not os.path.isdir(path):
-        raise RunnerFailure("bad_input", f"workdir is {json.dumps(path)[:200]}; allowed is the absolute path of an existing folder")
+        raise RunnerFailure(
+            "bad_input",
+            f"workdir is {json.dumps(path)[:200]}; allowed is the absolute path of an existing folder",
+        )
     return path
 
 
 def _resume(value: Any) -> Resume | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or type(value.get("step")) is not int or value["step"] < 0 or not isinstance(value.get("path"), str):
+    if (
+        not isinstance(value, dict)
+        or type(value.get("step")) is not int
+        or value["step"] < 0
+        or not isinstance(value.get("path"), str)
+    ):
         raise RunnerFailure("bad_input", "resume must be an object with a step of at least 0 and a path")
     return Resume(value["step"], value["path"])
 
@@ -136,11 +149,19 @@ def _references(value: Any) -> tuple[Reference, ...]:
         raise RunnerFailure("bad_input", "references must be a list")
     found: list[Reference] = []
     for item in value:
-        if not isinstance(item, dict) or item.get("position") not in ("head", "tail") or not isinstance(item.get("path"), str):
-            raise RunnerFailure("bad_input", "each of references must have a position, head or tail, and a path")
+        if (
+            not isinstance(item, dict)
+            or item.get("position") not in ("head", "tail")
+            or not isinstance(item.get("path"), str)
+        ):
+            raise RunnerFailure(
+                "bad_input", "each of references must have a position, head or tail, and a path"
+            )
         if not os.path.isfile(item["path"]):
             raise RunnerFailure("bad_input", f"references: {json.dumps(item['path'])[:200]} is no file")
         found.append(Reference(item["position"], item["path"]))
     if len({reference.position for reference in found}) != len(found):
-        raise RunnerFailure("bad_input", "references name a position twice; allowed are one head and one tail")
+        raise RunnerFailure(
+            "bad_input", "references name a position twice; allowed are one head and one tail"
+        )
     return tuple(found)

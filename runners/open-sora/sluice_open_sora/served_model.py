@@ -1,4 +1,4 @@
-"""The models one runner serves, with their files opened and judged."""
+"""The models one runner serves, with their files opened and checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .lora_file import LoraFile
 from .model_weights import ModelWeights
 from .weight_file import WeightFile
 
-# Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's), and what is added to them ("" = nothing).
+# Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's file), and what a LoRA
+# adds to them ("" = nothing).
 Source = tuple[str, str]
 BASE: Source = ("", "")
 
@@ -30,7 +31,7 @@ class ServedModel:
 
     @property
     def identity(self) -> str:
-        """What its latents depend on beside the request, the same on every host; "" for the base model: the installation's weights."""
+        """What its latents depend on beside the request, the same on every host; "" for the base model."""
         checkpoint = "" if self.checkpoint is None else self.checkpoint.fingerprint
         return "" if self.is_base else json.dumps([checkpoint, self._added])
 
@@ -38,7 +39,10 @@ class ServedModel:
         """Where the tensor called `name` comes from."""
         own = self.checkpoint is not None and name in self.checkpoint.entries
         changed = self.lora is not None and name in self.lora.layers and self.strength != 0
-        return (self.checkpoint.fingerprint if own and self.checkpoint is not None else "", self._added if changed else "")
+        return (
+            self.checkpoint.fingerprint if own and self.checkpoint is not None else "",
+            self._added if changed else "",
+        )
 
     def verify(self) -> None:
         """Raises RunnerFailure `model_missing` when a file is gone or was replaced since it was opened."""
@@ -51,11 +55,13 @@ class ServedModel:
 
     @cached_property
     def _added(self) -> str:
-        return "" if self.lora is None else json.dumps([self.lora.fingerprint, self.strength, self.lora.scales])
+        return (
+            "" if self.lora is None else json.dumps([self.lora.fingerprint, self.strength, self.lora.scales])
+        )
 
 
 def open_models(models: Iterable[ModelWeights]) -> tuple[ServedModel, ...]:
-    """Raises RunnerFailure `model_missing` that names the model and the path for a file that is not there, is cut off, or is none."""
+    """Raises RunnerFailure `model_missing`, with model and path, for a file that is missing or unusable."""
     return tuple(_open_model(model) for model in models)
 
 
@@ -71,15 +77,21 @@ def _open_model(model: ModelWeights) -> ServedModel:
         raise _unusable(model.id, kind, path, error) from None
 
 
-def judge_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], required: Iterable[str]) -> None:
-    """Holds a model's files against the tensors of the network they go into; `required`: those a checkpoint must hold.
+def check_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], required: Iterable[str]) -> None:
+    """Compares a model's files with the tensors of the network they go into (`shapes`).
 
-    Raises RunnerFailure `model_missing` that names the model, the path, and the first tensor that does not fit."""
+    `required`: the tensors that a checkpoint must have. Raises RunnerFailure `model_missing` that names the
+    model, the path, and the first tensor that does not fit."""
     if model.checkpoint is not None:
         entries = model.checkpoint.entries
         for name, entry in entries.items():
             if name not in shapes:
-                raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(f"{name} is no tensor of the network"))
+                raise _unusable(
+                    model.id,
+                    "checkpoint",
+                    model.checkpoint.path,
+                    ValueError(f"{name} is no tensor of the network"),
+                )
             if entry.shape != tuple(shapes[name]):
                 said = f"{name} is {list(entry.shape)}; allowed is {list(shapes[name])}"
                 raise _unusable(model.id, "checkpoint", model.checkpoint.path, ValueError(said))
@@ -91,10 +103,13 @@ def judge_fit(model: ServedModel, shapes: Mapping[str, tuple[int, ...]], require
         for name, layer in model.lora.layers.items():
             asked = (layer.outputs, layer.inputs)
             if name not in shapes:
-                raise _unusable(model.id, "lora", model.lora.path, ValueError(f"{layer.down}: the network has no {name}"))
+                raise _unusable(
+                    model.id, "lora", model.lora.path, ValueError(f"{layer.down}: the network has no {name}")
+                )
             if tuple(shapes[name]) != asked:
-                said = f"{layer.up} @ {layer.down} is {list(asked)}; allowed is {list(shapes[name])}, the shape of {name}"
-                raise _unusable(model.id, "lora", model.lora.path, ValueError(said))
+                said = f"{layer.up} @ {layer.down} is {list(asked)}"
+                allowed = f"allowed is {list(shapes[name])}, the shape of {name}"
+                raise _unusable(model.id, "lora", model.lora.path, ValueError(f"{said}; {allowed}"))
 
 
 def _unusable(model_id: str, kind: str, path: str | None, why: Exception) -> RunnerFailure:

@@ -12,30 +12,33 @@ from .requests import Generate
 
 FRAMES_FILE = "frames.rgb"
 
+# It waits for ranks that load; the ranks have it; or its frames are complete and wait for an encoder.
+Stage = Literal["waiting", "sent", "rendered"]
+
 
 @dataclass
 class Video:
-    """The video that has the device."""
-
     order: Generate
+    # parameter_hash(): what a checkpoint of it must match.
     parameters: str
     # Finished steps this attempt began with, and those done by now.
     start_step: int
     step: int
-    # What a new rank group goes on from; None = the beginning.
+    # The checkpoint a new rank group goes on from; None = the beginning.
     resume_path: str | None
+    stage: Stage = "waiting"
     wish: Literal["cancel", "yield"] | None = None
     # The last checkpoint this attempt wrote: step and path.
     checkpoint: tuple[int, str] | None = None
-    # Whether the ranks have it; not while they load.
-    sent: bool = False
-    # When it began to wait for ranks that load another model's weights, and the seconds that took; one rank switches by itself and says.
+    # When it began to wait for several ranks to load another model, and the seconds that took. A single rank
+    # measures its switch itself.
     load_asked_at: float | None = None
     load_s: float | None = None
     # Whether it was started again with offload after memory ran out.
     offloaded: bool = False
-    # Ranks that are done with it, each with its last message.
+    # The last message of each rank that is done with it.
     done: dict[int, dict[str, Any]] = field(default_factory=dict)
+    # When the worker last heard of it (time.monotonic).
     news_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -49,3 +52,10 @@ class Video:
     @property
     def frames_path(self) -> str:
         return os.path.join(self.order.workdir, FRAMES_FILE)
+
+    def remove_frames(self) -> None:
+        try:
+            os.remove(self.frames_path)
+        except OSError:
+            # Most videos that end early have none yet.
+            pass

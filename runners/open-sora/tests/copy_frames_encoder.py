@@ -1,4 +1,5 @@
-"""Test scaffolding: an encoder that only counts and copies frames, for tests about the protocol. Its files are no films."""
+"""Test scaffolding: an encoder that only counts and copies frames, for tests about the protocol. Its files
+are no films."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Test scaffolding, never used by the runner: lets Open-Sora's real code be imported and run on a CPU.
 
-Stands in for what only works with CUDA (flash_attn, liger_kernel, colossalai, tensornvme) and for what torchvision 0.28 removed; gives the
-plain text encoder and the random weights of tiny_config.py. The kernels here compute the same functions in plain torch, more slowly.
+Stands in for what only works with CUDA (flash_attn, liger_kernel, colossalai, tensornvme) and for what
+torchvision 0.28 removed; gives the plain text encoder and the random weights of tiny_config.py. The kernels
+here compute the same functions in plain torch, more slowly.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ class _AbsentModule(types.ModuleType):
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(name, self, is_package=True) if name.partition(".")[0] in ABSENT else None
+        return (
+            importlib.machinery.ModuleSpec(name, self, is_package=True)
+            if name.partition(".")[0] in ABSENT
+            else None
+        )
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
         return _AbsentModule(spec.name)
@@ -62,7 +67,9 @@ def _attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tenso
 
 class _Rope:
     @staticmethod
-    def apply(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def apply(
+        q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         def rotate(x: torch.Tensor) -> torch.Tensor:
             first, second = x.chunk(2, dim=-1)
             turned = torch.cat((-second, first), dim=-1)
@@ -115,7 +122,10 @@ except ImportError:
     video._check_av_available = lambda: None  # type: ignore[attr-defined]
     sys.modules["torchvision.io.video"] = video
 
-from opensora.models.hunyuan_vae.autoencoder_kl_causal_3d import AutoEncoder3DConfig, AutoencoderKLCausal3D  # noqa: E402
+from opensora.models.hunyuan_vae.autoencoder_kl_causal_3d import (  # noqa: E402
+    AutoEncoder3DConfig,
+    AutoencoderKLCausal3D,
+)
 from opensora.models.mmdit.model import Flux  # noqa: E402
 from opensora.registry import MODELS  # noqa: E402
 
@@ -139,12 +149,15 @@ def scrambled_flux(device_map: Any, torch_dtype: torch.dtype, **kwargs: Any) -> 
 @MODELS.register_module("tiny_hunyuan_vae")
 def tiny_hunyuan_vae(device_map: Any, torch_dtype: torch.dtype, **kwargs: Any) -> torch.nn.Module:
     torch.manual_seed(2)
-    return AutoencoderKLCausal3D(AutoEncoder3DConfig(from_pretrained=None, **kwargs)).to(device_map, torch_dtype)
+    return AutoencoderKLCausal3D(AutoEncoder3DConfig(from_pretrained=None, **kwargs)).to(
+        device_map, torch_dtype
+    )
 
 
 @MODELS.register_module("hashed_text")
 class HashedText(torch.nn.Module):
-    """A text encoder of the same shapes as T5's (length > 0) and CLIP's (pooled): numbers drawn from the hash of the exact text."""
+    """A text encoder of the same shapes as T5's (length > 0) and CLIP's (pooled): numbers drawn from the hash
+    of the exact text."""
 
     def __init__(self, length: int, width: int, device_map: Any, torch_dtype: torch.dtype) -> None:
         super().__init__()

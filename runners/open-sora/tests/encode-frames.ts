@@ -1,6 +1,6 @@
 /**
- * Test scaffolding: the encoder of `npm test`, where Python has no PyAV. The words and lines of sluice_open_sora/encode_queue.py,
- * the encoder of the animatic runner.
+ * Test scaffolding: the encoder of `npm test`, where Python has no PyAV. Arguments and output as
+ * sluice_open_sora/encode_queue.py describes them; encodes as the animatic runner does.
  */
 import '@napi-rs/webcodecs/polyfill'
 import { readSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ import {
   VideoSampleSource,
 } from 'mediabunny'
 import sharp from 'sharp'
-import { writeI420 } from '../../animatic/src/pixel-format.ts'
+import { writeI420 } from '../../animatic/src/film/pixel-format.ts'
 
 // The runner ends with its stdin, and its encoders with it; signals to the group are not for them.
 process.on('SIGINT', () => undefined)

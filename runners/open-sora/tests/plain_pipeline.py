@@ -1,9 +1,11 @@
-"""Test scaffolding: a pipeline in plain Python, chosen with `--pipeline .../plain_pipeline.py:PlainPipeline` and never by default.
+"""Test scaffolding: a pipeline in plain Python, chosen with `--pipeline .../plain_pipeline.py:PlainPipeline`
+and never by default.
 
-It computes: a latent starts as noise and is pulled towards a target, a step at a time; with several ranks each advances its shard and all
-exchange theirs over real sockets after every step, so ranks that part ways hang or fail as they would inside NCCL. Its weights are one
-tensor, gain.weight [240, 1], which the target is multiplied with: ones in the base model, numbers of real files in others. PLAIN_* settings
-make it slow, short of memory, or dead at a step or in a switch of models.
+It computes: a latent starts as noise and is pulled towards a target, a step at a time; with several ranks
+each advances its shard and all exchange theirs over real sockets after every step, so ranks that part ways
+hang or fail as they would inside NCCL. Its weights are one tensor, gain.weight [240, 1], which the target is
+multiplied with: ones in the base model, numbers of real files in others. PLAIN_* settings make it slow, short
+of memory, or dead at a step or in a switch of models.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Callable, Mapping
 from sluice_open_sora.checkpoint import Tensor
 from sluice_open_sora.failure import RunnerFailure
 from sluice_open_sora.pipeline import Job, Place, Readiness, Rendered, StepGate
-from sluice_open_sora.served_model import ServedModel, judge_fit
+from sluice_open_sora.served_model import ServedModel, check_fit
 from sluice_open_sora.weight_file import WeightFile
 
 LATENT_LENGTH = 240
@@ -31,7 +33,7 @@ PARTS = 10
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's: told by its name."""
+    """Has the name of torch's, by which `classify` knows it."""
 
 
 class Collective:
@@ -96,7 +98,7 @@ class PlainPipeline:
             raise RunnerFailure("model_missing", f"model {model!r} does not load")
         self._served = {served.id: served for served in models or (ServedModel(model),)}
         for served in self._served.values():
-            judge_fit(served, {GAIN: (LATENT_LENGTH, 1)}, [GAIN])
+            check_fit(served, {GAIN: (LATENT_LENGTH, 1)}, [GAIN])
         self._gain = _gain_of(self._served[model])
         self._collective = Collective(self._place)
         return Readiness(
@@ -128,9 +130,15 @@ class PlainPipeline:
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         generation = job.generation
         encode_at = time.monotonic()
-        words = repr((generation.prompt, generation.negative_prompt, generation.guidance, generation.motion_score))
-        images = "".join(f"{reference.position}{open(reference.path, 'rb').read()!r}" for reference in job.references)
-        noise, target = (_numbers(f"{what} {generation.seed} {words} {images}") for what in ("noise", "target"))
+        words = repr(
+            (generation.prompt, generation.negative_prompt, generation.guidance, generation.motion_score)
+        )
+        images = "".join(
+            f"{reference.position}{open(reference.path, 'rb').read()!r}" for reference in job.references
+        )
+        noise, target = (
+            _numbers(f"{what} {generation.seed} {words} {images}") for what in ("noise", "target")
+        )
         target = array.array("d", [level * gain for level, gain in zip(target, self._gain)])
         latent = noise if job.resume is None else array.array("d", job.resume.tensors["latent"].data)
 
@@ -154,7 +162,11 @@ class PlainPipeline:
             gate.alive("decode")
         if self._place.rank == 0:
             _write_frames(job, latent)
-        timings = {"encode": denoise_at - encode_at, "denoise": decode_at - denoise_at, "decode": time.monotonic() - decode_at}
+        timings = {
+            "encode": denoise_at - encode_at,
+            "denoise": decode_at - denoise_at,
+            "decode": time.monotonic() - decode_at,
+        }
         return Rendered(timings, peak_vram_bytes=1000 + self._place.rank)
 
     def _advance(self, latent: array.array, target: array.array, steps: int) -> array.array:
@@ -164,7 +176,11 @@ class PlainPipeline:
         shard = array.array("d")
         for index in range(begin, begin + share):
             neighbours = (latent[index - 1] + latent[(index + 1) % LATENT_LENGTH]) / 2
-            shard.append(latent[index] + pull * (target[index] - latent[index]) + 0.3 * pull * (neighbours - latent[index]))
+            shard.append(
+                latent[index]
+                + pull * (target[index] - latent[index])
+                + 0.3 * pull * (neighbours - latent[index])
+            )
         return array.array("d", self._collective.gather(shard.tobytes(), LATENT_LENGTH * 8))
 
     def _misbehave(self, step: int) -> None:
@@ -185,13 +201,19 @@ class PlainPipeline:
 
 def _gain_of(model: ServedModel) -> array.array:
     """gain.weight as the model has it: its own or the base's, and what its LoRA adds."""
-    gain = array.array("d", [1.0] * LATENT_LENGTH) if model.checkpoint is None else _read(model.checkpoint, GAIN)
+    gain = (
+        array.array("d", [1.0] * LATENT_LENGTH) if model.checkpoint is None else _read(model.checkpoint, GAIN)
+    )
     if model.lora is not None:
         layer = model.lora.layers[GAIN]
         down, up = _read(model.lora, layer.down), _read(model.lora, layer.up)
         rank = len(down)
         for row in range(LATENT_LENGTH):
-            gain[row] += model.strength * layer.scale * sum(up[row * rank + index] * down[index] for index in range(rank))
+            gain[row] += (
+                model.strength
+                * layer.scale
+                * sum(up[row * rank + index] * down[index] for index in range(rank))
+            )
     return gain
 
 
@@ -202,8 +224,8 @@ def _read(file: WeightFile, name: str) -> array.array:
         return array.array("d", opened.read(entry.end - entry.begin))
 
 
-def _number(name: str, otherwise: int) -> int:
-    return int(os.environ.get(name) or otherwise)
+def _number(name: str, default: int) -> int:
+    return int(os.environ.get(name) or default)
 
 
 def _numbers(seed: str) -> array.array:
@@ -212,7 +234,8 @@ def _numbers(seed: str) -> array.array:
 
 
 def _write_frames(job: Job, latent: array.array) -> None:
-    """Waves of the latent drift over the frame; each row is a slice of one long row, which plain Python cuts fast."""
+    """Waves of the latent drift over the frame; each row is a slice of one long row, which plain Python cuts
+    fast."""
     width, height, frames = job.generation.width, job.generation.height, job.generation.num_frames
     length = 2 * width + frames
     row = bytearray()

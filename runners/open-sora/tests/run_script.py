@@ -1,4 +1,5 @@
-"""Test scaffolding: Open-Sora's own scripts/diffusion/inference.py, unchanged, on a CPU. Its arguments are this file's."""
+"""Test scaffolding: Open-Sora's own scripts/diffusion/inference.py, unchanged, on a CPU. Its arguments are
+this file's."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ import torchvision.io  # noqa: E402
 
 
 def write_video(path: str, frames: torch.Tensor, fps: int, video_codec: str, options: dict[str, str]) -> None:
-    """What torchvision 0.19's did, for the arguments the script gives; and the raw frames where FRAMES_PATH says."""
+    """What torchvision 0.19's did, for the arguments the script gives; and the raw frames where FRAMES_PATH
+    says."""
     if os.environ.get("FRAMES_PATH"):
         with open(os.environ["FRAMES_PATH"], "wb") as file:
             file.write(frames.contiguous().numpy().tobytes())

@@ -20,13 +20,17 @@ PLAIN_PIPELINE = f"{TESTS / 'plain_pipeline.py'}:PlainPipeline"
 COPY_ENCODER = [sys.executable, str(TESTS / "copy_frames_encoder.py")]
 # A bound for failing tests; passing ones wait for events.
 WAIT_S_MAX = 60.0
-# Every reply any test saw is appended here when it is set: the vitest test holds them to the protocol's schema.
+# Every reply any test saw is appended here when it is set: the vitest test holds them to the protocol's
+# schema.
 REPLIES_LOG = os.environ.get("SLUICE_TEST_REPLIES")
 
 
 class SpawnedRunner:
     def __init__(
-        self, environment: dict[str, str] | None = None, pipeline: str | None = PLAIN_PIPELINE, python: str = sys.executable
+        self,
+        environment: dict[str, str] | None = None,
+        pipeline: str | None = PLAIN_PIPELINE,
+        python: str = sys.executable,
     ) -> None:
         self.folder = tempfile.mkdtemp(prefix="open-sora-test-")
         self.replies: list[dict[str, Any]] = []
@@ -59,7 +63,9 @@ class SpawnedRunner:
 
     def send(self, *requests: dict[str, Any]) -> None:
         """All in one write, as they may come out of a pipe."""
-        self.send_bytes("".join(json.dumps(request, ensure_ascii=False) + "\n" for request in requests).encode())
+        self.send_bytes(
+            "".join(json.dumps(request, ensure_ascii=False) + "\n" for request in requests).encode()
+        )
 
     def send_bytes(self, data: bytes) -> None:
         assert self.process.stdin is not None
@@ -87,7 +93,9 @@ class SpawnedRunner:
         self.generate(video, request, **more)
         return Path(self.reply("finished", video)["files"]["video"]).read_bytes()
 
-    def reply(self, kind: str, video: str | None = None, test: Callable[[dict[str, Any]], bool] = lambda reply: True) -> dict[str, Any]:
+    def reply(
+        self, kind: str, video: str | None = None, test: Callable[[dict[str, Any]], bool] = lambda reply: True
+    ) -> dict[str, Any]:
         """The first such reply, already there or to come."""
 
         def look() -> dict[str, Any] | None:
@@ -105,11 +113,13 @@ class SpawnedRunner:
         return [reply for reply in self.replies if reply.get("id") == video]
 
     def until(self, look: Callable[[], Any], what: str) -> Any:
-        """Waits, woken by each reply and line of the log, until `look` answers something true."""
+        """Waits, woken by each reply and line of the log, until `look` returns something true."""
         with self._news:
             found = self._news.wait_for(lambda: look() or (self._open_streams == 0 and "gone"), WAIT_S_MAX)
         if found == "gone" or not found:
-            raise AssertionError(f"no {what}; last replies {self.replies[-5:]}; it said: {self.errors[-3000:]}")
+            raise AssertionError(
+                f"no {what}; last replies {self.replies[-5:]}; it said: {self.errors[-3000:]}"
+            )
         return found
 
     def ranks(self) -> list[int]:
@@ -198,7 +208,11 @@ class RunnerTest(unittest.TestCase):
     maxDiff = None
 
     def start(
-        self, environment: dict[str, str] | None = None, load: bool = True, models: list[dict[str, Any]] | None = None, **more: Any
+        self,
+        environment: dict[str, str] | None = None,
+        load: bool = True,
+        models: list[dict[str, Any]] | None = None,
+        **more: Any,
     ) -> SpawnedRunner:
         """`models`: those it serves; the first is loaded."""
         runner = SpawnedRunner(environment, **more)

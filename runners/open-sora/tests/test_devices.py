@@ -1,4 +1,5 @@
-"""Devices that fail, and several of them: by real rank processes that exchange their shards after every step."""
+"""Devices that fail, and several of them: by real rank processes that exchange their shards after every
+step."""
 
 from __future__ import annotations
 
@@ -33,14 +34,19 @@ class SeveralRanks(RunnerTest):
             runner.at_step(f"y{number}", 3 + 5 * number)
             runner.send({"type": "yield", "id": f"y{number}"})
             left = runner.reply("yielded", f"y{number}")
-            self.assertEqual(runner.make(f"r{number}", request, resume={"step": left["step"], "path": left["path"]}), whole)
+            self.assertEqual(
+                runner.make(f"r{number}", request, resume={"step": left["step"], "path": left["path"]}), whole
+            )
 
     def test_a_split_that_does_not_come_out_even_is_refused_before_the_start(self) -> None:
         runner = self.start({"CUDA_VISIBLE_DEVICES": "0,1,2"})
         runner.generate("a", some_request())
         failed = runner.reply("failed", "a")
         self.assertEqual((failed["code"], failed["retryable"]), ("bad_input", False))
-        self.assertIn("536 positions on 3 devices; allowed is a number of devices that divides it: 1, 2", failed["message"])
+        self.assertIn(
+            "536 positions on 3 devices; allowed is a number of devices that divides it: 1, 2",
+            failed["message"],
+        )
         # 513 positions.
         runner.make("b", some_request(width=16, height=16, num_frames=1))
 
@@ -76,7 +82,7 @@ class LostDevices(RunnerTest):
         self.assertEqual(runner.reply("failed", "b")["code"], "device_lost")
         runner.reply("finished", "a")
 
-    def test_a_lost_device_is_told_and_its_process_ended(self) -> None:
+    def test_a_lost_device_is_reported_and_its_process_ended(self) -> None:
         runner = self.start({"PLAIN_DEVICE_LOST_AT": "2"})
         (rank,) = runner.ranks()
         runner.generate("a", some_request())
@@ -96,7 +102,7 @@ class LostDevices(RunnerTest):
         self.assertEqual(runner.exit_code(), 1)
         runner.reply("finished", "a")
 
-    def test_a_rank_that_dies_while_it_loads_is_told(self) -> None:
+    def test_a_rank_that_dies_while_it_loads_is_reported(self) -> None:
         runner = self.start({"PLAIN_LOAD_MS": "600000"}, load=False)
         runner.send({"type": "load", "model": "open-sora-2"})
         runner.until(lambda: "rank(s) load" in runner.errors, "ranks")
@@ -119,7 +125,9 @@ class Memory(RunnerTest):
         settings = {"PLAIN_OUT_OF_MEMORY_AT": "3", "PLAIN_OFFLOAD_HELPS": "1", "OPENSORA_OFFLOAD": "retry"}
         for checkpoint_ms in ("1", "60000"):
             with self.subTest(checkpoint_ms=checkpoint_ms):
-                runner = self.start({**settings, "OPENSORA_CHECKPOINT_MS": checkpoint_ms, "PLAIN_STEP_MS": "5"})
+                runner = self.start(
+                    {**settings, "OPENSORA_CHECKPOINT_MS": checkpoint_ms, "PLAIN_STEP_MS": "5"}
+                )
                 (rank,) = runner.ranks()
                 self.assertEqual(runner.make("a", some_request()), whole)
                 self.assertNotEqual(runner.ranks(), [rank])
@@ -135,8 +143,13 @@ class Memory(RunnerTest):
         self.assertEqual(runner.reply("failed", "a")["code"], "out_of_memory")
         self.assertEqual(runner.errors.count("rank(s) load"), 2)
 
-    def test_a_wish_is_heeded_while_the_model_loads_again(self) -> None:
-        settings = {"PLAIN_OUT_OF_MEMORY_AT": "3", "PLAIN_OFFLOAD_HELPS": "1", "OPENSORA_OFFLOAD": "retry", "OPENSORA_CHECKPOINT_MS": "1"}
+    def test_a_wish_is_granted_while_the_model_loads_again(self) -> None:
+        settings = {
+            "PLAIN_OUT_OF_MEMORY_AT": "3",
+            "PLAIN_OFFLOAD_HELPS": "1",
+            "OPENSORA_OFFLOAD": "retry",
+            "OPENSORA_CHECKPOINT_MS": "1",
+        }
         runner = self.start({**settings, "PLAIN_STEP_MS": "5", "PLAIN_LOAD_MS": "700"})
         runner.generate("a", some_request())
         runner.until(lambda: "with offload" in runner.errors, "second start")

@@ -12,10 +12,10 @@ import unittest
 from dataclasses import fields
 from pathlib import Path
 
+from sluice_open_sora.check_request import check_request
 from sluice_open_sora.checkpoint import Checkpoint, Tensor, read_checkpoint, write_checkpoint
 from sluice_open_sora.failure import RunnerFailure, classify, classify_load
 from sluice_open_sora.generation import Generation, Reference, parameter_hash, parse_generation, video_tokens
-from sluice_open_sora.judge import judge
 from sluice_open_sora.lines import LineBuffer
 from sluice_open_sora.lora_file import LoraFile
 from sluice_open_sora.model_weights import Lora, ModelWeights, parse_models, request_of_models
@@ -23,7 +23,6 @@ from sluice_open_sora.pipeline import Readiness
 from sluice_open_sora.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
 from sluice_open_sora.settings import SettingError, read_settings
 from sluice_open_sora.weight_file import WeightFile
-
 from tests.spawned_runner import FIXTURES, PACKAGE_FOLDER, some_request
 from tests.tiny_weights import Numbers, write_gain, write_weights
 
@@ -73,7 +72,7 @@ class Requests(unittest.TestCase):
             with self.subTest(line[:20]), self.assertRaises(RunnerFailure):
                 parse_request(parse_json(line))
 
-    def test_the_models_of_a_load_are_judged_by_the_name_of_their_field(self) -> None:
+    def test_the_models_of_a_load_are_refused_by_the_name_of_their_field(self) -> None:
         fixture = parse_request(parse_json((FIXTURES / "request.load-models.json").read_bytes()))
         assert isinstance(fixture, Load)
         self.assertEqual(
@@ -116,19 +115,31 @@ class StandardLibrary(unittest.TestCase):
     def test_nothing_outside_open_sora_needs_more(self) -> None:
         """The encoder, which needs PyAV and Pillow, is a process of its own."""
         folder = PACKAGE_FOLDER / "sluice_open_sora"
-        modules = [path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "encode_frames")]
+        modules = [
+            path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "encode_frames")
+        ]
         self.assertGreater(len(modules), 20)
         # Isolated, and without site-packages.
         named = ", ".join(f"sluice_open_sora.{name}" for name in modules)
         imports = f"import sys; sys.path.insert(0, {str(PACKAGE_FOLDER)!r}); import {named}"
-        done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", imports], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-B", "-c", imports], capture_output=True, text=True
+        )
         self.assertEqual(done.stderr, "")
 
 
 class Tokens(unittest.TestCase):
     def test_they_are_those_of_the_published_table(self) -> None:
-        for width, height, tokens in ((336, 192, 8316), (256, 256, 8448), (1024, 576, 76_032), (768, 768, 76_032)):
-            self.assertEqual(video_tokens(parse_generation(some_request(width=width, height=height, num_frames=129))), tokens)
+        for width, height, tokens in (
+            (336, 192, 8316),
+            (256, 256, 8448),
+            (1024, 576, 76_032),
+            (768, 768, 76_032),
+        ):
+            self.assertEqual(
+                video_tokens(parse_generation(some_request(width=width, height=height, num_frames=129))),
+                tokens,
+            )
 
     def test_a_sequence_that_cannot_be_split_evenly_is_refused_before_the_start(self) -> None:
         """At 129 frames: which sizes work on how many devices (reference: Several GPUs)."""
@@ -147,17 +158,24 @@ class Tokens(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             for (width, height), most in works.items():
                 order = parse_request(
-                    {"type": "generate", "id": "a", "workdir": folder, "request": some_request(width=width, height=height, num_frames=129)}
+                    {
+                        "type": "generate",
+                        "id": "a",
+                        "workdir": folder,
+                        "request": some_request(width=width, height=height, num_frames=129),
+                    }
                 )
                 assert isinstance(order, Generate)
                 for ranks in (1, 2, 4, 8):
-                    ready = Readiness("h100", ranks, 0, ("open-sora-2",), ("t2v",), 129, 589_824, sequence_ranks=ranks)
+                    ready = Readiness(
+                        "h100", ranks, 0, ("open-sora-2",), ("t2v",), 129, 589_824, sequence_ranks=ranks
+                    )
                     with self.subTest(width=width, height=height, ranks=ranks):
                         if ranks <= most:
-                            judge(order, ready)
+                            check_request(order, ready)
                         else:
                             with self.assertRaisesRegex(RunnerFailure, f"on {ranks} devices"):
-                                judge(order, ready)
+                                check_request(order, ready)
 
 
 class Checkpoints(unittest.TestCase):
@@ -165,7 +183,9 @@ class Checkpoints(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
-        self.checkpoint = Checkpoint(5, {"latent": Tensor("F32", (2, 2), bytes(range(16))), "mask": Tensor("BF16", (3,), b"abcdef")})
+        self.checkpoint = Checkpoint(
+            5, {"latent": Tensor("F32", (2, 2), bytes(range(16))), "mask": Tensor("BF16", (3,), b"abcdef")}
+        )
         self.path = write_checkpoint(self.folder, "parameters", self.checkpoint)
 
     def refusal(self) -> str:
@@ -236,14 +256,19 @@ class Checkpoints(unittest.TestCase):
         }
         self.assertEqual(set(changes), {field.name for field in fields(Generation)})
         hashes = {
-            parameter_hash(parse_generation(some_request(**{name: value})), (Reference("head", image),)) for name, value in changes.items()
+            parameter_hash(parse_generation(some_request(**{name: value})), (Reference("head", image),))
+            for name, value in changes.items()
         }
         self.assertEqual(len(hashes | {whole}), len(changes) + 1)
-        self.assertNotEqual(parameter_hash(parse_generation(some_request()), (Reference("tail", image),)), whole)
+        self.assertNotEqual(
+            parameter_hash(parse_generation(some_request()), (Reference("tail", image),)), whole
+        )
         shuffled = dict(reversed(some_request(guidance_img=3.0).items()))
         self.assertEqual(parameter_hash(parse_generation(shuffled), (Reference("head", image),)), whole)
         Path(image).write_bytes(b"two")
-        self.assertNotEqual(parameter_hash(parse_generation(some_request()), (Reference("head", image),)), whole)
+        self.assertNotEqual(
+            parameter_hash(parse_generation(some_request()), (Reference("head", image),)), whole
+        )
 
 
 class Weights(unittest.TestCase):
@@ -252,7 +277,9 @@ class Weights(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def lora(self, tensors: dict[str, Numbers], name: str = "lora.safetensors", dtype: str = "F32") -> LoraFile:
+    def lora(
+        self, tensors: dict[str, Numbers], name: str = "lora.safetensors", dtype: str = "F32"
+    ) -> LoraFile:
         return LoraFile(write_weights(self.folder / name, tensors, dtype))
 
     def halves(self, down: str, up: str) -> dict[str, Numbers]:
@@ -261,8 +288,12 @@ class Weights(unittest.TestCase):
 
     def test_the_fingerprint_is_of_the_content_not_of_the_place(self) -> None:
         one = WeightFile(write_gain(self.folder / "one.safetensors", 1))
-        self.assertEqual(WeightFile(write_gain(self.folder / "two.safetensors", 1)).fingerprint, one.fingerprint)
-        self.assertNotEqual(WeightFile(write_gain(self.folder / "three.safetensors", 2)).fingerprint, one.fingerprint)
+        self.assertEqual(
+            WeightFile(write_gain(self.folder / "two.safetensors", 1)).fingerprint, one.fingerprint
+        )
+        self.assertNotEqual(
+            WeightFile(write_gain(self.folder / "three.safetensors", 2)).fingerprint, one.fingerprint
+        )
         one.verify()
         write_gain(Path(one.path), 2)
         with self.assertRaisesRegex(ValueError, "was replaced"):
@@ -288,19 +319,32 @@ class Weights(unittest.TestCase):
             with self.subTest(down):
                 (layer,) = self.lora(self.halves(down, up)).layers.items()
                 self.assertEqual(layer[0], "a.b.weight")
-                self.assertEqual((layer[1].down, layer[1].up, layer[1].outputs, layer[1].inputs, layer[1].scale), (down, up, 4, 3, 1.0))
+                self.assertEqual(
+                    (layer[1].down, layer[1].up, layer[1].outputs, layer[1].inputs, layer[1].scale),
+                    (down, up, 4, 3, 1.0),
+                )
 
     def test_the_scale_is_alpha_over_rank_wherever_alpha_stands(self) -> None:
         inside = self.lora({**self.halves("a.lora_down.weight", "a.lora_up.weight"), "a.alpha": ((), [6.0])})
         self.assertEqual(inside.layers["a.weight"].scale, 3.0)
         peft = self.halves("base_model.model.a.lora_A.weight", "base_model.model.a.lora_B.weight")
         beside = self.folder / "adapter_config.json"
-        for settings, scale in (({"lora_alpha": 6}, 3.0), ({"lora_alpha": 6, "use_rslora": True}, 6 / 2**0.5), ({}, 1.0)):
+        for settings, scale in (
+            ({"lora_alpha": 6}, 3.0),
+            ({"lora_alpha": 6, "use_rslora": True}, 6 / 2**0.5),
+            ({}, 1.0),
+        ):
             beside.write_text(json.dumps(settings))
             self.assertEqual(self.lora(peft, "adapter_model.safetensors").layers["a.weight"].scale, scale)
         # Another file's settings are not its own.
         self.assertEqual(self.lora(peft, "other.safetensors").layers["a.weight"].scale, 1.0)
-        for settings in ({"use_dora": True}, {"alpha_pattern": {"a": 1}}, {"fan_in_fan_out": True}, {"lora_alpha": "6"}, []):
+        for settings in (
+            {"use_dora": True},
+            {"alpha_pattern": {"a": 1}},
+            {"fan_in_fan_out": True},
+            {"lora_alpha": "6"},
+            [],
+        ):
             beside.write_text(json.dumps(settings))
             with self.subTest(settings), self.assertRaisesRegex(ValueError, "adapter_config.json"):
                 self.lora(peft, "adapter_model.safetensors")
@@ -310,7 +354,10 @@ class Weights(unittest.TestCase):
         for tensors, said in (
             ({}, "holds no tensor"),
             ({down: ((2, 3), [0.0] * 6)}, "a has only a.lora_down.weight"),
-            ({**self.halves(down, up), "a.lora_magnitude_vector": ((4,), [0.0] * 4)}, "a.lora_magnitude_vector is no name of a LoRA"),
+            (
+                {**self.halves(down, up), "a.lora_magnitude_vector": ((4,), [0.0] * 4)},
+                "a.lora_magnitude_vector is no name of a LoRA",
+            ),
             ({**self.halves(down, up), "a.lora_A.weight": ((2, 3), [0.0] * 6)}, "both change a"),
             ({down: ((2, 3), [0.0] * 6), up: ((4, 3), [0.0] * 12)}, "do not fit each other"),
             ({down: ((6,), [0.0] * 6), up: ((4, 2), [0.0] * 8)}, "do not fit each other"),
@@ -334,15 +381,23 @@ class AcceleratorError(RuntimeError):
 
 
 class Failures(unittest.TestCase):
-    def test_what_the_libraries_raise_is_told_apart(self) -> None:
+    def test_what_the_libraries_raise_is_classified(self) -> None:
         for error, code in (
             (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "out_of_memory"),
             (RuntimeError("CUDA error: out of memory"), "out_of_memory"),
-            (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "out_of_memory"),
+            (
+                RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+                "out_of_memory",
+            ),
             (RuntimeError("CUDA error: an illegal memory access was encountered"), "device_lost"),
             (AcceleratorError("CUDA error: device-side assert triggered"), "device_lost"),
             (RuntimeError("NCCL communicator was aborted on rank 1."), "device_lost"),
-            (RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242"), "device_lost"),
+            (
+                RuntimeError(
+                    "[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242"
+                ),
+                "device_lost",
+            ),
             (RuntimeError("shape '[1, 2]' is invalid for input of size 3"), "internal"),
             (MemoryError("host"), "internal"),
             (ValueError("out of memory is mentioned"), "internal"),
@@ -352,8 +407,10 @@ class Failures(unittest.TestCase):
             with self.subTest(str(error)):
                 self.assertEqual(classify(error).code, code)
 
-    def test_what_is_missing_at_load_is_told(self) -> None:
-        self.assertEqual(classify_load(FileNotFoundError("ckpts/Open_Sora_v2.safetensors")).code, "model_missing")
+    def test_what_is_missing_at_load_is_model_missing(self) -> None:
+        self.assertEqual(
+            classify_load(FileNotFoundError("ckpts/Open_Sora_v2.safetensors")).code, "model_missing"
+        )
         self.assertEqual(classify_load(ModuleNotFoundError("No module named 'torch'")).code, "model_missing")
         self.assertEqual(classify_load(OutOfMemoryError("CUDA out of memory")).code, "out_of_memory")
 

@@ -1,4 +1,5 @@
-"""Test scaffolding: Open-Sora's own parts at a tiny size and with random weights, for a CPU. Read by mmengine, named by OPENSORA_CONFIG."""
+"""Test scaffolding: Open-Sora's own parts at a tiny size and with random weights, for a CPU. Read by
+mmengine, named by OPENSORA_CONFIG."""
 
 import sys
 
@@ -12,9 +13,25 @@ batch_size = 1
 dataset = dict(type="text")
 motion_score = "4"
 fps_save = 24
-_head = dict(hidden_size=96, mlp_ratio=2.0, num_heads=2, depth=2, depth_single_blocks=2, axes_dim=[16, 16, 16], theta=10_000)
+_head = dict(
+    hidden_size=96,
+    mlp_ratio=2.0,
+    num_heads=2,
+    depth=2,
+    depth_single_blocks=2,
+    axes_dim=[16, 16, 16],
+    theta=10_000,
+)
 _text = dict(vec_in_dim=64, context_in_dim=48, qkv_bias=True, in_channels=64)
-model = dict(type="scrambled_flux", guidance_embed=False, fused_qkv=False, use_liger_rope=True, cond_embed=True, **_text, **_head)
+model = dict(
+    type="scrambled_flux",
+    guidance_embed=False,
+    fused_qkv=False,
+    use_liger_rope=True,
+    cond_embed=True,
+    **_text,
+    **_head,
+)
 # GroupNorm has 32 groups, so no fewer channels.
 ae = dict(
     type="tiny_hunyuan_vae",
@@ -28,7 +45,15 @@ ae = dict(
 )
 t5 = dict(type="hashed_text", length=512, width=48)
 clip = dict(type="hashed_text", length=0, width=64)
-img_flux = dict(type="scrambled_flux", guidance_embed=True, fused_qkv=False, use_liger_rope=True, cond_embed=False, **_text, **_head)
+img_flux = dict(
+    type="scrambled_flux",
+    guidance_embed=True,
+    fused_qkv=False,
+    use_liger_rope=True,
+    cond_embed=False,
+    **_text,
+    **_head,
+)
 img_flux_ae = dict(
     type="autoencoder_2d",
     from_pretrained=None,

@@ -1,13 +1,12 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
+import { defaultModelOf } from '@sluice/shared/default-model'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
 import { type Environment, optionalSetting, SettingError } from '@sluice/shared/settings'
 
 /** The catalogue, and its model that requests without a model mean: one that is open to every account. */
 export function readModels(env: Environment): { catalogue: Catalogue; defaultModel: string } {
   const catalogue = readCatalogue(env)
-  const runner = optionalSetting(env, 'SLUICE_RUNNER')
-  const defaultModel =
-    optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? (runner === 'open-sora' ? 'open-sora-2' : 'animatic')
+  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? defaultModelOf(env)
   const model = catalogue.find(defaultModel)
   const open = catalogue.models.filter((known) => known.accounts === null).map((known) => known.id)
   if (model === undefined)

@@ -1,6 +1,6 @@
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
-import type { AttemptProducer } from '@sluice/shared/queue-backend'
 import type { Database } from '../db/database.ts'
 import { undeliveredRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { AttemptProducer } from '@sluice/shared/queue-backend'
+import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
 import type { DatabasePool } from '../db/database.ts'

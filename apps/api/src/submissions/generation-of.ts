@@ -33,7 +33,7 @@ export function offeredModels(
   { config }: Pick<Context, 'config'>,
   key: Pick<AccountKey, 'accountId'>,
 ): OfferedModels {
-  return { models: config.catalogue.offeredTo(key.accountId), defaultModel: config.defaultModel }
+  return { models: config.catalogue.availableTo(key.accountId), defaultModel: config.defaultModel }
 }
 
 /** What will be generated, and the class that its size is priced in. */

@@ -1,4 +1,5 @@
-import { dataDirOf, dataDirPaths, given } from '../up/settings.ts'
+import { type Environment, optionalSetting } from '@sluice/shared/settings'
+import { dataDirOf, dataDirPaths } from '../data-dir.ts'
 import { type Keys, readKeys } from './keys-file.ts'
 
 export interface Connection {
@@ -9,52 +10,57 @@ export interface Connection {
 
 /** A setting or argument is missing or wrong; the message says what to do. Exit code 2. */
 export class UsageError extends Error {
-  override name = 'UsageError'
+  override readonly name = 'UsageError'
 }
 
 const DEFAULT_BASE_URL = 'http://127.0.0.1:3000/v1'
 
 /**
- * Where the API is and the key for it: SLUICE_API_KEY and SLUICE_BASE_URL, else OPENAI_API_KEY together with OPENAI_BASE_URL (a key of
- * OpenAI's alone is not ours to send), else keys.json of the data dir. Either SLUICE_ variable may stand alone over keys.json.
- * Throws UsageError when there is no key.
+ * Where the API is, and the key of an account. SLUICE_API_KEY and SLUICE_BASE_URL come first, each also alone
+ * over keys.json of the data dir. Without either, OPENAI_API_KEY is used if OPENAI_BASE_URL is set as well: a
+ * key meant for OpenAI must not be sent here. Else keys.json. Throws UsageError when there is no key.
  */
-export async function findConnection(env: NodeJS.ProcessEnv): Promise<Connection> {
-  const openai = given(env.OPENAI_BASE_URL) === null ? null : given(env.OPENAI_API_KEY)
-  const path = dataDirPaths(dataDirOf(env)).keys
-  const own = given(env.SLUICE_API_KEY)
-  const ownUrl = given(env.SLUICE_BASE_URL)
-  if (own !== null && ownUrl !== null) return { key: own, baseUrl: judgeUrl('SLUICE_BASE_URL', ownUrl) }
-  if (own === null && ownUrl === null && openai !== null) {
-    return { key: openai, baseUrl: judgeUrl('OPENAI_BASE_URL', given(env.OPENAI_BASE_URL) ?? '') }
+export async function findConnection(env: Environment): Promise<Connection> {
+  const ownKey = optionalSetting(env, 'SLUICE_API_KEY')
+  const ownUrl = optionalSetting(env, 'SLUICE_BASE_URL')
+  const openaiKey = optionalSetting(env, 'OPENAI_API_KEY')
+  const openaiUrl = optionalSetting(env, 'OPENAI_BASE_URL')
+  if (ownKey !== undefined && ownUrl !== undefined) {
+    return { key: ownKey, baseUrl: checkUrl('SLUICE_BASE_URL', ownUrl) }
   }
+  if (ownKey === undefined && ownUrl === undefined && openaiKey !== undefined && openaiUrl !== undefined) {
+    return { key: openaiKey, baseUrl: checkUrl('OPENAI_BASE_URL', openaiUrl) }
+  }
+  const path = dataDirPaths(dataDirOf(env)).keys
   const keys = await readKeysOf(path)
-  const key = own ?? keys?.key
+  const key = ownKey ?? keys?.key
   if (key === undefined) {
     throw new UsageError(
-      `no API key: there is no ${path}. Start the service in this folder ("npm start"), name its data dir with SLUICE_DATA_DIR, ` +
+      `no API key: there is no ${path}. Start the service in this folder ("npm start"), ` +
+        'name its data dir with SLUICE_DATA_DIR, ' +
         'or set SLUICE_API_KEY and SLUICE_BASE_URL (http://host:port/v1)',
     )
   }
-  return { key, baseUrl: judgeUrl('SLUICE_BASE_URL', ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL) }
+  return { key, baseUrl: checkUrl('SLUICE_BASE_URL', ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL) }
 }
 
 /**
- * Where the API is and the operator's key for it: SLUICE_ADMIN_KEY, else the admin key in keys.json of the data dir; SLUICE_BASE_URL,
- * else what keys.json says. Throws UsageError when there is no admin key.
+ * Where the API is, and the operator's key. SLUICE_ADMIN_KEY, else the admin key in keys.json of the data
+ * dir; SLUICE_BASE_URL, else the base URL in keys.json. Throws UsageError when there is no admin key.
  */
-export async function findAdminConnection(env: NodeJS.ProcessEnv): Promise<Connection> {
+export async function findAdminConnection(env: Environment): Promise<Connection> {
   const path = dataDirPaths(dataDirOf(env)).keys
-  const own = given(env.SLUICE_ADMIN_KEY)
-  const ownUrl = given(env.SLUICE_BASE_URL)
-  const keys = own !== null && ownUrl !== null ? null : await readKeysOf(path)
-  const key = own ?? keys?.admin_key
+  const ownKey = optionalSetting(env, 'SLUICE_ADMIN_KEY')
+  const ownUrl = optionalSetting(env, 'SLUICE_BASE_URL')
+  const keys = ownKey !== undefined && ownUrl !== undefined ? null : await readKeysOf(path)
+  const key = ownKey ?? keys?.admin_key
   if (key === undefined) {
     throw new UsageError(
-      `no admin key: there is no ${path}. Name the service's data dir with SLUICE_DATA_DIR, or set SLUICE_ADMIN_KEY and SLUICE_BASE_URL`,
+      `no admin key: there is no ${path}. Name the service's data dir with SLUICE_DATA_DIR, ` +
+        'or set SLUICE_ADMIN_KEY and SLUICE_BASE_URL',
     )
   }
-  return { key, baseUrl: judgeUrl('SLUICE_BASE_URL', ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL) }
+  return { key, baseUrl: checkUrl('SLUICE_BASE_URL', ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL) }
 }
 
 async function readKeysOf(path: string): Promise<Keys | null> {
@@ -65,9 +71,10 @@ async function readKeysOf(path: string): Promise<Keys | null> {
   }
 }
 
-function judgeUrl(name: string, text: string): string {
+function checkUrl(name: string, text: string): string {
   const url = URL.parse(text)
-  if (url === null || !/^https?:$/.test(url.protocol))
+  if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new UsageError(`${name} must be an http or https URL ending in /v1, got "${text}"`)
+  }
   return text.replace(/\/+$/, '')
 }

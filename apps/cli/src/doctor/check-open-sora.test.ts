@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { checkOpenSora, judgeProbe, OPEN_SORA_COMMIT, type Probe } from './check-open-sora.ts'
+import { checkOpenSora, checkProbe, OPEN_SORA_COMMIT, type Probe } from './check-open-sora.ts'
 import type { Finding } from './finding.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'open-sora-home-'))
@@ -13,7 +13,7 @@ function write(path: string, content: string | Buffer): void {
   writeFileSync(join(home, path), content)
 }
 
-/** A safetensors file of one tensor of `shape` in bf16, with `data` bytes of it there. */
+/** A safetensors file of one tensor of `shape` in bf16, cut off after `data` bytes of it. */
 function safetensors(shape: number[], data: number): Buffer {
   return safetensorsOf({ weight: shape }, data)
 }
@@ -34,7 +34,7 @@ function safetensorsOf(shapes: Record<string, number[]>, data?: number): Buffer 
 const statesOf = (findings: Finding[], part: string) =>
   findings.filter((finding) => finding.part === part).map(({ state }) => state)
 
-test('a real installation is looked at: its commit, and each weight file with its size, a cut off one too', async () => {
+test('a real installation is checked: its commit and the size of each weight file, also one that is cut off', async () => {
   write('opensora/__init__.py', '')
   write('.git/HEAD', 'ref: refs/heads/main\n')
   write('.git/packed-refs', `# pack-refs with: peeled\n${OPEN_SORA_COMMIT} refs/heads/main\n`)
@@ -45,19 +45,19 @@ test('a real installation is looked at: its commit, and each weight file with it
   expect(statesOf(findings, 'python')).toEqual(['ok'])
   expect(statesOf(findings, 'open-sora')).toEqual(['ok'])
   expect(
-    findings.filter(({ part }) => part === 'weights').map(({ state, said }) => [state, said.split(':')[0]]),
+    findings.filter(({ part }) => part === 'weights').map(({ state, text }) => [state, text.split(':')[0]]),
   ).toEqual([
     ['ok', 'ckpts/Open_Sora_v2.safetensors'],
     ['fail', 'ckpts/hunyuan_vae.safetensors'],
     ['ok', 'ckpts/google/t5-v1_1-xxl'],
     ['fail', 'ckpts/openai/clip-vit-large-patch14 is not there'],
   ])
-  expect(findings.find(({ said }) => said.includes('hunyuan_vae.safetensors has'))?.said).toMatch(
+  expect(findings.find(({ text }) => text.includes('hunyuan_vae.safetensors has'))?.text).toMatch(
     /has 1000\d+ bytes, its header says 1000\d+/,
   )
 })
 
-test('own models are judged by their files and by the base model they go into, each by its id and path', async () => {
+test('own models are checked by their files and by the base model they go into, each by its id and path', async () => {
   write('ckpts/Open_Sora_v2.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
   write('own/tuned.safetensors', safetensorsOf({ 'block.q.weight': [8, 4] }))
   write('own/narrow.safetensors', safetensorsOf({ 'block.q.weight': [8, 3] }))
@@ -80,7 +80,7 @@ test('own models are judged by their files and by the base model they go into, e
   ])
   const models = findings.filter(({ part }) => part === 'model')
   expect(models.map(({ state }) => state)).toEqual(['ok', 'ok', 'ok', 'fail', 'fail', 'fail', 'fail'])
-  for (const [index, said] of [
+  for (const [index, text] of [
     'base: the weights of the base model',
     `tuned: ${at('tuned.safetensors')} (0.0 MB`,
     `tuned ink: ${at('tuned.safetensors')} (0.0 MB, 0.0 million) + ${at('ink.safetensors')}`,
@@ -88,16 +88,17 @@ test('own models are judged by their files and by the base model they go into, e
     "model 'narrow': checkpoint: ",
     `model 'cut': checkpoint: ${at('cut.safetensors')}: cut.safetensors has`,
     `model 'half': lora: ${at('half.safetensors')}: block.q has only block.q.lora_A.weight`,
-  ].entries())
-    expect(models[index]?.said).toContain(said)
-  expect(models[4]?.said).toContain('block.q.weight is [8, 3]; allowed is [8, 4]')
+  ].entries()) {
+    expect(models[index]?.text).toContain(text)
+  }
+  expect(models[4]?.text).toContain('block.q.weight is [8, 3]; allowed is [8, 4]')
   expect(models[3]?.todo).toContain('SLUICE_CATALOGUE')
   const [relative] = await checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home }, [
     { id: 'a', checkpoint: 'b.safetensors' },
   ]).then((found) => found.filter(({ part }) => part === 'model'))
   expect(relative).toMatchObject({
     state: 'fail',
-    said: expect.stringContaining('allowed is an absolute path'),
+    text: expect.stringContaining('allowed is an absolute path'),
   })
 })
 
@@ -114,7 +115,7 @@ test('a Python that cannot be run is a finding that names its setting', async ()
   })
 })
 
-describe('memory is held against the published peak for the devices of a slot', () => {
+describe('memory is compared with the published peak for the devices of a slot', () => {
   const probe = (gib: number): Probe => ({
     python: [3, 11, 0],
     torch: { version: '2.4.0', cuda: '12.4', devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }] },
@@ -136,14 +137,14 @@ describe('memory is held against the published peak for the devices of a slot', 
   ] as const)('%d GiB, slots %s, %j: %s', (gib, slots, env, state) => {
     expect(
       statesOf(
-        judgeProbe(probe(gib), { SLUICE_SLOTS: slots, OPENSORA_HOME: '/x', ...env }, 'python3'),
+        checkProbe(probe(gib), { SLUICE_SLOTS: slots, OPENSORA_HOME: '/x', ...env }, 'python3'),
         'vram',
       ),
     ).toEqual([state])
   })
 })
 
-test('the terms that bind an operator are always said, those of FLUX when it is on', () => {
+test('the licence terms are always listed, those of FLUX when it is on', () => {
   const probe: Probe = {
     python: [3, 9, 0],
     torch: null,
@@ -153,10 +154,10 @@ test('the terms that bind an operator are always said, those of FLUX when it is 
     weights: [],
     models: [],
   }
-  const said = (env: NodeJS.ProcessEnv) =>
-    judgeProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
-  expect(said({}).map(({ said: words }) => words)).toEqual([expect.stringContaining('Hunyuan')])
-  expect(said({ OPENSORA_T2I2V: '1' })[1]?.said).toContain('FLUX.1-dev')
-  const failed = judgeProbe(probe, {}, 'python3').filter(({ state }) => state === 'fail')
+  const licences = (env: NodeJS.ProcessEnv) =>
+    checkProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
+  expect(licences({}).map(({ text }) => text)).toEqual([expect.stringContaining('Hunyuan')])
+  expect(licences({ OPENSORA_T2I2V: '1' })[1]?.text).toContain('FLUX.1-dev')
+  const failed = checkProbe(probe, {}, 'python3').filter(({ state }) => state === 'fail')
   expect(failed.map(({ part }) => part)).toEqual(['python', 'open-sora', 'torch', 'packages', 'flash-attn'])
 })

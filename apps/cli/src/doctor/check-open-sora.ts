@@ -2,19 +2,22 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { ModelWeights } from '@sluice/shared/runner-protocol'
+import { optionalSetting } from '@sluice/shared/settings'
 import { z } from 'zod'
-import { given } from '../up/settings.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
 const run = promisify(execFile)
 
-/** The last commit of hpcaitech/Open-Sora that changes code (2025-03-27); there is no release to name. */
+/** The last commit of hpcaitech/Open-Sora that changes code (2025-03-27); it has no release. */
 export const OPEN_SORA_COMMIT = 'd0cd5ac50da79e9a9d2285a952d4dcd806e6c8fc'
 const RUNNER_FOLDER = fileURLToPath(new URL('../../../../runners/open-sora', import.meta.url))
-/** torch alone may take half a minute to import from a cold disk. */
+/** To import torch alone may take half a minute from a cold disk. */
 const PROBE_MS_MAX = 120_000
 const GIB = 2 ** 30
-/** GiB at the peak on each of 1, 2, 4 or 8 devices, 50 steps, as Open-Sora's README publishes it; null = not published. */
+/**
+ * Peak memory in GiB on each of 1, 2, 4 or 8 devices, at 50 steps, from Open-Sora's README; null = not
+ * published.
+ */
 const PEAK_GIB: Readonly<Record<number, readonly [small: number | null, large: number]>> = {
   1: [52.5, 60.3],
   2: [44.3, 48.3],
@@ -52,25 +55,25 @@ const probeSchema = z.object({
   /** The operator's own models. */
   models: z.array(modelSchema),
 })
-/** What `python -m sluice_open_sora.probe` says. */
+/** What `python -m sluice_open_sora.probe` prints. */
 export type Probe = z.infer<typeof probeSchema>
 
 /**
- * Everything the Open-Sora runner needs on this machine, asked of the very Python that would run it. `ownWeights`: models of the
- * operator's catalogue, whose files are judged as the runner judges them.
+ * Checks everything that the Open-Sora runner needs on this machine, in the Python that would run it.
+ * `ownWeights`: models of the operator's catalogue, whose files are checked as the runner checks them.
  */
 export async function checkOpenSora(
   env: NodeJS.ProcessEnv,
   ownWeights: readonly ModelWeights[] = [],
 ): Promise<Finding[]> {
-  const python = given(env.OPENSORA_PYTHON) ?? 'python3'
+  const python = optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3'
   try {
     const { stdout } = await run(
       python,
       ['-B', '-m', 'sluice_open_sora.probe', '--models', JSON.stringify(ownWeights)],
       { timeout: PROBE_MS_MAX, env: { ...env, PYTHONPATH: RUNNER_FOLDER } },
     )
-    return judgeProbe(probeSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')), env, python)
+    return checkProbe(probeSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')), env, python)
   } catch (error) {
     const why = error instanceof Error ? (error.message.trim().split('\n').at(-1) ?? '') : String(error)
     return [
@@ -83,8 +86,8 @@ export async function checkOpenSora(
   }
 }
 
-/** What the probe's answer means, in the order in which it is put right. */
-export function judgeProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string): Finding[] {
+/** What the probe found, in the order in which one would correct it. */
+export function checkProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string): Finding[] {
   const [major, minor] = probe.python
   const version = probe.python.join('.')
   return [
@@ -95,17 +98,17 @@ export function judgeProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string)
           `${python} is ${version}`,
           'install Python 3.10 or newer, and set OPENSORA_PYTHON to it',
         ),
-    ...judgeCheckout(probe, given(env.OPENSORA_HOME)),
-    ...judgeTorch(probe, env),
-    ...judgePackages(probe, devicesPerSlot(env)),
-    ...probe.weights.map(judgeWeights),
-    ...probe.models.map(judgeModel),
+    ...checkCheckout(probe, optionalSetting(env, 'OPENSORA_HOME')),
+    ...checkTorch(probe, env),
+    ...checkPackages(probe, devicesPerSlot(env)),
+    ...probe.weights.map(checkWeights),
+    ...probe.models.map(checkModel),
     ...licenceNotes(env),
   ]
 }
 
-function judgeCheckout(probe: Probe, home: string | null): Finding[] {
-  if (home === null)
+function checkCheckout(probe: Probe, home: string | undefined): Finding[] {
+  if (home === undefined) {
     return [
       fail(
         'open-sora',
@@ -113,7 +116,8 @@ function judgeCheckout(probe: Probe, home: string | null): Finding[] {
         'set OPENSORA_HOME to the folder of an Open-Sora checkout',
       ),
     ]
-  if (!probe.package_found)
+  }
+  if (!probe.package_found) {
     return [
       fail(
         'open-sora',
@@ -121,15 +125,17 @@ function judgeCheckout(probe: Probe, home: string | null): Finding[] {
         'clone hpcaitech/Open-Sora there',
       ),
     ]
+  }
   const todo = `git -C ${home} checkout ${OPEN_SORA_COMMIT.slice(0, 7)}`
-  if (probe.commit === null)
+  if (probe.commit === null) {
     return [
       note(
         'open-sora',
         `${home}: no git checkout, so its commit is unknown; ${OPEN_SORA_COMMIT.slice(0, 7)} is meant`,
       ),
     ]
-  if (probe.commit !== OPEN_SORA_COMMIT)
+  }
+  if (probe.commit !== OPEN_SORA_COMMIT) {
     return [
       note(
         'open-sora',
@@ -137,19 +143,22 @@ function judgeCheckout(probe: Probe, home: string | null): Finding[] {
         todo,
       ),
     ]
+  }
   return [ok('open-sora', `${home} at ${OPEN_SORA_COMMIT.slice(0, 7)}`)]
 }
 
-function judgeTorch(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
+function checkTorch(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
   const { torch } = probe
-  if (torch === null)
+  if (torch === null) {
     return [fail('torch', 'not installed', 'pip install torch==2.4.0 torchvision==0.19.0, as Open-Sora asks')]
-  if (torch.error !== undefined)
+  }
+  if (torch.error !== undefined) {
     return [
       fail('torch', `${torch.version} does not import: ${torch.error}`, 'install it again for this machine'),
     ]
+  }
   const devices = torch.devices ?? []
-  if (torch.cuda === null || torch.cuda === undefined)
+  if (torch.cuda === null || torch.cuda === undefined) {
     return [
       fail(
         'torch',
@@ -157,7 +166,8 @@ function judgeTorch(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
         'install torch for CUDA (https://pytorch.org/get-started/locally/)',
       ),
     ]
-  if (devices.length === 0)
+  }
+  if (devices.length === 0) {
     return [
       fail(
         'torch',
@@ -165,38 +175,43 @@ function judgeTorch(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
         'install the NVIDIA driver, and check CUDA_VISIBLE_DEVICES',
       ),
     ]
+  }
   const names = devices.map(({ name, bytes }) => `${name} (${(bytes / GIB).toFixed(1)} GiB)`)
   return [
     ok('torch', `${torch.version}, CUDA ${torch.cuda}`),
     ok('gpu', names.join('; ')),
-    judgeMemory(Math.min(...devices.map(({ bytes }) => bytes)), env),
+    checkMemory(Math.min(...devices.map(({ bytes }) => bytes)), env),
   ]
 }
 
 /** The smallest device against the published peak for as many devices as a slot has. */
-function judgeMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
+function checkMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
   const count = devicesPerSlot(env)
   const published = PEAK_GIB[count]
-  if (published === undefined)
+  if (published === undefined) {
     return note('vram', `nothing is published for ${count} devices per slot; for 1, 2, 4 and 8 it is`)
+  }
   const [small, large] = published
   const has = `${(bytes / GIB).toFixed(1)} GiB per device`
   const per = `${count} ${count === 1 ? 'device' : 'devices'} per slot`
   if (bytes >= large * GIB) return ok('vram', `${has}; 768px needs ${large} GiB with ${per}`)
-  if (small !== null && bytes >= small * GIB)
+  if (small !== null && bytes >= small * GIB) {
     return note(
       'vram',
       `${has}: 256px fits (${small} GiB with ${per}), 768px (${large} GiB) is not known to`,
       'more devices per slot need less on each',
     )
-  const needs = `${has}; published peak with ${per}: ${small === null ? '' : `256px ${small} GiB, `}768px ${large} GiB`
-  const offload = given(env.OPENSORA_OFFLOAD)
-  if (count === 1 && (offload === 'retry' || offload === 'always'))
+  }
+  const peak = `${small === null ? '' : `256px ${small} GiB, `}768px ${large} GiB`
+  const needs = `${has}; published peak with ${per}: ${peak}`
+  const offload = optionalSetting(env, 'OPENSORA_OFFLOAD')
+  if (count === 1 && (offload === 'retry' || offload === 'always')) {
     return note('vram', `${needs}; OPENSORA_OFFLOAD=${offload} needs less, and is slower`)
+  }
   return fail('vram', needs, 'use more devices per slot in SLUICE_SLOTS, or one with OPENSORA_OFFLOAD=retry')
 }
 
-function judgePackages(probe: Probe, devices: number): Finding[] {
+function checkPackages(probe: Probe, devices: number): Finding[] {
   const { packages } = probe
   // colossalai is imported by the text encoders and the loader, whatever the number of devices.
   const needed = [
@@ -212,6 +227,7 @@ function judgePackages(probe: Probe, devices: number): Finding[] {
   ]
   const missing = needed.filter((name) => packages[name] === null || packages[name] === undefined)
   const flash = packages['flash-attn']
+  const builtOnFlash = devices > 1 ? 'and its sequence parallelism are' : 'is'
   return [
     missing.length === 0
       ? ok('packages', needed.map((name) => `${name} ${packages[name]}`).join(', '))
@@ -223,14 +239,14 @@ function judgePackages(probe: Probe, devices: number): Finding[] {
     flash === null || flash === undefined
       ? fail(
           'flash-attn',
-          `not installed; Open-Sora's attention${devices > 1 ? ' and its sequence parallelism are' : ' is'} built on it`,
+          `not installed; Open-Sora's attention ${builtOnFlash} built on it`,
           'pip install flash-attn --no-build-isolation',
         )
       : ok('flash-attn', flash),
   ]
 }
 
-function judgeWeights({ path, bytes, parameters, problem }: z.infer<typeof weightsSchema>): Finding {
+function checkWeights({ path, bytes, parameters, problem }: z.infer<typeof weightsSchema>): Finding {
   const todo = 'huggingface-cli download hpcai-tech/Open-Sora-v2 --local-dir ./ckpts in OPENSORA_HOME'
   if (bytes === null) return fail('weights', `${path} is not there`, todo)
   if (problem !== null) return fail('weights', `${path}: ${problem}`, todo)
@@ -238,13 +254,14 @@ function judgeWeights({ path, bytes, parameters, problem }: z.infer<typeof weigh
   return ok('weights', `${path}: ${(bytes / 1e9).toFixed(1)} GB${counted}`)
 }
 
-function judgeModel({ id, files, problem }: z.infer<typeof modelSchema>): Finding {
-  if (problem !== null)
+function checkModel({ id, files, problem }: z.infer<typeof modelSchema>): Finding {
+  if (problem !== null) {
     return fail(
       'model',
       problem,
       `put the file of ${id} there, or correct its weights in the file that SLUICE_CATALOGUE names`,
     )
+  }
   const sizes = files.map(
     ({ path, bytes, parameters }) =>
       `${path} (${sizeOf(bytes ?? 0)}, ${((parameters ?? 0) / 1e6).toFixed(1)} million)`,
@@ -259,11 +276,12 @@ function sizeOf(bytes: number): string {
 function licenceNotes(env: NodeJS.ProcessEnv): Finding[] {
   return [
     note('licence', 'hunyuan_vae (Tencent Hunyuan): not for use in the EU, the UK or South Korea'),
-    ...(given(env.OPENSORA_T2I2V) === '1'
+    ...(optionalSetting(env, 'OPENSORA_T2I2V') === '1'
       ? [
           note(
             'licence',
-            'OPENSORA_T2I2V=1 loads FLUX.1-dev, which is non-commercial: do not charge for mode t2i2v without a licence',
+            'OPENSORA_T2I2V=1 loads FLUX.1-dev, which is non-commercial: ' +
+              'do not charge for mode t2i2v without a licence',
           ),
         ]
       : []),
@@ -271,6 +289,8 @@ function licenceNotes(env: NodeJS.ProcessEnv): Finding[] {
 }
 
 function devicesPerSlot(env: NodeJS.ProcessEnv): number {
-  const slots = (given(env.SLUICE_SLOTS) ?? '0').split(';').map((devices) => devices.split(',').length)
+  const slots = (optionalSetting(env, 'SLUICE_SLOTS') ?? '0')
+    .split(';')
+    .map((devices) => devices.split(',').length)
   return Math.max(...slots)
 }

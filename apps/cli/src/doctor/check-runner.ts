@@ -1,21 +1,22 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import type { Model } from '@sluice/shared/model-catalogue'
 import { readServedModels } from '@sluice/shared/served-models'
-import { SettingError, SettingErrors } from '@sluice/shared/settings'
-import { given } from '../up/settings.ts'
+import { optionalSetting, SettingError, SettingErrors } from '@sluice/shared/settings'
 import { checkOpenSora } from './check-open-sora.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
 /** What the configured runner needs. The animatic runner needs nothing but Node. */
 export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
-  const runner = given(env.SLUICE_RUNNER) ?? 'animatic'
-  if (given(env.SLUICE_RUNNER_COMMAND) !== null)
+  const runner = optionalSetting(env, 'SLUICE_RUNNER') ?? 'animatic'
+  if (optionalSetting(env, 'SLUICE_RUNNER_COMMAND') !== undefined) {
     return [note('runner', 'SLUICE_RUNNER_COMMAND: a command of your own')]
+  }
   if (runner === 'animatic') return [ok('runner', 'animatic: draws title cards, no model, no GPU')]
-  if (runner !== 'open-sora')
+  if (runner !== 'open-sora') {
     return [
       fail('runner', `SLUICE_RUNNER must be animatic or open-sora, got "${runner}"`, 'correct SLUICE_RUNNER'),
     ]
+  }
   return [ok('runner', 'open-sora'), ...(await checkServedModels(env))]
 }
 
@@ -28,15 +29,16 @@ async function checkServedModels(env: NodeJS.ProcessEnv): Promise<Finding[]> {
       ...(await checkOpenSora(env, own)),
     ]
   } catch (error) {
-    // A catalogue that is wrong is told of by the check of the models.
-    if (error instanceof SettingErrors || (error instanceof SettingError && error.setting !== 'SLUICE_MODEL'))
-      return checkOpenSora(env)
-    if (!(error instanceof SettingError)) throw error
+    const isOfModel = error instanceof SettingError && error.setting === 'SLUICE_MODEL'
+    const isOfCatalogue = error instanceof SettingError || error instanceof SettingErrors
+    if (!isOfCatalogue) throw error
+    // checkModels reports a wrong catalogue.
+    if (!isOfModel) return checkOpenSora(env)
     return [fail('models', error.message, 'correct SLUICE_MODEL'), ...(await checkOpenSora(env))]
   }
 }
 
-/** The models people may ask for: what the operator's catalogue says is wrong, or each model with what it may be used for. */
+/** What is wrong with the operator's catalogue, or its models with what their licences allow. */
 export function checkModels(env: NodeJS.ProcessEnv): Finding[] {
   try {
     return readCatalogue(env).models.flatMap((model) => [
@@ -52,10 +54,10 @@ export function checkModels(env: NodeJS.ProcessEnv): Finding[] {
   }
 }
 
-/** Nothing to say of a built-in model that is as it came. */
+/** What the operator changed in a model or added; nothing for an unchanged built-in model. */
 function describe(model: Model): Finding[] {
   const { checkpoint, lora } = model.weights
-  const said = [
+  const facts = [
     ...(model.base === null ? [] : [`made from ${model.base}`]),
     ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint}`]),
     ...(lora === undefined ? [] : [`LoRA ${lora.path} at ${lora.strength}`]),
@@ -63,7 +65,7 @@ function describe(model: Model): Finding[] {
     ...(model.accounts === null
       ? []
       : [`private to ${model.accounts.size} ${model.accounts.size === 1 ? 'account' : 'accounts'}`]),
-    ...(model.modes.includes('t2i2v') ? ['t2i2v offered: FLUX.1-dev is non-commercial'] : []),
+    ...(model.modes.includes('t2i2v') ? ['serves t2i2v: FLUX.1-dev is non-commercial'] : []),
   ]
-  return said.length === 0 ? [] : [note('model', `${model.id}: ${said.join(', ')}`)]
+  return facts.length === 0 ? [] : [note('model', `${model.id}: ${facts.join(', ')}`)]
 }

@@ -6,30 +6,27 @@ import { ask } from '../up/api-state.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
 const ANSWER_MS_MAX = 5_000
+const SEE_LOG = 'see logs/api.log in the data dir'
 
-/** `expected`: something runs there for certain, so silence is a failure. */
-export async function checkApi(apiUrl: string, expected: boolean): Promise<Finding[]> {
+/** `isExpected`: the service runs, so an API that does not answer is a failure. */
+export async function checkApi(apiUrl: string, { isExpected }: { isExpected: boolean }): Promise<Finding[]> {
   const health = await ask(`${apiUrl}/health`)
   if (health === null) {
-    const said = `nobody answers at ${apiUrl}`
+    const silence = `nothing answers at ${apiUrl}`
     return [
-      expected
-        ? fail('api', said, 'see logs/api.log in the data dir')
-        : note('api', `${said}: the service is not running`, 'npm start'),
+      isExpected
+        ? fail('api', silence, SEE_LOG)
+        : note('api', `${silence}: the service is not running`, 'npm start'),
     ]
   }
-  if (health.status !== 200)
-    return [
-      fail(
-        'api',
-        `${apiUrl}/health answers ${health.status}: ${health.body.slice(0, 300)}`,
-        'see logs/api.log in the data dir',
-      ),
-    ]
+  if (health.status !== 200) {
+    return [fail('api', `${apiUrl}/health answers ${health.status}: ${health.body.slice(0, 300)}`, SEE_LOG)]
+  }
   const ready = await ask(`${apiUrl}/ready`)
   const apiFinding = ok('api', `${apiUrl}/health answers`)
-  if (ready?.status === 200)
+  if (ready?.status === 200) {
     return [apiFinding, ok('ready', 'database, queue, store and a worker for the default model answer')]
+  }
   return [
     apiFinding,
     fail(
@@ -58,12 +55,16 @@ export async function checkDatabase(url: string): Promise<Finding> {
   }
 }
 
-/** Asks PING over the Redis protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/), after AUTH when the URL has a password. */
+/**
+ * Sends PING over the Redis protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/), after
+ * AUTH when the URL has a password.
+ */
 export async function checkRedis(text: string): Promise<Finding> {
   const todo = 'start that Redis, or unset REDIS_URL to keep the queue in PostgreSQL'
   const url = URL.parse(text)
-  if (url === null || !/^rediss?:$/.test(url.protocol))
-    return fail('redis', `REDIS_URL must be redis:// or rediss://, got another URL`, todo)
+  if (url === null || !/^rediss?:$/.test(url.protocol)) {
+    return fail('redis', 'REDIS_URL must be redis:// or rediss://, got another URL', todo)
+  }
   const at = { host: url.hostname, port: Number(url.port || 6379) }
   const socket = url.protocol === 'rediss:' ? connectTls({ ...at, servername: url.hostname }) : connectTcp(at)
   try {
@@ -72,12 +73,13 @@ export async function checkRedis(text: string): Promise<Finding> {
     const user = url.username === '' ? [] : [decodeURIComponent(url.username)]
     if (url.password !== '') socket.write(command(['AUTH', ...user, decodeURIComponent(url.password)]))
     socket.write(command(['PING']))
-    let said = ''
-    while (!said.includes('+PONG') && !said.includes('-'))
-      said += String((await once(socket, 'data', { signal }))[0])
-    return said.includes('+PONG')
+    let reply = ''
+    while (!reply.includes('+PONG') && !reply.includes('-')) {
+      reply += String((await once(socket, 'data', { signal }))[0])
+    }
+    return reply.includes('+PONG')
       ? ok('redis', `${at.host}:${at.port} answers`)
-      : fail('redis', said.trim(), 'correct the password in REDIS_URL')
+      : fail('redis', reply.trim(), 'correct the password in REDIS_URL')
   } catch (error) {
     return fail('redis', `${at.host}:${at.port}: ${describe(error)}`, todo)
   } finally {
@@ -85,15 +87,16 @@ export async function checkRedis(text: string): Promise<Finding> {
   }
 }
 
-/** Any answer, even a refusal, shows that the store is there; the API checks its credentials at /ready. */
+/** Any answer, even a refusal, shows that the store is there. The API checks its credentials at /ready. */
 export async function checkStore(endpoint: string): Promise<Finding> {
   const answer = await ask(endpoint)
-  if (answer === null)
+  if (answer === null) {
     return fail(
       'store',
-      `nobody answers at SLUICE_S3_ENDPOINT ${endpoint}`,
+      `nothing answers at SLUICE_S3_ENDPOINT ${endpoint}`,
       'start that S3 server, or unset SLUICE_S3_ENDPOINT to keep files in the data dir',
     )
+  }
   return ok('store', `${endpoint} answers`)
 }
 

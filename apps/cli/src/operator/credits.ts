@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
-import type { Connection } from '../connection/find-connection.ts'
-import { callApi } from './operator-client.ts'
+import type { AccountFlag, Operator } from './operator.ts'
 
-const moneySchema = z.object({ amount: z.string(), currency: z.string() })
 const accountSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -12,57 +11,58 @@ const accountSchema = z.object({
   trial: moneySchema,
   held: moneySchema,
 })
-const movedSchema = z.object({ amount: z.string(), currency: z.string(), account: accountSchema })
+const movedSchema = moneySchema.extend({ account: accountSchema })
 
 /** Prints what an account has. */
-export async function showCredits(
-  admin: Connection,
-  accountId: string,
-  print: (line: string) => void,
-): Promise<void> {
-  print(
-    balanceLine(
-      await callApi(admin, accountSchema, 'GET', `/admin/accounts/${encodeURIComponent(accountId)}`),
-    ),
-  )
+export async function showCredits(operator: Operator, flags: AccountFlag): Promise<void> {
+  const http = await operator.http()
+  const path = accountPath(await operator.accountId(flags))
+  operator.print(balanceLine(await http.call(accountSchema, path)))
+}
+
+export interface Credit {
+  /** A decimal number. */
+  amount: string
+  kind: 'paid' | 'trial'
+  /** Undefined = every call moves money. */
+  idempotencyKey: string | undefined
 }
 
 /** Adds paid money or trial credit to an account. */
-export async function addCredits(
-  admin: Connection,
-  accountId: string,
-  credit: { amount: string; kind: 'paid' | 'trial'; idempotencyKey: string | undefined },
-  print: (line: string) => void,
-): Promise<void> {
-  const { amount, currency, account } = await callApi(
-    admin,
-    movedSchema,
-    'POST',
-    `/admin/accounts/${encodeURIComponent(accountId)}/credit`,
-    { amount: credit.amount, kind: credit.kind, idempotency_key: credit.idempotencyKey ?? randomUUID() },
-  )
-  print(`added ${amount} ${currency} (${credit.kind})`)
-  print(balanceLine(account))
+export async function addCredits(operator: Operator, flags: AccountFlag, credit: Credit): Promise<void> {
+  const { amount, kind, idempotencyKey = randomUUID() } = credit
+  const http = await operator.http()
+  const path = accountPath(await operator.accountId(flags))
+  const moved = await http.call(movedSchema, `${path}/credit`, {
+    method: 'POST',
+    body: { amount, kind, idempotency_key: idempotencyKey },
+  })
+  operator.print(`added ${moved.amount} ${moved.currency} (${kind})`)
+  operator.print(balanceLine(moved.account))
 }
 
 /** Takes the whole unused paid balance off an account, to be paid back. */
 export async function refundCredits(
-  admin: Connection,
-  accountId: string,
-  idempotencyKey: string | undefined,
-  print: (line: string) => void,
+  operator: Operator,
+  flags: AccountFlag,
+  idempotencyKey: string = randomUUID(),
 ): Promise<void> {
-  const { amount, currency, account } = await callApi(
-    admin,
-    movedSchema,
-    'POST',
-    `/admin/accounts/${encodeURIComponent(accountId)}/refund`,
-    { idempotency_key: idempotencyKey ?? randomUUID() },
-  )
-  print(`to be paid back: ${amount} ${currency}`)
-  print(balanceLine(account))
+  const http = await operator.http()
+  const path = accountPath(await operator.accountId(flags))
+  const moved = await http.call(movedSchema, `${path}/refund`, {
+    method: 'POST',
+    body: { idempotency_key: idempotencyKey },
+  })
+  operator.print(`to be paid back: ${moved.amount} ${moved.currency}`)
+  operator.print(balanceLine(moved.account))
+}
+
+function accountPath(accountId: string): string {
+  return `/admin/accounts/${encodeURIComponent(accountId)}`
 }
 
 function balanceLine({ id, name, balance, paid, trial, held }: z.infer<typeof accountSchema>): string {
-  return `${id}  ${JSON.stringify(name)}  ${balance.amount} ${balance.currency} to spend (${paid.amount} paid, ${trial.amount} trial), ${held.amount} held`
+  const parts = `${paid.amount} paid, ${trial.amount} trial`
+  const spendable = `${balance.amount} ${balance.currency} to spend (${parts})`
+  return `${id}  ${JSON.stringify(name)}  ${spendable}, ${held.amount} held`
 }

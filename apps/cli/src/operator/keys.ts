@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import type { Connection } from '../connection/find-connection.ts'
-import { callApi } from './operator-client.ts'
+import type { AccountFlag, Operator } from './operator.ts'
 
 const keySchema = z.object({
   id: z.string(),
@@ -23,10 +22,10 @@ const pageSchema = z.object({
   has_more: z.boolean(),
 })
 
-/** The word that takes a limit off. */
+/** The word that removes a limit. */
 export const NONE = 'none'
 
-/** What `sluice keys create` and `sluice keys change` may say of a key. */
+/** The flags of `sluice keys create` and `sluice keys change`. */
 export interface KeyFlags {
   name?: string
   scope?: string[]
@@ -40,63 +39,48 @@ export interface KeyFlags {
 }
 
 /** Prints an account's keys, newest first, one a line. */
-export async function listKeys(
-  admin: Connection,
-  accountId: string,
-  print: (line: string) => void,
-): Promise<void> {
+export async function listKeys(operator: Operator, flags: AccountFlag): Promise<void> {
+  const http = await operator.http()
+  const path = accountKeysPath(await operator.accountId(flags))
   for (let after = ''; ; ) {
-    const page = await callApi(
-      admin,
-      pageSchema,
-      'GET',
-      `/admin/accounts/${encodeURIComponent(accountId)}/keys?limit=100${after}`,
-    )
-    for (const key of page.data) print(keyLine(key))
+    const page = await http.call(pageSchema, `${path}?limit=100${after}`)
+    for (const key of page.data) operator.print(keyLine(key))
     if (!page.has_more) return
     after = `&after=${encodeURIComponent(page.last_id ?? '')}`
   }
 }
 
-/** Makes a key for an account and prints it, this once. */
-export async function makeKey(
-  admin: Connection,
-  accountId: string,
-  flags: KeyFlags,
-  print: (line: string) => void,
-): Promise<void> {
-  const made = await callApi(
-    admin,
-    keySchema.extend({ key: z.string() }),
-    'POST',
-    `/admin/accounts/${encodeURIComponent(accountId)}/keys`,
-    fieldsOf(flags),
-  )
-  print(keyLine(made))
-  print(made.key)
+/** Creates a key for an account and prints it, this once. */
+export async function createKey(operator: Operator, flags: KeyFlags & AccountFlag): Promise<void> {
+  const http = await operator.http()
+  const path = accountKeysPath(await operator.accountId(flags))
+  const created = await http.call(keySchema.extend({ key: z.string() }), path, {
+    method: 'POST',
+    body: fieldsOf(flags),
+  })
+  operator.print(keyLine(created))
+  operator.print(created.key)
 }
 
 /** Changes what the flags name, leaves the rest, and prints the key as it is now. */
-export async function changeKey(
-  admin: Connection,
-  keyId: string,
-  flags: KeyFlags,
-  print: (line: string) => void,
-): Promise<void> {
-  print(
-    keyLine(
-      await callApi(admin, keySchema, 'PATCH', `/admin/keys/${encodeURIComponent(keyId)}`, fieldsOf(flags)),
-    ),
-  )
+export async function changeKey(operator: Operator, keyId: string, flags: KeyFlags): Promise<void> {
+  const http = await operator.http()
+  const changed = await http.call(keySchema, keyPath(keyId), { method: 'PATCH', body: fieldsOf(flags) })
+  operator.print(keyLine(changed))
 }
 
 /** Revokes a key for good. */
-export async function revokeKey(
-  admin: Connection,
-  keyId: string,
-  print: (line: string) => void,
-): Promise<void> {
-  print(keyLine(await callApi(admin, keySchema, 'DELETE', `/admin/keys/${encodeURIComponent(keyId)}`)))
+export async function revokeKey(operator: Operator, keyId: string): Promise<void> {
+  const http = await operator.http()
+  operator.print(keyLine(await http.call(keySchema, keyPath(keyId), { method: 'DELETE' })))
+}
+
+function accountKeysPath(accountId: string): string {
+  return `/admin/accounts/${encodeURIComponent(accountId)}/keys`
+}
+
+function keyPath(keyId: string): string {
+  return `/admin/keys/${encodeURIComponent(keyId)}`
 }
 
 function fieldsOf(flags: KeyFlags): Record<string, unknown> {

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-/** True while a process of that id exists (a zombie that nobody has reaped counts as gone on Linux). */
+/**
+ * True while a process of that id exists. On Linux one that has ended but was not reaped yet counts as gone.
+ */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -12,8 +14,9 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * When that process started, as an opaque text that no later process of the same pid shares: boot id and clock ticks since boot
- * on Linux (proc(5), field 22), the start time `ps` prints elsewhere. Null when there is no such process.
+ * When that process started, as a text that no later process of the same pid shares: boot id and clock ticks
+ * since the boot on Linux (proc(5), field 22), elsewhere the start time that `ps` prints. Null when there is
+ * no such process.
  */
 export function startOf(pid: number): string | null {
   const stat = readStat(pid)
@@ -23,7 +26,7 @@ export function startOf(pid: number): string | null {
   return started === '' ? null : started
 }
 
-/** The command line of a process, arguments apart, or null when it cannot be read. */
+/** The command line of a process, one argument each, or null when it cannot be read. */
 export function argumentsOf(pid: number): readonly string[] | null {
   if (process.platform !== 'linux') {
     const command = ps(pid, 'command')
@@ -45,7 +48,7 @@ function readStat(pid: number): Stat | null {
   if (process.platform !== 'linux') return null
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The second field is the name in parentheses and may itself hold spaces and parentheses.
+    // The second field is the name in parentheses, which may itself contain spaces and parentheses.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     return { state: fields[0] ?? '', startTicks: fields[19] ?? '' }
   } catch {

@@ -1,20 +1,20 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '@sluice/shared/pause'
 import { isAlive } from './process-identity.ts'
 
-/** How often a process that is not our child is looked at; only children announce their end. */
+/** How often to look at a process that is not our child: only a child's end is an event. */
 const LOOK_MS = 20
 
-/** Waits until the process is gone. Answers false when it still lives after `withinMs`. */
+/** Waits until the process is gone. Returns false when it still lives after `withinMs`. */
 export async function waitUntilGone(pid: number, withinMs: number): Promise<boolean> {
   const giveUpAt = performance.now() + withinMs
   while (isAlive(pid)) {
     if (performance.now() >= giveUpAt) return false
-    await delay(LOOK_MS)
+    await pause(LOOK_MS)
   }
   return true
 }
 
-/** Sends a signal; a process (or group, given as a negative id) that is already gone is fine. */
+/** Sends a signal to a process, or to a group as a negative id. Does nothing when it is already gone. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)

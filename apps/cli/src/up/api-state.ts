@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '@sluice/shared/pause'
 import { UpError } from './errors.ts'
 
 const ASK_EVERY_MS = 100
 const ANSWER_MS_MAX = 5_000
 
-/** Throws UpError (exit 1) when another program listens on the API's port; the API itself would say so much later. */
+/**
+ * Throws UpError when another program listens on the API's port; the API itself would find out much later.
+ */
 export async function requireFreePort(host: string, port: number): Promise<void> {
   const server = createServer()
   try {
@@ -15,24 +17,22 @@ export async function requireFreePort(host: string, port: number): Promise<void>
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     const why = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${code})`
-    throw new UpError(
-      `port ${port} on ${host} ${why}: stop it, or set PORT to a free port (PORT=${port === 65_535 ? 3000 : port + 1})`,
-      1,
-    )
+    const next = port === 65_535 ? 3_000 : port + 1
+    throw new UpError(`port ${port} on ${host} ${why}: stop it, or set PORT to a free port (PORT=${next})`)
   } finally {
     server.close()
   }
 }
 
-/** Status and body of a GET, or null when nobody answers. */
+/** Status and body of a GET, or null without an answer. */
 export async function ask(
   url: string,
   signal?: AbortSignal,
 ): Promise<{ status: number; body: string } | null> {
   try {
-    const bound = AbortSignal.timeout(ANSWER_MS_MAX)
+    const timeout = AbortSignal.timeout(ANSWER_MS_MAX)
     const response = await fetch(url, {
-      signal: signal === undefined ? bound : AbortSignal.any([signal, bound]),
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     })
     return { status: response.status, body: await response.text() }
   } catch {
@@ -40,7 +40,10 @@ export async function ask(
   }
 }
 
-/** Asks until the answer is 200. After `patienceMs` without one, `onWaiting` hears once what was answered last. */
+/**
+ * Asks until the answer is 200. After `patienceMs` without one, `onWaiting` is called once with the last
+ * answer. Rejects when `signal` is aborted.
+ */
 export async function waitForOk(
   url: string,
   signal: AbortSignal,
@@ -48,14 +51,15 @@ export async function waitForOk(
   onWaiting: (last: { status: number; body: string } | null) => void,
 ): Promise<void> {
   const startedAt = performance.now()
-  for (let told = false; ; ) {
+  for (let isReported = false; ; ) {
     const answer = await ask(url, signal)
     signal.throwIfAborted()
     if (answer?.status === 200) return
-    if (!told && performance.now() - startedAt > patienceMs) {
-      told = true
+    if (!isReported && performance.now() - startedAt > patienceMs) {
+      isReported = true
       onWaiting(answer)
     }
-    await delay(ASK_EVERY_MS, undefined, { signal })
+    await pause(ASK_EVERY_MS, signal)
+    signal.throwIfAborted()
   }
 }

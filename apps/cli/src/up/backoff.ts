@@ -1,4 +1,7 @@
-/** How long a dead process waits before it is started again: doubling, and forgotten once one lived long enough. */
+/**
+ * How long to wait before a dead process is started again: doubled at each death, until one lived long
+ * enough.
+ */
 export interface BackoffSettings {
   firstMs: number
   maxMs: number
@@ -8,7 +11,7 @@ export interface BackoffSettings {
 
 export const BACKOFF: BackoffSettings = { firstMs: 200, maxMs: 10_000, resetAfterMs: 30_000 }
 
-/** Answers, given how long the process lived, how long to wait before the next start (milliseconds). */
+/** Returns a function from the life of a process to the wait before its next start, both in milliseconds. */
 export function createBackoff(settings: BackoffSettings = BACKOFF): (livedMs: number) => number {
   let nextMs = settings.firstMs
   return (livedMs) => {

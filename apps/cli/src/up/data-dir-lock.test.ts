@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startOf } from '../processes/process-identity.ts'
-import { LOCK_FILE, lockDataDir, readLockHolder } from './data-dir-lock.ts'
+import { lockDataDir, readLockHolder } from './data-dir-lock.ts'
 
 let dir: string
 beforeEach(async () => {
@@ -13,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-const lockFile = () => join(dir, LOCK_FILE)
+const lockFile = () => join(dir, 'sluice.pid')
 
 describe('the data dir lock', () => {
   it('is held by one process at a time and free after its release', async () => {

@@ -6,27 +6,31 @@ import { sendSignal, waitUntilGone } from '../processes/stop-process.ts'
 import { UpError } from './errors.ts'
 
 const processSchema = z.object({ pid: z.int().positive(), start: z.string() })
-/** A process and when it started, so that a later process of the same pid is not taken for it. */
-export type ProcessIdentity = z.infer<typeof processSchema>
+/** A process and its start, so that a later process with the same pid is not taken for it. */
+type ProcessIdentity = z.infer<typeof processSchema>
 
-export const LOCK_FILE = 'sluice.pid'
+const LOCK_FILE = 'sluice.pid'
 const CHILDREN_FILE = 'children.json'
 
 export interface DataDirLock {
-  /** Notes the children this supervisor runs now, so that the next one can end them if this one is killed. In order of stopping. */
+  /**
+   * Records the children that this supervisor runs now, in the order of stopping, so that the next supervisor
+   * can end them if this one is killed.
+   */
   noteChildren(pids: readonly number[]): Promise<void>
   release(): Promise<void>
 }
 
-/** Who holds the data dir now, or null. */
+/** The live process that holds the lock of the data dir, or null. */
 export async function readLockHolder(dataDir: string): Promise<ProcessIdentity | null> {
   const holder = parseHolder(await readFile(join(dataDir, LOCK_FILE), 'utf8').catch(() => ''))
   return holder !== null && isRunning(holder) ? holder : null
 }
 
 /**
- * Takes the data dir for this process. A lock whose process is gone (or whose pid is another process now) is taken over, and the
- * children it left behind are ended first. Throws UpError (exit 1) that names the holder when the dir is in use.
+ * Locks the data dir for this process. A lock whose process is gone, or whose pid belongs to another process
+ * now, is taken over; first the children it left behind are ended. Throws UpError that names the holder when
+ * the dir is in use.
  */
 export async function lockDataDir(dataDir: string, pid: number = process.pid): Promise<DataDirLock> {
   const path = join(dataDir, LOCK_FILE)
@@ -35,14 +39,14 @@ export async function lockDataDir(dataDir: string, pid: number = process.pid): P
   try {
     for (;;) {
       // A link appears with its content or not at all, and only one of two processes can make it.
-      const taken = await link(draft, path).then(
+      const isTaken = await link(draft, path).then(
         () => true,
         (error: NodeJS.ErrnoException) => {
           if (error.code === 'EEXIST') return false
           throw error
         },
       )
-      if (taken) break
+      if (isTaken) break
       await clearStaleLock(path, `${path}.stale.${pid}`, dataDir)
     }
   } finally {
@@ -69,16 +73,17 @@ async function clearStaleLock(path: string, aside: string, dataDir: string): Pro
   const holder = parseHolder(text)
   if (holder !== null && isRunning(holder)) {
     throw new UpError(
-      `the data dir ${dataDir} is in use by process ${holder.pid}: stop that "sluice up", or set SLUICE_DATA_DIR to another folder`,
-      1,
+      `the data dir ${dataDir} is in use by process ${holder.pid}: stop that "sluice up", ` +
+        'or set SLUICE_DATA_DIR to another folder',
     )
   }
-  // Another start may have replaced the stale lock since it was read: what is moved away is looked at, and put back if it is not the stale one.
-  const moved = await rename(path, aside).then(
+  // Another start may have replaced the stale lock since it was read. So compare after moving it away, and
+  // put it back if it differs.
+  const isMoved = await rename(path, aside).then(
     () => true,
     () => false,
   )
-  if (moved && (await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => {})
+  if (isMoved && (await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => {})
   await rm(aside, { force: true })
 }
 
@@ -86,7 +91,7 @@ async function endLeftChildren(path: string): Promise<void> {
   const text = await readFile(path, 'utf8').catch(() => '[]')
   const left = z.array(processSchema).safeParse(parseJson(text))
   for (const child of left.success ? left.data.filter(isRunning) : []) {
-    // They began to stop when their parent's channel closed; this is for the one that does not.
+    // Children stop when their parent's channel closes; this is for one that does not.
     sendSignal(child.pid, 'SIGTERM')
     if (!(await waitUntilGone(child.pid, 10_000))) {
       sendSignal(-child.pid, 'SIGKILL')

@@ -1,10 +1,4 @@
-/** `sluice up` cannot go on; `exitCode` is 1 for what is in the way, 2 for a setting that is wrong. */
+/** Something outside is in the way of `sluice up`, such as a port that is taken. Exit code 1. */
 export class UpError extends Error {
-  override name = 'UpError'
-  readonly exitCode: 1 | 2
-
-  constructor(message: string, exitCode: 1 | 2) {
-    super(message)
-    this.exitCode = exitCode
-  }
+  override readonly name = 'UpError'
 }

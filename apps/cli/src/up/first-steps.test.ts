@@ -18,8 +18,9 @@ describe('what a start prints', () => {
     let asked = 0
     const server = createServer((request, response) => {
       if (request.headers.authorization !== 'Bearer sk-test') return void response.writeHead(401).end()
-      if (request.url?.endsWith('/content'))
+      if (request.url?.endsWith('/content')) {
         return void response.writeHead(302, { location: '/stored' }).end()
+      }
       if (request.url === '/stored') return void response.end('the MP4')
       const status = request.method === 'POST' || ++asked < 2 ? 'queued' : 'completed'
       response.end(

@@ -5,7 +5,10 @@ import type { UpSettings } from './settings.ts'
 const PROMPT = 'a paper boat in the rain'
 const FILE = 'boat.mp4'
 
-/** What is printed when everything is ready: a page to open and two ways to a video, each of which works when pasted as it stands. */
+/**
+ * What is printed when everything is ready: the address of the console, and two commands that make a video,
+ * each of which works when pasted as it is.
+ */
 export function firstSteps(settings: UpSettings, keys: Keys, folder: string = process.cwd()): string {
   return [
     '',
@@ -24,20 +27,23 @@ export function firstSteps(settings: UpSettings, keys: Keys, folder: string = pr
   ].join('\n')
 }
 
-/** Settings that another shell does not have stand before the command. */
+/** The command line's command, after the settings that another shell does not have. */
 export function generateLine(settings: UpSettings, keys: Keys, folder: string): string {
   const needed = [
     ...(settings.dataDir === resolve(folder, '.sluice')
       ? []
-      : [`SLUICE_DATA_DIR=${quote(settings.dataDir)}`]),
+      : [`SLUICE_DATA_DIR=${shellQuote(settings.dataDir)}`]),
     ...(keys.base_url === `${settings.apiUrl}/v1`
       ? []
-      : [`SLUICE_BASE_URL=${quote(`${settings.apiUrl}/v1`)}`]),
+      : [`SLUICE_BASE_URL=${shellQuote(`${settings.apiUrl}/v1`)}`]),
   ]
   return [...needed, 'npx', 'sluice', 'generate', `"${PROMPT}"`, '-o', FILE].join(' ')
 }
 
-/** One command: create, wait, download. Each line ends where the shell expects more, so it can be pasted whole. */
+/**
+ * One command that creates, waits and downloads. Each line ends where the shell expects more, so all can be
+ * pasted at once.
+ */
 export function curlLines(settings: UpSettings, keys: Keys): string {
   const videos = `${settings.apiUrl}/v1/videos`
   const key = `-H "Authorization: Bearer ${keys.key}"`
@@ -53,6 +59,6 @@ function indent(text: string): string {
   return text.replace(/^/gm, '    ')
 }
 
-function quote(text: string): string {
+function shellQuote(text: string): string {
   return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

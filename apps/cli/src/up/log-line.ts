@@ -11,6 +11,10 @@ const LEVELS: Readonly<Record<number, string>> = {
 }
 const WARN = 40
 
+/** What the terminal shows of the children's logs. */
+export type ShownLines = 'all' | 'warnings'
+export type OutputStream = 'stdout' | 'stderr'
+
 const lineSchema = z.looseObject({
   level: z.number(),
   msg: z.string().optional(),
@@ -18,24 +22,27 @@ const lineSchema = z.looseObject({
 })
 
 /**
- * One line of a child's log for a person, or null when it is not worth showing: pino lines from warn up, and what the child wrote
- * on stderr outside of its log (a crash). With `showAll` everything is shown.
+ * One line of a child's log as the terminal shows it, or null when it is not shown. `warnings` are pino's
+ * lines from warn up, and whatever the child wrote on stderr that is no log line, such as a crash.
  */
 export function formatLogLine(
   name: string,
   line: string,
-  stream: 'stdout' | 'stderr',
-  showAll: boolean,
+  stream: OutputStream,
+  shownLines: ShownLines,
 ): string | null {
   const parsed = parse(line)
-  if (parsed === null)
-    return showAll || (stream === 'stderr' && line.trim() !== '') ? `${name.padEnd(8)} ${line}` : null
-  if (!showAll && parsed.level < WARN) return null
+  const isAll = shownLines === 'all'
+  if (parsed === null) {
+    const isCrash = stream === 'stderr' && line.trim() !== ''
+    return isAll || isCrash ? `${name.padEnd(8)} ${line}` : null
+  }
+  if (!isAll && parsed.level < WARN) return null
   const cause = parsed.err?.message
-  const said = [parsed.msg, cause === parsed.msg ? undefined : cause]
-    .filter((text) => text !== undefined && text !== '')
+  const text = [parsed.msg, cause === parsed.msg ? undefined : cause]
+    .filter((part) => part !== undefined && part !== '')
     .join(': ')
-  return `${name.padEnd(8)} ${LEVELS[parsed.level] ?? parsed.level} ${said === '' ? line : said}`
+  return `${name.padEnd(8)} ${LEVELS[parsed.level] ?? parsed.level} ${text === '' ? line : text}`
 }
 
 function parse(line: string): z.infer<typeof lineSchema> | null {

@@ -10,13 +10,15 @@ describe("the children's logs", () => {
   it('show warnings and crashes to the person, and everything when asked', () => {
     const info = JSON.stringify({ level: 30, msg: 'listening' })
     const error = JSON.stringify({ level: 50, msg: 'upload failed', err: { message: 'ECONNRESET' } })
-    expect(formatLogLine('api', info, 'stdout', false)).toBeNull()
-    expect(formatLogLine('api', info, 'stdout', true)).toBe('api      info listening')
-    expect(formatLogLine('worker', error, 'stdout', false)).toBe('worker   error upload failed: ECONNRESET')
-    expect(formatLogLine('api', 'TypeError: x is not a function', 'stderr', false)).toBe(
+    expect(formatLogLine('api', info, 'stdout', 'warnings')).toBeNull()
+    expect(formatLogLine('api', info, 'stdout', 'all')).toBe('api      info listening')
+    expect(formatLogLine('worker', error, 'stdout', 'warnings')).toBe(
+      'worker   error upload failed: ECONNRESET',
+    )
+    expect(formatLogLine('api', 'TypeError: x is not a function', 'stderr', 'warnings')).toBe(
       'api      TypeError: x is not a function',
     )
-    expect(formatLogLine('api', 'a library chats', 'stdout', false)).toBeNull()
+    expect(formatLogLine('api', 'a library chats', 'stdout', 'warnings')).toBeNull()
   })
 
   it('never grow beyond twice their bound', async () => {

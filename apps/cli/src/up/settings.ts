@@ -1,5 +1,7 @@
-import { join, resolve } from 'node:path'
-import { UpError } from './errors.ts'
+import { ownUrl } from '@sluice/shared/own-address'
+import { type Environment, integerSetting, optionalSetting, SettingError } from '@sluice/shared/settings'
+import { dataDirOf } from '../data-dir.ts'
+import type { ShownLines } from './log-line.ts'
 
 export interface UpSettings {
   /** Absolute. */
@@ -8,68 +10,42 @@ export interface UpSettings {
   port: number
   /** Where this machine reaches the API, without a trailing slash. */
   apiUrl: string
-  /** Where people reach it. */
+  /** Where people reach it, without a trailing slash. */
   publicUrl: string
   /** Null = embedded PostgreSQL. */
   databaseUrl: string | null
-  /** Show every line of the children's logs, not only warnings. */
-  showAll: boolean
+  /** Which lines of the children's logs the terminal shows. */
+  shownLines: ShownLines
 }
 
-/** The data dir all commands agree on: SLUICE_DATA_DIR, else `.sluice` in the current folder. Absolute. */
-export function dataDirOf(env: NodeJS.ProcessEnv): string {
-  return resolve(given(env.SLUICE_DATA_DIR) ?? '.sluice')
-}
-
-/** Judges the settings `sluice up` itself needs. Throws UpError (exit 2) that names the setting, what was given, what is allowed. */
-export function readUpSettings(env: NodeJS.ProcessEnv): UpSettings {
-  const portText = given(env.PORT) ?? '3000'
-  const port = Number(portText)
-  if (!/^\d{1,5}$/.test(portText) || port < 1 || port > 65_535) {
-    throw new UpError(`PORT must be a whole number from 1 to 65535, got "${portText}"`, 2)
-  }
-  const host = given(env.HOST) ?? '127.0.0.1'
-  const apiUrl = `http://${reachable(host)}:${port}`
-  const databaseUrl = given(env.SLUICE_DATABASE_URL)
-  if (databaseUrl !== null && given(env.REDIS_URL) === null && given(env.SLUICE_QUEUE_URL) === null) {
-    throw new UpError(
-      'SLUICE_DATABASE_URL is set, so the worker needs REDIS_URL, or SLUICE_QUEUE_URL = the same database as role sluice_worker, which sees schema bullmq alone',
-      2,
+/** Reads the settings that `sluice up` itself needs. Throws SettingError. */
+export function readUpSettings(env: Environment): UpSettings {
+  const port = integerSetting(env, 'PORT', 3_000, { min: 1, max: 65_535 })
+  const host = optionalSetting(env, 'HOST') ?? '127.0.0.1'
+  const apiUrl = ownUrl(host, port)
+  const databaseUrl = optionalSetting(env, 'SLUICE_DATABASE_URL') ?? null
+  if (databaseUrl !== null && !namesQueue(env)) {
+    throw new SettingError(
+      'REDIS_URL',
+      undefined,
+      'with SLUICE_DATABASE_URL the worker needs it, or SLUICE_QUEUE_URL = the same database as role ' +
+        'sluice_worker, which sees schema bullmq alone',
     )
   }
-  const publicUrl = (given(env.SLUICE_PUBLIC_URL) ?? apiUrl).replace(/\/+$/, '')
   return {
     dataDir: dataDirOf(env),
     host,
     port,
     apiUrl,
-    publicUrl,
+    publicUrl: (optionalSetting(env, 'SLUICE_PUBLIC_URL') ?? apiUrl).replace(/\/+$/, ''),
     databaseUrl,
-    showAll: env.SLUICE_LOG === 'debug',
+    shownLines: env.SLUICE_LOG === 'debug' ? 'all' : 'warnings',
   }
 }
 
-/** The files the API writes into the data dir at its first start, and the logs kept here. */
-export function dataDirPaths(dataDir: string): {
-  keys: string
-  workerToken: string
-  postgres: string
-  logs: string
-} {
-  return {
-    keys: join(dataDir, 'keys.json'),
-    workerToken: join(dataDir, 'worker-token'),
-    postgres: join(dataDir, 'postgres'),
-    logs: join(dataDir, 'logs'),
-  }
-}
-
-/** An empty setting counts as unset. */
-export function given(value: string | undefined): string | null {
-  return value === undefined || value.trim() === '' ? null : value
-}
-
-function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
+/** True when a setting says where the queue is; else it is in the embedded PostgreSQL. */
+export function namesQueue(env: Environment): boolean {
+  return (
+    optionalSetting(env, 'REDIS_URL') !== undefined || optionalSetting(env, 'SLUICE_QUEUE_URL') !== undefined
+  )
 }

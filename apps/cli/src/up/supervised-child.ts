@@ -1,26 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '@sluice/shared/pause'
 import { splitLines } from '../processes/split-lines.ts'
 import { sendSignal } from '../processes/stop-process.ts'
 import { type BackoffSettings, createBackoff } from './backoff.ts'
 
-/** A child that exits with this code says that its settings are wrong: starting it again would not help. */
-export const BAD_SETTINGS_EXIT = 2
-/** The last lines of a dead child are still in the pipe; a grandchild may hold the pipe open for ever. */
+/** A child exits with this code when its settings are wrong: starting it again would not help. */
+const BAD_SETTINGS_EXIT = 2
+/** How long to read a dead child's last lines: a grandchild may keep the pipe open for ever. */
 const LAST_LINES_MS_MAX = 500
 
 export interface SupervisedChildOptions {
-  name: string
   /** A TypeScript or JavaScript file, run by our own Node. */
   entry: string
-  /** Asked before each start, so a restarted child gets what is true then. */
+  /** Called before each start, so that a restarted child gets current values. */
   environment(): Promise<Record<string, string>>
   backoff: BackoffSettings
   onLine(line: string, stream: 'stdout' | 'stderr'): void
-  /** The process that runs now, or null: called at each start and each end. */
+  /** Called at each start and each end with the process that runs now, or null. */
   onPid(pid: number | null): void | Promise<void>
-  /** It ended though nobody asked it to; it is started again after `waitMs`. */
+  /** It ended without being asked to, and is started again after `waitMs`. */
   onDeath(how: string, waitMs: number): void
   onBadSettings(): void
 }
@@ -28,15 +27,18 @@ export interface SupervisedChildOptions {
 export interface SupervisedChild {
   /** Runs it until stop() is called or its settings are bad. */
   start(): void
-  /** SIGTERM, then SIGKILL for its whole group after `withinMs`. Resolves when nothing of it is left. Safe to repeat. */
+  /**
+   * SIGTERM, then SIGKILL for its whole group after `withinMs`. Resolves when nothing of it is left. Safe to
+   * repeat.
+   */
   stop(withinMs: number): Promise<void>
-  /** Ends it so that it starts anew with a fresh environment. */
+  /** Ends it, so that it is started again with a new environment. */
   restart(): void
 }
 
 /**
- * Keeps one child running. It leads its own process group (a Ctrl-C at the terminal reaches us alone, so the order of stopping is ours) and
- * has an IPC channel whose end tells it that we are gone.
+ * Keeps one child running. It leads a process group of its own, so that a Ctrl-C at the terminal reaches only
+ * us, and we decide the order of stopping. It has an IPC channel, by whose end it sees that we are gone.
  */
 export function superviseChild(options: SupervisedChildOptions): SupervisedChild {
   const stopping = new AbortController()
@@ -60,9 +62,9 @@ export function superviseChild(options: SupervisedChildOptions): SupervisedChild
     if (started.pid !== undefined) await options.onPid(started.pid)
     const [code, signal]: [number | null, string | null] = (await exited) as [number | null, string | null]
     child = null
-    // Its runners saw their stdin end; one that does not listen must not live on without a parent.
+    // Its runners saw their stdin end; one that ignores that must not live on without a parent.
     if (started.pid !== undefined) sendSignal(-started.pid, 'SIGKILL')
-    await Promise.race([closed, delay(LAST_LINES_MS_MAX)])
+    await Promise.race([closed, pause(LAST_LINES_MS_MAX)])
     await options.onPid(null)
     if (code === BAD_SETTINGS_EXIT && !stopping.signal.aborted) {
       stopping.abort()
@@ -82,7 +84,7 @@ export function superviseChild(options: SupervisedChildOptions): SupervisedChild
       if (stopping.signal.aborted || how === null) return
       const waitMs = backoff(performance.now() - startedAt)
       options.onDeath(how, waitMs)
-      await delay(waitMs, undefined, { signal: stopping.signal }).catch(() => {})
+      await pause(waitMs, stopping.signal)
     }
   }
 

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '@sluice/shared/pause'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../embedded-postgres/start-embedded-postgres.ts'
 import { type BackoffSettings, createBackoff } from './backoff.ts'
 
@@ -7,19 +7,19 @@ export interface SupervisedPostgresOptions {
   backoff: BackoffSettings
   onLine(line: string): void
   onDeath(how: string, waitMs: number): void
-  /** It came back elsewhere (its port was taken meanwhile): whoever holds the old URL needs the new one. */
+  /** It came back on another port, since its own was taken meanwhile: its clients need the new URL. */
   onMoved(): void
 }
 
 export interface SupervisedPostgres {
-  /** Resolves when it takes connections for the first time; rejects when that start fails or is given up. */
+  /** Resolves once it accepts connections; rejects when that start fails or is given up. */
   start(giveUp: AbortSignal): Promise<void>
-  /** The server that runs now, or ran last. */
+  /** The server that runs now, or ran last. Throws before the first start. */
   current(): EmbeddedPostgres
   stop(withinMs: number): Promise<void>
 }
 
-/** Keeps embedded PostgreSQL running on one dir. */
+/** Keeps an embedded PostgreSQL running on one dir. */
 export function supervisePostgres(options: SupervisedPostgresOptions): SupervisedPostgres {
   const stopping = new AbortController()
   let server: EmbeddedPostgres | null = null
@@ -39,7 +39,7 @@ export function supervisePostgres(options: SupervisedPostgresOptions): Supervise
         if (stopping.signal.aborted) return
         const waitMs = backoff(performance.now() - startedAt)
         options.onDeath(how, waitMs)
-        await delay(waitMs, undefined, { signal: stopping.signal }).catch(() => {})
+        await pause(waitMs, stopping.signal)
         if (stopping.signal.aborted) return
         next = await startServer(stopping.signal).catch((error: unknown) => {
           how = error instanceof Error ? error.message : String(error)

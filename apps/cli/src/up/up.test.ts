@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from '../../../../test/support/free-port.ts'
 import { createTestDatabase } from '../../../../test/support/test-database.ts'
-import { freePort } from '../../../../test/support/test-servers.ts'
 import { isAlive } from '../processes/process-identity.ts'
 import { sendSignal, waitUntilGone } from '../processes/stop-process.ts'
 
-const UP = fileURLToPath(new URL('../../test-programs/up.ts', import.meta.url))
+const UP = fileURLToPath(new URL('../../../../test/support/supervised-programs/up.ts', import.meta.url))
 
 let dir: string
 let dataDir: string
@@ -37,8 +37,8 @@ afterEach(async () => {
 
 interface Up {
   child: ChildProcess
-  said(): string
-  /** Resolves when what it printed matches. */
+  output(): string
+  /** Resolves when its output matches. */
   says(pattern: RegExp): Promise<void>
   exit: Promise<number | null>
 }
@@ -56,30 +56,30 @@ function startUp(env: Record<string, string> = {}): Up {
     detached: true,
   })
   started.push(child)
-  let said = ''
+  let output = ''
   const listeners = new Set<() => void>()
   const exit = once(child, 'exit').then(([code]) => code as number | null)
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => {
-      said += text
+      output += text
       for (const listener of listeners) listener()
     })
   }
   return {
     child,
     exit,
-    said: () => said,
+    output: () => output,
     says: (pattern) =>
       new Promise((resolve, reject) => {
-        const look = () => pattern.test(said) && resolve()
+        const look = () => pattern.test(output) && resolve()
         listeners.add(look)
-        void exit.then((code) => reject(new Error(`it ended (${code}) and said: ${said}`)))
+        exit.then((code) => reject(new Error(`it ended (${code}) and printed: ${output}`)), reject)
         look()
       }),
   }
 }
 
-/** Resolves with the events the stand-ins noted, once there are as many as `enough` wants. */
+/** Resolves with the events that the stand-ins recorded, once `enough` holds for them. */
 async function events(enough: (lines: string[]) => boolean): Promise<string[]> {
   let watcher: FSWatcher | undefined
   try {
@@ -110,8 +110,8 @@ describe('sluice up', () => {
       UNRELATED: 'x',
     })
     await up.says(/Sluice is ready/)
-    expect(up.said()).toContain(`http://127.0.0.1:${port}/#key=sk-test`)
-    expect(up.said()).toContain(`SLUICE_DATA_DIR=${dataDir} npx sluice generate`)
+    expect(up.output()).toContain(`http://127.0.0.1:${port}/#key=sk-test`)
+    expect(up.output()).toContain(`SLUICE_DATA_DIR=${dataDir} npx sluice generate`)
     const postmaster = Number(
       (await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0],
     )
@@ -135,7 +135,7 @@ describe('sluice up', () => {
       expect(worker).not.toHaveProperty(secret)
     }
 
-    // Twice, and to the group: the terminal signals everyone, and npm passes its own signal on.
+    // Twice, and to the group: the terminal signals every process, and npm passes its own signal on.
     const group = -Number(up.child.pid)
     sendSignal(group, 'SIGINT')
     sendSignal(group, 'SIGINT')
@@ -205,7 +205,7 @@ describe('sluice up', () => {
     await writeFile(join(dataDir, 'api-refuses'), '')
     const up = startUp()
     expect(await up.exit).toBe(2)
-    expect(up.said()).toContain('SLUICE_CURRENCY must be three letters, got "dollars"')
+    expect(up.output()).toContain('SLUICE_CURRENCY must be three letters, got "dollars"')
   })
 
   it('refuses a second start on a data dir in use, and a taken port, with exit code 1', async () => {
@@ -215,14 +215,14 @@ describe('sluice up', () => {
     await up.says(/Sluice is ready/)
     const second = startUp({ ...env, PORT: String(await freePort()) })
     expect(await second.exit).toBe(1)
-    expect(second.said()).toContain(`is in use by process ${up.child.pid}`)
+    expect(second.output()).toContain(`is in use by process ${up.child.pid}`)
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const address = server.address()
     const taken = typeof address === 'object' && address !== null ? address.port : 0
     const third = startUp({ ...env, PORT: String(taken), SLUICE_DATA_DIR: join(dir, 'other') })
     expect(await third.exit).toBe(1)
-    expect(third.said()).toContain(`port ${taken} on 127.0.0.1 is taken`)
+    expect(third.output()).toContain(`port ${taken} on 127.0.0.1 is taken`)
     server.close()
   })
 
@@ -235,7 +235,8 @@ describe('sluice up', () => {
     const second = startUp()
     await second.says(/Sluice is ready/)
     for (const line of before) {
-      // A runner the worker forgot dies with the worker's group only when the worker had to be killed.
+      // A runner that the worker left behind ends with the worker's group only if the worker had to be
+      // killed.
       if (!line.startsWith('worker runner')) expect(isAlive(pidOf(line))).toBe(false)
       else sendSignal(pidOf(line), 'SIGKILL')
     }
@@ -247,6 +248,6 @@ describe('sluice up', () => {
   it('names the setting at fault with exit code 2', async () => {
     const up = startUp({ PORT: 'http' })
     expect(await up.exit).toBe(2)
-    expect(up.said()).toContain('PORT must be a whole number from 1 to 65535, got "http"')
+    expect(up.output()).toContain('PORT is "http": allowed is a whole number from 1 to 65535')
   })
 })

@@ -1,9 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { pause } from '@sluice/shared/pause'
 import type { ProgressDisplay } from './progress-display.ts'
 import { isDone, type Video } from './video.ts'
 import type { Answer, VideoClient } from './video-client.ts'
 
-/** Asks until the video is done, as often as the API wishes, and shows each answer. Rejects when `stop` is aborted. */
+/**
+ * Polls until the video is done, as often as the API wishes, and shows each answer. Returns the finished
+ * video. Rejects when `stop` is aborted.
+ */
 export async function followVideo(
   client: VideoClient,
   first: Answer,
@@ -13,7 +16,8 @@ export async function followVideo(
   let answer = first
   display.show(answer.video)
   while (!isDone(answer.video)) {
-    await delay(answer.pollAfterMs, undefined, { signal: stop })
+    await pause(answer.pollAfterMs, stop)
+    stop.throwIfAborted()
     answer = await client.retrieve(answer.video.id)
     stop.throwIfAborted()
     display.show(answer.video)

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { UsageError } from '../connection/find-connection.ts'
+import { ApiError } from '../connection/http-client.ts'
 import { type GenerateOptions, generate } from './generate.ts'
 import type { Terminal } from './progress-display.ts'
-import { ApiError } from './video-client.ts'
 import { watch } from './watch.ts'
 
 const MP4 = Buffer.from('not really an MP4, but every byte of it')
@@ -25,9 +25,9 @@ let dir: string
 let server: Server
 let baseUrl: string
 let asked: Asked[]
-/** What the next requests get, one each, before the video answers as it stands. */
+/** The answers of the next requests, one each, in place of the normal ones. */
 let interruptions: ((response: ServerResponse) => void)[]
-/** The video as it stands at each retrieval; the last one stays. */
+/** The video at each retrieval; the last one is repeated. */
 let states: object[]
 let cancelled: object | null
 
@@ -89,10 +89,12 @@ beforeEach(async () => {
       })
       return json(video({ status: 'in_progress', progress: 46 }))
     }
-    if (url === `/v1/videos/${ID}`)
+    if (url === `/v1/videos/${ID}`) {
       return json(cancelled ?? states[Math.min(++retrieved, states.length - 1)] ?? {})
-    if (url === `/v1/videos/${ID}/content`)
+    }
+    if (url === `/v1/videos/${ID}/content`) {
       return void response.writeHead(200, { 'content-length': MP4.length }).end(MP4)
+    }
     response
       .writeHead(404)
       .end(
@@ -121,7 +123,7 @@ function options(over: Partial<GenerateOptions> = {}): GenerateOptions {
     connection: { baseUrl, key: 'sk-test' },
     request: { prompt: 'a paper boat' },
     output: join(dir, 'boat.mp4'),
-    json: false,
+    isJson: false,
     terminal: terminal(false),
     stop: new AbortController().signal,
     abandon: new AbortController().signal,
@@ -152,7 +154,7 @@ describe('sluice generate', () => {
 
   it('prints nothing but the finished video with --json', async () => {
     const screen = terminal(false)
-    await generate(options({ terminal: screen, json: true }))
+    await generate(options({ terminal: screen, isJson: true }))
     expect(JSON.parse(screen.text())).toMatchObject({
       id: ID,
       status: 'completed',

@@ -1,7 +1,9 @@
 import { progressBar, progressText } from './progress-text.ts'
 import type { Video } from './video.ts'
 
-/** Where progress goes: a terminal redraws one line, anything else gets a line when something changed. */
+/**
+ * Where output goes. On a TTY one progress line is redrawn; elsewhere a line is added when something changed.
+ */
 export interface Terminal {
   write(text: string): void
   isTTY: boolean
@@ -10,31 +12,32 @@ export interface Terminal {
 
 export interface ProgressDisplay {
   show(video: Video): void
-  /** Ends the redrawn line, so that what follows stands on its own. */
+  /** Ends the redrawn line, so that the next output starts on a new one. */
   end(): void
 }
 
 const ERASE_LINE = '\r\u001b[K'
-/** Without a terminal, progress is told in steps of this many percent. */
+/** Without a TTY, progress is printed in steps of this many percent. */
 const PLAIN_PERCENT = 10
 
 export function createProgressDisplay(terminal: Terminal): ProgressDisplay {
-  let lastTold = ''
-  let drawn = false
+  let lastMilestone = ''
+  let isDrawn = false
   return {
     show(video) {
       if (terminal.isTTY) {
         terminal.write(`${ERASE_LINE}${progressBar(video, terminal.columns)}`)
-        drawn = true
+        isDrawn = true
         return
       }
-      const milestone = `${video.status} ${Math.floor(video.progress / PLAIN_PERCENT)} ${video.status === 'queued' ? video.queue_position : ''}`
-      if (milestone !== lastTold) terminal.write(`${progressText(video)}\n`)
-      lastTold = milestone
+      const position = video.status === 'queued' ? video.queue_position : ''
+      const milestone = `${video.status} ${Math.floor(video.progress / PLAIN_PERCENT)} ${position}`
+      if (milestone !== lastMilestone) terminal.write(`${progressText(video)}\n`)
+      lastMilestone = milestone
     },
     end() {
-      if (drawn) terminal.write('\n')
-      drawn = false
+      if (isDrawn) terminal.write('\n')
+      isDrawn = false
     },
   }
 }

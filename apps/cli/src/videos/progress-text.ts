@@ -1,12 +1,13 @@
-import type { Video } from './video.ts'
+import { isDone, type Video } from './video.ts'
 
 const BAR_WIDTH = 30
 
-/** `[#####.....] 23/50 steps, 0:12 left, 6.65 USD held`, or where it stands in the queue. */
+/** `23/50 steps, 0:12 left, 6.65 USD held`, or the position in the queue. */
 export function progressText(video: Video): string {
   const parts = [describe(video)]
-  if (video.eta_seconds && (video.status === 'queued' || video.status === 'in_progress'))
+  if (video.eta_seconds && !isDone(video)) {
     parts.push(`${clock(video.eta_seconds.p50)} left`)
+  }
   if (video.cost) parts.push(costText(video))
   return parts.join(', ')
 }
@@ -34,8 +35,9 @@ export function usageText(video: Video): string {
 }
 
 function describe(video: Video): string {
-  if (video.status === 'queued')
+  if (video.status === 'queued') {
     return typeof video.queue_position === 'number' ? `queued, position ${video.queue_position}` : 'queued'
+  }
   if (video.status !== 'in_progress') return video.status
   const steps = video.usage?.steps
   return steps === undefined

@@ -1,55 +1,58 @@
 import type { Connection } from '../connection/find-connection.ts'
-import { INTERRUPTED_EXIT } from './generate.ts'
+import { INTERRUPTED_EXIT } from '../exit-codes.ts'
 import type { Terminal } from './progress-display.ts'
 import { clock } from './progress-text.ts'
 import type { Quote, VideoRequest } from './video.ts'
-import { createVideoClient, TIMINGS, type VideoClientTimings } from './video-client.ts'
+import { VideoClient, type VideoClientTimings } from './video-client.ts'
 
 export interface QuoteOptions {
   connection: Connection
   request: VideoRequest
   /** Print the quote as JSON instead of words. */
-  json: boolean
+  isJson: boolean
   terminal: Terminal
   /** Aborted by Ctrl-C. */
   stop: AbortSignal
   timings?: VideoClientTimings
 }
 
-/** Asks what a video would cost. Answers the exit code: 0, 1 when it would not be taken, 130 after Ctrl-C. Throws ApiError. */
+/**
+ * Asks what a video would cost and prints it. Returns the exit code: 0, 1 when the video would not be
+ * accepted, 130 after Ctrl-C. Throws ApiError.
+ */
 export async function quote(options: QuoteOptions): Promise<number> {
+  const { connection, request, stop, terminal, timings } = options
   try {
-    const quoted = await createVideoClient(
-      options.connection,
-      options.stop,
-      options.timings ?? TIMINGS,
-    ).quote(options.request)
-    options.terminal.write(options.json ? `${JSON.stringify(quoted)}\n` : quoteText(quoted))
+    const quoted = await new VideoClient(connection, stop, timings).quote(request)
+    terminal.write(options.isJson ? `${JSON.stringify(quoted)}\n` : quoteText(quoted))
     return quoted.affordable && quoted.within_limits ? 0 : 1
   } catch (error) {
-    if (options.stop.aborted) return INTERRUPTED_EXIT
+    if (stop.aborted) return INTERRUPTED_EXIT
     throw error
   }
 }
 
 /** The quote in a few lines: what, how much, how long, and what stands against it. */
-export function quoteText(quoted: Quote): string {
-  const { usage, cost, price, largest } = quoted
+function quoteText(quoted: Quote): string {
+  const { usage, cost, price } = quoted
   const tier = price.multiplier === '1' ? '' : ` x ${price.multiplier}`
+  const tokens = `${usage.generated_tokens} tokens (${usage.video_tokens} x ${usage.steps} steps)`
+  const rate = `${price.per_million_tokens}${tier} ${cost.currency} per million`
   const lines = [
     `${quoted.model}, ${settingsText(quoted)}`,
-    `${usage.generated_tokens} tokens (${usage.video_tokens} x ${usage.steps} steps) at ${price.per_million_tokens}${tier} ${cost.currency} per million: ${cost.amount} ${cost.currency}`,
+    `${tokens} at ${rate}: ${cost.amount} ${cost.currency}`,
     timeText(quoted),
+    ...(quoted.affordable ? [] : ['the balance does not cover it']),
+    ...(quoted.within_limits ? [] : [limitsText(quoted.largest)]),
   ]
-  if (!quoted.affordable) lines.push('the balance does not cover it')
-  if (!quoted.within_limits) {
-    lines.push(
-      largest === null
-        ? 'more than --max-tokens or --max-cost allows, and so is anything smaller'
-        : `more than --max-tokens or --max-cost allows; they allow ${settingsText(largest)}: ${largest.usage.generated_tokens} tokens, ${largest.cost.amount} ${largest.cost.currency}`,
-    )
-  }
   return `${lines.join('\n')}\n`
+}
+
+function limitsText(largest: Quote['largest']): string {
+  if (largest === null) return 'more than --max-tokens or --max-cost allows, and so is anything smaller'
+  const { usage, cost } = largest
+  const price = `${usage.generated_tokens} tokens, ${cost.amount} ${cost.currency}`
+  return `more than --max-tokens or --max-cost allows; they allow ${settingsText(largest)}: ${price}`
 }
 
 function settingsText(settings: {
@@ -58,7 +61,8 @@ function settingsText(settings: {
   num_frames: number
   num_steps: number
 }): string {
-  return `${settings.size}, ${settings.num_frames} frames (${settings.seconds} s), ${settings.num_steps} steps`
+  const { size, num_frames, seconds, num_steps } = settings
+  return `${size}, ${num_frames} frames (${seconds} s), ${num_steps} steps`
 }
 
 function timeText({ queue_position, eta_seconds }: Quote): string {

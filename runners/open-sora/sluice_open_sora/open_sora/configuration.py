@@ -9,26 +9,32 @@ from typing import Any, Mapping
 from ..failure import RunnerFailure
 from ..settings import Settings, visible_home
 
-# Sampling options come with each request, so the resolution in a file's name says nothing: 256px.py has no parallelism, 768px.py
-# sequence parallelism (plugins/sp.py), 256px_tp.py tensor parallelism (plugins/tp.py).
+# They differ in parallelism: 256px.py has none, 768px.py splits the sequence (plugins/sp.py), 256px_tp.py the
+# tensors (plugins/tp.py). The resolution in a name means nothing here: it comes with each request.
 _FILES = {"none": "256px.py", "sequence": "768px.py", "tensor": "256px_tp.py"}
 _FOLDER = "configs/diffusion/inference"
-# The latent's packing divides by it (opensora.utils.sampling reads it from the environment; 16 unless the configuration says otherwise).
+# opensora.utils.sampling reads it from the environment, and divides by it to pack the latent.
 _SPATIAL_COMPRESSION = 16
 # Parts of a configuration that are built from weights.
 WEIGHTED_PARTS = ("model", "ae", "t5", "clip", "img_flux", "img_flux_ae")
 
 
 def read_configuration(settings: Settings, ranks: int) -> Any:
-    """The mmengine Config of this runner; enters OPENSORA_HOME, since its paths are relative to it. Raises SettingError, RunnerFailure."""
+    """Returns the mmengine Config of this runner. Changes to OPENSORA_HOME, since the Config's paths are
+    relative to it.
+
+    Raises SettingError, RunnerFailure."""
     home = visible_home(settings)
     os.chdir(home)
     from opensora.utils.config import read_config
 
-    path = os.environ.get("OPENSORA_CONFIG") or os.path.join(_FOLDER, _FILES["none" if ranks == 1 else settings.parallel])
+    path = os.environ.get("OPENSORA_CONFIG") or os.path.join(
+        _FOLDER, _FILES["none" if ranks == 1 else settings.parallel]
+    )
     if not os.path.isfile(path):
         raise RunnerFailure(
-            "model_missing", f"no configuration at {os.path.abspath(path)}; OPENSORA_HOME must be Open-Sora's commit d0cd5ac"
+            "model_missing",
+            f"no configuration at {os.path.abspath(path)}; OPENSORA_HOME must be Open-Sora's commit d0cd5ac",
         )
     config = read_config(path)
     if settings.t2i2v and config.get("img_flux") is None:
@@ -37,25 +43,36 @@ def read_configuration(settings: Settings, ranks: int) -> Any:
     missing = missing_weights(config)
     if missing:
         # Open-Sora would start to download tens of gigabytes instead.
-        raise RunnerFailure("model_missing", f"no weights at {', '.join(os.path.join(home, path) for path in missing)}")
+        raise RunnerFailure(
+            "model_missing", f"no weights at {', '.join(os.path.join(home, path) for path in missing)}"
+        )
     return config
 
 
 def missing_weights(config: Mapping[str, Any]) -> list[str]:
-    """Paths a configuration names, relative to OPENSORA_HOME, that are not there; a folder must hold something."""
+    """Paths that a configuration names, relative to OPENSORA_HOME, with no file or only an empty folder."""
     named = [config[part].get("from_pretrained") for part in WEIGHTED_PARTS if config.get(part) is not None]
-    return [path for path in named if path and not (os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)))]
+    return [
+        path
+        for path in named
+        if path and not (os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)))
+    ]
 
 
 def sequence_ranks(config: Mapping[str, Any], ranks: int) -> int:
-    """Devices a sequence is split over: the smaller of the configured size and the devices there are, as opensora.utils.cai takes it."""
+    """Devices a sequence is split over: the configured size or the devices there are, the smaller
+    (opensora.utils.cai)."""
     plugin = config.get("plugin_config") or {}
     return min(int(plugin.get("sp_size", 1)), ranks)
 
 
-def judge_ranks(config: Mapping[str, Any], ranks: int, device_variable: str) -> None:
-    """Raises RunnerFailure when the configuration cannot use as many devices as the variable names: some would repeat the others' work."""
+def check_ranks(config: Mapping[str, Any], ranks: int, device_variable: str) -> None:
+    """Raises RunnerFailure when the variable names more devices than the configuration can use: some would
+    repeat the others' work."""
     plugin = config.get("plugin_config") or {}
     most = max(int(plugin.get("sp_size", 1)), int(plugin.get("tp_size", 1)))
     if config.get("plugin") == "hybrid" and ranks > most:
-        raise RunnerFailure("model_missing", f"{device_variable} names {ranks} devices; the configuration allows {json.dumps(most)}")
+        raise RunnerFailure(
+            "model_missing",
+            f"{device_variable} names {ranks} devices; the configuration allows {json.dumps(most)}",
+        )

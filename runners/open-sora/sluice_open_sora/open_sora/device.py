@@ -10,21 +10,24 @@ import torch
 
 from ..failure import RunnerFailure
 
-# Words of a device's full name that say nothing of its family.
+# Words of a device's full name that are no part of its family.
 _NOISE = {"nvidia", "geforce", "tesla", "amd", "instinct", "graphics", "device"}
 
 
 def find_device() -> torch.device:
-    """CUDA, or what OPENSORA_DEVICE says (`cpu`, for tests). Raises RunnerFailure `model_missing`."""
+    """Returns CUDA, or what OPENSORA_DEVICE says (`cpu`, for tests). Raises RunnerFailure `model_missing`."""
     wanted = os.environ.get("OPENSORA_DEVICE") or "cuda"
     if wanted == "cuda" and not torch.cuda.is_available():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        raise RunnerFailure("model_missing", f"torch {torch.__version__} finds no CUDA device (CUDA_VISIBLE_DEVICES is {visible!r})")
+        raise RunnerFailure(
+            "model_missing",
+            f"torch {torch.__version__} finds no CUDA device (CUDA_VISIBLE_DEVICES is {visible!r})",
+        )
     return torch.device(wanted)
 
 
 def device_family(name: str) -> str:
-    """`NVIDIA H100 80GB HBM3` -> `h100`, `NVIDIA GeForce RTX 4090` -> `rtx4090`: what pools are named after."""
+    """`NVIDIA H100 80GB HBM3` is `h100`, `NVIDIA GeForce RTX 4090` is `rtx4090`: pools are named after it."""
     words = [word for word in re.split(r"[^A-Za-z0-9]+", name) if word and word.lower() not in _NOISE]
     if len(words) > 1 and words[0].upper() in ("RTX", "GTX", "TITAN"):
         words = ["".join(words[:2])]
@@ -32,7 +35,7 @@ def device_family(name: str) -> str:
 
 
 def describe_device(device: torch.device) -> tuple[str, int]:
-    """Family, and bytes of memory of all visible devices together."""
+    """Returns the family, and the bytes of memory of all visible devices together."""
     if device.type != "cuda":
         return device.type, 0
     count = torch.cuda.device_count()
@@ -56,7 +59,8 @@ def peak_bytes(device: torch.device) -> int:
 
 
 class Residency:
-    """Which parts of the model are on the device. With offload one part at a time is, the others wait in the host's memory."""
+    """Which parts of the model are on the device: all, or with offload one at a time, the others in the
+    host's memory."""
 
     def __init__(self, device: torch.device, parts: Mapping[str, Iterable[Any]], offload: bool) -> None:
         self.device = device

@@ -26,7 +26,7 @@ class OpenSoraPipeline:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._settings = read_settings(os.environ)
-        # The way of the video in work.
+        # The Steps of the video in work.
         self._steps: Any = None
         self._served: dict[str, ServedModel] = {}
         # None while there is one model, whose weights stay.
@@ -38,12 +38,12 @@ class OpenSoraPipeline:
         sys.path.insert(0, visible_home(self._settings))
         import torch
 
-        from .configuration import judge_ranks, read_configuration, sequence_ranks
+        from .configuration import check_ranks, read_configuration, sequence_ranks
         from .device import Residency, describe_device, find_device
 
         torch.set_grad_enabled(False)
         self._config = config = read_configuration(self._settings, self._place.ranks)
-        judge_ranks(config, self._place.ranks, self._settings.device_variable)
+        check_ranks(config, self._place.ranks, self._settings.device_variable)
         self._device = find_device()
 
         from opensora.utils.misc import to_torch_dtype
@@ -56,7 +56,7 @@ class OpenSoraPipeline:
         model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
         video_model, self._autoencoder, self._t5, self._clip, self._image_parts = model_parts
         self._served = {served.id: served for served in models or (ServedModel(model),)}
-        # Before the ranks split it, while each still has every tensor whole.
+        # Before the ranks split it: each still has every tensor whole.
         self._prepare_weights(video_model)
         self.use(model, lambda *_: None)
         if boost is not None:
@@ -72,7 +72,7 @@ class OpenSoraPipeline:
         self._residency = Residency(self._device, parts, offload)
         for autoencoder in (self._autoencoder, flux_autoencoder):
             for module in [] if autoencoder is None else autoencoder.modules():
-                # Signs of life during a decode that may take a minute.
+                # A decode may take a minute; each layer is a sign of life.
                 module.register_forward_pre_hook(lambda *_: self._steps.alive())
         family, memory = describe_device(self._device)
         return Readiness(
@@ -100,7 +100,7 @@ class OpenSoraPipeline:
         if all(served.is_base for served in models):
             return
         self._weights = SwitchedWeights(video_model, base_file(self._config), self._device)
-        self._weights.judge(models)
+        self._weights.check(models)
 
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         import torch
@@ -122,7 +122,7 @@ class OpenSoraPipeline:
             self._remove_scratch(job)
 
     def _frames(self, job: Job) -> Any:
-        """uint8 [frames, height, width, 3], on the host."""
+        """Returns uint8 [frames, height, width, 3], on the host."""
         import torch
 
         from opensora.utils.inference import add_fps_info_to_text, add_motion_score_to_text
@@ -148,11 +148,15 @@ class OpenSoraPipeline:
         t5 = WatchedModule(self._t5, self._residency, "text", steps.before_text)
         clip = WatchedModule(self._clip, self._residency, "text", steps.before_text)
         model = WatchedModule(self._model, self._residency, "model", steps.before_step)
-        autoencoder = WatchedAutoencoder(self._autoencoder, self._residency, "autoencoder", steps.encode_reference, steps.before_decode)
+        autoencoder = WatchedAutoencoder(
+            self._autoencoder, self._residency, "autoencoder", steps.encode_reference, steps.before_decode
+        )
         condition, references = self._condition(job, option, t5, clip)
         api = prepare_api(model, autoencoder, t5, clip, self._image_parts)
-        # As Open-Sora's script words it: "..., 24 FPS. 4 motion score."
-        text = add_motion_score_to_text(add_fps_info_to_text([generation.prompt], fps=generation.fps), generation.motion_score)
+        # As Open-Sora's script does: "..., 24 FPS. 4 motion score."
+        text = add_motion_score_to_text(
+            add_fps_info_to_text([generation.prompt], fps=generation.fps), generation.motion_score
+        )
         clip_pixels = api(
             option,
             condition,
@@ -165,24 +169,29 @@ class OpenSoraPipeline:
         )
         expected = (1, 3, generation.num_frames, option.height, option.width)
         if tuple(clip_pixels.shape) != expected:
-            raise RunnerFailure("internal", f"Open-Sora made a clip of shape {tuple(clip_pixels.shape)}; asked was {expected}")
+            raise RunnerFailure(
+                "internal", f"Open-Sora made a clip of shape {tuple(clip_pixels.shape)}; asked was {expected}"
+            )
         # [-1, 1] to bytes as opensora.datasets.save_sample does it, in 32-bit floats.
         pixels = clip_pixels[0].float().clamp_(-1, 1).add_(1).mul_(127.5).add_(0.5).clamp_(0, 255)
         return pixels.permute(1, 2, 3, 0).to(torch.uint8).contiguous().cpu()
 
     def _condition(self, job: Job, option: Any, t5: Any, clip: Any) -> tuple[str, str | None]:
-        """Open-Sora's cond_type, and its reference images as one text: paths parted by semicolons."""
+        """Returns Open-Sora's cond_type, and the paths of the input images joined with semicolons."""
         mode = job.generation.mode
         if mode == "t2v":
             return "t2v", None
         if ";" in job.workdir:
-            raise RunnerFailure("internal", f"workdir {job.workdir!r} has a semicolon, which parts Open-Sora's reference paths")
+            raise RunnerFailure(
+                "internal",
+                f"workdir {job.workdir!r} has a semicolon, which parts Open-Sora's reference paths",
+            )
         if mode == "t2i2v":
             return "i2v_head", self._make_condition_image(job, option, t5, clip)
         paths = {}
         for reference in job.references:
-            _judge_image(reference.path)
-            # Open-Sora tells images by the ending; PIL, which reads them, by the content.
+            _check_image(reference.path)
+            # Open-Sora knows an image by its name's ending; PIL, which reads it, by the content.
             link = self._scratch(job, f"reference-{reference.position}.png")
             os.symlink(os.path.abspath(reference.path), link)
             paths[reference.position] = link
@@ -191,7 +200,9 @@ class OpenSoraPipeline:
         return ("i2v_head", paths["head"]) if "head" in paths else ("i2v_tail", paths["tail"])
 
     def _make_condition_image(self, job: Job, option: Any, t5: Any, clip: Any) -> str:
-        """The first frame of mode t2i2v, made by FLUX as Open-Sora's script does, or taken from the checkpoint; answers its path."""
+        """Writes the first frame of mode t2i2v and returns its path.
+
+        FLUX makes it, as in Open-Sora's script, unless the checkpoint has it."""
         from opensora.datasets import save_sample
         from opensora.datasets.aspect import get_image_size
         from opensora.datasets.utils import rescale_image_by_path
@@ -207,9 +218,15 @@ class OpenSoraPipeline:
             named = replace(option, resolution=resolution, aspect_ratio=aspect)
             image_resolution = self._config.get("img_resolution", "768px")
             image_option = modify_option_to_t2i(named, distilled=True, img_resolution=image_resolution)
-            flux = WatchedModule(self._image_parts["img_flux"], self._residency, "image", self._steps.before_image_step)
+            flux = WatchedModule(
+                self._image_parts["img_flux"], self._residency, "image", self._steps.before_image_step
+            )
             flux_autoencoder = WatchedAutoencoder(
-                self._image_parts["img_flux_ae"], self._residency, "image", lambda pixels, encode: encode(pixels), lambda: None
+                self._image_parts["img_flux_ae"],
+                self._residency,
+                "image",
+                lambda pixels, encode: encode(pixels),
+                lambda: None,
             )
             pixels = prepare_api(flux, flux_autoencoder, t5, clip, self._image_parts)(
                 image_option,
@@ -218,9 +235,11 @@ class OpenSoraPipeline:
                 text=[job.generation.prompt],
                 channel=self._config["img_flux"]["in_channels"],
             )
-            save_sample(pixels[0].cpu(), save_path=path.removesuffix(".png"), fps=job.generation.fps, verbose=False)
+            save_sample(
+                pixels[0].cpu(), save_path=path.removesuffix(".png"), fps=job.generation.fps, verbose=False
+            )
             if image_resolution != resolution:
-                # The script hands width and height to a function that takes height and width; the first frame is cropped to size later.
+                # The script swaps width and height here too; the first frame is cropped to size later.
                 height, width = get_image_size(resolution, aspect)
                 rescale_image_by_path(path, width, height)
             with open(path, "rb") as file:
@@ -232,20 +251,25 @@ class OpenSoraPipeline:
         return path
 
     def _named_size(self, width: int, height: int) -> tuple[str, str]:
-        """Open-Sora's resolution and aspect ratio of a size; mode t2i2v makes its image by these names. Raises RunnerFailure."""
+        """Returns the resolution and aspect ratio that Open-Sora calls a size by; mode t2i2v needs them.
+
+        Raises RunnerFailure."""
         from opensora.datasets.aspect import get_aspect_ratios_dict, get_num_pexels_from_name
 
         for resolution in RESOLUTIONS:
             sizes = get_aspect_ratios_dict(get_num_pexels_from_name(resolution), training=False)
-            # Three ratios share 336 x 192; the common ones are meant.
+            # Three ratios have 336 x 192: the common ones come first.
             for aspect in sorted(sizes, key=lambda name: name not in ("16:9", "9:16")):
                 table_height, table_width = (-(-side // 16) * 16 for side in sizes[aspect])
                 if (table_width, table_height) == (width, height):
                     return resolution, aspect
-        raise RunnerFailure("bad_input", f"width x height is {width}x{height}; allowed with mode t2i2v is a size of Open-Sora's table")
+        raise RunnerFailure(
+            "bad_input",
+            f"width x height is {width}x{height}; allowed with mode t2i2v is a size of Open-Sora's table",
+        )
 
     def _boosters(self) -> Any:
-        """Joins the ranks; answers what turns the parts into their parallel forms."""
+        """Joins the ranks. Returns a function that makes model and autoencoder parallel."""
         from opensora.utils.cai import get_booster, init_inference_environment
 
         init_inference_environment()
@@ -261,7 +285,7 @@ class OpenSoraPipeline:
         return boost
 
     def _scratch(self, job: Job, name: str) -> str:
-        """A path of this rank's own in the work folder, removed at the end."""
+        """Returns a path of this rank's own in the work folder, which is removed at the end."""
         folder = os.path.join(job.workdir, f"rank-{self._place.rank}")
         os.makedirs(folder, exist_ok=True)
         return os.path.join(folder, name)
@@ -274,19 +298,21 @@ class OpenSoraPipeline:
             os.rmdir(folder)
 
 
-def _judge_image(path: str) -> None:
-    """Raises RunnerFailure `bad_input` for a file PIL, with which Open-Sora reads images, cannot read."""
+def _check_image(path: str) -> None:
+    """Raises RunnerFailure `bad_input` for a file that PIL cannot read, which Open-Sora reads images with."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             image.load()
     except Exception as error:
-        raise RunnerFailure("bad_input", f"references: {os.path.basename(path)} is no image: {error}") from None
+        raise RunnerFailure(
+            "bad_input", f"references: {os.path.basename(path)} is no image: {error}"
+        ) from None
 
 
 def _seed_everything(seed: int) -> None:
-    """Open-Sora's second seed: what its parts draw from the global generators, the autoencoder's posterior above all."""
+    """Seeds the global generators: Open-Sora samples from them too, above all the autoencoder's posterior."""
     import numpy
     import torch
 

@@ -1,4 +1,4 @@
-"""One video's way through the denoise loop: where it starts, what a checkpoint of it holds, how long each phase took."""
+"""One video's steps: where they start, what goes into a checkpoint, how long each phase took."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from ..pipeline import Job, StepGate
 from .device import synchronize
 from .tensors import pack_tensor, unpack_tensor
 
-# The denoise loop runs text + image, negative + image and negative together (I2VDenoiser), so its latent comes three times.
+# The denoise loop (I2VDenoiser) runs text + image, negative + image and negative in one batch.
 GUIDANCE_COPIES = 3
 CONDITION_IMAGE = "condition_image"
 
 
 class Steps:
-    """Fed by the stand-ins of watched_parts.py."""
+    """The stand-ins of watched_parts.py call it."""
 
     def __init__(self, job: Job, gate: StepGate, device: torch.device) -> None:
         self._job = job
         self._gate = gate
         self._device = device
         self._done = 0
-        # What the autoencoder made of the reference images. It samples its posterior, so a resumed attempt takes the first one's.
+        # What the autoencoder made of the input images. It samples its posterior, so a resumed attempt takes
+        # what the first attempt got.
         self._references: list[torch.Tensor] = []
         # PNG bytes of the image that mode t2i2v made first.
         self.condition_image: bytes | None = None
@@ -34,11 +35,11 @@ class Steps:
         self._decode_at: float | None = None
 
     def before_step(self, *, img: torch.Tensor, **_: Any) -> torch.Tensor | None:
-        """Called with the latent at every step. Answers what stands for the step, or None to run it."""
+        """Called with the latent at every step. Returns what replaces its result; None = run the step."""
         step = self._done
         self._done += 1
         if step < self._job.start_step:
-            # The loop's update adds a multiple of this: the latent stays as it is.
+            # The loop adds a multiple of this to the latent, which so stays as it is.
             return torch.zeros_like(img)
         synchronize(self._device)
         if self._denoise_at is None:
@@ -50,7 +51,7 @@ class Steps:
         return None
 
     def before_image_step(self, **_: Any) -> None:
-        """Called at every step of the image model of mode t2i2v: no step of the video is done yet, but it may be stopped."""
+        """Called at every step of mode t2i2v's image model, where the video can be stopped at its step 0."""
         synchronize(self._device)
         self._gate.boundary(0, dict)
         self._gate.alive("encode")
@@ -58,7 +59,9 @@ class Steps:
     def before_text(self, *_: Any, **__: Any) -> None:
         self._gate.alive("encode")
 
-    def encode_reference(self, pixels: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def encode_reference(
+        self, pixels: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
         name = f"reference.{len(self._references)}"
         resumed = self._job.resume is not None and name in self._job.resume.tensors
         latent = self._stored(name) if resumed else encode(pixels)
@@ -68,7 +71,7 @@ class Steps:
     def before_decode(self) -> None:
         synchronize(self._device)
         self._decode_at = time.monotonic()
-        # A capture is never asked for after the last step.
+        # No checkpoint is written after the last step, so there is nothing to capture.
         self._gate.boundary(self._job.generation.num_steps, dict)
         self._gate.alive("decode")
 
@@ -77,7 +80,7 @@ class Steps:
         self._gate.alive("encode" if self._decode_at is None else "decode")
 
     def stored_condition_image(self) -> bytes | None:
-        """The image an earlier attempt made."""
+        """Returns the image that an earlier attempt made."""
         if self._job.resume is None:
             return None
         return self._job.resume.tensors[CONDITION_IMAGE].data
@@ -87,7 +90,11 @@ class Steps:
         now = time.monotonic()
         denoise_at = self._denoise_at or now
         decode_at = self._decode_at or now
-        return {"encode": denoise_at - self._encode_at, "denoise": decode_at - denoise_at, "decode": now - decode_at}
+        return {
+            "encode": denoise_at - self._encode_at,
+            "denoise": decode_at - denoise_at,
+            "decode": now - decode_at,
+        }
 
     def _capture(self, img: torch.Tensor) -> Mapping[str, Tensor]:
         captured = {"latent": pack_tensor(img[: len(img) // GUIDANCE_COPIES])}

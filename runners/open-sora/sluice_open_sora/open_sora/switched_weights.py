@@ -1,8 +1,9 @@
-"""One network in memory, and whose weights are in it: each tensor is known by where its numbers came from, and rewritten from files.
+"""One network in memory, and where each of its tensors came from. A switch rewrites those that differ.
 
-Nothing is ever subtracted: a tensor another model changed is read again from the base model's file (or its own checkpoint's), so a
-model's weights are the same bits whatever was in use before. Tensors go in one by one, on whichever device the network is just then; a
-switch that stops half-way leaves tensors of two models, which the next one sees and rewrites.
+Nothing is ever subtracted: a tensor that another model changed is read again from the base model's file or
+the model's own checkpoint, so a model's weights are the same bits whatever was in use before. Tensors are
+written one by one, on whichever device the network is. A switch that stops half-way leaves tensors of two
+models; the next one rewrites them.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import torch
 from safetensors import safe_open
 
 from ..failure import RunnerFailure
-from ..served_model import BASE, ServedModel, Source, judge_fit
+from ..served_model import BASE, ServedModel, Source, check_fit
 from ..weight_file import WeightFile
 
-# A tensor that is being written: the numbers of no model.
+# A tensor that is being written has the numbers of no model.
 _TORN: Source = ("torn", "torn")
 
 
 class SwitchedWeights:
-    """`base`: the file `module` was loaded from, None = none that can be read by tensor (then what is about to be changed is copied into
-    the host's memory first). `device`: where LoRAs are multiplied, always the same one, since another would round otherwise."""
+    """`base`: the file `module` was loaded from. None = it cannot be read tensor by tensor: then each tensor
+    is copied into the host's memory before its first change. `device`: where LoRAs are multiplied, always the
+    same one, since another could round differently."""
 
     def __init__(self, module: torch.nn.Module, base: WeightFile | None, device: torch.device) -> None:
         self._module = module
@@ -33,18 +35,18 @@ class SwitchedWeights:
         self._sources: dict[str, Source] = {}
         self._copies: dict[str, torch.Tensor] = {}
 
-    def judge(self, models: Iterable[ServedModel]) -> None:
+    def check(self, models: Iterable[ServedModel]) -> None:
         """Raises RunnerFailure `model_missing` for a file that does not fit the network."""
         shapes = {name: tuple(tensor.shape) for name, tensor in self._module.state_dict().items()}
         required = [name for name in shapes if self._base is None or name in self._base.entries]
         for model in models:
-            judge_fit(model, shapes, required)
+            check_fit(model, shapes, required)
 
     def use(self, model: ServedModel, between: Callable[[int, int], None]) -> None:
-        """Makes the weights those of `model`; `between(done, tensors)` before each tensor that changes, and may raise.
+        """Makes the weights those of `model`. Calls `between(done, tensors)` before each; it may raise.
 
         Raises RunnerFailure `model_missing` when a file is gone or was replaced."""
-        # In-place changes of parameters that a clip made under inference mode are allowed nowhere else.
+        # A clip is made under inference mode, and what was made there can be changed in place there only.
         with torch.inference_mode(), ExitStack() as open_files:
             tensors = self._module.state_dict()
             stale = [name for name in tensors if self._sources.get(name, BASE) != model.source_of(name)]
@@ -72,10 +74,12 @@ class SwitchedWeights:
         try:
             self._base.verify()
         except (OSError, ValueError) as error:
-            raise RunnerFailure("model_missing", f"the base model's weights: {self._base.path}: {error}") from None
+            raise RunnerFailure(
+                "model_missing", f"the base model's weights: {self._base.path}: {error}"
+            ) from None
 
     def _value(self, model: ServedModel, name: str, reader: _Reader) -> torch.Tensor:
-        """The tensor as `model` has it, on any device and of any dtype."""
+        """Returns the tensor as `model` has it, on any device and of any dtype."""
         checkpoint, added = model.source_of(name)
         if checkpoint != "":
             assert model.checkpoint is not None
@@ -89,12 +93,14 @@ class SwitchedWeights:
             return value
         assert model.lora is not None
         layer = model.lora.layers[name]
-        down, up = (reader.read(model.lora, part).to(self._device, torch.float32) for part in (layer.down, layer.up))
+        down, up = (
+            reader.read(model.lora, part).to(self._device, torch.float32) for part in (layer.down, layer.up)
+        )
         return value.to(self._device, torch.float32).add(up @ down, alpha=model.strength * layer.scale)
 
 
 class _Reader:
-    """Reads single tensors; files stay open, mapped and not copied, for one switch."""
+    """Reads single tensors. Files stay open, mapped and not copied, for one switch."""
 
     def __init__(self, open_files: ExitStack) -> None:
         self._open_files = open_files
@@ -102,12 +108,14 @@ class _Reader:
 
     def read(self, file: WeightFile, name: str) -> torch.Tensor:
         if file.path not in self._files:
-            self._files[file.path] = self._open_files.enter_context(safe_open(file.path, framework="pt", device="cpu"))
+            self._files[file.path] = self._open_files.enter_context(
+                safe_open(file.path, framework="pt", device="cpu")
+            )
         return self._files[file.path].get_tensor(name)
 
 
 def base_file(configuration: Mapping[str, Any]) -> WeightFile | None:
-    """The safetensors file of the configuration's video model; None when it has none (a .pt file, a folder, random weights)."""
+    """The safetensors file of the configuration's video model; None for a .pt file, a folder or no file."""
     path = configuration["model"].get("from_pretrained")
     if not path or not str(path).endswith(".safetensors"):
         return None

@@ -6,12 +6,18 @@ import torch
 
 from ..checkpoint import Tensor
 
-_NAMES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32", torch.float64: "F64", torch.uint8: "U8"}
+_NAMES = {
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.uint8: "U8",
+}
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 
 def pack_tensor(tensor: torch.Tensor) -> Tensor:
-    """Bit for bit. Raises KeyError for a dtype latents never have."""
+    """Bit for bit. Raises KeyError for a dtype that no latent has."""
     flat = tensor.detach().to("cpu").contiguous().reshape(-1)
     return Tensor(_NAMES[tensor.dtype], tuple(tensor.shape), flat.view(torch.uint8).numpy().tobytes())
 

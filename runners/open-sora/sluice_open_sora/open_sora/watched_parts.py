@@ -1,8 +1,8 @@
 """Stand-ins given to Open-Sora's prepare_api in place of its model, autoencoder and text encoders.
 
-prepare_api uses of a model only `parameters()` and the call itself, which its denoise loop makes once per step (I2VDenoiser.denoise), and
-of an autoencoder `parameters()`, `encode`, `decode` and `compression`. So a step boundary, a checkpoint, a resume and an offload need no
-change in Open-Sora and no hook inside it.
+Of a model, prepare_api uses only `parameters()` and the call itself, which its denoise loop makes once per
+step (I2VDenoiser.denoise); of an autoencoder `parameters()`, `encode`, `decode` and `compression`. So step
+boundaries, checkpoints, resuming and offload need no change in Open-Sora.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from .device import Residency
 
 
 class WatchedModule:
-    """Calls `before(...)` with the arguments of every call; its answer, unless None, stands for the call."""
+    """Calls `before` with the arguments of every call; what it returns, unless None, replaces the result."""
 
-    def __init__(self, module: Any, residency: Residency, part: str, before: Callable[..., Any | None]) -> None:
+    def __init__(
+        self, module: Any, residency: Residency, part: str, before: Callable[..., Any | None]
+    ) -> None:
         self._module = module
         self._residency = residency
         self._part = part
@@ -29,16 +31,17 @@ class WatchedModule:
         return self._module.parameters()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        answer = self._before(*args, **kwargs)
-        if answer is not None:
-            return answer
+        replacement = self._before(*args, **kwargs)
+        if replacement is not None:
+            return replacement
         self._residency.use(self._part)
         return self._module(*args, **kwargs)
 
 
 class WatchedAutoencoder:
-    """As WatchedModule, with a `before` for each direction."""
+    """As WatchedModule, for both directions: `encode` gets the pixels and the module's own `encode`."""
 
+    # Five parameters: each direction has its own hook.
     def __init__(
         self,
         module: Any,

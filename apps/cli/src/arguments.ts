@@ -1,0 +1,23 @@
+import { InvalidArgumentError } from 'commander'
+
+/** Parses an argument of a command: a whole number. Throws InvalidArgumentError, as commander expects. */
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
+  return Number(text)
+}
+
+/** A whole number of at least 1. */
+export function positiveNumber(text: string): number {
+  const value = wholeNumber(text)
+  if (value === 0) throw new InvalidArgumentError('It must be at least 1.')
+  return value
+}
+
+/** A day or time as seconds since the Unix epoch. */
+export function unixTime(text: string): number {
+  const ms = Date.parse(text)
+  if (Number.isNaN(ms)) {
+    throw new InvalidArgumentError('It must be a day or time such as 2027-01-31 or 2027-01-31T12:00:00Z.')
+  }
+  return Math.floor(ms / 1_000)
+}

@@ -1,0 +1,101 @@
+import type { Command } from 'commander'
+import { positiveNumber, wholeNumber } from '../arguments.ts'
+import { findConnection } from '../connection/find-connection.ts'
+import { interrupts } from '../processes/interrupts.ts'
+import { generate } from './generate.ts'
+import type { Terminal } from './progress-display.ts'
+import { quote } from './quote.ts'
+import type { VideoRequest } from './video.ts'
+import { watch } from './watch.ts'
+
+interface RequestFlags {
+  model?: string
+  size?: string
+  seconds?: number
+  frames?: number
+  steps?: number
+  seed?: number
+  negativePrompt?: string
+  maxTokens?: number
+  maxCost?: string
+  tier?: string
+  refine?: boolean
+  json?: boolean
+}
+
+/** Adds `sluice generate`, `sluice quote` and `sluice watch`. */
+export function addVideoCommands(program: Command, env: NodeJS.ProcessEnv, terminal: Terminal): void {
+  withRequestOptions(program.command('generate').description('make a video from a sentence and download it'))
+    .option('-o, --output <file>', 'where the MP4 goes (default: <video id>.mp4)')
+    .option('--json', 'print the finished video as JSON, nothing else')
+    .action(async (prompt: string, flags: RequestFlags & { output?: string }) => {
+      const connection = await findConnection(env)
+      process.exitCode = await generate({
+        connection,
+        terminal,
+        ...interrupts(),
+        output: flags.output ?? null,
+        isJson: flags.json === true,
+        request: requestOf(prompt, flags),
+      })
+    })
+
+  withRequestOptions(program.command('quote'))
+    .description(
+      'show what a video would cost and how long it would take; exit with 1 if it would be refused',
+    )
+    .option('--json', 'print the quote as JSON, nothing else')
+    .action(async (prompt: string, flags: RequestFlags) => {
+      const connection = await findConnection(env)
+      process.exitCode = await quote({
+        connection,
+        terminal,
+        stop: interrupts().stop,
+        isJson: flags.json === true,
+        request: requestOf(prompt, flags),
+      })
+    })
+
+  program
+    .command('watch')
+    .description("show an existing video's progress")
+    .argument('<video-id>')
+    .action(async (id: string) => {
+      const connection = await findConnection(env)
+      process.exitCode = await watch({ connection, id, terminal, stop: interrupts().stop })
+    })
+}
+
+/** The options that say what the video shall be. */
+function withRequestOptions(command: Command): Command {
+  return command
+    .argument('<prompt>', 'what the video shall show')
+    .option('--model <id>', 'open-sora-2, animatic, ...')
+    .option('--size <size>', 'WIDTHxHEIGHT in pixels, e.g. 336x192')
+    .option('--seconds <n>', 'length in whole seconds (24n+1 frames)', positiveNumber)
+    .option('--frames <n>', 'length in frames, 4k+1', positiveNumber)
+    .option('--steps <n>', 'denoising steps', positiveNumber)
+    .option('--seed <n>', 'the same seed makes the same video', wholeNumber)
+    .option('--negative-prompt <text>', 'what the video shall not show')
+    .option('--max-tokens <n>', 'refuse when it would generate more', positiveNumber)
+    .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50')
+    .option('--tier <tier>', 'priority, standard or flex')
+    .option('--refine', "have the service's refiner write a longer prompt first")
+}
+
+function requestOf(prompt: string, flags: RequestFlags): VideoRequest {
+  return {
+    prompt,
+    ...(flags.model === undefined ? {} : { model: flags.model }),
+    ...(flags.size === undefined ? {} : { size: flags.size }),
+    ...(flags.seconds === undefined ? {} : { seconds: String(flags.seconds) }),
+    ...(flags.frames === undefined ? {} : { num_frames: flags.frames }),
+    ...(flags.steps === undefined ? {} : { num_steps: flags.steps }),
+    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    ...(flags.negativePrompt === undefined ? {} : { negative_prompt: flags.negativePrompt }),
+    ...(flags.maxTokens === undefined ? {} : { max_tokens: flags.maxTokens }),
+    ...(flags.maxCost === undefined ? {} : { max_cost: flags.maxCost }),
+    ...(flags.tier === undefined ? {} : { service_tier: flags.tier }),
+    ...(flags.refine === undefined ? {} : { refine_prompt: flags.refine }),
+  }
+}

@@ -1,9 +1,0 @@
-// `sluice up` with the stand-ins for API and worker, and a quick backoff.
-import { fileURLToPath } from 'node:url'
-import { runUp } from '../src/up/run-up.ts'
-
-const program = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-process.exitCode = await runUp(process.env, {
-  apiEntry: program('api.mjs'),
-  workerEntry: program('worker.mjs'),
-})

@@ -1,0 +1,75 @@
+import { type AttemptJob, attemptJobSchema, jobId, queueName } from './attempt-contract.ts'
+import {
+  type AttemptQueue,
+  COMMAND_MS_MAX,
+  connectQueue,
+  JOB_OPTIONS,
+  type QueueSettings,
+  QueueUnavailableError,
+} from './queue-backend.ts'
+import { within } from './time-limit.ts'
+
+/** Puts attempts into the queue of their pool. */
+export interface AttemptProducer {
+  /**
+   * Delivers the attempt. Adding the same (video, fence) twice while the first waits is one job. Throws
+   * within about 2 s when the queue cannot be reached.
+   */
+  add(job: AttemptJob): Promise<void>
+  /** Throws when the queue does not answer within about 2 s. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+/** A producer for all pools: one queue per pool, opened at its first job. */
+export function openAttemptProducer(
+  settings: QueueSettings,
+  onError: (error: Error) => void = () => {},
+): AttemptProducer {
+  const connection = connectQueue(settings, 'producer', onError)
+  const queues = new Map<string, AttemptQueue>()
+
+  async function readyQueue(pool: string): Promise<AttemptQueue> {
+    const open = queues.get(pool)
+    if (open !== undefined) return open
+    // BullMQ remembers a failed first contact for ever: open a queue only on a server that answers, keep it
+    // only if ready.
+    await connection.ping()
+    const queue = connection.openQueue(queueName(pool))
+    queue.on('error', onError)
+    try {
+      await within(
+        COMMAND_MS_MAX,
+        queue.waitUntilReady(),
+        () => new QueueUnavailableError(`queue ${queueName(pool)} did not get ready`),
+      )
+    } catch (error) {
+      await queue.close().catch(() => {})
+      throw error
+    }
+    const openedMeanwhile = queues.get(pool)
+    if (openedMeanwhile !== undefined) {
+      await queue.close()
+      return openedMeanwhile
+    }
+    queues.set(pool, queue)
+    return queue
+  }
+
+  return {
+    async add(job) {
+      const parsed = attemptJobSchema.parse(job)
+      const queue = await readyQueue(parsed.pool)
+      await within(
+        COMMAND_MS_MAX,
+        queue.add('attempt', parsed, { ...JOB_OPTIONS, jobId: jobId(parsed.video, parsed.fence) }),
+        () => new QueueUnavailableError(`queue ${queueName(parsed.pool)} did not answer`),
+      )
+    },
+    ping: () => connection.ping(),
+    async close() {
+      await Promise.allSettled([...queues.values()].map((queue) => queue.close()))
+      await connection.close()
+    },
+  }
+}

@@ -1,0 +1,112 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { runnerReplySchema } from '@sluice/shared/runner-protocol'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ALL_PASSED, runUnittest } from '../../runners/open-sora/tests/run-unittest.ts'
+import { readMp4Facts } from '../support/mp4-facts.ts'
+import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
+import { type Service, startService } from '../support/start-service.ts'
+
+const home = process.env.OPENSORA_HOME
+if (home === undefined || home === '') {
+  throw new Error(
+    'OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac (see docs/gpu-worker.md)',
+  )
+}
+const python = process.env.OPENSORA_PYTHON ?? 'python3'
+const folder = mkdtempSync(join(tmpdir(), 'open-sora-real-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+test.each([
+  [
+    "Open-Sora's real code generates, stops, resumes and takes images through the runner",
+    'tests.test_real_code',
+  ],
+  [
+    "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",
+    'tests.test_real_weights',
+  ],
+])('%s', async (_, module) => {
+  const { exitCode, summary, replies } = await runUnittest(python, module, folder, { OPENSORA_HOME: home })
+  expect(summary).toMatch(ALL_PASSED)
+  expect(exitCode).toBe(0)
+  for (const reply of replies) expect(runnerReplySchema.parse(reply)).toEqual(reply)
+})
+
+describe('through API, queue, worker and runner, as SLUICE_RUNNER=open-sora starts them', () => {
+  let service: Service
+  beforeAll(async () => {
+    const catalogue = join(folder, 'models.json')
+    writeFileSync(
+      catalogue,
+      JSON.stringify({ models: [{ id: 'open-sora-2', modes: ['t2v', 'i2v', 't2i2v'] }] }),
+    )
+    service = await startService({
+      queue: 'postgres',
+      env: {
+        SLUICE_CATALOGUE: catalogue,
+        OPENSORA_T2I2V: '1',
+        SLUICE_RUNNER: 'open-sora',
+        OPENSORA_HOME: home,
+        OPENSORA_PYTHON: python,
+        OPENSORA_DEVICE: 'cpu',
+        OPENSORA_CONFIG: fileURLToPath(
+          new URL('../../runners/open-sora/tests/tiny_config.py', import.meta.url),
+        ),
+      },
+    })
+  })
+  afterAll(() => service?.stop())
+
+  test('a sentence ends in a charged MP4 that Open-Sora made, from text, from an image, and from an image made first', async () => {
+    const id = await submit(service, {
+      prompt: '"1984", 纸船 🚤',
+      size: '256x256',
+      num_frames: 5,
+      num_steps: 4,
+    })
+    const video = await videoWhen(service, id, isEnded, 300_000)
+    expect(video).toMatchObject({ status: 'completed', model: 'open-sora-2', size: '256x256' })
+    expect(video.usage.generated_tokens).toBe(2 * 16 * 16 * 4)
+    expect(video.cost.state).toBe('charged')
+    expect(readMp4Facts(await contentOf(service, id))).toMatchObject({
+      width: 256,
+      height: 256,
+      samples: 5,
+      profile: 100,
+      fullRange: false,
+    })
+    expect((await contentOf(service, id, 'thumbnail')).toString('latin1', 8, 12)).toBe('WEBP')
+    expect(await ledgerCheck(service)).toMatchObject({ ok: true })
+    const image = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#c03020' } })
+      .png()
+      .toBuffer()
+    const loop = await submit(service, {
+      prompt: 'from an image',
+      size: '256x256',
+      num_frames: 5,
+      num_steps: 2,
+      i2v_condition: 'loop',
+      input_reference: `data:image/png;base64,${image.toString('base64')}`,
+    })
+    expect(await videoWhen(service, loop, isEnded, 300_000)).toMatchObject({
+      status: 'completed',
+      mode: 'i2v',
+    })
+    const drawn = await submit(service, {
+      prompt: 'drawn first',
+      mode: 't2i2v',
+      size: '256x256',
+      num_frames: 5,
+      num_steps: 2,
+    })
+    expect(await videoWhen(service, drawn, isEnded, 300_000)).toMatchObject({
+      status: 'completed',
+      mode: 't2i2v',
+    })
+    expect(readFileSync(join(service.dataDir, 'logs', 'worker.log'), 'utf8')).toContain('runner ready')
+  })
+})

@@ -1,0 +1,30 @@
+// Stands in for the API in the supervisor's tests: a real process on a real port, steered by files in the data dir.
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+
+const dataDir = process.env.SLUICE_DATA_DIR
+const note = (what) => appendFileSync(join(dataDir, 'events'), `api ${what} ${process.pid}\n`)
+if (existsSync(join(dataDir, 'api-refuses'))) {
+  process.stderr.write('SLUICE_CURRENCY must be three letters, got "dollars"\n')
+  process.exit(2)
+}
+writeFileSync(join(dataDir, 'api-environment'), JSON.stringify(process.env))
+writeFileSync(join(dataDir, 'worker-token'), 'the-worker-token\n')
+const keys = { key: 'sk-test', admin_key: 'sk-admin', base_url: `http://127.0.0.1:${process.env.PORT}/v1` }
+writeFileSync(join(dataDir, 'keys.json'), JSON.stringify(keys))
+note('started')
+const server = createServer((request, response) => {
+  const ready =
+    request.url !== '/ready' ||
+    (existsSync(join(dataDir, 'events')) &&
+      readFileSync(join(dataDir, 'events'), 'utf8').includes('worker started'))
+  response.writeHead(ready ? 200 : 503).end('{}')
+}).listen(Number(process.env.PORT), process.env.HOST)
+const leave = (why) => {
+  note(why)
+  server.close()
+  process.exit(0)
+}
+process.on('SIGTERM', () => leave('stopped'))
+process.on('disconnect', () => leave('disconnected'))
