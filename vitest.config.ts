@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** The integration suite and the conformance suite of unmodified clients are one set of files, run once per queue backend. */
+/**
+ * The integration suite and the conformance suite of unmodified clients are one set of files, run once per
+ * queue backend.
+ */
 const integration = (backend: 'postgres' | 'redis') => ({
   test: {
     name: `integration-${backend}`,
@@ -14,7 +17,8 @@ const integration = (backend: 'postgres' | 'redis') => ({
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
-    // Two cores are enough to run everything; more workers would only make timing-sensitive tests wait for each other.
+    // Two cores are enough to run everything; more workers would only make timing-sensitive tests wait for
+    // each other.
     maxWorkers: 2,
     teardownTimeout: 30_000,
     projects: [

@@ -351,7 +351,8 @@ describe('services', () => {
   test('PostgreSQL keeps its data on the volume and is asked for the database the API uses', () => {
     const postgres = service('postgres')
     expect(postgres.image).toBe('postgres:18')
-    // Since 18 the image's data lies in /var/lib/postgresql/<major>/docker, and its own volume is the folder above.
+    // Since 18 the image's data lies in /var/lib/postgresql/<major>/docker, and its own volume is the folder
+    // above.
     expect(mountsOf(postgres)).toEqual(['/var/lib/postgresql'])
     const { POSTGRES_USER, POSTGRES_DB } = postgres.environment
     expect(healthcheckOf(postgres)).toEqual([

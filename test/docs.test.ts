@@ -8,11 +8,12 @@ import { ALL_ROUTES } from '../apps/api/src/routes/all-routes.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const ignored = ['**/node_modules/**', '**/dist/**', '.sluice*/**']
-const pages = globSync(['*.md', 'docs/**/*.md', 'apps/**/*.md', 'packages/**/*.md', 'runners/**/*.md'], {
-  cwd: root,
-  exclude: ignored,
-}).map((path) => ({ path, text: read(path) }))
+const pages = globSync(
+  ['*.md', '.github/**/*.md', 'docs/**/*.md', 'apps/**/*.md', 'packages/**/*.md', 'runners/**/*.md'],
+  { cwd: root, exclude: ignored },
+).map((path) => ({ path, text: read(path) }))
 const readme = read('README.md')
+const settings = read('docs/settings.md')
 const architecture = read('ARCHITECTURE.md')
 const tests = globSync(['{apps,packages,runners,test}/**/*.test.{ts,tsx}'], { cwd: root, exclude: ignored })
   .filter((path) => path !== 'test/docs.test.ts')
@@ -78,23 +79,41 @@ describe.each(pages)('$path', ({ path, text }) => {
   })
 })
 
-describe('README.md', () => {
-  test('names every setting that the API and the worker read', () => {
-    const readers = [
-      ...globSync('apps/api/src/config/*.ts', { cwd: root, exclude: ['**/*.test.ts'] }),
-      'apps/worker/src/config.ts',
-      'runners/animatic/src/settings.ts',
-    ]
-    const names = readers.flatMap((path) =>
+describe('docs/settings.md', () => {
+  const sources = globSync(['{apps/api,apps/worker,runners/animatic}/src/**/*.ts'], { cwd: root }).filter(
+    (path) => !path.endsWith('.test.ts'),
+  )
+
+  test('names every setting that the API, the worker and the animatic runner read', () => {
+    const names = sources.flatMap((path) =>
       [...read(path).matchAll(/'((?:SLUICE_[A-Z0-9_]+|HOST|PORT|REDIS_URL))'/g)].map(
         (match) => match[1] ?? '',
       ),
     )
     expect(names.length).toBeGreaterThan(20)
+    // One that ends in _ is a prefix of several.
     for (const name of new Set(names.filter((candidate) => !candidate.endsWith('_'))))
-      expect(readme, name).toContain(`\`${name}\``)
+      expect(settings, name).toContain(`\`${name}\``)
   })
 
+  test('names no setting twice for one program, and none that no program reads', () => {
+    for (const program of settings.split(/^## /m).slice(1)) {
+      const cells = [...program.matchAll(/^\| ([^|]+) \| [^|]+ \| [^|]+ \|$/gm)].map(
+        (match) => match[1] ?? '',
+      )
+      const named = cells.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? ''))
+      expect(new Set(named).size, program).toBe(named.length)
+      // The SDK of S3 reads AWS's own.
+      for (const name of named.filter((candidate) => !candidate.startsWith('AWS_')))
+        expect(
+          programs.some(({ text }) => text.includes(name)),
+          name,
+        ).toBe(true)
+    }
+  })
+})
+
+describe('README.md', () => {
   test('counts the worked example as the program does', () => {
     const clip = { width: 336, height: 192, frames: 129 }
     const inWords = (count: bigint) => new Intl.NumberFormat('en-US').format(count)
@@ -158,8 +177,9 @@ describe('ARCHITECTURE.md', () => {
   })
 
   test('lists every kind of ledger account', () => {
-    const kinds = [...read('apps/api/src/ledger/accounts.ts').matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap(
-      (match) => [...(match[1] ?? '').matchAll(/'(\w+)'/g)].map((kind) => kind[1]),
+    const ledger = globSync('apps/api/src/ledger/*.ts', { cwd: root }).map(read).join('')
+    const kinds = [...ledger.matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap((match) =>
+      [...(match[1] ?? '').matchAll(/'(\w+)'/g)].map((kind) => kind[1]),
     )
     for (const page of [architecture, read('apps/api/src/ledger/README.md')]) {
       expect(

@@ -32,7 +32,10 @@ afterAll(() => api?.stop())
 // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the program said, and fail on what is missing
 type Said = any
 
-/** Runs a scenario of openai_videos.py. `next` answers its next line; `all` waits for its end and answers those not yet read. */
+/**
+ * Runs a scenario of openai_videos.py. `next` answers its next line; `all` waits for its end and answers
+ * those not yet read.
+ */
 function start(scenario: string, args: readonly string[] = [], { key = api.key, url = api.url } = {}) {
   const child = spawn(python, [program, scenario, ...args], {
     env: { PATH: process.env.PATH ?? '', OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_KEY: key },

@@ -32,7 +32,8 @@ def create_and_poll():
             say({"created": response.json()["id"]})
             sys.stdin.readline()
         else:
-            say({"polled_at": time.monotonic(), "poll_after_ms": response.headers.get("openai-poll-after-ms")})
+            poll_after_ms = response.headers.get("openai-poll-after-ms")
+            say({"polled_at": time.monotonic(), "poll_after_ms": poll_after_ms})
 
     client = OpenAI(http_client=DefaultHttpx2Client(event_hooks={"response": [on_response]}))
     video = client.videos.create_and_poll(prompt="a paper boat", model="sora-2", seconds="4", size="1280x720")
@@ -51,7 +52,8 @@ def pages(count):
     client = OpenAI()
     made = []
     for _ in range(int(count)):
-        made.append(client.videos.create(prompt="a paper boat", extra_body={"num_frames": 5, "num_steps": 10}).id)
+        fields = {"num_frames": 5, "num_steps": 10}
+        made.append(client.videos.create(prompt="a paper boat", extra_body=fields).id)
     say(made)
     say([video.id for video in client.videos.list(limit=3, order="asc")])
     say([client.videos.delete(video.id).id for video in client.videos.list(limit=3)])
@@ -79,7 +81,9 @@ def errors():
         client = OpenAI(api_key=case["key"], base_url=case["baseUrl"], **options)
         if case["call"] == "create":
             fields = {"num_frames": 5, "num_steps": 10, **case["fields"]}
-            image = {} if case.get("imageBytes") is None else {"input_reference": ("boat.png", bytes(case["imageBytes"]))}
+            image = {}
+            if case.get("imageBytes") is not None:
+                image = {"input_reference": ("boat.png", bytes(case["imageBytes"]))}
             extra = {"extra_body": fields, "extra_headers": case.get("headers") or {}, **image}
             say(refusal(lambda: client.videos.create(prompt="another boat", **extra)))
         elif case["call"] == "remix":
@@ -115,7 +119,9 @@ def deliveries():
         case = json.loads(line)
         made = []
         for read in (
-            lambda: json.loads(client.webhooks.unwrap(case["raw"], case["headers"], secret=case["secret"]).model_dump_json()),
+            lambda: json.loads(
+                client.webhooks.unwrap(case["raw"], case["headers"], secret=case["secret"]).model_dump_json()
+            ),
             lambda: Webhook(case["secret"]).verify(case["raw"], case["headers"]),
         ):
             try:
@@ -141,11 +147,13 @@ def endpoints(url):
 
 def image(path):
     with open(path, "rb") as file:
-        say(shown(OpenAI().videos.create(prompt="a boat", input_reference=file, extra_body={"num_frames": 5, "i2v_condition": "tail"})))
+        fields = {"num_frames": 5, "i2v_condition": "tail"}
+        say(shown(OpenAI().videos.create(prompt="a boat", input_reference=file, extra_body=fields)))
 
 
 def extras():
-    fields = {"num_frames": 5, "num_steps": 10, "seed": 42, "guidance": 6.5, "metadata": {"shot": "12"}, "max_cost": "0.01"}
+    fields = {"num_frames": 5, "num_steps": 10, "seed": 42, "guidance": 6.5}
+    fields |= {"metadata": {"shot": "12"}, "max_cost": "0.01"}
     client = OpenAI()
     video = client.videos.create(prompt="a", extra_body=fields)
     say(shown(video))
@@ -155,5 +163,16 @@ def extras():
     say(client.models.retrieve("sora-2").id)
 
 
-SCENARIOS = (create_and_poll, download, pages, errors, unsupported, retries, deliveries, endpoints, image, extras)
+SCENARIOS = (
+    create_and_poll,
+    download,
+    pages,
+    errors,
+    unsupported,
+    retries,
+    deliveries,
+    endpoints,
+    image,
+    extras,
+)
 {scenario.__name__: scenario for scenario in SCENARIOS}[sys.argv[1].replace("-", "_")](*sys.argv[2:])

@@ -119,6 +119,25 @@ const cancelled = async () => {
   return (await videoWhen(service, id, isEnded)).id as string
 }
 
+test('the lines of the README, pasted whole, end in the file', async () => {
+  await using shell = startPasteShell(dir, envOf())
+  const [curl = '', ...more] = fencedBlocks(readDoc('../README.md'), 'sh')
+  expect(more).toEqual([])
+  const said = await shell.paste(here(curl))
+  const { id } = JSON.parse(said.slice(said.indexOf('{'), said.indexOf('\n')))
+  const file = readFileSync(join(dir, 'boat.mp4'))
+  expect(said).toContain(`boat.mp4: ${file.length} bytes`)
+  expect(file.toString('latin1', 4, 8)).toBe('ftyp')
+  await service.call('DELETE', `/v1/videos/${id}`)
+})
+
+test('the lines of the README say what was refused', async () => {
+  await using shell = startPasteShell(dir, envOf())
+  const [curl = ''] = fencedBlocks(readDoc('../README.md'), 'sh')
+  const said = await shell.paste(here(curl).replace('a paper boat in the rain', ''))
+  expect(said).toContain('"param":"prompt"')
+})
+
 test('docs/video-calls.md: every line does what is said beside it', async () => {
   await using shell = await startShell()
   const [key = '', quote = '', retry = '', events = '', refined = '', ...more] = indentedBlocks(
@@ -212,7 +231,8 @@ test('docs/webhooks.md: every line works, and what comes verifies in Node and in
   const env = { ...envOf(), GIVEN: JSON.stringify(given) }
   const [verifyNode = ''] = fencedBlocks(readDoc('webhooks.md'), 'js')
   const [verifyPython = ''] = fencedBlocks(readDoc('webhooks.md'), 'python')
-  const node = `const { key, base_url: baseURL, secret, raw_body: rawBody, headers } = JSON.parse(process.env.GIVEN)
+  const node = `const given = JSON.parse(process.env.GIVEN)
+const { key, base_url: baseURL, secret, raw_body: rawBody, headers } = given
 const request = { headers }
 ${verifyNode}
 console.log(JSON.stringify(event))`

@@ -45,8 +45,11 @@ const ofPool = async (pool: string): Promise<Row | undefined> =>
 /** What the revenue account's entries say, from the ledger alone. */
 const ledgerRevenue = async (from = '-infinity', to = 'infinity'): Promise<bigint> => {
   const { rows } = await sql(
-    `select coalesce(sum(e.amount), 0)::text as revenue from entry e join ledger_account a on a.id = e.ledger_account_id
-    join transfer t on t.id = e.transfer_id where a.kind = 'revenue' and t.created_at >= $1 and t.created_at < $2`,
+    `select coalesce(sum(e.amount), 0)::text as revenue
+    from entry e
+    join ledger_account a on a.id = e.ledger_account_id
+    join transfer t on t.id = e.transfer_id
+    where a.kind = 'revenue' and t.created_at >= $1 and t.created_at < $2`,
     [from, to],
   )
   return BigInt(rows[0]?.revenue ?? '0')
@@ -267,7 +270,10 @@ test('revenue of a range that cuts hours is what the ledger has from its first t
 describe('hours that are over', () => {
   test('are summed once, to what their rows say, and a range takes each moment once', async () => {
     await sql(
-      `update video set ended_at = ended_at - interval '1 day' * (1 + abs(hashtext(id)) % 3) - interval '1 minute' * (abs(hashtext(id)) % 700)
+      `update video
+      set ended_at = ended_at
+        - interval '1 day' * (1 + abs(hashtext(id)) % 3)
+        - interval '1 minute' * (abs(hashtext(id)) % 700)
       where ended_at is not null and ended_at > now() - interval '1 day'`,
     )
     const to = new Date()
@@ -333,7 +339,8 @@ describe('the time a worker was there', () => {
     ).rows
   const past = (id: string, seconds: number, began = seconds) =>
     sql(
-      `update worker_shift set until = now() - make_interval(secs => $2), began_at = now() - make_interval(secs => $3)
+      `update worker_shift
+      set until = now() - make_interval(secs => $2), began_at = now() - make_interval(secs => $3)
       where id = (select max(id) from worker_shift where worker_id = $1)`,
       [id, seconds, began],
     )
@@ -384,7 +391,9 @@ describe('the time a worker was there', () => {
       )
     }
     const { rows } = await sql(
-      `select a.id::text from worker_shift a join worker_shift b on b.worker_id = a.worker_id and b.id > a.id and b.began_at < a.until
+      `select a.id::text
+      from worker_shift a
+      join worker_shift b on b.worker_id = a.worker_id and b.id > a.id and b.began_at < a.until
       where a.worker_id = $1`,
       [worker.id],
     )

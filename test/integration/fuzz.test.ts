@@ -15,7 +15,8 @@ test(
     const result = await fuzz(api, { count: REQUESTS, seed, connections: 4 })
     expect(result.faults, `seed ${seed}`).toEqual([])
     expect(result.requests).toBe(REQUESTS)
-    // The draw must not miss what it is for: accepted and refused submissions. How many depends on what was limited before.
+    // The draw must not miss what it is for: accepted and refused submissions. How many depends on what was
+    // limited before.
     expect(result.calls.createVideo?.[200]).toBeGreaterThan(0)
     expect(result.calls.createVideo?.[400]).toBeGreaterThan(0)
     expect((await settleAndCheck(api)).videos).toBeGreaterThan(0)

@@ -377,7 +377,9 @@ test('handing back does not wipe out the failures before it: a video that ends e
 async function deposeLeader(of: TestApi): Promise<void> {
   const client = new pg.Client({ connectionString: of.database.adminUrl })
   await client.connect()
-  await client.query(`select pg_terminate_backend(l.pid) from pg_locks l join pg_database d on d.oid = l.database
+  await client.query(`select pg_terminate_backend(l.pid)
+    from pg_locks l
+    join pg_database d on d.oid = l.database
     where l.locktype = 'advisory' and l.objid = ${0x67617465} and d.datname = current_database()`)
   await client.end()
 }

@@ -380,7 +380,10 @@ describe('refused, with nothing stored', () => {
     await owner.connect()
     try {
       await owner.query(`create function refuse_poison() returns trigger language plpgsql as $$
-        begin if new.request->>'prompt' = 'poison' then raise exception 'poison'; end if; return null; end $$`)
+        begin
+          if new.request->>'prompt' = 'poison' then raise exception 'poison'; end if;
+          return null;
+        end $$`)
       await owner.query(
         `create constraint trigger poison after insert on video deferrable initially deferred for each row execute function refuse_poison()`,
       )

@@ -40,9 +40,14 @@ const constraintOf = async (work: Promise<unknown>): Promise<string> => {
 const videoOf = async (accountId: string): Promise<string> => {
   const id = newId('video')
   await db().query({
-    text: `insert into video (id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps, request,
-      request_hash, video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros, execution_expires_at)
-    select $1, $2, id, 'by-hand', 'standard', '256px', 16, 16, 5, 10, '{}', '', 2, 'USD', 0, 10000, 0, now() + interval '1 day'
+    text: `insert into video (
+      id, account_id, key_id, model, service_tier, resolution, width, height, num_frames, num_steps,
+      request, request_hash, video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
+      execution_expires_at)
+    select
+      $1, $2, id, 'by-hand', 'standard', '256px', 16, 16, 5, 10,
+      '{}', '', 2, 'USD', 0, 10000, 0,
+      now() + interval '1 day'
     from api_key where account_id = $2`,
     values: [id, accountId],
   })

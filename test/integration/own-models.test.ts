@@ -40,7 +40,10 @@ const small = { prompt: 'x', num_frames: 5, num_steps: 10 }
 const submit = (fields: object, key?: string) =>
   api.call('POST', '/v1/videos', { ...small, ...fields }, key === undefined ? {} : { key })
 
-/** Runs `work` with a worker that offers these models and modes in a pool of its own; nothing is left to it afterwards. */
+/**
+ * Runs `work` with a worker that offers these models and modes in a pool of its own; nothing is left to it
+ * afterwards.
+ */
 async function withWorker(
   pool: string,
   offer: { models: string[]; modes?: ('t2v' | 't2i2v' | 'i2v')[] },

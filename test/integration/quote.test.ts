@@ -50,7 +50,10 @@ test('a quote is exactly what the submission holds, for any valid request', asyn
       }
       // What the ledger set aside, not what the video says of it.
       const { rows } = await api.context.db.query<{ amount: bigint }>({
-        text: `select e.amount from transfer t join entry e on e.transfer_id = t.id join ledger_account a on a.id = e.ledger_account_id
+        text: `select e.amount
+        from transfer t
+        join entry e on e.transfer_id = t.id
+        join ledger_account a on a.id = e.ledger_account_id
         where t.video_id = $1 and t.kind = 'hold' and a.kind = 'hold'`,
         values: [video.id],
       })

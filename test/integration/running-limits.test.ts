@@ -46,13 +46,21 @@ const finish = async (attempt: HandAttempt) =>
 const busy = (attempt: HandAttempt, step = 1, remaining_ms = 60_000) =>
   attempt.report({ type: 'progress', phase: 'denoise', step, remaining_ms })
 
-/** The most attempts of each account and key that were on their way to a device, or had it, at the same moment. */
+/**
+ * The most attempts of each account and key that were on their way to a device, or had it, at the same
+ * moment.
+ */
 async function mostAtOnce(api: TestApi): Promise<Map<string, number>> {
   const { rows } = await api.context.db.query<{ id: string; most: bigint }>({
-    text: `with span as (select a.dispatched_at as began, coalesce(a.released_at, a.ended_at, 'infinity') as ended, owner.id
-        from attempt a join video v on v.id = a.video_id cross join lateral unnest(array[v.account_id, v.key_id]) owner(id))
-      select s.id, max((select count(*) from span o where o.id = s.id and o.began <= s.began and o.ended > s.began)) as most
-      from span s group by s.id`,
+    text: `with span as (
+        select a.dispatched_at as began, coalesce(a.released_at, a.ended_at, 'infinity') as ended, owner.id
+        from attempt a
+        join video v on v.id = a.video_id
+        cross join lateral unnest(array[v.account_id, v.key_id]) owner(id))
+      select s.id, max((
+        select count(*) from span o where o.id = s.id and o.began <= s.began and o.ended > s.began)) as most
+      from span s
+      group by s.id`,
   })
   return new Map(rows.map((row) => [row.id, Number(row.most)]))
 }
@@ -273,13 +281,20 @@ test('through any run of submissions, ends and changed limits the gate dispatche
   await using api = await start()
   const operator = operatorOf(api)
   let run = 0
-  /** Every video that has not ended, with what limits it: the whole backlog, which the gate itself never reads. */
+  /**
+   * Every video that has not ended, with what limits it: the whole backlog, which the gate itself never
+   * reads.
+   */
   const readAll = async (): Promise<Row[]> => {
     const { rows } = await api.context.db.query<Row>({
-      text: `select v.id, v.account_id, v.key_id, v.fence, v.pool, v.status, v.status <> 'queued' and t.released_at is null as runs,
+      text: `select v.id, v.account_id, v.key_id, v.fence, v.pool, v.status,
+          v.status <> 'queued' and t.released_at is null as runs,
           a.running_max as account_max, k.running_max as key_max
-        from video v join account a on a.id = v.account_id join api_key k on k.id = v.key_id
-        left join attempt t on t.video_id = v.id and t.fence = v.fence where v.ended_at is null`,
+        from video v
+        join account a on a.id = v.account_id
+        join api_key k on k.id = v.key_id
+        left join attempt t on t.video_id = v.id and t.fence = v.fence
+        where v.ended_at is null`,
     })
     return rows
   }

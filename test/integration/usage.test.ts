@@ -83,8 +83,12 @@ const utcDay = (daysAgo: number) => new Date(Date.now() - daysAgo * 86_400_000).
 
 test('usage by day, key and model is the ledger to the last micro-unit', async () => {
   const { rows } = await api.context.db.query<{ charged: string }>({
-    text: `select sum(e.amount)::text as charged from entry e join ledger_account a on a.id = e.ledger_account_id and a.kind = 'revenue'
-    join transfer t on t.id = e.transfer_id join video v on v.id = t.video_id where v.account_id = $1`,
+    text: `select sum(e.amount)::text as charged
+    from entry e
+    join ledger_account a on a.id = e.ledger_account_id and a.kind = 'revenue'
+    join transfer t on t.id = e.transfer_id
+    join video v on v.id = t.video_id
+    where v.account_id = $1`,
     values: [accountId],
   })
   const charged = BigInt(rows[0]?.charged ?? '0')

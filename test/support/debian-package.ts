@@ -29,7 +29,7 @@ export async function requireProgram(programs: readonly string[], packageName: s
 }
 
 /** The absolute path of the first of `programs` that is on the search path, or null. */
-export async function findProgram(programs: readonly string[]): Promise<string | null> {
+async function findProgram(programs: readonly string[]): Promise<string | null> {
   for (const program of programs) {
     for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...SERVER_FOLDERS]) {
       const path = join(folder, program)

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** A page of docs/. */
+/** A page of docs/, or with `../` before its name one above it. */
 export function readDoc(name: string): string {
-  return readFileSync(fileURLToPath(new URL(`../../docs/${name}`, import.meta.url)), 'utf8')
+  return readFileSync(fileURLToPath(new URL(name, new URL('../../docs/', import.meta.url))), 'utf8')
 }
 
 /** The code between fences of `language`, in order. */
@@ -13,7 +13,10 @@ export function fencedBlocks(page: string, language: string): string[] {
   )
 }
 
-/** The paragraphs that are set in by four spaces or stand so below a list, in order, without what sets them in: lines for a shell. */
+/**
+ * The indented paragraphs (four spaces, or more below a list), in order and without their indent: lines for a
+ * shell.
+ */
 export function indentedBlocks(page: string): string[] {
   const prose = page.replaceAll(/^```[\s\S]*?^```$/gm, '')
   const blocks = [...prose.matchAll(/(?:^ {4,}\S.*\n)+/gm)].map(([text]) => text)

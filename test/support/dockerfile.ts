@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join, matchesGlob } from 'node:path'
 
-export interface Instruction {
+interface Instruction {
   /** `COPY`, `RUN`, ... */
   name: string
   rest: string

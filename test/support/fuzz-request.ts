@@ -36,7 +36,7 @@ export interface Operation {
   responses: Record<string, { description: string }>
 }
 
-export const KEY_KINDS = [
+const KEY_KINDS = [
   'right',
   'right',
   'right',
@@ -50,7 +50,7 @@ export const KEY_KINDS = [
   'missing',
   'garbled',
 ] as const
-export type KeyKind = (typeof KEY_KINDS)[number]
+type KeyKind = (typeof KEY_KINDS)[number]
 
 /** A request without the ids and keys of the run. */
 export interface FuzzRequest {

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
+import { processesOf } from './processes-of.ts'
 import { type Answer, callJson } from './start-api.ts'
 import { createTestRedis } from './test-redis.ts'
 
@@ -118,21 +119,4 @@ async function untilReady(origin: string, child: ChildProcess, output: () => str
     )
   }
   await eventually(ask, (status) => status === 200, START_MS_MAX)
-}
-
-/** Linux shows the command line and the environment of each process in /proc. */
-function processesOf(dataDir: string, commandPart: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-        const isOurs =
-          command.includes(dataDir) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(dataDir)
-        return isOurs && command.includes(commandPart) && existsSync(`/proc/${pid}/exe`)
-      } catch {
-        return false
-      }
-    })
-    .map(Number)
 }

@@ -6,7 +6,7 @@ import { seededRandom } from './random.ts'
  * Rows of the latent: five ridge lines from far to near, then the x, the y and the phase of the drifting
  * lights.
  */
-export const LATENT_ROWS = 8
+const LATENT_ROWS = 8
 export const LATENT_COLUMNS = 64
 export const LATENT_LENGTH = LATENT_ROWS * LATENT_COLUMNS
 export const RIDGE_ROWS = 5

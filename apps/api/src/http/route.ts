@@ -24,7 +24,7 @@ export const TAGS = ['videos', 'account', 'webhooks', 'admin', 'service'] as con
 /**
  * One successful answer: its schema when it is JSON, its content types when it is something else, or neither.
  */
-export interface Answer {
+interface Answer {
   description: string
   schema?: z.ZodType
   contentTypes?: readonly string[]
@@ -64,7 +64,7 @@ export interface CallDocument<
 }
 
 /** What a handler gets: everything parsed and the caller known. */
-export interface Call<Caller, Params, Query, Body> {
+interface Call<Caller, Params, Query, Body> {
   context: Services
   request: Request
   key: Caller

@@ -4,7 +4,7 @@ import type { DatabasePool } from '../db/database.ts'
 const WINDOW_SECONDS = 60
 
 /** Where a key's minute stands after a request was counted. */
-export interface RateState {
+interface RateState {
   allowed: boolean
   remaining: number
   /** Milliseconds until the minute is over and the count starts anew. */

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { inputImageSchema } from '../inputs/input-image.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
 
-export const PROMPT_CHARS_MAX = 4_000
+const PROMPT_CHARS_MAX = 4_000
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }
 /** `execution_expires_after` of a request that names none. */
 const DEFAULT_EXPIRES_SECONDS: Record<ServiceTier, number> = {

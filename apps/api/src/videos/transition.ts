@@ -28,7 +28,7 @@ const FOLLOWERS: Record<VideoStatus, readonly VideoStatus[]> = {
 /**
  * A change of state the table above does not allow: a defect in the caller, never a race (the row is locked).
  */
-export class IllegalTransitionError extends Error {
+class IllegalTransitionError extends Error {
   override readonly name = 'IllegalTransitionError'
 
   constructor(video: Pick<Video, 'id' | 'status'>, to: VideoStatus) {

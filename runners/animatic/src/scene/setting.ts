@@ -2,7 +2,7 @@ import type { Palette } from './palette.ts'
 import type { TitleBlock } from './title-block.ts'
 
 export const KINDS = ['lake', 'valley', 'sea'] as const
-export type Kind = (typeof KINDS)[number]
+type Kind = (typeof KINDS)[number]
 
 /** What stays the same over a clip; lengths and places in pixels. */
 export interface Setting {
@@ -29,7 +29,7 @@ export interface Setting {
  * Where in the clip a frame stands: scene `seconds` since its start, and the `share` of the clip that is over
  * (0 to 1).
  */
-export interface Moment {
+interface Moment {
   seconds: number
   share: number
 }
