@@ -76,7 +76,7 @@ test(
 test('an image can be dropped, pasted and taken away again; what is no image is said', async () => {
   const bytes = [...(await quadrants(320, 320).png().toBuffer())]
   for (const kind of ['drop', 'paste'] as const) {
-    // In the page's own words: its types are not known here.
+    // A string, since this file is checked without the types of the DOM.
     const script = `(() => {
       const file = new File([new Uint8Array(${JSON.stringify(bytes)})], 'square.png', { type: 'image/png' })
       const transfer = new DataTransfer()

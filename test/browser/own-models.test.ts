@@ -47,7 +47,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 }, START_MS_MAX)
 
-test('a model of the operator’s own is chosen on the page, made by the worker that serves it, and charged at its own price', async () => {
+test('an own model is chosen on the page, made by a worker that serves it, and has its price', async () => {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
   await page.goto(new URL(`/#key=${service.key}`, service.baseUrl).href)
   await page.getByRole('button', { name: /^Options/ }).click()
@@ -82,7 +82,7 @@ test('a model of the operator’s own is chosen on the page, made by the worker 
   await page.close()
 })
 
-test('a runner that has a model loaded makes its next video without a switch, and back costs one again', async () => {
+test('a video of the model that is loaded needs no switch; one of another model needs one', async () => {
   const loads: boolean[] = []
   for (const model of ['ink-wash', 'ink-wash', 'animatic']) {
     const id = await submit(service, { prompt: 'x', model, num_frames: 5, num_steps: 2 })

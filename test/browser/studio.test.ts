@@ -11,7 +11,7 @@ let service: Awaited<ReturnType<typeof startService>>
 let browser: Browser
 let context: BrowserContext
 let page: Page
-/** Everything the browser complained about: script errors, failed loads, violations of the content security policy. */
+/** What the browser complained about: script errors, failed loads, violations of the CSP. */
 let complaints: string[]
 
 beforeAll(async () => {
@@ -38,7 +38,7 @@ afterEach(async () => {
   await context?.close()
 })
 
-/** The page's address with the key in its fragment, as `npm start` prints it. */
+/** The page's URL with the key in its fragment, as `npm start` prints it. */
 function studioUrl(key: string): string {
   return new URL(`/#key=${key}`, service.baseUrl).href
 }
@@ -48,7 +48,7 @@ function card(prompt: string): Locator {
   return page.getByRole('article', { name: prompt, exact: true })
 }
 
-/** Types a sentence, presses Enter, and answers its card. */
+/** Types a sentence and presses Enter. Returns the video's card. */
 async function submit(prompt: string): Promise<Locator> {
   const box = page.getByRole('textbox', { name: 'What the video shows' })
   await box.fill(prompt)

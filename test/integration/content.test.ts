@@ -121,7 +121,7 @@ describe('on the disk store', () => {
     expect((await fetch(`${api.url}/v1/videos/${video.id}/content`)).status).toBe(401)
   })
 
-  test('asked for JSON it answers a URL that works without a key, for this file only, until it expires', async () => {
+  test('as JSON it is a URL that works without a key, for this file only, until it expires', async () => {
     const answer = await contentOf(api, video.id, '?variant=thumbnail', {
       headers: { accept: 'application/json' },
     })
@@ -181,7 +181,7 @@ describe('on an S3 store', () => {
     vi.unstubAllEnvs()
   })
 
-  test('content is a redirect to the address clients see, which needs no key; workers put at the address they see', async () => {
+  test('content is a redirect to the address that clients see; workers put at the one they see', async () => {
     const { id, text, uploads } = await complete(api)
     for (const url of Object.values(uploads)) {
       expect(new URL(url).origin).toBe(s3.endpoint)

@@ -6,9 +6,9 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DatabasePool, one, openDatabase, transaction } from '../../apps/api/src/db/database.ts'
 import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
+import { retryDelayMs } from '../../apps/api/src/webhooks/delivery-try.ts'
 import { enqueueVideoEnd } from '../../apps/api/src/webhooks/enqueue.ts'
 import { claimDue } from '../../apps/api/src/webhooks/outbox.ts'
-import { retryDelayMs } from '../../apps/api/src/webhooks/retry-delay.ts'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
 import { freePort } from '../support/free-port.ts'
@@ -29,7 +29,7 @@ afterAll(() => api.stop())
 
 type Call = (method: string, path: string, body?: unknown) => Promise<Answer>
 
-/** An account of its own for each test, so that no endpoint hears another test's videos. */
+/** An account of its own for each test, so that no endpoint receives another test's events. */
 async function tenant(): Promise<Call & { accountId: string }> {
   const { accountId, key } = await api.account(1_000_000_000n)
   return Object.assign(
@@ -62,7 +62,7 @@ const addEndpoint = async (call: Call, url: string, events?: string[]) => {
 }
 const deliveriesOf = async (call: Call, endpointId: string) =>
   (await call('GET', `/v1/webhook_endpoints/${endpointId}/deliveries?limit=100`)).body.data
-/** What waits becomes due, as if its time had come. */
+/** Makes pending deliveries due now. */
 const makeDue = (where: string, value: string) =>
   sql(
     `with d as (update webhook_delivery set due_at = now() where ${where} = $1 and status = 'pending')
@@ -70,7 +70,7 @@ const makeDue = (where: string, value: string) =>
     [value],
   )
 
-/** Both libraries accept it, and give the same event. */
+/** Checks that both libraries accept the request and return the same event. */
 async function verify(received: Received, secret: string): Promise<void> {
   expect(new Webhook(secret).verify(received.raw, received.headers)).toEqual(received.event)
   const openai = new OpenAI({ apiKey: 'unused', webhookSecret: secret })
@@ -85,7 +85,7 @@ async function isRefused(received: Received, secret: string): Promise<void> {
 }
 
 describe('deliveries', () => {
-  test('a completed video is told once to its endpoint and its webhook_url, and both libraries accept what came', async () => {
+  test('a completed video is sent once to its endpoint and its webhook_url, valid to libraries', async () => {
     const call = await tenant()
     await using receiver = await startWebhookReceiver()
     const endpoint = await addEndpoint(call, `${receiver.url}/endpoint`)
@@ -102,7 +102,7 @@ describe('deliveries', () => {
     const attempt = await worker.fetch()
     const result = await attempt.upload()
     await attempt.report({ type: 'finished', result })
-    // A worker repeats itself until it is answered.
+    // A worker repeats a report until it is answered.
     await attempt.report({ type: 'finished', result })
     await worker.heartbeat([], { draining: true })
 
@@ -152,7 +152,7 @@ describe('deliveries', () => {
     )
   })
 
-  test('failed, cancelled and expired videos are told as video.failed, and only to endpoints that ask for it', async () => {
+  test('failed, cancelled and expired videos are video.failed, for endpoints that ask for it', async () => {
     const call = await tenant()
     await using receiver = await startWebhookReceiver()
     await addEndpoint(call, `${receiver.url}/failed`, ['video.failed'])
@@ -179,7 +179,7 @@ describe('deliveries', () => {
     )
   })
 
-  test('a video nobody wants to hear of leaves nothing in the outbox', async () => {
+  test('a video without a webhook leaves nothing in the outbox', async () => {
     const call = await tenant()
     await endedVideo(call)
     expect(await sql('select from webhook_event where account_id = $1', [call.accountId])).toEqual([])
@@ -191,7 +191,8 @@ describe('deliveries', () => {
     const id = await endedVideo(call, { webhook_url: receiver.url })
     await expect(
       sql(
-        `insert into webhook_event (id, account_id, type, subject_id) values ('evt_second', $1, 'video.completed', $2)`,
+        `insert into webhook_event (id, account_id, type, subject_id)
+        values ('evt_second', $1, 'video.completed', $2)`,
         [call.accountId, id],
       ),
     ).rejects.toThrow('webhook_event_once_per_video')
@@ -210,7 +211,8 @@ describe('deliveries', () => {
     expect(await sql('select from webhook_event where account_id = $1', [call.accountId])).toEqual([])
     expect((await call('GET', `/v1/videos/${id}`)).body.status).toBe('queued')
     await sql(
-      `update ledger_account set balance = (select hold_micros from video where id = $2) where account_id = $1 and kind = 'hold'`,
+      `update ledger_account set balance = (select hold_micros from video where id = $2)
+      where account_id = $1 and kind = 'hold'`,
       [call.accountId, id],
     )
     await call('POST', `/v1/videos/${id}/cancel`)
@@ -234,7 +236,7 @@ describe('deliveries', () => {
   })
 })
 
-test('what one process is taking, no other takes or waits for', async () => {
+test('what one process is claiming, no other claims or waits for', async () => {
   await using database = await createTestDatabase()
   await migrateDatabase(database.databaseUrl, () => undefined)
   await using db = await openTestPool(database.databaseUrl)
@@ -242,21 +244,21 @@ test('what one process is taking, no other takes or waits for', async () => {
   const video = (id: string) => ({ id, account_id: 'acct_1', webhook_url: 'https://example.com/' })
   await enqueueVideoEnd(db, video('video_1'), 'video.failed')
   const none = new Map<string, number>()
-  const capacity = { total: 10, perLane: 4, perAccount: 10, byLane: none, byAccount: none }
+  const capacity = { total: 10, perQueue: 4, perAccount: 10, inFlightByQueue: none, inFlightByAccount: none }
   await transaction(db, async (taking) => {
     expect(await claimDue(taking, capacity)).toHaveLength(1)
     expect(await claimDue(db, capacity)).toEqual([])
   })
   expect(await claimDue(db, capacity)).toEqual([])
-  // Never more than there is room for: in a line, for an account, in all.
+  // Never more than there is capacity for: in a queue, for an account, in all.
   for (let more = 2; more <= 12; more += 1) await enqueueVideoEnd(db, video(`video_${more}`), 'video.failed')
-  const lane = one(
-    await db.query<{ lane: string }>({ text: 'select distinct lane from webhook_delivery' }),
-  ).lane
+  const { queue } = one(
+    await db.query<{ queue: string }>({ text: 'select distinct lane as queue from webhook_delivery' }),
+  )
   expect(await claimDue(db, { ...capacity, total: 0 })).toEqual([])
-  expect(await claimDue(db, { ...capacity, byLane: new Map([[lane, 4]]) })).toEqual([])
-  expect(await claimDue(db, { ...capacity, byAccount: new Map([['acct_1', 9]]) })).toHaveLength(1)
-  expect(await claimDue(db, { ...capacity, byLane: new Map([[lane, 1]]) })).toHaveLength(3)
+  expect(await claimDue(db, { ...capacity, inFlightByQueue: new Map([[queue, 4]]) })).toEqual([])
+  expect(await claimDue(db, { ...capacity, inFlightByAccount: new Map([['acct_1', 9]]) })).toHaveLength(1)
+  expect(await claimDue(db, { ...capacity, inFlightByQueue: new Map([[queue, 1]]) })).toHaveLength(3)
   expect(await claimDue(db, { ...capacity, total: 2 })).toHaveLength(2)
 })
 
@@ -266,7 +268,7 @@ async function openTestPool(url: string): Promise<DatabasePool & AsyncDisposable
 }
 
 describe('failures', () => {
-  test('only 2xx counts: an event is sent again, with its id and a new time, until it is taken; the log says each try', async () => {
+  test('only 2xx counts: until then it is sent again, same id, new time; each try is stored', async () => {
     const call = await tenant()
     const answers = [500, 302, 404, 204]
     await using receiver = await startWebhookReceiver((_one, before) => answers[before] ?? 200)
@@ -311,7 +313,7 @@ describe('failures', () => {
     for (const one of receiver.received) await verify(one, endpoint.secret)
   })
 
-  test('after 72 hours of failures it is given up; redelivered, it is sent at once and tried as long again', async () => {
+  test('after 72 hours of failures a delivery fails; redelivered, it has 72 hours again', async () => {
     const call = await tenant()
     let status = 503
     await using receiver = await startWebhookReceiver(() => status)
@@ -322,7 +324,9 @@ describe('failures', () => {
       (data) => data[0]?.attempt === 1,
     )
     const [{ hours } = { hours: 0 }] = await sql<{ hours: number }>(
-      `select extract(epoch from expires_at - created_at)::float8 / 3600 as hours from webhook_delivery where id = $1`,
+      `select extract(epoch from expires_at - created_at)::float8 / 3600 as hours
+      from webhook_delivery
+      where id = $1`,
       [pending.id],
     )
     expect(hours).toBe(72)
@@ -345,7 +349,7 @@ describe('failures', () => {
       (data) => data[0]?.status === 'delivered',
     )
     expect(done.attempt).toBe(3)
-    // What was delivered can be had again, too.
+    // What was delivered can be redelivered too.
     await call('POST', `/v1/webhook_deliveries/${pending.id}/redeliver`)
     const [, , third, fourth] = await receiver.atLeast(4)
     expect(fourth?.headers['webhook-id']).toBe(third?.headers['webhook-id'])
@@ -364,27 +368,32 @@ describe('failures', () => {
     expect(retryDelayMs(1_000, 1)).toBeLessThan(8 * 3_600_000)
   })
 
-  test('slow and dead endpoints with a backlog keep neither a good one, nor an ending video, nor a worker waiting', async () => {
+  test('slow and dead endpoints with a backlog delay no good one, no ending video, no worker', async () => {
     const call = await tenant()
     await using slow = await startWebhookReceiver(() => 'hold')
     await using good = await startWebhookReceiver()
     await addEndpoint(call, slow.url)
     await addEndpoint(call, 'http://127.0.0.1:1/')
-    // A long line in front of the dead and the slow one, all of it due.
+    // A long queue for the dead and the slow endpoint, all of it due.
     await Promise.all(Array.from({ length: 12 }, () => endedVideo(call, { webhook_url: `${slow.url}/own` })))
     await slow.atLeast(4)
     await sql(
       `with e as (
-        insert into webhook_event (id, account_id, type, subject_id) select 'evt_b' || n, $1, 'video.failed', 'video_b' || n from generate_series(1, 5000) n
-        returning id, account_id)
+        insert into webhook_event (id, account_id, type, subject_id)
+        select 'evt_b' || n, $1, 'video.failed', 'video_b' || n
+        from generate_series(1, 5000) n
+        returning id, account_id
+      )
       insert into webhook_delivery (id, event_id, account_id, endpoint_id, lane, due_at)
-      select 'whd_' || w.id || e.id, e.id, e.account_id, w.id, w.id, now() - interval '1 hour' from e join webhook_endpoint w using (account_id)`,
+      select 'whd_' || w.id || e.id, e.id, e.account_id, w.id, w.id, now() - interval '1 hour'
+      from e
+      join webhook_endpoint w using (account_id)`,
       [call.accountId],
     )
     const goodEndpoint = await addEndpoint(call, good.url)
     const last = await endedVideo(call)
     const [first] = await good.atLeast(1)
-    // It came while the slow one still holds what it got, at most four at once for each of its two lines.
+    // It came while the slow one has not answered: at most four requests for each of its two queues.
     expect(first?.event.data.id).toBe(last)
     expect(slow.received.length).toBeLessThanOrEqual(8)
     const [done] = await eventually(
@@ -392,7 +401,7 @@ describe('failures', () => {
       (data) => data[0]?.status === 'delivered',
     )
     expect(done.attempt).toBe(1)
-    // A worker that reports its end writes into the same outbox, and is answered.
+    // A worker's report of an end writes to the same outbox, and is answered.
     const made = await submit(call)
     await using worker = new HandWorker(api, { pool: 'beside-slow' })
     await worker.heartbeat()
@@ -405,7 +414,7 @@ describe('failures', () => {
     await sql(`delete from webhook_event where account_id = $1`, [call.accountId])
   })
 
-  test('an API killed between the end and its delivery, or in the middle of it: another process sends it', async () => {
+  test('an API killed before or during a delivery: another process sends it', async () => {
     // Nothing is answered until the process that sent it is gone.
     let isGone = false
     await using holding = await startWebhookReceiver(() => (isGone ? 200 : 'hold'))
@@ -450,9 +459,11 @@ describe('failures', () => {
       await killed
       isGone = true
       const replica = await database.replica({ webhookAllowHosts: new Set(['127.0.0.1']) })
-      // Time passes: the claim of the dead process runs out, and the next try of the other delivery comes.
+      // As after some time: the dead process's claim expires, and the next try of the other delivery is due.
       await replica.context.db.query({
-        text: `with d as (update webhook_delivery set due_at = now() where account_id = $1 and status = 'pending' returning id)
+        text: `with d as (
+          update webhook_delivery set due_at = now() where account_id = $1 and status = 'pending' returning id
+        )
         select pg_notify('sluice_webhooks', '') from d`,
         values: [accountId],
       })
@@ -475,7 +486,7 @@ describe('failures', () => {
     await receiver.atLeast(1)
     await other.api.stop()
     await using db = await openTestPool(other.config.database.url)
-    // At once, not when the claim would have run out.
+    // At once, not when the claim would have expired.
     expect((await db.query({ text: 'select due_at <= now() as is_due from webhook_delivery' })).rows).toEqual(
       [{ is_due: true }],
     )
@@ -579,7 +590,7 @@ describe('secrets', () => {
 })
 
 describe('endpoints', () => {
-  test("another tenant's endpoint or delivery, an unknown and a malformed id get the identical 404", async () => {
+  test("another tenant's endpoint or delivery, an unknown and a malformed id: the same 404", async () => {
     const [owner, stranger] = [await tenant(), await tenant()]
     await using receiver = await startWebhookReceiver()
     const { id } = await addEndpoint(owner, receiver.url)
@@ -667,7 +678,7 @@ describe('endpoints', () => {
     expect(receiver.received.at(-1)?.path).toBe('/disabled')
   })
 
-  test('twenty at most, also when they are asked for at once', async () => {
+  test('twenty at most, also when they are created at once', async () => {
     const call = await tenant()
     const answers = await Promise.all(
       Array.from({ length: 25 }, (_, index) =>
@@ -687,7 +698,7 @@ describe('endpoints', () => {
     expect((await call('POST', '/v1/webhook_endpoints', { url: 'http://127.0.0.1:4100/' })).status).toBe(200)
   })
 
-  test('a test event is sent at once, and its result answered and logged, whether it was taken or not', async () => {
+  test('a test event is sent at once; its result is returned and stored, accepted or not', async () => {
     const call = await tenant()
     let status = 200
     await using receiver = await startWebhookReceiver(() => status)
@@ -813,7 +824,7 @@ describe('refusals', () => {
     const call = await tenant()
     await using receiver = await startWebhookReceiver()
     const endpoint = await addEndpoint(call, receiver.url)
-    // What a name means can change after it was checked: as if it had.
+    // As when a name resolves to another address after it was checked.
     await sql(`update webhook_endpoint set url = $2 where id = $1`, [
       endpoint.id,
       receiver.url.replace('127.0.0.1', '127.0.0.2'),

@@ -2,10 +2,10 @@ import './page.css'
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode, useState, useSyncExternalStore } from 'react'
 import { createRoot } from 'react-dom/client'
-import { ApiError } from './api-client.ts'
-import { forgetKey, onKeyChange, readKey, startKeyStore } from './key-store.ts'
-import { PageHeader } from './page-header.tsx'
-import { SignIn } from './sign-in.tsx'
+import { forgetKey, onKeyChange, readKey, startKeyStore } from './account/key-store.ts'
+import { PageHeader } from './account/page-header.tsx'
+import { SignIn } from './account/sign-in.tsx'
+import { ApiError } from './api/api-client.ts'
 import { Studio } from './studio.tsx'
 
 function onError(error: Error): void {
@@ -19,14 +19,14 @@ function newClient(): QueryClient {
     queryCache: new QueryCache({ onError }),
     mutationCache: new MutationCache({ onError }),
     defaultOptions: {
-      // Polling is the retry; and a browser that calls itself offline still reaches a service on the same machine.
+      // Polling repeats failed calls. A browser that is "offline" still reaches a service on its own machine.
       queries: { retry: false, networkMode: 'always', gcTime: 10 * 60_000 },
       mutations: { networkMode: 'always' },
     },
   })
 }
 
-/** One key's page. Another key may be another account, so it starts with nothing of the one before. */
+/** The page of one key. Another key may be another account, so each key starts with an empty cache. */
 function Session() {
   const [client] = useState(newClient)
   return (

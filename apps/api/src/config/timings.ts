@@ -1,15 +1,15 @@
 import { LEASE_MS } from '@sluice/shared/attempt-contract'
 
-/** How often the API looks, and how long it waits. */
+/** How often the API's loops run, and how long they wait, in milliseconds. */
 export interface Timings {
-  /** An attempt or worker that no heartbeat has named for so long is lost. */
+  /** An attempt or worker that no heartbeat has named for this long is lost. */
   leaseMs: number
   reconcileEveryMs: number
-  /** A cancel that the worker has not answered for so long is settled without it. */
+  /** A cancelled video whose worker has not answered for this long ends without it. */
   cancelAnswerMs: number
-  /** How often followed videos are read again. */
+  /** How often videos that somebody follows are read again. */
   watchEveryMs: number
-  /** How often an event stream without events sends a comment, so that proxies keep it open. */
+  /** How often an event stream without events sends a comment, so that proxies do not close it. */
   keepAliveEveryMs: number
 }
 

@@ -1,11 +1,18 @@
 import { type Database, one } from '../db/database.ts'
-import { OWNED_KINDS, type OwnedKind, SYSTEM_KINDS, type SystemKind } from './kinds.ts'
 
-export interface OwnedAccount {
+/** Kinds of accounts that belong to one tenant; their balance is a stored row. */
+export const OWNED_KINDS = ['customer', 'trial', 'hold'] as const
+/** Kinds of accounts of the whole installation; their balance is the sum of their entries. */
+export const SYSTEM_KINDS = ['revenue', 'funding', 'promotion'] as const
+export type OwnedKind = (typeof OWNED_KINDS)[number]
+export type SystemKind = (typeof SYSTEM_KINDS)[number]
+
+interface OwnedAccount {
   id: bigint
   balanceMicros: bigint
 }
 export type OwnedAccounts = Record<OwnedKind, OwnedAccount>
+/** The ids of the installation's own accounts. */
 export type SystemAccounts = Record<SystemKind, bigint>
 
 interface OwnedRow {
@@ -14,42 +21,51 @@ interface OwnedRow {
   balance: bigint
 }
 
-/** Opens the accounts a new tenant needs, all empty. */
+/** Opens the accounts of a new tenant, all empty. */
 export async function openOwned(db: Database, accountId: string, currency: string): Promise<void> {
   await db.query({
     text: `insert into ledger_account (kind, account_id, currency, balance)
-    select kind, $1, $2, 0 from unnest($3::text[]) kind on conflict do nothing`,
+    select kind, $1, $2, 0
+    from unnest($3::text[]) kind
+    on conflict do nothing`,
     values: [accountId, currency, [...OWNED_KINDS]],
   })
 }
 
-/** A tenant's accounts, locked in id order until the transaction ends, so that two transfers never deadlock. */
+/** Locks a tenant's accounts until the transaction ends; in id order, so that transfers never deadlock. */
 export async function lockOwned(db: Database, accountId: string, currency: string): Promise<OwnedAccounts> {
   const { rows } = await db.query<OwnedRow>({
     name: 'ledger-lock',
-    text: `select id, kind, balance from ledger_account where account_id = $1 and currency = $2 order by id for update`,
+    text: `select id, kind, balance
+    from ledger_account
+    where account_id = $1 and currency = $2
+    order by id
+    for update`,
     values: [accountId, currency],
   })
   return byKind(rows, accountId)
 }
 
-/** A tenant's accounts as they stand, unlocked. */
+/** A tenant's accounts, unlocked: the balances may change at once. */
 export async function readOwned(db: Database, accountId: string, currency: string): Promise<OwnedAccounts> {
   const { rows } = await db.query<OwnedRow>({
-    text: `select id, kind, balance from ledger_account where account_id = $1 and currency = $2`,
+    text: 'select id, kind, balance from ledger_account where account_id = $1 and currency = $2',
     values: [accountId, currency],
   })
   return byKind(rows, accountId)
 }
 
-/** The installation's own accounts, opened at first use. */
+/** The installation's own accounts; those that are missing are opened. */
 export async function openSystem(db: Database, currency: string): Promise<SystemAccounts> {
   await db.query({
-    text: `insert into ledger_account (kind, currency) select kind, $1 from unnest($2::text[]) kind on conflict do nothing`,
+    text: `insert into ledger_account (kind, currency)
+    select kind, $1
+    from unnest($2::text[]) kind
+    on conflict do nothing`,
     values: [currency, [...SYSTEM_KINDS]],
   })
   const { rows } = await db.query<{ kind: SystemKind; id: bigint }>({
-    text: `select kind, id from ledger_account where account_id is null and currency = $1`,
+    text: 'select kind, id from ledger_account where account_id is null and currency = $1',
     values: [currency],
   })
   const idOf = (kind: SystemKind) => one({ rows: rows.filter((row) => row.kind === kind) }).id

@@ -6,11 +6,11 @@ export interface Funding {
   accountId: string
   currency: string
   amountMicros: bigint
-  /** The same key never funds twice. */
+  /** A second transfer with the same key is refused. */
   idempotencyKey: string
 }
 
-/** Puts money the customer paid onto their balance. Refundable while unused. Answers the transfer's id. */
+/** Adds money that the customer paid to their balance; refundable while unused. Returns the transfer's id. */
 export async function topUp(db: Database, funding: Funding, system: SystemAccounts): Promise<string> {
   const accounts = await lockOwned(db, funding.accountId, funding.currency)
   return post(db, {
@@ -24,7 +24,7 @@ export async function topUp(db: Database, funding: Funding, system: SystemAccoun
   })
 }
 
-/** Gives credit nobody paid for: spent before the customer's own money, never refunded. Answers the transfer's id. */
+/** Adds credit that nobody paid for: spent before paid money, never refunded. Returns the transfer's id. */
 export async function grantTrial(db: Database, funding: Funding, system: SystemAccounts): Promise<string> {
   const accounts = await lockOwned(db, funding.accountId, funding.currency)
   return post(db, {
@@ -39,14 +39,15 @@ export async function grantTrial(db: Database, funding: Funding, system: SystemA
 }
 
 export interface Refund {
-  /** Null when there was nothing to pay back. */
+  /** Null when there was nothing to refund. */
   transferId: string | null
   amountMicros: bigint
 }
 
 /**
- * Takes the whole unused paid balance off an account, to be paid back. Trial credit stays, and so does what is held: what
- * comes back of it when its videos end can be refunded then. Posts nothing when there is nothing.
+ * Takes the whole unused paid balance off an account, to be paid back. Trial credit stays, and so does what
+ * is held: what is returned of it when its videos end can be refunded then. Without a paid balance nothing is
+ * posted.
  */
 export async function refundUnused(
   db: Database,

@@ -2,22 +2,22 @@ import type { Database } from '../db/database.ts'
 import { lockOwned, type OwnedAccounts, type SystemAccounts } from './accounts.ts'
 import { post } from './post.ts'
 
-/** The account's balance does not cover a hold. */
+/** The balance of an account does not cover a hold. */
 export class BalanceTooSmallError extends Error {
   override readonly name = 'BalanceTooSmallError'
   readonly neededMicros: bigint
   readonly availableMicros: bigint
 
   constructor(neededMicros: bigint, availableMicros: bigint) {
-    super(`needs ${neededMicros} micro-units, has ${availableMicros}`)
+    super(`the hold needs ${neededMicros} micro-units, the balance has ${availableMicros}`)
     this.neededMicros = neededMicros
     this.availableMicros = availableMicros
   }
 }
 
 /**
- * Sets `amountMicros` aside for a video: trial credit first, then the customer's own money. `accounts` must be locked in
- * this transaction. Throws BalanceTooSmallError and writes nothing when they do not cover it.
+ * Sets `amountMicros` aside for a video: trial credit first, then paid money. `accounts` must be locked in
+ * this transaction. Throws BalanceTooSmallError, and writes nothing, when they do not cover the amount.
  */
 export async function hold(
   db: Database,
@@ -48,14 +48,18 @@ export interface Settlement {
 }
 
 /**
- * Ends a video's hold: the charge goes to revenue, the rest back to where it came from (the charge uses up trial credit
- * first). Keyed by the video, so a second settlement fails on the unique index, whatever attempt it comes from.
+ * Ends a video's hold: the charge goes to revenue, the rest returns to where it came from. The charge uses up
+ * trial credit first. The idempotency key names the video alone, so that a second settlement fails on the
+ * unique index, whichever attempt it comes from. Throws RangeError when the charge is negative or larger than
+ * the hold.
  */
 export async function settle(db: Database, settlement: Settlement, system: SystemAccounts): Promise<void> {
   const accounts = await lockOwned(db, settlement.accountId, settlement.currency)
   const { rows } = await db.query<{ ledger_account_id: bigint; amount: bigint }>({
     name: 'ledger-held',
-    text: `select e.ledger_account_id, e.amount from transfer t join entry e on e.transfer_id = t.id
+    text: `select e.ledger_account_id, e.amount
+    from transfer t
+    join entry e on e.transfer_id = t.id
     where t.video_id = $1 and t.kind = 'hold'`,
     values: [settlement.videoId],
   })

@@ -1,8 +1,8 @@
 import type { Database } from '../db/database.ts'
-import { readOwned } from './accounts.ts'
-import type { OwnedKind, SystemKind, TransferKind } from './kinds.ts'
+import { type OwnedKind, readOwned, type SystemKind } from './accounts.ts'
+import type { TransferKind } from './post.ts'
 
-/** A transfer with all its entries. */
+/** A transfer with all its entries; none when it moved nothing (a hold at price 0). */
 export interface TransferRow {
   id: string
   kind: TransferKind
@@ -11,9 +11,20 @@ export interface TransferRow {
   entries: { account_kind: OwnedKind | SystemKind; amount_micros: string }[]
 }
 
+/** The columns of a TransferRow, for queries whose table `transfer` is called `t`. */
+const TRANSFER_COLUMNS = `t.id, t.kind, t.video_id, t.created_at,
+    (
+      select coalesce(
+        json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text) order by e.id),
+        '[]')
+      from entry e
+      join ledger_account a on a.id = e.ledger_account_id
+      where e.transfer_id = t.id
+    ) as entries`
+
 /**
- * A page of the transfers that moved an account's money, newest first; `after` is the id the page before ended with.
- * Answers one more than `limit` if there is one. A transfer that moved nothing (a hold at price 0) is not among them.
+ * A page of the transfers that moved an account's money, newest first: one more than `limit`, if there are as
+ * many. `after` is the id that ended the page before.
  */
 export async function listTransfers(
   db: Database,
@@ -23,14 +34,22 @@ export async function listTransfers(
   const owned = await readOwned(db, account.accountId, account.currency)
   const { rows } = await db.query<TransferRow>({
     text: `with page as (
-      select distinct e.transfer_id from unnest($1::bigint[]) own(id)
-      cross join lateral (select transfer_id from entry where ledger_account_id = own.id and ($2::text is null or transfer_id < $2)
-        order by transfer_id desc limit $3) e
-      order by e.transfer_id desc limit $3)
-    select t.id, t.kind, t.video_id, t.created_at,
-      (select json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text) order by e.id)
-       from entry e join ledger_account a on a.id = e.ledger_account_id where e.transfer_id = t.id) as entries
-    from page join transfer t on t.id = page.transfer_id order by t.id desc`,
+      select distinct e.transfer_id
+      from unnest($1::bigint[]) own(id)
+      cross join lateral (
+        select transfer_id
+        from entry
+        where ledger_account_id = own.id and ($2::text is null or transfer_id < $2)
+        order by transfer_id desc
+        limit $3
+      ) e
+      order by e.transfer_id desc
+      limit $3
+    )
+    select ${TRANSFER_COLUMNS}
+    from page
+    join transfer t on t.id = page.transfer_id
+    order by t.id desc`,
     values: [
       [owned.customer.id, owned.trial.id, owned.hold.id].map(String),
       page.after ?? null,
@@ -43,11 +62,17 @@ export async function listTransfers(
 /** The transfer of an idempotency key; null when there is none. */
 export async function findTransfer(db: Database, idempotencyKey: string): Promise<TransferRow | null> {
   const { rows } = await db.query<TransferRow>({
-    text: `select t.id, t.kind, t.video_id, t.created_at,
-      (select coalesce(json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text) order by e.id), '[]')
-       from entry e join ledger_account a on a.id = e.ledger_account_id where e.transfer_id = t.id) as entries
-    from transfer t where t.idempotency_key = $1`,
+    text: `select ${TRANSFER_COLUMNS} from transfer t where t.idempotency_key = $1`,
     values: [idempotencyKey],
   })
   return rows[0] ?? null
+}
+
+/** The transfers of a video, oldest first: its hold and, once it has ended, its settle. */
+export async function listVideoTransfers(db: Database, videoId: string): Promise<TransferRow[]> {
+  const { rows } = await db.query<TransferRow>({
+    text: `select ${TRANSFER_COLUMNS} from transfer t where t.video_id = $1 order by t.created_at, t.id`,
+    values: [videoId],
+  })
+  return rows
 }

@@ -1,13 +1,14 @@
 const ANSWER_BYTES_MAX = 256 * 1024
 
-/** A service of the operator's own did not answer as it should, or not in time. */
+/** A service of the operator did not answer as it should, or not in time. */
 export class AskError extends Error {
   override readonly name = 'AskError'
 }
 
 /**
- * POSTs JSON to a URL the operator set and answers the JSON that comes back. It is not guarded as customers' URLs are: it may well be in
- * a private network. Redirects are not followed. Throws AskError after `timeoutMs`, for any status but 2xx and for anything but JSON.
+ * POSTs JSON to a URL that the operator set. Returns the JSON of the answer. The URL is not guarded as
+ * customers' URLs are, since it may be in a private network. Redirects are not followed. Throws AskError
+ * after `timeoutMs`, for a status other than 2xx, and for an answer that is no JSON.
  */
 export async function askJson(
   url: string,
@@ -22,7 +23,7 @@ export async function askJson(
       },
       body: JSON.stringify(ask.body),
       redirect: 'error',
-      // Covers the body as well: a service that answers drop by drop is late too.
+      // For the body too: a service that sends it byte by byte is late as well.
       signal: AbortSignal.timeout(ask.timeoutMs),
     })
     if (!response.ok) {

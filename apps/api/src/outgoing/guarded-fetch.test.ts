@@ -169,7 +169,7 @@ describe('no customer names a host that is not public', () => {
     expect(error.message).not.toContain('10.0.0.7')
   })
 
-  test('name servers that do not answer refuse nothing at submission, and everything at sending', async () => {
+  test('name servers that do not answer refuse nothing at submission, everything at sending', async () => {
     await using names = await startNameServer(() => [], new Set(['silent.test']))
     const rules = { ...NOBODY, nameServers: [names.address] }
     expect(await refusedFor('https://silent.test/', rules)).toBe(null)
@@ -293,7 +293,7 @@ describe('a request a customer named', () => {
     await expect(guardedFetch(server.url, { ...GET, redirectsMax: 3 })).rejects.toMatchObject({ reason })
   })
 
-  test('reads no more than it may: a longer body is refused, or cut off when only the status counts', async () => {
+  test('reads no more than it may: a longer body is refused, or cut off when drained', async () => {
     await using server = await serve((_request, response) => {
       // Never ends by itself.
       const more = () => {

@@ -4,27 +4,27 @@ import type { LookupFunction } from 'node:net'
 import { OutgoingError, type OutgoingRules, parseOutgoingUrl } from './outgoing-url.ts'
 import { type ResolvedAddress, resolveHost } from './resolve-host.ts'
 
-/** A request to a URL that a customer named. */
+/** A request to a URL that a customer gave. */
 export interface OutgoingRequest {
-  /** The field that named the URL, for errors. */
+  /** The field that contained the URL, for errors. */
   field: string
   rules: OutgoingRules
   method: 'GET' | 'POST'
   headers?: Readonly<Record<string, string>>
   body?: string
-  /** For all of it: names, connections, redirects, the last byte of the body. */
+  /** For everything: name look-ups, connections, redirects and the body to its last byte. */
   timeoutMs: number
   bytesMax: number
-  /** `read` answers the body and refuses a longer one; `drained` throws it away and settles for the status. */
+  /** `read`: the body is returned, or refused beyond `bytesMax`. `drained`: only the status counts. */
   answer: 'read' | 'drained'
-  /** Redirects followed, each checked as the first URL was; 0 answers the redirect itself. */
+  /** Redirects to follow, each checked like the first URL; with 0 the redirect itself is the answer. */
   redirectsMax: number
-  /** Gives the request up early; then its reason is thrown. */
+  /** Aborts the request; its reason is thrown. */
   signal?: AbortSignal
 }
 
 export interface OutgoingAnswer {
-  /** Where it was found, after redirects. */
+  /** The URL that answered, after redirects. */
   url: string
   status: number
   headers: IncomingHttpHeaders
@@ -32,12 +32,13 @@ export interface OutgoingAnswer {
   body: Buffer
 }
 
-/** How long checking a URL at submission may take. */
+/** How long the check of a URL may take before it is stored. */
 const CHECK_MS_MAX = 3_000
 
 /**
- * Judges a URL before it is kept: throws OutgoingError when it is malformed, names no host or one that is not public. Name
- * servers that do not answer are nobody's fault: the URL is kept, and judged again with every request.
+ * Checks a URL before it is stored. Throws OutgoingError when it is malformed, or when its host does not
+ * exist or is not public. A name server that does not answer is no reason to refuse: each request checks the
+ * URL again.
  */
 export async function checkOutgoingUrl(text: string, field: string, rules: OutgoingRules): Promise<void> {
   const target = parseOutgoingUrl(text, field, rules)
@@ -50,8 +51,9 @@ export async function checkOutgoingUrl(text: string, field: string, rules: Outgo
 }
 
 /**
- * Sends a request to a URL that a customer named, and only where it may go: http(s) alone, hosts whose every address is
- * public (or that the operator allows), connected to at the addresses that were checked. Throws OutgoingError.
+ * Sends a request to a URL that a customer gave, and only where it may go: over http(s), to a host whose
+ * every address is public (or that the operator allows), at the addresses that were checked. Throws
+ * OutgoingError, or the reason of `request.signal`.
  */
 export async function guardedFetch(url: string, request: OutgoingRequest): Promise<OutgoingAnswer> {
   const deadline = AbortSignal.timeout(request.timeoutMs)
@@ -90,7 +92,7 @@ async function exchange(
   const outgoing = send(target.url, {
     method: request.method,
     headers: { ...request.headers, connection: 'close' },
-    // No shared agent: no connection that was opened for somebody else, and no proxy from the environment.
+    // No shared agent: it might reuse a connection to an unchecked address, or a proxy from the environment.
     agent: false,
     lookup: pinnedTo(addresses),
     signal,
@@ -99,7 +101,7 @@ async function exchange(
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       outgoing.once('response', resolve)
       outgoing.on('error', reject)
-      // Also after an upgrade nobody asked for, which is no error.
+      // An unwanted upgrade of the protocol closes the request without an error.
       outgoing.once('close', () => reject(new Error('closed without an answer')))
       outgoing.end(request.body)
     })
@@ -113,7 +115,7 @@ async function exchange(
   }
 }
 
-/** Connects to what was checked, whatever the name means by now. */
+/** A look-up that returns the checked addresses, whatever the name resolves to by now. */
 function pinnedTo(addresses: readonly ResolvedAddress[]): LookupFunction {
   return (_hostname, options, callback) => {
     const [first] = addresses
@@ -135,7 +137,7 @@ async function bodyOf(response: IncomingMessage, request: OutgoingRequest): Prom
       if (request.answer === 'read') chunks.push(chunk)
     }
   } catch (error) {
-    // The status was heard, and that is all a drained answer is for.
+    // Of a drained answer only the status matters, and it has arrived.
     if (request.answer === 'drained') return Buffer.alloc(0)
     throw error
   }

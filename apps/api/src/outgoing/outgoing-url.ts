@@ -2,15 +2,15 @@ import { isIP } from 'node:net'
 import { SluiceError, showGiven } from '../errors.ts'
 import { isPublicAddress } from './public-address.ts'
 
-/** What the operator allows for URLs that customers name. */
+/** What the operator allows for URLs that customers give. */
 export interface OutgoingRules {
-  /** Lower-case host names and addresses (IPv6 without brackets) that may be private and may be reached by plain http. */
+  /** Lower-case host names and addresses (IPv6 unbracketed) that may be private and reached by plain http. */
   allowHosts: ReadonlySet<string>
-  /** `address:port` of name servers to ask instead of the system's. */
+  /** Name servers (`address:port`) to use instead of the system's. */
   nameServers?: readonly string[]
 }
 
-/** Why a URL was refused, or what became of the request. */
+/** Why a URL was refused, or how the request failed. */
 export type OutgoingReason =
   | 'invalid_url'
   | 'forbidden_host'
@@ -21,7 +21,7 @@ export type OutgoingReason =
   | 'too_many_redirects'
   | 'connection_failed'
 
-/** A URL a customer named can't be used: names the field, what was given, and what is allowed. */
+/** A customer's URL cannot be used. The message names the field, what was given and what is allowed. */
 export class OutgoingError extends SluiceError {
   readonly reason: OutgoingReason
 
@@ -32,11 +32,11 @@ export class OutgoingError extends SluiceError {
 }
 
 export const URL_CHARS_MAX = 2_048
-/** What the URL parser would take in silence: control characters and spaces; and lone surrogates, which nothing can store. */
+/** Control characters and spaces, which the URL parser drops; lone surrogates, which cannot be stored. */
 const UNWRITTEN = /[\p{Cc}\p{Z}\p{Cs}]/u
 const ALLOWED = 'an https URL of a public host, without user name and password'
 
-/** A URL as it will be asked for, and its host as rules name hosts. */
+/** A URL as it will be requested, and its host as OutgoingRules write hosts. */
 export interface OutgoingUrl {
   url: URL
   /** Lower case, without brackets and trailing dots. */
@@ -45,8 +45,8 @@ export interface OutgoingUrl {
 }
 
 /**
- * Judges what a URL says of itself; what its name resolves to is judged by resolveHost. Throws OutgoingError. The URL
- * parser has turned decimal, octal, hexadecimal and shortened IPv4 addresses into dotted ones by then.
+ * Checks the URL itself; resolveHost checks what its host name resolves to. The URL parser has already turned
+ * decimal, octal, hexadecimal and shortened IPv4 addresses into dotted ones. Throws OutgoingError.
  */
 export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRules): OutgoingUrl {
   const url =
@@ -57,7 +57,7 @@ export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRul
   if (stripped === '') throw refusal(field, 'invalid_url', text)
   url.hostname = stripped
   url.hash = ''
-  // A URL with a password in it is never repeated, not even to whoever sent it.
+  // The error does not show a URL that contains a password, not even to its sender.
   if (url.username !== '' || url.password !== '')
     throw refusal(field, 'invalid_url', `${url.protocol}//...@${url.host}`)
   const host = hostOf(url)
@@ -67,12 +67,12 @@ export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRul
   return { url, host, isAllowed }
 }
 
-/** The host of a URL as rules name it: IPv6 without brackets. */
+/** The host of a URL as OutgoingRules write it: IPv6 without brackets. */
 export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '')
 }
 
-/** The one answer for every address that is not public: it never says what lies behind a name. */
+/** The same error for every address that is not public: it does not reveal what a name resolves to. */
 export function forbidden(field: string, text: string): OutgoingError {
   return refusal(field, 'forbidden_host', text)
 }

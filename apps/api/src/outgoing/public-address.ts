@@ -1,14 +1,15 @@
 import ipaddr from 'ipaddr.js'
 
-/** Addresses in public ranges at which clouds answer their own machines: Azure's host agent. */
+/** Addresses in public ranges that serve a cloud's own machines: Azure's host agent. */
 const METADATA = new Set(['168.63.129.16'])
-/** Global unicast (RFC 4291): whatever lies outside is mapped, translated, local or not handed out. */
+/** Global unicast (RFC 4291). Everything else is mapped, translated, local or unassigned. */
 const GLOBAL_UNICAST = ipaddr.IPv6.parse('2000::')
 const GLOBAL_UNICAST_BITS = 3
 
 /**
- * True for an address on the public internet. Everything that is or may become another network's inside is not: private,
- * loopback, link-local (metadata services), CGNAT, multicast, reserved, and IPv6 forms that carry an IPv4 address.
+ * True for an address on the public internet. False for everything that may lie inside a network: private,
+ * loopback, link-local (metadata services), CGNAT, multicast, reserved, and IPv6 forms that contain an IPv4
+ * address.
  */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address) || METADATA.has(address)) return false

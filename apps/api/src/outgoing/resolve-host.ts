@@ -10,12 +10,12 @@ export interface ResolvedAddress {
 
 const TRY_MS = 2_000
 const TRIES = 2
-/** Answers that say the name has no address, rather than that nobody could say. */
+/** Errors which say that the name has no address; all others say that the look-up failed. */
 const NO_SUCH_NAME = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME', 'EBADQUERY'])
 
 /**
- * The addresses of a URL's host, all of them checked: one that is not public refuses the host, whatever the others are.
- * Connect to these and to nothing else, for the name may mean another address a moment later. Throws OutgoingError.
+ * The addresses of a URL's host, all of them checked: one that is not public refuses the host. Connect to
+ * these only, since the name may resolve to others a moment later. Throws OutgoingError.
  */
 export async function resolveHost(
   target: OutgoingUrl,
@@ -26,7 +26,7 @@ export async function resolveHost(
   const { host, isAllowed } = target
   const family = isIP(host)
   if (family !== 0) return [{ address: host, family: family === 4 ? 4 : 6 }]
-  // Hosts the operator allows may be known to the system alone: to its hosts file, to its search domains.
+  // An allowed host may be known to the system only: through its hosts file or its search domains.
   const asksSystem = isAllowed && rules.nameServers === undefined
   const addresses = asksSystem
     ? await askSystem(host, field, signal)
@@ -45,14 +45,14 @@ async function askSystem(host: string, field: string, signal: AbortSignal): Prom
   }
 }
 
-/** The system's resolver can't be called off, only left behind. */
+/** Rejects when `signal` aborts: the system's resolver cannot be cancelled, only abandoned. */
 function abortOf(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
   )
 }
 
-/** Asks without the thread pool that the system's resolver needs, so that slow names keep nobody else waiting. */
+/** Without the thread pool of the system's resolver, so that slow names delay nothing else. */
 async function askNameServers(
   host: string,
   field: string,

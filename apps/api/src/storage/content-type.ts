@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { StoreArgumentError } from './object-store.ts'
 
-/** What each extension holds; a key with another extension, or none, holds plain bytes. */
+/** The content type of each extension; any other key is plain bytes. */
 const BY_EXTENSION: Readonly<Record<string, string>> = {
   '.mp4': 'video/mp4',
   '.webp': 'image/webp',
@@ -18,7 +18,7 @@ export function contentTypeOf(key: string): string {
   return BY_EXTENSION[extname(key)] ?? 'application/octet-stream'
 }
 
-/** Throws StoreArgumentError when `contentType` is not the one the key's extension stands for: it could not be kept. */
+/** Throws StoreArgumentError unless `contentType` is that of the key's extension: a store keeps no other. */
 export function checkContentType(key: string, contentType: string): void {
   const allowed = contentTypeOf(key)
   if (contentType !== allowed)

@@ -1,5 +1,5 @@
 import { type ErrorRequestHandler, type Request, type Response, Router } from 'express'
-import { EXPIRED, MISMATCH, type SignedUrl, verifyUrl } from './disk-signature.ts'
+import { EXPIRED, MISMATCH, type SignedRequest, type SignedUrl, verifyUrl } from './disk-signature.ts'
 import type { DiskStore } from './disk-store.ts'
 import { ObjectTooLargeError, StoreArgumentError } from './object-store.ts'
 import { sendObject } from './send-object.ts'
@@ -14,8 +14,8 @@ const STATUS_BY_CODE = {
 } as const satisfies Record<string, number>
 
 /**
- * `PUT /store/*key`, `GET` and `HEAD /store/*key` for the URLs that `store` signed, and for nothing else.
- * Mount before body parsers, authentication and rate limits: the signature is the authentication, the body must arrive unread.
+ * `PUT`, `GET` and `HEAD /store/*key`, for the URLs that `store` signed and no others. Mount before body
+ * parsers, authentication and rate limits: the signature authenticates, and the body must arrive unread.
  */
 export function diskRoutes(store: DiskStore): Router {
   const router = Router()
@@ -23,8 +23,8 @@ export function diskRoutes(store: DiskStore): Router {
   router.put('/store/*key', async (request, response) => {
     if (request.readableDidRead) throw new Error('the disk routes must be mounted before any body parser')
     const key = keyOf(request)
-    const grant = grantOf('PUT', key, request, response, store.secret)
-    if (grant === null || grant.method !== 'PUT') return
+    const grant = verify({ method: 'PUT', key, query: queryOf(request) }, store.secret, response)
+    if (grant?.method !== 'PUT') return
     const given = request.get('Content-Type')
     if (given !== grant.contentType) {
       return refuse(
@@ -39,7 +39,7 @@ export function diskRoutes(store: DiskStore): Router {
       const info = await store.putAtMost(key, request, grant.contentType, grant.bytesMax)
       response.set('ETag', info.etag).status(200).end()
     } catch (error) {
-      // The client went away: nobody is left to answer, and nothing was stored.
+      // The client closed the connection: there is nobody to answer, and nothing was stored.
       if (request.destroyed && !request.complete) return
       if (!(error instanceof ObjectTooLargeError)) throw error
       refuse(response, 'object_too_large', error.message)
@@ -49,9 +49,9 @@ export function diskRoutes(store: DiskStore): Router {
   // Express answers HEAD through the GET route.
   router.get('/store/*key', async (request, response) => {
     const key = keyOf(request)
-    const grant = grantOf('GET', key, request, response, store.secret)
-    if (grant === null || grant.method !== 'GET') return
-    const outcome = await sendObject(store, key, request, response, { downloadName: grant.downloadName })
+    const grant = verify({ method: 'GET', key, query: queryOf(request) }, store.secret, response)
+    if (grant?.method !== 'GET') return
+    const outcome = await sendObject(store, { key, downloadName: grant.downloadName }, request, response)
     if (outcome === 'absent') refuse(response, 'object_not_found', `${key} does not exist`)
   })
 
@@ -63,16 +63,13 @@ function keyOf(request: Request<{ key: string[] }>): string {
   return request.params.key.join('/')
 }
 
-/** What the request's URL allows; null after a 403. */
-function grantOf(
-  method: 'PUT' | 'GET',
-  key: string,
-  request: Request<{ key: string[] }>,
-  response: Response,
-  secret: string,
-): SignedUrl | null {
-  const query = new URL(request.originalUrl, 'http://localhost').searchParams
-  const verdict = verifyUrl(method, key, query, secret, Date.now())
+function queryOf(request: Request): URLSearchParams {
+  return new URL(request.originalUrl, 'http://localhost').searchParams
+}
+
+/** What the request's URL allows; null when it allows nothing and was answered with 403. */
+function verify(request: SignedRequest, secret: string, response: Response): SignedUrl | null {
+  const verdict = verifyUrl(request, secret, Date.now())
   if (verdict === EXPIRED) refuse(response, EXPIRED, 'this URL has expired', 'expires')
   else if (verdict === MISMATCH)
     refuse(response, MISMATCH, 'this URL was not signed here for this method and key, or was changed', 'sig')
@@ -91,7 +88,7 @@ function refuse(
     .json({ error: { message, type: 'invalid_request_error', code, param } })
 }
 
-/** A key that no store takes, or a path that isn't valid percent-encoding. Everything else is the app's to answer. */
+/** Answers a key that no store accepts and invalid percent-encoding. The app answers all other errors. */
 const answerBadUrl: ErrorRequestHandler = (error, _request, response, next) => {
   if (error instanceof URIError || error instanceof StoreArgumentError)
     refuse(response, 'bad_url', error.message, 'key')

@@ -8,7 +8,7 @@ export type SignedUrl =
 export const EXPIRED = 'url_expired'
 export const MISMATCH = 'url_signature_mismatch'
 
-/** The path and query of a URL that allows `grant` until `expiresAt` (Unix seconds): HMAC-SHA256 over all of it, no part can be changed. */
+/** The path and query of a URL that allows `grant` until `expiresAt` (Unix seconds), all of it signed. */
 export function signUrl(grant: SignedUrl, expiresAt: number, secret: string): string {
   const query = new URLSearchParams({ expires: String(expiresAt) })
   if (grant.method === 'PUT') {
@@ -21,27 +21,32 @@ export function signUrl(grant: SignedUrl, expiresAt: number, secret: string): st
   return `/store/${grant.key}?${query}`
 }
 
+/** A request for a signed URL. HEAD counts as GET. */
+export interface SignedRequest {
+  method: 'PUT' | 'GET'
+  key: string
+  query: URLSearchParams
+}
+
 /**
- * What the URL allows at `now` (Unix ms), or why it allows nothing. HEAD is allowed where GET is.
- * The signature is judged before the expiry, in constant time, so nothing is learned from an answer without it.
+ * What the URL allows at `nowMs` (Unix milliseconds), or why it allows nothing. The signature is checked
+ * first, in constant time, so that without it nothing can be learned from the result.
  */
 export function verifyUrl(
-  method: 'PUT' | 'GET',
-  key: string,
-  query: URLSearchParams,
+  { method, key, query }: SignedRequest,
   secret: string,
-  now: number,
+  nowMs: number,
 ): SignedUrl | typeof EXPIRED | typeof MISMATCH {
   const expiresAt = Number(query.get('expires'))
-  const grant = readGrant(method, key, query)
+  const grant = readGrant({ method, key, query })
   if (grant === null) return MISMATCH
   const given = Buffer.from(query.get('sig') ?? '', 'base64url')
   const expected = signatureOf(grant, expiresAt, secret)
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return MISMATCH
-  return now < expiresAt * 1000 ? grant : EXPIRED
+  return nowMs < expiresAt * 1_000 ? grant : EXPIRED
 }
 
-function readGrant(method: 'PUT' | 'GET', key: string, query: URLSearchParams): SignedUrl | null {
+function readGrant({ method, key, query }: SignedRequest): SignedUrl | null {
   if (method === 'GET') return { method, key, downloadName: query.get('name') }
   const contentType = query.get('type')
   const bytesMax = query.get('max')
@@ -54,6 +59,6 @@ function signatureOf(grant: SignedUrl, expiresAt: number, secret: string): Buffe
     grant.method === 'PUT'
       ? [grant.method, grant.key, expiresAt, grant.contentType, grant.bytesMax]
       : [grant.method, grant.key, expiresAt, grant.downloadName]
-  // JSON, so that no two grants read the same when their parts are joined.
+  // As JSON, so that no two different grants give the same text.
   return createHmac('sha256', secret).update(JSON.stringify(parts)).digest()
 }

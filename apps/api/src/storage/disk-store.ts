@@ -8,12 +8,12 @@ import { type SignedUrl, signUrl } from './disk-signature.ts'
 import {
   attachment,
   type ByteRange,
+  checkBytesMax,
   checkExpiry,
   checkKey,
   checkRange,
+  deferError,
   folderOf,
-  holdError,
-  judgeBytesMax,
   type ObjectInfo,
   type ObjectStore,
   ObjectTooLargeError,
@@ -27,27 +27,27 @@ import {
 } from './object-store.ts'
 
 export interface DiskSettings {
-  /** The objects' folder: `<SLUICE_DATA_DIR>/objects`. Made when missing. */
+  /** The folder of the objects: `<SLUICE_DATA_DIR>/objects`. Made when missing. */
   dir: string
-  /** Where workers reach this API, with no trailing slash and no `/store`: `http://127.0.0.1:3000`. */
+  /** Where workers reach this API, without a trailing slash and without `/store`: `http://127.0.0.1:3000`. */
   baseUrl: string
-  /** Where customers reach it, when that differs: `SLUICE_PUBLIC_URL`. */
+  /** Where customers reach this API, when that differs: `SLUICE_PUBLIC_URL`. */
   publicBaseUrl?: string
   /** Signs URLs; at least 32 characters, the same for every process that serves this folder. */
   secret: string
 }
 
-/** `~` is in no key, so no object can lie here. */
+/** No key contains `~`, so no object is in here. */
 const UNFINISHED_FOLDER = '~unfinished'
-/** A write touches its file all the time; one untouched for so long belongs to a process that died. */
+/** A file that has not been written to for so long belongs to a process that died. */
 const UNFINISHED_MS_MAX = 3_600_000
 const SECRET_LENGTH_MIN = 32
-/** Another delete may take a folder away between its making and the rename into it; that cannot go on for ever. */
+/** A delete may remove a folder between its making and the rename into it; then both are repeated. */
 const RENAME_TRIES_MAX = 10
 
 /**
- * Opens (and makes, when missing) the folder and removes what processes that died left half-written in it.
- * Throws StoreUnreachableError when it can't be written, or when the secret is too short.
+ * Opens the folder, makes it when it is missing, and removes files that processes which died left unfinished.
+ * Throws StoreUnreachableError when it cannot be written or the secret is too short.
  */
 export async function openDiskStore(settings: DiskSettings): Promise<DiskStore> {
   if (settings.secret.length < SECRET_LENGTH_MIN) {
@@ -63,13 +63,13 @@ export async function openDiskStore(settings: DiskSettings): Promise<DiskStore> 
   return store
 }
 
-/** Objects as files in one folder of this machine; see ObjectStore for what each call promises. */
+/** Stores objects as files in one folder of this machine. What each call does stands at ObjectStore. */
 export class DiskStore implements ObjectStore {
   readonly #dir: string
   readonly #unfinishedDir: string
   readonly #baseUrl: string
   readonly #publicBaseUrl: string
-  /** Read by the routes, which check what this store signed. */
+  /** For the routes, which check the URLs that this store signed. */
   readonly secret: string
 
   constructor(settings: DiskSettings) {
@@ -90,8 +90,8 @@ export class DiskStore implements ObjectStore {
   }
 
   /**
-   * `put` that gives up with ObjectTooLargeError once the body holds more than `bytesMax` bytes. The body is then left open (an HTTP
-   * request must live on until it is answered).
+   * Like `put`, but throws ObjectTooLargeError once the body has more than `bytesMax` bytes. The body is then
+   * left open, since an HTTP request must stay open until it is answered.
    */
   async putAtMost(
     key: string,
@@ -99,7 +99,7 @@ export class DiskStore implements ObjectStore {
     contentType: string,
     bytesMax: number,
   ): Promise<ObjectInfo> {
-    holdError(body)
+    deferError(body)
     checkKey(key)
     checkContentType(key, contentType)
     const unfinishedPath = join(this.#unfinishedDir, randomUUID())
@@ -109,7 +109,7 @@ export class DiskStore implements ObjectStore {
       let info: ObjectInfo
       try {
         await write(handle, key, body, bytesMax)
-        // Before the rename: a power cut must not leave a name that leads to half an object.
+        // Before the rename, so that a power cut never leaves a key with half an object.
         await handle.sync()
         info = await infoOf(handle, key)
       } finally {
@@ -136,7 +136,7 @@ export class DiskStore implements ObjectStore {
       throw new RangeUnsatisfiableError(key, range, info.bytes)
     }
     if (info.bytes === 0) await handle.close()
-    // The handle, not the path: what is read is the very object whose size and etag are answered, also when it is replaced meanwhile.
+    // By the handle, not the path: these are the bytes of this size and etag, even if the object is replaced.
     const body = info.bytes === 0 ? Readable.from([]) : createReadStream('', { fd: handle, start, end })
     return {
       body,
@@ -175,7 +175,7 @@ export class DiskStore implements ObjectStore {
     const path = join(this.#unfinishedDir, randomUUID())
     try {
       await mkdir(this.#unfinishedDir, { recursive: true })
-      // Writing, not asking for the right to: a full or read-only disk says so only then.
+      // Only a write finds out that a disk is full or read-only.
       const handle = await open(path, 'wx', 0o600)
       try {
         await handle.write('ping')
@@ -193,7 +193,7 @@ export class DiskStore implements ObjectStore {
   async signPut(key: string, options: SignPutOptions): Promise<string> {
     checkKey(key)
     checkContentType(key, options.contentType)
-    const bytesMax = judgeBytesMax(options.bytesMax)
+    const bytesMax = checkBytesMax(options.bytesMax)
     return this.#sign(
       { method: 'PUT', key, contentType: options.contentType, bytesMax },
       options.expiresInSeconds,
@@ -214,7 +214,7 @@ export class DiskStore implements ObjectStore {
 
   async close(): Promise<void> {}
 
-  /** Removes files that a process which died was writing, an hour after its last byte. */
+  /** Removes files of processes that died, an hour after the last write. */
   async removeUnfinished(): Promise<void> {
     for (const name of await readdir(this.#unfinishedDir)) {
       const path = join(this.#unfinishedDir, name)
@@ -242,7 +242,7 @@ export class DiskStore implements ObjectStore {
     return null
   }
 
-  /** A second lock on the same door: were the key's rule ever loosened, a delete outside the folder could not be undone. */
+  /** Checks again what checkKey rules out, because a delete outside the folder could not be undone. */
   #pathOf(key: string): string {
     const path = resolve(this.#dir, key)
     if (path.startsWith(`${this.#dir}${sep}`)) return path
@@ -297,7 +297,7 @@ async function infoOf(handle: FileHandle, key: string): Promise<ObjectInfo> {
   return { bytes: Number(size), contentType: contentTypeOf(key), etag }
 }
 
-/** Deletes files, then the folders that became empty; another process may delete or put in the same folder meanwhile. */
+/** Deletes a folder's files, then its empty folders. Other processes may write to it at the same time. */
 async function deleteFolder(path: string): Promise<number> {
   const folder = await opendir(path).catch(ignoreAbsent)
   if (folder === null) return 0
@@ -314,7 +314,7 @@ async function deleteFolder(path: string): Promise<number> {
   return deleted
 }
 
-/** Makes a rename last through a power cut. */
+/** Makes a rename survive a power cut. */
 async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r').catch(ignoreAbsent)
   if (handle === null) return
@@ -329,7 +329,7 @@ function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
 }
 
-/** ENOTDIR: a segment of the path is an object, so nothing lies below it. */
+/** Null for a path that does not exist. ENOTDIR: a segment of it is an object, so nothing can be below. */
 function ignoreAbsent(error: unknown): null {
   if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null
   throw error

@@ -35,11 +35,11 @@ interface Bench {
 
 const BINARY = 'application/octet-stream'
 const MIB = 1024 ** 2
-/** For disk stores whose URLs nobody fetches at that address. */
+/** The base URL of disk stores whose URLs are not fetched. */
 const UNSERVED = { baseUrl: 'http://127.0.0.1', secret: 's'.repeat(32) }
 
 async function openDisk(): Promise<Bench> {
-  // Folders of its own around it, so that a store which fails the traversal tests can't reach anyone else's files.
+  // Inside folders of its own, so that a store which fails the traversal tests reaches no other files.
   const surroundings = await mkdtemp(join(tmpdir(), 'sluice-disk-'))
   const dir = join(surroundings, 'around/the/objects')
   const app = express()
@@ -230,7 +230,7 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     }
   })
 
-  test('a range behind the end is refused with the size of the object', async () => {
+  test('a range after the end is refused with the size of the object', async () => {
     const key = `${newFolder()}/digits.txt`
     await store.put(key, Buffer.from('0123456789'), 'text/plain')
     const refusal = await store.get(key, { start: 10, end: 12 }).catch((error: unknown) => error)
@@ -245,7 +245,7 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     }
   })
 
-  test('every file a worker uploads keeps its content type, and a type that would be lost is refused', async () => {
+  test('every file of a worker keeps its content type; a type that would be lost is refused', async () => {
     const folder = newFolder()
     const names = {
       video: 'video.mp4',
@@ -346,7 +346,7 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
       if (pieces % 300 === 0) gettingBytes.push(liveBytes() - before)
     }
     expect(bytes).toBe(96 * MIB)
-    // The median, since buffers are freed a moment after the collection; held as a whole it would be 48 MiB or more.
+    // The median, since buffers are freed a moment after the collection. The whole would be 48 MiB or more.
     expect(median(puttingBytes)).toBeLessThan(36 * MIB)
     expect(median(gettingBytes)).toBeLessThan(36 * MIB)
   })
@@ -412,7 +412,7 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     expect(await readAll(key)).toEqual(bytes)
   })
 
-  test('a signed GET answers the object, whole and by Range, at the host its audience can reach', async () => {
+  test('a signed GET returns the object, whole and by Range, at a host its audience can reach', async () => {
     const key = `${newFolder()}/video.mp4`
     await store.put(key, Buffer.from('0123456789'), 'video/mp4')
     for (const audience of ['worker', 'client'] as const) {
@@ -621,7 +621,7 @@ describe('disk store', () => {
     await bench.store.deletePrefix('web')
   })
 
-  test('a start removes what a process that died was writing, and nothing that is being written', async () => {
+  test('a start removes what a process that died was writing, nothing that is being written', async () => {
     await writeFile(join(dir, '~unfinished/dead'), 'half')
     await utimes(join(dir, '~unfinished/dead'), new Date(), new Date(Date.now() - 2 * 3_600_000))
     await writeFile(join(dir, '~unfinished/live'), 'half')

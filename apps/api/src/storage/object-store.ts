@@ -1,55 +1,57 @@
 import type { Readable } from 'node:stream'
 
 /**
- * Where the bytes lie: videos, stills, inputs, checkpoints, results. Two stores speak this interface (S3 and disk) and one contract
- * test holds both to it.
+ * Stores the files: videos, stills, inputs, checkpoints, results. S3 and disk implement this interface, and
+ * one contract test checks both.
  *
- * A key is `[A-Za-z0-9._-]` segments joined by `/`; no segment is empty, `.` or `..`. A key is never also the folder of another key.
- * A key's content type follows from its extension (`content-type.ts`), so a store may keep it without a place to write it down.
- * An object is whole or absent: a reader never sees half of one, an overwrite replaces it in one step.
+ * A key is segments of `[A-Za-z0-9._-]` joined by `/`; no segment is empty, `.` or `..`. A key is never also
+ * the folder of another key. Its extension decides the content type (`content-type.ts`), so a store need not
+ * record it.
+ *
+ * An object is whole or absent: a reader never sees half of one, and an overwrite replaces it in one step.
  */
 export interface ObjectStore {
   /**
-   * Stores the whole body under `key`, replacing what lay there. A stream is never held in memory as a whole.
-   * Throws StoreArgumentError (key, contentType), and whatever error the body stream ends with; then nothing is stored.
+   * Stores the whole body under `key`, in place of what was there. A stream is never in memory as a whole.
+   * Throws StoreArgumentError (key, contentType), or the error of the body stream; then nothing is stored.
    */
   put(key: string, body: Buffer | Readable, contentType: string): Promise<ObjectInfo>
 
   /**
-   * Opens the object, or the part of it that `range` names; null when absent. The caller reads `body` to its end or destroys it.
-   * Throws RangeUnsatisfiableError when the range starts at or behind the object's end.
+   * Opens the object, or the part in `range`; null when absent. The caller reads `body` to its end or
+   * destroys it. Throws RangeUnsatisfiableError when the range starts at or after the object's end.
    */
   get(key: string, range?: ByteRange): Promise<OpenObject | null>
 
-  /** What is known of the object without reading it; null when absent. */
+  /** Size, content type and etag of the object; null when absent. */
   head(key: string): Promise<ObjectInfo | null>
 
-  /** The object as UTF-8 text; null when absent. Throws ObjectTooLargeError when it holds more than `bytesMax` bytes. */
+  /** The object as UTF-8 text; null when absent. Throws ObjectTooLargeError beyond `bytesMax` bytes. */
   readText(key: string, bytesMax: number): Promise<string | null>
 
   /**
-   * Deletes every object in the folder `prefix` (`videos/a` and `videos/a/` both mean `videos/a/...`, never `videos/ab`).
-   * Answers how many it deleted; 0 when there were none.
+   * Deletes every object in the folder `prefix` (`videos/a` and `videos/a/` both mean `videos/a/...`, never
+   * `videos/ab`). Returns how many it deleted.
    */
   deletePrefix(prefix: string): Promise<number>
 
-  /** Returns when the store answers and may be used; throws StoreUnreachableError, which names the setting to look at. */
+  /** Checks that the store can be used. Throws StoreUnreachableError, which names the setting to look at. */
   ping(): Promise<void>
 
   /**
-   * A URL for one worker to PUT exactly this key with exactly this Content-Type, and no other header, until it expires.
-   * Throws StoreArgumentError.
+   * A URL with which a worker can PUT exactly this key with exactly this Content-Type, and no other header,
+   * until it expires. Throws StoreArgumentError.
    */
   signPut(key: string, options: SignPutOptions): Promise<string>
 
-  /** A URL to GET exactly this key (Range included) until it expires; it is made whether or not the object exists. Throws StoreArgumentError. */
+  /** A URL to GET exactly this key until it expires; the object need not exist. Throws StoreArgumentError. */
   signGet(key: string, options: SignGetOptions): Promise<string>
 
-  /** Closes the store's connections; nothing may be called afterwards. */
+  /** Closes the store's connections. It cannot be used afterwards. */
   close(): Promise<void>
 }
 
-/** First and last byte, both included, counted from 0 (as in HTTP). An `end` behind the object's last byte means the last byte. */
+/** First and last byte, both included, counted from 0. An `end` after the last byte means the last byte. */
 export interface ByteRange {
   start: number
   end: number
@@ -58,7 +60,7 @@ export interface ByteRange {
 export interface ObjectInfo {
   bytes: number
   contentType: string
-  /** Quoted, as in the HTTP header; another value whenever the object was replaced by other bytes. */
+  /** Quoted, as in the HTTP header. It changes whenever other bytes replace the object. */
   etag: string
 }
 
@@ -75,27 +77,28 @@ export interface OpenObject {
 export interface SignPutOptions {
   contentType: string
   expiresInSeconds: number
-  /** The disk store refuses a longer body (413). S3 has no such bound in a presigned PUT. Default and most: 5 GiB, S3's own bound. */
+  /** The disk store refuses a longer body (413); S3 cannot. The default and maximum is PUT_BYTES_MAX. */
   bytesMax?: number
 }
 
 export interface SignGetOptions {
   expiresInSeconds: number
-  /** Whose network the URL must work from: the GPU hosts', or the customers'. */
+  /** From whose network the URL must work: the GPU hosts' or the customers'. */
   audience: 'worker' | 'client'
-  /** When set, a browser saves the file under this name (`[A-Za-z0-9._-]`, at most 128 characters). */
+  /** The name under which a browser saves the file (`[A-Za-z0-9._-]`, at most 128 characters). */
   downloadName?: string
 }
 
-/** Bytes of the longest object one PUT may make: S3's own bound. */
+/** Size limit of one PUT: 5 GiB, which is S3's own. */
 export const PUT_BYTES_MAX = 5 * 1024 ** 3
-/** Seconds the longest signed URL may live: S3's own bound (7 days). */
-export const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
-/** Bytes of the longest key: S3's own bound; one segment must fit a file name. */
+/** How long a signed URL may be valid: 7 days, which is S3's own limit. */
+const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
+/** Size limit of a key, which is S3's own. */
 const KEY_BYTES_MAX = 1024
+/** Size limit of a segment: it must fit a file name. */
 const SEGMENT_BYTES_MAX = 200
 
-/** An argument no store takes: `field` is at fault, `given` is what came, `allowed` says what may come. */
+/** An argument that no store accepts: names the field, what was given and what is allowed. */
 export class StoreArgumentError extends Error {
   override readonly name = 'StoreArgumentError'
   readonly field:
@@ -116,7 +119,7 @@ export class StoreArgumentError extends Error {
   }
 }
 
-/** The range starts at or behind the end of an object of `totalBytes` (HTTP 416). */
+/** The range starts at or after the end of an object of `totalBytes` (HTTP 416). */
 export class RangeUnsatisfiableError extends Error {
   override readonly name = 'RangeUnsatisfiableError'
   readonly totalBytes: number
@@ -126,7 +129,7 @@ export class RangeUnsatisfiableError extends Error {
   }
 }
 
-/** The object, or the body that would become it, holds more than `bytesMax` bytes (HTTP 413). */
+/** The object, or the body that would become it, has more than `bytesMax` bytes (HTTP 413). */
 export class ObjectTooLargeError extends Error {
   override readonly name = 'ObjectTooLargeError'
   readonly bytesMax: number
@@ -136,7 +139,7 @@ export class ObjectTooLargeError extends Error {
   }
 }
 
-/** The store does not answer, or may not be used; `setting` is the operator's setting to look at, `given` its value. */
+/** The store cannot be used. `setting` is the operator's setting to look at, `given` its value. */
 export class StoreUnreachableError extends Error {
   override readonly name = 'StoreUnreachableError'
   readonly setting: string
@@ -162,14 +165,16 @@ function isPath(path: string): boolean {
   )
 }
 
-const PATH_RULE = `segments of A-Z a-z 0-9 . _ - joined by single slashes, none of them "." or "..", each at most ${SEGMENT_BYTES_MAX} characters`
+const PATH_RULE =
+  'segments of A-Z a-z 0-9 . _ - joined by single slashes, none of them "." or "..", ' +
+  `each at most ${SEGMENT_BYTES_MAX} characters`
 
 /** Throws StoreArgumentError unless `key` is a key. */
 export function checkKey(key: string): void {
   if (!isPath(key)) throw new StoreArgumentError('key', key, PATH_RULE)
 }
 
-/** The folder `prefix` names, with its one trailing slash. Throws StoreArgumentError; the empty prefix (everything) is refused too. */
+/** The folder `prefix` with one trailing slash. Throws StoreArgumentError, also for the empty prefix. */
 export function folderOf(prefix: string): string {
   const folder = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
   if (!isPath(folder)) throw new StoreArgumentError('prefix', prefix, PATH_RULE)
@@ -183,7 +188,7 @@ export function checkRange(range: ByteRange): void {
   throw new StoreArgumentError('range', `${range.start}-${range.end}`, 'whole numbers, 0 <= start <= end')
 }
 
-/** Throws StoreArgumentError unless a URL may live that long. */
+/** Throws StoreArgumentError unless a URL may be valid for so long. */
 export function checkExpiry(expiresInSeconds: number): void {
   if (
     Number.isSafeInteger(expiresInSeconds) &&
@@ -198,14 +203,17 @@ export function checkExpiry(expiresInSeconds: number): void {
   )
 }
 
-/** The bound of a signed PUT in bytes. Throws StoreArgumentError. */
-export function judgeBytesMax(bytesMax: number = PUT_BYTES_MAX): number {
+/** The size limit of a signed PUT, by default the largest. Throws StoreArgumentError. */
+export function checkBytesMax(bytesMax: number = PUT_BYTES_MAX): number {
   if (Number.isSafeInteger(bytesMax) && bytesMax >= 0 && bytesMax <= PUT_BYTES_MAX) return bytesMax
   throw new StoreArgumentError('bytesMax', String(bytesMax), `a whole number from 0 to ${PUT_BYTES_MAX}`)
 }
 
-/** A stream may fail before anyone reads it; without a listener that would end the process. Who reads it later gets the error. */
-export function holdError(body: Buffer | Readable): void {
+/**
+ * Keeps the process alive when a stream fails before it is read: an error without a listener would end it.
+ * Whoever reads the stream later still gets the error.
+ */
+export function deferError(body: Buffer | Readable): void {
   if (!Buffer.isBuffer(body)) body.on('error', () => {})
 }
 

@@ -5,8 +5,8 @@ import type { ObjectStore } from './object-store.ts'
 import { openS3Store, type S3Settings } from './s3-store.ts'
 import { readOrCreateSecret } from './url-secret.ts'
 
-/** The disk store's settings; a secret of the store's own is generated at the first start and kept in that file. */
-export type DiskStoreSettings = Omit<DiskSettings, 'secret'> & { secret: string | { file: string } }
+/** The disk store's settings. With `file` a secret is generated at the first start and stored there. */
+type DiskStoreSettings = Omit<DiskSettings, 'secret'> & { secret: string | { file: string } }
 
 /** Settings of the one store a deployment has. */
 export type StoreSettings = ({ kind: 'disk' } & DiskStoreSettings) | ({ kind: 's3' } & S3Settings)
@@ -14,13 +14,14 @@ export type StoreSettings = ({ kind: 'disk' } & DiskStoreSettings) | ({ kind: 's
 export interface OpenStore {
   store: ObjectStore
   /**
-   * `/store/*key`, which the disk store's signed URLs lead to; null for S3. Mount it at the app's root, before any body parser,
-   * authentication and rate limit: the signature is the authentication, and a PUT's body must arrive unread.
+   * Serves `/store/*key`, where the disk store's signed URLs point; null for S3. Mount it at the app's root,
+   * before any body parser, authentication and rate limit: the signature authenticates, and a PUT's body must
+   * arrive unread.
    */
   routes: Router | null
 }
 
-/** Opens the store and proves that it can be used. Throws StoreUnreachableError, which names the setting at fault. */
+/** Opens the store and tries it out. Throws StoreUnreachableError, which names the setting at fault. */
 export async function openStore(settings: StoreSettings): Promise<OpenStore> {
   switch (settings.kind) {
     case 'disk': {

@@ -17,12 +17,12 @@ import { checkContentType, contentTypeOf } from './content-type.ts'
 import {
   attachment,
   type ByteRange,
+  checkBytesMax,
   checkExpiry,
   checkKey,
   checkRange,
+  deferError,
   folderOf,
-  holdError,
-  judgeBytesMax,
   type ObjectInfo,
   type ObjectStore,
   ObjectTooLargeError,
@@ -40,22 +40,19 @@ export interface S3Settings {
   publicEndpoint?: string
   bucket: string
   region: string
-  /** Bucket in the path, not in the host name: what self-hosted servers speak. */
+  /** The bucket is in the path, not in the host name, as self-hosted servers expect it. */
   forcePathStyle: true
 }
 
-/** The least that S3 takes for a part; 10,000 parts are the most, so a stream may hold 50 GB. About six parts' bytes are in memory at once. */
+/** The smallest part that S3 accepts; 10,000 of them are the most, 50 GB. About six are in memory. */
 const PART_BYTES = 5 * 1024 ** 2
 const PARTS_AT_ONCE = 2
 const CONNECT_MS_MAX = 5_000
 const PING_MS_MAX = 5_000
-/** Each open `get` keeps a connection as long as its reader takes; the SDK's own bound of 50 would make the 51st wait. */
+/** Each open `get` uses a connection until it is read; with the SDK's default of 50 the 51st would wait. */
 const CONNECTIONS_MAX = 256
 
-/**
- * Opens the bucket, and makes it when it is missing and the credentials (the usual AWS chain) allow that.
- * Throws StoreUnreachableError.
- */
+/** Opens the bucket, or makes it where the credentials allow that. Throws StoreUnreachableError. */
 export async function openS3Store(settings: S3Settings): Promise<S3Store> {
   const store = new S3Store(settings)
   try {
@@ -82,7 +79,7 @@ export class S3Store implements ObjectStore {
   }
 
   async put(key: string, body: Buffer | Readable, contentType: string): Promise<ObjectInfo> {
-    holdError(body)
+    deferError(body)
     try {
       checkKey(key)
       checkContentType(key, contentType)
@@ -108,7 +105,7 @@ export class S3Store implements ObjectStore {
     } catch (error) {
       if (Buffer.isBuffer(body)) throw error
       body.destroy()
-      // When the source broke, that is the reason, whatever went wrong afterwards in giving the upload up.
+      // When the source failed, its error is the reason, not one of aborting the upload.
       throw body.errored ?? error
     }
   }
@@ -121,7 +118,7 @@ export class S3Store implements ObjectStore {
       const answer = await this.#client.send(
         new GetObjectCommand({ Bucket: this.#settings.bucket, Key: key, ...rangeHeader }),
       )
-      if (!(answer.Body instanceof Readable)) throw new TypeError('the S3 client answered no stream')
+      if (!(answer.Body instanceof Readable)) throw new TypeError('the S3 client returned no stream')
       const bytes = answer.ContentLength ?? 0
       return {
         body: answer.Body,
@@ -171,8 +168,8 @@ export class S3Store implements ObjectStore {
     let deleted = 0
     let isTruncated = true
     let last: string | undefined
-    // A page holds at most 1,000 keys, which is also the most that one delete takes. Version 1 of the listing goes on from a key,
-    // which means the same when that key is gone; the tokens of version 2 are each server's own.
+    // A page has at most 1,000 keys, as many as one delete takes. Version 1 of the listing continues after a
+    // key, which still works once that key is deleted; the tokens of version 2 differ from server to server.
     while (isTruncated) {
       const page = await this.#client.send(new ListObjectsCommand({ ...target, Marker: last }))
       const keys = (page.Contents ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [{ Key }]))
@@ -195,7 +192,7 @@ export class S3Store implements ObjectStore {
     checkKey(key)
     checkContentType(key, options.contentType)
     checkExpiry(options.expiresInSeconds)
-    judgeBytesMax(options.bytesMax)
+    checkBytesMax(options.bytesMax)
     const command = new PutObjectCommand({
       Bucket: this.#settings.bucket,
       Key: key,
@@ -225,7 +222,7 @@ export class S3Store implements ObjectStore {
     this.#publicClient.destroy()
   }
 
-  /** Makes the bucket when it is missing. Throws StoreUnreachableError. */
+  /** Makes the bucket unless it exists. Throws StoreUnreachableError. */
   async makeBucket(): Promise<void> {
     const { bucket, region } = this.#settings
     try {
@@ -234,7 +231,7 @@ export class S3Store implements ObjectStore {
     } catch (error) {
       if (statusOf(error) !== 404) throw this.#unreachable(error)
     }
-    // us-east-1 is the default, and S3 refuses to hear it named.
+    // us-east-1 is the default, and S3 refuses a request that names it.
     const place =
       region === 'us-east-1'
         ? {}
@@ -242,25 +239,25 @@ export class S3Store implements ObjectStore {
     try {
       await this.#client.send(new CreateBucketCommand({ Bucket: bucket, ...place }))
     } catch (error) {
-      // Another process that starts at the same time made it first.
+      // Another process, started at the same time, made it first.
       if (error instanceof S3ServiceException && error.name === 'BucketAlreadyOwnedByYou') return
       throw new StoreUnreachableError(
         'SLUICE_S3_BUCKET',
         bucket,
-        `the bucket is missing and could not be made (${wordsOf(error)})`,
+        `the bucket is missing and could not be made (${describe(error)})`,
         { cause: error },
       )
     }
   }
 
-  /** How many of `keys`, at most 1,000, were there and are not any more. */
+  /** Deletes at most 1,000 keys. Returns how many of them existed. */
   async #deleteKeys(keys: { Key: string }[]): Promise<number> {
     const command = new DeleteObjectsCommand({
       Bucket: this.#settings.bucket,
       Delete: { Objects: keys, Quiet: true },
     })
     const errors = (await this.#client.send(command)).Errors ?? []
-    // S3 calls a key that another delete took meanwhile deleted; VersityGW calls it an error.
+    // A key that another delete removed meanwhile: S3 reports it as deleted, VersityGW as an error.
     const refused = errors.find(({ Code }) => Code !== 'NoSuchKey')
     if (refused !== undefined)
       throw new Error(`the S3 server did not delete ${refused.Key}: ${refused.Code} ${refused.Message}`)
@@ -311,7 +308,7 @@ export class S3Store implements ObjectStore {
         return new StoreUnreachableError(
           'SLUICE_S3_ENDPOINT',
           endpoint,
-          `no answer from it (${wordsOf(error)})`,
+          `no answer from it (${describe(error)})`,
           options,
         )
     }
@@ -327,7 +324,8 @@ function newClient(settings: S3Settings, endpoint: string): S3Client {
     endpoint,
     region: settings.region,
     forcePathStyle: settings.forcePathStyle,
-    // The default (CRC32 on every request) would put a checksum of nothing into signed PUTs; few S3 servers but Amazon's know them all.
+    // The default (CRC32 on every request) would put the checksum of an empty body into signed PUTs, and few
+    // servers besides Amazon's know all kinds of checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -342,6 +340,6 @@ function statusOf(error: unknown): number | null {
   return error instanceof S3ServiceException ? (error.$metadata.httpStatusCode ?? null) : null
 }
 
-function wordsOf(error: unknown): string {
+function describe(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
 }

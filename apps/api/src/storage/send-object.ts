@@ -10,17 +10,23 @@ import {
 
 export type SendOutcome = 'sent' | 'absent'
 
+export interface SentObject {
+  key: string
+  /** The name under which a browser saves the object. */
+  downloadName?: string | null
+}
+
 /**
- * Answers a GET or HEAD with the object: 200, 206 (one range), 304 (If-None-Match) or 416, with ETag, Accept-Ranges and nosniff.
- * Several ranges in one request are answered whole, as HTTP allows. `absent` means nothing was sent: the caller says 404 or 410.
- * A client that goes away in the middle is no error. `downloadName` makes a browser save it under that name.
+ * Answers a GET or HEAD with the object: 200, 206 (one range), 304 (If-None-Match) or 416, with ETag,
+ * Accept-Ranges and nosniff. A request for several ranges gets the whole object, as HTTP allows. `absent`
+ * means that nothing was sent, and the caller answers with 404 or 410. A client that closes the connection
+ * early is no error.
  */
 export async function sendObject(
   store: ObjectStore,
-  key: string,
+  { key, downloadName }: SentObject,
   request: Request,
   response: Response,
-  options: { downloadName?: string | null } = {},
 ): Promise<SendOutcome> {
   const info = await store.head(key)
   if (info === null) return 'absent'
@@ -31,8 +37,7 @@ export async function sendObject(
     'X-Content-Type-Options': 'nosniff',
     ETag: info.etag,
   })
-  if (typeof options.downloadName === 'string')
-    response.set('Content-Disposition', attachment(options.downloadName))
+  if (typeof downloadName === 'string') response.set('Content-Disposition', attachment(downloadName))
   if (request.fresh) {
     response.status(304).end()
     return 'sent'
@@ -55,7 +60,7 @@ export async function sendObject(
       response.removeHeader(name)
     return 'absent'
   }
-  // From `opened`, not `info`: the object may have been replaced in between, and the headers must describe what is sent.
+  // From `opened`, not `info`: the object may have been replaced, and the headers must fit what is sent.
   response.set({ ETag: opened.etag, 'Content-Length': String(opened.bytes) })
   if (range !== null) {
     response
@@ -69,7 +74,7 @@ export async function sendObject(
   return 'sent'
 }
 
-/** The one range to send, null for the whole object. */
+/** The range to send; null for the whole object. */
 function rangeOf(request: Request, totalBytes: number, etag: string): ByteRange | 'unsatisfiable' | null {
   const ifRange = request.get('If-Range')
   if (ifRange !== undefined && ifRange !== etag) return null

@@ -3,15 +3,15 @@ import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { dirname } from 'node:path'
 
 /**
- * The secret that signs this API's own URLs where no SLUICE_SECRET is set: generated at the first start and kept in `path`
- * (mode 0600). There is no default secret.
+ * The secret that signs this API's own URLs when SLUICE_SECRET is not set: generated at the first start and
+ * stored in `path` (mode 0600).
  */
 export function readOrCreateSecret(path: string): string {
   if (!existsSync(path)) createOnce(path)
   return readFileSync(path, 'utf8').trim()
 }
 
-/** Two processes may start at once: the first link wins, and both read what it holds. */
+/** When two processes start at once, the first link wins and both read that secret. */
 function createOnce(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ModerationSettings } from '../config/config.ts'
+import type { ModerationSettings } from '../config/prompt-services.ts'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { AskError, askJson } from '../outgoing/ask-json.ts'

@@ -1,6 +1,7 @@
 import { isId } from '@sluice/shared/ids'
 import { type Database, one } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { listVideoTransfers, type TransferRow } from '../ledger/list-transfers.ts'
 import type { Attempt } from './attempt.ts'
 import type { LockedVideo } from './transition.ts'
 import type { Video } from './video.ts'
@@ -82,13 +83,6 @@ export async function wasDeleted(db: Database, accountId: string, videoId: strin
   return rowCount === 1
 }
 
-export interface TransferRow {
-  id: string
-  kind: string
-  created_at: Date
-  entries: { account_kind: string; amount_micros: string }[]
-}
-
 /** What the operator may know of a video: its row, attempts and ledger transfers; null when there is none. */
 export async function readVideoForAdmin(
   db: Database,
@@ -101,22 +95,7 @@ export async function readVideoForAdmin(
     text: 'select * from attempt where video_id = $1 order by fence',
     values: [videoId],
   })
-  const transfers = await db.query<TransferRow>({
-    text: `
-      select t.id, t.kind, t.created_at,
-        coalesce(
-          json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text) order by e.id)
-            filter (where e.id is not null),
-          '[]') as entries
-      from transfer t
-      left join entry e on e.transfer_id = t.id
-      left join ledger_account a on a.id = e.ledger_account_id
-      where t.video_id = $1
-      group by t.id
-      order by t.created_at, t.id`,
-    values: [videoId],
-  })
-  return { video, attempts: attempts.rows, transfers: transfers.rows }
+  return { video, attempts: attempts.rows, transfers: await listVideoTransfers(db, videoId) }
 }
 
 /** What is frozen into a video when it is submitted. */

@@ -1,19 +1,14 @@
 import { type Database, one } from '../db/database.ts'
-import { newSecret, OVERLAP_SECONDS } from './secret.ts'
+import { newSecret, OVERLAP_SECONDS, SECRET_COLUMNS, type SigningSecret } from './secret.ts'
 
 /** The secret that signs deliveries to the webhook_url of an account's videos. */
-export interface AccountSecret {
-  secret: string
+export interface AccountSecret extends SigningSecret {
   created_at: Date
-  /** Signs as well, until then; null when there is none or its time is over. */
-  previous_secret: string | null
-  previous_secret_until: Date | null
 }
 
-const COLUMNS = `secret, created_at, case when previous_secret_until > now() then previous_secret end as previous_secret,
-  case when previous_secret_until > now() then previous_secret_until end as previous_secret_until`
+const COLUMNS = `created_at, ${SECRET_COLUMNS}`
 
-/** The account's secret, drawn when it is first needed. */
+/** The account's secret; generated when it is first needed. */
 export async function readAccountSecret(db: Database, accountId: string): Promise<AccountSecret> {
   const select = { text: `select ${COLUMNS} from webhook_secret where account_id = $1`, values: [accountId] }
   const known = (await db.query<AccountSecret>(select)).rows[0]
@@ -25,12 +20,15 @@ export async function readAccountSecret(db: Database, accountId: string): Promis
   return one(await db.query<AccountSecret>(select))
 }
 
-/** Draws another secret; the one before signs as well for a day. */
+/** Generates another secret; the one before it signs as well for a day. */
 export async function rotateAccountSecret(db: Database, accountId: string): Promise<AccountSecret> {
   return one(
     await db.query<AccountSecret>({
       text: `insert into webhook_secret as s (account_id, secret) values ($1, $2)
-      on conflict (account_id) do update set secret = $2, created_at = now(), previous_secret = s.secret,
+      on conflict (account_id) do update set
+        secret = $2,
+        created_at = now(),
+        previous_secret = s.secret,
         previous_secret_until = now() + make_interval(secs => $3)
       returning ${COLUMNS}`,
       values: [accountId, newSecret(), OVERLAP_SECONDS],

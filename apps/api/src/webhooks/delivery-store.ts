@@ -3,12 +3,13 @@ import { isId, newId } from '@sluice/shared/ids'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
+import { type DeliveryTry, tryDelivery } from './delivery-try.ts'
 import type { Endpoint } from './endpoint-store.ts'
 import { WEBHOOK_CHANNEL } from './enqueue.ts'
-import { endpointLane, type VideoEvent, type WebhookEvent } from './event.ts'
-import { sendEvent } from './send-event.ts'
+import { endpointQueue, type VideoEvent, type WebhookEvent } from './event.ts'
+import { secretsOf } from './secret.ts'
 
-/** One event on its way to one place, with every try at it. */
+/** One event on its way to one endpoint or webhook_url, with the delivery tries that ended. */
 export interface Delivery {
   id: string
   endpoint_id: string | null
@@ -35,17 +36,35 @@ interface DeliveryRow extends Omit<Delivery, 'event' | 'tries'> {
 }
 
 const SELECT = `select d.id, d.endpoint_id, coalesce(d.url, w.url) as url, d.status, d.due_at, d.created_at,
-    e.id as event_id, e.type, e.subject_id, e.created_at as event_created_at,
-    coalesce((select json_agg(json_build_object('attempt', attempt, 'started_at', started_at, 'duration_ms', duration_ms,
-      'status_code', status_code, 'error', error) order by attempt) from webhook_attempt where delivery_id = d.id), '[]') as tries
-  from webhook_delivery d join webhook_event e on e.id = d.event_id left join webhook_endpoint w on w.id = d.endpoint_id`
+      e.id as event_id, e.type, e.subject_id, e.created_at as event_created_at,
+      (
+        select coalesce(
+          json_agg(
+            json_build_object(
+              'attempt', attempt,
+              'started_at', started_at,
+              'duration_ms', duration_ms,
+              'status_code', status_code,
+              'error', error
+            ) order by attempt
+          ),
+          '[]')
+        from webhook_attempt
+        where delivery_id = d.id
+      ) as tries
+    from webhook_delivery d
+    join webhook_event e on e.id = d.event_id
+    left join webhook_endpoint w on w.id = d.endpoint_id`
 
 export interface DeliveryPage {
   deliveries: Delivery[]
   hasMore: boolean
 }
 
-/** An account's deliveries, newest first: those of one endpoint, or all. `after` is the id the page before ended with. */
+/**
+ * A page of an account's deliveries, newest first: those of one endpoint, or all. `after` is the last id of
+ * the page before. Throws SluiceError `not_found` when there is no such delivery.
+ */
 export async function listDeliveries(
   db: Database,
   accountId: string,
@@ -59,24 +78,34 @@ export async function listDeliveries(
     )
   }
   const { rows } = await db.query<DeliveryRow>({
-    text: `${SELECT} where d.account_id = $1 and ($2::text is null or d.endpoint_id = $2) and ($3::text is null or d.id < $3)
-    order by d.id desc limit $4`,
+    text: `${SELECT}
+    where d.account_id = $1 and ($2::text is null or d.endpoint_id = $2) and ($3::text is null or d.id < $3)
+    order by d.id desc
+    limit $4`,
     values: [accountId, page.endpointId, page.after ?? null, page.limit + 1],
   })
   return { deliveries: rows.slice(0, page.limit).map(deliveryOf), hasMore: rows.length > page.limit }
 }
 
 /**
- * Sends a delivery again from the start, whatever became of it: due now, 72 hours of tries. Throws SluiceError `not_found`,
- * or `state_conflict` when its endpoint is disabled or deleted.
+ * Starts a delivery again, whatever its status: it is due now, and tried for 72 hours. Throws SluiceError
+ * `not_found`, or `state_conflict` when its endpoint is disabled or deleted.
  */
 export async function redeliver(db: Database, accountId: string, deliveryId: string): Promise<Delivery> {
   const known = await findDelivery(db, accountId, deliveryId)
   if (known === null) throw new SluiceError('not_found', 'No such webhook delivery.', 'id')
   const { rowCount } = await db.query({
-    text: `update webhook_delivery d set status = 'pending', due_at = now(), expires_at = now() + interval '72 hours', failures = 0
-    where id = $1 and (endpoint_id is null or exists (
-      select from webhook_endpoint w where w.id = d.endpoint_id and w.disabled_at is null and w.deleted_at is null))`,
+    text: `update webhook_delivery d set
+      status = 'pending',
+      due_at = now(),
+      expires_at = now() + interval '72 hours',
+      failures = 0
+    where id = $1 and (
+      endpoint_id is null or exists (
+        select from webhook_endpoint w
+        where w.id = d.endpoint_id and w.disabled_at is null and w.deleted_at is null
+      )
+    )`,
     values: [deliveryId],
   })
   if (rowCount === 0)
@@ -89,8 +118,8 @@ export async function redeliver(db: Database, accountId: string, deliveryId: str
 }
 
 /**
- * Sends an event to an endpoint now, once, and answers what came of it: `webhook.test`, or a sample of `sampleOf`, about a video
- * that is none. It stands in the log like any other.
+ * Sends an event to an endpoint now, once, and returns the delivery, which is stored like any other. The
+ * event is `webhook.test`, or a sample of `sampleOf` with the id of a video that does not exist.
  */
 export async function testEndpoint(
   db: Database,
@@ -103,33 +132,50 @@ export async function testEndpoint(
       ? { type: 'webhook.test' as const, subject_id: endpoint.id }
       : { type: sampleOf, subject_id: newId('video') }
   const event: WebhookEvent = { ...about, id: newId('evt'), created_at: new Date(by.clock.now()) }
-  const secrets = [endpoint.secret, ...(endpoint.previous_secret === null ? [] : [endpoint.previous_secret])]
-  const result = await sendEvent({ url: endpoint.url, secrets }, event, by)
+  const deliveryTry = await tryDelivery({ url: endpoint.url, secrets: secretsOf(endpoint) }, event, by)
+  const id = await insertEnded(db, endpoint, event, deliveryTry)
+  const delivery = await findDelivery(db, endpoint.account_id, id)
+  if (delivery === null) throw new Error(`delivery ${id} is gone`)
+  return delivery
+}
+
+/** Stores an event with a delivery that ended with its first try. Returns the delivery's id. */
+async function insertEnded(
+  db: Database,
+  endpoint: Endpoint,
+  event: WebhookEvent,
+  deliveryTry: DeliveryTry,
+): Promise<string> {
   const id = newId('whd')
   await db.query({
-    text: `with e as (insert into webhook_event (id, account_id, type, subject_id, created_at) values ($1, $2, $11, $3, $4)),
+    text: `with e as (
+      insert into webhook_event (id, account_id, type, subject_id, created_at) values ($1, $2, $11, $3, $4)
+    ),
     d as (
-      insert into webhook_delivery (id, event_id, account_id, endpoint_id, lane, status, due_at, attempts, failures)
-      values ($5, $1, $2, $12, $6, case when $10::text is null then 'delivered' else 'failed' end, null, 1, case when $10 is null then 0 else 1 end))
-    insert into webhook_attempt (delivery_id, attempt, started_at, duration_ms, status_code, error) values ($5, 1, $7, $8, $9, $10)`,
+      insert into webhook_delivery
+        (id, event_id, account_id, endpoint_id, lane, due_at, attempts, status, failures)
+      values ($5, $1, $2, $12, $6, null, 1,
+        case when $10::text is null then 'delivered' else 'failed' end,
+        case when $10 is null then 0 else 1 end)
+    )
+    insert into webhook_attempt (delivery_id, attempt, started_at, duration_ms, status_code, error)
+    values ($5, 1, $7, $8, $9, $10)`,
     values: [
       event.id,
       endpoint.account_id,
       event.subject_id,
       event.created_at,
       id,
-      endpointLane(endpoint.id),
-      result.startedAt,
-      result.durationMs,
-      result.statusCode,
-      result.error,
+      endpointQueue(endpoint.id),
+      deliveryTry.startedAt,
+      deliveryTry.durationMs,
+      deliveryTry.statusCode,
+      deliveryTry.error,
       event.type,
       endpoint.id,
     ],
   })
-  const delivery = await findDelivery(db, endpoint.account_id, id)
-  if (delivery === null) throw new Error(`delivery ${id} is gone`)
-  return delivery
+  return id
 }
 
 async function findDelivery(db: Database, accountId: string, deliveryId: string): Promise<Delivery | null> {
@@ -151,6 +197,6 @@ function deliveryOf(row: DeliveryRow): Delivery {
     due_at,
     created_at,
     event: { id: row.event_id, type: row.type, subject_id: row.subject_id, created_at: row.event_created_at },
-    tries: row.tries.map((one) => ({ ...one, started_at: new Date(one.started_at) })),
+    tries: row.tries.map((ended) => ({ ...ended, started_at: new Date(ended.started_at) })),
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** What an endpoint can ask for. */
+/** Events that an endpoint can ask for. */
 export const VIDEO_EVENTS = ['video.completed', 'video.failed'] as const
 export type VideoEvent = (typeof VIDEO_EVENTS)[number]
 export type EventType = VideoEvent | 'webhook.test'
@@ -9,12 +9,12 @@ export type EventType = VideoEvent | 'webhook.test'
 export interface WebhookEvent {
   id: string
   type: EventType
-  /** The video, or the endpoint under test. */
+  /** The id of the video, or of the endpoint under test. */
   subject_id: string
   created_at: Date
 }
 
-/** What is sent: the same bytes with every try. */
+/** The body that is sent: the same bytes in every delivery try. */
 export function eventJson(event: WebhookEvent): {
   id: string
   object: 'event'
@@ -31,15 +31,18 @@ export function eventJson(event: WebhookEvent): {
   }
 }
 
-const URL_LANES = 16
-
-/** What a delivery waits behind: an endpoint's own line. */
-export function endpointLane(endpointId: string): string {
+/**
+ * The queue of an endpoint's deliveries. Deliveries wait only for others of their own queue (column `lane`),
+ * so that a slow receiver delays nobody else's.
+ */
+export function endpointQueue(endpointId: string): string {
   return endpointId
 }
 
-/** Hosts of one account's webhook_urls share a few lines, so that nobody opens lines without end. */
-export function urlLane(accountId: string, url: string): string {
+const URL_QUEUES = 16
+
+/** The queue of deliveries to a webhook_url: by its host one of 16 of the account, so that few exist. */
+export function urlQueue(accountId: string, url: string): string {
   const digest = createHash('sha256').update(new URL(url).host).digest()
-  return `${accountId}/${digest.readUInt16BE(0) % URL_LANES}`
+  return `${accountId}/${digest.readUInt16BE(0) % URL_QUEUES}`
 }

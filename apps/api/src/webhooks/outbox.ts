@@ -1,72 +1,109 @@
 import { type Database, one } from '../db/database.ts'
+import type { DeliveryTry } from './delivery-try.ts'
 import type { WebhookEvent } from './event.ts'
-import type { Try } from './send-event.ts'
 
-/** A try that was neither recorded nor handed back in this time was lost with its process. */
+/** A claimed delivery that was neither recorded nor handed back after this was lost with its process. */
 const LEASE_SECONDS = 30
 const RETENTION_DAYS = 30
 const PRUNE_BATCH = 1_000
 
-/** A delivery this process sends now. */
-export interface Claimed {
+/** A delivery that this process sends now. */
+export interface ClaimedDelivery {
   id: string
-  /** This try's number; it tells this claim from a later one. */
+  /** The number of this try; it tells this claim from a later one. */
   attempts: number
   failures: number
   account_id: string
-  lane: string
+  queue: string
   event: WebhookEvent
-  /** Where to and with what; null for the video's own webhook_url, which the account's secret signs. */
+  /** The endpoint it goes to; null for the webhook_url of a video, which the account's secret signs. */
   endpoint: { url: string; secret: string; previous_secret: string | null; is_closed: boolean } | null
   url: string | null
 }
 
-/** How much may be under way at once, and how much is. */
+/** How many deliveries may be in flight at a time, and how many are. */
 export interface Capacity {
   total: number
-  perLane: number
+  perQueue: number
   perAccount: number
-  byLane: ReadonlyMap<string, number>
-  byAccount: ReadonlyMap<string, number>
+  inFlightByQueue: ReadonlyMap<string, number>
+  inFlightByAccount: ReadonlyMap<string, number>
 }
 
+/** $1 to $3: in flight by queue, most per queue; $4 to $6: the same by account; $7: all; $8: lease. */
+const CLAIM_SQL = `
+  with recursive lanes as (
+    -- every queue with a pending delivery, one index look-up each
+    (select lane from webhook_delivery where status = 'pending' order by lane limit 1)
+    union all
+    select (
+      select d.lane from webhook_delivery d
+      where d.status = 'pending' and d.lane > l.lane
+      order by d.lane
+      limit 1
+    )
+    from lanes l
+    where l.lane is not null
+  ),
+  -- of each queue, as many as it still has capacity for
+  candidate as materialized (
+    select d.id, d.account_id, d.due_at
+    from lanes l
+    left join unnest($1::text[], $2::int[]) as sending (lane, count) on sending.lane = l.lane
+    cross join lateral (
+      select id, account_id, due_at
+      from webhook_delivery
+      where status = 'pending' and lane = l.lane and due_at <= now()
+      order by due_at
+      limit greatest(0, $3 - coalesce(sending.count, 0))
+      for update skip locked
+    ) d
+    where l.lane is not null
+  ),
+  ranked as (
+    select id, account_id, due_at,
+      row_number() over (partition by account_id order by due_at) as rank
+    from candidate
+  ),
+  -- of these, as many as each account and this process still have capacity for
+  due as (
+    select ranked.id
+    from ranked
+    left join unnest($4::text[], $5::int[]) as sending (account_id, count) using (account_id)
+    where rank <= $6 - coalesce(sending.count, 0)
+    order by due_at
+    limit $7
+  ),
+  claimed as (
+    update webhook_delivery d set attempts = attempts + 1, due_at = now() + make_interval(secs => $8)
+    from due
+    where d.id = due.id
+    returning d.*
+  )
+  select c.id, c.attempts, c.failures, c.account_id, c.lane as queue, c.url,
+    e.id as event_id, e.type, e.subject_id, e.created_at,
+    w.id is not null as has_endpoint, w.url as endpoint_url, w.secret,
+    case when w.previous_secret_until > now() then w.previous_secret end as previous_secret,
+    w.disabled_at is not null or w.deleted_at is not null as is_closed
+  from claimed c
+  join webhook_event e on e.id = c.event_id
+  left join webhook_endpoint w on w.id = c.endpoint_id`
+
 /**
- * Takes what is due, at most as much as there is capacity for, the longest due first. Lanes are jumped through one by one and
- * give their own head, so a lane whose backlog is due over and over keeps nobody else from being seen.
+ * Claims deliveries that are due, those that have been due longest first, at most as many as there is
+ * capacity for. The statement visits every queue and takes the first of each, so that the backlog of one
+ * queue hides no other.
  */
-export async function claimDue(db: Database, capacity: Capacity): Promise<Claimed[]> {
+export async function claimDue(db: Database, capacity: Capacity): Promise<ClaimedDelivery[]> {
   const { rows } = await db.query<ClaimedRow>({
     name: 'webhook-claim',
-    text: `with recursive lanes as (
-      (select lane from webhook_delivery where status = 'pending' order by lane limit 1)
-      union all
-      select (select d.lane from webhook_delivery d where d.status = 'pending' and d.lane > l.lane order by d.lane limit 1)
-      from lanes l where l.lane is not null),
-    candidate as materialized (
-      select d.id, d.account_id, d.due_at
-      from lanes l left join unnest($1::text[], $2::int[]) as sending (lane, count) on sending.lane = l.lane
-      cross join lateral (
-        select id, account_id, due_at from webhook_delivery where status = 'pending' and lane = l.lane and due_at <= now()
-        order by due_at limit greatest(0, $3 - coalesce(sending.count, 0)) for update skip locked) d
-      where l.lane is not null),
-    ranked as (select id, account_id, due_at, row_number() over (partition by account_id order by due_at) as rank from candidate),
-    due as (
-      select ranked.id from ranked left join unnest($4::text[], $5::int[]) as sending (account_id, count) using (account_id)
-      where rank <= $6 - coalesce(sending.count, 0) order by due_at limit $7),
-    claimed as (
-      update webhook_delivery d set attempts = attempts + 1, due_at = now() + make_interval(secs => $8)
-      from due where d.id = due.id returning d.*)
-    select c.id, c.attempts, c.failures, c.account_id, c.lane, c.url, e.id as event_id, e.type, e.subject_id, e.created_at,
-      w.id is not null as has_endpoint, w.url as endpoint_url, w.secret,
-      case when w.previous_secret_until > now() then w.previous_secret end as previous_secret,
-      w.disabled_at is not null or w.deleted_at is not null as is_closed
-    from claimed c join webhook_event e on e.id = c.event_id left join webhook_endpoint w on w.id = c.endpoint_id`,
+    text: CLAIM_SQL,
     values: [
-      [...capacity.byLane.keys()],
-      [...capacity.byLane.values()],
-      capacity.perLane,
-      [...capacity.byAccount.keys()],
-      [...capacity.byAccount.values()],
+      [...capacity.inFlightByQueue.keys()],
+      [...capacity.inFlightByQueue.values()],
+      capacity.perQueue,
+      [...capacity.inFlightByAccount.keys()],
+      [...capacity.inFlightByAccount.values()],
       capacity.perAccount,
       capacity.total,
       LEASE_SECONDS,
@@ -75,7 +112,7 @@ export async function claimDue(db: Database, capacity: Capacity): Promise<Claime
   return rows.map(claimedOf)
 }
 
-interface ClaimedRow extends Omit<Claimed, 'event' | 'endpoint'>, Omit<WebhookEvent, 'id'> {
+interface ClaimedRow extends Omit<ClaimedDelivery, 'event' | 'endpoint'>, Omit<WebhookEvent, 'id'> {
   event_id: string
   has_endpoint: boolean
   endpoint_url: string
@@ -84,14 +121,14 @@ interface ClaimedRow extends Omit<Claimed, 'event' | 'endpoint'>, Omit<WebhookEv
   is_closed: boolean
 }
 
-function claimedOf(row: ClaimedRow): Claimed {
-  const { id, attempts, failures, account_id, lane, url } = row
+function claimedOf(row: ClaimedRow): ClaimedDelivery {
+  const { id, attempts, failures, account_id, queue, url } = row
   return {
     id,
     attempts,
     failures,
     account_id,
-    lane,
+    queue,
     url,
     event: { id: row.event_id, type: row.type, subject_id: row.subject_id, created_at: row.created_at },
     endpoint: row.has_endpoint
@@ -105,48 +142,61 @@ function claimedOf(row: ClaimedRow): Claimed {
   }
 }
 
-/** Milliseconds until something that is not due yet will be, by the database's clock; null when nothing waits. */
+/** Milliseconds, by the database's clock, until the next pending delivery is due; null when there is none. */
 export async function nextDueMs(db: Database): Promise<number | null> {
   const { wait_ms } = one(
     await db.query<{ wait_ms: number | null }>({
       name: 'webhook-next-due',
-      text: `select extract(epoch from min(due_at) - now())::float8 * 1000 as wait_ms from webhook_delivery
+      text: `select extract(epoch from min(due_at) - now())::float8 * 1000 as wait_ms
+      from webhook_delivery
       where status = 'pending' and due_at > now()`,
     }),
   )
   return wait_ms === null ? null : Math.max(0, Math.ceil(wait_ms))
 }
 
-/** Writes a try down, and when to try next: never after the delivery's 72 hours. */
+/**
+ * Records a delivery try and schedules the next one after a failure, unless the delivery's 72 hours are over
+ * by then. A try that failed counts only while its claim is the newest; one that delivered always counts.
+ */
 export async function recordTry(
   db: Database,
-  claimed: Pick<Claimed, 'id' | 'attempts'>,
-  attempt: Try,
+  claimed: Pick<ClaimedDelivery, 'id' | 'attempts'>,
+  deliveryTry: DeliveryTry,
   retryInMs: number,
 ): Promise<void> {
   await db.query({
     name: 'webhook-record',
     text: `with a as (
-      insert into webhook_attempt (delivery_id, attempt, started_at, duration_ms, status_code, error) values ($1, $2, $3, $4, $5, $6))
+      insert into webhook_attempt (delivery_id, attempt, started_at, duration_ms, status_code, error)
+      values ($1, $2, $3, $4, $5, $6)
+    )
     update webhook_delivery set
-      status = case when $6::text is null then 'delivered' when now() + make_interval(secs => $7) > expires_at then 'failed' else 'pending' end,
-      due_at = case when $6 is null or now() + make_interval(secs => $7) > expires_at then null else now() + make_interval(secs => $7) end,
+      status = case
+        when $6::text is null then 'delivered'
+        when now() + make_interval(secs => $7) > expires_at then 'failed'
+        else 'pending'
+      end,
+      due_at = case
+        when $6 is null or now() + make_interval(secs => $7) > expires_at then null
+        else now() + make_interval(secs => $7)
+      end,
       failures = case when $6 is null then 0 else failures + 1 end
     where id = $1 and status = 'pending' and (attempts = $2 or $6 is null)`,
     values: [
       claimed.id,
       claimed.attempts,
-      attempt.startedAt,
-      attempt.durationMs,
-      attempt.statusCode,
-      attempt.error,
+      deliveryTry.startedAt,
+      deliveryTry.durationMs,
+      deliveryTry.statusCode,
+      deliveryTry.error,
       retryInMs / 1_000,
     ],
   })
 }
 
-/** Ends a delivery that has nowhere to go any more. */
-export async function closeDelivery(db: Database, claimed: Pick<Claimed, 'id'>): Promise<void> {
+/** Ends a delivery whose endpoint is disabled or deleted: it fails. */
+export async function closeDelivery(db: Database, claimed: Pick<ClaimedDelivery, 'id'>): Promise<void> {
   await db.query({
     name: 'webhook-close',
     text: `update webhook_delivery set status = 'failed', due_at = null where id = $1 and status = 'pending'`,
@@ -154,19 +204,27 @@ export async function closeDelivery(db: Database, claimed: Pick<Claimed, 'id'>):
   })
 }
 
-/** Gives a claim back at once, for another process to send. */
-export async function handBack(db: Database, claimed: Pick<Claimed, 'id' | 'attempts'>): Promise<void> {
+/** Gives up a claim, so that another process can send the delivery at once. */
+export async function handBack(
+  db: Database,
+  claimed: Pick<ClaimedDelivery, 'id' | 'attempts'>,
+): Promise<void> {
   await db.query({
     text: `update webhook_delivery set due_at = now() where id = $1 and attempts = $2 and status = 'pending'`,
     values: [claimed.id, claimed.attempts],
   })
 }
 
-/** Forgets events that are older than the log is kept for, with their deliveries. */
+/** Deletes a batch of events older than 30 days, with their deliveries. */
 export async function pruneEvents(db: Database): Promise<void> {
   await db.query({
-    text: `delete from webhook_event where id in (
-      select id from webhook_event where created_at < now() - make_interval(days => $1) order by created_at limit $2)`,
+    text: `delete from webhook_event
+    where id in (
+      select id from webhook_event
+      where created_at < now() - make_interval(days => $1)
+      order by created_at
+      limit $2
+    )`,
     values: [RETENTION_DAYS, PRUNE_BATCH],
   })
 }

@@ -2,7 +2,7 @@ import { unixSeconds } from '@sluice/shared/clock'
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { pageOfRows, pageSchema, requireCursorOf } from '../../http/pages.ts'
-import { OWNED_KINDS, SYSTEM_KINDS } from '../../ledger/kinds.ts'
+import { OWNED_KINDS, SYSTEM_KINDS } from '../../ledger/accounts.ts'
 import { listTransfers, type TransferRow } from '../../ledger/list-transfers.ts'
 import type { Services } from '../../services.ts'
 

@@ -67,7 +67,7 @@ export const videoContentRoute = accountRoute(
       return new RawReply((response) => response.set(NOT_CACHED).redirect(302, url))
     }
     return new RawReply(async (response) => {
-      const sent = await sendObject(context.store, objectKey, request, response)
+      const sent = await sendObject(context.store, { key: objectKey }, request, response)
       if (sent === 'absent') throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
     })
   },

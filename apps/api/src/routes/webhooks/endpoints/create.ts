@@ -28,10 +28,8 @@ export const createWebhookEndpointRoute = accountRoute(
   },
   async ({ context, key, body, request }) => {
     const { url, name = '' } = body
-    const asked = { url, name, events: eventsOf(body) ?? VIDEO_EVENTS }
+    const asked = { accountId: key.accountId, url, name, events: eventsOf(body) ?? VIDEO_EVENTS }
     const rules = { allowHosts: context.config.webhookAllowHosts }
-    return endpointWithSecretJson(
-      await createEndpoint(context.db, rules, key.accountId, asked, originOf(request).isRepeat),
-    )
+    return endpointWithSecretJson(await createEndpoint(context.db, rules, asked, originOf(request)))
   },
 )

@@ -23,7 +23,7 @@ export const rotateWebhookEndpointRoute = accountRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, request }) => {
-    const how = { keepsOld: true, isRetry: originOf(request).isRepeat }
+    const how = { keepsOld: true, isRepeat: originOf(request).isRepeat }
     return endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, how))
   },
 )
@@ -50,7 +50,7 @@ export const rotateWebhookEndpointSecretRoute = accountRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, body, request }) => {
-    const how = { keepsOld: body.keep_old_secret_active_for_24_hours, isRetry: originOf(request).isRepeat }
+    const how = { keepsOld: body.keep_old_secret_active_for_24_hours, isRepeat: originOf(request).isRepeat }
     return endpointWithSecretJson(await rotateEndpoint(context.db, key.accountId, params.id, how))
   },
 )

@@ -35,7 +35,8 @@ function updateRoute(method: 'patch' | 'post', operationId: string, summary: str
       const { url, name, disabled } = body
       const changes = { url, name, disabled, events: eventsOf(body) }
       const rules = { allowHosts: context.config.webhookAllowHosts }
-      return endpointJson(await updateEndpoint(context.db, rules, key.accountId, params.id, changes))
+      const target = { accountId: key.accountId, endpointId: params.id }
+      return endpointJson(await updateEndpoint(context.db, rules, target, changes))
     },
   )
 }

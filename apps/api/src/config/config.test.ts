@@ -1,0 +1,72 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { SettingErrors } from '@sluice/shared/settings'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readConfig } from './config.ts'
+
+const DATABASE = { SLUICE_DATABASE_URL: 'postgres://127.0.0.1/sluice' }
+
+let dataDir: string
+beforeAll(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'sluice-config-'))
+})
+afterAll(() => rmSync(dataDir, { recursive: true }))
+
+test.each([
+  ['::1', 'http://[::1]:3000'],
+  ['fd00::1', 'http://[fd00::1]:3000'],
+  ['::', 'http://127.0.0.1:3000'],
+  ['0.0.0.0', 'http://127.0.0.1:3000'],
+  ['api.internal', 'http://api.internal:3000'],
+])('HOST=%s gives URLs that are URLs: %s', (host, url) => {
+  const { http, store } = readConfig({ ...DATABASE, HOST: host })
+  expect(http.publicUrl).toBe(url)
+  expect(store).toMatchObject({ kind: 'disk', baseUrl: url, publicBaseUrl: url })
+  expect(URL.canParse(url)).toBe(true)
+})
+
+test('clients and workers are given the URLs that are set, without a trailing slash', () => {
+  const env = { SLUICE_PUBLIC_URL: 'https://video.example/', SLUICE_INTERNAL_URL: 'http://api:3000//' }
+  const { http, store } = readConfig({ ...DATABASE, ...env })
+  expect(http.publicUrl).toBe('https://video.example')
+  expect(store).toMatchObject({ baseUrl: 'http://api:3000', publicBaseUrl: 'https://video.example' })
+})
+
+test.each([
+  'REDIS_URL',
+  'SLUICE_INTERNAL_URL',
+  'SLUICE_MODERATION_URL',
+  'SLUICE_PUBLIC_URL',
+  'SLUICE_REFINER_URL',
+  'SLUICE_S3_ENDPOINT',
+])('%s is refused unless it is a URL of the right scheme', (name) => {
+  for (const given of ['127.0.0.1:3000', 'ftp://127.0.0.1', '::1'])
+    expect(() => readConfig({ ...DATABASE, [name]: given })).toThrow(`${name} is "`)
+})
+
+test('one error names every setting at fault, each once', () => {
+  const env = {
+    PORT: 'x',
+    SLUICE_SECRET: 'short',
+    SLUICE_CURRENCY: 'dollar',
+    SLUICE_FLEX_MULTIPLIER_BPS: '0',
+  }
+  let thrown: unknown
+  try {
+    readConfig(env)
+  } catch (error) {
+    thrown = error
+  }
+  if (!(thrown instanceof SettingErrors)) throw thrown
+  expect(thrown.errors.map(({ setting }) => setting).sort()).toEqual(
+    [...Object.keys(env), 'SLUICE_DATABASE_URL'].sort(),
+  )
+})
+
+test('reading the settings leaves no trace in the data dir', () => {
+  const config = readConfig({ ...DATABASE, SLUICE_DATA_DIR: dataDir })
+  expect(config.dataDir).toBe(dataDir)
+  expect(config.store).toMatchObject({ secret: { file: join(dataDir, 'secret') } })
+  expect(readdirSync(dataDir)).toEqual([])
+})

@@ -1,0 +1,22 @@
+import { readCatalogue } from '@sluice/shared/catalogue-file'
+import { defaultModelOf } from '@sluice/shared/default-model'
+import type { Catalogue } from '@sluice/shared/model-catalogue'
+import { type Environment, optionalSetting, SettingError } from '@sluice/shared/settings'
+
+/** The catalogue, and its model that requests without a model mean: one that is open to every account. */
+export function readModels(env: Environment): { catalogue: Catalogue; defaultModel: string } {
+  const catalogue = readCatalogue(env)
+  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? defaultModelOf(env)
+  const model = catalogue.find(defaultModel)
+  const open = catalogue.models.filter((known) => known.accounts === null).map((known) => known.id)
+  if (model === undefined)
+    throw new SettingError('SLUICE_DEFAULT_MODEL', defaultModel, `known models are ${open.join(', ')}`)
+  if (model.accounts !== null) {
+    throw new SettingError(
+      'SLUICE_DEFAULT_MODEL',
+      defaultModel,
+      `is private to some accounts; allowed are ${open.join(', ')}`,
+    )
+  }
+  return { catalogue, defaultModel }
+}

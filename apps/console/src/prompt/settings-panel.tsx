@@ -1,0 +1,182 @@
+import './settings-panel.css'
+import { formatSeconds } from '@sluice/shared/model-catalogue'
+import { useId } from 'react'
+import type { Model } from '../api/api-client.ts'
+import type { FaultPlace } from './fault.ts'
+import { FieldFault } from './field-fault.tsx'
+import { chosenSize, type GenerationSettings, LIMITS } from './generation-settings.ts'
+import { chosenModel, resolutionsFor, settingsFor } from './model-choice.ts'
+
+interface SettingsPanelProps {
+  id: string
+  isOpen: boolean
+  /** Empty when there is nothing to choose: then the model field is missing. */
+  models: readonly Model[]
+  settings: GenerationSettings
+  /** What is wrong with a field, or null. */
+  faultAt: (place: FaultPlace) => string | null
+  onChange: (next: GenerationSettings) => void
+}
+
+/** Model, resolution, length, steps and seed; hidden until the viewer opens it. */
+export function SettingsPanel({ id, isOpen, models, settings, faultAt, onChange }: SettingsPanelProps) {
+  const field = useId()
+  const common = { settings, onChange }
+  const model = chosenModel(models, settings)
+  return (
+    <div id={id} className="settings-panel" hidden={!isOpen}>
+      {model === undefined ? null : (
+        <ModelField
+          id={`${field}-model`}
+          models={models}
+          chosen={model}
+          fault={faultAt('model')}
+          onChoose={(next) => onChange(settingsFor(settings, next))}
+        />
+      )}
+      <ResolutionField {...common} id={`${field}-resolution`} model={model} />
+      <LengthField {...common} id={`${field}-frames`} fault={faultAt('frames')} />
+      <StepsField {...common} id={`${field}-steps`} fault={faultAt('steps')} />
+      <SeedField {...common} id={`${field}-seed`} fault={faultAt('seed')} />
+    </div>
+  )
+}
+
+interface ModelFieldProps {
+  id: string
+  models: readonly Model[]
+  chosen: Model
+  fault: string | null
+  onChoose: (model: Model) => void
+}
+
+function ModelField({ id, models, chosen, fault, onChoose }: ModelFieldProps) {
+  function choose(modelId: string) {
+    const next = models.find((model) => model.id === modelId)
+    if (next !== undefined) onChoose(next)
+  }
+
+  return (
+    <div className="setting">
+      <label htmlFor={id}>Model</label>
+      <select
+        id={id}
+        className="field"
+        value={chosen.id}
+        onChange={(event) => choose(event.target.value)}
+        aria-describedby={`${id}-fault`}
+      >
+        {models.map((model) => (
+          <option key={model.id} value={model.id}>
+            {model.id}
+          </option>
+        ))}
+      </select>
+      <p className="setting-note">{chosen.description}</p>
+      <FieldFault id={`${id}-fault`} text={fault} />
+    </div>
+  )
+}
+
+interface FieldProps {
+  id: string
+  settings: GenerationSettings
+  fault: string | null
+  onChange: (next: GenerationSettings) => void
+}
+
+interface ResolutionFieldProps extends Omit<FieldProps, 'fault'> {
+  model: Model | undefined
+}
+
+function ResolutionField({ id, settings, model, onChange }: ResolutionFieldProps) {
+  const size = chosenSize(settings)
+  return (
+    <fieldset className="setting">
+      <legend>Resolution</legend>
+      <div className="segments">
+        {resolutionsFor(model).map((resolution) => (
+          <label key={resolution}>
+            <input
+              type="radio"
+              name={id}
+              className="unseen"
+              checked={settings.resolution === resolution}
+              onChange={() => onChange({ ...settings, resolution })}
+            />
+            <span>{resolution}</span>
+          </label>
+        ))}
+      </div>
+      <p className="setting-note figures">
+        {size.width} × {size.height}
+      </p>
+    </fieldset>
+  )
+}
+
+function LengthField({ id, settings, fault, onChange }: FieldProps) {
+  const { frames } = settings
+  return (
+    <div className="setting">
+      <label htmlFor={id}>Length</label>
+      <input
+        id={id}
+        type="range"
+        min={LIMITS.framesMin}
+        max={LIMITS.framesMax}
+        step={4}
+        value={frames}
+        onChange={(event) => onChange({ ...settings, frames: event.target.valueAsNumber })}
+        aria-valuetext={`${frames} frames, ${formatSeconds(frames, LIMITS.fps)} seconds`}
+        aria-describedby={`${id}-fault`}
+      />
+      <p className="setting-note figures">
+        {frames} {frames === 1 ? 'frame' : 'frames'} · {Number((frames / LIMITS.fps).toFixed(3))} s
+      </p>
+      <FieldFault id={`${id}-fault`} text={fault} />
+    </div>
+  )
+}
+
+function StepsField({ id, settings, fault, onChange }: FieldProps) {
+  const { steps } = settings
+  return (
+    <div className="setting">
+      <label htmlFor={id}>Steps</label>
+      <input
+        id={id}
+        type="range"
+        min={LIMITS.stepsMin}
+        max={LIMITS.stepsMax}
+        value={steps}
+        onChange={(event) => onChange({ ...settings, steps: event.target.valueAsNumber })}
+        aria-describedby={`${id}-fault`}
+      />
+      <p className="setting-note figures">
+        {steps} {steps === 1 ? 'step' : 'steps'}
+      </p>
+      <FieldFault id={`${id}-fault`} text={fault} />
+    </div>
+  )
+}
+
+function SeedField({ id, settings, fault, onChange }: FieldProps) {
+  return (
+    <div className="setting">
+      <label htmlFor={id}>Seed</label>
+      <input
+        id={id}
+        className="field figures"
+        inputMode="numeric"
+        autoComplete="off"
+        placeholder="any"
+        value={settings.seed}
+        onChange={(event) => onChange({ ...settings, seed: event.target.value })}
+        aria-invalid={fault !== null}
+        aria-describedby={`${id}-fault`}
+      />
+      <FieldFault id={`${id}-fault`} text={fault} />
+    </div>
+  )
+}
