@@ -36,7 +36,9 @@ export class BenchWorker {
     this.#slots = options.slots ?? 1
     this.#consumer = openAttemptConsumer(queue, this.#pool, this.#id)
     this.#connection = new Connection(api.url)
-    this.#heartbeats = setInterval(() => this.heartbeat().catch(warn), HEARTBEAT_MS)
+    this.#heartbeats = setInterval(() => {
+      this.heartbeat().catch(warn)
+    }, HEARTBEAT_MS)
   }
 
   async heartbeat(changes: { draining?: boolean } = {}): Promise<void> {

@@ -99,7 +99,8 @@ describe('with models of the operator’s own, through API, queue, worker and ru
   const catalogue = join(folder, 'models.json')
   let service: Service
   beforeAll(async () => {
-    const write = `from pathlib import Path; from tests.tiny_weights import *; f = Path(${JSON.stringify(folder)})
+    const write = `from pathlib import Path; from tests.tiny_weights import *
+f = Path(${JSON.stringify(folder)})
 write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors", 0.3, alpha=1.0)`
     execFileSync('python3', ['-B', '-c', write], { cwd: at('.') })
     const own = [

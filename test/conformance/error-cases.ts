@@ -55,8 +55,8 @@ const once = (asked: Asked): Asked => ({ ...asked, retries: 0 })
 const answer = (status: number, code: string, param: string | null) => ({ status, code, param })
 
 /**
- * Every status the API refuses a video with, brought about for real: accounts, keys and videos are made as each
- * case needs them.
+ * Every status the API refuses a video with, brought about for real: accounts, keys and videos are made as
+ * each case needs them.
  */
 export async function errorCases(api: TestApi): Promise<ErrorCase[]> {
   const callers = await makeCallers(api)

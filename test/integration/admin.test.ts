@@ -60,7 +60,10 @@ describe('the audit', () => {
     await setAPrice(ada.as)
   })
 
-  /** Four changes; an empty one, a repeated credit, another amount under its key and a refund of nothing are none. */
+  /**
+   * Four changes; an empty one, a repeated credit, another amount under its key and a refund of nothing are
+   * none.
+   */
   async function changeAnAccount(as: As): Promise<typeof account> {
     const { id } = (await as('POST', '/v1/admin/accounts', { name: 'studio' })).body
     const path = `/v1/admin/accounts/${id}`

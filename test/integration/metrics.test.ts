@@ -118,7 +118,8 @@ test('totals go on over hours that were closed, and over a restart', async () =>
   await api.context.db.query({
     text: `update video set ended_at = ended_at - interval '3 hours' where ended_at is not null`,
   })
-  // As if nobody had read any figures in those hours: processes that have not yet, one that closes them and one that finds them closed.
+  // As if nobody had read any figures in those hours: processes that have not yet, one that closes them and
+  // one that finds them closed.
   await api.context.db.query({ text: `update facts_closed set until = '-infinity'` })
   for (const process of [await api.replica(), await api.replica()]) {
     const { samples } = await scrape(process.url)

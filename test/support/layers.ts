@@ -1,6 +1,7 @@
 /**
- * The rooms of each program, from the ground up: a room may import the rooms above its own line in this list and no other.
- * A room is a folder below `src`, or a file that stands in `src` itself. What is not listed here fails `npm run check`.
+ * The rooms of each program, from the ground up: a room imports only rooms that stand before it in this list.
+ * A room is a folder below `src`, or a file that stands in `src` itself. What is not listed here fails
+ * `npm run check`.
  */
 export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'apps/api/src': [

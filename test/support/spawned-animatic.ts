@@ -56,7 +56,10 @@ export class SpawnedRunner {
       },
       () => this.#wake(),
     )
-    void this.exited.then(() => this.#wake())
+    this.exited.then(
+      () => this.#wake(),
+      () => this.#wake(),
+    )
   }
 
   send(request: RunnerRequest): void {

@@ -11,7 +11,7 @@ import {
 } from '@sluice/shared/attempt-contract'
 import type { Generation } from '@sluice/shared/generation'
 
-export interface ReceivedReport {
+interface ReceivedReport {
   video: string
   fence: number
   report: Report

@@ -31,18 +31,24 @@ function withholdImage({ video }: Attempt): void {
 }
 
 /** Brings a new attempt into a state, each time from the one before it. */
+/** Starts the attempt; a test waits for the states it goes through. `take` never rejects. */
+function taking(attempt: Attempt): void {
+  // oxlint-disable-next-line typescript/no-floating-promises -- it never rejects
+  void attempt.take(acknowledge)
+}
+
 const bring: Record<AttemptState, () => Promise<Attempt>> = {
   taking: async () => newAttempt(api, deps),
   fetching: async () => {
     const attempt = newAttempt(api, deps)
     withholdImage(attempt)
-    void attempt.take(acknowledge)
+    taking(attempt)
     await expect.poll(() => attempt.state).toBe('fetching')
     return attempt
   },
   waiting: async () => {
     const attempt = newAttempt(api, deps)
-    void attempt.take(acknowledge)
+    taking(attempt)
     await once(attempt, 'ready')
     return attempt
   },
@@ -78,7 +84,7 @@ const cannot = { code: 'internal', message: 'cannot', retryable: true } as const
 const steps: Record<string, (attempt: Attempt) => unknown> = {
   'taking -> fetching': (attempt) => {
     withholdImage(attempt)
-    void attempt.take(acknowledge)
+    taking(attempt)
   },
   'taking -> over': (attempt) => attempt.abandon(),
   'fetching -> waiting': () => {

@@ -32,8 +32,12 @@ export class Heartbeats {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.beat(), HEARTBEAT_MS)
-    void this.beat()
+    const beat = (): void => {
+      // oxlint-disable-next-line typescript/no-floating-promises -- `beat` never rejects
+      void this.beat()
+    }
+    this.#timer = setInterval(beat, HEARTBEAT_MS)
+    beat()
   }
 
   /** Beats now; while a beat is under way, once more after it. Never rejects: a beat that fails is logged. */
@@ -45,6 +49,7 @@ export class Heartbeats {
     // Clear in `finally`: `sendAll` may settle before the assignment completes.
     this.#sending = this.#sendAll().finally(() => {
       this.#sending = undefined
+      // oxlint-disable-next-line typescript/no-floating-promises -- `beat` never rejects
       if (this.#again) void this.beat()
     })
     await this.#sending

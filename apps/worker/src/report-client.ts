@@ -23,12 +23,12 @@ export class ApiUnavailableError extends Error {
 }
 
 /** The API will never accept this request (a 4xx other than 401, 408, 429). */
-export class ReportRefusedError extends Error {
+class ReportRefusedError extends Error {
   override name = 'ReportRefusedError'
 }
 
 /** A 2xx whose body is outside the contract: the report arrived, but its answer is unknown. */
-export class ApiAnswerError extends Error {
+class ApiAnswerError extends Error {
   override name = 'ApiAnswerError'
 }
 

@@ -80,7 +80,7 @@ export class RunnerProcess {
         this.#killGroup()
         const how = `ended with ${signal ?? `exit code ${code}`}`
         // Replies it wrote before it died are still in the pipe.
-        // `repliesRead` never rejects.
+        // oxlint-disable-next-line typescript/no-floating-promises -- `repliesRead` never rejects
         void repliesRead.then(() => resolve(how))
         setTimeout(() => resolve(how), REPLIES_WAIT_MS).unref()
       })

@@ -119,7 +119,7 @@ class Worker implements RunningWorker {
       { video: attempt.video, fence: attempt.fence, slot: slot.index },
       'attempt taken off the queue',
     )
-    // `take` never rejects.
+    // oxlint-disable-next-line typescript/no-floating-promises -- `take` never rejects
     void attempt.take(taken.done)
     if (this.#isDraining) attempt.yield()
   }
@@ -152,6 +152,7 @@ class Worker implements RunningWorker {
   async #shutDown(): Promise<void> {
     const queue = this.#fetcher.stop()
     this.#log.info({ attempts: this.#attempts.size }, 'draining: nothing new is taken')
+    // oxlint-disable-next-line typescript/no-floating-promises -- `beat` never rejects
     void this.#heartbeats.beat()
     for (const attempt of this.#attempts) this.#drain(attempt)
     const graceOver = delay(this.#config.graceMs, false)

@@ -148,7 +148,7 @@ export class Catalogue {
     this.models = models
   }
 
-  /** The model with that id, or undefined. Aliases are resolved by the caller, which knows the default model. */
+  /** The model with that id. The caller, which knows the default model, resolves aliases. */
   find(id: string): Model | undefined {
     return this.models.find((model) => model.id === id)
   }

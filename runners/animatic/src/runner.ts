@@ -51,7 +51,7 @@ export class Runner {
         this.#load(request)
         return false
       case 'generate':
-        // It catches every failure and sends it as a reply.
+        // oxlint-disable-next-line typescript/no-floating-promises -- every failure becomes a reply
         void this.#generate(request)
         return false
       case 'cancel':

@@ -1,4 +1,5 @@
-// Stands in for the API in the supervisor's tests: a real process on a real port, steered by files in the data dir.
+// Stands in for the API in the supervisor's tests: a real process on a real port, steered by files in the
+// data dir.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'

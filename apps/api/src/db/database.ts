@@ -5,7 +5,7 @@ export interface Database {
   query<Row extends pg.QueryResultRow>(statement: Statement): Promise<pg.QueryResult<Row>>
 }
 
-export interface Statement {
+interface Statement {
   /** Statements on the hot path carry a name: each connection then plans them once. */
   name?: string
   text: string

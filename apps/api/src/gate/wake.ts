@@ -37,7 +37,7 @@ export function gateWaker(pool: DatabasePool, onError: (error: Error) => void): 
     const wakeLocalLeader = localLeaders.get(pool)
     if (wakeLocalLeader !== undefined) wakeLocalLeader()
     else if (isSending) sendAgain = true
-    // `send` cannot reject: a failure of the query goes to `onError`.
+    // oxlint-disable-next-line typescript/no-floating-promises -- a failed query goes to onError
     else void send()
   }
 }

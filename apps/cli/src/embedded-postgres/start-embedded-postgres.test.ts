@@ -80,8 +80,9 @@ describe('embedded PostgreSQL', () => {
   })
 
   it('takes over from a postmaster that a killed process left running', async () => {
+    const module = JSON.stringify(new URL('./start-embedded-postgres.ts', import.meta.url).href)
     const script = `
-      const { startEmbeddedPostgres } = await import(${JSON.stringify(new URL('./start-embedded-postgres.ts', import.meta.url).href)})
+      const { startEmbeddedPostgres } = await import(${module})
       const server = await startEmbeddedPostgres({ dir: process.argv[1], settings: { fsync: 'off' } })
       process.stdout.write(String(server.pid))`
     const starter = spawn(process.execPath, ['--input-type=module', '-e', script, dir], {

@@ -144,7 +144,9 @@ async function startServer(
     const settings = { ...SETTINGS, ...options.settings, port: String(port) }
     const server = launchServer({ postgres, cluster: paths.cluster, settings, launch, onLog })
     // What becomes of the start is seen by `ready`.
-    const abort = () => server.stop(2_000).catch(() => undefined)
+    const abort = (): void => {
+      server.stop(2_000).catch(() => undefined)
+    }
     signal?.addEventListener('abort', abort)
     const problem = await server.ready.finally(() => signal?.removeEventListener('abort', abort))
     if (problem === null) return { server, port }

@@ -44,9 +44,11 @@ describe('the data dir lock', () => {
 
   it('of many that find a stale lock at once goes to exactly one', async () => {
     await writeFile(lockFile(), JSON.stringify({ pid: process.pid, start: 'stale' }))
+    const module = JSON.stringify(new URL('./data-dir-lock.ts', import.meta.url).href)
     const script = `
-      const { lockDataDir } = await import(${JSON.stringify(new URL('./data-dir-lock.ts', import.meta.url).href)})
-      await lockDataDir(process.argv[1]).then(() => process.stdout.write('taken'), (error) => process.stdout.write(error.name))
+      const { lockDataDir } = await import(${module})
+      const say = (text) => process.stdout.write(text)
+      await lockDataDir(process.argv[1]).then(() => say('taken'), (error) => say(error.name))
       process.stdin.resume()`
     const racers = Array.from({ length: 5 }, () =>
       spawn(process.execPath, ['--input-type=module', '-e', script, dir], {

@@ -87,7 +87,8 @@ export class FilmQueue {
     }
     const fail = (error: Error): void => {
       leave()
-      // The thread may hold a broken encoder: the next film gets a new one. `terminate` never rejects.
+      // The thread may hold a broken encoder: the next film gets a new one.
+      // oxlint-disable-next-line typescript/no-floating-promises -- `terminate` never rejects
       void thread.terminate()
       film.done.reject(error)
       this.#startNext()

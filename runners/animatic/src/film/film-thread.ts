@@ -13,6 +13,8 @@ const PROGRESS_MS = 250
 sharp.concurrency(1)
 sharp.cache(false)
 
+// A job that throws is sent as a message.
+// oxlint-disable-next-line typescript/no-misused-promises -- it catches everything
 port.on('message', async (job: FilmJob) => {
   const say = (news: FilmNews): void => port.postMessage(news)
   let saidAt = 0
