@@ -6,9 +6,9 @@ import { newId } from '@sluice/shared/ids'
 import { Semaphore } from '@sluice/shared/semaphore'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import { Attempt, type AttemptDeps } from '../../apps/worker/src/attempt.ts'
-import { ReportClient } from '../../apps/worker/src/report-client.ts'
-import { Spool } from '../../apps/worker/src/spool.ts'
+import { Attempt, type AttemptDeps } from '../../apps/worker/src/attempt/attempt.ts'
+import { ReportClient } from '../../apps/worker/src/reports/report-client.ts'
+import { Spool } from '../../apps/worker/src/reports/spool.ts'
 import type { StandInApi } from './stand-in-api.ts'
 
 export const CLIP: Generation = {

@@ -58,7 +58,7 @@ const IMPORT =
 export function findViolations(files: readonly SourceFile[]): Violation[] {
   const imports = new Map(files.map((file) => [file.path, importsOf(file)]))
   const found = [...imports].flatMap(([path, targets]) => [
-    ...unlistedRoom(path),
+    ...unlistedRooms(path),
     ...targets.flatMap((target) => [...brokenRules(path, target), ...brokenLayers(path, target)]),
   ])
   return [...found, ...findCircles(imports)]
@@ -78,34 +78,37 @@ interface Room {
   name: string
 }
 
-/** The room a file stands in, or null when its program has no layers. */
-function roomOf(path: string): Room | null {
-  const program = Object.keys(LAYERS).find((folder) => path.startsWith(`${folder}/`))
-  if (program === undefined) return null
-  return { program, name: path.slice(program.length + 1).split('/')[0] ?? '' }
+/** The rooms a file stands in: one in each list of `LAYERS` whose folder holds it. */
+function roomsOf(path: string): Room[] {
+  return Object.keys(LAYERS)
+    .filter((program) => path.startsWith(`${program}/`))
+    .map((program) => ({ program, name: path.slice(program.length + 1).split('/')[0] ?? '' }))
 }
 
-function unlistedRoom(path: string): Violation[] {
-  const room = roomOf(path)
-  if (room === null || isTest(path) || LAYERS[room.program]?.includes(room.name)) return []
-  return [
-    {
+function unlistedRooms(path: string): Violation[] {
+  if (isTest(path)) return []
+  return roomsOf(path)
+    .filter(({ program, name }) => LAYERS[program]?.includes(name) !== true)
+    .map(({ program, name }) => ({
       file: path,
       imports: '',
-      rule: `${room.name} is no room of ${room.program}: list it in test/support/layers.ts`,
-    },
-  ]
+      rule: `${name} is no room of ${program}: list it in test/support/layers.ts`,
+    }))
 }
 
 /** Rooms import downwards only, so no two of them can import each other. */
 function brokenLayers(path: string, target: string): Violation[] {
-  const from = roomOf(path)
-  const to = roomOf(target)
-  if (from === null || to === null || from.program !== to.program || from.name === to.name) return []
   if (isTest(path)) return []
-  const layers = LAYERS[from.program] ?? []
-  if (layers.indexOf(to.name) < layers.indexOf(from.name)) return []
-  return [{ file: path, imports: target, rule: `${from.name} stands below ${to.name} and may not import it` }]
+  const targets = roomsOf(target)
+  return roomsOf(path).flatMap((from) => {
+    const to = targets.find(({ program }) => program === from.program)
+    if (to === undefined || to.name === from.name) return []
+    const layers = LAYERS[from.program] ?? []
+    if (layers.indexOf(to.name) < layers.indexOf(from.name)) return []
+    return [
+      { file: path, imports: target, rule: `${from.name} stands below ${to.name} and may not import it` },
+    ]
+  })
 }
 
 /** Circles of files, each named once by its first file; imports of types count as all others. */

@@ -2,10 +2,10 @@ import './page.css'
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode, useState, useSyncExternalStore } from 'react'
 import { createRoot } from 'react-dom/client'
-import { forgetKey, onKeyChange, readKey, startKeyStore } from './account/key-store.ts'
 import { PageHeader } from './account/page-header.tsx'
 import { SignIn } from './account/sign-in.tsx'
 import { ApiError } from './api/api-client.ts'
+import { forgetKey, onKeyChange, readKey, startKeyStore } from './api/key-store.ts'
 import { Studio } from './studio.tsx'
 
 function onError(error: Error): void {

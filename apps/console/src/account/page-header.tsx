@@ -1,9 +1,9 @@
 import './page-header.css'
 import { useSyncExternalStore } from 'react'
 import { onConnectionChange, readConnection } from '../api/connection.ts'
+import { forgetKey } from '../api/key-store.ts'
 import { useCredits } from '../api/queries.ts'
 import { moneyText } from '../text/money-text.ts'
-import { forgetKey } from './key-store.ts'
 import { Wordmark } from './wordmark.tsx'
 
 /** Name, connection, balance, and the button that signs out. */

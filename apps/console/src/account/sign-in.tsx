@@ -1,6 +1,6 @@
 import './sign-in.css'
 import { type FormEvent, useId, useState } from 'react'
-import { keepKey } from './key-store.ts'
+import { keepKey } from '../api/key-store.ts'
 import { Wordmark } from './wordmark.tsx'
 
 /** Asks for an API key. `notice` says why the last one was removed, or null. */

@@ -1,6 +1,6 @@
 import type { PublicVideo } from '@sluice/shared/public-video'
-import { readKey } from '../account/key-store.ts'
 import { noteConnection } from './connection.ts'
+import { readKey } from './key-store.ts'
 import type { VideoContent, VideoRequest, VideoVariant } from './video.ts'
 
 /** Without an answer for this long the API counts as unreachable. Every call of the page is faster. */

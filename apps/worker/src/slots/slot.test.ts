@@ -1,10 +1,10 @@
 import type { RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import { pino } from 'pino'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { attemptDeps, newAttempt } from '../../../test/support/attempt-parts.ts'
-import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
-import type { Attempt, AttemptDeps } from './attempt.ts'
-import type { RunnerEnd, RunnerEvents } from './runner-process.ts'
+import { attemptDeps, newAttempt } from '../../../../test/support/attempt-parts.ts'
+import { type StandInApi, startStandInApi } from '../../../../test/support/stand-in-api.ts'
+import type { Attempt, AttemptDeps } from '../attempt/attempt.ts'
+import type { RunnerEnd, RunnerEvents } from '../runner/runner-process.ts'
 import { type Runner, Slot } from './slot.ts'
 
 /** A runner in a test's hands: it replies when the test says so. */

@@ -2,13 +2,13 @@ import { type Assignment, jobId, type OwnedAttempt } from '@sluice/shared/attemp
 import type { Generation } from '@sluice/shared/generation'
 import type { RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
+import type { ProgressBody } from '../reports/report-queue.ts'
+import type { StepPace } from '../runner/step-pace.ts'
 import { AttemptFiles } from './attempt-files.ts'
 import type { AttemptFolder } from './attempt-folder.ts'
 import { CheckpointUploads } from './checkpoint-uploads.ts'
 import { type FinishedReply, storeVideo } from './finished-video.ts'
 import { referencesOf } from './input-image.ts'
-import type { ProgressBody } from './report-queue.ts'
-import type { StepPace } from './step-pace.ts'
 
 export interface AttemptWorkDeps {
   attempt: OwnedAttempt

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { newClaim, newId } from '@sluice/shared/ids'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
+import { type StandInApi, startStandInApi } from '../../../../test/support/stand-in-api.ts'
 import { ReportClient } from './report-client.ts'
 import { Spool } from './spool.ts'
 

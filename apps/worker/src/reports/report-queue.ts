@@ -7,8 +7,8 @@ import {
 } from '@sluice/shared/attempt-contract'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type { Logger } from 'pino'
+import { Backoff } from '../retrying.ts'
 import { ApiUnavailableError } from './report-client.ts'
-import { Backoff } from './retrying.ts'
 
 export type ProgressBody = ReportBody<Extract<Report, { type: 'progress' }>>
 export type MilestoneBody = ReportBody<Extract<Report, { type: 'started' | 'checkpoint' | 'released' }>>

@@ -4,8 +4,8 @@ import type { Readable, Writable } from 'node:stream'
 import { readJsonLines } from '@sluice/shared/json-lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
-import type { RunnerCommand } from './config.ts'
-import { parseJson } from './parse-json.ts'
+import type { RunnerCommand } from '../config.ts'
+import { parseJson } from '../parse-json.ts'
 
 /** Why a runner ended. `exited`: by itself. */
 export interface RunnerEnd {

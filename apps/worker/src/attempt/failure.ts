@@ -1,6 +1,6 @@
 import type { FailureCode } from '@sluice/shared/attempt-contract'
 import type { RunnerReply } from '@sluice/shared/runner-protocol'
-import type { RunnerEnd } from './runner-process.ts'
+import type { RunnerEnd } from '../runner/runner-process.ts'
 
 /** Why an attempt failed; a retryable one goes back to the gate. */
 export interface Failure {

@@ -1,9 +1,9 @@
 import type { AttemptResult, OwnedAttempt } from '@sluice/shared/attempt-contract'
 import type { Generation } from '@sluice/shared/generation'
 import type { RunnerReply } from '@sluice/shared/runner-protocol'
+import { messageOf } from '../error-message.ts'
 import type { AttemptFiles } from './attempt-files.ts'
 import { BadOutputError, checkVideo } from './check-video.ts'
-import { messageOf } from './error-message.ts'
 import type { Failure } from './failure.ts'
 
 export type FinishedReply = Extract<RunnerReply, { type: 'finished' }>

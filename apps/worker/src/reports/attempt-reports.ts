@@ -6,9 +6,9 @@ import type {
   Verdict,
 } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
+import { Backoff, retrying } from '../retrying.ts'
 import { ApiUnavailableError, type ReportClient } from './report-client.ts'
 import { type MilestoneBody, type ProgressBody, ReportQueue } from './report-queue.ts'
-import { Backoff, retrying } from './retrying.ts'
 
 export interface AttemptReportsDeps {
   attempt: OwnedAttempt

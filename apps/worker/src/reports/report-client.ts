@@ -8,7 +8,7 @@ import {
 } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import { parseJson } from './parse-json.ts'
+import { parseJson } from '../parse-json.ts'
 
 /** No answer, or one that means "later" (401, 408, 429, 5xx): the same request may be sent again. */
 export class ApiUnavailableError extends Error {

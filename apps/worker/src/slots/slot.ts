@@ -1,12 +1,12 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { ModelWeights, RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import type { Logger } from 'pino'
-import type { Attempt, StopRequest } from './attempt.ts'
-import type { RunnerCommand } from './config.ts'
-import { failureOfEnd } from './failure.ts'
-import { type RunnerEnd, type RunnerEvents, RunnerProcess } from './runner-process.ts'
-import { type Followers, StateMachine } from './state-machine.ts'
-import { StepPace } from './step-pace.ts'
+import type { Attempt, StopRequest } from '../attempt/attempt.ts'
+import { failureOfEnd } from '../attempt/failure.ts'
+import type { RunnerCommand } from '../config.ts'
+import { type RunnerEnd, type RunnerEvents, RunnerProcess } from '../runner/runner-process.ts'
+import { StepPace } from '../runner/step-pace.ts'
+import { type Followers, StateMachine } from '../state-machine.ts'
 
 export type ReadyReply = Extract<RunnerReply, { type: 'ready' }>
 

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { jobId, type OwnedAttempt, reportSchema } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import { Backoff, retrying } from '../retrying.ts'
 import { ApiUnavailableError, type ReportClient } from './report-client.ts'
-import { Backoff, retrying } from './retrying.ts'
 
 const entrySchema = z.object({ video: z.string(), fence: z.int().positive(), report: reportSchema })
 type SpoolEntry = z.infer<typeof entrySchema>

@@ -1,4 +1,4 @@
-import type { Followers } from './state-machine.ts'
+import type { Followers } from '../state-machine.ts'
 
 /** Where an attempt stands; the README shows the states as a drawing. */
 export type AttemptState = 'taking' | 'fetching' | 'waiting' | 'starting' | 'running' | 'uploading' | 'over'

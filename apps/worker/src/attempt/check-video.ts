@@ -1,6 +1,6 @@
 import type { Generation } from '@sluice/shared/generation'
 import { FilePathSource, Input, MP4 } from 'mediabunny'
-import { messageOf } from './error-message.ts'
+import { messageOf } from '../error-message.ts'
 
 /** The MP4 is not what was asked for; the message names each difference. */
 export class BadOutputError extends Error {

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { attemptDeps, newAttempt } from '../../../test/support/attempt-parts.ts'
-import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
+import { attemptDeps, newAttempt } from '../../../../test/support/attempt-parts.ts'
+import { type StandInApi, startStandInApi } from '../../../../test/support/stand-in-api.ts'
+import { StepPace } from '../runner/step-pace.ts'
+import { IllegalStateError, StateMachine } from '../state-machine.ts'
 import type { Attempt, AttemptDeps } from './attempt.ts'
 import { ATTEMPT_FOLLOWERS, type AttemptState } from './attempt-state.ts'
-import { IllegalStateError, StateMachine } from './state-machine.ts'
-import { StepPace } from './step-pace.ts'
 
 let api: StandInApi
 let deps: AttemptDeps

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
-import { messageOf } from './error-message.ts'
+import { messageOf } from '../error-message.ts'
+import { Backoff, retrying } from '../retrying.ts'
 import { InputDamagedError, requireHash } from './input-image.ts'
-import { Backoff, retrying } from './retrying.ts'
 import { getFile, putBody, putFile, TransferError } from './transfer.ts'
 
 /** The input image cannot be had here; without it there is nothing to generate. */

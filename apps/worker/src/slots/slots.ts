@@ -1,7 +1,7 @@
 import { type Heartbeat, POOL_PATTERN } from '@sluice/shared/attempt-contract'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type { Logger } from 'pino'
-import type { WorkerConfig } from './config.ts'
+import type { WorkerConfig } from '../config.ts'
 import { type ReadyReply, Slot } from './slot.ts'
 
 export type SlotsDescription = Pick<
