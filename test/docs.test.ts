@@ -5,6 +5,7 @@ import { parseCatalogue } from '@sluice/shared/catalogue-file'
 import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
 import { describe, expect, test } from 'vitest'
 import { ALL_ROUTES } from '../apps/api/src/routes/all-routes.ts'
+import { LAYERS } from './support/layers.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const ignored = ['**/node_modules/**', '**/dist/**', '.sluice*/**']
@@ -174,6 +175,17 @@ describe('ARCHITECTURE.md', () => {
     const drawn = [...architecture.matchAll(/^ {4}(\w+ --> \w+):/gm)].map((match) => match[1])
     expect(allowed.length).toBeGreaterThan(10)
     expect([...drawn].sort()).toEqual([...allowed].sort())
+  })
+
+  test('lists the rooms of the API from the top down, as the import rules have them', () => {
+    const [table = ''] = /(?<=\n## Rooms\n)[\s\S]*?(?=\n\| program \|)/.exec(architecture) ?? []
+    const listed = [...table.matchAll(/\]\(apps\/api\/src\/([\w.-]+)\)(?=[^\n]*\|)/g)].map(
+      (match) => match[1] ?? '',
+    )
+    // What puts the rooms together, and what all of them may use, stands in the text.
+    const aside = ['main.ts', 'start-api.ts', 'compose.ts', 'app.ts', 'errors.ts', 'log.ts']
+    const rooms = (LAYERS['apps/api/src'] ?? []).filter((room) => !aside.includes(room))
+    expect(listed).toEqual(rooms.toReversed())
   })
 
   test('lists every kind of ledger account', () => {
