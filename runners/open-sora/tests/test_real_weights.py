@@ -18,7 +18,7 @@ from sluice_open_sora.model_weights import Lora, ModelWeights
 from sluice_open_sora.served_model import open_models
 from sluice_open_sora.weight_file import WeightFile
 from tests.spawned_runner import TESTS, RunnerTest, SpawnedRunner
-from tests.test_open_sora import REAL, STEPS, request
+from tests.test_real_code import REAL, STEPS, request
 
 FOLDER = Path(tempfile.gettempdir())
 
