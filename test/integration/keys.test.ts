@@ -561,6 +561,7 @@ describe('a key', () => {
     [{ queued_max: '5' }, 'queued_max'],
     [{ running_max: -1 }, 'running_max'],
     [{ expires_at: 1_700_000_000 }, 'expires_at'],
+    [{ expires_at: 1_700_000_000, models: ['sora-2'] }, 'expires_at'],
     [{ account_id: 'acct_01m84f0j8df20bh2fw7sqrp04k' }, 'account_id'],
     [{ revoked_at: null }, 'revoked_at'],
   ])('is not changed by %j: a 400 that names the field', async (fields, param) => {

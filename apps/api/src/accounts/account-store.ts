@@ -25,7 +25,7 @@ export interface Account {
   running: bigint
 }
 
-/** What may be set of an account. What is left out is the default at first, and stays as it is later. */
+/** What the operator sets. A setting left out gets its default in a new account; a change leaves it alone. */
 export type AccountSettings = {
   [Setting in 'name' | 'weight' | 'queued_max' | 'unfinished_max' | 'running_max']?:
     | Account[Setting]

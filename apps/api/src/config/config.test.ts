@@ -64,6 +64,12 @@ test('one error names every setting at fault, each once', () => {
   )
 })
 
+test('with S3 what only the disk store needs is ignored, whatever it is', () => {
+  const env = { SLUICE_S3_ENDPOINT: 'http://127.0.0.1:7070', SLUICE_SECRET: 'short' }
+  const { store } = readConfig({ ...DATABASE, ...env, SLUICE_INTERNAL_URL: 'api:3000' })
+  expect(store.kind).toBe('s3')
+})
+
 test('reading the settings leaves no trace in the data dir', () => {
   const config = readConfig({ ...DATABASE, SLUICE_DATA_DIR: dataDir })
   expect(config.dataDir).toBe(dataDir)

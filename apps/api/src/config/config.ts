@@ -69,6 +69,7 @@ const STANDARD_MULTIPLIER_BPS = 10_000
 /** Reads and validates the environment. Throws SettingErrors, which names every setting at fault. */
 export function readConfig(env: Environment): Config {
   const dataDir = resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? '.sluice')
+  const isOnDisk = optionalSetting(env, 'SLUICE_S3_ENDPOINT') === undefined
   const { redisUrl, models, s3, internalUrl, urlSecret, ...read } = readSettings({
     http: () => readHttp(env),
     database: () => readDatabase(env),
@@ -85,8 +86,9 @@ export function readConfig(env: Environment): Config {
     tierMultiplierBps: () => readTierMultipliers(env),
     webhookAllowHosts: () => readAllowHosts(env, 'SLUICE_WEBHOOK_ALLOW_HOSTS'),
     s3: () => readS3(env),
-    internalUrl: () => baseUrlSetting(env, 'SLUICE_INTERNAL_URL'),
-    urlSecret: () => readUrlSecret(env),
+    // With S3 these two mean nothing, so whatever they hold is no fault.
+    internalUrl: () => (isOnDisk ? baseUrlSetting(env, 'SLUICE_INTERNAL_URL') : undefined),
+    urlSecret: () => (isOnDisk ? readUrlSecret(env) : undefined),
   })
   const { database, http } = read
   return {

@@ -3,7 +3,7 @@ import { defaultModelOf } from '@sluice/shared/default-model'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
 import { type Environment, optionalSetting, SettingError } from '@sluice/shared/settings'
 
-/** The catalogue, and its model that requests without a model mean: one that is open to every account. */
+/** The catalogue, and the model for requests that name none, which is open to every account. */
 export function readModels(env: Environment): { catalogue: Catalogue; defaultModel: string } {
   const catalogue = readCatalogue(env)
   const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? defaultModelOf(env)

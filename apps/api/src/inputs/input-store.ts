@@ -79,7 +79,7 @@ export async function readInputImage(context: Context, videoId: string): Promise
   return readAll(object.body)
 }
 
-/** Throws RangeError for more bytes than an input image may have: this one was stored by somebody else. */
+/** The whole stream. Throws RangeError when it has more bytes than an input image may have. */
 async function readAll(stream: Readable): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0

@@ -7,7 +7,7 @@ import { isAnimatedPng, sniffFormat } from './image-format.ts'
 /** Bytes of the largest input image that is accepted. */
 export const IMAGE_BYTES_MAX = 10 * 1024 * 1024
 const PIXELS_MAX = 40_000_000
-/** Of a longer one, cropping would leave almost nothing. */
+/** Fitted to a video, a longer image would be cropped to almost nothing. */
 const LONGER_SIDE_TIMES_MAX = 20
 const DECODE_SECONDS_MAX = 20
 /** Two at a time: the largest image takes some 300 MB while it is decoded. */

@@ -2,7 +2,6 @@ import { recordChange } from '../audit/record-change.ts'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
-import { requireExpiryToCome } from './expiry.ts'
 import { KEY_COLUMNS, type KeyDetails, keyDetails, lockKey, type StoredKey } from './key-store.ts'
 
 const LIMITS = ['models', 'token_budget', 'requests_per_minute', 'queued_max', 'running_max'] as const
@@ -26,7 +25,6 @@ export async function changeKey(
   keyId: string,
   changes: KeyChanges,
 ): Promise<StoredKey> {
-  requireExpiryToCome(context.clock, changes.expires_at)
   const changed = await transaction(context.db, async (db) => {
     const before = await lockKey(db, keyId)
     requireAllowed(before, changes, adminKeyId)

@@ -4,7 +4,6 @@ import { recordChange } from '../audit/record-change.ts'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
 import { hashKey, type KeyLimits, LIMIT_COLUMNS, limitValues, NO_LIMITS, type Scope } from './api-key.ts'
-import { requireExpiryToCome } from './expiry.ts'
 import { KEY_COLUMNS, keyDetails, type StoredKey } from './key-store.ts'
 
 const PREFIX_CHARS = 12
@@ -31,14 +30,13 @@ export interface NewKey {
 
 /**
  * Makes a key for the operator and records it in the audit. `adminKeyId` is the admin key that asks. The
- * account of `settings` must exist. Throws SluiceError for an expiry that has passed.
+ * account of `settings` must exist.
  */
 export async function createKey(
   context: Context,
   adminKeyId: string,
   settings: NewKeySettings,
 ): Promise<NewKey> {
-  requireExpiryToCome(context.clock, settings.expiresAt)
   return transaction(context.db, async (db) => {
     const key = await issueKey(db, settings)
     const { id } = key.stored
@@ -58,7 +56,7 @@ export async function issueKey(db: Database, settings: NewKeySettings): Promise<
   return { stored: await storeKey(db, { ...settings, secret }), secret }
 }
 
-/** Stores a key whose secret is given, such as the environment's worker token; again, it changes nothing. */
+/** Stores a key whose secret is given, such as the setting's worker token. Repeating it changes nothing. */
 export async function storeKey(db: Database, key: KeySettings & { secret: string }): Promise<StoredKey> {
   const stored = await db.query<StoredKey>({
     text: `insert into api_key (id, account_id, hash, prefix, scopes, name, expires_at, ${LIMIT_COLUMNS})

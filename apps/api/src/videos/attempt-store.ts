@@ -6,7 +6,8 @@ import type { Video } from './video.ts'
 
 /*
  * The only writer of table attempt while an attempt lasts; transition.ts opens and ends it together with the
- * video's state. A locked video locks its attempts too.
+ * video's state. Progress raises the video's step too, in the same statement. A locked video locks its
+ * attempts.
  */
 
 /**

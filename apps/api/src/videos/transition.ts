@@ -11,7 +11,8 @@ import type { Video, VideoStatus } from './video.ts'
 /*
  * The only writer of `video.status`, and of what changes with it: the video's other columns, and the
  * beginning and end of its attempt, which stand in one statement with the status. What changes while the
- * status stays is written by video-store.ts (table video) and attempt-store.ts (table attempt).
+ * status stays is written by video-store.ts (table video) and attempt-store.ts (table attempt, and with it
+ * the video's step).
  */
 
 /** From each state, the states that may follow. Ended states are final. */

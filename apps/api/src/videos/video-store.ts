@@ -7,8 +7,8 @@ import type { LockedVideo } from './transition.ts'
 import type { Video } from './video.ts'
 
 /*
- * Inserts and reads videos, and is the only writer of what changes in table video while the status stays; the
- * status and what changes with it are written by transition.ts.
+ * Inserts and reads videos, and writes what changes in table video while the status stays. The status and
+ * what changes with it are written by transition.ts, the step of a progress report by attempt-store.ts.
  */
 
 /** The one answer for an unknown id, a malformed one and another tenant's. */

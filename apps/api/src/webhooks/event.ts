@@ -41,7 +41,10 @@ export function endpointQueue(endpointId: string): string {
 
 const URL_QUEUES = 16
 
-/** The queue of deliveries to a webhook_url: by its host one of 16 of the account, so that few exist. */
+/**
+ * The queue of deliveries to a webhook_url. Each account has 16, chosen by the URL's host, so that URLs
+ * without end make no queues without end.
+ */
 export function urlQueue(accountId: string, url: string): string {
   const digest = createHash('sha256').update(new URL(url).host).digest()
   return `${accountId}/${digest.readUInt16BE(0) % URL_QUEUES}`

@@ -2,7 +2,7 @@ import { type Database, one } from '../db/database.ts'
 import type { DeliveryTry } from './delivery-try.ts'
 import type { WebhookEvent } from './event.ts'
 
-/** A claimed delivery that was neither recorded nor handed back after this was lost with its process. */
+/** After this long, a claimed delivery neither recorded nor handed back was lost with its process. */
 const LEASE_SECONDS = 30
 const RETENTION_DAYS = 30
 const PRUNE_BATCH = 1_000

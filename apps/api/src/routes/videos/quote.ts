@@ -5,7 +5,7 @@ import type { ServiceTier } from '@sluice/shared/service-tier'
 import { z } from 'zod'
 import { accountRoute } from '../../http/route.ts'
 import type { Priced } from '../../prices/price.ts'
-import { createRequestSchema } from '../../submissions/create-request.ts'
+import { createRequestSchema, serviceTierOf } from '../../submissions/create-request.ts'
 import { type Quote, quoteVideo } from '../../submissions/quote.ts'
 import { moneyJson } from '../money-json.ts'
 import { imageUpload } from './image-upload.ts'
@@ -69,7 +69,7 @@ export const quoteVideoRoute = accountRoute(
   },
   async ({ context, key, body }) => {
     const quote = await quoteVideo(context, key, body)
-    return quoteJson(quote, body.service_tier ?? 'standard', context.config.currency)
+    return quoteJson(quote, serviceTierOf(body), context.config.currency)
   },
 )
 

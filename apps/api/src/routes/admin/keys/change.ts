@@ -1,3 +1,4 @@
+import type { Clock } from '@sluice/shared/clock'
 import { z } from 'zod'
 import { scopedRoute } from '../../../http/route.ts'
 import { changeKey, type KeyChanges } from '../../../keys/change-key.ts'
@@ -5,8 +6,8 @@ import { keyIdParams, keyJson, keySchema } from '../../account/key-json.ts'
 import { nameField, requireKnownModels } from '../fields.ts'
 import {
   budgetIntervalField,
-  dateOf,
   expiresField,
+  expiryOf,
   modelsField,
   queuedMaxField,
   requestsPerMinuteField,
@@ -44,18 +45,17 @@ export const changeKeyRoute = scopedRoute(
     errors: ['not_found', 'state_conflict'],
   },
   async ({ context, key, params, body }) => {
+    const changes = changesOf(context.clock, body)
     requireKnownModels(context.config.catalogue, body.models ?? [], 'models')
-    return keyJson(await changeKey(context, key.id, params.id, changesOf(body)))
+    return keyJson(await changeKey(context, key.id, params.id, changes))
   },
 )
 
-function changesOf({
-  name,
-  token_budget,
-  budget_interval,
-  expires_at,
-  ...rest
-}: z.output<typeof bodySchema>): KeyChanges {
+/** What the body asks to change. Throws SluiceError for an expiry that has passed. */
+function changesOf(
+  clock: Clock,
+  { name, token_budget, budget_interval, expires_at, ...rest }: z.output<typeof bodySchema>,
+): KeyChanges {
   return {
     ...rest,
     ...(name === undefined ? {} : { name: name ?? '' }),
@@ -63,6 +63,6 @@ function changesOf({
       ? {}
       : { token_budget: token_budget === null ? null : BigInt(token_budget) }),
     ...(budget_interval === undefined ? {} : { budget_interval: budget_interval ?? 'none' }),
-    ...(expires_at === undefined ? {} : { expires_at: dateOf(expires_at) }),
+    ...(expires_at === undefined ? {} : { expires_at: expiryOf(clock, expires_at) }),
   }
 }

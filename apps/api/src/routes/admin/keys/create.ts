@@ -3,7 +3,7 @@ import { scopedRoute } from '../../../http/route.ts'
 import { createKey } from '../../../keys/create-key.ts'
 import { nameField } from '../fields.ts'
 import { newKeyAnswers, newKeyJson } from './key-answers.ts'
-import { dateOf, expiresField } from './key-fields.ts'
+import { expiresField, expiryOf } from './key-fields.ts'
 
 const bodySchema = z.strictObject({
   name: nameField.optional(),
@@ -33,7 +33,7 @@ export const createOperatorKeyRoute = scopedRoute(
       scopes: [body.scope],
       kind: body.scope,
       name: body.name ?? '',
-      expiresAt: dateOf(body.expires_at),
+      expiresAt: expiryOf(context.clock, body.expires_at),
     })
     return newKeyJson(newKey)
   },

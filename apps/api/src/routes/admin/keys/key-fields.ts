@@ -1,4 +1,6 @@
+import type { Clock } from '@sluice/shared/clock'
 import { z } from 'zod'
+import { invalidValue } from '../../../errors.ts'
 import { BUDGET_INTERVALS } from '../../../keys/api-key.ts'
 import { modelField, unixTimeField, videosField } from '../fields.ts'
 
@@ -6,7 +8,7 @@ import { modelField, unixTimeField, videosField } from '../fields.ts'
 
 const REQUESTS_PER_MINUTE_MAX = 1_000_000
 
-/** A time to come, which the domain checks by its clock. */
+/** A time to come, which `expiryOf` checks. */
 export const expiresField = unixTimeField.meta({
   description: 'Seconds since the Unix epoch; without it, the key does not expire.',
 })
@@ -50,7 +52,12 @@ export const runningMaxField = videosField.meta({
     'Videos it may have running at once; more wait queued, and hold up no other key. Without it, as many as the account.',
 })
 
-/** The moment an `expires_at` names, or null. */
-export function dateOf(seconds: number | null | undefined): Date | null {
-  return typeof seconds === 'number' ? new Date(seconds * 1_000) : null
+/**
+ * The moment that `expires_at` names; null when there is none. Throws SluiceError when it has passed. Call it
+ * before anything is looked up: this fault is the body's own.
+ */
+export function expiryOf(clock: Clock, seconds: number | null | undefined): Date | null {
+  if (typeof seconds !== 'number') return null
+  if (seconds * 1_000 > clock.now()) return new Date(seconds * 1_000)
+  throw invalidValue('expires_at', seconds, 'a time to come, in seconds since the Unix epoch')
 }

@@ -8,8 +8,8 @@ import { nameField, requireKnownModels } from '../../fields.ts'
 import { newKeyAnswers, newKeyJson } from '../../keys/key-answers.ts'
 import {
   budgetIntervalField,
-  dateOf,
   expiresField,
+  expiryOf,
   modelsField,
   queuedMaxField,
   requestsPerMinuteField,
@@ -45,6 +45,7 @@ export const createAccountKeyRoute = scopedRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, body }) => {
+    const expiresAt = expiryOf(context.clock, body.expires_at)
     const account = await readAccount(context.db, params.id)
     requireKnownModels(context.config.catalogue, body.models ?? [], 'models')
     const newKey = await createKey(context, key.id, {
@@ -52,7 +53,7 @@ export const createAccountKeyRoute = scopedRoute(
       scopes: body.scopes,
       kind: body.scopes.includes('admin') ? 'admin' : 'account',
       name: body.name ?? '',
-      expiresAt: dateOf(body.expires_at),
+      expiresAt,
       limits: requestedLimits(body),
     })
     return newKeyJson(newKey)
