@@ -197,11 +197,11 @@ test('queue_position and eta_seconds count down to the next one', async () => {
     const first = await worker.fetch()
     await first.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 30_000 })
     const second = ids[1] ?? ''
-    const foreseen = await eventually(
+    const queued = await eventually(
       async () => (await api.call('GET', `/v1/videos/${second}`, undefined, { key })).body,
       (body) => body.queue_position === 1 && body.eta_seconds !== null && body.eta_seconds.p50 > 25,
     )
-    expect(foreseen.eta_seconds.p90).toBeGreaterThan(foreseen.eta_seconds.p50)
+    expect(queued.eta_seconds.p90).toBeGreaterThan(queued.eta_seconds.p50)
     await finish(first)
     for (let i = 0; i < 2; i += 1) await finish(await worker.fetch())
   })
