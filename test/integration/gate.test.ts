@@ -113,7 +113,7 @@ test('the backlog stays in Postgres: only what a free slot takes next is dispatc
   })
 })
 
-test('an account cannot hold the whole pool while others are active', async () => {
+test('an account cannot occupy the whole pool while others are active', async () => {
   const [greedy, other] = [await rich(), await rich()]
   // The other account is active, though nothing of it waits.
   await api.call('POST', `/v1/videos/${await submit(other.key)}/cancel`, undefined, { key: other.key })
