@@ -101,7 +101,7 @@ interface Ran {
   isDropped: boolean
 }
 
-/** Plays a video as scripted and answers what came of each step it ran, told from the script alone. */
+/** Plays a video as scripted. Returns what became of each step it ran, by the script alone. */
 async function play(
   worker: HandWorker,
   video: { attempts: Script[]; tier: string },
@@ -173,7 +173,7 @@ async function playAttempt(
     checkpoint = began + script.kept
     await attempt.report({ type: 'checkpoint', step: checkpoint, bytes: 1 })
   }
-  const told = Math.min(STEPS, reached + script.more)
+  const reported = Math.min(STEPS, reached + script.more)
   switch (script.end) {
     case 'finish':
     case 'cancel_finish':
@@ -183,7 +183,7 @@ async function playAttempt(
     case 'fail':
     case 'fatal':
     case 'unusable':
-      reached = told
+      reached = reported
       await attempt.report({
         type: 'failed',
         code: script.end === 'unusable' ? 'checkpoint_unusable' : 'internal',
@@ -200,12 +200,12 @@ async function playAttempt(
       await giveUpAttempt(api.context, id, attempt.job.fence)
       return { reached, checkpoint, cause: 'lost_worker' }
     case 'yield':
-      await attempt.report({ type: 'yielded', step: told })
-      return { reached: told, checkpoint, cause: 'yielded' }
+      await attempt.report({ type: 'yielded', step: reported })
+      return { reached: reported, checkpoint, cause: 'yielded' }
     case 'cancel':
       await api.call('POST', `/v1/videos/${id}/cancel`)
-      await attempt.report({ type: 'cancelled', step: told })
-      return { reached: told, checkpoint, cause: 'cancelled' }
+      await attempt.report({ type: 'cancelled', step: reported })
+      return { reached: reported, checkpoint, cause: 'cancelled' }
     case 'expire':
       await sql(`update video set execution_expires_at = now() - interval '1 second' where id = $1`, [id])
       await reconcile(api.context, { giveUpSilent: false })

@@ -56,7 +56,7 @@ test('a stream tells the present state at once, each change, and the end, then c
   await worker.heartbeat([], { draining: true })
 })
 
-test('a stream goes on after Last-Event-ID: nothing is told twice, and after the last event there is nothing', async () => {
+test('a stream goes on after Last-Event-ID: nothing is sent twice, and after the last event there is nothing', async () => {
   await using worker = new HandWorker(api, { pool: 'resumed' })
   await worker.heartbeat()
   const id = await submit()
@@ -80,7 +80,7 @@ test('a stream goes on after Last-Event-ID: nothing is told twice, and after the
   await attempt.report({ type: 'finished', result: await attempt.upload() })
   await Promise.all([same.until(({ isClosed }) => isClosed), behind.until(({ isClosed }) => isClosed)])
   expect(same.names().at(-1)).toBe('video.completed')
-  // One that came back late is told the end, one that knows it is told not to come back.
+  // One that came back late gets the end; one that has it gets a 204, which keeps it from coming back.
   await using late = await openEvents(api.url, api.key, id, seen)
   await late.until(({ isClosed }) => isClosed)
   expect(late.names()).toEqual(['video.completed'])
@@ -113,7 +113,7 @@ test('a failed and a cancelled video end their streams with video.failed', async
   await worker.heartbeat([], { draining: true })
 })
 
-test('whichever API process is told, the watchers of every other hear it', async () => {
+test('a change that one API process makes reaches the watchers of every other', async () => {
   const replica = await api.replica()
   await using worker = new HandWorker(api, { pool: 'replicas' })
   const id = await submit()
@@ -181,7 +181,7 @@ test('2,000 watchers on one process: one look for all of them together, every on
   const before = looks()
   const heapBytes: number[] = []
   for (let round = 0; round < 3; round += 1) {
-    // A video that leaves the queue moves all behind it: every watcher is told.
+    // A video that leaves the queue moves all behind it: every watcher hears of it.
     const [first = ''] = ids.splice(0, 1)
     const behind = readers.filter((reader) => reader.events[0]?.data.id !== first && !reader.isClosed)
     const counts = behind.map((reader) => reader.events.length)

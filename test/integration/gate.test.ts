@@ -113,7 +113,7 @@ test('the backlog stays in Postgres: only what a free slot takes next is dispatc
   })
 })
 
-test('an account cannot hold the whole pool while others are active', async () => {
+test('an account cannot occupy the whole pool while others are active', async () => {
   const [greedy, other] = [await rich(), await rich()]
   // The other account is active, though nothing of it waits.
   await api.call('POST', `/v1/videos/${await submit(other.key)}/cancel`, undefined, { key: other.key })
@@ -197,11 +197,11 @@ test('queue_position and eta_seconds count down to the next one', async () => {
     const first = await worker.fetch()
     await first.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 30_000 })
     const second = ids[1] ?? ''
-    const foreseen = await eventually(
+    const queued = await eventually(
       async () => (await api.call('GET', `/v1/videos/${second}`, undefined, { key })).body,
       (body) => body.queue_position === 1 && body.eta_seconds !== null && body.eta_seconds.p50 > 25,
     )
-    expect(foreseen.eta_seconds.p90).toBeGreaterThan(foreseen.eta_seconds.p50)
+    expect(queued.eta_seconds.p90).toBeGreaterThan(queued.eta_seconds.p50)
     await finish(first)
     for (let i = 0; i < 2; i += 1) await finish(await worker.fetch())
   })

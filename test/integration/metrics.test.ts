@@ -171,7 +171,7 @@ test('submissions are counted by what became of them', async () => {
   await eventually(counts, ([now, refusedNow]) => now === accepted + 1 && refusedNow === refused + 2)
 })
 
-test('the time foreseen for a queued video is held against when it came', async () => {
+test('the forecast of a queued video is compared with when it came', async () => {
   await using own = await startTestApi()
   await using worker = new HandWorker(own)
   await worker.heartbeat()
@@ -180,7 +180,7 @@ test('the time foreseen for a queued video is held against when it came', async 
   const running = await worker.fetch()
   await running.report({ type: 'taken', slot: 0 })
   await running.report({ type: 'started' })
-  // The first forecast may have been made before it was there; asked again, it is told.
+  // The first forecast may have been made before it was there; asked again, it has one.
   const waiting = await queue()
   await eventually(
     async () => (await own.call('GET', `/v1/videos/${waiting.id}`)).body,
@@ -193,9 +193,9 @@ test('the time foreseen for a queued video is held against when it came', async 
       })
     ).rows
   await eventually(given, (rows) => rows.some(({ video_id }) => video_id === waiting.id))
-  // The first may have been foreseen too, in the moment before its dispatch.
+  // The first video may have had a forecast too, in the moment before its dispatch.
   await own.api.context.db.query({ text: 'delete from eta_given where video_id <> $1', values: [waiting.id] })
-  // Foreseen within 10 s, or 20 s at most; it took 15 s.
+  // The forecast was 10 s, or 20 s at most; it took 15 s.
   await own.api.context.db.query({
     text: `update eta_given set p50_ms = 10000, p90_ms = 20000, given_at = now() - interval '1 hour' where video_id = $1`,
     values: [waiting.id],
@@ -216,13 +216,13 @@ test('the time foreseen for a queued video is held against when it came', async 
   expect(text).toMatch(/^sluice_eta_within_p90_total\{pool="hand"\} 1$/m)
 })
 
-test('at most twenty forecasts of a round are kept, and none of a video that an earlier round had', async () => {
+test('at most twenty forecasts made at one time are kept, and none of a video that had one before', async () => {
   const ids: string[] = []
   while (ids.length < 30) ids.push((await submit()).id)
   ids.sort()
   const { db } = api.context
   const sample = new EtaSample(db)
-  const round = (from: number, to: number, position: number | null = 1) =>
+  const made = (from: number, to: number, position: number | null = 1) =>
     new Map(
       ids.slice(from, to).map((id): [string, Forecast] => [id, { position, etaSeconds: { p50: 1, p90: 2 } }]),
     )
@@ -233,14 +233,14 @@ test('at most twenty forecasts of a round are kept, and none of a video that an 
         values: [ids],
       })
     ).rows.length
-  await sample.take(round(0, 25))
+  await sample.take(made(0, 25))
   expect(await kept()).toBe(20)
-  await sample.take(round(0, 25))
+  await sample.take(made(0, 25))
   expect(await kept()).toBe(20)
-  // Running videos are foreseen as well, but nobody was told when they were queued.
-  await sample.take(round(25, 27, null))
+  // Running videos have forecasts as well, but none that was made when they were queued.
+  await sample.take(made(25, 27, null))
   expect(await kept()).toBe(20)
-  await sample.take(round(20, 30))
+  await sample.take(made(20, 30))
   expect(await kept()).toBe(23)
 })
 

@@ -263,7 +263,7 @@ describe('a worker', () => {
   })
 })
 
-test('the database reckons a video’s capability as the programs do', async () => {
+test('the database works out a video’s capability as the programs do', async () => {
   for (const mode of ['t2v', 't2i2v'] as const) {
     const { id } = (await submit({ model: 'open-sora-2', mode })).body
     const { rows } = await api.context.db.query<{ capability: string }>({

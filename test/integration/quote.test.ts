@@ -185,7 +185,7 @@ test('a quote says whether the balance covers it', async () => {
   expect(await affordable(api.key)).toBe(true)
 })
 
-test('a quote foresees the place and time the submission gets', async () => {
+test('a quote forecasts the place and time that the submission gets', async () => {
   await using alone = await startTestApi()
   const request = { prompt: 'rain', num_frames: 5, num_steps: 10 }
   const ask = async (path: string) => (await alone.call('POST', path, request)).body

@@ -229,12 +229,12 @@ test('position and time to wait know the limits, for a quote too', async () => {
   await submit(api, limited)
   await busy(await worker.fetch(), 1, 100_000)
   const waiting = await submit(api, limited)
-  const foreseen = await eventually(
+  const queued = await eventually(
     async () => (await api.call('GET', `/v1/videos/${waiting}`, undefined, { key: limited.key })).body,
     (video) => video.eta_seconds !== null,
   )
-  expect(foreseen).toMatchObject({ status: 'queued', queue_position: 1 })
-  expect(foreseen.eta_seconds.p50).toBeGreaterThan(90)
+  expect(queued).toMatchObject({ status: 'queued', queue_position: 1 })
+  expect(queued.eta_seconds.p50).toBeGreaterThan(90)
   const etaOf = async ({ key }: Key) =>
     (await api.call('POST', '/v1/videos/quote', SMALL, { key })).body.eta_seconds.p50
   expect(await etaOf(limited)).toBeGreaterThan(90)

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ownUrl } from '@sluice/shared/own-address'
 import { migrateQueue } from '@sluice/shared/queue-backend'
@@ -21,24 +21,21 @@ export interface RunningApi {
 }
 
 /**
- * Migrates, opens every part, listens, starts background work. Throws the error of the first part to fail.
+ * Migrates, opens every part, listens, starts background work. Throws the error of the first part to fail,
+ * and closes what was opened before it.
  */
 export async function startApi(config: Config, overrides: Overrides = {}): Promise<RunningApi> {
   await migrateDatabase(config.database.url, (line) => overrides.log?.warn(line))
   if (config.queue.backend === 'postgres') await migrateQueue(config.database.url)
   const services = await createServices(config, overrides)
+  let server: Server
   try {
     await setUpInstallation(services, config.http.publicUrl)
+    server = await listen(services)
   } catch (error) {
     await services.close()
     throw error
   }
-  const server = createServer(createApp(services))
-  server.keepAliveTimeout = 65_000
-  // A worker may upload for a while; headers have their own, shorter bound.
-  server.requestTimeout = UPLOAD_MS_MAX
-  server.listen(config.http.port, config.http.host)
-  await once(server, 'listening')
   const background = startBackgroundWork(services)
   const { address, port } = server.address() as AddressInfo
   let stopped: Promise<void> | undefined
@@ -60,4 +57,17 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
       return stopped
     },
   }
+}
+
+async function listen(services: Services): Promise<Server> {
+  const { host, port } = services.config.http
+  const server = createServer(createApp(services))
+  server.keepAliveTimeout = 65_000
+  // A worker may upload for a while; headers have their own, shorter bound.
+  server.requestTimeout = UPLOAD_MS_MAX
+  server.listen(port, host)
+  await once(server, 'listening')
+  // A connection that could not be accepted is lost; unheard, the error would end the process.
+  server.on('error', (error) => services.log.warn({ err: error }, 'a connection was not accepted'))
+  return server
 }

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { SnapshotCache } from './snapshot-cache.ts'
 
 /** A cache on a clock of its own; each reading takes what the test says, and returns its number. */
-function cacheOf(bounds: { keptMsMin: number; keptMsMax: number }) {
+function cacheOf(bounds: { keptMsMin: number; keptMsMax: number; sharedMsMax?: number }) {
   let nowMs = 0
   let readings = 0
   const cache = new SnapshotCache<number>({ ...bounds, now: () => nowMs })
@@ -86,6 +86,30 @@ test('many who ask during a reading share it', async () => {
   expect(await asked[0]).toBe('once')
   // Kept for no time at all: once it is there, the next call reads again.
   expect(cache.isFresh()).toBe(false)
+})
+
+test('a reading that does not end is shared for a bounded time, and then another one is started', async () => {
+  const { cache, wait, reader } = cacheOf({ keptMsMin: 1_000, keptMsMax: 1_000, sharedMsMax: 5_000 })
+  const stuck = Promise.withResolvers<number>()
+  const first = cache.get(() => stuck.promise)
+  wait(4_999)
+  expect(cache.get(reader(1))).toBe(first)
+  wait(1)
+  expect(await cache.get(reader(1))).toBe(1)
+  // It ended after all, too late: the newer snapshot stays.
+  stuck.resolve(0)
+  expect(await first).toBe(0)
+  expect(await cache.get(reader(1))).toBe(1)
+})
+
+test('without a bound readings never overlap, however long one takes', async () => {
+  const { cache, wait, reader } = cacheOf({ keptMsMin: 0, keptMsMax: 0 })
+  const slow = Promise.withResolvers<number>()
+  const first = cache.get(() => slow.promise)
+  wait(3_600_000)
+  expect(cache.get(reader(1))).toBe(first)
+  slow.resolve(0)
+  expect(await first).toBe(0)
 })
 
 test('a reading that fails fails for all who share it, and is not kept', async () => {

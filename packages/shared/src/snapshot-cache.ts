@@ -6,19 +6,26 @@ const READING_SHARE = 0.05
  * took, so that reading stays below 5 % of the time; `keptMsMin` and `keptMsMax` bound it. The time counts
  * from the end of the reading. Calls made during a reading share it; a reading that fails is not kept, and
  * the next call reads again.
+ *
+ * A reading that never ends, such as one on a dead connection, would keep every caller waiting. Once one has
+ * taken longer than `sharedMsMax`, the next call reads again beside it. Without `sharedMsMax` readings never
+ * overlap.
  */
 export class SnapshotCache<T> {
   readonly #keptMsMin: number
   readonly #keptMsMax: number
+  readonly #sharedMsMax: number
   readonly #now: () => number
   #latest: Promise<T> | undefined
-  /** Null while the latest snapshot is being read. */
-  #reading: { endedAtMs: number; tookMs: number } | null = null
+  #startedAtMs = 0
+  /** How long the latest reading took; null while it goes on. */
+  #tookMs: number | null = null
 
   /** `now` is a monotonic clock in milliseconds. */
-  constructor(options: { keptMsMin: number; keptMsMax: number; now?: () => number }) {
+  constructor(options: { keptMsMin: number; keptMsMax: number; sharedMsMax?: number; now?: () => number }) {
     this.#keptMsMin = options.keptMsMin
     this.#keptMsMax = options.keptMsMax
+    this.#sharedMsMax = options.sharedMsMax ?? Number.POSITIVE_INFINITY
     this.#now = options.now ?? (() => performance.now())
   }
 
@@ -38,10 +45,10 @@ export class SnapshotCache<T> {
   /** Whether `get` would return without reading. */
   isFresh(keptMsMin = this.#keptMsMin): boolean {
     if (this.#latest === undefined) return false
-    if (this.#reading === null) return true
-    const { endedAtMs, tookMs } = this.#reading
-    const keptMs = Math.min(this.#keptMsMax, Math.max(keptMsMin, tookMs / READING_SHARE))
-    return this.#now() - endedAtMs < keptMs
+    const ageMs = this.#now() - this.#startedAtMs
+    if (this.#tookMs === null) return ageMs < this.#sharedMsMax
+    const keptMs = Math.min(this.#keptMsMax, Math.max(keptMsMin, this.#tookMs / READING_SHARE))
+    return ageMs - this.#tookMs < keptMs
   }
 
   /** Reads whatever is kept, and keeps the result. Throws what `read` throws. */
@@ -49,12 +56,11 @@ export class SnapshotCache<T> {
     const startedAtMs = this.#now()
     const snapshot = read()
     this.#latest = snapshot
-    this.#reading = null
+    this.#startedAtMs = startedAtMs
+    this.#tookMs = null
     snapshot.then(
       () => {
-        if (this.#latest !== snapshot) return
-        const endedAtMs = this.#now()
-        this.#reading = { endedAtMs, tookMs: endedAtMs - startedAtMs }
+        if (this.#latest === snapshot) this.#tookMs = this.#now() - startedAtMs
       },
       () => {
         if (this.#latest === snapshot) this.#latest = undefined

@@ -5,11 +5,12 @@
  * Work is counted in the hour its video ended, all its attempts at once, each with its own pool; what was
  * charged counts for the pool that ended the video. GPU time in use, and there, is counted by the clock.
  *
- * An attempt ran the steps from `resumed_from` to just before `reached`. Of these are charged: those below
- * what the video was charged for that no later attempt began again. Of the rest: - steps past the beginning
- * of the next attempt were never kept; they are wasted by how the attempt ended (`dropped`), - steps that a
- * checkpoint kept and a later attempt ran again are wasted by the lost checkpoint (`repeated`), - steps that
- * were kept to the end are wasted by how the video ended (`unpaid`).
+ * An attempt ran the steps from `resumed_from` to just before `reached`. Charged are those that lie below
+ * what the video was charged for and that no later attempt ran again. The rest is wasted:
+ *
+ * 1. `dropped`: steps past the beginning of the next attempt, which nothing kept; by how the attempt ended.
+ * 2. `repeated`: steps that a checkpoint kept and a later attempt ran again; by the lost checkpoint.
+ * 3. `unpaid`: steps that were kept to the end; by how the video ended.
  */
 export const FACTS_SQL = `
   with

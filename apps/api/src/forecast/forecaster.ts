@@ -11,6 +11,9 @@ import { type Forecast, simulate } from './simulate.ts'
 /** Videos simulated one by one; nothing is known of those behind them in their queues. */
 const SIMULATED_MAX = 2_000
 const KEPT_MS = 1_000
+/** Nobody who asks later waits for a reading that takes longer: its connection may be dead. */
+const SHARED_MS_MAX = 10_000
+const KEPT = { keptMsMin: KEPT_MS, keptMsMax: KEPT_MS, sharedMsMax: SHARED_MS_MAX }
 /** Forecasts asked for by videos too new for the last ones are made early, but no more often than this. */
 const RENEWED_MS_MIN = 250
 
@@ -46,8 +49,8 @@ export interface ForecasterParts {
  */
 export class Forecaster {
   readonly #parts: ForecasterParts
-  readonly #forecasts = new SnapshotCache<Forecasts>({ keptMsMin: KEPT_MS, keptMsMax: KEPT_MS })
-  readonly #snapshot = new SnapshotCache<Snapshot>({ keptMsMin: KEPT_MS, keptMsMax: KEPT_MS })
+  readonly #forecasts = new SnapshotCache<Forecasts>(KEPT)
+  readonly #snapshot = new SnapshotCache<Snapshot>(KEPT)
 
   constructor(parts: ForecasterParts) {
     this.#parts = parts

@@ -82,8 +82,8 @@ export class VirtualTime {
  * Who goes next on one pool: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first
  * tier that has anyone to serve. An account's head starts at the later of the tier's clock and the account's
  * last finish; the earliest start goes first, among equals the older video. Plain data and no clock, so that
- * the forecast and the planner choose exactly as the gate does. The time of a choice is logarithmic in the
- * number of accounts.
+ * the forecast chooses exactly as the gate does. The time of a choice is logarithmic in the number of
+ * accounts.
  */
 export class FairQueue {
   readonly #time: VirtualTime

@@ -44,7 +44,8 @@ export interface Fleet {
 }
 
 /**
- * Accounts that submitted within this long are active. While two or more are, none may occupy a whole pool.
+ * Accounts that submitted within this long are active. While two or more are, each is kept to its share of a
+ * pool.
  */
 const ACTIVE_SECONDS = 600
 

@@ -1,6 +1,6 @@
 /**
- * The rule which pool can make a shape, as SQL and as TypeScript. The gate asks PostgreSQL, which passes over
- * a shape that does not fit as a whole; the forecast asks here. A shape fits when the pool serves its
+ * The rule which pool can make a shape, as SQL and as TypeScript. The gate asks PostgreSQL, which skips all
+ * videos of a shape that does not fit; the forecast asks here. A shape fits when the pool serves its
  * capability, allows its frames and pixels, and its sequence (512 text tokens and the video's) divides evenly
  * over the devices it is split over.
  */

@@ -88,7 +88,7 @@ const FIRST_OF_QUEUES_SQL = `${headsSql('true')},
 /** The heads of one pool by queue key. */
 type KnownHeads = Map<string, HeadRow>
 
-/** The share of the leader's time that reading may take bounds how long heads are kept, and a second does. */
+/** However long it took to read them, heads are kept no longer. */
 const KEPT_MS_MAX = 1_000
 
 /**

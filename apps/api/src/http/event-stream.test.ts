@@ -5,7 +5,7 @@ import express from 'express'
 import { afterEach, expect, test } from 'vitest'
 import { EventStream } from './event-stream.ts'
 
-const HEARTBEAT_MS = 50
+const KEEP_ALIVE_MS = 50
 const EVENT_BYTES = 100_000
 
 let server: Server | undefined
@@ -17,12 +17,12 @@ afterEach(() => {
   server?.close()
 })
 
-/** A stream to a socket that reads nothing until it is told to. */
+/** A stream to a socket that reads nothing until it is resumed. */
 async function openStream(): Promise<{ stream: EventStream; response: express.Response; socket: Socket }> {
   const app = express()
   const opened = new Promise<{ stream: EventStream; response: express.Response }>((resolve) => {
     app.get('/', (_request, response) =>
-      resolve({ stream: new EventStream(response, HEARTBEAT_MS), response }),
+      resolve({ stream: new EventStream(response, KEEP_ALIVE_MS), response }),
     )
   })
   server = app.listen(0, '127.0.0.1')
@@ -84,7 +84,7 @@ test('a reader that takes nothing is let go, before and after the last event', a
   }
 })
 
-test('a silent stream gets a comment at each heartbeat, and nothing after its end', async () => {
+test('a silent stream gets a comment at each interval, and nothing after its end', async () => {
   const { stream, socket } = await openStream()
   let text = ''
   socket.on('data', (chunk) => {

@@ -14,7 +14,7 @@ const RECONNECT_MS = 2_000
 
 /**
  * `text/event-stream` to one reader. At most one event waits to be sent: a reader too slow for all of them
- * misses those in between, never the last. A comment every `heartbeatEveryMs` keeps proxies from closing a
+ * misses those in between, never the last. A comment every `keepAliveEveryMs` keeps proxies from closing a
  * silent stream; a reader that takes nothing for two of these intervals is disconnected.
  */
 export class EventStream {
@@ -23,7 +23,7 @@ export class EventStream {
   #blockedTicks: number | null = null
   #isEnded = false
 
-  constructor(response: Response, heartbeatEveryMs: number) {
+  constructor(response: Response, keepAliveEveryMs: number) {
     this.#response = response
     response.status(200).set({
       'content-type': 'text/event-stream; charset=utf-8',
@@ -32,9 +32,9 @@ export class EventStream {
       'x-accel-buffering': 'no',
     })
     response.on('drain', () => this.#drained())
-    const heartbeat = setInterval(() => this.#tick(), heartbeatEveryMs)
+    const keepAlive = setInterval(() => this.#tick(), keepAliveEveryMs)
     response.once('close', () => {
-      clearInterval(heartbeat)
+      clearInterval(keepAlive)
       this.#isEnded = true
       this.#pending = null
     })

@@ -1,55 +1,13 @@
 import { formatSeconds, formatSize } from '@sluice/shared/model-catalogue'
 import { formatMicros } from '@sluice/shared/money'
-import { etaSchema, moneySchema, usageSchema } from '@sluice/shared/public-video'
+import { type PublicQuote, quoteSchema } from '@sluice/shared/public-quote'
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import { z } from 'zod'
 import { accountRoute } from '../../http/route.ts'
 import type { Priced } from '../../prices/price.ts'
 import { createRequestSchema, serviceTierOf } from '../../submissions/create-request.ts'
 import { type Quote, quoteVideo } from '../../submissions/quote.ts'
 import { moneyJson } from '../money-json.ts'
 import { imageUpload } from './image-upload.ts'
-
-const quoteSchema = z
-  .object({
-    object: z.literal('video.quote'),
-    model: z.string(),
-    size: z.string(),
-    seconds: z.string(),
-    num_frames: z.int(),
-    num_steps: z.int(),
-    service_tier: z.string(),
-    usage: usageSchema,
-    cost: moneySchema.meta({ description: 'Exactly what a submission would hold.' }),
-    price: z.object({
-      per_million_tokens: z.string().meta({ description: 'In the currency of cost.', example: '0.2' }),
-      multiplier: z.string().meta({ description: 'Of the service tier.', example: '1.5' }),
-    }),
-    queue_position: z
-      .int()
-      .nullable()
-      .meta({ description: 'Were it submitted now: 1 = next; null when its line is too long to foresee.' }),
-    eta_seconds: etaSchema,
-    affordable: z.boolean().meta({ description: 'The balance and the budget of the key cover it.' }),
-    within_limits: z
-      .boolean()
-      .meta({ description: 'max_tokens and max_cost allow it; a submission that they forbid is a 400.' }),
-    largest: z
-      .object({
-        size: z.string(),
-        seconds: z.string(),
-        num_frames: z.int(),
-        num_steps: z.int(),
-        usage: usageSchema,
-        cost: moneySchema,
-      })
-      .nullable()
-      .meta({
-        description:
-          'When max_tokens or max_cost is too small: the largest settings that fit, by fewer steps, then fewer frames, then the smaller size of the same shape. Null when it fits as asked, or nothing fits.',
-      }),
-  })
-  .meta({ id: 'Quote' })
 
 export const quoteVideoRoute = accountRoute(
   'videos:write',
@@ -73,7 +31,7 @@ export const quoteVideoRoute = accountRoute(
   },
 )
 
-function quoteJson(quote: Quote, tier: ServiceTier, currency: string): z.input<typeof quoteSchema> {
+function quoteJson(quote: Quote, tier: ServiceTier, currency: string): PublicQuote {
   const { generation, priced, largest } = quote
   return {
     object: 'video.quote',
