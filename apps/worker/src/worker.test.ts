@@ -190,18 +190,24 @@ test('a worker of several models gives a video to the slot that has its model lo
 })
 
 test('finished is repeated until it is answered, and named in heartbeats meanwhile', async () => {
-  let refusals = 3
+  let isAway = true
+  let refusals = 0
   api.answer = (received) => {
-    if (received.report.type !== 'finished' || refusals === 0) return 'continue'
-    refusals -= 1
-    return refusals === 1 ? 'hang up' : 503
+    if (received.report.type !== 'finished' || !isAway) return 'continue'
+    refusals += 1
+    return refusals === 2 ? 'hang up' : 503
   }
   start()
   const video = await submit()
   await final(video, 'finished')
-  await expect
-    .poll(() => api.types(video).filter((type) => type === 'finished').length, { timeout: 15_000 })
-    .toBe(4)
+  const beats = api.heartbeats.length
+  const isNamed = (heartbeat: Heartbeat) => heartbeat.attempts.some((owned) => owned.video === video)
+  await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= beats && isNamed(heartbeat))
+  await expect.poll(() => refusals, { timeout: 15_000 }).toBeGreaterThan(2)
+  isAway = false
+  await expect.poll(() => readdir(join(dataDir, 'worker/spool')), { timeout: 15_000 }).toEqual([])
+  const times = api.types(video).filter((type) => type === 'finished').length
+  expect(times).toBe(refusals + 1)
 })
 
 test('finished survives a SIGKILL of the worker: the next start of the same data dir sends it', async () => {
