@@ -117,6 +117,11 @@ const of =
   (received: { video: string; report: Report }) =>
     received.video === video && received.report.type === type
 
+const atStep =
+  (video: string, step: number) =>
+  (received: { video: string; report: Report }): boolean =>
+    received.video === video && received.report.type === 'progress' && received.report.step >= step
+
 async function final<T extends Report['type']>(
   video: string,
   type: T,
@@ -190,18 +195,24 @@ test('a worker of several models gives a video to the slot that has its model lo
 })
 
 test('finished is repeated until it is answered, and named in heartbeats meanwhile', async () => {
-  let refusals = 3
+  let isAway = true
+  let refusals = 0
   api.answer = (received) => {
-    if (received.report.type !== 'finished' || refusals === 0) return 'continue'
-    refusals -= 1
-    return refusals === 1 ? 'hang up' : 503
+    if (received.report.type !== 'finished' || !isAway) return 'continue'
+    refusals += 1
+    return refusals === 2 ? 'hang up' : 503
   }
   start()
   const video = await submit()
   await final(video, 'finished')
-  await expect
-    .poll(() => api.types(video).filter((type) => type === 'finished').length, { timeout: 15_000 })
-    .toBe(4)
+  const beats = api.heartbeats.length
+  const isNamed = (heartbeat: Heartbeat) => heartbeat.attempts.some((owned) => owned.video === video)
+  await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= beats && isNamed(heartbeat))
+  await expect.poll(() => refusals, { timeout: 15_000 }).toBeGreaterThan(2)
+  isAway = false
+  await expect.poll(() => readdir(join(dataDir, 'worker/spool')), { timeout: 15_000 }).toEqual([])
+  const times = api.types(video).filter((type) => type === 'finished').length
+  expect(times).toBe(refusals + 1)
 })
 
 test('finished survives a SIGKILL of the worker: the next start of the same data dir sends it', async () => {
@@ -448,10 +459,7 @@ test('SIGTERM hands the running video back with its checkpoint, and the worker e
     environment({ SLUICE_ANIMATIC_STEP_MS: '100', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' }),
   )
   const video = await submit({ num_steps: 100 })
-  await api.reported(
-    (received) =>
-      received.video === video && received.report.type === 'progress' && received.report.step >= 2,
-  )
+  await api.reported(atStep(video, 2))
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   expect(await exited).toEqual([0, null])
@@ -461,6 +469,30 @@ test('SIGTERM hands the running video back with its checkpoint, and the worker e
   expect(api.heartbeats.some((heartbeat) => heartbeat.draining)).toBe(true)
   expect(await readdir(join(dataDir, 'worker/spool'))).toEqual([])
   expect(await readdir(join(dataDir, 'worker'))).not.toContain('lock')
+})
+
+test('a worker that shuts down finishes a video that will be through well within the grace', async () => {
+  const worker = start({ SLUICE_GRACE_MS: '10000', SLUICE_ANIMATIC_STEP_MS: '50' })
+  const video = await submit({ num_steps: 30 })
+  await api.reported(atStep(video, 3))
+  await worker.shutDown()
+  await final(video, 'finished')
+  expect(await readdir(join(dataDir, 'worker/spool'))).toEqual([])
+})
+
+test('when the grace is over, a running video is handed back with the checkpoint that is in the store', async () => {
+  const worker = start({
+    SLUICE_GRACE_MS: '0',
+    SLUICE_ANIMATIC_STEP_MS: '100',
+    SLUICE_ANIMATIC_CHECKPOINT_MS: '1000',
+  })
+  const video = await submit({ num_steps: 100 })
+  const { report } = await api.reported(of(video, 'checkpoint'))
+  const storedStep = report.type === 'checkpoint' ? report.step : 0
+  await api.reported(atStep(video, storedStep + 2))
+  await worker.shutDown()
+  expect(await final(video, 'yielded')).toMatchObject({ step: storedStep })
+  expect(await readdir(join(dataDir, 'worker/spool'))).toEqual([])
 })
 
 test('a worker whose supervisor is gone shuts down by itself', async () => {

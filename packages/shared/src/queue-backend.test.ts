@@ -131,9 +131,12 @@ describe.each(['postgres', 'redis'] as const)('the queue on %s', (backend) => {
     const api = producer()
     // The first call finds nothing and blocks; the job must end the wait long before its timeout.
     const next = take(waiting)
+    await settled()
+    const began = performance.now()
     await api.add({ ...job, pool: `${job.pool}-other` })
     await api.add(job)
     expect((await next).job).toEqual(job)
+    expect(performance.now() - began).toBeLessThan(10_000)
   })
 
   test('two adds of one attempt are one job', async () => {

@@ -158,6 +158,7 @@ describe('sluice generate', () => {
     expect(JSON.parse(screen.text())).toMatchObject({
       id: ID,
       status: 'completed',
+      usage: { video_tokens: 8316, steps: 50, generated_tokens: 415_800 },
       file: { path: join(dir, 'boat.mp4'), bytes: MP4.length },
     })
   })

@@ -37,10 +37,10 @@ function quoteText(quoted: Quote): string {
   const { usage, cost, price } = quoted
   const tier = price.multiplier === '1' ? '' : ` x ${price.multiplier}`
   const tokens = `${usage.generated_tokens} tokens (${usage.video_tokens} x ${usage.steps} steps)`
-  const rate = `${price.per_million_tokens}${tier} ${cost.currency} per million`
+  const perMillion = `${price.per_million_tokens}${tier} ${cost.currency} per million`
   const lines = [
     `${quoted.model}, ${settingsText(quoted)}`,
-    `${tokens} at ${rate}: ${cost.amount} ${cost.currency}`,
+    `${tokens} at ${perMillion}: ${cost.amount} ${cost.currency}`,
     timeText(quoted),
     ...(quoted.affordable ? [] : ['the balance does not cover it']),
     ...(quoted.within_limits ? [] : [limitsText(quoted.largest)]),

@@ -30,13 +30,13 @@ function withholdImage({ video }: Attempt): void {
   api.getStatus = () => 503
 }
 
-/** Brings a new attempt into a state, each time from the one before it. */
 /** Starts the attempt; a test waits for the states it goes through. `take` never rejects. */
 function taking(attempt: Attempt): void {
   // oxlint-disable-next-line typescript/no-floating-promises -- it never rejects
   void attempt.take(acknowledge)
 }
 
+/** Brings a new attempt into a state, each time from the one before it. */
 const bring: Record<AttemptState, () => Promise<Attempt>> = {
   taking: async () => newAttempt(api, deps),
   fetching: async () => {

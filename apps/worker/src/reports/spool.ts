@@ -82,7 +82,7 @@ export class Spool {
     }))
   }
 
-  /** Resolves when everything was answered. */
+  /** Resolves when everything was answered, or the spool was stopped. */
   async drained(): Promise<void> {
     while (this.#sending.size > 0) await Promise.all(this.#sending)
   }

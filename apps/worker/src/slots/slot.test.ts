@@ -12,6 +12,8 @@ class HandRunner implements Runner {
   readonly pid = undefined
   readonly sent: RunnerRequest[] = []
   readonly ended: Promise<void>
+  /** Whether silence would end it. */
+  mustReply = false
   onSend: (request: RunnerRequest) => void = () => {}
   readonly #events: RunnerEvents
   #resolveEnded: () => void = () => {}
@@ -32,7 +34,9 @@ class HandRunner implements Runner {
     this.onSend(request)
   }
 
-  expectReplies(): void {}
+  expectReplies(expecting: boolean): void {
+    this.mustReply = expecting
+  }
 
   kill(end: RunnerEnd): void {
     this.#events.onEnd(end)
@@ -152,6 +156,19 @@ test('a runner that cannot load hands back the attempt that waits for it, and is
   expect(attempt.state).toBe('over')
   expect(await api.reported(({ video }) => video === attempt.video)).toBeDefined()
   await expect.poll(() => runners.length).toBe(2)
+})
+
+test('a runner may be silent while it is idle, and not while it loads, generates or encodes', async () => {
+  expect(runners[0]?.mustReply).toBe(true)
+  const runner = getReady()
+  expect(runner.mustReply).toBe(false)
+  const attempt = await running()
+  expect(runner.mustReply).toBe(true)
+  runner.reply({ type: 'released', id: attempt.runnerId })
+  expect(runner.mustReply).toBe(true)
+  const cannotEncode = { code: 'internal', message: 'no', retryable: true } as const
+  runner.reply({ type: 'failed', id: attempt.runnerId, ...cannotEncode })
+  expect(runner.mustReply).toBe(false)
 })
 
 test('a stop reaches the runner only for the attempt on the device', async () => {

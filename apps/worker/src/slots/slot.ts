@@ -174,6 +174,7 @@ export class Slot {
     this.#readyReply = reply
     this.#log.info({ device: reply.device, devices: reply.devices, models: reply.models }, 'runner ready')
     this.#startNext()
+    this.#watchForSilence()
     this.#deps.onChange()
   }
 
