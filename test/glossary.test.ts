@@ -40,7 +40,6 @@ const FORBIDDEN: Record<string, { stems: RegExp; except: { path: RegExp; reason:
 
 /** Words of the column "never" that are right for another idea, so that only a reader can tell. */
 const FOR_READERS: Record<string, string> = {
-  customer: "the kind of an account's paid balance",
   user: "PostgreSQL's and the SDKs' word",
   release: 'a runner says `released`, and `cost.state` is `released`',
   rate: 'of requests, and a currency has none',

@@ -7,6 +7,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'apps/api/src': [
     'errors.ts',
     'log.ts',
+    'text-field.ts',
     'db',
     'outgoing',
     'storage',

@@ -20,7 +20,7 @@ export const quoteSchema = z
     queue_position: z
       .int()
       .nullable()
-      .meta({ description: 'Were it submitted now: 1 = next; null when its line is too long to foresee.' }),
+      .meta({ description: 'If it were submitted now: 1 = next; null when too many wait for a forecast.' }),
     eta_seconds: etaSchema,
     affordable: z.boolean().meta({ description: 'The balance and the budget of the key cover it.' }),
     within_limits: z

@@ -2,7 +2,7 @@ import type { Heartbeat, HeartbeatAnswer } from '@sluice/shared/attempt-contract
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { renewLeases } from '../videos/attempt-store.ts'
-import { noteShift } from '../workers/note-shift.ts'
+import { noteWorker } from '../workers/note-worker.ts'
 import { giveUpAttempt } from './give-up.ts'
 import { verdictOf } from './verdict.ts'
 
@@ -17,67 +17,14 @@ export async function applyHeartbeat(
   keyId: string,
   heartbeat: Heartbeat,
 ): Promise<HeartbeatAnswer> {
-  const change = await writeWorker(context, keyId, heartbeat)
+  const change = await transaction(context.db, (db) =>
+    noteWorker(db, { keyId, beat: heartbeat, leaseMs: context.config.timings.leaseMs }),
+  )
   const attempts = await renewAttempts(context.db, keyId, heartbeat)
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
   if (change === 'capacity' && heartbeat.draining) await giveUpUntaken(context, heartbeat.pool)
   if (change !== 'none') context.wakeGate()
   return { attempts }
-}
-
-/** Returns what changed since the worker's last heartbeat: its process, the slots it has, or nothing. */
-async function writeWorker(
-  { db: pool, config }: Context,
-  keyId: string,
-  beat: Heartbeat,
-): Promise<'boot' | 'capacity' | 'none'> {
-  return transaction(pool, async (db) => {
-    const { rows } = await db.query<{ boot: string; slots: number; draining: boolean }>({
-      text: 'select boot, slots, draining from worker where id = $1 for update',
-      values: [beat.worker],
-    })
-    await upsertWorker(db, keyId, beat)
-    await noteShift(db, beat, config.timings.leaseMs)
-    const earlier = rows[0]
-    if (earlier === undefined || earlier.boot !== beat.boot) return 'boot'
-    return earlier.slots !== beat.slots || earlier.draining !== beat.draining ? 'capacity' : 'none'
-  })
-}
-
-async function upsertWorker(db: Database, keyId: string, beat: Heartbeat): Promise<void> {
-  await db.query({
-    name: 'worker-note',
-    text: `
-      insert into worker (
-        id, key_id, boot, pool, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
-        cost_per_hour_micros, draining, modes, sequence_devices, heartbeat_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, now())
-      on conflict (id) do update set
-        key_id = excluded.key_id, boot = excluded.boot, pool = excluded.pool, slots = excluded.slots,
-        device = excluded.device, devices_per_slot = excluded.devices_per_slot,
-        vram_bytes = excluded.vram_bytes, models = excluded.models, frames_max = excluded.frames_max,
-        pixels_max = excluded.pixels_max, cost_per_hour_micros = excluded.cost_per_hour_micros,
-        draining = excluded.draining, modes = excluded.modes, sequence_devices = excluded.sequence_devices,
-        heartbeat_at = now()`,
-    values: [
-      beat.worker,
-      keyId,
-      beat.boot,
-      beat.pool,
-      beat.slots,
-      beat.device,
-      beat.devices_per_slot,
-      Math.round(beat.vram_bytes),
-      [...beat.models].sort(),
-      beat.limits.frames_max,
-      beat.limits.pixels_max,
-      beat.cost_per_hour_micros,
-      beat.draining,
-      [...new Set(beat.modes)].sort(),
-      // Workers older than this limit divide a sequence among all devices of a slot.
-      beat.limits.sequence_devices ?? beat.devices_per_slot,
-    ],
-  })
 }
 
 /** Renews the leases of what the worker names and owns; for anything else the verdict is `stop`. */

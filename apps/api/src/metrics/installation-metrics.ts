@@ -60,12 +60,12 @@ const FACT_COUNTERS: readonly { name: string; help: string; fact: Fact; unit?: (
     },
     {
       name: 'sluice_eta_compared_total',
-      help: 'Completed videos held against the time first foreseen for them.',
+      help: 'Completed videos compared with the time first forecast for them.',
       fact: 'eta_compared',
     },
     {
       name: 'sluice_eta_within_p90_total',
-      help: 'Of those, the ones that came no later than foreseen with 90 %.',
+      help: 'Of those, the ones that came within the p90 of their first forecast.',
       fact: 'eta_within_p90',
     },
   ]
@@ -112,7 +112,7 @@ function createCounters(registry: Registry) {
     ]),
     etaError: counter(
       'sluice_eta_error_seconds_total',
-      'How much earlier or later than foreseen they came.',
+      'How much earlier or later than forecast they came.',
       ['pool', 'direction'],
     ),
   }

@@ -4,6 +4,7 @@ import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { z } from 'zod'
 import { inputImageSchema } from '../inputs/input-image.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
+import { text } from '../text-field.ts'
 
 const PROMPT_CHARS_MAX = 4_000
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }
@@ -13,19 +14,6 @@ const DEFAULT_EXPIRES_SECONDS: Record<ServiceTier, number> = {
   standard: 86_400,
   flex: 259_200,
 }
-
-/** Text of at most `charsMax` characters. Counts Unicode code points, so that an emoji is one and not two. */
-export const text = (charsMax: number) =>
-  z
-    .string()
-    .refine(
-      (value) => value.length <= charsMax * 2 && [...value].length <= charsMax,
-      `text of at most ${charsMax} characters`,
-    )
-    .refine(
-      (value) => !value.includes('\u0000') && value.isWellFormed(),
-      'text without NUL characters or lone surrogates',
-    )
 
 /** Zod silently drops the key __proto__ from records. */
 const withoutPrototype = z

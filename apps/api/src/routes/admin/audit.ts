@@ -4,7 +4,7 @@ import { AUDIT_ACTIONS } from '../../audit/actions.ts'
 import { type AuditRow, listChanges } from '../../audit/list-changes.ts'
 import { pageOfRows, pageQuery, pageSchema, unknownCursor } from '../../http/pages.ts'
 import { scopedRoute } from '../../http/route.ts'
-import { text } from '../../submissions/create-request.ts'
+import { text } from '../../text-field.ts'
 
 const changeSchema = z
   .object({

@@ -2,7 +2,7 @@ import type { Catalogue, Model } from '@sluice/shared/model-catalogue'
 import { parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { invalidValue } from '../../errors.ts'
-import { text } from '../../submissions/create-request.ts'
+import { text } from '../../text-field.ts'
 
 /** Fields that several of the operator's calls take. */
 

@@ -45,7 +45,7 @@ const workerSchema = z
           description: 'Devices a sequence is split over: 512 + video tokens must be a multiple of it.',
         }),
     }),
-    cost_per_hour: moneySchema.nullable().meta({ description: 'Of a slot, as the worker was told.' }),
+    cost_per_hour: moneySchema.nullable().meta({ description: 'Of a slot, as set on the worker.' }),
     key_id: z.string().meta({ description: 'The worker token it comes with.' }),
     running: z.array(runningSchema),
   })
