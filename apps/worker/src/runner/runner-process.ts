@@ -96,10 +96,17 @@ export class RunnerProcess {
     if (this.#stdin.writable) this.#stdin.write(`${JSON.stringify(request)}\n`)
   }
 
-  /** While true, silence longer than the stall bound ends the runner. */
-  expectReplies(expecting: boolean): void {
-    if (this.#expecting === expecting) return
-    this.#expecting = expecting
+  /** From now on, silence longer than the stall bound ends the runner. */
+  expectReplies(): void {
+    if (this.#expecting) return
+    this.#expecting = true
+    this.#watchSilence()
+  }
+
+  /** The runner has nothing to do, so it may be silent. */
+  allowSilence(): void {
+    if (!this.#expecting) return
+    this.#expecting = false
     this.#watchSilence()
   }
 
@@ -112,7 +119,7 @@ export class RunnerProcess {
   /** Asks it to end, and kills it when it has not within a few seconds. */
   async shutDown(end: RunnerEnd): Promise<void> {
     this.#end ??= end
-    this.expectReplies(false)
+    this.allowSilence()
     this.send({ type: 'shutdown' })
     this.#stdin.end()
     const timer = setTimeout(() => this.#killGroup(), SHUTDOWN_WAIT_MS)

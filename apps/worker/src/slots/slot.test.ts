@@ -34,8 +34,12 @@ class HandRunner implements Runner {
     this.onSend(request)
   }
 
-  expectReplies(expecting: boolean): void {
-    this.mustReply = expecting
+  expectReplies(): void {
+    this.mustReply = true
+  }
+
+  allowSilence(): void {
+    this.mustReply = false
   }
 
   kill(end: RunnerEnd): void {

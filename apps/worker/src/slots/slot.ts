@@ -18,7 +18,10 @@ export interface SlotSettings {
 }
 
 /** What a slot needs of its runner. */
-export type Runner = Pick<RunnerProcess, 'pid' | 'ended' | 'send' | 'expectReplies' | 'kill' | 'shutDown'>
+export type Runner = Pick<
+  RunnerProcess,
+  'pid' | 'ended' | 'send' | 'expectReplies' | 'allowSilence' | 'kill' | 'shutDown'
+>
 
 export interface SlotDeps {
   settings: SlotSettings
@@ -147,7 +150,7 @@ export class Slot {
     this.#runner = runner
     this.#state.enter('loading')
     this.#log.info({ pid: runner.pid, devices: this.#devices, model: first.id }, 'runner started')
-    runner.expectReplies(true)
+    runner.expectReplies()
     this.#loadedModel = first.id
     runner.send(loadRequest(this.#settings.models))
   }
@@ -278,7 +281,8 @@ export class Slot {
   /** An idle runner may be silent; one that loads, generates or encodes may not. */
   #watchForSilence(): void {
     const isBusy = this.#running !== undefined || this.#encoding.size > 0
-    this.#runner?.expectReplies(isBusy || this.#state.is('loading'))
+    if (isBusy || this.#state.is('loading')) this.#runner?.expectReplies()
+    else this.#runner?.allowSilence()
   }
 
   #noteSpoilt(reply: RunnerReply): void {
