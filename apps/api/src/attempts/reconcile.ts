@@ -90,6 +90,7 @@ export async function reconcile(
       union all
       (select video_id, fence, 'silent' from attempt
         where $1 and ended_at is null and heartbeat_at < now() - make_interval(secs => $2::float8 / 1000)
+        -- so that attempts that cannot be given up yet do not fill every batch
         order by random()
         limit $4)`,
     values: [options.giveUpSilent, leaseMs, cancelAnswerMs, BATCH],

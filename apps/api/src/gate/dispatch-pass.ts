@@ -177,7 +177,10 @@ async function deliver({ db, producer }: Pass, job: AttemptJob): Promise<void> {
   }
 }
 
-/** The queue may have taken the job and only its answer was lost, so the fence is raised. */
+/**
+ * The queue may have taken the job and only its answer was lost, so the fence is raised. On the leader's own
+ * connection: when it fails here, the leader gives it up, and PostgreSQL rolls back.
+ */
 async function takeBack(db: Database, job: AttemptJob): Promise<void> {
   await db.query({ text: 'begin' })
   const video = await lockVideo(db, job.video)

@@ -247,6 +247,17 @@ export class Slot {
         attempt.onReply(reply)
         attempt.runnerIsDone()
         this.#restartIfSpoilt()
+        return
+      case 'ready':
+      case 'started':
+      case 'checkpoint':
+      case 'released':
+      case 'cancelled':
+      case 'yielded':
+        // Only what is on the device says these.
+        return
+      default:
+        reply satisfies never
     }
   }
 
