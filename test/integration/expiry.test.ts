@@ -1,7 +1,7 @@
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
+import { filesBelow } from '../support/files-below.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { storeWith } from '../support/store-with.ts'
@@ -20,9 +20,7 @@ async function complete(api: TestApi): Promise<string> {
 const content = (api: TestApi, id: string, accept = '*/*') =>
   fetch(`${api.url}/v1/videos/${id}/content`, { headers: { authorization: `Bearer ${api.key}`, accept } })
 const filesOf = async (api: TestApi, id: string) =>
-  (await readdir(join(api.dataDir, 'objects'), { recursive: true })).filter(
-    (path) => path.includes(id) && /\.\w+$/.test(path),
-  )
+  (await filesBelow(join(api.dataDir, 'objects'))).filter((path) => path.includes(id))
 
 test('files are kept for good unless the operator says otherwise', async () => {
   await using api = await startTestApi()
