@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -13,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-const lockFile = () => join(dir, 'sluice.pid')
+const lockFile = (number = 1) => join(dir, `sluice.${number}.pid`)
 
 describe('the data dir lock', () => {
   it('is held by one process at a time and free after its release', async () => {
@@ -38,7 +38,7 @@ describe('the data dir lock', () => {
   it('is not fooled by another process that got the same pid', async () => {
     await writeFile(lockFile(), JSON.stringify({ pid: process.pid, start: 'an earlier boot/12345' }))
     const lock = await lockDataDir(dir)
-    expect(JSON.parse(await readFile(lockFile(), 'utf8')).start).toBe(startOf(process.pid))
+    expect((await readLockHolder(dir))?.start).toBe(startOf(process.pid))
     await lock.release()
   })
 
@@ -60,6 +60,32 @@ describe('the data dir lock', () => {
     for (const racer of racers) racer.stdin.end()
     await Promise.all(racers.map((racer) => (racer.exitCode === null ? once(racer, 'exit') : null)))
   })
+
+  it('goes to exactly one of many, however often it is taken, released and found stale', async () => {
+    const racers = Array.from({ length: 5 }, () =>
+      spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' }),
+    )
+    const pids = racers.map(({ pid }) => Number(pid))
+    for (let round = 0; round < 200; round += 1) {
+      // Started apart, so that some find the stale lock while others have taken it or are about to.
+      const starts = pids.map(async (pid, index) => {
+        for (let turns = 0; turns < (round * (index + 1)) % 7; turns += 1) await readLockHolder(dir)
+        return lockDataDir(dir, pid)
+      })
+      const taken = (await Promise.allSettled(starts)).filter((start) => start.status === 'fulfilled')
+      expect(taken).toHaveLength(1)
+      const [holder] = taken
+      if (round % 2 === 0) await holder?.value.release()
+      else await makeStale()
+    }
+    for (const racer of racers) racer.kill('SIGKILL')
+  })
+
+  /** As if the holder had been killed. */
+  async function makeStale(): Promise<void> {
+    const [name = ''] = (await readdir(dir)).filter((entry) => /^sluice\.\d+\.pid$/.test(entry))
+    await writeFile(join(dir, name), JSON.stringify({ pid: process.pid, start: 'an earlier boot/1' }))
+  }
 
   it('ends the children a killed supervisor left', async () => {
     const lock = await lockDataDir(dir)

@@ -1,4 +1,4 @@
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { isAlive, startOf } from '../processes/process-identity.ts'
@@ -9,7 +9,8 @@ const processSchema = z.object({ pid: z.int().positive(), start: z.string() })
 /** A process and its start, so that a later process with the same pid is not taken for it. */
 type ProcessIdentity = z.infer<typeof processSchema>
 
-const LOCK_FILE = 'sluice.pid'
+/** `sluice.7.pid`: the lock's seventh holder. */
+const LOCK_NAME = /^sluice\.(\d+)\.pid$/
 const CHILDREN_FILE = 'children.json'
 
 export interface DataDirLock {
@@ -23,8 +24,7 @@ export interface DataDirLock {
 
 /** The live process that holds the lock of the data dir, or null. */
 export async function readLockHolder(dataDir: string): Promise<ProcessIdentity | null> {
-  const holder = parseHolder(await readFile(join(dataDir, LOCK_FILE), 'utf8').catch(() => ''))
-  return holder !== null && isRunning(holder) ? holder : null
+  return (await readNewestLock(dataDir)).holder
 }
 
 /**
@@ -33,25 +33,7 @@ export async function readLockHolder(dataDir: string): Promise<ProcessIdentity |
  * the dir is in use.
  */
 export async function lockDataDir(dataDir: string, pid: number = process.pid): Promise<DataDirLock> {
-  const path = join(dataDir, LOCK_FILE)
-  const draft = `${path}.${pid}`
-  await writeFile(draft, JSON.stringify({ pid, start: startOf(pid) ?? '' }))
-  try {
-    for (;;) {
-      // A link appears with its content or not at all, and only one of two processes can make it.
-      const isTaken = await link(draft, path).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => {
-          if (error.code === 'EEXIST') return false
-          throw error
-        },
-      )
-      if (isTaken) break
-      await clearStaleLock(path, `${path}.stale.${pid}`, dataDir)
-    }
-  } finally {
-    await rm(draft, { force: true })
-  }
+  const path = await takeNextLock(dataDir, { pid, start: startOf(pid) ?? '' })
   const childrenPath = join(dataDir, CHILDREN_FILE)
   await endLeftChildren(childrenPath)
   return {
@@ -62,29 +44,73 @@ export async function lockDataDir(dataDir: string, pid: number = process.pid): P
     },
     async release() {
       await rm(childrenPath, { force: true })
-      await rm(path, { force: true })
+      // Emptied, not removed: the number must not be given twice.
+      await writeFile(`${path}.free`, '')
+      await rename(`${path}.free`, path)
     },
   }
 }
 
-async function clearStaleLock(path: string, aside: string, dataDir: string): Promise<void> {
-  const text = await readFile(path, 'utf8').catch(() => null)
-  if (text === null) return
-  const holder = parseHolder(text)
-  if (holder !== null && isRunning(holder)) {
-    throw new UpError(
-      `the data dir ${dataDir} is in use by process ${holder.pid}: stop that "sluice up", ` +
-        'or set SLUICE_DATA_DIR to another folder',
-    )
+/**
+ * Files can be made only if absent, but not replaced only if unchanged: whoever removed a stale lock could
+ * remove the lock of a faster one. So each holder has the next number, the highest number counts, and that
+ * file is never removed. Returns the path of the lock.
+ */
+async function takeNextLock(dataDir: string, identity: ProcessIdentity): Promise<string> {
+  const draft = join(dataDir, `sluice.pid.${identity.pid}`)
+  await writeFile(draft, JSON.stringify(identity))
+  try {
+    for (;;) {
+      const { number, holder } = await readNewestLock(dataDir)
+      if (holder !== null) throw inUse(dataDir, holder)
+      const own = number + 1
+      const path = join(dataDir, `sluice.${own}.pid`)
+      if (!(await linkIfAbsent(draft, path))) continue
+      // Others may have taken and left higher numbers since the folder was read, and removed this one.
+      const isNewest = (await readNewestLock(dataDir)).number === own
+      await removeLocks(dataDir, (other) => (isNewest ? other < own : other === own))
+      if (isNewest) return path
+    }
+  } finally {
+    await rm(draft, { force: true })
   }
-  // Another start may have replaced the stale lock since it was read. So compare after moving it away, and
-  // put it back if it differs.
-  const isMoved = await rename(path, aside).then(
+}
+
+/** A link appears with its content or not at all, and only one of two processes can make it. */
+function linkIfAbsent(from: string, to: string): Promise<boolean> {
+  return link(from, to).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return false
+      throw error
+    },
   )
-  if (isMoved && (await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => {})
-  await rm(aside, { force: true })
+}
+
+/** The lock with the highest number and its holder, if that one is alive; number 0 when there is no lock. */
+async function readNewestLock(dataDir: string): Promise<{ number: number; holder: ProcessIdentity | null }> {
+  const number = Math.max(0, ...(await lockNumbers(dataDir)))
+  const text = await readFile(join(dataDir, `sluice.${number}.pid`), 'utf8').catch(() => '')
+  const parsed = processSchema.safeParse(parseJson(text))
+  return { number, holder: parsed.success && isRunning(parsed.data) ? parsed.data : null }
+}
+
+async function lockNumbers(dataDir: string): Promise<number[]> {
+  const names = await readdir(dataDir).catch(() => [])
+  return names.flatMap((name) => LOCK_NAME.exec(name)?.[1] ?? []).map(Number)
+}
+
+async function removeLocks(dataDir: string, isRemoved: (number: number) => boolean): Promise<void> {
+  for (const number of (await lockNumbers(dataDir)).filter(isRemoved)) {
+    await rm(join(dataDir, `sluice.${number}.pid`), { force: true })
+  }
+}
+
+function inUse(dataDir: string, holder: ProcessIdentity): UpError {
+  return new UpError(
+    `the data dir ${dataDir} is in use by process ${holder.pid}: stop that "sluice up", ` +
+      'or set SLUICE_DATA_DIR to another folder',
+  )
 }
 
 async function endLeftChildren(path: string): Promise<void> {
@@ -103,11 +129,6 @@ async function endLeftChildren(path: string): Promise<void> {
 
 function isRunning(identity: ProcessIdentity): boolean {
   return isAlive(identity.pid) && startOf(identity.pid) === identity.start
-}
-
-function parseHolder(text: string): ProcessIdentity | null {
-  const parsed = processSchema.safeParse(parseJson(text))
-  return parsed.success ? parsed.data : null
 }
 
 function parseJson(text: string): unknown {
