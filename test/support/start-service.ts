@@ -73,7 +73,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     child.stderr?.on('data', (chunk: Buffer) => {
       output += chunk
     })
-    await untilReady(`http://127.0.0.1:${port}`, child, () => output)
+    try {
+      await untilReady(`http://127.0.0.1:${port}`, child, () => output)
+    } catch (error) {
+      // Nobody has it yet who could stop it.
+      await interrupt()
+      throw error
+    }
   }
   const interrupt = async (signal: NodeJS.Signals = 'SIGINT') => {
     if (child.exitCode === null && child.signalCode === null) {
