@@ -96,7 +96,11 @@ async function readNewestLock(dataDir: string): Promise<{ number: number; holder
 }
 
 async function lockNumbers(dataDir: string): Promise<number[]> {
-  const names = await readdir(dataDir).catch(() => [])
+  // A folder that cannot be read is no folder without locks.
+  const names = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
   return names.flatMap((name) => LOCK_NAME.exec(name)?.[1] ?? []).map(Number)
 }
 
