@@ -1,3 +1,4 @@
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import pg from 'pg'
 
 /** Anything that runs SQL: the pool or one connection inside a transaction. */
@@ -47,7 +48,7 @@ export function openDatabase(settings: DatabaseSettings): DatabasePool {
     max: settings.connectionsMax,
     options: '-c role=sluice_app -c timezone=UTC',
     application_name: API_APPLICATION,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: TIME_LIMITS.database.connectMs,
     keepAlive: true,
     types,
   })
