@@ -65,6 +65,7 @@ const VIDEO = {
   seed: expect.any(Number),
   service_tier: 'standard',
   metadata: {},
+  webhook_url: null,
   usage: { video_tokens: 504, steps: 10, generated_tokens: 5_040 },
   cost: { amount: '0.001008', currency: 'USD', state: 'held' },
   queue_position: expect.any(Number),

@@ -87,6 +87,7 @@ export const videoSchema = z
     seed: z.int(),
     service_tier: z.enum(SERVICE_TIERS),
     metadata: z.record(z.string(), z.string()),
+    webhook_url: z.string().nullable().meta({ description: 'Where its end is sent, as it was given.' }),
     usage: usageSchema,
     cost: moneySchema.extend({ state: z.enum(['held', 'charged', 'released']) }).meta({ id: 'Cost' }),
     queue_position: z.int().nullable().meta({ description: '1 = next; null when not queued.' }),

@@ -48,6 +48,7 @@ export function videoJson(video: Video, forecast: Forecast | null): PublicVideo 
     seed: video.request.seed,
     service_tier: video.service_tier,
     metadata: video.metadata,
+    webhook_url: video.webhook_url,
     usage: {
       video_tokens: Number(video.video_tokens),
       steps,
