@@ -6,7 +6,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DatabasePool, one, openDatabase, transaction } from '../../apps/api/src/db/database.ts'
 import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
-import { retryDelayMs } from '../../apps/api/src/webhooks/delivery-try.ts'
+import { retryAfterMs, retryDelayMs } from '../../apps/api/src/webhooks/delivery-try.ts'
 import { enqueueVideoEnd } from '../../apps/api/src/webhooks/enqueue.ts'
 import { claimDue } from '../../apps/api/src/webhooks/outbox.ts'
 import { eventually } from '../support/eventually.ts'
@@ -97,6 +97,7 @@ describe('deliveries', () => {
       previous_secret_expires_at: null,
     })
     const id = await submit(call, { webhook_url: `${receiver.url}/own` })
+    expect((await call('GET', `/v1/videos/${id}`)).body.webhook_url).toBe(`${receiver.url}/own`)
     await using worker = new HandWorker(api)
     await worker.heartbeat()
     const attempt = await worker.fetch()
@@ -504,6 +505,188 @@ describe('failures', () => {
   })
 })
 
+describe('what a receiver says', () => {
+  const statusesOf = async (call: Call, endpointId: string): Promise<string[]> =>
+    (await deliveriesOf(call, endpointId)).map((one: { status: string }) => one.status)
+
+  test('410 disables the endpoint and ends what waits for it; its owner sees why, other endpoints get all', async () => {
+    const call = await tenant()
+    let status = 500
+    await using receiver = await startWebhookReceiver(({ path }) => (path === '/gone' ? status : 200))
+    const [gone, other] = [
+      await addEndpoint(call, `${receiver.url}/gone`),
+      await addEndpoint(call, `${receiver.url}/other`),
+    ]
+    await endedVideo(call)
+    await endedVideo(call)
+    await eventually(
+      () => deliveriesOf(call, gone.id),
+      (data) => data.length === 2 && data.every((one: { attempt: number }) => one.attempt === 1),
+    )
+    status = 410
+    await endedVideo(call)
+    const endpoint = await eventually(
+      async () => (await call('GET', `/v1/webhook_endpoints/${gone.id}`)).body,
+      (body) => body.disabled,
+    )
+    expect(endpoint).toMatchObject({ disabled: true, disabled_reason: 'gone' })
+    const [last, ...waited] = await eventually(
+      () => deliveriesOf(call, gone.id),
+      (data) => data[0]?.attempt === 1,
+    )
+    expect(last).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      status_code: 410,
+      error: 'url answered 410: nothing more is sent to it.',
+      next_attempt_at: null,
+    })
+    expect(waited).toMatchObject([
+      { status: 'failed', next_attempt_at: null },
+      { status: 'failed', next_attempt_at: null },
+    ])
+    await endedVideo(call)
+    await eventually(
+      () => statusesOf(call, other.id),
+      (all) => all.length === 4 && all.every((one) => one === 'delivered'),
+    )
+    expect((await call('GET', `/v1/webhook_endpoints/${other.id}`)).body).toMatchObject({
+      disabled: false,
+      disabled_reason: null,
+    })
+    expect(await statusesOf(call, gone.id)).toHaveLength(3)
+    status = 200
+    const enabled = await call('PATCH', `/v1/webhook_endpoints/${gone.id}`, { disabled: false })
+    expect(enabled.body).toMatchObject({ disabled: false, disabled_reason: null })
+    expect((await call('POST', `/v1/webhook_deliveries/${last.id}/redeliver`)).status).toBe(200)
+    await eventually(
+      () => statusesOf(call, gone.id),
+      (all) => all[0] === 'delivered',
+    )
+  })
+
+  test('410 of a webhook_url ends the deliveries to that URL and to no other', async () => {
+    const call = await tenant()
+    let status = 500
+    await using receiver = await startWebhookReceiver(({ path }) => (path === '/gone' ? status : 500))
+    await endedVideo(call, { webhook_url: `${receiver.url}/gone` })
+    await endedVideo(call, { webhook_url: `${receiver.url}/stays` })
+    await receiver.atLeast(2)
+    status = 410
+    await endedVideo(call, { webhook_url: `${receiver.url}/gone` })
+    const rows = await eventually(
+      () =>
+        sql<{ url: string; status: string }>(
+          'select url, status from webhook_delivery where account_id = $1 order by id',
+          [call.accountId],
+        ),
+      (all) => all.filter((one) => one.status === 'failed').length === 2,
+    )
+    expect(rows.map((one) => `${new URL(one.url).pathname} ${one.status}`)).toEqual([
+      '/gone failed',
+      '/stays pending',
+      '/gone failed',
+    ])
+  })
+
+  test('410 of a URL that was changed meanwhile ends nothing: the delivery goes to the new one', async () => {
+    const call = await tenant()
+    await using receiver = await startWebhookReceiver(({ path }) => (path === '/before' ? 'hold' : 200))
+    const endpoint = await addEndpoint(call, `${receiver.url}/before`)
+    await endedVideo(call)
+    const [asked] = await receiver.atLeast(1)
+    await call('PATCH', `/v1/webhook_endpoints/${endpoint.id}`, { url: `${receiver.url}/after` })
+    asked?.answer(410)
+    await eventually(
+      () => deliveriesOf(call, endpoint.id),
+      (data) => data[0]?.attempt === 1,
+    )
+    await makeDue('account_id', call.accountId)
+    const [before, after] = await receiver.atLeast(2)
+    expect(after).toMatchObject({ path: '/after', event: before?.event })
+    expect((await call('GET', `/v1/webhook_endpoints/${endpoint.id}`)).body.disabled).toBe(false)
+  })
+
+  test.each([429, 503, 302])(
+    '%i with Retry-After: nothing is sent to the endpoint before that, and by hand at once',
+    async (status) => {
+      const call = await tenant()
+      await using receiver = await startWebhookReceiver((_one, before) =>
+        before === 0 ? { status, headers: { 'retry-after': '60' } } : 200,
+      )
+      await using other = await startWebhookReceiver()
+      const endpoint = await addEndpoint(call, receiver.url)
+      await addEndpoint(call, other.url)
+      await endedVideo(call)
+      const [waiting] = await eventually(
+        () => deliveriesOf(call, endpoint.id),
+        (data) => data[0]?.attempt === 1,
+      )
+      const [{ wait_s = 0 } = {}] = await sql<{ wait_s: number }>(
+        'select extract(epoch from due_at - now())::float8 as wait_s from webhook_delivery where id = $1',
+        [waiting.id],
+      )
+      expect(wait_s).toBeGreaterThan(50)
+      expect(wait_s).toBeLessThanOrEqual(60)
+      await eventually(
+        () => sql('select from webhook_endpoint where id = $1 and paused_until > now()', [endpoint.id]),
+        (rows) => rows.length === 1,
+      )
+      // A new event waits as well; the account's other endpoint gets it.
+      await endedVideo(call)
+      await other.atLeast(2)
+      expect(receiver.received).toHaveLength(1)
+      await call('POST', `/v1/webhook_deliveries/${waiting.id}/redeliver`)
+      await receiver.atLeast(3)
+    },
+  )
+
+  test('Retry-After is seconds or a date, and never more than an hour', () => {
+    const nowMs = Date.parse('2026-01-01T00:00:00Z')
+    const waits = [
+      '60',
+      ' 7 ',
+      'Thu, 01 Jan 2026 00:01:00 GMT',
+      '86400',
+      '9999999999999999',
+      '-5',
+      'soon',
+      '',
+    ]
+    expect(waits.map((header) => retryAfterMs(header, nowMs))).toEqual([
+      60_000, 7_000, 60_000, 3_600_000, 0, 0, 0, 0,
+    ])
+    expect(retryAfterMs('Thu, 01 Jan 2025 00:01:00 GMT', nowMs)).toBe(0)
+    expect(retryAfterMs(undefined, nowMs)).toBe(0)
+    expect([retryDelayMs(1, 0.5, 60_000), retryDelayMs(9, 0.5, 60_000)]).toEqual([60_000, 21_600_000])
+  })
+})
+
+test('events older than thirty days are removed until none is left, however many there are', async () => {
+  const call = await tenant()
+  await sql(
+    `with e as (
+      insert into webhook_event (id, account_id, type, subject_id, created_at)
+      select 'evt_old' || n, $1, 'video.failed', 'video_old' || n, now() - interval '31 days'
+      from generate_series(1, 2500) n
+      returning id, account_id
+    )
+    insert into webhook_delivery (id, event_id, account_id, url, lane, status, due_at)
+    select 'whd_' || id, id, account_id, 'https://example.com/', 'x', 'delivered', null from e`,
+    [call.accountId],
+  )
+  await using receiver = await startWebhookReceiver()
+  await endedVideo(call, { webhook_url: receiver.url })
+  // Every start looks at once, as each process does every hour.
+  const replica = await api.replica()
+  await eventually(
+    () => sql('select id from webhook_delivery where account_id = $1', [call.accountId]),
+    (rows) => rows.length === 1,
+  )
+  expect(await sql('select id from webhook_event where account_id = $1', [call.accountId])).toHaveLength(1)
+  await replica.stop()
+})
+
 describe('secrets', () => {
   test('after a rotation both secrets sign for a day, then the new one alone', async () => {
     const call = await tenant()
@@ -558,6 +741,7 @@ describe('secrets', () => {
       event_types: endpoint.events,
       name: '',
       disabled: false,
+      disabled_reason: null,
       created_at: expect.any(Number),
       updated_at: expect.any(Number),
       previous_secret_expires_at: null,

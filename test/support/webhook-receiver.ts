@@ -22,11 +22,17 @@ export interface WebhookReceiver extends AsyncDisposable {
   atLeast(count: number): Promise<Received[]>
 }
 
+/** An answer with headers of its own. */
+interface ReceiverAnswer {
+  status: number
+  headers: Record<string, string>
+}
+
 /**
  * Starts a real HTTP server. `answerWith` returns the status for a request, or 'hold' to leave it unanswered.
  */
 export async function startWebhookReceiver(
-  answerWith: (request: Received, before: number) => number | 'hold' = () => 200,
+  answerWith: (request: Received, before: number) => number | ReceiverAnswer | 'hold' = () => 200,
 ): Promise<WebhookReceiver> {
   const received: Received[] = []
   let waiting: (() => void)[] = []
@@ -41,9 +47,10 @@ export async function startWebhookReceiver(
       event: JSON.parse(raw),
       answer: (status) => end(response, status),
     }
-    const status = answerWith(one, received.length)
+    const answer = answerWith(one, received.length)
     received.push(one)
-    if (status !== 'hold') end(response, status)
+    if (typeof answer === 'number') end(response, answer)
+    else if (answer !== 'hold') end(response, answer.status, answer.headers)
     const woken = waiting
     waiting = []
     for (const wake of woken) wake()
@@ -64,6 +71,7 @@ export async function startWebhookReceiver(
   }
 }
 
-function end(response: ServerResponse, status: number): void {
-  response.writeHead(status, status >= 300 && status < 400 ? { location: '/elsewhere' } : {}).end('{}')
+function end(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
+  const location = status >= 300 && status < 400 ? { location: '/elsewhere' } : {}
+  response.writeHead(status, { ...location, ...headers }).end('{}')
 }

@@ -8,4 +8,8 @@ export const TIME_LIMITS = {
     /** To a connection that can be used, waiting for a free one of the pool included. */
     connectMs: 5_000,
   },
+  webhookReceiver: {
+    /** For one request of a delivery, to the last byte: a receiver stores the event and answers first. */
+    answerMs: 10_000,
+  },
 } as const

@@ -88,8 +88,9 @@ export async function listDeliveries(
 }
 
 /**
- * Starts a delivery again, whatever its status: it is due now, and tried for 72 hours. Throws SluiceError
- * `not_found`, or `state_conflict` when its endpoint is disabled or deleted.
+ * Starts a delivery again, whatever its status: it is due now, and tried for 72 hours; a pause that its
+ * endpoint asked for is over. Throws SluiceError `not_found`, or `state_conflict` when its endpoint is
+ * disabled or deleted.
  */
 export async function redeliver(db: Database, accountId: string, deliveryId: string): Promise<Delivery> {
   const known = await findDelivery(db, accountId, deliveryId)
@@ -113,7 +114,13 @@ export async function redeliver(db: Database, accountId: string, deliveryId: str
       'state_conflict',
       'The endpoint of this delivery is disabled or deleted: enable it first.',
     )
-  await db.query({ text: `select pg_notify('${WEBHOOK_CHANNEL}', '')` })
+  await db.query({
+    text: `with resumed as (
+      update webhook_endpoint set paused_until = null where id = $1 and paused_until is not null
+    )
+    select pg_notify('${WEBHOOK_CHANNEL}', '')`,
+    values: [known.endpoint_id],
+  })
   return (await findDelivery(db, accountId, deliveryId)) ?? known
 }
 

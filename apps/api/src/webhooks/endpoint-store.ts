@@ -21,9 +21,12 @@ export interface Endpoint extends SigningSecret {
   /** The last change of the endpoint or its secret. */
   updated_at: Date
   disabled_at: Date | null
+  /** By its owner, or by its own answer 410; null while it is not disabled. */
+  disabled_reason: 'asked' | 'gone' | null
 }
 
-const COLUMNS = `id, account_id, url, events, name, created_at, updated_at, disabled_at, ${SECRET_COLUMNS}`
+const COLUMNS = `id, account_id, url, events, name, created_at, updated_at, disabled_at, disabled_reason,
+    ${SECRET_COLUMNS}`
 
 export interface NewEndpoint {
   accountId: string
@@ -167,6 +170,12 @@ export async function updateEndpoint(
         when $5::boolean is null then disabled_at
         when $5 then coalesce(disabled_at, now())
       end,
+      disabled_reason = case
+        when $5 is null then disabled_reason
+        when $5 then coalesce(disabled_reason, 'asked')
+      end,
+      -- another URL, or one that its owner enables again, has not asked for a pause
+      paused_until = case when $3 is null and $5 is null then paused_until end,
       name = coalesce($6, name),
       updated_at = now()
     where id = $1 and account_id = $2 and deleted_at is null

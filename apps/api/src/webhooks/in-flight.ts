@@ -4,8 +4,16 @@ import type { Logger } from 'pino'
 import type { DatabasePool } from '../db/database.ts'
 import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
 import { readAccountSecret } from './account-secret.ts'
-import { retryDelayMs, tryDelivery } from './delivery-try.ts'
-import { type ClaimedDelivery, claimDue, closeDelivery, handBack, recordTry } from './outbox.ts'
+import { type DeliveryTry, retryDelayMs, tryDelivery } from './delivery-try.ts'
+import { endDeliveriesOf } from './gone.ts'
+import {
+  type ClaimedDelivery,
+  claimDue,
+  closeDelivery,
+  handBack,
+  pauseEndpoint,
+  recordTry,
+} from './outbox.ts'
 import { secretsOf } from './secret.ts'
 
 /** Requests at a time in this process: of one queue, of one account, in all. Most wait for the network. */
@@ -84,11 +92,23 @@ export class InFlight {
         signal,
       })
       this.#deps.onTry?.(deliveryTry.error === null ? 'delivered' : 'failed')
-      await recordTry(db, claimed, deliveryTry, retryDelayMs(claimed.failures + 1, Math.random()))
+      await this.#record(claimed, deliveryTry)
     } catch (error) {
       if (!signal.aborted) throw error
       await handBack(db, claimed)
     }
+  }
+
+  async #record(claimed: ClaimedDelivery, deliveryTry: DeliveryTry): Promise<void> {
+    const { db, log } = this.#deps
+    const { isGone, retryAfterMs } = deliveryTry
+    if (isGone) {
+      await endDeliveriesOf(db, claimed)
+      log.info({ delivery: claimed.id, queue: claimed.queue }, 'a webhook receiver answered 410: it is gone')
+    }
+    // Of a delivery that has ended it records the try alone.
+    await recordTry(db, claimed, deliveryTry, retryDelayMs(claimed.failures + 1, Math.random(), retryAfterMs))
+    if (retryAfterMs > 0) await pauseEndpoint(db, claimed, retryAfterMs)
   }
 }
 

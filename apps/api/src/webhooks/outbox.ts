@@ -50,6 +50,8 @@ const CLAIM_SQL = `
     select d.id, d.account_id, d.due_at
     from lanes l
     left join unnest($1::text[], $2::int[]) as sending (lane, count) on sending.lane = l.lane
+    -- the queue of an endpoint is named by its id
+    left join webhook_endpoint paused on paused.id = l.lane and paused.paused_until > now()
     cross join lateral (
       select id, account_id, due_at
       from webhook_delivery
@@ -58,7 +60,7 @@ const CLAIM_SQL = `
       limit greatest(0, $3 - coalesce(sending.count, 0))
       for update skip locked
     ) d
-    where l.lane is not null
+    where l.lane is not null and paused.id is null
   ),
   ranked as (
     select id, account_id, due_at,
@@ -157,7 +159,8 @@ export async function nextDueMs(db: Database): Promise<number | null> {
 
 /**
  * Records a delivery try and schedules the next one after a failure, unless the delivery's 72 hours are over
- * by then. A try that failed counts only while its claim is the newest; one that delivered always counts.
+ * by then. A try that failed counts only while its claim is the newest; one that
+ * delivered always counts.
  */
 export async function recordTry(
   db: Database,
@@ -182,7 +185,7 @@ export async function recordTry(
         else now() + make_interval(secs => $7)
       end,
       failures = case when $6 is null then 0 else failures + 1 end
-    where id = $1 and status = 'pending' and (attempts = $2 or $6 is null)`,
+    where id = $1 and (status = 'pending' and attempts = $2 or status <> 'delivered' and $6 is null)`,
     values: [
       claimed.id,
       claimed.attempts,
@@ -192,6 +195,24 @@ export async function recordTry(
       deliveryTry.error,
       retryInMs / 1_000,
     ],
+  })
+}
+
+/**
+ * Sends nothing more to the endpoint of a delivery for that long: its Retry-After asked for it. A webhook_url
+ * has no pause of its own, since its queue is shared with other hosts: there the delivery alone waits.
+ */
+export async function pauseEndpoint(
+  db: Database,
+  claimed: Pick<ClaimedDelivery, 'queue'>,
+  ms: number,
+): Promise<void> {
+  await db.query({
+    name: 'webhook-pause',
+    text: `update webhook_endpoint
+    set paused_until = greatest(paused_until, now() + make_interval(secs => $2))
+    where id = $1`,
+    values: [claimed.queue, ms / 1_000],
   })
 }
 
@@ -215,16 +236,22 @@ export async function handBack(
   })
 }
 
-/** Deletes a batch of events older than 30 days, with their deliveries. */
-export async function pruneEvents(db: Database): Promise<void> {
-  await db.query({
+/**
+ * Deletes a batch of events older than 30 days, with their deliveries. Returns whether there may be more.
+ * Several processes may do so at once: each takes other events.
+ */
+export async function pruneEvents(db: Database): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'webhook-prune',
     text: `delete from webhook_event
     where id in (
       select id from webhook_event
       where created_at < now() - make_interval(days => $1)
       order by created_at
       limit $2
+      for update skip locked
     )`,
     values: [RETENTION_DAYS, PRUNE_BATCH],
   })
+  return rowCount === PRUNE_BATCH
 }

@@ -12,6 +12,7 @@ const RETRY_MS = 1_000
 /** At a stop, requests in flight have this long to be answered; then they are handed back. */
 const GRACE_MS = 2_000
 const PRUNE_EVERY_MS = 3_600_000
+const PRUNE_RETRY_MS = 60_000
 
 export interface WebhookSender {
   /** Claims nothing more, waits up to 2 s for what is in flight, and hands the rest back. */
@@ -31,6 +32,7 @@ export function startWebhookSender(deps: SenderDeps): WebhookSender {
   const running = [
     listen(deps, wakeSignal, stopping.signal),
     sendDue(deps, inFlight, wakeSignal, stopping.signal),
+    pruneUntil(deps, stopping.signal),
   ]
   return {
     stop: async () => {
@@ -48,20 +50,32 @@ async function sendDue(
   wakeSignal: WakeSignal,
   signal: AbortSignal,
 ): Promise<void> {
-  let prunedAtMs = Number.NEGATIVE_INFINITY
   while (!signal.aborted) {
     let waitMs = RETRY_MS
     try {
-      if (performance.now() - prunedAtMs > PRUNE_EVERY_MS) {
-        prunedAtMs = performance.now()
-        await pruneEvents(deps.db)
-      }
       const started = await inFlight.startDue()
       waitMs = started > 0 ? 0 : Math.min(READ_EVERY_MS, (await nextDueMs(deps.db)) ?? READ_EVERY_MS)
     } catch (error) {
       deps.log.warn({ err: error }, 'the webhook outbox cannot be read, trying again')
     }
     if (waitMs > 0) await wakeSignal.wait(waitMs)
+  }
+}
+
+/**
+ * Removes old events at the start and then every hour, in batches until none is left, so that no rate of
+ * events is too high for it. A loop of its own: deliveries do not wait for it.
+ */
+async function pruneUntil(deps: SenderDeps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    let waitMs = PRUNE_EVERY_MS
+    try {
+      while (!signal.aborted && (await pruneEvents(deps.db)));
+    } catch (error) {
+      deps.log.warn({ err: error }, 'old webhook events cannot be removed, trying again')
+      waitMs = PRUNE_RETRY_MS
+    }
+    await pause(waitMs, signal)
   }
 }
 

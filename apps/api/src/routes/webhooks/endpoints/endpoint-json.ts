@@ -51,6 +51,12 @@ export const endpointSchema = z
       .meta({ description: 'The same as events, by the name that the openai packages know.' }),
     name: z.string(),
     disabled: z.boolean(),
+    disabled_reason: z
+      .enum(['asked', 'gone'])
+      .nullable()
+      .meta({
+        description: 'asked: by a call. gone: the endpoint answered 410, so nothing more is sent to it.',
+      }),
     created_at: unixTimeField,
     updated_at: unixTimeField,
     signing_secret_hint: z.string().meta({ description: 'How the secret begins.' }),
@@ -74,6 +80,7 @@ export function endpointJson(endpoint: Endpoint): z.input<typeof endpointSchema>
     event_types: endpoint.events,
     name: endpoint.name,
     disabled: endpoint.disabled_at !== null,
+    disabled_reason: endpoint.disabled_reason,
     created_at: unixSeconds(endpoint.created_at),
     updated_at: unixSeconds(endpoint.updated_at),
     signing_secret_hint: `${endpoint.secret.replace(/^whsec_/, '').slice(0, 4)}...`,
