@@ -63,7 +63,7 @@ create table api_key (
   constraint api_key_queued_max_check CHECK (queued_max >= 0),
   constraint api_key_requests_per_minute_check CHECK (requests_per_minute > 0),
   constraint api_key_running_max_check CHECK (running_max >= 0),
-  constraint api_key_scopes_check CHECK (cardinality(scopes) > 0 AND scopes <@ ARRAY['videos:read'::text, 'videos:write'::text, 'admin'::text, 'worker'::text]),
+  constraint api_key_scopes_check CHECK (cardinality(scopes) > 0 AND scopes <@ ARRAY['videos:read'::text, 'videos:write'::text, 'admin'::text, 'admin:read'::text, 'metrics:read'::text, 'worker'::text]),
   constraint api_key_token_budget_check CHECK (token_budget >= 0)
 );
 grant delete, insert, select, update on api_key to sluice_app;

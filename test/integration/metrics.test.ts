@@ -56,9 +56,19 @@ const scrapeNow = (isNow: (samples: readonly Sample[]) => boolean) =>
 const submit = async (more: Record<string, unknown> = {}) =>
   (await api.call('POST', '/v1/videos', { ...SMALL, ...more })).body
 
-test('only an admin key reads the metrics', async () => {
+test('only keys of the operator read the metrics: admin, and two that can change nothing', async () => {
   const status = async (key: string) =>
     (await fetch(`${api.url}/metrics`, { headers: { authorization: `Bearer ${key}` } })).status
+  for (const [scope, prefix] of [
+    ['metrics:read', 'sk-metrics-'],
+    ['admin:read', 'sk-read-'],
+  ] as const) {
+    const made = await api.call('POST', '/v1/admin/keys', { scope }, { key: api.adminKey })
+    expect(made.body).toMatchObject({ scopes: [scope], key: expect.stringMatching(`^${prefix}`) })
+    expect(await status(made.body.key)).toBe(200)
+    const refused = await api.call('POST', '/v1/admin/accounts', { name: 'a' }, { key: made.body.key })
+    expect(refused).toMatchObject({ status: 403, body: { error: { code: 'insufficient_scope' } } })
+  }
   expect([await status(api.key), await status(api.workerToken), await status('sk-sluice-unknown')]).toEqual([
     403, 403, 401,
   ])

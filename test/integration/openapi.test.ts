@@ -13,8 +13,12 @@ import { startWebhookReceiver } from '../support/webhook-receiver.ts'
 let api: TestApi
 // biome-ignore lint/suspicious/noExplicitAny: an OpenAPI document is read as the JSON it is
 let document: any
+let readerKey: string
+let metricsKey: string
 
 const DOCUMENTED = ALL_ROUTES.filter((route) => route.scope !== 'worker')
+const operatorKey = async (scope: string): Promise<string> =>
+  (await api.call('POST', '/v1/admin/keys', { scope }, { key: api.adminKey })).body.key
 /** A path with something in place of each parameter. */
 const somePath = (route: Route) => route.path.replaceAll(/\{\w+\}/g, 'nothing')
 const call = (route: Route, key: string) =>
@@ -26,6 +30,8 @@ const call = (route: Route, key: string) =>
 beforeAll(async () => {
   api = await startTestApi()
   document = (await api.call('GET', '/openapi.json')).body
+  readerKey = await operatorKey('admin:read')
+  metricsKey = await operatorKey('metrics:read')
 })
 afterAll(() => api.stop())
 
@@ -56,17 +62,23 @@ describe.each(ALL_ROUTES.map((route) => [`${route.method.toUpperCase()} ${route.
         answer.status === 401 ? ((await answer.json()) as { error: { code: string } }).error.code : null
       if (route.scope === null) expect(answer.status).toBeLessThan(600)
       else expect(code).toBe('invalid_api_key')
-      for (const [scope, key] of [
-        ['account', api.key],
-        ['admin', api.adminKey],
-        ['worker', api.workerToken],
-      ] as const) {
-        const isAllowed =
-          route.scope === null ||
-          route.scope === scope ||
-          (scope === 'account' && route.scope.startsWith('videos:'))
-        if (!isAllowed) expect((await call(route, key)).status, `${scope} key`).toBe(403)
+      const owned: [kind: string, key: string, scopes: readonly (string | null)[]][] = [
+        ['account', api.key, ['videos:read', 'videos:write']],
+        ['admin', api.adminKey, ['admin', 'admin:read', 'metrics:read']],
+        ['admin:read', readerKey, ['admin:read', 'metrics:read']],
+        ['metrics:read', metricsKey, ['metrics:read']],
+        ['worker', api.workerToken, ['worker']],
+      ]
+      for (const [kind, key, scopes] of owned) {
+        const isAllowed = route.scope === null || scopes.includes(route.scope)
+        if (!isAllowed) expect((await call(route, key)).status, `${kind} key`).toBe(403)
+        else if (route.method === 'get') expect((await call(route, key)).status, `${kind} key`).not.toBe(403)
       }
+    })
+
+    test('changes nothing when a key that only reads may make it', () => {
+      if (route.scope?.endsWith(':read') === true) expect(route.method).toBe('get')
+      else if (route.scope === 'admin') expect(route.method).not.toBe('get')
     })
 
     test('says of every error which status it has', () => {
@@ -105,7 +117,7 @@ async function must(
 ) {
   const route = routeOf(operationId)
   const path = route.path.replace('{id}', params.id ?? '') + (params.query ?? '')
-  const key = route.scope === 'admin' ? on.adminKey : on.key
+  const key = route.tag === 'admin' ? on.adminKey : on.key
   const answer = await on.call(route.method.toUpperCase(), path, params.body ?? route.example, { key })
   expectToMatch(route.answers[answer.status]?.schema, answer.body)
   answered.add(operationId)

@@ -35,6 +35,17 @@ function sluice(
   })
 }
 
+test('sluice keys makes a key of the operator, which reads and changes nothing', async () => {
+  const made = await sluice(['keys', 'create', '--operator', 'metrics:read', '--name', 'prometheus'])
+  expect(made).toMatchObject({ code: 0, err: '' })
+  const [line = '', key = ''] = made.out.trim().split('\n')
+  expect(line).toContain('"prometheus"  metrics:read')
+  expect((await fetch(`${api.url}/metrics`, { headers: { authorization: `Bearer ${key}` } })).status).toBe(
+    200,
+  )
+  expect((await sluice(['keys', 'create', '--operator', 'admin:read', '--budget', '5'])).code).toBe(2)
+})
+
 test('sluice keys makes a key that works, lists it, changes it, and revokes it', async () => {
   const made = await sluice([
     'keys',

@@ -149,7 +149,7 @@ class KnownIds {
   }
 
   key(scope: string | undefined, pick: number): string {
-    const keys = scope === 'admin' ? this.#adminKeys : this.#accountKeys
+    const keys = scope?.startsWith('videos:') !== true ? this.#adminKeys : this.#accountKeys
     // Mostly the first, which has no limits and is not revoked; the others expire, have limits and are
     // revoked.
     return keys[pick % 3 === 0 ? Math.floor(pick / 3) % keys.length : 0] ?? ''

@@ -1,7 +1,7 @@
 import type { Request, RequestHandler } from 'express'
 import type { z } from 'zod'
 import type { ErrorCode } from '../errors.ts'
-import { NO_LIMITS, type Scope } from '../keys/api-key.ts'
+import { NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-key.ts'
 import {
   type AccountKey,
   authenticate,
@@ -141,7 +141,7 @@ export function scopedRoute<
   B extends z.ZodType,
   const Documented extends Answers,
 >(
-  scope: 'admin' | 'worker',
+  scope: OperatorScope,
   document: CallDocument<P, Q, B, Documented>,
   handle: Handle<Key, P, Q, B, Documented>,
 ): Route {

@@ -1,7 +1,22 @@
 import { createHash } from 'node:crypto'
 
-export const SCOPES = ['videos:read', 'videos:write', 'admin', 'worker'] as const
+/** Scopes of keys that belong to no account; each such key has one of them. */
+export const OPERATOR_SCOPES = ['admin', 'admin:read', 'metrics:read', 'worker'] as const
+export type OperatorScope = (typeof OPERATOR_SCOPES)[number]
+
+export const SCOPES = ['videos:read', 'videos:write', ...OPERATOR_SCOPES] as const
 export type Scope = (typeof SCOPES)[number]
+
+/** What a scope allows besides its own calls. */
+const INCLUDED: Partial<Record<Scope, readonly Scope[]>> = {
+  admin: ['admin:read', 'metrics:read'],
+  'admin:read': ['metrics:read'],
+}
+
+/** Whether a key of these scopes may make the calls of `scope`. */
+export function allows(scopes: readonly Scope[], scope: Scope): boolean {
+  return scopes.some((own) => own === scope || INCLUDED[own]?.includes(scope) === true)
+}
 
 /**
  * When a budget starts anew: each UTC day, every 30 UTC days counted from the day the key was made, or never.

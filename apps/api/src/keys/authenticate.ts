@@ -1,6 +1,14 @@
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
-import { hashKey, type KeyLimits, LIMIT_COLUMNS, type LimitColumns, limitsOf, type Scope } from './api-key.ts'
+import {
+  allows,
+  hashKey,
+  type KeyLimits,
+  LIMIT_COLUMNS,
+  type LimitColumns,
+  limitsOf,
+  type Scope,
+} from './api-key.ts'
 
 /** Who calls. */
 export interface Key {
@@ -37,7 +45,7 @@ export async function authenticate(db: Database, secret: string): Promise<Key> {
 
 /** Throws SluiceError unless the key has the scope. */
 export function requireScope(key: Key, scope: Scope): void {
-  if (!key.scopes.includes(scope)) {
+  if (!allows(key.scopes, scope)) {
     throw new SluiceError(
       'insufficient_scope',
       `This key has scope ${key.scopes.join(', ')}; this call needs ${scope}.`,

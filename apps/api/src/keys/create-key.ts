@@ -7,7 +7,13 @@ import { hashKey, type KeyLimits, LIMIT_COLUMNS, limitValues, NO_LIMITS, type Sc
 import { KEY_COLUMNS, keyDetails, type StoredKey } from './key-store.ts'
 
 const PREFIX_CHARS = 12
-const KEY_PREFIXES = { account: 'sk-sluice-', admin: 'sk-admin-', worker: 'wk-sluice-' } as const
+const KEY_PREFIXES = {
+  account: 'sk-sluice-',
+  admin: 'sk-admin-',
+  'admin:read': 'sk-read-',
+  'metrics:read': 'sk-metrics-',
+  worker: 'wk-sluice-',
+} as const
 
 /** What a new key is; without limits and expiry by default. */
 export interface KeySettings {

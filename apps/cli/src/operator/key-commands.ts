@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { unixTime, wholeNumber } from '../arguments.ts'
-import { changeKey, createKey, type KeyFlags, listKeys, NONE, revokeKey } from './keys.ts'
+import { changeKey, createKey, type KeyFlags, listKeys, type NewKeyFlags, NONE, revokeKey } from './keys.ts'
 import { ACCOUNT_OPTION, type AccountFlag, type Operator } from './operator.ts'
 
 /** Adds `sluice keys`: the API keys of an account. */
@@ -27,6 +27,11 @@ function addCreate(keys: Command, operator: Operator): void {
     .option(...ACCOUNT_OPTION)
     .option('--name <text>', 'what it is for')
     .option('--scope <scope...>', 'videos:read, videos:write, admin (default: both videos scopes)')
+    .addOption(
+      new Option('--operator <scope>', 'a key of no account instead: for you, for Prometheus, for a GPU host')
+        .choices(['admin', 'admin:read', 'metrics:read', 'worker'])
+        .conflicts(['account', 'scope', 'model', 'budget', 'interval', 'rpm', 'queued', 'running']),
+    )
     .option('--model <id...>', 'the only models it may use')
     .option('--budget <tokens>', 'generated tokens it may submit per interval', wholeNumber)
     .addOption(intervalOption())
@@ -34,7 +39,7 @@ function addCreate(keys: Command, operator: Operator): void {
     .option('--queued <n>', 'videos it may have queued; more are refused', wholeNumber)
     .option('--running <n>', 'videos it may have running at once; more wait', wholeNumber)
     .option('--expires <time>', 'a day or time such as 2027-01-31', unixTime)
-    .action((flags: KeyFlags & AccountFlag) => createKey(operator, flags))
+    .action((flags: NewKeyFlags) => createKey(operator, flags))
 }
 
 function addChange(keys: Command, operator: Operator): void {

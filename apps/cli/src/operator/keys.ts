@@ -50,13 +50,20 @@ export async function listKeys(operator: Operator, flags: AccountFlag): Promise<
   }
 }
 
-/** Creates a key for an account and prints it, this once. */
-export async function createKey(operator: Operator, flags: KeyFlags & AccountFlag): Promise<void> {
+/** The flags of `sluice keys create`. */
+export interface NewKeyFlags extends KeyFlags, AccountFlag {
+  /** The scope of a key of the operator; undefined = a key for an account. */
+  operator?: string
+}
+
+/** Creates a key for an account, or one of the operator, and prints it, this once. */
+export async function createKey(operator: Operator, flags: NewKeyFlags): Promise<void> {
   const http = await operator.http()
-  const path = accountKeysPath(await operator.accountId(flags))
+  const isOfOperator = flags.operator !== undefined
+  const path = isOfOperator ? '/admin/keys' : accountKeysPath(await operator.accountId(flags))
   const created = await http.call(keySchema.extend({ key: z.string() }), path, {
     method: 'POST',
-    body: fieldsOf(flags),
+    body: { ...fieldsOf(flags), ...(isOfOperator ? { scope: flags.operator } : {}) },
   })
   operator.print(keyLine(created))
   operator.print(created.key)

@@ -20,7 +20,7 @@ const changeSchema = z
   .meta({ id: 'Change' })
 
 export const readAuditRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/audit',

@@ -18,7 +18,7 @@ import {
 } from './economics-json.ts'
 
 export const readEconomicsRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/economics',

@@ -3,7 +3,7 @@ import { scopedRoute } from '../../http/route.ts'
 import { checkLedger } from '../../ledger/check.ts'
 
 export const checkLedgerRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/ledger/check',

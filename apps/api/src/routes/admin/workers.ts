@@ -52,7 +52,7 @@ const workerSchema = z
   .meta({ id: 'Worker' })
 
 export const listWorkersRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/workers',

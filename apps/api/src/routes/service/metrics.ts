@@ -2,7 +2,7 @@ import { RawReply } from '../../http/reply.ts'
 import { scopedRoute } from '../../http/route.ts'
 
 export const readMetricsRoute = scopedRoute(
-  'admin',
+  'metrics:read',
   {
     method: 'get',
     path: '/metrics',

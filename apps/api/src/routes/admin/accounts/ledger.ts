@@ -6,7 +6,7 @@ import { accountIdParams } from '../../account/account-json.ts'
 import { transferPage, transferPageAnswers } from '../../account/transfer-json.ts'
 
 export const readAccountLedgerRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/accounts/{id}/ledger',

@@ -5,7 +5,7 @@ import { scopedRoute } from '../../../http/route.ts'
 import { accountJson, accountSchema } from '../../account/account-json.ts'
 
 export const listAccountsRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/accounts',

@@ -4,7 +4,7 @@ import { accountIdParams, accountJson } from '../../account/account-json.ts'
 import { accountAnswers } from './account-fields.ts'
 
 export const readAccountRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/accounts/{id}',

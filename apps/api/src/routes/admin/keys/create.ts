@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { scopedRoute } from '../../../http/route.ts'
+import { OPERATOR_SCOPES } from '../../../keys/api-key.ts'
 import { createKey } from '../../../keys/create-key.ts'
 import { nameField } from '../fields.ts'
 import { newKeyAnswers, newKeyJson } from './key-answers.ts'
@@ -8,8 +9,11 @@ import { expiresField, expiryOf } from './key-fields.ts'
 const bodySchema = z.strictObject({
   name: nameField.optional(),
   scope: z
-    .enum(['admin', 'worker'])
-    .meta({ description: 'admin: the calls below /v1/admin. worker: a token for one GPU host.' }),
+    .enum(OPERATOR_SCOPES)
+    .meta({
+      description:
+        'admin: the calls below /v1/admin. admin:read: of these only those that change nothing. metrics:read: /metrics alone, for Prometheus. worker: a token for one GPU host.',
+    }),
   expires_at: expiresField.optional(),
 })
 
@@ -20,7 +24,7 @@ export const createOperatorKeyRoute = scopedRoute(
     path: '/v1/admin/keys',
     operationId: 'createOperatorKey',
     tag: 'admin',
-    summary: 'Make an admin key or a worker token',
+    summary: 'Make a key of the operator or a worker token',
     description: 'These belong to no account.',
     body: bodySchema,
     example: { name: 'gpu host 3', scope: 'worker' },

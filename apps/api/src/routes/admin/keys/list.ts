@@ -5,7 +5,7 @@ import { listKeys } from '../../../keys/key-store.ts'
 import { keyPage, keyPageAnswers } from './key-answers.ts'
 
 export const listKeysRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/keys',

@@ -4,7 +4,7 @@ import { readKey } from '../../../keys/key-store.ts'
 import { budgetJson, budgetSchema, keyIdParams, keyJson, keySchema } from '../../account/key-json.ts'
 
 export const readAdminKeyRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/keys/{id}',

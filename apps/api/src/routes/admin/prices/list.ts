@@ -4,7 +4,7 @@ import { listPrices } from '../../../prices/price-store.ts'
 import { priceJson, priceSchema } from './price-json.ts'
 
 export const listPricesRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/prices',

@@ -57,7 +57,7 @@ const adminVideoSchema = videoSchema
   .meta({ id: 'AdminVideo' })
 
 export const readAdminVideoRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/videos/{id}',

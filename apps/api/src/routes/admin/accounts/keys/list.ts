@@ -7,7 +7,7 @@ import { accountIdParams } from '../../../account/account-json.ts'
 import { keyPage, keyPageAnswers } from '../../keys/key-answers.ts'
 
 export const listAccountKeysRoute = scopedRoute(
-  'admin',
+  'admin:read',
   {
     method: 'get',
     path: '/v1/admin/accounts/{id}/keys',
