@@ -1,4 +1,5 @@
 import { newClaim } from '@sluice/shared/ids'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
 import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
@@ -486,6 +487,43 @@ test('a deleted video is cancelled first, its ledger rows stay, and it reads as 
   expect((await api.call('GET', `/v1/videos/${id}/content`)).status).toBe(404)
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
   expect(await api.context.store.deletePrefix(`videos/${id}`)).toBe(0)
+})
+
+test('a delete that meets the completion of the video in the same moment deletes it, and is no conflict', async () => {
+  const id = await submit()
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'progress', phase: 'denoise', step: 9, remaining_ms: 100 })
+  const result = await attempt.upload()
+  const holder = await api.context.db.connect()
+  const watcher = new pg.Client(api.database.adminUrl)
+  await watcher.connect()
+  const waiting = (count: number) =>
+    eventually(
+      async () => {
+        const { rows } = await watcher.query(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+        return rows.length
+      },
+      (found) => found === count,
+    )
+  try {
+    await holder.query('begin')
+    await holder.query('select from video where id = $1 for update', [id])
+    const finished = attempt.report({ type: 'finished', result })
+    await waiting(1)
+    const deleted = api.call('DELETE', `/v1/videos/${id}`)
+    await waiting(2)
+    await holder.query('commit')
+    await finished
+    expect(await deleted).toMatchObject({ status: 200, body: { id, deleted: true } })
+  } finally {
+    holder.release()
+    await watcher.end()
+  }
+  expect(await admin(id)).toMatchObject({ status: 'completed' })
+  expect((await api.call('GET', `/v1/videos/${id}`)).status).toBe(404)
+  expect(await transfersOf(id)).toEqual(['hold', 'settle'])
 })
 
 /** As the reconciler does, for an attempt that left no result: its objects are removed first. */

@@ -52,9 +52,15 @@ export interface TestApi extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** Starts the real API in this process, on an empty database, this run's queue backend and a disk store. */
-export async function startTestApi(settings: TestSettings = {}): Promise<TestApi> {
-  const database = await createTestDatabase()
+/**
+ * Starts the real API in this process, on this run's queue backend and a disk store; on an empty database of
+ * the run's PostgreSQL, or on the one given.
+ */
+export async function startTestApi(
+  settings: TestSettings = {},
+  parts: { database?: TestDatabase } = {},
+): Promise<TestApi> {
+  const database = parts.database ?? (await createTestDatabase())
   const dataDir = mkdtempSync(join(tmpdir(), 'sluice-test-api-'))
   const configFor = async (more: TestSettings): Promise<Config> => {
     const read = readConfig({

@@ -11,10 +11,22 @@ import type { Video } from './video.ts'
  */
 
 /**
- * Ends an update whose transaction need not wait for the disk: should a crash of the database lose it, the
- * worker's next report says it again. What ends an attempt, and what moves money, always waits.
+ * Ends an update without which the transaction would not have to be durable before it is answered: whatever
+ * else the transaction wrote, it waits for the disk. Comes before any LOSABLE of the same transaction.
  */
-const LOSABLE = `returning set_config('synchronous_commit', 'off', true)`
+const MUST_LAST = `returning set_config('sluice.must_last', 'on', true)`
+/**
+ * Ends an update whose transaction need not wait for the disk: should a crash of the database lose it, the
+ * worker's next report says it again. What binds a claim, ends an attempt or moves money always waits.
+ */
+const LOSABLE = `
+      returning set_config(
+        'synchronous_commit',
+        case current_setting('sluice.must_last', true)
+          when 'on' then current_setting('synchronous_commit')
+          else 'off'
+        end,
+        true)`
 
 /** Reads one attempt; null when there is none. It may change at any time unless its video is locked. */
 export async function readAttempt(db: Database, videoId: string, fence: number): Promise<Attempt | null> {
@@ -33,7 +45,11 @@ export interface ClaimHolder {
   keyId: string
 }
 
-/** Binds an attempt that nobody has claimed yet, in the database and in `attempt`. */
+/**
+ * Binds an attempt that nobody has claimed yet, in the database and in `attempt`. Waits for the disk, and
+ * with it for the dispatch that gave out the fence, which stands before it in the same log: once a worker was
+ * told that it has an attempt, no crash gives that fence to another.
+ */
 export async function bindClaim(
   db: Database,
   video: LockedVideo,
@@ -46,17 +62,20 @@ export async function bindClaim(
       update attempt
       set claim = $3, worker_id = $4, key_id = $5, taken_at = now(), heartbeat_at = now(),
         devices = (select devices_per_slot from worker where id = $4)
-      where video_id = $1 and fence = $2`,
+      where video_id = $1 and fence = $2 ${MUST_LAST}`,
     values: [video.id, attempt.fence, claim, workerId, keyId],
   })
   attempt.claim = claim
 }
 
-/** Writes which slot of its worker an attempt waits for. */
+/**
+ * Writes which slot of its worker an attempt waits for. `taken` is answered with what a worker needs to
+ * begin, so it always waits for the disk.
+ */
 export async function writeSlot(db: Database, video: LockedVideo, slot: number): Promise<void> {
   await db.query({
     name: 'attempt-taken',
-    text: `update attempt set slot = $3, heartbeat_at = now() where video_id = $1 and fence = $2 ${LOSABLE}`,
+    text: 'update attempt set slot = $3, heartbeat_at = now() where video_id = $1 and fence = $2',
     values: [video.id, video.fence, slot],
   })
 }
