@@ -19,7 +19,7 @@ export async function createBenchAccounts(
     SLUICE_DATABASE_URL: databaseUrl,
     SLUICE_DATA_DIR: dataDir,
     SLUICE_LOG: 'silent',
-    SLUICE_DATABASE_CONNECTIONS: '4',
+    SLUICE_DATABASE_CONNECTIONS: '6',
   }
   const context = await createServices(readConfig(env))
   try {

@@ -229,6 +229,7 @@ test('while the queue is away a video costs one fence, not one a try', async () 
       },
       close: async () => {},
     }
+    await untilLeads(database)
     let leads = false
     const gate = startGate(
       context.db,
@@ -296,6 +297,7 @@ test('a leader that freezes loses the gate to another process', async () => {
       async () => said,
       (text) => text.includes('listening'),
     )
+    await untilLeads(other)
     // The first leader's connection ends; the new process, which asks twice a second, is faster than its
     // second of rest.
     await deposeLeader(other)
@@ -334,6 +336,7 @@ test('a store that refuses to delete keeps no lost video from coming back', asyn
     })
     const { store } = api.context
     api.context.store = refusing
+    api.context.internal.store = refusing
     await api.context.db.query({
       text: `update video set ended_at = now() - interval '1 hour', swept_at = null where ended_at is not null`,
     })
@@ -348,6 +351,7 @@ test('a store that refuses to delete keeps no lost video from coming back', asyn
     } finally {
       await reconciler.stop()
       api.context.store = store
+      api.context.internal.store = store
     }
     await cancel(id, key)
   })
@@ -417,6 +421,14 @@ test('handing back does not wipe out the failures before it: a video that ends e
     expect(await admin(id)).toMatchObject({ error: { code: 'attempts_exhausted' } })
   })
 })
+
+/** The gate of the API itself opens a connection of its own, so it is not the leader at once. */
+async function untilLeads(of: TestApi): Promise<void> {
+  await eventually(
+    async () => (await of.context.metrics.gateLeader.get()).values[0]?.value,
+    (isLeader) => isLeader === 1,
+  )
+}
 
 /**
  * Ends the leader's connection, as a restart of the database would; its process rests for a second before it

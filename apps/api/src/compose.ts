@@ -4,7 +4,7 @@ import { systemClock } from '@sluice/shared/clock'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'
-import { openDatabase } from './db/database.ts'
+import { openDatabases } from './db/databases.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
 import { Forecaster } from './forecast/forecaster.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
@@ -34,7 +34,8 @@ export async function createServices(config: Config, overrides: Overrides = {}):
   const onError = (part: string) => (error: Error) => {
     if (!isClosing) log.warn({ err: error, part }, 'connection trouble')
   }
-  const db = openDatabase({ ...config.database, onError: onError('database') })
+  const databases = openDatabases({ ...config.database, onError: onError('database') })
+  const { requests: db, internal: internalDb } = databases
   try {
     const { store, routes } = await openStore(config.store)
     const producer = openAttemptProducer(config.queue, onError('queue'))
@@ -48,17 +49,22 @@ export async function createServices(config: Config, overrides: Overrides = {}):
         etaSample.take(forecasts).catch(onError('keeping forecasts'))
       },
     })
-    return {
+    const context: Context = {
       config,
       log,
       clock,
       randomSeed: overrides.randomSeed ?? (() => randomInt(SEED_MAX)),
       db,
       systemAccounts: await openSystem(db, config.currency),
-      rateLimits: openRateLimits(db),
       store,
-      storeRoutes: routes,
       producer,
+      wakeGate: gateWaker(internalDb, onError('gate wake-up')),
+    }
+    return {
+      ...context,
+      internal: { ...context, db: internalDb },
+      rateLimits: openRateLimits(db),
+      storeRoutes: routes,
       forecaster,
       videoWatch: new VideoWatch({
         db,
@@ -66,17 +72,16 @@ export async function createServices(config: Config, overrides: Overrides = {}):
         everyMs: config.timings.watchEveryMs,
         onError: onError('watching videos'),
       }),
-      metrics: new Metrics(db, { currency: config.currency, leaseMs: config.timings.leaseMs }),
-      wakeGate: gateWaker(db, onError('gate wake-up')),
+      metrics: new Metrics(internalDb, { currency: config.currency, leaseMs: config.timings.leaseMs }),
       close: async () => {
         isClosing = true
         await producer.close()
         await store.close()
-        await db.end()
+        await databases.close()
       },
     }
   } catch (error) {
-    await db.end()
+    await databases.close()
     throw error
   }
 }
@@ -89,7 +94,8 @@ export interface BackgroundWork {
 
 /** Starts the gate, the reconciler and the webhook sender. */
 export function startBackgroundWork(services: Services): BackgroundWork {
-  const { config, db, log, clock, metrics } = services
+  const { config, log, clock, metrics } = services
+  const { db } = services.internal
   const gate = startGate(
     db,
     services.producer,
@@ -111,7 +117,7 @@ export function startBackgroundWork(services: Services): BackgroundWork {
       },
     },
   )
-  const reconciler: Reconciler = startReconciler(services)
+  const reconciler: Reconciler = startReconciler(services.internal)
   const webhooks = startWebhookSender({
     db,
     log,

@@ -13,6 +13,11 @@ export interface Services extends Context {
   forecaster: Forecaster
   videoWatch: VideoWatch
   metrics: Metrics
+  /**
+   * The same context on connections of its own, which no customer's request can use up: for workers' calls,
+   * the gate, recovery and webhooks.
+   */
+  internal: Context
   /** Serves the disk store's signed URLs; null with S3, which serves its own. */
   storeRoutes: Router | null
   /** Closes every connection. Call it once. */

@@ -13,6 +13,7 @@ import {
   SettingError,
   urlSetting,
 } from '@sluice/shared/settings'
+import { CONNECTIONS_MIN } from '../db/databases.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
 import { readAllowHosts } from './allow-hosts.ts'
 import { readModels } from './models.ts'
@@ -129,7 +130,8 @@ function readDatabase(env: Environment): Config['database'] {
         'SLUICE_DATABASE_URL',
         'the URL of a PostgreSQL database (npm start provides an embedded one)',
       ),
-    connectionsMax: () => integerSetting(env, 'SLUICE_DATABASE_CONNECTIONS', 20, { min: 4, max: 500 }),
+    connectionsMax: () =>
+      integerSetting(env, 'SLUICE_DATABASE_CONNECTIONS', 20, { min: CONNECTIONS_MIN, max: 500 }),
   })
 }
 

@@ -172,7 +172,8 @@ function makeRoute<
     scope,
     handler: (context) => async (request, response) => {
       if (document.isSubmission === true) markSubmission(response)
-      const key = scope === null ? NOBODY : await authenticate(context.db, bearerKey(request))
+      const { db } = scope === 'worker' ? context.internal : context
+      const key = scope === null ? NOBODY : await authenticate(db, bearerKey(request))
       await countRequest(context, key, response)
       const caller = requireCaller(key)
       const result = await handle({

@@ -14,5 +14,5 @@ export const heartbeatRoute = scopedRoute(
     answers: { 200: { description: 'What to do with each attempt.', schema: heartbeatAnswerSchema } },
     errors: [],
   },
-  async ({ context, key, body }) => applyHeartbeat(context, key.id, body),
+  async ({ context, key, body }) => applyHeartbeat(context.internal, key.id, body),
 )

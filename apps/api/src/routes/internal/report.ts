@@ -23,5 +23,10 @@ export const reportRoute = scopedRoute(
     errors: [],
   },
   async ({ context, key, params, body }) =>
-    applyReport(context, { keyId: key.id, videoId: params.video, fence: params.fence, report: body }),
+    applyReport(context.internal, {
+      keyId: key.id,
+      videoId: params.video,
+      fence: params.fence,
+      report: body,
+    }),
 )

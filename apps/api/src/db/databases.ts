@@ -1,0 +1,30 @@
+import { type DatabasePool, type DatabaseSettings, openDatabase } from './database.ts'
+
+/** Two of them stay with the gate and the webhook sender, which listen; the others are for a moment each. */
+const INTERNAL_CONNECTIONS_MIN = 4
+const INTERNAL_SHARE = 0.4
+/** With fewer, customers' requests would have less than two. */
+export const CONNECTIONS_MIN = INTERNAL_CONNECTIONS_MIN + 2
+
+/** The API's connections in two parts, so that neither can use up the other's. */
+export interface Databases {
+  /** For the requests of customers and operators. */
+  requests: DatabasePool
+  /** For workers' calls, the gate, recovery and webhooks: they go on while the others' part is used up. */
+  internal: DatabasePool
+  close(): Promise<void>
+}
+
+/** Opens both parts, which share `connectionsMax`. */
+export function openDatabases(settings: DatabaseSettings): Databases {
+  const internalMax = Math.max(INTERNAL_CONNECTIONS_MIN, Math.floor(settings.connectionsMax * INTERNAL_SHARE))
+  const requests = openDatabase({ ...settings, connectionsMax: settings.connectionsMax - internalMax })
+  const internal = openDatabase({ ...settings, connectionsMax: internalMax })
+  return {
+    requests,
+    internal,
+    close: async () => {
+      await Promise.all([requests.end(), internal.end()])
+    },
+  }
+}

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import { CONNECTIONS_MIN } from '../../apps/api/src/db/databases.ts'
+import { HandWorker } from '../support/hand-worker.ts'
+import { startTestApi } from '../support/start-api.ts'
+
+test('customers who use up every connection of theirs stop neither workers nor the gate nor settlement', async () => {
+  await using api = await startTestApi()
+  const { db } = api.context
+  await using worker = new HandWorker(api)
+  await worker.heartbeat()
+  const { id } = (await api.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 })).body
+  const taken = await Promise.all(Array.from({ length: db.options.max ?? 0 }, () => db.connect()))
+  try {
+    const attempt = await worker.fetch()
+    expect(attempt.job.video).toBe(id)
+    const result = await attempt.upload()
+    await worker.heartbeat([attempt.owned])
+    expect(await attempt.report({ type: 'finished', result })).toEqual({ verdict: 'continue' })
+    const { rows } = await api.context.internal.db.query({
+      text: 'select status from video where id = $1',
+      values: [id],
+    })
+    expect(rows).toEqual([{ status: 'completed' }])
+  } finally {
+    for (const client of taken) client.release()
+  }
+})
+
+test('an API that may open only the fewest connections makes a video and stops', async () => {
+  await using api = await startTestApi({})
+  const replica = await api.replica({
+    database: { url: api.config.database.url, connectionsMax: CONNECTIONS_MIN },
+  })
+  await api.api.stop()
+  const response = await fetch(`${replica.url}/v1/videos`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt: 'x', num_frames: 5 }),
+  })
+  expect(response.status).toBe(200)
+  const { id } = (await response.json()) as { id: string }
+  await using worker = new HandWorker({ ...api, url: replica.url })
+  await worker.heartbeat()
+  expect((await worker.fetchJob()).video).toBe(id)
+})
