@@ -571,7 +571,8 @@ create view device_occupant with (security_invoker=true) as
     v.step,
     v.yield_requested_at,
     v.execution_expires_at,
-    a.free_at
+    a.free_at,
+    a.started_at
    FROM video v
      JOIN attempt a ON a.video_id = v.id AND a.fence = v.fence
   WHERE (v.status = ANY (ARRAY['dispatched'::text, 'running'::text])) AND a.released_at IS NULL;

@@ -28,7 +28,7 @@ const NEW_VIDEO: NewVideo = {
 /** A database without workers and videos, whose first reading never returns. */
 function databaseWithDeadConnection(): Database & { readings: () => number } {
   let readings = 0
-  const fleet = { pools: [], in_flight: [], clocks: [], tags: [], paces: [], active: 0n }
+  const fleet = { pools: [], in_flight: [], clocks: [], tags: [], paces: [], recent: [] }
   const query = ({ name }: { name?: string }) => {
     if (name !== 'gate-fleet') return Promise.resolve({ rows: [] })
     readings += 1

@@ -17,11 +17,11 @@ const POOL: Pool = {
   pixelsMax: 589_824,
 }
 
-function fleetOf(pools: Pool[], inFlight: InFlight[] = [], isShared = false): Fleet {
+function fleetOf(pools: Pool[], inFlight: InFlight[] = [], recentAccounts: string[] = []): Fleet {
   return {
     pools,
     inFlight,
-    isShared,
+    recentAccounts,
     time: new VirtualTime(),
     running: new RunningCounts(inFlight),
     paces: new Map(),
@@ -65,8 +65,17 @@ test('positions follow the gate’s order and ETAs add up slot by slot', () => {
 test('an account at its cap waits for its own slot, and the forecast comes to an end', () => {
   const two = { ...POOL, slots: 2 }
   const queued = [queuedRow(1, 1), queuedRow(2, 1), queuedRow(3, 1)]
-  const forecasts = simulate(fleetOf([two], [], true), queued, 75)
+  const forecasts = simulate(fleetOf([two], [], ['account_1', 'account_other']), queued, 75)
   expect(queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([1.5, 3, 4.5])
+})
+
+test('an account whose backlog is old is kept to its share while another has something queued, as the gate does', () => {
+  const four = { ...POOL, slots: 4 }
+  const bulk = Array.from({ length: 5 }, (_, index) => queuedRow(index, 1, { service_tier: 'priority' }))
+  const other = queuedRow(9, 2)
+  const forecasts = simulate(fleetOf([four]), [...bulk, other], 75)
+  expect(bulk.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([1.5, 1.5, 1.5, 3, 3])
+  expect(forecasts.get(other.id)?.etaSeconds?.p50).toBe(1.5)
 })
 
 test('what no pool can make has a position and no ETA', () => {
@@ -99,6 +108,8 @@ function runningOn(
     pool,
     isRunning: true,
     isYielding: false,
+    cameBack: false,
+    ranMs: 0,
     expiresInMs: 86_400_000,
     freeInMs: seconds * 1_000,
     leftMs: seconds * 1_000,
@@ -171,7 +182,8 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
           key_running_max: keyMax[key] ?? null,
         }),
       )
-      const forecasts = simulate(fleetOf(pools, inFlight), rows, 75)
+      // A share of the whole pool: shares are another test's.
+      const forecasts = simulate(fleetOf(pools, inFlight), rows, 100)
 
       // In tenths of a second, as forecasts are rounded.
       const waiting = rows.map((row) => {
@@ -249,7 +261,9 @@ test.each(CROWDS)(
       { ...POOL, pool: 'b', slots: 32 },
     ]
     const running = new CountedLooks([])
-    expect(simulate({ ...fleetOf(pools, [], true), running }, queued, 75).size).toBe(2_000)
+    expect(
+      simulate({ ...fleetOf(pools, [], ['account_1', 'account_other']), running }, queued, 75).size,
+    ).toBe(2_000)
     expect(running.looks).toBeLessThan(3 * pools.length * queued.length)
   },
 )

@@ -1,5 +1,5 @@
 import { accountCap, type Choice, FairQueue, type Head } from '../gate/choose.ts'
-import type { Fleet, InFlight, Pool } from '../gate/fleet.ts'
+import { activeAccounts, type Fleet, type InFlight, type Pool } from '../gate/fleet.ts'
 import { type HeadRow, headOf, queueKeyOf } from '../gate/head-row.ts'
 import { Heap } from '../gate/heap.ts'
 import { fitsPool } from '../gate/pool-fits.ts'
@@ -83,13 +83,16 @@ class Simulation {
     this.#queues = queuesOf(queued)
     this.#time = fleet.time.copy()
     this.#running = fleet.running.copy()
-    this.#pools = fleet.pools.map((pool) => ({
-      pool,
-      queue: new FairQueue(this.#time, this.#headsFor(pool)),
-      accountCap: accountCap(pool, fleet.isShared, accountSharePercent),
-      occupied: new Map(),
-      idle: [],
-    }))
+    this.#pools = fleet.pools.map((pool) => {
+      const heads = this.#headsFor(pool)
+      return {
+        pool,
+        queue: new FairQueue(this.#time, heads),
+        accountCap: accountCap(pool, activeAccounts(fleet, pool, heads), accountSharePercent),
+        occupied: new Map(),
+        idle: [],
+      }
+    })
   }
 
   run(): ReadonlyMap<string, Forecast> {

@@ -228,11 +228,15 @@ class TierQueue {
 }
 
 /**
- * Slots of a pool that one account may occupy: all of them when it is alone, else its share, and at least
- * one.
+ * Slots of a pool that one account may occupy: all of them while no more than one account is active there,
+ * else its share, and at least one.
  */
-export function accountCap(pool: { slots: number }, isShared: boolean, accountSharePercent: number): number {
-  if (!isShared) return pool.slots
+export function accountCap(
+  pool: { slots: number },
+  active: ReadonlySet<string>,
+  accountSharePercent: number,
+): number {
+  if (active.size <= 1) return pool.slots
   return Math.max(1, Math.floor((pool.slots * accountSharePercent) / 100))
 }
 

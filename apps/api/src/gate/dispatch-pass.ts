@@ -5,16 +5,17 @@ import type { Database } from '../db/database.ts'
 import { undeliveredRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { requestYield } from '../videos/video-store.ts'
-import { accountCap, type Choice, FairQueue, type Head, tierOf } from './choose.ts'
+import { accountCap, type Choice, FairQueue, type Head } from './choose.ts'
 import {
+  activeAccounts,
   type Fleet,
-  type InFlight,
   occupantsOf,
   occupiesSlot,
   type Pool,
   readFleet,
   slotsByAccount,
 } from './fleet.ts'
+import { limitOn, type PoolShares, preemptable, victimFor } from './preempt.ts'
 import type { QueueHeads } from './queue-heads.ts'
 
 export interface GateSettings {
@@ -35,16 +36,6 @@ export interface PassParts {
 interface Pass extends PassParts {
   /** As it was when the pass began, and kept up to date by its dispatches. */
   fleet: Fleet
-}
-
-/** One pool in a pass. */
-interface PoolInPass {
-  pool: Pool
-  freeSlots: number
-  /** Slots of the pool each account occupies. */
-  occupied: Map<string, number>
-  /** Slots of the pool one account may occupy. */
-  accountCap: number
 }
 
 export interface PassResult {
@@ -76,37 +67,43 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
 
 /** Returns how many videos it dispatched. */
 async function fillPool(pass: Pass, pool: Pool): Promise<number> {
-  const { fleet } = pass
-  const occupants = occupantsOf(fleet, pool)
-  const target: PoolInPass = {
-    pool,
-    freeSlots: pool.slots - occupants.length,
-    occupied: slotsByAccount(occupants),
-    accountCap: accountCap(pool, fleet.isShared, pass.settings.accountSharePercent),
-  }
-  if (target.freeSlots > 0) return fillFreeSlots(pass, target)
+  const { fleet, queueHeads } = pass
+  const freeSlots = pool.slots - occupantsOf(fleet, pool).length
+  if (freeSlots > 0) return fillFreeSlots(pass, pool, freeSlots)
   const victims = preemptable(fleet, pool)
   // A full pool with nobody to make room needs no heads at all.
   if (victims.length === 0) return 0
-  const { heads } = await pass.queueHeads.read(fleet, pool)
-  await preemptOne(pass, target, new FairQueue(fleet.time, heads), victims)
+  const { heads } = await queueHeads.read(fleet, pool)
+  const shares = sharesOf(pass, pool, heads)
+  const victim = victimFor(fleet, shares, new FairQueue(fleet.time, heads), victims)
+  if (victim !== null) await requestYield(pass.db, victim.videoId)
   return 0
 }
 
-async function fillFreeSlots(pass: Pass, target: PoolInPass): Promise<number> {
+function sharesOf(pass: Pass, pool: Pool, heads: readonly Head[]): PoolShares {
+  return { occupied: slotsByAccount(occupantsOf(pass.fleet, pool)), accountCap: capFor(pass, pool, heads) }
+}
+
+function capFor({ fleet, settings }: Pass, pool: Pool, heads: readonly Head[]): number {
+  return accountCap(pool, activeAccounts(fleet, pool, heads), settings.accountSharePercent)
+}
+
+async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise<number> {
   const { fleet, queueHeads } = pass
-  const { pool } = target
-  const limitOf = (head: Head) => limitOn(head, target, fleet)
   const known = await queueHeads.read(fleet, pool)
   let { areKept } = known
+  const shares = sharesOf(pass, pool, known.heads)
+  const limitOf = (head: Head) => limitOn(head, shares, fleet.running)
   let queue = new FairQueue(fleet.time, known.heads)
   let dispatched = 0
-  while (target.freeSlots > 0) {
+  while (dispatched < freeSlots) {
     const choice = queue.next(limitOf)
     if (choice === null) {
       if (!areKept) break
       // A video may have come since the heads were read.
-      queue = new FairQueue(fleet.time, await queueHeads.readAnew(fleet, pool))
+      const heads = await queueHeads.readAnew(fleet, pool)
+      queue = new FairQueue(fleet.time, heads)
+      shares.accountCap = capFor(pass, pool, heads)
       areKept = false
       continue
     }
@@ -114,7 +111,7 @@ async function fillFreeSlots(pass: Pass, target: PoolInPass): Promise<number> {
       choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(pass, pool, choice)
     if ('fence' in outcome) {
       await deliver(pass, jobOf(choice, outcome.fence, pool))
-      countDispatch(fleet, target, choice)
+      countDispatch(fleet, shares, choice)
       dispatched += 1
     } else if (outcome.refused === 'pool_gone') {
       // Its last worker began to stop after the fleet was read; the head stays where it is, for another pool.
@@ -126,18 +123,11 @@ async function fillFreeSlots(pass: Pass, target: PoolInPass): Promise<number> {
   return dispatched
 }
 
-/** The account or key whose limit keeps the head waiting; null when it may go. */
-function limitOn(head: Head, { occupied, accountCap }: PoolInPass, fleet: Fleet): string | null {
-  if ((occupied.get(head.accountId) ?? 0) >= accountCap) return head.accountId
-  return fleet.running.limitOf(head)
-}
-
-function countDispatch(fleet: Fleet, target: PoolInPass, choice: Choice): void {
+function countDispatch(fleet: Fleet, { occupied }: PoolShares, choice: Choice): void {
   const { accountId } = choice.head
   fleet.time.advance(choice)
   fleet.running.add(choice.head, 1)
-  target.occupied.set(accountId, (target.occupied.get(accountId) ?? 0) + 1)
-  target.freeSlots -= 1
+  occupied.set(accountId, (occupied.get(accountId) ?? 0) + 1)
 }
 
 /**
@@ -188,48 +178,6 @@ async function takeBack(db: Database, job: AttemptJob): Promise<void> {
     await requeueVideo(db, video, undeliveredRequeue(video))
   }
   await db.query({ text: 'commit' })
-}
-
-/**
- * Running flex videos of a full pool that could make room; none while one does already, or a slot is nearly
- * free.
- */
-function preemptable(fleet: Fleet, pool: Pool): InFlight[] {
-  const running = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && attempt.isRunning)
-  if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
-  // One whose deadline is near runs as standard and is left alone, by the same rule as when it is queued.
-  return running.filter(
-    (attempt) => attempt.tier === 'flex' && tierOf({ ...attempt, costMs: attempt.leftMs }) === 'flex',
-  )
-}
-
-/**
- * Asks one flex video to make room when a video of a higher tier would get its slot: not one of an account or
- * key at a limit, which would be passed over, and the flex video started again. The flex video goes on later
- * from its checkpoint.
- */
-async function preemptOne(
-  pass: Pass,
-  target: PoolInPass,
-  queue: FairQueue,
-  victims: readonly InFlight[],
-): Promise<void> {
-  const victim = victims.find((candidate) => wouldServeHigherTier(pass.fleet, target, queue, candidate))
-  if (victim === undefined) return
-  await requestYield(pass.db, victim.videoId)
-}
-
-/** Whether the slot of this victim, were it free, would go to a video above flex. */
-function wouldServeHigherTier(fleet: Fleet, target: PoolInPass, queue: FairQueue, victim: InFlight): boolean {
-  const withoutVictim = { ...target, occupied: new Map(target.occupied) }
-  withoutVictim.occupied.set(victim.accountId, (target.occupied.get(victim.accountId) ?? 0) - 1)
-  queue.resume(victim)
-  fleet.running.add(victim, -1)
-  const choice = queue.next((head) => limitOn(head, withoutVictim, fleet))
-  fleet.running.add(victim, 1)
-  if (choice === null) return false
-  queue.push(choice.head)
-  return choice.tier !== 'flex'
 }
 
 function nextFreeInMs(fleet: Fleet): number | null {

@@ -24,6 +24,10 @@ export interface InFlight {
   pool: string
   isRunning: boolean
   isYielding: boolean
+  /** It was dispatched before, and came back to the queue. */
+  cameBack: boolean
+  /** Milliseconds since its runner began; 0 before that. */
+  ranMs: number
   expiresInMs: number
   /** Milliseconds until the worker expects the device to be free; null when it has not said. */
   freeInMs: number | null
@@ -35,19 +39,16 @@ export interface InFlight {
 export interface Fleet {
   pools: Pool[]
   inFlight: InFlight[]
-  /** Whether more than one account has been active lately. */
-  isShared: boolean
+  /** Accounts that submitted lately; if there are many, two of them. */
+  recentAccounts: readonly string[]
   /** Kept up to date by whoever dispatches, as `running` is. */
   time: VirtualTime
   running: RunningCounts
   paces: Paces
 }
 
-/**
- * Accounts that submitted within this long are active. While two or more are, each is kept to its share of a
- * pool.
- */
-const ACTIVE_SECONDS = 600
+/** Accounts that submitted within this long count as active, though nothing of them may be left. */
+const RECENT_SECONDS = 600
 
 interface PoolRow {
   pool: string
@@ -70,6 +71,8 @@ interface InFlightRow extends Omit<PredictableVideo, 'video_tokens'> {
   step: number
   video_tokens: number
   yielding: boolean
+  fence: number
+  ran_ms: number
   expires_in_ms: number
   free_in_ms: number | null
 }
@@ -80,10 +83,10 @@ interface FleetRow {
   clocks: { service_tier: ServiceTier; virtual_ms: number }[]
   tags: { service_tier: ServiceTier; account_id: string; finish_ms: number }[]
   paces: PaceRow[]
-  active: bigint
+  recent: string[]
 }
 
-/** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms, $2 = ACTIVE_SECONDS. */
+/** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms, $2 = RECENT_SECONDS. */
 const FLEET_SQL = `select
   -- the pools of living workers; a pool can make what each of its workers can
   (select coalesce(json_agg(p), '[]') from (
@@ -94,7 +97,8 @@ const FLEET_SQL = `select
   -- what occupies their devices
   (select coalesce(json_agg(f), '[]') from (
     select video_id, account_id, key_id, service_tier, pool, status,
-      yield_requested_at is not null as yielding,
+      yield_requested_at is not null as yielding, fence,
+      coalesce(extract(epoch from now() - started_at), 0)::float8 * 1000 as ran_ms,
       capability, resolution, width, height, num_frames, num_steps, video_tokens, step,
       extract(epoch from execution_expires_at - now())::float8 * 1000 as expires_in_ms,
       extract(epoch from free_at - now())::float8 * 1000 as free_in_ms
@@ -107,9 +111,9 @@ const FLEET_SQL = `select
     join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
   (select coalesce(json_agg(p), '[]') from (
     select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
-  -- whether there is more than one active account
-  (select count(*) from (
-    select from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as active`
+  -- two accounts are enough to know that there is more than one
+  (select coalesce(json_agg(id), '[]') from (
+    select id from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as recent`
 
 /** Reads the pools of living workers, what occupies their devices, and the virtual time. */
 export async function readFleet(
@@ -120,7 +124,7 @@ export async function readFleet(
     await db.query<FleetRow>({
       name: 'gate-fleet',
       text: FLEET_SQL,
-      values: [settings.leaseMs, ACTIVE_SECONDS],
+      values: [settings.leaseMs, RECENT_SECONDS],
     }),
   )
   const time = new VirtualTime()
@@ -142,7 +146,7 @@ export async function readFleet(
       pixelsMax: pool.pixels_max,
     })),
     inFlight,
-    isShared: row.active > 1n,
+    recentAccounts: row.recent,
     time,
     running: new RunningCounts(inFlight),
     paces,
@@ -158,6 +162,8 @@ function inFlightOf(row: InFlightRow, paces: Paces, device: string): InFlight {
     pool: row.pool,
     isRunning: row.status === 'running',
     isYielding: row.yielding,
+    cameBack: row.fence > 1,
+    ranMs: row.ran_ms,
     expiresInMs: row.expires_in_ms,
     freeInMs: row.free_in_ms,
     leftMs: predictDeviceMs(
@@ -180,6 +186,21 @@ export function occupiesSlot(attempt: Pick<InFlight, 'freeInMs'>): boolean {
 /** What occupies one pool's slots. */
 export function occupantsOf(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'pool'>): InFlight[] {
   return fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && occupiesSlot(attempt))
+}
+
+/**
+ * The accounts whose share of the pool counts: those with a video that waits for it or is in flight on it,
+ * however long ago it was submitted, and those that submitted lately. `heads`: of the queues it could serve.
+ */
+export function activeAccounts(
+  fleet: Pick<Fleet, 'inFlight' | 'recentAccounts'>,
+  pool: Pick<Pool, 'pool'>,
+  heads: Iterable<{ accountId: string }>,
+): ReadonlySet<string> {
+  const active = new Set(fleet.recentAccounts)
+  for (const attempt of fleet.inFlight) if (attempt.pool === pool.pool) active.add(attempt.accountId)
+  for (const { accountId } of heads) active.add(accountId)
+  return active
 }
 
 /** How many slots each account occupies. */

@@ -1,0 +1,78 @@
+import { type FairQueue, type Head, tierOf } from './choose.ts'
+import { type Fleet, type InFlight, occupiesSlot, type Pool } from './fleet.ts'
+import type { RunningCounts } from './running-counts.ts'
+
+/** Who occupies how much of one pool. */
+export interface PoolShares {
+  /** Slots of the pool each account occupies. */
+  occupied: Map<string, number>
+  /** Slots of the pool one account may occupy. */
+  accountCap: number
+}
+
+/**
+ * A video that came back runs at least this long before it makes room again. What a yield costs (the step
+ * under way, the checkpoint up and down, another start) is some seconds, so that it stays below a tenth.
+ */
+const RUN_MS_MIN = 30_000
+/** A yield frees the device hardly sooner than the end of a video that is over within this long. */
+const LEFT_MS_MIN = 5_000
+
+/** The account or key whose limit keeps the head waiting; null when it may go. */
+export function limitOn(
+  head: Head,
+  { occupied, accountCap }: PoolShares,
+  running: RunningCounts,
+): string | null {
+  if ((occupied.get(head.accountId) ?? 0) >= accountCap) return head.accountId
+  return running.limitOf(head)
+}
+
+/**
+ * Running flex videos of a full pool that could make room, and that it is worth to ask; none while one does
+ * already, or a slot is nearly free.
+ */
+export function preemptable(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'pool'>): InFlight[] {
+  const running = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && attempt.isRunning)
+  if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
+  return running.filter(
+    (attempt) =>
+      attempt.tier === 'flex' &&
+      // One whose deadline is near runs as standard, by the same rule as when it is queued.
+      tierOf({ ...attempt, costMs: attempt.leftMs }) === 'flex' &&
+      (!attempt.cameBack || attempt.ranMs >= RUN_MS_MIN) &&
+      (attempt.freeInMs ?? attempt.leftMs) >= LEFT_MS_MIN,
+  )
+}
+
+/**
+ * The flex video to ask to make room, because a video of a higher tier would get its slot: not one of an
+ * account or key at a limit, which would be passed over, and the flex video started again. Null = none. The
+ * flex video goes on later from its checkpoint.
+ */
+export function victimFor(
+  fleet: Pick<Fleet, 'running'>,
+  shares: PoolShares,
+  queue: FairQueue,
+  victims: readonly InFlight[],
+): InFlight | null {
+  return victims.find((victim) => wouldServeHigherTier(fleet, shares, queue, victim)) ?? null
+}
+
+/** Whether the slot of this victim, were it free, would go to a video above flex. */
+function wouldServeHigherTier(
+  { running }: Pick<Fleet, 'running'>,
+  shares: PoolShares,
+  queue: FairQueue,
+  victim: InFlight,
+): boolean {
+  const withoutVictim = { ...shares, occupied: new Map(shares.occupied) }
+  withoutVictim.occupied.set(victim.accountId, (shares.occupied.get(victim.accountId) ?? 0) - 1)
+  queue.resume(victim)
+  running.add(victim, -1)
+  const choice = queue.next((head) => limitOn(head, withoutVictim, running))
+  running.add(victim, 1)
+  if (choice === null) return false
+  queue.push(choice.head)
+  return choice.tier !== 'flex'
+}
