@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Server } from 'node:http'
+import { urlsFromElsewhere } from '@sluice/shared/own-address'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startApi } from '../../apps/api/src/start-api.ts'
 import { eventually } from '../support/eventually.ts'
@@ -23,7 +24,7 @@ test('an API whose port is taken says so, and closes its connections', async () 
   const url = new URL(api.config.database.url)
   url.searchParams.set('application_name', 'second')
   const second = startApi({ ...api.config, database: { ...api.config.database, url: url.href } })
-  await expect(second).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  await expect(second).rejects.toThrow(/^PORT is .* taken by another program/)
   const connections = async () => {
     const { rows } = await api.context.db.query<{ pid: number }>({
       text: `select pid from pg_stat_activity where application_name = 'second'`,
@@ -31,6 +32,16 @@ test('an API whose port is taken says so, and closes its connections', async () 
     return rows
   }
   await eventually(connections, (open) => open.length === 0, 5_000)
+})
+
+test('an API on every address is reached at each of the machine, and the URLs it names for others are those', async () => {
+  const http = { ...api.config.http, host: '0.0.0.0', port: 0 }
+  const open = await startApi({ ...api.config, http })
+  const port = Number(new URL(open.url).port)
+  expect(new URL(open.url).hostname).toBe('127.0.0.1')
+  for (const url of [open.url, ...urlsFromElsewhere('0.0.0.0', port)])
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+  await open.stop()
 })
 
 test('a connection that cannot be accepted does not end the API', async () => {

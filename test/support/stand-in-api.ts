@@ -85,7 +85,7 @@ export async function startStandInApi(): Promise<StandInApi> {
     answer: () => 'continue',
     heartbeatVerdict: () => 'continue',
     putStatus: () => 200,
-    token: 'token-of-the-worker',
+    token: 'token-of-the-worker-with-32-characters',
     reported: (fits) => until(() => api.reports.find(fits)),
     beat: (fits) => until(() => api.heartbeats.find(fits)),
     types: (video) =>

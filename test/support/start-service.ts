@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ownUrl } from '@sluice/shared/own-address'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
 import { processesOf } from './processes-of.ts'
@@ -63,6 +64,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     ...redis,
     ...options.env,
   }
+  const origin = ownUrl(options.env?.HOST ?? '127.0.0.1', port)
   let child: ChildProcess
   let output = ''
   const start = async () => {
@@ -74,7 +76,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       output += chunk
     })
     try {
-      await untilReady(`http://127.0.0.1:${port}`, child, () => output)
+      await untilReady(origin, child, () => output)
     } catch (error) {
       // Nobody has it yet who could stop it.
       await interrupt()
@@ -91,7 +93,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
   await start()
   const keys = JSON.parse(readFileSync(join(dataDir, 'keys.json'), 'utf8'))
-  const origin = `http://127.0.0.1:${port}`
   const stop = async () => {
     await interrupt()
     rmSync(dataDir, { recursive: true, force: true })

@@ -1,15 +1,22 @@
+import { urlsFromElsewhere } from '@sluice/shared/own-address'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
-import { readConfig } from './config/config.ts'
+import { type HttpSettings, readConfig } from './config/config.ts'
 import { createLog } from './log.ts'
 import { startApi } from './start-api.ts'
 
 const SETTINGS_EXIT_CODE = 2
 
+/** Where other machines reach it, when it listens on more than loopback. */
+function elsewhere({ host, port }: HttpSettings): { fromElsewhere?: string[] } {
+  const urls = urlsFromElsewhere(host, port)
+  return urls.length === 0 ? {} : { fromElsewhere: urls }
+}
+
 try {
   const config = readConfig(process.env)
   const log = createLog(config.logLevel)
   const api = await startApi(config, { log })
-  log.info({ url: api.url }, 'listening')
+  log.info({ url: api.url, ...elsewhere(config.http) }, 'listening')
   let isStopping = false
   const stop = (reason: string) => {
     if (isStopping) return

@@ -1,6 +1,6 @@
-import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { listen as listenOn, requireFreePort } from '@sluice/shared/listen'
 import { ownUrl } from '@sluice/shared/own-address'
 import { migrateQueue } from '@sluice/shared/queue-backend'
 import { setUpInstallation } from './accounts/first-start.ts'
@@ -25,6 +25,7 @@ export interface RunningApi {
  * and closes what was opened before it.
  */
 export async function startApi(config: Config, overrides: Overrides = {}): Promise<RunningApi> {
+  await requireFreePort(config.http.host, config.http.port)
   await migrateDatabase(config.database.url, (line) => overrides.log?.warn(line))
   if (config.queue.backend === 'postgres') await migrateQueue(config.database.url)
   const services = await createServices(config, overrides)
@@ -65,8 +66,7 @@ async function listen(services: Services): Promise<Server> {
   server.keepAliveTimeout = 65_000
   // A worker may upload for a while; headers have their own, shorter bound.
   server.requestTimeout = UPLOAD_MS_MAX
-  server.listen(port, host)
-  await once(server, 'listening')
+  await listenOn(server, host, port)
   // A connection that could not be accepted is lost; unheard, the error would end the process.
   server.on('error', (error) => services.log.warn({ err: error }, 'a connection was not accepted'))
   return server

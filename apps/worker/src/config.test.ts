@@ -8,7 +8,7 @@ import { readWorkerConfig } from './config.ts'
 
 const needed = {
   SLUICE_API_URL: 'http://127.0.0.1:3000/',
-  SLUICE_WORKER_TOKEN: 'secret-token',
+  SLUICE_WORKER_TOKEN: 'a-token-of-32-characters-or-more-',
   SLUICE_QUEUE_URL: 'postgres://a:b@127.0.0.1/sluice',
 }
 

@@ -8,15 +8,19 @@ import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ModelWeights } from '@sluice/shared/runner-protocol'
 import { readServedModels } from '@sluice/shared/served-models'
 import {
+  baseUrlSetting,
   choiceSetting,
+  databaseUrlSetting,
   type Environment,
+  folderSetting,
   integerSetting,
   optionalSetting,
   readSettings,
-  requiredSetting,
+  redisUrlSetting,
+  SECRET_CHARS_MIN,
   SettingError,
   SettingErrors,
-  urlSetting,
+  secretSetting,
 } from '@sluice/shared/settings'
 import { splitCommand } from './command-words.ts'
 
@@ -58,7 +62,7 @@ const PASSED_PREFIXES = ['SLUICE_ANIMATIC_', 'OPENSORA_', 'CUDA_', 'NCCL_', 'PYT
 export function readWorkerConfig(env: Environment): WorkerConfig {
   const values = readSettings({
     apiUrl: () => readApiUrl(env),
-    token: () => requiredSetting(env, 'SLUICE_WORKER_TOKEN', 'a worker token made by the API'),
+    token: () => readToken(env),
     slots: () => readSlots(env),
     queueUrl: () => readQueueUrl(env),
     models: () => readModels(env),
@@ -69,6 +73,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     stallMs: () => integerSetting(env, 'SLUICE_RUNNER_STALL_MS', 120_000, { min: 100, max: 86_400_000 }),
     graceMs: () => integerSetting(env, 'SLUICE_GRACE_MS', 10_000, { min: 0, max: 86_400_000 }),
     deviceVariable: () => readDeviceVariable(env),
+    dataDir: () => folderSetting(env, 'SLUICE_DATA_DIR', '.sluice'),
     logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),
   })
   const { kind, custom } = values
@@ -93,7 +98,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     pool: values.pool ?? (custom === null && kind === 'animatic' ? 'animatic' : null),
     slots: values.slots,
     costPerHourMicros: values.costPerHourMicros,
-    dataDir: resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? './.sluice'),
+    dataDir: values.dataDir,
     stallMs: values.stallMs,
     graceMs: values.graceMs,
     logLevel: values.logLevel,
@@ -113,16 +118,25 @@ function readModels(env: Environment): { served: WorkerConfig['models']; animati
 }
 
 function readApiUrl(env: Environment): string {
-  const url = urlSetting(env, 'SLUICE_API_URL', ['http', 'https'])
+  const url = baseUrlSetting(env, 'SLUICE_API_URL')
   if (url === undefined)
     throw new SettingError('SLUICE_API_URL', undefined, 'the URL of the API, such as http://127.0.0.1:3000')
-  return url.replace(/\/+$/, '')
+  return url
+}
+
+function readToken(env: Environment): string {
+  const token = secretSetting(env, 'SLUICE_WORKER_TOKEN', { charsMin: SECRET_CHARS_MIN })
+  if (token === undefined)
+    throw new SettingError('SLUICE_WORKER_TOKEN', undefined, 'a worker token made by the API')
+  return token
 }
 
 function readQueueUrl(env: Environment): string {
   const url =
-    urlSetting(env, 'REDIS_URL', ['redis', 'rediss']) ??
-    urlSetting(env, 'SLUICE_QUEUE_URL', ['postgres', 'postgresql', 'redis', 'rediss'])
+    redisUrlSetting(env, 'REDIS_URL') ??
+    (/^rediss?:/.test(optionalSetting(env, 'SLUICE_QUEUE_URL') ?? '')
+      ? redisUrlSetting(env, 'SLUICE_QUEUE_URL')
+      : databaseUrlSetting(env, 'SLUICE_QUEUE_URL'))
   if (url === undefined) {
     throw new SettingErrors([
       new SettingError(

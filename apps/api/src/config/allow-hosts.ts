@@ -1,5 +1,5 @@
+import { hostIn } from '@sluice/shared/own-address'
 import { type Environment, optionalSetting, SettingError } from '@sluice/shared/settings'
-import { hostOf } from '../outgoing/outgoing-url.ts'
 
 /** Host names and addresses between commas, as URLs write them: lower case, IPv6 without brackets. */
 export function readAllowHosts(env: Environment, name: string): ReadonlySet<string> {
@@ -18,11 +18,4 @@ export function readAllowHosts(env: Environment, name: string): ReadonlySet<stri
       )
     }),
   )
-}
-
-function hostIn(entry: string): string | null {
-  const text = `http://${entry.includes(':') && !entry.startsWith('[') ? `[${entry}]` : entry}`
-  if (/[/@?#\\]|^\[.*[^\]]$/.test(entry) || !URL.canParse(text)) return null
-  const url = new URL(text)
-  return url.port === '' ? hostOf(url) : null
 }

@@ -45,6 +45,27 @@ test.each([
     expect(() => readConfig({ ...DATABASE, [name]: given })).toThrow(`${name} is "`)
 })
 
+test.each(['SLUICE_WORKER_TOKEN', 'SLUICE_SECRET'])(
+  '%s has a length that nobody guesses, and a placeholder is refused where others can reach the API',
+  (name) => {
+    const typed = 'change-me-change-me-change-me-change-me'
+    expect(() => readConfig({ ...DATABASE, [name]: 'x' })).toThrow(`${name} is "(1 characters)"`)
+    for (const host of ['127.0.0.1', '::1', 'localhost'])
+      readConfig({ ...DATABASE, HOST: host, [name]: typed })
+    for (const host of ['0.0.0.0', '::', '10.0.0.7', 'api.internal']) {
+      const read = () => readConfig({ ...DATABASE, HOST: host, [name]: typed })
+      expect(read).toThrow(`${name} is "(a secret that can be guessed, with HOST=${host})"`)
+    }
+  },
+)
+
+test('S3 credentials come in pairs, and a bucket has a name that a bucket can have', () => {
+  const s3 = { ...DATABASE, SLUICE_S3_ENDPOINT: 'http://s3:7070' }
+  expect(() => readConfig({ ...s3, AWS_ACCESS_KEY_ID: 'id' })).toThrow(/^AWS_SECRET_ACCESS_KEY is not set/)
+  for (const bucket of ['Videos', 'a', 'a/b', '-ab'])
+    expect(() => readConfig({ ...s3, SLUICE_S3_BUCKET: bucket })).toThrow(/^SLUICE_S3_BUCKET is/)
+})
+
 test('one error names every setting at fault, each once', () => {
   const env = {
     PORT: 'x',

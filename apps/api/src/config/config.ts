@@ -1,17 +1,25 @@
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
-import { ownUrl } from '@sluice/shared/own-address'
+import { isLoopback, ownUrl } from '@sluice/shared/own-address'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import {
+  allowedSecret,
+  baseUrlSetting,
   choiceSetting,
+  databaseUrlSetting,
   type Environment,
+  folderSetting,
+  hostSetting,
   integerSetting,
+  isGuessable,
   optionalSetting,
+  portSetting,
   readSettings,
-  requiredSetting,
+  redisUrlSetting,
+  SECRET_CHARS_MIN,
   SettingError,
-  urlSetting,
+  secretSetting,
 } from '@sluice/shared/settings'
 import { CONNECTIONS_MIN } from '../db/databases.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
@@ -23,7 +31,7 @@ import {
   readModeration,
   readRefiner,
 } from './prompt-services.ts'
-import { readS3, readUrlSecret } from './store.ts'
+import { readS3 } from './store.ts'
 import { DEFAULT_TIMINGS, type Timings } from './timings.ts'
 
 /** All settings of the API, validated and grouped. */
@@ -69,17 +77,17 @@ const STANDARD_MULTIPLIER_BPS = 10_000
 
 /** Reads and validates the environment. Throws SettingErrors, which names every setting at fault. */
 export function readConfig(env: Environment): Config {
-  const dataDir = resolve(optionalSetting(env, 'SLUICE_DATA_DIR') ?? '.sluice')
   const isOnDisk = optionalSetting(env, 'SLUICE_S3_ENDPOINT') === undefined
   const { redisUrl, models, s3, internalUrl, urlSecret, ...read } = readSettings({
     http: () => readHttp(env),
+    dataDir: () => folderSetting(env, 'SLUICE_DATA_DIR', '.sluice'),
     database: () => readDatabase(env),
-    redisUrl: () => urlSetting(env, 'REDIS_URL', ['redis', 'rediss']),
+    redisUrl: () => redisUrlSetting(env, 'REDIS_URL'),
     currency: () => readCurrency(env),
     models: () => readModels(env),
     accountSharePercent: () => integerSetting(env, 'SLUICE_ACCOUNT_SHARE_PERCENT', 75, { min: 1, max: 100 }),
     attemptsMax: () => integerSetting(env, 'SLUICE_ATTEMPTS_MAX', 3, { min: 1, max: 100 }),
-    workerToken: () => optionalSetting(env, 'SLUICE_WORKER_TOKEN'),
+    workerToken: () => readChosenSecret(env, 'SLUICE_WORKER_TOKEN'),
     retentionSeconds: () => readRetention(env),
     moderation: () => readModeration(env),
     refiner: () => readRefiner(env),
@@ -89,13 +97,12 @@ export function readConfig(env: Environment): Config {
     s3: () => readS3(env),
     // With S3 these two mean nothing, so whatever they hold is no fault.
     internalUrl: () => (isOnDisk ? baseUrlSetting(env, 'SLUICE_INTERNAL_URL') : undefined),
-    urlSecret: () => (isOnDisk ? readUrlSecret(env) : undefined),
+    urlSecret: () => (isOnDisk ? readChosenSecret(env, 'SLUICE_SECRET') : undefined),
   })
-  const { database, http } = read
+  const { database, http, dataDir } = read
   return {
     ...read,
     ...models,
-    dataDir,
     queue:
       redisUrl === undefined
         ? { backend: 'postgres', url: database.url, connectionsMax: QUEUE_CONNECTIONS_MAX }
@@ -114,8 +121,8 @@ export function readConfig(env: Environment): Config {
 
 function readHttp(env: Environment): HttpSettings {
   const { publicUrl, ...read } = readSettings({
-    host: () => optionalSetting(env, 'HOST') ?? '127.0.0.1',
-    port: () => integerSetting(env, 'PORT', 3000, { min: 0, max: 65_535 }),
+    host: () => hostSetting(env, 'HOST', '127.0.0.1'),
+    port: () => portSetting(env, 'PORT', 3000, 0),
     publicUrl: () => baseUrlSetting(env, 'SLUICE_PUBLIC_URL'),
     trustedProxies: () => integerSetting(env, 'SLUICE_TRUST_PROXY', 0, { min: 0, max: 10 }),
   })
@@ -124,15 +131,36 @@ function readHttp(env: Environment): HttpSettings {
 
 function readDatabase(env: Environment): Config['database'] {
   return readSettings({
-    url: () =>
-      requiredSetting(
-        env,
-        'SLUICE_DATABASE_URL',
-        'the URL of a PostgreSQL database (npm start provides an embedded one)',
-      ),
+    url: () => readDatabaseUrl(env),
     connectionsMax: () =>
       integerSetting(env, 'SLUICE_DATABASE_CONNECTIONS', 20, { min: CONNECTIONS_MIN, max: 500 }),
   })
+}
+
+function readDatabaseUrl(env: Environment): string {
+  const url = databaseUrlSetting(env, 'SLUICE_DATABASE_URL')
+  if (url !== undefined) return url
+  throw new SettingError(
+    'SLUICE_DATABASE_URL',
+    undefined,
+    'the URL of a PostgreSQL database (npm start provides an embedded one)',
+  )
+}
+
+/**
+ * A secret that the operator chose, undefined when unset. Whoever guesses one gets in, so where others can
+ * try, it must look random. Throws SettingError.
+ */
+function readChosenSecret(env: Environment, name: string): string | undefined {
+  const secret = secretSetting(env, name, { charsMin: SECRET_CHARS_MIN })
+  if (secret === undefined || !isGuessable(secret)) return secret
+  const host = hostSetting(env, 'HOST', '127.0.0.1')
+  if (isLoopback(host)) return secret
+  throw new SettingError(
+    name,
+    `(a secret that can be guessed, with HOST=${host})`,
+    `allowed are ${allowedSecret(SECRET_CHARS_MIN)}`,
+  )
 }
 
 /** In basis points of the price of tier standard. */
@@ -155,9 +183,4 @@ function readCurrency(env: Environment): string {
   if (!/^[A-Z]{3}$/.test(currency))
     throw new SettingError('SLUICE_CURRENCY', currency, 'allowed is a three-letter code such as USD')
   return currency
-}
-
-/** An http(s) URL without its trailing slashes, or undefined when unset. */
-function baseUrlSetting(env: Environment, name: string): string | undefined {
-  return urlSetting(env, name, ['http', 'https'])?.replace(/\/+$/, '')
 }

@@ -68,7 +68,7 @@ export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRul
 }
 
 /** The host of a URL as OutgoingRules write it: IPv6 without brackets. */
-export function hostOf(url: URL): string {
+function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '')
 }
 

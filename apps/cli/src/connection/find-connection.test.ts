@@ -47,7 +47,7 @@ describe('the connection of the command line', () => {
       /no API key.*npm start.*SLUICE_API_KEY/,
     )
     await expect(findConnection({ SLUICE_DATA_DIR: dir, SLUICE_BASE_URL: 'videos.example' })).rejects.toThrow(
-      'got "videos.example"',
+      /^SLUICE_BASE_URL is .*http:\/\/ or https:\/\//,
     )
   })
 })

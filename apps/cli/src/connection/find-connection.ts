@@ -1,4 +1,4 @@
-import { type Environment, optionalSetting } from '@sluice/shared/settings'
+import { baseUrlSetting, type Environment, secretSetting } from '@sluice/shared/settings'
 import { dataDirOf, dataDirPaths } from '../data-dir.ts'
 import { type Keys, readKeys } from './keys-file.ts'
 
@@ -21,15 +21,15 @@ const DEFAULT_BASE_URL = 'http://127.0.0.1:3000/v1'
  * key meant for OpenAI must not be sent here. Else keys.json. Throws UsageError when there is no key.
  */
 export async function findConnection(env: Environment): Promise<Connection> {
-  const ownKey = optionalSetting(env, 'SLUICE_API_KEY')
-  const ownUrl = optionalSetting(env, 'SLUICE_BASE_URL')
-  const openaiKey = optionalSetting(env, 'OPENAI_API_KEY')
-  const openaiUrl = optionalSetting(env, 'OPENAI_BASE_URL')
+  const ownKey = secretSetting(env, 'SLUICE_API_KEY')
+  const ownUrl = baseUrlSetting(env, 'SLUICE_BASE_URL')
+  const openaiKey = secretSetting(env, 'OPENAI_API_KEY')
+  const openaiUrl = baseUrlSetting(env, 'OPENAI_BASE_URL')
   if (ownKey !== undefined && ownUrl !== undefined) {
-    return { key: ownKey, baseUrl: checkUrl('SLUICE_BASE_URL', ownUrl) }
+    return { key: ownKey, baseUrl: ownUrl }
   }
   if (ownKey === undefined && ownUrl === undefined && openaiKey !== undefined && openaiUrl !== undefined) {
-    return { key: openaiKey, baseUrl: checkUrl('OPENAI_BASE_URL', openaiUrl) }
+    return { key: openaiKey, baseUrl: openaiUrl }
   }
   const path = dataDirPaths(dataDirOf(env)).keys
   const keys = await readKeysOf(path)
@@ -41,7 +41,7 @@ export async function findConnection(env: Environment): Promise<Connection> {
         'or set SLUICE_API_KEY and SLUICE_BASE_URL (http://host:port/v1)',
     )
   }
-  return { key, baseUrl: checkUrl('SLUICE_BASE_URL', ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL) }
+  return { key, baseUrl: ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL }
 }
 
 /**
@@ -50,8 +50,8 @@ export async function findConnection(env: Environment): Promise<Connection> {
  */
 export async function findAdminConnection(env: Environment): Promise<Connection> {
   const path = dataDirPaths(dataDirOf(env)).keys
-  const ownKey = optionalSetting(env, 'SLUICE_ADMIN_KEY')
-  const ownUrl = optionalSetting(env, 'SLUICE_BASE_URL')
+  const ownKey = secretSetting(env, 'SLUICE_ADMIN_KEY')
+  const ownUrl = baseUrlSetting(env, 'SLUICE_BASE_URL')
   const keys = ownKey !== undefined && ownUrl !== undefined ? null : await readKeysOf(path)
   const key = ownKey ?? keys?.admin_key
   if (key === undefined) {
@@ -60,7 +60,7 @@ export async function findAdminConnection(env: Environment): Promise<Connection>
         'or set SLUICE_ADMIN_KEY and SLUICE_BASE_URL',
     )
   }
-  return { key, baseUrl: checkUrl('SLUICE_BASE_URL', ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL) }
+  return { key, baseUrl: ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL }
 }
 
 async function readKeysOf(path: string): Promise<Keys | null> {
@@ -69,12 +69,4 @@ async function readKeysOf(path: string): Promise<Keys | null> {
   } catch (error) {
     throw new UsageError(`${path} cannot be read: ${error instanceof Error ? error.message : error}`)
   }
-}
-
-function checkUrl(name: string, text: string): string {
-  const url = URL.parse(text)
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new UsageError(`${name} must be an http or https URL ending in /v1, got "${text}"`)
-  }
-  return text.replace(/\/+$/, '')
 }

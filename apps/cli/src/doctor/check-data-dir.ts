@@ -1,8 +1,8 @@
 import { access, constants, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { requireFreePort } from '@sluice/shared/listen'
 import { readKeys } from '../connection/keys-file.ts'
 import { dataDirPaths } from '../data-dir.ts'
-import { requireFreePort } from '../up/api-state.ts'
 import { readLockHolder } from '../up/data-dir-lock.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
@@ -48,7 +48,7 @@ export async function checkDisk(dataDir: string): Promise<Finding> {
 export async function checkPort(host: string, port: number): Promise<Finding> {
   return requireFreePort(host, port).then(
     () => ok('port', `${port} on ${host} is free`),
-    (error: Error) => fail('port', error.message, 'set PORT to a free port'),
+    (error: Error) => fail('port', error.message, 'correct that setting'),
   )
 }
 

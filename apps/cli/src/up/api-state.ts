@@ -1,28 +1,7 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { pause } from '@sluice/shared/pause'
-import { UpError } from './errors.ts'
 
 const ASK_EVERY_MS = 100
 const ANSWER_MS_MAX = 5_000
-
-/**
- * Throws UpError when another program listens on the API's port; the API itself would find out much later.
- */
-export async function requireFreePort(host: string, port: number): Promise<void> {
-  const server = createServer()
-  try {
-    server.listen(port, host)
-    await once(server, 'listening')
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    const why = code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be listened on (${code})`
-    const next = port === 65_535 ? 3_000 : port + 1
-    throw new UpError(`port ${port} on ${host} ${why}: stop it, or set PORT to a free port (PORT=${next})`)
-  } finally {
-    server.close()
-  }
-}
 
 /** Status and body of a GET, or null without an answer. */
 export async function ask(

@@ -6,8 +6,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { urlsFromElsewhere } from '@sluice/shared/own-address'
 import { describe, expect, it } from 'vitest'
-import { curlLines, generateLine } from './first-steps.ts'
+import { curlLines, firstSteps, generateLine } from './first-steps.ts'
 import { readUpSettings } from './settings.ts'
 
 const keys = (baseUrl: string) => ({ key: 'sk-test', admin_key: 'sk-admin', base_url: baseUrl })
@@ -46,6 +47,17 @@ describe('what a start prints', () => {
       server.close()
       await rm(dir, { recursive: true, force: true })
     }
+  })
+
+  it('names the addresses at which others reach a service that listens on all of them, unless a setting says one', () => {
+    const printed = (env: Record<string, string>) => firstSteps(readUpSettings(env), keys('http://x/v1'))
+    const others = urlsFromElsewhere('0.0.0.0', 3_000)
+    for (const url of others) expect(printed({ HOST: '0.0.0.0' })).toContain(url)
+    expect(printed({ HOST: '0.0.0.0' })).toContain('Open     http://127.0.0.1:3000/#key=')
+    const named = printed({ HOST: '0.0.0.0', SLUICE_PUBLIC_URL: 'https://videos.example' })
+    expect(named).toContain('Open     https://videos.example/#key=')
+    for (const url of others) expect(named).not.toContain(url)
+    expect(printed({ HOST: '[::1]' })).toContain('Open     http://[::1]:3000/#key=')
   })
 
   it('carries the settings another shell does not have, and only those', () => {

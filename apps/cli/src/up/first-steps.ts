@@ -15,6 +15,7 @@ export function firstSteps(settings: UpSettings, keys: Keys, folder: string = pr
     '  Sluice is ready.',
     '',
     `  Open     ${settings.publicUrl}/#key=${encodeURIComponent(keys.key)}`,
+    ...fromElsewhere(settings),
     '',
     '  Or paste',
     '',
@@ -25,6 +26,13 @@ export function firstSteps(settings: UpSettings, keys: Keys, folder: string = pr
     '  Ctrl-C stops everything; nothing is lost.',
     '',
   ].join('\n')
+}
+
+/** An address of this machine beside the one above it, for a service that listens on all of them. */
+function fromElsewhere({ urlsFromElsewhere, publicUrl }: UpSettings): string[] {
+  const others = urlsFromElsewhere.filter((url) => url !== publicUrl)
+  if (others.length === 0) return []
+  return [`  others   reach it at ${others.join(', ')}; SLUICE_PUBLIC_URL says which one they are given`]
 }
 
 /** The command line's command, after the settings that another shell does not have. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type FSWatcher, watch } from 'node:fs'
+import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -208,7 +208,7 @@ describe('sluice up', () => {
     expect(up.output()).toContain('SLUICE_CURRENCY must be three letters, got "dollars"')
   })
 
-  it('refuses a second start on a data dir in use, and a taken port, with exit code 1', async () => {
+  it('refuses a second start on a data dir in use with exit code 1, and a taken port and an address of another machine with exit code 2 and without making a data dir', async () => {
     await using database = await createTestDatabase()
     const env = { SLUICE_DATABASE_URL: database.databaseUrl, SLUICE_QUEUE_URL: database.queueUrl }
     const up = startUp(env)
@@ -221,9 +221,14 @@ describe('sluice up', () => {
     const address = server.address()
     const taken = typeof address === 'object' && address !== null ? address.port : 0
     const third = startUp({ ...env, PORT: String(taken), SLUICE_DATA_DIR: join(dir, 'other') })
-    expect(await third.exit).toBe(1)
-    expect(third.output()).toContain(`port ${taken} on 127.0.0.1 is taken`)
+    expect(await third.exit).toBe(2)
+    expect(third.output()).toMatch(new RegExp(`^sluice: PORT is "${taken}": taken by another program.*\\n$`))
     server.close()
+    // An address that is documentation's alone: https://www.rfc-editor.org/rfc/rfc5737
+    const fourth = startUp({ ...env, HOST: '192.0.2.1', SLUICE_DATA_DIR: join(dir, 'other') })
+    expect(await fourth.exit).toBe(2)
+    expect(fourth.output()).toMatch(/^sluice: HOST is "192\.0\.2\.1": no address of this machine.*\n$/)
+    expect(existsSync(join(dir, 'other'))).toBe(false)
   })
 
   it('takes over from a supervisor that was killed: its children and its PostgreSQL are gone before new ones start', async () => {

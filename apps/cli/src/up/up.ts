@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { SettingError } from '@sluice/shared/settings'
-import { requireFreePort } from './api-state.ts'
+import { requireFreePort } from '@sluice/shared/listen'
+import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts'
 import { Service, type ServiceOptions } from './service.ts'
 import { readUpSettings } from './settings.ts'
@@ -14,6 +15,9 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
   let lock: DataDirLock | null = null
   try {
     const settings = readUpSettings(options.env)
+    // A start that is refused makes no data dir. Of one that is there, children of a killed supervisor may have
+    // the port until the lock has ended them.
+    if (!existsSync(settings.dataDir)) await requireFreePort(settings.host, settings.port)
     await mkdir(settings.dataDir, { recursive: true, mode: 0o711 })
     lock = await lockDataDir(settings.dataDir)
     await requireFreePort(settings.host, settings.port)
@@ -21,7 +25,7 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
   } catch (error) {
     if (options.stop.aborted) return 0
     options.print(`sluice: ${error instanceof Error ? error.message : String(error)}`)
-    return error instanceof SettingError ? 2 : 1
+    return error instanceof SettingError || error instanceof SettingErrors ? 2 : 1
   } finally {
     await lock?.release()
   }
