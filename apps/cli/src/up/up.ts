@@ -15,7 +15,7 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
   let lock: DataDirLock | null = null
   try {
     const settings = readUpSettings(options.env)
-    // A start that is refused makes no data dir. Of one that is there, children of a killed supervisor may have
+    // A start that is refused makes no data dir. Where there is one, children of a killed supervisor may have
     // the port until the lock has ended them.
     if (!existsSync(settings.dataDir)) await requireFreePort(settings.host, settings.port)
     await mkdir(settings.dataDir, { recursive: true, mode: 0o711 })
