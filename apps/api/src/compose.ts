@@ -10,10 +10,12 @@ import { Forecaster } from './forecast/forecaster.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
 import { startGate } from './gate/leader.ts'
 import { gateWaker } from './gate/wake.ts'
+import { KeyReader } from './keys/key-reader.ts'
 import { openRateLimits } from './keys/rate-limit.ts'
 import { openSystem } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
 import { Metrics } from './metrics/metrics.ts'
+import { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { openStore } from './storage/open-store.ts'
 import { startWebhookSender } from './webhooks/sender.ts'
@@ -63,7 +65,9 @@ export async function createServices(config: Config, overrides: Overrides = {}):
     return {
       ...context,
       internal: { ...context, db: internalDb },
+      keyReaders: { customers: new KeyReader(db), workers: new KeyReader(internalDb) },
       rateLimits: openRateLimits(db),
+      readiness: new Readiness(context),
       storeRoutes: routes,
       forecaster,
       videoWatch: new VideoWatch({

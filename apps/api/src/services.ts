@@ -2,14 +2,19 @@ import type { Router } from 'express'
 import type { Context } from './context.ts'
 import type { Forecaster } from './forecast/forecaster.ts'
 import type { VideoWatch } from './forecast/video-watch.ts'
+import type { KeyReader } from './keys/key-reader.ts'
 import type { RateLimits } from './keys/rate-limit.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import type { Readiness } from './readiness.ts'
 
 /**
  * What calls work with: the domain's context, and the parts that only HTTP needs. Built once, in compose.ts.
  */
 export interface Services extends Context {
+  /** Apart, as their connections are: whatever customers do, workers are answered. */
+  keyReaders: { customers: KeyReader; workers: KeyReader }
   rateLimits: RateLimits
+  readiness: Readiness
   forecaster: Forecaster
   videoWatch: VideoWatch
   metrics: Metrics

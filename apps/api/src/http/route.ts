@@ -2,13 +2,7 @@ import type { Request, RequestHandler } from 'express'
 import type { z } from 'zod'
 import type { ErrorCode } from '../errors.ts'
 import { NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-key.ts'
-import {
-  type AccountKey,
-  authenticate,
-  type Key,
-  requireAccountKey,
-  requireScope,
-} from '../keys/authenticate.ts'
+import { type AccountKey, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
 import { countRequest } from './count-request.ts'
 import { markSubmission } from './measure-requests.ts'
@@ -172,8 +166,8 @@ function makeRoute<
     scope,
     handler: (context) => async (request, response) => {
       if (document.isSubmission === true) markSubmission(response)
-      const { db } = scope === 'worker' ? context.internal : context
-      const key = scope === null ? NOBODY : await authenticate(db, bearerKey(request))
+      const keyReader = scope === 'worker' ? context.keyReaders.workers : context.keyReaders.customers
+      const key = scope === null ? NOBODY : await keyReader.read(bearerKey(request))
       await countRequest(context, key, response)
       const caller = requireCaller(key)
       const result = await handle({

@@ -24,23 +24,39 @@ export interface AccountKey extends Key {
 }
 
 interface KeyRow extends LimitColumns {
+  hash: Buffer
   id: string
   account_id: string | null
   scopes: Scope[]
 }
 
-/** The key of this secret. Throws SluiceError `invalid_api_key` when it is unknown, expired or revoked. */
-export async function authenticate(db: Database, secret: string): Promise<Key> {
+/** The keys of these hashes by hash, in hex; those that are unknown, expired or revoked are not among them. */
+export async function readKeys(db: Database, hashes: readonly Buffer[]): Promise<ReadonlyMap<string, Key>> {
   const { rows } = await db.query<KeyRow>({
     name: 'key-authenticate',
-    text: `select id, account_id, scopes, ${LIMIT_COLUMNS} from api_key
-    where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())`,
-    values: [hashKey(secret)],
+    text: `select hash, id, account_id, scopes, ${LIMIT_COLUMNS} from api_key
+    where hash = any ($1::bytea[]) and revoked_at is null and (expires_at is null or expires_at > now())`,
+    values: [hashes],
   })
-  const row = rows[0]
-  if (row === undefined)
-    throw new SluiceError('invalid_api_key', 'This API key is unknown, expired or revoked.', 'Authorization')
-  return { id: row.id, accountId: row.account_id, scopes: row.scopes, limits: limitsOf(row) }
+  return new Map(
+    rows.map((row) => [
+      row.hash.toString('hex'),
+      { id: row.id, accountId: row.account_id, scopes: row.scopes, limits: limitsOf(row) },
+    ]),
+  )
+}
+
+/** The key of this secret. Throws SluiceError `invalid_api_key` when it is unknown, expired or revoked. */
+export async function authenticate(db: Database, secret: string): Promise<Key> {
+  const hash = hashKey(secret)
+  const key = (await readKeys(db, [hash])).get(hash.toString('hex'))
+  if (key === undefined) throw invalidKey()
+  return key
+}
+
+/** The error for a secret that no key has, or no longer. */
+export function invalidKey(): SluiceError {
+  return new SluiceError('invalid_api_key', 'This API key is unknown, expired or revoked.', 'Authorization')
 }
 
 /** Throws SluiceError unless the key has the scope. */

@@ -1,0 +1,70 @@
+import type { Database } from '../db/database.ts'
+import { hashKey } from './api-key.ts'
+import { invalidKey, type Key, readKeys } from './authenticate.ts'
+
+/** Two, so that one that hangs does not stop the other. */
+const READINGS_MAX = 2
+/** An index look-up each: a few milliseconds for all of them. */
+const KEYS_PER_READING = 200
+
+interface Waiting {
+  hash: Buffer
+  answers: { resolve: (key: Key) => void; reject: (error: unknown) => void }[]
+}
+
+/**
+ * Looks up the keys of requests. However many strangers ask with whatever they make up, no more than two
+ * look-ups run at a time: who comes meanwhile shares the next. Nothing is kept, so a key that was revoked
+ * before a request came is never taken for it.
+ */
+export class KeyReader {
+  readonly #db: Database
+  #waiting = new Map<string, Waiting>()
+  #readings = 0
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  /** The key of this secret. Throws SluiceError `invalid_api_key` when it is unknown, expired or revoked. */
+  read(secret: string): Promise<Key> {
+    const hash = hashKey(secret)
+    const hex = hash.toString('hex')
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting.get(hex) ?? { hash, answers: [] }
+      waiting.answers.push({ resolve, reject })
+      this.#waiting.set(hex, waiting)
+      this.#startReading()
+    })
+  }
+
+  #startReading(): void {
+    if (this.#readings >= READINGS_MAX || this.#waiting.size === 0) return
+    const batch = [...this.#waiting].slice(0, KEYS_PER_READING)
+    for (const [hex] of batch) this.#waiting.delete(hex)
+    this.#readings += 1
+    this.#answer(batch).finally(() => {
+      this.#readings -= 1
+      this.#startReading()
+    })
+  }
+
+  /** Never rejects: who waits gets the error. */
+  async #answer(batch: readonly (readonly [string, Waiting])[]): Promise<void> {
+    try {
+      const keys = await readKeys(
+        this.#db,
+        batch.map(([, { hash }]) => hash),
+      )
+      for (const [hex, { answers }] of batch) {
+        const key = keys.get(hex)
+        for (const { resolve, reject } of answers) {
+          if (key === undefined) reject(invalidKey())
+          else resolve(key)
+        }
+      }
+    } catch (error) {
+      for (const [, { answers }] of batch) for (const { reject } of answers) reject(error)
+    }
+  }
+}
