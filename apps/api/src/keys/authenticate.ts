@@ -30,7 +30,7 @@ interface KeyRow extends LimitColumns {
   scopes: Scope[]
 }
 
-/** The keys of these hashes by hash, in hex; those that are unknown, expired or revoked are not among them. */
+/** Keys by their hash in hex; those that are unknown, expired or revoked are not among them. */
 export async function readKeys(db: Database, hashes: readonly Buffer[]): Promise<ReadonlyMap<string, Key>> {
   const { rows } = await db.query<KeyRow>({
     name: 'key-authenticate',
