@@ -43,10 +43,11 @@ export class KeyReader {
     const batch = [...this.#waiting].slice(0, KEYS_PER_READING)
     for (const [hex] of batch) this.#waiting.delete(hex)
     this.#readings += 1
-    this.#answer(batch).finally(() => {
+    const next = () => {
       this.#readings -= 1
       this.#startReading()
-    })
+    }
+    this.#answer(batch).then(next, next)
   }
 
   /** Never rejects: who waits gets the error. */
