@@ -1,3 +1,4 @@
+import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { urlsFromElsewhere } from '@sluice/shared/own-address'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { type HttpSettings, readConfig } from './config/config.ts'
@@ -12,9 +13,11 @@ function elsewhere({ host, port }: HttpSettings): { fromElsewhere?: string[] } {
   return urls.length === 0 ? {} : { fromElsewhere: urls }
 }
 
+const hide = hideSecrets(process.env)
+
 try {
   const config = readConfig(process.env)
-  const log = createLog(config.logLevel)
+  const log = createLog(config.logLevel, hide)
   const api = await startApi(config, { log })
   log.info({ url: api.url, ...elsewhere(config.http) }, 'listening')
   let isStopping = false
@@ -34,8 +37,18 @@ try {
   process.on('SIGINT', () => stop('SIGINT'))
   // The supervisor holds the other end: when it dies, so do we.
   process.on('disconnect', () => stop('supervisor gone'))
+  // Defects only. What Node itself would print of them may hold a secret.
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'an error that nobody caught')
+    process.exit(1)
+  })
 } catch (error) {
   const isSetting = error instanceof SettingError || error instanceof SettingErrors
-  process.stderr.write(`${isSetting ? error.message : ((error as Error).stack ?? String(error))}\n`)
+  const why = isSetting
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error)
+  process.stderr.write(`${hide(why)}\n`)
   process.exit(isSetting ? SETTINGS_EXIT_CODE : 1)
 }

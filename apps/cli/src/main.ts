@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { Command, CommanderError } from 'commander'
 import { UsageError } from './connection/find-connection.ts'
@@ -34,6 +35,7 @@ const terminal: Terminal = {
   columns: process.stdout.columns ?? 80,
 }
 const print = (line: string) => terminal.write(`${line}\n`)
+const hide = hideSecrets(process.env)
 
 async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -75,7 +77,7 @@ function addDoctorCommand(program: Command): void {
     .command('doctor')
     .description('check every part and say what to do')
     .action(async () => {
-      process.exitCode = await doctor(process.env, print)
+      process.exitCode = await doctor(process.env, (line) => print(hide(line)))
     })
 }
 
@@ -89,7 +91,7 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : USAGE_EXIT
   } else {
-    process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`sluice: ${hide(error instanceof Error ? error.message : String(error))}\n`)
     process.exitCode = isUsageError(error) ? USAGE_EXIT : 1
   }
 }

@@ -1,13 +1,15 @@
+import { hideSecrets } from '@sluice/shared/hide-secrets'
+import { createProgramLog } from '@sluice/shared/program-log'
 import { SettingErrors } from '@sluice/shared/settings'
-import { pino } from 'pino'
 import { readWorkerConfig, type WorkerConfig } from './config.ts'
 import { startWorker } from './worker.ts'
 import { WorkerFolderError } from './worker-folder.ts'
 
 const EXIT_UNUSABLE = 2
+const hide = hideSecrets(process.env)
 
 function refuse(why: string): never {
-  process.stderr.write(`sluice worker cannot start:\n${why}\n`)
+  process.stderr.write(`sluice worker cannot start:\n${hide(why)}\n`)
   process.exit(EXIT_UNUSABLE)
 }
 
@@ -21,7 +23,7 @@ function configOrExit(): WorkerConfig {
 }
 
 const config = configOrExit()
-const log = pino({ level: config.logLevel, base: { name: 'worker', pid: process.pid } })
+const log = createProgramLog({ name: 'worker', level: config.logLevel, hide })
 const worker = (() => {
   try {
     return startWorker(config, log)

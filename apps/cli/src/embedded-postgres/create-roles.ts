@@ -16,6 +16,8 @@ export const WORKER_ROLE = 'sluice_worker'
  */
 export async function createRoles(superuserUrl: string, passwords: Passwords): Promise<void> {
   await withClient(superuserUrl, async (client) => {
+    // A statement that fails would stand in PostgreSQL's log with its password.
+    await client.query('SET log_min_error_statement = panic')
     const roles = await client.query<{ rolname: string }>(
       'SELECT rolname FROM pg_roles WHERE rolname = ANY($1)',
       [[OWNER_ROLE, WORKER_ROLE]],

@@ -9,9 +9,16 @@ export class ServiceLogs {
   readonly #folder: string
   readonly #shownLines: ShownLines
   readonly #print: (line: string) => void
+  readonly #hide: (text: string) => string
   readonly #files: Readonly<Record<Program, LogFile>>
 
-  constructor(folder: string, shownLines: ShownLines, print: (line: string) => void) {
+  /** `hide` is for what a program prints when it crashes; its log has no secrets. */
+  constructor(
+    folder: string,
+    shownLines: ShownLines,
+    { print, hide }: { print: (line: string) => void; hide: (text: string) => string },
+  ) {
+    this.#hide = hide
     this.#folder = folder
     this.#shownLines = shownLines
     this.#print = print
@@ -27,8 +34,9 @@ export class ServiceLogs {
   }
 
   write(program: Program, line: string, stream: OutputStream): void {
-    this.#files[program].write(line)
-    const shown = formatLogLine(program, line, stream, this.#shownLines)
+    const text = this.#hide(line)
+    this.#files[program].write(text)
+    const shown = formatLogLine(program, text, stream, this.#shownLines)
     if (shown !== null) this.#print(shown)
   }
 

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { readKeys } from '../connection/keys-file.ts'
 import { dataDirPaths } from '../data-dir.ts'
 import { waitForOk } from './api-state.ts'
@@ -53,7 +54,10 @@ export class Service {
     this.#lock = lock
     this.#paths = dataDirPaths(settings.dataDir)
     this.#backoff = options.backoff ?? BACKOFF
-    this.#logs = new ServiceLogs(this.#paths.logs, settings.shownLines, options.print)
+    this.#logs = new ServiceLogs(this.#paths.logs, settings.shownLines, {
+      print: options.print,
+      hide: hideSecrets(options.env),
+    })
     this.#ended = AbortSignal.any([options.stop, this.#badSettings.signal])
     this.#api = this.#supervise('api', options.apiEntry, () => this.#apiEnvironment())
     this.#worker = this.#supervise('worker', options.workerEntry, () => this.#workerEnvironment())

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
+import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { requireFreePort } from '@sluice/shared/listen'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts'
@@ -24,7 +25,9 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
     return await new Service(options, settings, lock).run()
   } catch (error) {
     if (options.stop.aborted) return 0
-    options.print(`sluice: ${error instanceof Error ? error.message : String(error)}`)
+    options.print(
+      `sluice: ${hideSecrets(options.env)(error instanceof Error ? error.message : String(error))}`,
+    )
     return error instanceof SettingError || error instanceof SettingErrors ? 2 : 1
   } finally {
     await lock?.release()
