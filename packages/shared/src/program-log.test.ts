@@ -7,7 +7,8 @@ const PROGRAM = `
 import { createProgramLog } from ${JSON.stringify(new URL('./program-log.ts', import.meta.url).href)}
 import { hideSecrets } from ${JSON.stringify(new URL('./hide-secrets.ts', import.meta.url).href)}
 const log = createProgramLog({ name: 'x', level: 'info', hide: hideSecrets(process.env) })
-const refused = Object.assign(new Error('WRONGPASS'), { code: 'X', command: { name: 'auth', args: ['short1'] } })
+const refused = new Error('WRONGPASS')
+Object.assign(refused, { code: 'X', command: { name: 'auth', args: ['short1'] } })
 log.warn({ err: refused, url: 'https://u:short1@h' }, 'with canary-1')
 const many = new AggregateError([refused], '', { cause: refused })
 refused.cause = many
