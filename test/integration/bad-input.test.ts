@@ -543,9 +543,9 @@ describe('bodies', () => {
     await expectRefused(
       await form([
         ['prompt', PROMPT],
-        ['num_frames', ''],
+        ['num_frames', ' '],
       ]),
-      invalid('num_frames', /num_frames is "": allowed is a number/),
+      invalid('num_frames', /num_frames is " ": allowed is a number/),
     )
     await expectRefused(
       await form([
@@ -556,7 +556,7 @@ describe('bodies', () => {
     )
     await expectRefused(
       await form([['prompt[4294967290]', 'x']]),
-      invalid('prompt', /prompt is a list: allowed is text/),
+      invalid('prompt', /prompt is an object: allowed is text/),
     )
     await expectRefused(
       await form([

@@ -2,7 +2,7 @@ import express, { type Request, type RequestHandler, type Response } from 'expre
 import multer from 'multer'
 import type { z } from 'zod'
 import { invalidValue, SluiceError } from '../errors.ts'
-import { readFormField, typedFieldsOf } from './form-fields.ts'
+import { formReader } from './form-fields.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
 const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
@@ -30,22 +30,19 @@ interface BodyParsers {
 
 /**
  * Reads the fields of a JSON or multipart body as one object; an absent body is `{}`. The OpenAI SDKs always
- * send multipart, where every value is text: fields that `schema` takes as a number or boolean are read as
- * such, the rest stays text. Made once per call. The reader throws SluiceError, or an error that
- * http/error-handler.ts knows.
+ * send multipart, where every value is text: it is read as `schema` takes it (form-fields.ts). Made once per
+ * call. The reader throws SluiceError, or an error that http/error-handler.ts knows.
  */
 export function bodyReader(schema: z.ZodType, upload?: UploadField): ReadBody {
-  const typedFields = typedFieldsOf(schema)
+  const readForm = formReader(schema)
   const parsers = upload === undefined ? PLAIN_PARSERS : uploadParsers(upload)
   return async (request, response) => {
     if (request.is('multipart/form-data')) {
       await parsers.form(request, response).catch(rethrowFormError)
-      const fields = Object.entries({ ...request.body }).map(
-        ([name, value]) => [name, readFormField(typedFields, name, value)] as const,
-      )
-      if (upload === undefined) return Object.fromEntries(fields)
-      for (const [name, value] of fields) requireShort(upload, name, value)
-      return Object.fromEntries([...fields, ...fileOf(upload, request)])
+      const fields: Record<string, unknown> = { ...request.body }
+      if (upload === undefined) return readForm(fields)
+      for (const [name, value] of Object.entries(fields)) requireShort(upload, name, value)
+      return Object.fromEntries([...Object.entries(readForm(fields)), ...fileOf(upload, request)])
     }
     if (request.is('application/json')) {
       await parsers.json(request, response)

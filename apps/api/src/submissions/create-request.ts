@@ -15,13 +15,14 @@ const DEFAULT_EXPIRES_SECONDS: Record<ServiceTier, number> = {
   flex: 259_200,
 }
 
+const METADATA = { keysMax: 16, keyCharsMax: 64, valueCharsMax: 512 }
+
 /** Zod silently drops the key __proto__ from records. */
-const withoutPrototype = z
-  .unknown()
-  .refine(
-    (value) => value === null || typeof value !== 'object' || !Object.hasOwn(value, '__proto__'),
-    'an object without the key __proto__',
-  )
+function refusePrototype(value: unknown, check: z.core.$RefinementCtx): unknown {
+  if (value === null || typeof value !== 'object' || !Object.hasOwn(value, '__proto__')) return value
+  check.addIssue({ code: 'custom', message: 'an object without the key __proto__', input: value })
+  return z.NEVER
+}
 
 export const promptSchema = text(PROMPT_CHARS_MAX).refine(
   (value) => value.trim() !== '',
@@ -63,11 +64,16 @@ export const createRequestSchema = z.strictObject({
       'a decimal number with at most six decimals, such as "0.25"',
     )
     .optional(),
-  metadata: withoutPrototype
-    .pipe(
+  metadata: z
+    .preprocess(
+      refusePrototype,
       z
-        .record(text(64), text(512))
-        .refine((value) => Object.keys(value).length <= 16, 'an object of at most 16 keys'),
+        .record(text(METADATA.keyCharsMax), text(METADATA.valueCharsMax))
+        .refine(
+          (value) => Object.keys(value).length <= METADATA.keysMax,
+          `an object of at most ${METADATA.keysMax} keys`,
+        )
+        .meta({ maxProperties: METADATA.keysMax }),
     )
     .optional(),
   webhook_url: text(URL_CHARS_MAX)
