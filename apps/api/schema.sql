@@ -180,6 +180,7 @@ create table installation (
   singleton boolean not null default true,
   currency text not null,
   created_at timestamp with time zone not null default now(),
+  id uuid not null default gen_random_uuid(),
   constraint installation_pkey PRIMARY KEY (singleton),
   constraint installation_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
   constraint installation_singleton_check CHECK (singleton)

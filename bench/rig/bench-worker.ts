@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/attempt-consumer'
-import { HEARTBEAT_MS, type ReportBody } from '@sluice/shared/attempt-contract'
+import { HEARTBEAT_MS, heartbeatAnswerSchema, type ReportBody } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ApiProcess } from './api-process.ts'
@@ -21,20 +21,21 @@ export interface BenchAttempt {
  */
 export class BenchWorker {
   readonly #api: ApiProcess
-  readonly #consumer: AttemptConsumer
+  readonly #queue: QueueSettings
   readonly #pool: string
   readonly #slots: number
   readonly #id = `worker_${randomBytes(6).toString('hex')}`
   readonly #boot = randomBytes(8).toString('hex')
   readonly #connection: Connection
   readonly #heartbeats: NodeJS.Timeout
+  #consumer: AttemptConsumer | undefined
   #isClosed = false
 
   constructor(api: ApiProcess, queue: QueueSettings, options: { pool: string; slots?: number }) {
     this.#api = api
     this.#pool = options.pool
     this.#slots = options.slots ?? 1
-    this.#consumer = openAttemptConsumer(queue, this.#pool, this.#id)
+    this.#queue = queue
     this.#connection = new Connection(api.url)
     this.#heartbeats = setInterval(() => {
       this.heartbeat().catch(warn)
@@ -42,7 +43,7 @@ export class BenchWorker {
   }
 
   async heartbeat(changes: { draining?: boolean } = {}): Promise<void> {
-    await this.#connection.post('/internal/heartbeat', this.#api.workerToken, {
+    const answer = await this.#connection.post('/internal/heartbeat', this.#api.workerToken, {
       worker: this.#id,
       boot: this.#boot,
       pool: this.#pool,
@@ -57,12 +58,16 @@ export class BenchWorker {
       attempts: [],
       ...changes,
     })
+    const { installation } = heartbeatAnswerSchema.parse(answer)
+    this.#consumer ??= openAttemptConsumer({ ...this.#queue, installation }, this.#pool, this.#id)
   }
 
   /** The next job off the queue, acknowledged to it. */
   async next(): Promise<BenchAttempt> {
+    if (this.#consumer === undefined) await this.heartbeat()
     while (!this.#isClosed) {
-      const taken = await this.#consumer.next()
+      const taken = await this.#consumer?.next()
+      if (taken === undefined) throw new Error('the bench worker has no queue')
       if (taken === null) continue
       taken.done().catch(warn)
       const { video, fence } = taken.job
@@ -80,7 +85,7 @@ export class BenchWorker {
     this.#isClosed = true
     clearInterval(this.#heartbeats)
     await this.heartbeat({ draining: true })
-    await this.#consumer.close()
+    await this.#consumer?.close()
     this.#connection.close()
   }
 }

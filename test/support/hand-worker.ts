@@ -46,7 +46,7 @@ export class HandWorker implements AsyncDisposable {
     this.#pool = options.pool ?? 'hand'
     this.id = options.id ?? `worker_${randomBytes(6).toString('hex')}`
     this.slots = options.slots ?? 1
-    const { queue } = api.config
+    const queue = { ...api.config.queue, installation: api.context.installation }
     this.#consumer = openAttemptConsumer(
       queue.backend === 'redis' ? queue : { ...queue, url: api.database.queueUrl, connectionsMax: 4 },
       this.#pool,

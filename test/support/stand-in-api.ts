@@ -35,6 +35,8 @@ export interface StandInApi {
   /** The answer to a report: a verdict, an HTTP status, or a closed connection. */
   answer: (received: ReceivedReport) => Verdict | number | 'hang up'
   heartbeatVerdict: (video: string) => Verdict
+  /** What it says its queues are named after; undefined as an API that names none. */
+  installation: string | undefined
   /** The status of a PUT; 200 stores the body. */
   putStatus: (path: string, query: URLSearchParams) => number
   token: string
@@ -84,6 +86,7 @@ export async function startStandInApi(): Promise<StandInApi> {
     getStatus: () => 200,
     answer: () => 'continue',
     heartbeatVerdict: () => 'continue',
+    installation: undefined,
     putStatus: () => 200,
     token: 'token-of-the-worker-with-32-characters',
     reported: (fits) => until(() => api.reports.find(fits)),
@@ -118,6 +121,7 @@ export async function startStandInApi(): Promise<StandInApi> {
           ...owned,
           verdict: api.heartbeatVerdict(owned.video),
         })),
+        ...(api.installation === undefined ? {} : { installation: api.installation }),
       }
       response.end(JSON.stringify(answer))
       return

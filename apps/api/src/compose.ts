@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { openAttemptProducer } from '@sluice/shared/attempt-producer'
 import { systemClock } from '@sluice/shared/clock'
+import { bindInstallation } from './accounts/installation.ts'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'
@@ -40,7 +41,8 @@ export async function createServices(config: Config, overrides: Overrides = {}):
   const { requests: db, internal: internalDb } = databases
   try {
     const { store, routes } = await openStore(config.store)
-    const producer = openAttemptProducer(config.queue, onError('queue'))
+    const installation = await bindInstallation(db, config.currency)
+    const producer = openAttemptProducer({ ...config.queue, installation }, onError('queue'))
     const etaSample = new EtaSample(db)
     const forecaster = new Forecaster({
       db,
@@ -60,6 +62,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       systemAccounts: await openSystem(db, config.currency),
       store,
       producer,
+      installation,
       wakeGate: gateWaker(internalDb, onError('gate wake-up')),
     }
     return {

@@ -17,6 +17,8 @@ export interface Context {
   systemAccounts: SystemAccounts
   store: ObjectStore
   producer: AttemptProducer
+  /** What this installation's queues are named after. */
+  installation: string
   /** Call after a commit that gave the gate something to do. */
   wakeGate: () => void
 }

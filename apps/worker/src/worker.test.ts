@@ -539,6 +539,23 @@ test('without its settings the worker refuses to start, names every missing one 
     expect(said).toContain(name)
 })
 
+test('the queue is that of the installation which the API names, from the answer that names it on', async () => {
+  start()
+  await final(await submit(), 'finished')
+  api.installation = 'f00d'
+  const own = openAttemptProducer({
+    backend: 'postgres',
+    url: postgres.databaseUrl,
+    connectionsMax: 4,
+    installation: api.installation,
+  })
+  onTestFinished(() => own.close())
+  const video = newId('video')
+  api.requests.set(video, CLIP)
+  await own.add({ video, fence: 1, pool })
+  await final(video, 'finished')
+})
+
 test('a refused token loses nothing: the attempt is taken once the API knows it', async () => {
   const known = api.token
   api.token = 'another'

@@ -79,6 +79,7 @@ class Worker implements RunningWorker {
       // The first beat of a new process ends what its predecessor owned; a job taken before it would be ended
       // with it.
       mayFetch: () => this.#heartbeats.isAnswered,
+      installation: () => this.#heartbeats.installation,
       openConsumer: (pool) => this.#openConsumer(pool),
       takeJob: (slot, taken) => this.#takeJob(slot, taken),
       log,
@@ -107,7 +108,8 @@ class Worker implements RunningWorker {
 
   #openConsumer(pool: string): AttemptConsumer {
     const onError = (error: Error) => this.#log.warn({ err: error }, 'the queue')
-    return openAttemptConsumer(this.#config.queue, pool, this.worker, { onError })
+    const queue = { ...this.#config.queue, installation: this.#heartbeats.installation }
+    return openAttemptConsumer(queue, pool, this.worker, { onError })
   }
 
   #takeJob(slot: Slot, taken: TakenJob): void {

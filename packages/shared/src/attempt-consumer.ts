@@ -4,9 +4,9 @@ import { pause } from './pause.ts'
 import {
   type AttemptWorker,
   connectQueue,
+  type OwnQueueSettings,
   type QueueConnection,
   type QueuedJob,
-  type QueueSettings,
   QueueUnavailableError,
 } from './queue-backend.ts'
 
@@ -51,7 +51,7 @@ const CLOSE_WAIT_MS = 1_000
 
 /** A consumer of one pool's queue. `workerName` shows in the server's list of clients. */
 export function openAttemptConsumer(
-  settings: QueueSettings,
+  settings: OwnQueueSettings,
   pool: string,
   workerName: string,
   options: ConsumerOptions = {},
@@ -67,12 +67,17 @@ class QueueConsumer implements AttemptConsumer {
   #worker: AttemptWorker | undefined
   #fetching: Promise<TakenJob | null> = Promise.resolve(null)
 
-  constructor(settings: QueueSettings, pool: string, workerName: string, options: ConsumerOptions) {
+  constructor(settings: OwnQueueSettings, pool: string, workerName: string, options: ConsumerOptions) {
     const { lockMs = LOCK_MS, sweepEveryMs = SWEEP_EVERY_MS, waitMs = WAIT_MS } = options
     this.#onError = options.onError ?? (() => {})
     this.#connection = connectQueue(settings, 'consumer', this.#onError)
     this.#openWorker = () =>
-      this.#connection.openWorker(queueName(pool), { workerName, lockMs, sweepEveryMs, waitMs })
+      this.#connection.openWorker(queueName(pool, settings.installation), {
+        workerName,
+        lockMs,
+        sweepEveryMs,
+        waitMs,
+      })
   }
 
   async next(): Promise<TakenJob | null> {

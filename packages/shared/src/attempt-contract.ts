@@ -27,9 +27,12 @@ export const REPORT_MS_MAX = 1_000
 /** The gate may dispatch the next video to a slot that is estimated to be free within this time. */
 export const NEARLY_FREE_MS = 2_000
 
-/** The queue of a pool: `videos.<pool>`. */
-export function queueName(pool: string): string {
-  return `videos.${pool}`
+/**
+ * The queue of an installation's pool: `videos.<installation>.<pool>`. Without the installation it is the
+ * queue of an API that does not name one.
+ */
+export function queueName(pool: string, installation: string | undefined): string {
+  return installation === undefined ? `videos.${pool}` : `videos.${installation}.${pool}`
 }
 
 /** `<video>-<fence>`, unique for ever since fences only rise. BullMQ allows no colon in a job id. */
@@ -213,6 +216,14 @@ export const heartbeatSchema = z.object({
 export type Heartbeat = z.input<typeof heartbeatSchema>
 
 export const heartbeatAnswerSchema = z.object({
+  /**
+   * What the queues of this installation are named after, so that several can share a Redis. A worker learns
+   * it here, before it opens its queue.
+   */
+  installation: z
+    .string()
+    .regex(/^[0-9a-f]{1,32}$/)
+    .optional(),
   attempts: z.array(
     z.object({ video: z.string(), fence: z.int().positive(), claim: z.string(), verdict: z.enum(VERDICTS) }),
   ),

@@ -4,7 +4,7 @@ import {
   COMMAND_MS_MAX,
   connectQueue,
   JOB_OPTIONS,
-  type QueueSettings,
+  type OwnQueueSettings,
   QueueUnavailableError,
 } from './queue-backend.ts'
 import { within } from './time-limit.ts'
@@ -23,7 +23,7 @@ export interface AttemptProducer {
 
 /** A producer for all pools: one queue per pool, opened at its first job. */
 export function openAttemptProducer(
-  settings: QueueSettings,
+  settings: OwnQueueSettings,
   onError: (error: Error) => void = () => {},
 ): AttemptProducer {
   const connection = connectQueue(settings, 'producer', onError)
@@ -35,13 +35,14 @@ export function openAttemptProducer(
     // BullMQ remembers a failed first contact for ever: open a queue only on a server that answers, keep it
     // only if ready.
     await connection.ping()
-    const queue = connection.openQueue(queueName(pool))
+    const name = queueName(pool, settings.installation)
+    const queue = connection.openQueue(name)
     queue.on('error', onError)
     try {
       await within(
         COMMAND_MS_MAX,
         queue.waitUntilReady(),
-        () => new QueueUnavailableError(`queue ${queueName(pool)} did not get ready`),
+        () => new QueueUnavailableError(`queue ${name} did not get ready`),
       )
     } catch (error) {
       await queue.close().catch(() => {})
@@ -63,7 +64,8 @@ export function openAttemptProducer(
       await within(
         COMMAND_MS_MAX,
         queue.add('attempt', parsed, { ...JOB_OPTIONS, jobId: jobId(parsed.video, parsed.fence) }),
-        () => new QueueUnavailableError(`queue ${queueName(parsed.pool)} did not answer`),
+        () =>
+          new QueueUnavailableError(`queue ${queueName(parsed.pool, settings.installation)} did not answer`),
       )
     },
     ping: () => connection.ping(),

@@ -69,14 +69,14 @@ async function jobsLeft(backend: QueueSettings['backend'], job: AttemptJob): Pro
   if (backend === 'postgres') {
     return await withClient(postgres.databaseUrl, async (client) => {
       const { rows } = await client.query('select count(*)::int as n from bullmq.job where queue = $1', [
-        queueName(job.pool),
+        queueName(job.pool, undefined),
       ])
       return rows[0].n
     })
   }
   const client = new Redis(redis.url)
   try {
-    return await client.exists(`bull:${queueName(job.pool)}:${jobId(job.video, job.fence)}`)
+    return await client.exists(`bull:${queueName(job.pool, undefined)}:${jobId(job.video, job.fence)}`)
   } finally {
     client.disconnect()
   }

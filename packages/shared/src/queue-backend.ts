@@ -24,6 +24,9 @@ export type QueueSettings =
   | { backend: 'redis'; url: string }
   | { backend: 'postgres'; url: string; connectionsMax: number }
 
+/** `installation` is what queues are named after, see `queueName`; undefined while no API has said it. */
+export type OwnQueueSettings = QueueSettings & { installation?: string | undefined }
+
 /** The queue could not be reached in time; the caller tries again later. */
 export class QueueUnavailableError extends Error {
   override readonly name = 'QueueUnavailableError'

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SettingError } from '@sluice/shared/settings'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
-import { type Database, one } from '../db/database.ts'
 import { authenticate } from '../keys/authenticate.ts'
 import { issueKey, storeKey } from '../keys/create-key.ts'
 import { setFirstPrices } from '../prices/first-prices.ts'
@@ -19,14 +17,13 @@ const keysSchema = z.object({ key: z.string(), admin_key: z.string() })
 type Keys = z.infer<typeof keysSchema>
 
 /**
- * Makes what an installation needs and is not there yet: the currency of its ledger, prices, a first account
+ * Makes what an installation needs and is not there yet: prices, a first account
  * with trial credit, and in the data dir `keys.json` (`{key, admin_key, base_url}`) and `worker-token`, both
  * of mode 0600. A keys.json that was lost is made anew with new keys. `baseUrl` is this process's public
- * address. Throws SettingError when the database was set up with another currency.
+ * address.
  */
 export async function setUpInstallation(context: Context, baseUrl: string): Promise<void> {
-  const { currency, dataDir } = context.config
-  await bindCurrency(context.db, currency)
+  const { dataDir } = context.config
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const client = await context.db.connect()
   try {
@@ -37,22 +34,6 @@ export async function setUpInstallation(context: Context, baseUrl: string): Prom
   } finally {
     await client.query('select pg_advisory_unlock($1)', [FIRST_START_LOCK])
     client.release()
-  }
-}
-
-/** Binds the database to one currency for good. Throws SettingError when it was set up with another. */
-async function bindCurrency(db: Database, currency: string): Promise<void> {
-  await db.query({
-    text: 'insert into installation (currency) values ($1) on conflict do nothing',
-    values: [currency],
-  })
-  const bound = one(await db.query<{ currency: string }>({ text: 'select currency from installation' }))
-  if (bound.currency !== currency) {
-    throw new SettingError(
-      'SLUICE_CURRENCY',
-      currency,
-      `this database keeps its ledger in ${bound.currency}; a ledger's currency never changes`,
-    )
   }
 }
 

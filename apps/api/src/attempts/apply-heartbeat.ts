@@ -24,7 +24,7 @@ export async function applyHeartbeat(
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
   if (change === 'capacity' && heartbeat.draining) await giveUpUntaken(context, heartbeat.pool)
   if (change !== 'none') context.wakeGate()
-  return { attempts }
+  return { attempts, installation: context.installation }
 }
 
 /** Renews the leases of what the worker names and owns; for anything else the verdict is `stop`. */

@@ -18,6 +18,7 @@ export class Heartbeats {
   #sending: Promise<void> | undefined
   #again = false
   #isAnswered = false
+  #installation: string | undefined
 
   constructor(deps: HeartbeatsDeps) {
     this.#deps = deps
@@ -29,6 +30,11 @@ export class Heartbeats {
    */
   get isAnswered(): boolean {
     return this.#isAnswered
+  }
+
+  /** The API's installation as it last said it. */
+  get installation(): string | undefined {
+    return this.#installation
   }
 
   start(): void {
@@ -68,6 +74,8 @@ export class Heartbeats {
         if (heartbeat === null || this.#stopped.signal.aborted) break
         const answer = await this.#deps.client.heartbeat(heartbeat, this.#stopped.signal)
         this.#isAnswered = true
+        // During an upgrade an older API may answer, which does not say it.
+        this.#installation = answer.installation ?? this.#installation
         this.#deps.onAnswer(answer.attempts)
       } catch (error) {
         if (!this.#stopped.signal.aborted) this.#deps.log.warn({ err: error }, 'a heartbeat failed')

@@ -8,6 +8,8 @@ export interface JobFetcherDeps {
   slots: Slots
   /** False until jobs may be fetched at all. */
   mayFetch(): boolean
+  /** What the queues are named after now; another API, or one on another database, says another. */
+  installation(): string | undefined
   openConsumer(pool: string): AttemptConsumer
   takeJob(slot: Slot, taken: TakenJob): void
   log: Logger
@@ -22,6 +24,7 @@ const BROKEN_WAIT_MS = 1_000
 export class JobFetcher {
   readonly #deps: JobFetcherDeps
   #consumer: AttemptConsumer | undefined
+  #installation: string | undefined
   #isStopped = false
   #fetching: Promise<void> = Promise.resolve()
 
@@ -58,15 +61,25 @@ export class JobFetcher {
 
   /** A job that no slot has room for in time is left to the reconciler. */
   async #fetchNext(): Promise<void> {
-    const { slots, mayFetch, openConsumer, takeJob, log } = this.#deps
+    const { slots, mayFetch, takeJob, log } = this.#deps
     if (slots.pool === null || !mayFetch() || !slots.wantJob) return await slots.changed.wait(CHECK_EVERY_MS)
-    this.#consumer ??= openConsumer(slots.pool)
-    const taken = await this.#consumer.next()
+    const consumer = await this.#consumerOf(slots.pool)
+    const taken = await consumer.next()
     if (taken === null) return
     const slot = await this.#slotForJob(taken.job.model)
     if (slot === undefined)
       log.warn({ video: taken.job.video }, 'no slot has room for a job; it is left to the reconciler')
     else takeJob(slot, taken)
+  }
+
+  /** The open consumer, or a new one when the queue is another by now. */
+  async #consumerOf(pool: string): Promise<AttemptConsumer> {
+    const installation = this.#deps.installation()
+    if (this.#consumer !== undefined && installation === this.#installation) return this.#consumer
+    await this.#consumer?.close()
+    this.#installation = installation
+    this.#consumer = this.#deps.openConsumer(pool)
+    return this.#consumer
   }
 
   /** Waits while a runner starts again; undefined when no slot has room in time. */
