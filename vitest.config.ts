@@ -48,6 +48,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
+          env: { SLUICE_TEST_BACKEND: 'postgres' },
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

@@ -5,6 +5,7 @@ import express, { type Express, type Request, type RequestHandler } from 'expres
 import helmet from 'helmet'
 import { pinoHttp } from 'pino-http'
 import { SluiceError } from './errors.ts'
+import { crossOrigin } from './http/cross-origin.ts'
 import { docsPage } from './http/docs-page.ts'
 import { errorHandler, unknownRoute } from './http/error-handler.ts'
 import { markRoute, measureRequests } from './http/measure-requests.ts'
@@ -23,6 +24,7 @@ export function createApp(services: Services): Express {
   app.use(measureRequests(services.metrics))
   app.use(security(services))
   app.use(requestLog(services))
+  app.use(crossOrigin(services.config.http.allowedOrigins))
   if (services.storeRoutes !== null) app.use(services.storeRoutes)
 
   bindRoutes(app, services)

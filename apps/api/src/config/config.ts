@@ -24,6 +24,7 @@ import {
 import { CONNECTIONS_MIN } from '../db/databases.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
 import { readAllowHosts } from './allow-hosts.ts'
+import { type AllowedOrigins, readAllowedOrigins } from './allowed-origins.ts'
 import { readModels } from './models.ts'
 import {
   type ModerationSettings,
@@ -70,6 +71,8 @@ export interface HttpSettings {
   publicUrl: string
   /** How many proxies in front add to the X-Forwarded headers; 0 = none, and the headers are ignored. */
   trustedProxies: number
+  /** Pages of which other origins may call, for browsers. */
+  allowedOrigins: AllowedOrigins
 }
 
 const QUEUE_CONNECTIONS_MAX = 6
@@ -125,6 +128,7 @@ function readHttp(env: Environment): HttpSettings {
     port: () => portSetting(env, 'PORT', 3000, 0),
     publicUrl: () => baseUrlSetting(env, 'SLUICE_PUBLIC_URL'),
     trustedProxies: () => integerSetting(env, 'SLUICE_TRUST_PROXY', 0, { min: 0, max: 10 }),
+    allowedOrigins: () => readAllowedOrigins(env, 'SLUICE_ALLOWED_ORIGINS'),
   })
   return { ...read, publicUrl: publicUrl ?? ownUrl(read.host, read.port) }
 }
