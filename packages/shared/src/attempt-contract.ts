@@ -154,6 +154,8 @@ export const assignmentSchema = z.object({
   resume: z.object({ step: z.int().positive(), url: z.url() }).nullable(),
   /** Mode i2v: the input image as PNG, of the video's size. Its SHA-256 is `request.reference_sha256`. */
   inputs: z.object({ reference: z.url() }).optional(),
+  /** For how long the URLs are good. They end with the attempt too; repeating `taken` brings fresh ones. */
+  urls_expire_in_s: z.int().positive().optional(),
 })
 export type Assignment = z.infer<typeof assignmentSchema>
 

@@ -12,4 +12,45 @@ export const TIME_LIMITS = {
     /** For one request of a delivery, to the last byte: a receiver stores the event and answers first. */
     answerMs: 10_000,
   },
+  /** Calls of the API to the object store: an S3 server, or a disk that may be a network mount. */
+  store: {
+    /** To a connection: a lost SYN is sent again after 1 s, so two may be lost. */
+    connectMs: 3_000,
+    /** From a request without a body to its first byte; a slow S3 server takes half a second. */
+    firstByteMs: 4_000,
+    /** No byte moves in either direction. The S3 client counts it from the first byte only below 6 s. */
+    silenceMs: 5_000,
+    /** One call without a file's bytes, tries included: two that hear nothing, and one that does. */
+    answerMs: 10_000,
+    /** One call that moves or copies a whole file of some MB, tries included: three that fall silent. */
+    fileMs: 20_000,
+    /** One part of 5 MiB of a long upload: 85 kB/s. */
+    partMs: 60_000,
+    /** A store that is away at the start is waited for this long; who restarts the API then begins again. */
+    startMs: 20_000,
+    /** One step on a disk (open, read, write, sync): a slow disk under load takes a second or two. */
+    diskStepMs: 5_000,
+  },
+  /** What clients of the API's files may take. */
+  http: {
+    /** A client reads nothing of a file that is sent to it: a paused player asks again, by Range. */
+    sendSilenceMs: 300_000,
+    /** No byte of a file comes that is PUT at a signed URL: its worker has given up by then. */
+    putSilenceMs: 30_000,
+  },
+  /** A worker's PUT or GET of one file at a signed URL. */
+  transfer: {
+    connectMs: 5_000,
+    /** No byte moves, also while a whole body waits for its answer: a store joins parts for seconds. */
+    silenceMs: 15_000,
+    /** A whole transfer; a video of a few MB takes seconds, a checkpoint of some GB minutes. */
+    wholeMs: 300_000,
+  },
 } as const
+
+/**
+ * How long a worker's signed URLs are good, in milliseconds: three times as long as one transfer may take, so
+ * that they rarely have to be asked for again. After the end of its attempt a URL of S3 still works for as
+ * long, and what is put there is swept then.
+ */
+export const SIGNED_URL_MS = 900_000

@@ -1,10 +1,10 @@
 import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
+import { SIGNED_URL_MS } from '@sluice/shared/time-limits'
 import { inputImageKey } from '../inputs/input-store.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 
-/** Longer than any video takes. Should they expire all the same, repeating `taken` gets new ones. */
-const URL_SECONDS = 6 * 3_600
+const URL_SECONDS = SIGNED_URL_MS / 1_000
 
 /**
  * What a worker gets for one attempt: the request, signed PUT URLs below the attempt's own prefix, and signed
@@ -29,6 +29,7 @@ export async function assignmentFor(store: ObjectStore, video: Video, claim: str
       result: await signPut('result'),
     },
     resume: checkpointKey === null || step === null ? null : { step, url: await signGet(checkpointKey) },
+    urls_expire_in_s: URL_SECONDS,
   }
   if (video.request.mode !== 'i2v') return assignment
   return { ...assignment, inputs: { reference: await signGet(inputImageKey(video.id)) } }

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
 import { messageOf } from '../error-message.ts'
 import { Backoff, retrying } from '../retrying.ts'
 import { InputDamagedError, requireHash } from './input-image.ts'
-import { getFile, putBody, putFile, TransferError } from './transfer.ts'
+import { getFile, putBody, putFile, TransferError, type TransferRules } from './transfer.ts'
 
 /** The input image cannot be had here; without it there is nothing to generate. */
 export class InputUnavailableError extends Error {
@@ -19,11 +20,16 @@ export interface AttemptFilesDeps {
   /** Asks for the assignment again, whose signed URLs are then fresh; null when none comes in time. */
   freshAssignment(withinMs: number): Promise<Assignment | null>
   log: Logger
+  /** A test shortens them. */
+  limits?: TransferRules['limits']
 }
 
-const CHECKPOINT_TRIES_MAX = 3
+/** What a store that is away for so long takes is less than what a start from step 0 takes. */
+const CHECKPOINT_MS_MAX = 60_000
 /** An image is small; when the store is away for longer than this, another worker may try. */
 const INPUT_MS_MAX = 60_000
+/** URLs are asked for again when they are good for less than this: the longest transfer. */
+const URL_MARGIN_MS = TIME_LIMITS.transfer.wholeMs
 /** How often one upload may ask for fresh URLs. */
 const FRESH_URLS_MAX = 5
 
@@ -31,10 +37,13 @@ const FRESH_URLS_MAX = 5
 export class AttemptFiles {
   readonly #deps: AttemptFilesDeps
   #assignment: Assignment
+  /** By the monotonic clock; the URLs may be good for longer than they are used. */
+  #urlsGoodUntilMs: number
   #resume: { step: number; path: string } | undefined
 
   constructor(assignment: Assignment, deps: AttemptFilesDeps) {
     this.#assignment = assignment
+    this.#urlsGoodUntilMs = goodUntilMs(assignment)
     this.#deps = deps
   }
 
@@ -49,21 +58,23 @@ export class AttemptFiles {
     if (resume === null) return
     const { ended, folder, log } = this.#deps
     const path = join(folder, 'resume.checkpoint')
+    const signal = AbortSignal.any([ended, AbortSignal.timeout(CHECKPOINT_MS_MAX)])
     const fetchOnce = async () => {
       try {
-        await getFile(resume.url, path, ended)
+        // Read at each try, since expired URLs are replaced.
+        await getFile(this.#assignment.resume?.url ?? resume.url, path, this.#rules(signal))
       } catch (error) {
         log.warn({ err: error, step: resume.step }, 'the checkpoint cannot be fetched')
         throw error
       }
     }
+    const mayRetry = async (error: unknown) => {
+      if (!isWorthFetchingAgain(error)) return false
+      if (error instanceof TransferError && error.expired) await this.#freshenUrls(CHECKPOINT_MS_MAX)
+      return true
+    }
     try {
-      await retrying(fetchOnce, {
-        signal: ended,
-        triesMax: CHECKPOINT_TRIES_MAX,
-        backoff: new Backoff(200, 1_000),
-        mayRetry: (error) => error instanceof TransferError && error.again,
-      })
+      await retrying(fetchOnce, { signal, backoff: new Backoff(200, 5_000), mayRetry })
       this.#resume = { step: resume.step, path }
     } catch {
       // Logged with each try.
@@ -79,7 +90,7 @@ export class AttemptFiles {
       // Read at each try, since expired URLs are replaced.
       const { inputs, request } = this.#assignment
       if (inputs === undefined) throw new Error('the new assignment names no image')
-      await getFile(inputs.reference, path, signal)
+      await getFile(inputs.reference, path, this.#rules(signal))
       await requireHash(path, request.reference_sha256)
     }
     const mayRetry = async (error: unknown) => {
@@ -103,11 +114,13 @@ export class AttemptFiles {
   async upload(name: UploadName, source: string | { json: string }, withinMs: number): Promise<number> {
     const signal = AbortSignal.any([this.#deps.ended, AbortSignal.timeout(withinMs)])
     const contentType = UPLOAD_CONTENT_TYPES[name]
+    const rules = this.#rules(signal)
     const putOnce = async () => {
+      if (performance.now() > this.#urlsGoodUntilMs) await this.#freshenUrls(withinMs)
       const url = this.#assignment.uploads[name]
-      if (typeof source === 'string') return await putFile(url, source, contentType, signal)
-      await putBody(url, source.json, contentType, signal)
-      return Buffer.byteLength(source.json)
+      return typeof source === 'string'
+        ? await putFile(url, source, contentType, rules)
+        : await putBody(url, source.json, contentType, rules)
     }
     let freshUrls = 0
     const mayRetry = async (error: unknown) => {
@@ -125,8 +138,22 @@ export class AttemptFiles {
   }
 
   async #freshenUrls(withinMs: number): Promise<void> {
-    this.#assignment = (await this.#deps.freshAssignment(withinMs)) ?? this.#assignment
+    const fresh = await this.#deps.freshAssignment(withinMs)
+    if (fresh === null) return
+    this.#assignment = fresh
+    this.#urlsGoodUntilMs = goodUntilMs(fresh)
   }
+
+  #rules(signal: AbortSignal): TransferRules {
+    const { limits } = this.#deps
+    return limits === undefined ? { signal } : { signal, limits }
+  }
+}
+
+/** An API of an older version does not say: its URLs were good for longer than any video takes. */
+function goodUntilMs({ urls_expire_in_s: seconds }: Assignment): number {
+  if (seconds === undefined) return Number.POSITIVE_INFINITY
+  return performance.now() + seconds * 1_000 - URL_MARGIN_MS
 }
 
 function isWorthFetchingAgain(error: unknown): boolean {
