@@ -19,6 +19,7 @@ import { Metrics } from './metrics/metrics.ts'
 import { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { openStore } from './storage/open-store.ts'
+import { isOfOpenAttempt } from './videos/attempt-store.ts'
 import { startWebhookSender } from './webhooks/sender.ts'
 
 /** Parts a test may replace. */
@@ -40,7 +41,10 @@ export async function createServices(config: Config, overrides: Overrides = {}):
   const databases = openDatabases({ ...config.database, onError: onError('database') })
   const { requests: db, internal: internalDb } = databases
   try {
-    const { store, routes } = await openStore(config.store)
+    const { store, routes } = await openStore(config.store, {
+      mayPut: (key) => isOfOpenAttempt(internalDb, key),
+      onWaiting: (line) => log.warn(line),
+    })
     const installation = await bindInstallation(db, config.currency)
     const producer = openAttemptProducer({ ...config.queue, installation }, onError('queue'))
     const etaSample = new EtaSample(db)

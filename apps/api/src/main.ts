@@ -4,6 +4,7 @@ import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { type HttpSettings, readConfig } from './config/config.ts'
 import { createLog } from './log.ts'
 import { startApi } from './start-api.ts'
+import { StoreUnreachableError } from './storage/object-store.ts'
 
 const SETTINGS_EXIT_CODE = 2
 
@@ -44,7 +45,9 @@ try {
   })
 } catch (error) {
   const isSetting = error instanceof SettingError || error instanceof SettingErrors
-  const why = isSetting
+  // What a store that stays away says is for people too.
+  const isPlain = isSetting || error instanceof StoreUnreachableError
+  const why = isPlain
     ? error.message
     : error instanceof Error
       ? (error.stack ?? error.message)

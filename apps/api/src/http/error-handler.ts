@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express'
 import multer from 'multer'
 import type { Logger } from 'pino'
 import { type ErrorCode, SluiceError } from '../errors.ts'
+import { StoreUnavailableError } from '../storage/object-store.ts'
 import { ERROR_STATUS } from './error-status.ts'
 
 /**
@@ -33,6 +34,8 @@ export const unknownRoute: RequestHandler = (request) => {
 function asSluiceError(thrown: unknown): SluiceError {
   if (thrown instanceof SluiceError) return thrown
   if (thrown instanceof multer.MulterError) return fromMulter(thrown)
+  if (thrown instanceof StoreUnavailableError)
+    return new SluiceError('unavailable', 'The stored files cannot be reached. Please try again.')
   return (
     fromBodyParser(thrown) ??
     new SluiceError('internal_error', 'Something went wrong on our side. It was logged; please try again.')

@@ -14,6 +14,7 @@ import { UPLOAD_CONTENT_TYPES } from '@sluice/shared/attempt-contract'
 import express from 'express'
 import S3rver from 's3rver'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { contentTypeOf } from './content-type.ts'
 import {
   type ObjectStore,
   ObjectTooLargeError,
@@ -289,6 +290,34 @@ describe.each(BENCHES)('$name store', ({ open, checksSignatures, readsOddRanges 
     expect(await store.readText(`${folder}/video.bin`, 10)).toBe('kept')
   })
 
+  test('deleting a folder spares what is to be kept, whatever else lies there', async () => {
+    const folder = newFolder()
+    const kept = [`${folder}/v/1-a/video.mp4`, `${folder}/v/1-a/thumbnail.webp`]
+    const doomed = [`${folder}/v/1-a/checkpoint/latest.bin`, `${folder}/v/2-b/video.mp4`, `${folder}/v/x.bin`]
+    for (const key of [...kept, ...doomed]) await store.put(key, Buffer.from(key), contentTypeOf(key))
+    expect(await store.deletePrefix(`${folder}/v`, new Set(kept))).toBe(3)
+    for (const key of kept) expect(await store.readText(key, 100)).toBe(key)
+    for (const key of doomed) expect(await store.head(key)).toBeNull()
+    expect(await store.deletePrefix(`${folder}/v`)).toBe(2)
+  })
+
+  test('a copy stays as it was, whatever is put at its source or becomes of it, and may be made again', async () => {
+    const folder = newFolder()
+    const [from, to] = [`${folder}/1-a/video.mp4`, `${folder}/kept/video.mp4`]
+    expect(await store.copy(from, to)).toBeNull()
+    await store.put(from, Buffer.from('paid for'), 'video/mp4')
+    for (const _again of [1, 2]) {
+      const copied = await store.copy(from, to)
+      expect(copied).toMatchObject({ bytes: 8, contentType: 'video/mp4' })
+      expect(await store.head(to)).toEqual(copied)
+    }
+    await store.put(from, Buffer.from('other'), 'video/mp4')
+    expect(await store.readText(to, 100)).toBe('paid for')
+    await store.deletePrefix(`${folder}/1-a`)
+    expect(await store.readText(to, 100)).toBe('paid for')
+    expect(await store.deletePrefix(folder)).toBe(1)
+  })
+
   test('putting into a folder while it is deleted never fails', async () => {
     const folder = newFolder()
     const puts = Array.from({ length: 40 }, (_, index) =>
@@ -528,7 +557,7 @@ describe('disk store', () => {
 
   const files = async (): Promise<string[]> =>
     (await readdir(dir, { recursive: true, withFileTypes: true }))
-      .filter((entry) => entry.isFile())
+      .filter((entry) => entry.isFile() && entry.name !== '~store')
       .map(({ name }) => name)
 
   test('a client that goes away in the middle of a PUT leaves nothing behind', async () => {
@@ -572,7 +601,7 @@ describe('disk store', () => {
   test('deleting the last object of a folder deletes the folder', async () => {
     await bench.store.put('a/b/c.bin', Buffer.from('x'), BINARY)
     await bench.store.deletePrefix('a')
-    expect(await readdir(dir)).toEqual(['~unfinished'])
+    expect(await readdir(dir)).toEqual(['~store', '~unfinished'])
   })
 
   test('a key that is the folder of another key, or lies in an object, is refused', async () => {
@@ -623,7 +652,7 @@ describe('disk store', () => {
 
   test('a start removes what a process that died was writing, nothing that is being written', async () => {
     await writeFile(join(dir, '~unfinished/dead'), 'half')
-    await utimes(join(dir, '~unfinished/dead'), new Date(), new Date(Date.now() - 2 * 3_600_000))
+    await utimes(join(dir, '~unfinished/dead'), new Date(), new Date(Date.now() - 600_000))
     await writeFile(join(dir, '~unfinished/live'), 'half')
     await openStore({ kind: 'disk', dir, ...UNSERVED })
     expect(await files()).toEqual(['live'])
@@ -681,16 +710,15 @@ test('an S3 server that does not answer names SLUICE_S3_ENDPOINT', async () => {
   await closed(server)
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'nobody')
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'nothing')
-  const refusal = await openStore({
-    kind: 's3',
-    endpoint,
-    bucket: 'b',
-    region: 'us-east-1',
-    forcePathStyle: true,
-  }).catch((error: unknown) => error)
+  const lines: string[] = []
+  const refusal = await openStore(
+    { kind: 's3', endpoint, bucket: 'b', region: 'us-east-1', forcePathStyle: true },
+    { limits: { startMs: 500 }, onWaiting: (line) => lines.push(line) },
+  ).catch((error: unknown) => error)
   vi.unstubAllEnvs()
   expect(refusal).toBeInstanceOf(StoreUnreachableError)
   expect(refusal).toMatchObject({ setting: 'SLUICE_S3_ENDPOINT', given: endpoint })
+  expect(lines).toEqual([expect.stringContaining('waiting for it')])
 })
 
 function listening(server: Server): Promise<Server> {

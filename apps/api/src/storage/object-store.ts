@@ -2,7 +2,9 @@ import type { Readable } from 'node:stream'
 
 /**
  * Stores the files: videos, stills, inputs, checkpoints, results. S3 and disk implement this interface, and
- * one contract test checks both.
+ * one contract test checks both. Every call ends within the limits of group `store` in TIME_LIMITS, and
+ * throws StoreUnavailableError when the store is away, silent or full: never is that taken for an absent
+ * object.
  *
  * A key is segments of `[A-Za-z0-9._-]` joined by `/`; no segment is empty, `.` or `..`. A key is never also
  * the folder of another key. Its extension decides the content type (`content-type.ts`), so a store need not
@@ -31,9 +33,16 @@ export interface ObjectStore {
 
   /**
    * Deletes every object in the folder `prefix` (`videos/a` and `videos/a/` both mean `videos/a/...`, never
-   * `videos/ab`). Returns how many it deleted.
+   * `videos/ab`), but those in `keep`. Lists what is there, so that nothing need be remembered. Returns how
+   * many it deleted.
    */
-  deletePrefix(prefix: string): Promise<number>
+  deletePrefix(prefix: string, keep?: ReadonlySet<string>): Promise<number>
+
+  /**
+   * Makes `to` the same bytes as `from`, without moving them through this process; null when `from` is
+   * absent. What is put at `from` afterwards does not change `to`.
+   */
+  copy(from: string, to: string): Promise<ObjectInfo | null>
 
   /** Checks that the store can be used. Throws StoreUnreachableError, which names the setting to look at. */
   ping(): Promise<void>
@@ -46,6 +55,12 @@ export interface ObjectStore {
 
   /** A URL to GET exactly this key until it expires; the object need not exist. Throws StoreArgumentError. */
   signGet(key: string, options: SignGetOptions): Promise<string>
+
+  /**
+   * Milliseconds by which the store's clock was ahead of this process's when it last answered; null when the
+   * store has no clock of its own. Signed URLs are dated by the store's clock.
+   */
+  clockAheadMs(): number | null
 
   /** Closes the store's connections. It cannot be used afterwards. */
   close(): Promise<void>
@@ -148,6 +163,19 @@ export class StoreUnreachableError extends Error {
     super(`${setting} is ${JSON.stringify(given)}: ${reason}`, options)
     this.setting = setting
     this.given = given
+  }
+}
+
+/**
+ * A call found the store away, silent or full. The same call may succeed later (HTTP 503, or 507 when full);
+ * whether the object is there is not known.
+ */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError'
+  readonly reason: 'away' | 'full'
+  constructor(reason: StoreUnavailableError['reason'], message: string, options?: { cause: unknown }) {
+    super(message, options)
+    this.reason = reason
   }
 }
 

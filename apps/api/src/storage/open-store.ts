@@ -1,8 +1,8 @@
 import type { Router } from 'express'
-import { diskRoutes } from './disk-routes.ts'
+import { diskRoutes, type MayPut } from './disk-routes.ts'
 import { type DiskSettings, openDiskStore } from './disk-store.ts'
 import type { ObjectStore } from './object-store.ts'
-import { openS3Store, type S3Settings } from './s3-store.ts'
+import { openS3Store, type OpenOptions as S3Options, type S3Settings } from './s3-store.ts'
 import { readOrCreateSecret } from './url-secret.ts'
 
 /** The disk store's settings. With `file` a secret is generated at the first start and stored there. */
@@ -21,18 +21,33 @@ export interface OpenStore {
   routes: Router | null
 }
 
-/** Opens the store and tries it out. Throws StoreUnreachableError, which names the setting at fault. */
-export async function openStore(settings: StoreSettings): Promise<OpenStore> {
+/** What the store is given besides its settings. */
+export interface OpenStoreOptions extends S3Options {
+  /** Whether an object that a URL was signed for is still wanted; the default is always. */
+  mayPut?: MayPut
+}
+
+/**
+ * Opens the store and tries it out; one that is merely away is waited for. Throws SettingError when a setting
+ * is wrong, and StoreUnreachableError, which names the setting to look at, when the store stays away.
+ */
+export async function openStore(
+  settings: StoreSettings,
+  { mayPut = async () => true, ...options }: OpenStoreOptions = {},
+): Promise<OpenStore> {
   switch (settings.kind) {
     case 'disk': {
-      const store = await openDiskStore({
-        ...settings,
-        secret:
-          typeof settings.secret === 'string' ? settings.secret : readOrCreateSecret(settings.secret.file),
-      })
-      return { store, routes: diskRoutes(store) }
+      const store = await openDiskStore(
+        {
+          ...settings,
+          secret:
+            typeof settings.secret === 'string' ? settings.secret : readOrCreateSecret(settings.secret.file),
+        },
+        options,
+      )
+      return { store, routes: diskRoutes(store, mayPut) }
     }
     case 's3':
-      return { store: await openS3Store(settings), routes: null }
+      return { store: await openS3Store(settings, options), routes: null }
   }
 }

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import {
+  CopyObjectCommand,
   CreateBucketCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -8,11 +9,12 @@ import {
   HeadObjectCommand,
   ListObjectsCommand,
   PutObjectCommand,
-  S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { pause } from '@sluice/shared/pause'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { checkContentType, contentTypeOf } from './content-type.ts'
 import {
   attachment,
@@ -32,6 +34,8 @@ import {
   type SignPutOptions,
   StoreUnreachableError,
 } from './object-store.ts'
+import { LimitedS3Client, type StoreLimits, statusOf } from './s3-client.ts'
+import { isMissingBucket, judgeBucketFault, judgeS3Fault, NoS3AnswerError } from './s3-fault.ts'
 
 export interface S3Settings {
   /** Where this process and the workers reach the S3 server. */
@@ -47,35 +51,53 @@ export interface S3Settings {
 /** The smallest part that S3 accepts; 10,000 of them are the most, 50 GB. About six are in memory. */
 const PART_BYTES = 5 * 1024 ** 2
 const PARTS_AT_ONCE = 2
-const CONNECT_MS_MAX = 5_000
-const PING_MS_MAX = 5_000
-/** Each open `get` uses a connection until it is read; with the SDK's default of 50 the 51st would wait. */
-const CONNECTIONS_MAX = 256
+/** Between two looks at a store that is away at the start. */
+const START_AGAIN_MS = 1_000
 
-/** Opens the bucket, or makes it where the credentials allow that. Throws StoreUnreachableError. */
-export async function openS3Store(settings: S3Settings): Promise<S3Store> {
-  const store = new S3Store(settings)
+/** What a start may be given besides its settings. */
+export interface OpenOptions {
+  /** Called once, with a line for people, when the store is away and is waited for. */
+  onWaiting?: (line: string) => void
+  /** A test shortens them. */
+  limits?: Partial<StoreLimits>
+}
+
+/**
+ * Opens the bucket, or makes it where the credentials allow that. A server that is merely away is waited for.
+ * Throws SettingError when a setting is wrong, and StoreUnreachableError when the server stays away.
+ */
+export async function openS3Store(settings: S3Settings, options: OpenOptions = {}): Promise<S3Store> {
+  const limits = { ...TIME_LIMITS.store, ...options.limits }
+  const store = new S3Store(settings, limits)
+  const giveUpAtMs = performance.now() + limits.startMs
   try {
-    await store.makeBucket()
-    await store.ping()
+    for (let isSaid = false; ; isSaid = true) {
+      const fault = await store.makeBucket().catch((error: unknown) => error)
+      if (fault === undefined) return store
+      if (!(fault instanceof StoreUnreachableError) || performance.now() >= giveUpAtMs) throw fault
+      if (!isSaid) options.onWaiting?.(`${fault.message}; waiting for it`)
+      await pause(START_AGAIN_MS)
+    }
   } catch (error) {
     await store.close()
     throw error
   }
-  return store
 }
 
 /** Objects in one bucket of an S3 server; see ObjectStore for what each call promises. */
 export class S3Store implements ObjectStore {
   readonly #settings: S3Settings
-  readonly #client: S3Client
+  readonly #client: LimitedS3Client
   /** Signs only: a signature covers the host, so what customers get must be signed for the host they see. */
-  readonly #publicClient: S3Client
+  readonly #publicClient: LimitedS3Client
 
-  constructor(settings: S3Settings) {
+  constructor(settings: S3Settings, limits: StoreLimits) {
     this.#settings = settings
-    this.#client = newClient(settings, settings.endpoint)
-    this.#publicClient = newClient(settings, settings.publicEndpoint ?? settings.endpoint)
+    this.#client = new LimitedS3Client(settings, limits)
+    this.#publicClient = new LimitedS3Client(
+      { ...settings, endpoint: settings.publicEndpoint ?? settings.endpoint },
+      limits,
+    )
   }
 
   async put(key: string, body: Buffer | Readable, contentType: string): Promise<ObjectInfo> {
@@ -85,13 +107,12 @@ export class S3Store implements ObjectStore {
       checkContentType(key, contentType)
       const target = { Bucket: this.#settings.bucket, Key: key, ContentType: contentType }
       if (Buffer.isBuffer(body)) {
-        const { ETag } = await this.#client.send(
-          new PutObjectCommand({ ...target, Body: body, ContentLength: body.length }),
-        )
+        const command = new PutObjectCommand({ ...target, Body: body, ContentLength: body.length })
+        const { ETag } = await this.#client.moveFile((options) => this.#client.sdk.send(command, options))
         return { bytes: body.length, contentType, etag: ETag ?? '' }
       }
       const upload = new Upload({
-        client: this.#client,
+        client: this.#client.sdk,
         params: { ...target, Body: body },
         partSize: PART_BYTES,
         queueSize: PARTS_AT_ONCE,
@@ -100,7 +121,7 @@ export class S3Store implements ObjectStore {
       upload.on('httpUploadProgress', (progress) => {
         bytes = progress.loaded ?? bytes
       })
-      const { ETag } = await upload.done()
+      const { ETag } = await this.#client.upload(() => upload.done())
       return { bytes, contentType, etag: ETag ?? '' }
     } catch (error) {
       if (Buffer.isBuffer(body)) throw error
@@ -114,10 +135,9 @@ export class S3Store implements ObjectStore {
     checkKey(key)
     if (range !== undefined) checkRange(range)
     const rangeHeader = range === undefined ? {} : { Range: `bytes=${range.start}-${range.end}` }
+    const command = new GetObjectCommand({ Bucket: this.#settings.bucket, Key: key, ...rangeHeader })
     try {
-      const answer = await this.#client.send(
-        new GetObjectCommand({ Bucket: this.#settings.bucket, Key: key, ...rangeHeader }),
-      )
+      const answer = await this.#client.ask((options) => this.#client.sdk.send(command, options), [404, 416])
       if (!(answer.Body instanceof Readable)) throw new TypeError('the S3 client returned no stream')
       const bytes = answer.ContentLength ?? 0
       return {
@@ -128,7 +148,7 @@ export class S3Store implements ObjectStore {
         etag: answer.ETag ?? '',
       }
     } catch (error) {
-      if (statusOf(error) === 404) return null
+      if (statusOf(error) === 404) return this.#absent()
       if (statusOf(error) !== 416 || range === undefined) throw error
       const info = await this.head(key)
       if (info === null) return null
@@ -138,17 +158,16 @@ export class S3Store implements ObjectStore {
 
   async head(key: string): Promise<ObjectInfo | null> {
     checkKey(key)
+    const command = new HeadObjectCommand({ Bucket: this.#settings.bucket, Key: key })
     try {
-      const answer = await this.#client.send(
-        new HeadObjectCommand({ Bucket: this.#settings.bucket, Key: key }),
-      )
+      const answer = await this.#client.ask((options) => this.#client.sdk.send(command, options), [404])
       return {
         bytes: answer.ContentLength ?? 0,
         contentType: answer.ContentType ?? contentTypeOf(key),
         etag: answer.ETag ?? '',
       }
     } catch (error) {
-      if (statusOf(error) === 404) return null
+      if (statusOf(error) === 404) return this.#absent()
       throw error
     }
   }
@@ -160,10 +179,14 @@ export class S3Store implements ObjectStore {
       opened.body.destroy()
       throw new ObjectTooLargeError(key, bytesMax)
     }
-    return (await buffer(opened.body)).toString('utf8')
+    try {
+      return (await this.#client.moveFile(() => buffer(opened.body))).toString('utf8')
+    } finally {
+      opened.body.destroy()
+    }
   }
 
-  async deletePrefix(prefix: string): Promise<number> {
+  async deletePrefix(prefix: string, keep: ReadonlySet<string> = new Set()): Promise<number> {
     const target = { Bucket: this.#settings.bucket, Prefix: folderOf(prefix) }
     let deleted = 0
     let isTruncated = true
@@ -171,21 +194,48 @@ export class S3Store implements ObjectStore {
     // A page has at most 1,000 keys, as many as one delete takes. Version 1 of the listing continues after a
     // key, which still works once that key is deleted; the tokens of version 2 differ from server to server.
     while (isTruncated) {
-      const page = await this.#client.send(new ListObjectsCommand({ ...target, Marker: last }))
-      const keys = (page.Contents ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [{ Key }]))
+      const command = new ListObjectsCommand({ ...target, Marker: last })
+      const page = await this.#client.ask((options) => this.#client.sdk.send(command, options))
+      const keys = (page.Contents ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [Key]))
       isTruncated = page.IsTruncated === true && keys.length > 0
-      last = keys.at(-1)?.Key
-      if (keys.length > 0) deleted += await this.#deleteKeys(keys)
+      last = keys.at(-1)
+      const doomed = keys.filter((key) => !keep.has(key))
+      if (doomed.length > 0) deleted += await this.#deleteKeys(doomed)
     }
     return deleted
   }
 
-  async ping(): Promise<void> {
+  async copy(from: string, to: string): Promise<ObjectInfo | null> {
+    checkKey(to)
+    checkContentType(to, contentTypeOf(from))
+    const info = await this.head(from)
+    if (info === null) return null
+    const { bucket } = this.#settings
+    const command = new CopyObjectCommand({
+      Bucket: bucket,
+      Key: to,
+      // A key needs no percent-encoding.
+      CopySource: `${bucket}/${from}`,
+      CopySourceIfMatch: info.etag,
+    })
     try {
-      await this.#headBucket()
+      const { CopyObjectResult } = await this.#client.moveFile(
+        (options) => this.#client.sdk.send(command, options),
+        [404],
+      )
+      return { ...info, etag: CopyObjectResult?.ETag ?? info.etag }
     } catch (error) {
-      throw this.#unreachable(error)
+      if (statusOf(error) === 404) return this.#absent()
+      throw error
     }
+  }
+
+  async ping(): Promise<void> {
+    const error = await this.#findFault()
+    if (error === null) return
+    const fault = judgeS3Fault(error, this.#settings)
+    if (fault instanceof StoreUnreachableError) throw fault
+    throw new StoreUnreachableError(fault.setting, fault.given ?? '', fault.allowed, { cause: error })
   }
 
   async signPut(key: string, options: SignPutOptions): Promise<string> {
@@ -199,8 +249,9 @@ export class S3Store implements ObjectStore {
       ContentType: options.contentType,
     })
     // The SDK leaves content-type out of the signature unless it is named.
-    return getSignedUrl(this.#client, command, {
+    return getSignedUrl(this.#client.sdk, command, {
       expiresIn: options.expiresInSeconds,
+      signingDate: this.#storeDate(),
       signableHeaders: new Set(['content-type']),
     })
   }
@@ -214,7 +265,14 @@ export class S3Store implements ObjectStore {
         : { ResponseContentDisposition: attachment(options.downloadName) }
     const command = new GetObjectCommand({ Bucket: this.#settings.bucket, Key: key, ...disposition })
     const client = options.audience === 'worker' ? this.#client : this.#publicClient
-    return getSignedUrl(client, command, { expiresIn: options.expiresInSeconds })
+    return getSignedUrl(client.sdk, command, {
+      expiresIn: options.expiresInSeconds,
+      signingDate: this.#storeDate(),
+    })
+  }
+
+  clockAheadMs(): number {
+    return this.#client.clockAheadMs()
   }
 
   async close(): Promise<void> {
@@ -222,124 +280,69 @@ export class S3Store implements ObjectStore {
     this.#publicClient.destroy()
   }
 
-  /** Makes the bucket unless it exists. Throws StoreUnreachableError. */
+  /**
+   * Makes the bucket unless it exists. Throws SettingError when a setting is wrong, and StoreUnreachableError
+   * when the server is away.
+   */
   async makeBucket(): Promise<void> {
     const { bucket, region } = this.#settings
-    try {
-      await this.#headBucket()
-      return
-    } catch (error) {
-      if (statusOf(error) !== 404) throw this.#unreachable(error)
-    }
+    const fault = await this.#findFault()
+    if (fault === null) return
+    if (!isMissingBucket(fault)) throw judgeS3Fault(fault, this.#settings)
     // us-east-1 is the default, and S3 refuses a request that names it.
     const place =
       region === 'us-east-1'
         ? {}
         : { CreateBucketConfiguration: { LocationConstraint: region as BucketLocation } }
+    const command = new CreateBucketCommand({ Bucket: bucket, ...place })
     try {
-      await this.#client.send(new CreateBucketCommand({ Bucket: bucket, ...place }))
+      await this.#client.askRaw((options) => this.#client.sdk.send(command, options))
     } catch (error) {
       // Another process, started at the same time, made it first.
       if (error instanceof S3ServiceException && error.name === 'BucketAlreadyOwnedByYou') return
-      throw new StoreUnreachableError(
-        'SLUICE_S3_BUCKET',
-        bucket,
-        `the bucket is missing and could not be made (${describe(error)})`,
-        { cause: error },
-      )
+      throw judgeBucketFault(error, this.#settings)
     }
   }
 
+  /** What a listing of the bucket meets: it says more than HEAD, whose refusals have no code. */
+  async #findFault(): Promise<unknown> {
+    const command = new ListObjectsCommand({ Bucket: this.#settings.bucket, MaxKeys: 1 })
+    try {
+      const page = await this.#client.askRaw((options) => this.#client.sdk.send(command, options))
+      return page.Name === undefined && page.IsTruncated === undefined ? new NoS3AnswerError() : null
+    } catch (error) {
+      return error
+    }
+  }
+
+  /** Null for an object that is absent from a bucket that is there: a bucket that is gone holds no answer. */
+  async #absent(): Promise<null> {
+    const command = new HeadBucketCommand({ Bucket: this.#settings.bucket })
+    await this.#client.ask((options) => this.#client.sdk.send(command, options))
+    return null
+  }
+
+  /** Now, by the clock of who will judge whether a URL has expired. */
+  #storeDate(): Date {
+    return new Date(Date.now() + this.#client.clockAheadMs())
+  }
+
   /** Deletes at most 1,000 keys. Returns how many of them existed. */
-  async #deleteKeys(keys: { Key: string }[]): Promise<number> {
+  async #deleteKeys(keys: readonly string[]): Promise<number> {
     const command = new DeleteObjectsCommand({
       Bucket: this.#settings.bucket,
-      Delete: { Objects: keys, Quiet: true },
+      Delete: { Objects: keys.map((Key) => ({ Key })), Quiet: true },
     })
-    const errors = (await this.#client.send(command)).Errors ?? []
+    const answer = await this.#client.ask((options) => this.#client.sdk.send(command, options))
+    const errors = answer.Errors ?? []
     // A key that another delete removed meanwhile: S3 reports it as deleted, VersityGW as an error.
     const refused = errors.find(({ Code }) => Code !== 'NoSuchKey')
     if (refused !== undefined)
       throw new Error(`the S3 server did not delete ${refused.Key}: ${refused.Code} ${refused.Message}`)
     return keys.length - errors.length
   }
-
-  async #headBucket(): Promise<void> {
-    const command = new HeadBucketCommand({ Bucket: this.#settings.bucket })
-    await this.#client.send(command, { abortSignal: AbortSignal.timeout(PING_MS_MAX) })
-  }
-
-  #unreachable(error: unknown): StoreUnreachableError {
-    const { endpoint, bucket, region } = this.#settings
-    const options = { cause: error }
-    if (error instanceof Error && error.name === 'CredentialsProviderError') {
-      const reason = 'no S3 credentials: set it and AWS_SECRET_ACCESS_KEY, or another source of the AWS chain'
-      return new StoreUnreachableError(
-        'AWS_ACCESS_KEY_ID',
-        process.env.AWS_ACCESS_KEY_ID ?? '',
-        reason,
-        options,
-      )
-    }
-    switch (statusOf(error)) {
-      case 404:
-        return new StoreUnreachableError(
-          'SLUICE_S3_BUCKET',
-          bucket,
-          `${endpoint} has no such bucket`,
-          options,
-        )
-      case 403:
-        return new StoreUnreachableError(
-          'SLUICE_S3_BUCKET',
-          bucket,
-          `${endpoint} refuses the AWS credentials for it`,
-          options,
-        )
-      case 301:
-      case 400:
-        return new StoreUnreachableError(
-          'SLUICE_S3_REGION',
-          region,
-          `${endpoint} keeps the bucket in another region`,
-          options,
-        )
-      default:
-        return new StoreUnreachableError(
-          'SLUICE_S3_ENDPOINT',
-          endpoint,
-          `no answer from it (${describe(error)})`,
-          options,
-        )
-    }
-  }
 }
 
 type BucketLocation = NonNullable<
   NonNullable<CreateBucketCommand['input']['CreateBucketConfiguration']>['LocationConstraint']
 >
-
-function newClient(settings: S3Settings, endpoint: string): S3Client {
-  return new S3Client({
-    endpoint,
-    region: settings.region,
-    forcePathStyle: settings.forcePathStyle,
-    // The default (CRC32 on every request) would put the checksum of an empty body into signed PUTs, and few
-    // servers besides Amazon's know all kinds of checksums.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: {
-      connectionTimeout: CONNECT_MS_MAX,
-      httpAgent: { maxSockets: CONNECTIONS_MAX },
-      httpsAgent: { maxSockets: CONNECTIONS_MAX },
-    },
-  })
-}
-
-function statusOf(error: unknown): number | null {
-  return error instanceof S3ServiceException ? (error.$metadata.httpStatusCode ?? null) : null
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-}

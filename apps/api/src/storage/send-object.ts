@@ -1,4 +1,5 @@
 import { pipeline } from 'node:stream/promises'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Request, Response } from 'express'
 import {
   attachment,
@@ -6,6 +7,7 @@ import {
   type ObjectStore,
   type OpenObject,
   RangeUnsatisfiableError,
+  StoreUnavailableError,
 } from './object-store.ts'
 
 export type SendOutcome = 'sent' | 'absent'
@@ -60,6 +62,11 @@ export async function sendObject(
       response.removeHeader(name)
     return 'absent'
   }
+  // The client went away while the object was opened: nobody would read it, and so close it.
+  if (response.destroyed) {
+    opened.body.destroy()
+    return 'sent'
+  }
   // From `opened`, not `info`: the object may have been replaced, and the headers must fit what is sent.
   response.set({ ETag: opened.etag, 'Content-Length': String(opened.bytes) })
   if (range !== null) {
@@ -67,10 +74,17 @@ export async function sendObject(
       .status(206)
       .set('Content-Range', `bytes ${range.start}-${range.start + opened.bytes - 1}/${opened.totalBytes}`)
   }
-  await pipeline(opened.body, response).catch((error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'))
-      throw error
-  })
+  const { body } = opened
+  const giveUp = () => response.destroy()
+  response.setTimeout(TIME_LIMITS.http.sendSilenceMs, giveUp)
+  try {
+    await pipeline(body, response)
+  } catch (error) {
+    // Whatever the response says then, only what the store says is an error.
+    if (body.errored instanceof StoreUnavailableError) throw error
+  } finally {
+    request.socket.setTimeout(0, giveUp)
+  }
   return 'sent'
 }
 

@@ -2,7 +2,7 @@ import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
 import type { Attempt } from './attempt.ts'
 import type { LockedVideo } from './transition.ts'
-import type { Video } from './video.ts'
+import { attemptOfKey, type Video } from './video.ts'
 
 /*
  * The only writer of table attempt while an attempt lasts; transition.ts opens and ends it together with the
@@ -36,6 +36,18 @@ export async function readAttempt(db: Database, videoId: string, fence: number):
     values: [videoId, fence],
   })
   return rows[0] ?? null
+}
+
+/** Whether an object's key is one that an attempt writes, and that attempt has not ended. */
+export async function isOfOpenAttempt(db: Database, key: string): Promise<boolean> {
+  const writer = attemptOfKey(key)
+  if (writer === null) return false
+  const { rowCount } = await db.query({
+    name: 'attempt-is-open',
+    text: 'select from attempt where video_id = $1 and fence = $2 and claim = $3 and ended_at is null',
+    values: [writer.video, writer.fence, writer.claim],
+  })
+  return rowCount === 1
 }
 
 /** Who works on an attempt: one start of it on one worker, under one worker token. */

@@ -85,6 +85,13 @@ export function attemptPrefix(videoId: string, fence: number, claim: string): st
   return `${videoPrefix(videoId)}/${fence}-${claim}`
 }
 
+/** Which start of an attempt writes an object; null for a key that none writes. */
+export function attemptOfKey(key: string): { video: string; fence: number; claim: string } | null {
+  const [, video, fence, claim] = /^videos\/([^/]+)\/(\d{1,9})-([0-9a-f]{32})\//.exec(key) ?? []
+  if (video === undefined || fence === undefined || claim === undefined) return null
+  return { video, fence: Number(fence), claim }
+}
+
 /** File names below an attempt's prefix. */
 export const OUTPUT_FILES = {
   video: 'video.mp4',
