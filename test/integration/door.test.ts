@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
-import { startTestApi } from '../support/start-api.ts'
+import { eventually } from '../support/eventually.ts'
+import { HandWorker } from '../support/hand-worker.ts'
+import { sayJson, startJsonServer } from '../support/json-server.ts'
+import { rawConnection } from '../support/raw-connection.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
 
 test('/openapi.json is written once: the same bytes to everybody, and nothing to who has them', async () => {
   await using api = await startTestApi()
@@ -42,6 +46,136 @@ test('a thousand requests with keys that nobody has cost a few look-ups', async 
   expect(new Set(await Promise.all(reads))).toEqual(new Set(['invalid_api_key']))
   expect((await real).scopes).toContain('videos:write')
   expect(looks()).toBeLessThan(10)
+})
+
+const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 2 }
+
+/** The head of a submission of `bytes` bytes. */
+const headOf = (key: string, bytes: number, more = '') =>
+  [
+    'POST /v1/videos HTTP/1.1',
+    'host: x',
+    `authorization: Bearer ${key}`,
+    'content-type: application/json',
+    `${more}content-length: ${bytes}`,
+    '\r\n',
+  ].join('\r\n')
+
+/** What another tenant does, and a worker: each is answered. */
+async function requireOthersGoOn(api: TestApi, other: { key: string }): Promise<void> {
+  const as = { key: other.key }
+  const submitted = await api.call('POST', '/v1/videos', SMALL, as)
+  expect(submitted.status).toBe(200)
+  expect((await api.call('GET', `/v1/videos/${submitted.body.id}`, undefined, as)).status).toBe(200)
+  expect((await api.call('GET', '/v1/credits', undefined, as)).status).toBe(200)
+  await using worker = new HandWorker(api)
+  await worker.heartbeat()
+}
+
+test('a tenant whose submissions wait for its locked account takes few connections: another one, and workers, go on', async () => {
+  await using api = await startTestApi()
+  const [crowd, other] = [await api.account(1_000_000_000n), await api.account(1_000_000_000n)]
+  const holder = await api.context.internal.db.connect()
+  try {
+    await holder.query('begin')
+    await holder.query('select from ledger_account where account_id = $1 for update', [crowd.accountId])
+    const submissions = Array.from({ length: 25 }, () =>
+      api.call('POST', '/v1/videos', SMALL, { key: crowd.key }),
+    )
+    const waiting = async () => {
+      const { rows } = await holder.query(`select distinct pid from pg_locks where not granted`)
+      return rows.length
+    }
+    await eventually(waiting, (count) => count > 0)
+    await requireOthersGoOn(api, other)
+    // Two of the six connections that a test's API has for requests.
+    expect(await waiting()).toBe(2)
+    await holder.query('commit')
+    const statuses = (await Promise.all(submissions)).map(({ status }) => status)
+    expect(statuses).toEqual(Array.from({ length: 25 }, () => 200))
+  } finally {
+    holder.release()
+  }
+})
+
+test('what one account asks for at once beyond its bound is a 429 that says when to come back; no other waits for it', async () => {
+  const bounds = { waitingCallsOfAccount: 10, refusalPauseMs: 1 }
+  await using api = await startTestApi({ bounds })
+  const [crowd, other] = [await api.account(0n), await api.account(1_000_000_000n)]
+  const asked = Array.from({ length: 200 }, () => api.call('POST', '/v1/videos', SMALL, { key: crowd.key }))
+  await requireOthersGoOn(api, other)
+  const answers = await Promise.all(asked)
+  const refused = answers.filter(({ status }) => status === 429)
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([402, 429]))
+  expect(refused.length).toBeGreaterThan(100)
+  for (const { headers, body } of refused) {
+    expect(headers.get('retry-after')).toBe('1')
+    expect(body.error).toMatchObject({ type: 'rate_limit_error', code: 'too_many_at_once' })
+  }
+})
+
+test('bodies that stop coming hold no more than an account may hold, end, and no other waits for them', async () => {
+  const MIB = 1024 * 1024
+  const bounds = { bodyBytes: 40 * MIB, bodyBytesOfAccount: 20 * MIB, bodyGraceMs: 300, refusalPauseMs: 1 }
+  await using api = await startTestApi({ bounds })
+  const [crowd, other] = [await api.account(0n), await api.account(1_000_000_000n)]
+  const opened = await Promise.all(
+    Array.from({ length: 30 }, () => rawConnection(api.url, `${headOf(crowd.key, 9 * MIB)}{"prompt":"`)),
+  )
+  await requireOthersGoOn(api, other)
+  // Two bodies of an account fit; each is given up, and its connection closed.
+  await Promise.all(opened.map(({ closed }) => closed))
+  expect(new Set(opened.map((one) => one.received().slice(0, 12)))).toEqual(new Set(['HTTP/1.1 408']))
+  expect(opened[0]?.received()).toContain('"code":"body_too_slow"')
+})
+
+test('a body is refused from its length before any of it is read, and from its key before that', async () => {
+  await using api = await startTestApi({ bounds: { lingerMs: 50 } })
+  const answerTo = async (text: string) => {
+    using connection = await rawConnection(api.url, text)
+    await connection.closed
+    return connection.received()
+  }
+  expect(await answerTo(headOf(api.key, 100_000_000))).toMatch(/^HTTP\/1.1 413 .*"code":"body_too_large"/s)
+  expect(await answerTo(headOf('sk-unknown', 100_000_000))).toMatch(/^HTTP\/1.1 401 /)
+  // Who asks first is not told to send it.
+  const asks = 'expect: 100-continue\r\n'
+  expect(await answerTo(headOf(api.key, 100_000_000, asks))).toMatch(/^HTTP\/1.1 413 /)
+  using polite = await rawConnection(api.url, headOf(api.key, 30, asks))
+  await eventually(
+    async () => polite.received(),
+    (text) => text.startsWith('HTTP/1.1 100 Continue'),
+  )
+})
+
+test('a stop answers the requests under way, takes no new ones, ends streams, and keeps its bound', async () => {
+  const answered = Promise.withResolvers<void>()
+  await using hook = await startJsonServer((response) => {
+    answered.promise.then(
+      () => sayJson(response, { results: [{ flagged: false }] }),
+      () => {},
+    )
+  })
+  await using api = await startTestApi({
+    moderation: { url: hook.url, key: undefined, timeoutMs: 10_000, failOpen: false },
+  })
+  const kept = await rawConnection(api.url, 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n')
+  await eventually(
+    async () => kept.received(),
+    (text) => text.includes('200 OK'),
+  )
+  const submitted = api.call('POST', '/v1/videos', SMALL)
+  await eventually(
+    async () => hook.asked.length,
+    (count) => count === 1,
+  )
+  const stopped = api.api.stop()
+  await kept.closed
+  await expect(fetch(`${api.url}/health`)).rejects.toThrow()
+  answered.resolve()
+  const answer = await submitted
+  expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
+  await stopped
 })
 
 type Query = (statement: { name?: string; text: string }) => Promise<unknown>

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { openAccountWithKey } from '../../apps/api/src/accounts/open-account.ts'
+import type { Bounds } from '../../apps/api/src/config/bounds.ts'
 import { type Config, type HttpSettings, readConfig } from '../../apps/api/src/config/config.ts'
 import type { Timings } from '../../apps/api/src/config/timings.ts'
 import { type RunningApi, startApi } from '../../apps/api/src/start-api.ts'
@@ -19,9 +20,10 @@ export interface Answer {
 }
 
 /** Settings of a test's API in place of the defaults and of `TEST_TIMINGS`. */
-export type TestSettings = Partial<Omit<Config, 'http' | 'timings'>> & {
+export type TestSettings = Partial<Omit<Config, 'http' | 'timings' | 'bounds'>> & {
   http?: Partial<HttpSettings>
   timings?: Partial<Timings>
+  bounds?: Partial<Bounds>
 }
 
 /** No lease expires, since workers driven by hand send no heartbeats; and the reconciler looks often. */
@@ -77,6 +79,7 @@ export async function startTestApi(
       ...more,
       http: { ...read.http, ...settings.http, ...more.http },
       timings: { ...read.timings, ...TEST_TIMINGS, ...settings.timings, ...more.timings },
+      bounds: { ...read.bounds, ...settings.bounds, ...more.bounds },
     }
   }
   const redis = testBackend() === 'redis' ? { REDIS_URL: await createTestRedis() } : {}

@@ -7,6 +7,7 @@ import { pinoHttp } from 'pino-http'
 import { SluiceError } from './errors.ts'
 import { crossOrigin } from './http/cross-origin.ts'
 import { docsPage } from './http/docs-page.ts'
+import { dropUnreadBodies } from './http/drop-unread-bodies.ts'
 import { errorHandler, unknownRoute } from './http/error-handler.ts'
 import { markRoute, measureRequests } from './http/measure-requests.ts'
 import { ALL_ROUTES } from './routes/all-routes.ts'
@@ -25,6 +26,7 @@ export function createApp(services: Services): Express {
   app.use(security(services))
   app.use(requestLog(services))
   app.use(crossOrigin(services.config.http.allowedOrigins))
+  app.use(dropUnreadBodies(services.config.bounds))
   if (services.storeRoutes !== null) app.use(services.storeRoutes)
 
   bindRoutes(app, services)

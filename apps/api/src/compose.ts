@@ -16,6 +16,7 @@ import { openRateLimits } from './keys/rate-limit.ts'
 import { openSystem } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
 import { Metrics } from './metrics/metrics.ts'
+import { openPlaces } from './places.ts'
 import { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { openStore } from './storage/open-store.ts'
@@ -67,6 +68,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       store,
       producer,
       installation,
+      places: openPlaces(config.bounds, db.options.max ?? config.database.connectionsMax),
       wakeGate: gateWaker(internalDb, onError('gate wake-up')),
     }
     return {

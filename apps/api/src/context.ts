@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { Config } from './config/config.ts'
 import type { DatabasePool } from './db/database.ts'
 import type { SystemAccounts } from './ledger/accounts.ts'
+import type { Places } from './places.ts'
 import type { ObjectStore } from './storage/object-store.ts'
 
 /** What the domain works with. Built once, in compose.ts; what HTTP needs besides stands in services.ts. */
@@ -19,6 +20,7 @@ export interface Context {
   producer: AttemptProducer
   /** What this installation's queues are named after. */
   installation: string
+  places: Places
   /** Call after a commit that gave the gate something to do. */
   wakeGate: () => void
 }

@@ -16,6 +16,7 @@ const DOMAIN_ERROR_CODES = [
   'content_expired',
   'body_too_large',
   'queue_full',
+  'too_many_at_once',
   'unavailable',
 ] as const
 
@@ -30,6 +31,7 @@ const REQUEST_ERROR_CODES = [
   'method_not_allowed',
   'unsupported_media_type',
   'range_not_satisfiable',
+  'body_too_slow',
   'rate_limited',
   'internal_error',
 ] as const

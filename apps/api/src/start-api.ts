@@ -1,22 +1,22 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { listen as listenOn, requireFreePort } from '@sluice/shared/listen'
-import { ownUrl } from '@sluice/shared/own-address'
+import { requireFreePort } from '@sluice/shared/listen'
 import { migrateQueue } from '@sluice/shared/queue-backend'
+import { within } from '@sluice/shared/time-limit'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { setUpInstallation } from './accounts/first-start.ts'
-import { createApp } from './app.ts'
-import { createServices, type Overrides, startBackgroundWork } from './compose.ts'
+import { type BackgroundWork, createServices, type Overrides, startBackgroundWork } from './compose.ts'
 import type { Config } from './config/config.ts'
 import { migrateDatabase } from './db/migrate.ts'
+import { ApiServer } from './server.ts'
 import type { Services } from './services.ts'
-
-const UPLOAD_MS_MAX = 3_600_000
 
 export interface RunningApi {
   context: Services
   /** `http://host:port` that it listens on. */
   url: string
-  /** Stops listening, lets requests end, stops background work, closes connections. Safe to repeat. */
+  /**
+   * Stops listening, answers the requests under way, stops background work and closes connections. Takes no
+   * longer than TIME_LIMITS.apiStop, whatever hangs. Safe to repeat.
+   */
   stop(): Promise<void>
 }
 
@@ -29,45 +29,38 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
   await migrateDatabase(config.database.url, (line) => overrides.log?.warn(line))
   if (config.queue.backend === 'postgres') await migrateQueue(config.database.url)
   const services = await createServices(config, overrides)
-  let server: Server
+  let server: ApiServer
   try {
     await setUpInstallation(services, config.http.publicUrl)
-    server = await listen(services)
+    server = await ApiServer.open(services)
   } catch (error) {
     await services.close()
     throw error
   }
   const background = startBackgroundWork(services)
-  const { address, port } = server.address() as AddressInfo
   let stopped: Promise<void> | undefined
-  const stop = async () => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    server.closeIdleConnections()
-    await services.videoWatch.close()
-    await background.stop()
-    // Requests in flight had their time while the gate stopped.
-    server.closeAllConnections()
-    await closed
-    await services.close()
-  }
   return {
     context: services,
-    url: ownUrl(address, port),
+    url: server.url,
     stop: () => {
-      stopped ??= stop()
+      stopped ??= stopAll(services, server, background)
       return stopped
     },
   }
 }
 
-async function listen(services: Services): Promise<Server> {
-  const { host, port } = services.config.http
-  const server = createServer(createApp(services))
-  server.keepAliveTimeout = 65_000
-  // A worker may upload for a while; headers have their own, shorter bound.
-  server.requestTimeout = UPLOAD_MS_MAX
-  await listenOn(server, host, port)
-  // A connection that could not be accepted is lost; unheard, the error would end the process.
-  server.on('error', (error) => services.log.warn({ err: error }, 'a connection was not accepted'))
-  return server
+/** Whatever hangs is given up when its time is over: the process ends with it. */
+async function stopAll(services: Services, server: ApiServer, background: BackgroundWork): Promise<void> {
+  const { requestsMs, closeMs } = TIME_LIMITS.apiStop
+  const noLonger = (part: string, limitMs: number, work: Promise<void>) =>
+    within(limitMs, work, () => new Error(`not done within ${limitMs} ms`)).catch((error: unknown) =>
+      services.log.warn({ err: error, part }, 'given up at the stop'),
+    )
+  server.stopListening()
+  await Promise.all([
+    noLonger('event streams', requestsMs, services.videoWatch.close()),
+    noLonger('gate, recovery and webhooks', requestsMs, background.stop()),
+    server.drain(requestsMs),
+  ])
+  await noLonger('connections', closeMs, services.close())
 }

@@ -46,6 +46,22 @@ export const TIME_LIMITS = {
     /** A whole transfer; a video of a few MB takes seconds, a checkpoint of some GB minutes. */
     wholeMs: 300_000,
   },
+  /** Requests to the API. */
+  client: {
+    /** To the end of a request's headers: they are a few kilobytes. */
+    headersMs: 15_000,
+    /** For a worker's upload to the disk store. The bodies of calls are bounded in config/bounds.ts. */
+    uploadMs: 3_600_000,
+    /** An idle connection. Longer than the minute after which load balancers close theirs. */
+    keepAliveMs: 65_000,
+  },
+  /** What the API's stop waits for. Together less than the 4 s after which `sluice up` kills it. */
+  apiStop: {
+    /** For requests under way to be answered, while gate, recovery and webhooks end. */
+    requestsMs: 2_500,
+    /** For the connections to database, queue and store to close. */
+    closeMs: 1_000,
+  },
 } as const
 
 /**

@@ -25,6 +25,7 @@ import { CONNECTIONS_MIN } from '../db/databases.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
 import { readAllowHosts } from './allow-hosts.ts'
 import { type AllowedOrigins, readAllowedOrigins } from './allowed-origins.ts'
+import { type Bounds, DEFAULT_BOUNDS } from './bounds.ts'
 import { readModels } from './models.ts'
 import {
   type ModerationSettings,
@@ -62,6 +63,8 @@ export interface Config {
   webhookAllowHosts: ReadonlySet<string>
   /** No setting changes these; tests do. */
   timings: Timings
+  /** No setting changes these; tests do. */
+  bounds: Bounds
 }
 
 export interface HttpSettings {
@@ -119,6 +122,7 @@ export function readConfig(env: Environment): Config {
       secret: urlSecret ?? { file: join(dataDir, 'secret') },
     },
     timings: DEFAULT_TIMINGS,
+    bounds: DEFAULT_BOUNDS,
   }
 }
 

@@ -3,6 +3,7 @@ import multer from 'multer'
 import type { Logger } from 'pino'
 import { type ErrorCode, SluiceError } from '../errors.ts'
 import { StoreUnavailableError } from '../storage/object-store.ts'
+import { ClientGoneError } from './admit.ts'
 import { ERROR_STATUS } from './error-status.ts'
 
 /**
@@ -14,11 +15,16 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       next(thrown)
       return
     }
+    if (thrown instanceof ClientGoneError) {
+      response.destroy()
+      return
+    }
     const error = asSluiceError(thrown)
     const answer = ERROR_STATUS[error.code]
     response.locals.errorCode = error.code
     if (answer.status >= 500)
       log.error({ err: thrown, method: request.method, path: request.path }, 'request failed')
+    if (error.code === 'too_many_at_once') response.set('retry-after', '1')
     if ('retry' in answer) response.set('x-should-retry', 'false')
     response
       .status(answer.status)

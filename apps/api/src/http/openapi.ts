@@ -115,20 +115,33 @@ function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
   )
 }
 
+const KEY_ERRORS = [
+  'missing_api_key',
+  'invalid_api_key',
+  'insufficient_scope',
+  'rate_limited',
+  'too_many_at_once',
+] as const satisfies readonly ErrorCode[]
+
+const BODY_ERRORS = [
+  'invalid_json',
+  'invalid_form',
+  'body_too_large',
+  'body_too_slow',
+  'unsupported_media_type',
+] as const satisfies readonly ErrorCode[]
+
 /** Every error code of a call: its own, and those that come with having a key, a body or a query. */
 export function errorCodesOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(['internal_error', ...route.errors])
-  if (route.scope !== null)
-    for (const code of ['missing_api_key', 'invalid_api_key', 'insufficient_scope', 'rate_limited'] as const)
-      codes.add(code)
+  if (route.scope !== null) for (const code of KEY_ERRORS) codes.add(code)
   // A path with a parameter may not be UTF-8.
   if (route.params !== undefined) codes.add('invalid_value')
   if (route.query !== undefined || route.body !== undefined) {
     for (const code of ['invalid_value', 'missing_parameter', 'unknown_parameter'] as const) codes.add(code)
   }
   if (route.body !== undefined) {
-    for (const code of ['invalid_json', 'invalid_form', 'body_too_large', 'unsupported_media_type'] as const)
-      codes.add(code)
+    for (const code of BODY_ERRORS) codes.add(code)
   }
   return [...codes]
 }

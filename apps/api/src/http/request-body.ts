@@ -1,8 +1,11 @@
 import express, { type Request, type RequestHandler, type Response } from 'express'
 import multer from 'multer'
 import type { z } from 'zod'
+import type { Bounds } from '../config/bounds.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
+import { hasBody, whileItArrives } from './body-arrival.ts'
 import { formReader } from './form-fields.ts'
+import { requireShallow } from './json-depth.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
 const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
@@ -18,7 +21,14 @@ export interface UploadField {
   tooLarge(): SluiceError
 }
 
-export type ReadBody = (request: Request, response: Response) => Promise<unknown>
+/** Reads the body of one call. */
+export interface BodyReader {
+  /** Bytes that a body of this call may have. */
+  bytesMax: number
+  read(request: Request, response: Response, pace: Pace): Promise<unknown>
+}
+
+type Pace = Pick<Bounds, 'bodyBytesPerSecondMin' | 'bodyGraceMs'>
 
 /**
  * Reads one kind of body into `request.body`, and a file into `request.file`. Throws what its parser throws.
@@ -33,37 +43,59 @@ interface BodyParsers {
  * send multipart, where every value is text: it is read as `schema` takes it (form-fields.ts). Made once per
  * call. The reader throws SluiceError, or an error that http/error-handler.ts knows.
  */
-export function bodyReader(schema: z.ZodType, upload?: UploadField): ReadBody {
+export function bodyReader(schema: z.ZodType, upload?: UploadField): BodyReader {
   const readForm = formReader(schema)
   const parsers = upload === undefined ? PLAIN_PARSERS : uploadParsers(upload)
-  return async (request, response) => {
-    if (request.is('multipart/form-data')) {
-      await parsers.form(request, response).catch(rethrowFormError)
-      const fields: Record<string, unknown> = { ...request.body }
-      if (upload === undefined) return readForm(fields)
-      for (const [name, value] of Object.entries(fields)) requireShort(upload, name, value)
-      return Object.fromEntries([...Object.entries(readForm(fields)), ...fileOf(upload, request)])
-    }
-    if (request.is('application/json')) {
-      await parsers.json(request, response)
-      return request.body
-    }
-    if (!hasBody(request)) return {}
-    const given = request.get('content-type') ?? 'missing'
-    throw new SluiceError(
-      'unsupported_media_type',
-      `Content-Type is ${given}: allowed is application/json or multipart/form-data.`,
-      'Content-Type',
-    )
+  const bytesMax = JSON_BYTES_MAX + (upload?.textCharsMax ?? 0)
+  return {
+    bytesMax,
+    read: async (request, response, pace) => {
+      const parse = request.is('multipart/form-data')
+        ? parsers.form
+        : request.is('application/json')
+          ? parsers.json
+          : null
+      if (parse === null) {
+        if (hasBody(request)) throw unsupportedType(request)
+        return {}
+      }
+      await whileItArrives({ request, response }, { pace, bytesMax }, () => parse(request, response))
+      return parse === parsers.form ? fieldsOf(request, readForm, upload) : request.body
+    },
   }
 }
 
-const parsePlainJson = express.json({ limit: JSON_BYTES_MAX, strict: false })
+/** The fields of a form that was read, as its schema takes them. */
+function fieldsOf(
+  request: Request,
+  readForm: ReturnType<typeof formReader>,
+  upload: UploadField | undefined,
+): unknown {
+  const fields: Record<string, unknown> = { ...request.body }
+  if (upload === undefined) return readForm(fields)
+  for (const [name, value] of Object.entries(fields)) requireShort(upload, name, value)
+  return Object.fromEntries([...Object.entries(readForm(fields)), ...fileOf(upload, request)])
+}
+
+function unsupportedType(request: Request): SluiceError {
+  const given = request.get('content-type') ?? 'missing'
+  return new SluiceError(
+    'unsupported_media_type',
+    `Content-Type is ${given}: allowed is application/json or multipart/form-data.`,
+    'Content-Type',
+  )
+}
+
+const parsePlainJson = express.json({
+  limit: JSON_BYTES_MAX,
+  strict: false,
+  verify: (_request, _response, body) => requireShallow(body),
+})
 const parsePlainForm = multer({ limits: FORM }).none()
 
 const PLAIN_PARSERS: BodyParsers = {
   json: (request, response) => run(parsePlainJson, request, response),
-  form: (request, response) => run(parsePlainForm, request, response),
+  form: (request, response) => run(parsePlainForm, request, response).catch(rethrowFormError),
 }
 
 /** Besides the upload itself, a request with one has the bounds of any other. */
@@ -74,6 +106,7 @@ function uploadParsers(upload: UploadField): BodyParsers {
     limit: bodyBytesMax,
     strict: false,
     verify: (request, _response, body) => {
+      requireShallow(body)
       bodyBytes.set(request, body.length)
     },
   })
@@ -85,11 +118,13 @@ function uploadParsers(upload: UploadField): BodyParsers {
       requireSmallBesideUpload(upload, request.body, bodyBytes.get(request) ?? 0)
     },
     form: (request, response) =>
-      runBounded(parseForm, bodyBytesMax, request, response).catch((error: unknown) => {
-        throw error instanceof multer.MulterError && error.code === 'LIMIT_FILE_SIZE'
-          ? upload.tooLarge()
-          : error
-      }),
+      run(parseForm, request, response)
+        .catch((error: unknown) => {
+          throw error instanceof multer.MulterError && error.code === 'LIMIT_FILE_SIZE'
+            ? upload.tooLarge()
+            : error
+        })
+        .catch(rethrowFormError),
   }
 }
 
@@ -118,37 +153,6 @@ function requireSmallBesideUpload(upload: UploadField, body: unknown, bodyBytes:
     body !== null && typeof body === 'object' ? (body as Record<string, unknown>)[upload.name] : undefined
   if (bodyBytes - JSON.stringify(uploaded ?? '').length <= JSON_BYTES_MAX) return
   throw new SluiceError('body_too_large', 'The request body is too large.')
-}
-
-function hasBody(request: Request): boolean {
-  return request.get('transfer-encoding') !== undefined || Number(request.get('content-length') ?? 0) > 0
-}
-
-/** Many long fields are each within their own bound: this bounds them together. */
-async function runBounded(
-  handler: RequestHandler,
-  bytesMax: number,
-  request: Request,
-  response: Response,
-): Promise<void> {
-  let bytes = 0
-  let count = (_chunk: Buffer) => {}
-  const tooMany = new Promise<never>((_resolve, reject) => {
-    count = (chunk) => {
-      bytes += chunk.length
-      if (bytes <= bytesMax) return
-      // What still comes is thrown away, so that the sender reads the answer.
-      request.unpipe()
-      request.off('data', count).resume()
-      reject(new SluiceError('body_too_large', 'The request body is too large.'))
-    }
-  })
-  request.on('data', count)
-  try {
-    await Promise.race([run(handler, request, response), tooMany])
-  } finally {
-    request.off('data', count)
-  }
 }
 
 function run(handler: RequestHandler, request: Request, response: Response): Promise<void> {

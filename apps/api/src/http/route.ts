@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import { NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-key.ts'
 import { type AccountKey, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
+import { admit, admitBody } from './admit.ts'
 import { countRequest } from './count-request.ts'
 import { markSubmission } from './measure-requests.ts'
 import { parseRequest } from './parse-request.ts'
@@ -48,6 +49,8 @@ export interface CallDocument<
   body?: Body
   /** The field of the body that may be a file, or as long as one. */
   upload?: UploadField
+  /** Its handler waits for something outside as well: it is counted apart from calls that are quick. */
+  isLong?: true
   /** Counted as a submission in the metrics. */
   isSubmission?: true
   /** An example body. */
@@ -160,7 +163,8 @@ function makeRoute<
   handle: Handle<Caller, P, Q, B, Documented>,
 ): Route {
   const { params, query, body } = document
-  const readBody = body === undefined ? null : bodyReader(body, document.upload)
+  const reader = body === undefined ? null : bodyReader(body, document.upload)
+  const isLong = document.isLong === true
   return {
     ...document,
     scope,
@@ -168,19 +172,28 @@ function makeRoute<
       if (document.isSubmission === true) markSubmission(response)
       const keyReader = scope === 'worker' ? context.keyReaders.workers : context.keyReaders.customers
       const key = scope === null ? NOBODY : await keyReader.read(bearerKey(request))
-      await countRequest(context, key, response)
-      const caller = requireCaller(key)
-      const result = await handle({
-        context,
-        request,
-        key: caller,
-        params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
-        query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
-        body: (body === undefined || readBody === null
-          ? {}
-          : parseRequest(body, await readBody(request, response))) as z.output<B>,
-      })
-      await sendReply(response, result)
+      const admission = scope === null ? null : await admit(context, key, { isLong, response })
+      try {
+        await countRequest(context, key, response)
+        const caller = requireCaller(key)
+        const readBody = async () => {
+          if (reader === null) return {}
+          await admitBody(context, key, { request, response, bytesMax: reader.bytesMax })
+          return reader.read(request, response, context.config.bounds)
+        }
+        const result = await handle({
+          context,
+          request,
+          key: caller,
+          params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
+          query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
+          body: (body === undefined ? {} : parseRequest(body, await readBody())) as z.output<B>,
+        })
+        admission?.leave()
+        await sendReply(response, result)
+      } finally {
+        admission?.leave()
+      }
     },
   }
 }

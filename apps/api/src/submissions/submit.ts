@@ -8,6 +8,7 @@ import type { AccountKey } from '../keys/authenticate.ts'
 import { takeFromBudget } from '../keys/budget.ts'
 import { lockOwned, type OwnedAccounts } from '../ledger/accounts.ts'
 import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
+import { inTurn } from '../places.ts'
 import { type Priced, priceVideo } from '../prices/price.ts'
 import type { Video } from '../videos/video.ts'
 import { insertVideo, type NewVideo } from '../videos/video-store.ts'
@@ -46,7 +47,9 @@ export async function submitVideo(context: Context, key: AccountKey, submission:
   const { resolution } = judged
   const prepared = { ...submission, key, requestHash, prompt, image, generation, resolution }
   try {
-    const { video, isNew } = await transaction(context.db, (db) => insertOrFind(context, db, prepared))
+    const { video, isNew } = await inTurn(context.places.calls, key.accountId, () =>
+      transaction(context.db, (db) => insertOrFind(context, db, prepared)),
+    )
     if (isNew) context.wakeGate()
     return video
   } catch (error) {

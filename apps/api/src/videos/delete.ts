@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { transaction } from '../db/database.ts'
 import { inputPrefix } from '../inputs/input-store.ts'
+import { inTurn } from '../places.ts'
 import { cancelUnfinished, lockOwnVideo } from './cancel.ts'
 import { videoPrefix } from './video.ts'
 import { markDeleted, wasDeleted } from './video-store.ts'
@@ -19,11 +20,13 @@ export async function deleteVideo(
   { isRepeat }: { isRepeat: boolean },
 ): Promise<void> {
   if (isRepeat && (await wasDeleted(context.db, accountId, videoId))) return
-  await transaction(context.db, async (db) => {
-    const video = await lockOwnVideo(db, accountId, videoId)
-    await cancelUnfinished(context, db, video)
-    await markDeleted(db, video.id)
-  })
+  await inTurn(context.places.calls, accountId, () =>
+    transaction(context.db, async (db) => {
+      const video = await lockOwnVideo(db, accountId, videoId)
+      await cancelUnfinished(context, db, video)
+      await markDeleted(db, video.id)
+    }),
+  )
   context.wakeGate()
   await context.store.deletePrefix(videoPrefix(videoId))
   await context.store.deletePrefix(inputPrefix(videoId))

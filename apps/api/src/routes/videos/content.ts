@@ -27,6 +27,7 @@ export const videoContentRoute = accountRoute(
       'On an S3 store a redirect to a signed URL, on the disk store a stream that knows Range. Asked for exactly `Accept: application/json`, it answers the signed URL itself, which a page can use where it cannot send a header.',
     params: videoIdParams,
     query: querySchema,
+    isLong: true,
     answers: {
       200: {
         description: 'The whole file, or a signed URL to it.',

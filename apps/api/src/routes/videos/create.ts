@@ -17,6 +17,7 @@ export const createVideoRoute = accountRoute(
     body: createRequestSchema,
     upload: imageUpload,
     example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
+    isLong: true,
     isSubmission: true,
     answers: videoAnswers,
     errors: [...SUBMISSION_ERRORS, 'max_tokens_too_small', 'max_cost_too_small'],

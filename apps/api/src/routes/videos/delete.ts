@@ -15,6 +15,7 @@ export const deleteVideoRoute = accountRoute(
     description:
       'An unfinished video is cancelled first. What was charged stays charged; the ledger keeps its rows.',
     params: videoIdParams,
+    isLong: true,
     answers: {
       200: {
         description: 'It is gone.',

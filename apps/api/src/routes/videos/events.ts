@@ -19,6 +19,7 @@ export const videoEventsRoute = accountRoute(
     description:
       'Events `video.queued`, `video.in_progress`, `video.progress` (steps, position), `video.completed` and `video.failed`; their data is the video object. The first is sent at once, the last closes the stream. An event is the state of its moment: what passed in between is not sent. With `Last-Event-ID` only what changed since is sent; after the last event, nothing (204).',
     params: videoIdParams,
+    isLong: true,
     answers: {
       200: { description: 'The stream.', contentTypes: ['text/event-stream'] },
       204: {

@@ -22,6 +22,7 @@ export const quoteVideoRoute = accountRoute(
     body: createRequestSchema,
     upload: imageUpload,
     example: { prompt: 'a paper boat in the rain', size: '1024x576', max_cost: '0.5' },
+    isLong: true,
     answers: { 200: { description: 'The quote.', schema: quoteSchema } },
     errors: ['model_not_allowed', 'unavailable'],
   },

@@ -15,6 +15,7 @@ export const remixVideoRoute = accountRoute(
     params: videoIdParams,
     body: remixRequestSchema,
     example: { prompt: 'the same boat at night' },
+    isLong: true,
     isSubmission: true,
     answers: videoAnswers,
     errors: ['not_found', 'state_conflict', ...SUBMISSION_ERRORS],

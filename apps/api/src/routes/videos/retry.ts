@@ -15,6 +15,7 @@ export const retryVideoRoute = accountRoute(
     description:
       'A new video of the same request, its seed included, held and charged on its own at the prices of now. The one before it stays as it is.',
     params: videoIdParams,
+    isLong: true,
     isSubmission: true,
     answers: videoAnswers,
     errors: ['not_found', 'state_conflict', ...SUBMISSION_ERRORS],

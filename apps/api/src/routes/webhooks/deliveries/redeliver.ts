@@ -13,6 +13,7 @@ export const redeliverWebhookRoute = accountRoute(
     description:
       'At once and, should that fail, for another 72 hours, whatever became of it before. The event keeps its id.',
     params: deliveryIdParams,
+    isLong: true,
     answers: { 200: { description: 'The delivery, pending.', schema: deliverySchema } },
     errors: ['not_found', 'state_conflict'],
   },

@@ -23,6 +23,7 @@ export const createWebhookEndpointRoute = accountRoute(
       'At most 20 for an account. The secret is shown in this answer and never again; deliveries verify with it as Standard Webhooks.',
     body: z.strictObject({ url: endpointUrl, ...endpointFields }),
     example: { url: 'https://example.com/hooks/sluice', events: ['video.completed', 'video.failed'] },
+    isLong: true,
     answers: { 200: { description: 'The endpoint, with its secret.', schema: endpointWithSecretSchema } },
     errors: ['state_conflict'],
   },

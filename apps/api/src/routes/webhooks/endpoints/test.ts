@@ -30,6 +30,7 @@ export const testWebhookEndpointRoute = accountRoute(
       'Sends `webhook.test` once, waits up to 10 s for the answer and says what came of it, whether or not that was a success. With `event_type`, as the openai packages send it, a sample of that event about a video that is none; then an endpoint that does not answer at all is a 409.',
     params: endpointIdParams,
     body: z.strictObject({ event_type: z.enum(VIDEO_EVENTS).optional() }),
+    isLong: true,
     answers: {
       200: {
         description: 'The delivery; with event_type its result.',

@@ -28,6 +28,7 @@ function updateRoute(method: 'patch' | 'post', operationId: string, summary: str
         disabled: z.boolean().optional(),
       }),
       example: { disabled: true },
+      isLong: true,
       answers: { 200: { description: 'The endpoint as it is now.', schema: endpointSchema } },
       errors: ['not_found'],
     },

@@ -1,0 +1,57 @@
+/** How much of what is shared one account may take, and how much there is in all. */
+export interface Bounds {
+  /** Calls of an account that wait for something outside (a store, a hook, a name server), at a time. */
+  longCallsOfAccount: number
+  /** Calls of an account that wait for their turn; more are refused. */
+  waitingCallsOfAccount: number
+  /** How long a call waits for its turn before it is refused. */
+  callWaitMs: number
+  /** A refusal for too much at once is answered after this long, or its client would ask again at once. */
+  refusalPauseMs: number
+  /** Bytes of request bodies that are being read or worked on. */
+  bodyBytes: number
+  bodyBytesOfAccount: number
+  /** A body must come at least this fast, from `bodyGraceMs` after its beginning. */
+  bodyBytesPerSecondMin: number
+  bodyGraceMs: number
+  /** How long the rest of a body that was refused is thrown away before its connection is closed. */
+  lingerMs: number
+  /** Event streams of one process. */
+  streams: number
+  streamsOfAccount: number
+  streamsOfVideo: number
+  /** Input images that are decoded at a time. */
+  decodings: number
+  decodingsOfAccount: number
+  /** Input images that are fetched from their URLs at a time. */
+  fetches: number
+  fetchesOfAccount: number
+}
+
+const MIB = 1024 * 1024
+
+export const DEFAULT_BOUNDS: Bounds = {
+  // Fewer than the connections for requests, of which each may need one.
+  longCallsOfAccount: 6,
+  // An SDK's client has at most a few hundred connections.
+  waitingCallsOfAccount: 256,
+  callWaitMs: 20_000,
+  refusalPauseMs: 1_000,
+  // Four accounts that upload as much as they may; a body is held about twice, as bytes and as text.
+  bodyBytes: 256 * MIB,
+  // Four of the largest bodies: a data URL of 10 MiB beside 1 MiB of fields.
+  bodyBytesOfAccount: 64 * MIB,
+  // Half a megabit: the largest body takes four minutes.
+  bodyBytesPerSecondMin: 64 * 1024,
+  bodyGraceMs: 10_000,
+  lingerMs: 5_000,
+  streams: 10_000,
+  streamsOfAccount: 200,
+  // A page, a phone and a script each have one.
+  streamsOfVideo: 20,
+  // The largest image takes some 300 MB while it is decoded.
+  decodings: 2,
+  decodingsOfAccount: 1,
+  fetches: 32,
+  fetchesOfAccount: 4,
+}

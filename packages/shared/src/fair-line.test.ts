@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest'
+import { FairLine, LineFullError } from './fair-line.ts'
+
+/** Work that ends when it is told to. */
+function held() {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { work: () => promise, end: resolve }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+test('a tenant that has more than its places waits behind itself, and never before another', async () => {
+  const line = new FairLine({ places: 4, placesOfTenant: 2, waitingOfTenant: 100 })
+  const crowd = Array.from({ length: 50 }, held)
+  let started = 0
+  const done = crowd.map(({ work }) =>
+    line.run('crowd', () => {
+      started += 1
+      return work()
+    }),
+  )
+  await settled()
+  expect(started).toBe(2)
+  expect(await line.run('other', async () => 'at once')).toBe('at once')
+  for (const { end } of crowd) end()
+  await Promise.all(done)
+  expect(started).toBe(50)
+})
+
+test('tenants take turns when all places are taken, and the places are all given back', async () => {
+  const line = new FairLine({ places: 1, placesOfTenant: 1, waitingOfTenant: 100 })
+  const first = held()
+  const order: string[] = []
+  const note = (name: string) => line.run(name, async () => void order.push(name))
+  const all = [line.run('a', first.work), ...['a', 'a', 'a', 'b', 'b', 'c'].map(note)]
+  first.end()
+  await Promise.all(all)
+  expect(order).toEqual(['a', 'b', 'c', 'a', 'b', 'a'])
+  expect(await line.run('a', async () => 'free')).toBe('free')
+})
+
+test('what waits beyond its bound, too long or for nobody is refused, and leaves its place', async () => {
+  const line = new FairLine({ places: 1, placesOfTenant: 1, waitingOfTenant: 1, waitMsMax: 5 })
+  const running = held()
+  const done = line.run('a', running.work)
+  const late = line.run('a', async () => {})
+  await expect(line.run('a', async () => {})).rejects.toBeInstanceOf(LineFullError)
+  await expect(late).rejects.toThrow('waited 5 ms')
+  const gone = new AbortController()
+  const left = line.run('a', async () => {}, gone.signal)
+  gone.abort(new Error('gone'))
+  await expect(left).rejects.toThrow('gone')
+  running.end()
+  await done
+  expect(await line.run('b', async () => 'free')).toBe('free')
+})
+
+test('weights count: a heavy piece waits for room, a small one of another tenant goes before it', async () => {
+  const line = new FairLine({ places: 10, placesOfTenant: 8, waitingOfTenant: 10 })
+  const leave = await line.enter('a', 6)
+  let isIn = false
+  const heavy = line.enter('a', 5).then((out) => {
+    isIn = true
+    return out
+  })
+  const small = await line.enter('b', 4)
+  await settled()
+  expect(isIn).toBe(false)
+  leave()
+  leave()
+  small()
+  const out = await heavy
+  out()
+  expect(await line.run('c', async () => 'free')).toBe('free')
+})
