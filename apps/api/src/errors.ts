@@ -54,6 +54,14 @@ export class SluiceError extends Error {
   }
 }
 
+/** The database is away, full or too slow at this moment: the same call may well succeed a little later. */
+export class DatabaseUnavailableError extends SluiceError {
+  constructor(cause: Error) {
+    super('unavailable', 'The database cannot do this right now. Ask again in a moment.')
+    this.cause = cause
+  }
+}
+
 /** A field whose value is not allowed: "num_frames is 100: allowed is ...". An empty `field` is the body. */
 export function invalidValue(field: string, given: unknown, allowed: string): SluiceError {
   return new SluiceError(

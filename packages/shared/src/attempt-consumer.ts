@@ -9,6 +9,7 @@ import {
   type QueuedJob,
   QueueUnavailableError,
 } from './queue-backend.ts'
+import { TIME_LIMITS } from './time-limits.ts'
 
 export interface TakenJob {
   job: AttemptJob
@@ -38,13 +39,12 @@ export interface ConsumerOptions {
   lockMs?: number
   /** How often stalled jobs are removed. Default 30 s. */
   sweepEveryMs?: number
-  /** How long `next` waits. Default 5 s. */
+  /** How long `next` waits. Default TIME_LIMITS.queue.jobWaitMs. */
   waitMs?: number
 }
 
 const LOCK_MS = 60_000
 const SWEEP_EVERY_MS = 30_000
-const WAIT_MS = 5_000
 const RETRY_MS = 1_000
 /** How long close waits for a fetch in flight, so that a job it brings can be handed back. */
 const CLOSE_WAIT_MS = 1_000
@@ -68,9 +68,9 @@ class QueueConsumer implements AttemptConsumer {
   #fetching: Promise<TakenJob | null> = Promise.resolve(null)
 
   constructor(settings: OwnQueueSettings, pool: string, workerName: string, options: ConsumerOptions) {
-    const { lockMs = LOCK_MS, sweepEveryMs = SWEEP_EVERY_MS, waitMs = WAIT_MS } = options
+    const { lockMs = LOCK_MS, sweepEveryMs = SWEEP_EVERY_MS, waitMs = TIME_LIMITS.queue.jobWaitMs } = options
     this.#onError = options.onError ?? (() => {})
-    this.#connection = connectQueue(settings, 'consumer', this.#onError)
+    this.#connection = connectQueue(settings, { role: 'consumer', jobWaitMs: waitMs }, this.#onError)
     this.#openWorker = () =>
       this.#connection.openWorker(queueName(pool, settings.installation), {
         workerName,

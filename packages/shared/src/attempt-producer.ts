@@ -1,13 +1,13 @@
 import { type AttemptJob, attemptJobSchema, jobId, queueName } from './attempt-contract.ts'
 import {
   type AttemptQueue,
-  COMMAND_MS_MAX,
   connectQueue,
   JOB_OPTIONS,
   type OwnQueueSettings,
   QueueUnavailableError,
 } from './queue-backend.ts'
 import { within } from './time-limit.ts'
+import { TIME_LIMITS } from './time-limits.ts'
 
 /** Puts attempts into the queue of their pool. */
 export interface AttemptProducer {
@@ -26,7 +26,8 @@ export function openAttemptProducer(
   settings: OwnQueueSettings,
   onError: (error: Error) => void = () => {},
 ): AttemptProducer {
-  const connection = connectQueue(settings, 'producer', onError)
+  const connection = connectQueue(settings, { role: 'producer' }, onError)
+  const commandMs = settings.answerMs ?? TIME_LIMITS.queue.answerMs
   const queues = new Map<string, AttemptQueue>()
 
   async function readyQueue(pool: string): Promise<AttemptQueue> {
@@ -40,7 +41,7 @@ export function openAttemptProducer(
     queue.on('error', onError)
     try {
       await within(
-        COMMAND_MS_MAX,
+        commandMs,
         queue.waitUntilReady(),
         () => new QueueUnavailableError(`queue ${name} did not get ready`),
       )
@@ -62,7 +63,7 @@ export function openAttemptProducer(
       const parsed = attemptJobSchema.parse(job)
       const queue = await readyQueue(parsed.pool)
       await within(
-        COMMAND_MS_MAX,
+        commandMs,
         queue.add('attempt', parsed, { ...JOB_OPTIONS, jobId: jobId(parsed.video, parsed.fence) }),
         () =>
           new QueueUnavailableError(`queue ${queueName(parsed.pool, settings.installation)} did not answer`),

@@ -6,15 +6,23 @@ export interface ProgramLogOptions {
   level: string
   /** Made by `hideSecrets`: every line goes through it, whatever it is about. */
   hide: (text: string) => string
+  /** Lines about such an error are not written. */
+  isSkipped?: (error: unknown) => boolean
 }
 
 /** The log of API and worker: JSON lines on stdout in which no secret is shown. */
-export function createProgramLog({ name, level, hide }: ProgramLogOptions): Logger {
+export function createProgramLog({ name, level, hide, isSkipped = () => false }: ProgramLogOptions): Logger {
   return pino({
     base: { name, pid: process.pid },
     level,
     serializers: { err: (error: unknown) => errorJson(error) },
-    hooks: { streamWrite: hide },
+    hooks: {
+      streamWrite: hide,
+      logMethod(args, method) {
+        const [fields] = args as unknown[]
+        if (!isSkipped((fields as { err?: unknown } | undefined)?.err)) method.apply(this, args)
+      },
+    },
   })
 }
 

@@ -7,9 +7,10 @@ import {
   withBackend,
 } from 'bullmq'
 import { Redis } from 'ioredis'
-import pg from 'pg'
 import type { AttemptJob } from './attempt-contract.ts'
+import { BoundedClient, openPool } from './postgres-client.ts'
 import { within } from './time-limit.ts'
+import { TIME_LIMITS } from './time-limits.ts'
 
 /**
  * The one place that knows BullMQ and its two backends. attempt-producer.ts and attempt-consumer.ts build on
@@ -21,8 +22,13 @@ import { within } from './time-limit.ts'
  * one of which listens for jobs.
  */
 export type QueueSettings =
-  | { backend: 'redis'; url: string }
-  | { backend: 'postgres'; url: string; connectionsMax: number }
+  | ({ backend: 'redis'; url: string } & QueueLimits)
+  | ({ backend: 'postgres'; url: string; connectionsMax: number } & QueueLimits)
+
+interface QueueLimits {
+  /** For one answer. No setting changes it; tests do. Default TIME_LIMITS.queue.answerMs. */
+  answerMs?: number
+}
 
 /** `installation` is what queues are named after, see `queueName`; undefined while no API has said it. */
 export type OwnQueueSettings = QueueSettings & { installation?: string | undefined }
@@ -32,8 +38,8 @@ export class QueueUnavailableError extends Error {
   override readonly name = 'QueueUnavailableError'
 }
 
-/** A producer fails fast; a consumer waits for its server to come back. */
-export type QueueRole = 'producer' | 'consumer'
+/** A producer fails fast; a consumer waits for its server to come back, and `jobWaitMs` for a job. */
+export type QueueUser = { role: 'producer' } | { role: 'consumer'; jobWaitMs: number }
 
 /** What is used of BullMQ's classes, which are typed by backend. */
 export type QueuedJob = Pick<
@@ -73,12 +79,10 @@ export interface QueueConnection {
   close(): Promise<void>
 }
 
+const LIMITS = TIME_LIMITS.queue
 const POSTGRES_SCHEMA = 'bullmq'
 /** One connection for LISTEN, one for the fetch, one to acknowledge a job meanwhile. */
 const CONNECTIONS_MIN = 3
-const CONNECT_WAIT_MS = 1_500
-/** How long a producer waits for one command. */
-export const COMMAND_MS_MAX = 2_000
 
 /** An attempt's job is started once, and removed from the queue however it ends. */
 export const JOB_OPTIONS = {
@@ -102,28 +106,33 @@ function workerOptions(settings: WorkerSettings) {
 /** Opens the connection to the configured backend. `onError` gets what goes wrong on it in the background. */
 export function connectQueue(
   settings: QueueSettings,
-  role: QueueRole,
+  user: QueueUser,
   onError: (error: Error) => void,
 ): QueueConnection {
   return settings.backend === 'redis'
-    ? connectRedis(settings.url, role, onError)
-    : connectPostgres(settings, role, onError)
+    ? connectRedis(settings, user, onError)
+    : connectPostgres(settings, user, onError)
 }
 
-function connectRedis(url: string, role: QueueRole, onError: (error: Error) => void): QueueConnection {
-  const retryStrategy = (times: number) => Math.min(times * 100, 1_000)
-  const client = new Redis(
-    url,
-    role === 'producer'
+function connectRedis(
+  settings: QueueSettings,
+  user: QueueUser,
+  onError: (error: Error) => void,
+): QueueConnection {
+  const { answerMs = LIMITS.answerMs } = settings
+  const client = new Redis(settings.url, {
+    retryStrategy: (times) => Math.min(times * 100, 1_000),
+    connectTimeout: answerMs,
+    // A connection on which an answer is due and nothing comes is made anew, whatever TCP thinks of it.
+    ...(user.role === 'producer'
       ? {
-          retryStrategy,
           maxRetriesPerRequest: 1,
           enableOfflineQueue: false,
-          commandTimeout: COMMAND_MS_MAX,
-          connectTimeout: COMMAND_MS_MAX,
+          commandTimeout: answerMs,
+          socketTimeout: answerMs,
         }
-      : { retryStrategy, maxRetriesPerRequest: null },
-  )
+      : { maxRetriesPerRequest: null, socketTimeout: answerMs + user.jobWaitMs }),
+  })
   client.on('error', onError)
   const classes = withBackend(createRedisBackend)
   return {
@@ -132,7 +141,7 @@ function connectRedis(url: string, role: QueueRole, onError: (error: Error) => v
       new classes.Worker<AttemptJob>(name, null, { connection: client, ...workerOptions(worker) }),
     async ping() {
       await within(
-        CONNECT_WAIT_MS,
+        LIMITS.connectMs,
         redisReady(client),
         () => new QueueUnavailableError('Redis is not connected'),
       )
@@ -150,20 +159,19 @@ function redisReady(client: Redis): Promise<void> {
 }
 
 function connectPostgres(
-  settings: { url: string; connectionsMax: number },
-  role: QueueRole,
+  settings: { url: string; connectionsMax: number } & QueueLimits,
+  user: QueueUser,
   onError: (error: Error) => void,
 ): QueueConnection {
-  const pool = new pg.Pool({
+  const pool = openPool({
     connectionString: settings.url,
     max: Math.max(settings.connectionsMax, CONNECTIONS_MIN),
     // A lost job costs nothing, since the reconciler delivers again what nobody took: so no commit waits for
     // the disk.
     options: `-c search_path=${POSTGRES_SCHEMA} -c synchronous_commit=off`,
-    keepAlive: true,
-    connectionTimeoutMillis: role === 'producer' ? CONNECT_WAIT_MS : 10_000,
-    query_timeout: role === 'producer' ? COMMAND_MS_MAX : 30_000,
-    application_name: `sluice-queue-${role}`,
+    connectionTimeoutMillis: LIMITS.connectMs,
+    answerMs: settings.answerMs ?? LIMITS.answerMs,
+    application_name: `sluice-queue-${user.role}`,
   })
   pool.on('error', onError)
   // BullMQ adds a listener of its own for each queue, and there is one queue for each pool of workers.
@@ -187,8 +195,10 @@ function connectPostgres(
  * advisory lock, and safe to repeat. The role of `postgresUrl` must be allowed to create the schema.
  */
 export async function migrateQueue(postgresUrl: string): Promise<void> {
-  const client = new pg.Client({ connectionString: postgresUrl })
-  client.on('error', () => {})
+  const client = new BoundedClient({
+    connectionString: postgresUrl,
+    answerMs: TIME_LIMITS.database.migrateMs,
+  })
   await client.connect()
   try {
     await runMigrations(client, POSTGRES_SCHEMA)

@@ -7,6 +7,31 @@ export const TIME_LIMITS = {
   database: {
     /** To a connection that can be used, waiting for a free one of the pool included. */
     connectMs: 5_000,
+    /** For a row that another transaction holds: all of ours hold theirs for milliseconds. */
+    lockMs: 3_000,
+    /** For one statement, by the server: calls read and write few rows, by index. */
+    statementMs: 5_000,
+    /** For one answer, by us: longer than statementMs, so that only a dead connection comes this far. */
+    answerMs: 7_000,
+    /** Between two statements of a transaction, by the server: no other work is done in between. */
+    idleInTransactionMs: 10_000,
+    /** For one statement that sums a whole history: the ledger's check, hours of the economics. */
+    sumMs: 60_000,
+    /** For one statement of a migration: an index of a large table takes minutes. */
+    migrateMs: 600_000,
+    /** A connection that only listens is asked so often whether it is there, and must answer so soon. */
+    listenAskEveryMs: 2_000,
+    listenAnswerMs: 3_000,
+    /** For the goodbye of a connection that is closed. */
+    closeMs: 1_000,
+  },
+  queue: {
+    /** To a connection that can be used. */
+    connectMs: 1_500,
+    /** For one command, and a fetch beyond the time that it waits for a job. */
+    answerMs: 2_000,
+    /** A fetch waits so long for a job: an idle worker may rightly hear nothing, so it asks often. */
+    jobWaitMs: 3_000,
   },
   webhookReceiver: {
     /** For one request of a delivery, to the last byte: a receiver stores the event and answers first. */

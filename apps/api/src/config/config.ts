@@ -21,6 +21,7 @@ import {
   SettingError,
   secretSetting,
 } from '@sluice/shared/settings'
+import type { DatabaseSettings } from '../db/database.ts'
 import { CONNECTIONS_MIN } from '../db/databases.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
 import { readAllowHosts } from './allow-hosts.ts'
@@ -40,7 +41,7 @@ import { DEFAULT_TIMINGS, type Timings } from './timings.ts'
 export interface Config {
   http: HttpSettings
   dataDir: string
-  database: { url: string; connectionsMax: number }
+  database: Pick<DatabaseSettings, 'url' | 'connectionsMax' | 'limits'>
   queue: QueueSettings
   store: StoreSettings
   currency: string

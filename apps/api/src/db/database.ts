@@ -1,5 +1,8 @@
+import { openPool } from '@sluice/shared/postgres-client'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import pg from 'pg'
+import { DatabaseUnavailableError } from '../errors.ts'
+import { asUnavailable } from './unavailable.ts'
 
 /** Anything that runs SQL: the pool or one connection inside a transaction. */
 export interface Database {
@@ -15,6 +18,8 @@ interface Statement {
 
 export interface DatabasePool extends Database {
   connect(): Promise<pg.PoolClient>
+  /** Runs `work`; what it throws because the database could not be used is a DatabaseUnavailableError. */
+  report<Result>(work: () => Promise<Result>): Promise<Result>
   end(): Promise<void>
   readonly options: pg.PoolConfig
 }
@@ -35,46 +40,120 @@ const types: pg.CustomTypesConfig = {
 export interface DatabaseSettings {
   url: string
   connectionsMax: number
+  /** No setting changes these; tests do. */
+  limits?: Partial<DatabaseLimits>
   onError: (error: Error) => void
+  /** Gets what was thrown because the database could not be used, and null after each success. */
+  onOutcome?: (unavailable: DatabaseUnavailableError | null) => void
 }
 
+type DatabaseLimits = Record<keyof typeof TIME_LIMITS.database, number>
+
 /**
- * Opens the API's connection pool. Each connection works as role sluice_app, which may append to the ledger
- * but not rewrite it, even when the URL names the owner.
+ * Opens a connection pool of the API. Each connection works as role sluice_app, which may append to the
+ * ledger but not rewrite it, even when the URL names the owner. What cannot be done because the database is
+ * away, or waits for too long, is a DatabaseUnavailableError.
  */
 export function openDatabase(settings: DatabaseSettings): DatabasePool {
-  const pool = new pg.Pool({
+  const limits = { ...TIME_LIMITS.database, ...settings.limits }
+  const pool = openPool({
     connectionString: settings.url,
     max: settings.connectionsMax,
-    options: '-c role=sluice_app -c timezone=UTC',
+    options: [
+      'role=sluice_app',
+      'timezone=UTC',
+      `lock_timeout=${limits.lockMs}`,
+      `statement_timeout=${limits.statementMs}`,
+      `idle_in_transaction_session_timeout=${limits.idleInTransactionMs}`,
+      // What we gave up as dead must not stay among the server's connections for two hours.
+      'tcp_keepalives_idle=10',
+      'tcp_keepalives_interval=5',
+      'tcp_keepalives_count=3',
+    ]
+      .map((setting) => `-c ${setting}`)
+      .join(' '),
     application_name: API_APPLICATION,
-    connectionTimeoutMillis: TIME_LIMITS.database.connectMs,
-    keepAlive: true,
+    connectionTimeoutMillis: limits.connectMs,
+    answerMs: limits.answerMs,
+    listenAskEveryMs: limits.listenAskEveryMs,
+    listenAnswerMs: limits.listenAnswerMs,
     types,
   })
   pool.on('error', settings.onError)
-  return pool as DatabasePool
+  return new ReportingPool(pool, settings.onOutcome)
 }
 
-/** Runs `work` in one transaction (READ COMMITTED by default); any throw rolls all of it back. */
-export async function transaction<Result>(
+/** A pool whose failures say whether the database is to blame. */
+class ReportingPool implements DatabasePool {
+  readonly options: pg.PoolConfig
+  readonly #pool: pg.Pool
+  readonly #onOutcome: NonNullable<DatabaseSettings['onOutcome']>
+
+  constructor(pool: pg.Pool, onOutcome: DatabaseSettings['onOutcome'] = () => {}) {
+    this.options = pool.options
+    this.#pool = pool
+    this.#onOutcome = onOutcome
+  }
+
+  query<Row extends pg.QueryResultRow>(statement: Statement): Promise<pg.QueryResult<Row>> {
+    return this.report(() => this.#pool.query<Row>(statement))
+  }
+
+  connect(): Promise<pg.PoolClient> {
+    return this.report(() => this.#pool.connect())
+  }
+
+  async report<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      const result = await work()
+      this.#onOutcome(null)
+      return result
+    } catch (error) {
+      const known = asUnavailable(error)
+      if (known instanceof DatabaseUnavailableError) this.#onOutcome(known)
+      throw known
+    }
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end()
+  }
+}
+
+interface TransactionOptions {
+  /** READ COMMITTED when it is left out. */
+  isolation?: 'repeatable read'
+  /** For each statement, when it may take longer than a call's. */
+  limitMs?: number
+}
+
+/**
+ * Runs `work` in one transaction; any throw rolls all of it back. Throws DatabaseUnavailableError when the
+ * database is to blame.
+ */
+export function transaction<Result>(
   pool: DatabasePool,
   work: (db: Database) => Promise<Result>,
-  options: { isolation?: 'repeatable read' } = {},
+  options: TransactionOptions = {},
+): Promise<Result> {
+  return pool.report(() => runTransaction(pool, work, options))
+}
+
+async function runTransaction<Result>(
+  pool: DatabasePool,
+  work: (db: Database) => Promise<Result>,
+  { isolation, limitMs }: TransactionOptions,
 ): Promise<Result> {
   const client = await pool.connect()
   let broken: Error | undefined
-  // Nobody else hears of a connection that ends between two statements, and an unheard error ends the
-  // process.
   const onError = (error: Error) => {
     broken = error
   }
   client.on('error', onError)
   try {
-    await client.query(
-      options.isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin',
-    )
-    const result = await work(client)
+    await client.query(isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin')
+    if (limitMs !== undefined) await client.query(`set local statement_timeout = ${limitMs}`)
+    const result = await work(limitMs === undefined ? client : patient(client, limitMs))
     await client.query('commit')
     return result
   } catch (error) {
@@ -86,6 +165,13 @@ export async function transaction<Result>(
     client.off('error', onError)
     client.release(broken)
   }
+}
+
+/** The server ends a statement after `limitMs`; its answer may take as much longer as any other's. */
+function patient(client: pg.PoolClient, limitMs: number): Database {
+  const { answerMs, statementMs } = TIME_LIMITS.database
+  const answerLimitMs = limitMs + answerMs - statementMs
+  return { query: (statement) => client.query({ ...statement, limitMs: answerLimitMs } as pg.QueryConfig) }
 }
 
 /** The one row of a result. Throws when there is none, or more than one. */

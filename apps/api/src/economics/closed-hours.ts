@@ -1,3 +1,4 @@
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
 import { FACTS_SQL } from './facts-sql.ts'
 
@@ -19,7 +20,7 @@ const DUE_UNTIL_SQL = `date_trunc('hour', now() - interval '${CLOSED_AFTER}', 'U
 export async function closeHours(pool: DatabasePool): Promise<Date | null> {
   const before = await readClosed(pool)
   if (!before.isDue) return before.until
-  return transaction(pool, async (db) => {
+  const close = async (db: Database) => {
     const { until, isDue } = await lockClosed(db)
     // Another process was faster.
     if (!isDue) return until
@@ -35,7 +36,8 @@ export async function closeHours(pool: DatabasePool): Promise<Date | null> {
       values: [due],
     })
     return due
-  })
+  }
+  return transaction(pool, close, { limitMs: TIME_LIMITS.database.sumMs })
 }
 
 /** Until when hours are closed (null before the first), and whether another one is due. */

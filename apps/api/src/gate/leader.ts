@@ -3,6 +3,7 @@ import { pause } from '@sluice/shared/pause'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
 import type { DatabasePool } from '../db/database.ts'
+import { asUnavailable } from '../db/unavailable.ts'
 import {
   DeliveryError,
   dispatchPass,
@@ -92,14 +93,14 @@ async function runGate(gate: GateParts): Promise<void> {
       client = await pool.connect()
       // A connection that ends between two queries reports it here alone; unheard, the error would end the
       // process.
-      client.on('error', events.onError)
+      client.on('error', (error) => events.onError(asUnavailable(error) as Error))
       await client.query(SESSION_SQL)
       if (await campaign(client, signal)) {
         events.onLead()
         await lead(gate, client)
       }
     } catch (error) {
-      events.onError(error as Error)
+      events.onError(asUnavailable(error) as Error)
       await pause(RETRY_MS, signal)
     } finally {
       // Closing the connection gives up the lock and the LISTEN, whatever state it is in.

@@ -26,6 +26,7 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       log.error({ err: thrown, method: request.method, path: request.path }, 'request failed')
     if (error.code === 'too_many_at_once') response.set('retry-after', '1')
     if ('retry' in answer) response.set('x-should-retry', 'false')
+    if ('retryAfterSeconds' in answer) response.set('retry-after', String(answer.retryAfterSeconds))
     response
       .status(answer.status)
       .json({ error: { message: error.message, type: answer.type, code: error.code, param: error.param } })

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../errors.ts'
 
 /**
  * The HTTP status of each error. `retry` false tells SDKs, which repeat 409 and 5xx by themselves, that it
- * would not help.
+ * would not help. `retryAfterSeconds` becomes the header Retry-After.
  */
 export const ERROR_STATUS = {
   invalid_json: { status: 400, type: 'invalid_request_error' },
@@ -34,5 +34,8 @@ export const ERROR_STATUS = {
   too_many_at_once: { status: 429, type: 'rate_limit_error' },
   rate_limited: { status: 429, type: 'rate_limit_error' },
   internal_error: { status: 500, type: 'api_error' },
-  unavailable: { status: 503, type: 'api_error' },
-} as const satisfies Record<ErrorCode, { status: number; type: string; retry?: false }>
+  unavailable: { status: 503, type: 'api_error', retryAfterSeconds: 2 },
+} as const satisfies Record<
+  ErrorCode,
+  { status: number; type: string; retry?: false; retryAfterSeconds?: number }
+>

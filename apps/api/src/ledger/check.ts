@@ -1,3 +1,4 @@
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
 
 export interface LedgerCheck {
@@ -99,7 +100,10 @@ const INVARIANTS = {
 
 /** Recomputes every invariant of the ledger in one consistent snapshot. */
 export async function checkLedger(pool: DatabasePool): Promise<LedgerCheck> {
-  return transaction(pool, countViolations, { isolation: 'repeatable read' })
+  return transaction(pool, countViolations, {
+    isolation: 'repeatable read',
+    limitMs: TIME_LIMITS.database.sumMs,
+  })
 }
 
 async function countViolations(db: Database): Promise<LedgerCheck> {
