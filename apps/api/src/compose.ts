@@ -6,7 +6,6 @@ import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'
 import { openDatabases } from './db/databases.ts'
-import { OutageLog } from './db/outage-log.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
 import { Forecaster } from './forecast/forecaster.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
@@ -40,15 +39,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
   const onError = (part: string) => (error: Error) => {
     if (!isClosing) log.warn({ err: error, part }, 'connection trouble')
   }
-  const outageLog = new OutageLog(log)
-  const databases = openDatabases({
-    ...config.database,
-    // It ended while nobody used it, and is replaced when somebody needs one.
-    onError: (error) => log.debug({ err: error }, 'an idle connection of the database ended'),
-    onOutcome: (unavailable) => {
-      if (!isClosing) outageLog.note(unavailable)
-    },
-  })
+  const databases = openDatabases(config.database, log)
   const { requests: db, internal: internalDb } = databases
   try {
     const { store, routes } = await openStore(config.store, {

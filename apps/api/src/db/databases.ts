@@ -1,4 +1,6 @@
+import type { Logger } from 'pino'
 import { type DatabasePool, type DatabaseSettings, openDatabase } from './database.ts'
+import { OutageLog } from './outage-log.ts'
 
 /** Two of them stay with the gate and the webhook sender, which listen; the others are for a moment each. */
 const INTERNAL_CONNECTIONS_MIN = 4
@@ -15,8 +17,18 @@ export interface Databases {
   close(): Promise<void>
 }
 
-/** Opens both parts, which share `connectionsMax`. */
-export function openDatabases(settings: DatabaseSettings): Databases {
+/** Opens both parts, which share `connectionsMax`, and logs their outages. */
+export function openDatabases(
+  given: Omit<DatabaseSettings, 'onError' | 'onOutcome'>,
+  log: Logger,
+): Databases {
+  const outageLog = new OutageLog(log)
+  const settings: DatabaseSettings = {
+    ...given,
+    // It ended while nobody used it, and is replaced when somebody needs one.
+    onError: (error) => log.debug({ err: error }, 'an idle connection of the database ended'),
+    onOutcome: (unavailable) => outageLog.note(unavailable),
+  }
   const internalMax = Math.max(INTERNAL_CONNECTIONS_MIN, Math.floor(settings.connectionsMax * INTERNAL_SHARE))
   const requests = openDatabase({ ...settings, connectionsMax: settings.connectionsMax - internalMax })
   const internal = openDatabase({ ...settings, connectionsMax: internalMax })
