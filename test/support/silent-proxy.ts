@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /** One client's connection through the proxy. */
-export interface ProxiedConnection {
+interface ProxiedConnection {
   readonly isSilent: boolean
   /** The client has closed it. */
   readonly isGivenUp: boolean
