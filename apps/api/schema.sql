@@ -327,6 +327,7 @@ END) stored,
   input_kept boolean not null default false,
   deleted_at timestamp with time zone,
   swept_at timestamp with time zone,
+  swept_for_good_at timestamp with time zone,
   constraint video_pkey PRIMARY KEY (id),
   constraint video_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint video_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
@@ -535,6 +536,8 @@ CREATE INDEX video_queued_of_account ON public.video USING btree (account_id, ke
 CREATE INDEX video_recent_request ON public.video USING btree (key_id, request_hash, created_at);
 
 CREATE INDEX video_unswept ON public.video USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (swept_at IS NULL));
+
+CREATE INDEX video_unswept_for_good ON public.video USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (swept_for_good_at IS NULL));
 
 CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (due_at) WHERE (status = 'pending'::text);
 

@@ -59,7 +59,7 @@ function videoStatement({ queued, ended, accounts }: BacklogSize): string {
       model, service_tier, resolution, width, height, num_frames, num_steps,
       request, request_hash,
       video_tokens, currency, price_micros_per_million, multiplier_bps, hold_micros,
-      charged_micros, charged_steps, error_code, ended_at, swept_at,
+      charged_micros, charged_steps, error_code, ended_at, swept_at, swept_for_good_at,
       created_at, execution_expires_at
     )
     select
@@ -71,6 +71,7 @@ function videoStatement({ queued, ended, accounts }: BacklogSize): string {
       case when ended then 0 end,
       case when ended then 0 end,
       case when ended then 'cancelled' end,
+      case when ended then now() end,
       case when ended then now() end,
       case when ended then now() end,
       now() - interval '1 hour', now() + interval '1 day'

@@ -28,6 +28,11 @@ export async function deleteVideo(
     }),
   )
   context.wakeGate()
-  await context.store.deletePrefix(videoPrefix(videoId))
-  await context.store.deletePrefix(inputPrefix(videoId))
+  try {
+    await context.store.deletePrefix(videoPrefix(videoId))
+    await context.store.deletePrefix(inputPrefix(videoId))
+  } catch (error) {
+    // It is deleted all the same: nobody can ask for the files, and the sweep removes them.
+    context.log.warn({ err: error, video: videoId }, 'files of a deleted video stay until they are swept')
+  }
 }

@@ -1,24 +1,32 @@
+import { SIGNED_URL_MS, TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
 import { inputPrefix } from '../inputs/input-store.ts'
-import { attemptPrefix, type Video, videoPrefix } from './video.ts'
-import { markFilesRemoved, markInputRemoved, markSwept } from './video-store.ts'
+import { StoreUnavailableError } from '../storage/object-store.ts'
+import { OUTPUT_FILES, type Video, videoPrefix } from './video.ts'
+import { markFilesRemoved, markInputRemoved, markSwept, markSweptForGood } from './video-store.ts'
 
 const BATCH = 20
-/** By then every worker has heard that the attempt is over, so nothing is written any more. */
+/** By then every worker that is awake has heard that the attempt is over. */
 const AFTER_SECONDS = 60
+/**
+ * By then nobody can write any more: the last signed URL has expired, and so has every PUT that began before.
+ */
+const FOR_GOOD_SECONDS = (SIGNED_URL_MS + TIME_LIMITS.transfer.wholeMs) / 1_000 + AFTER_SECONDS
 /** How long the input image of a video that failed or was cancelled is kept for a retry. */
 const INPUT_SECONDS = 86_400
 /** Skip a video whose deletion failed for 10 minutes, so that it does not block the batch. */
 const SKIP_MS = 600_000
 const SKIPPED_MAX = 10_000
 
-type Leftover = Pick<Video, 'id' | 'output_prefix' | 'deleted_at'>
+type Leftover = Pick<Video, 'id' | 'output_prefix' | 'deleted_at' | 'files_removed_at'>
 
 /** Removes stored files that nobody can ask for any more. Where that fails, it is tried again later. */
 export class Sweeper {
   readonly #context: Context
   /** Videos whose files could not be removed, with the time from which they are tried again. */
   readonly #skipped = new Map<string, number>()
+  /** Said once; while it is so, nothing is tried. */
+  #isStoreAway = false
 
   constructor(context: Context) {
     this.#context = context
@@ -29,21 +37,23 @@ export class Sweeper {
     for (const [id, untilMs] of this.#skipped) {
       if (untilMs <= this.#context.clock.now()) this.#skipped.delete(id)
     }
+    if (this.#isStoreAway && !(await this.#isStoreBack())) return
     await this.#sweepLeftovers()
+    await this.#sweepLateFiles()
     await this.#sweepExpired()
     await this.#sweepInputs()
   }
 
   /**
-   * All files of a deleted, failed or cancelled video; of a completed one its checkpoints and the files of
-   * its lost attempts.
+   * All files of a deleted, failed or cancelled video, whoever put them there; of a completed one all but
+   * those that its owner may get.
    */
   async #sweepLeftovers(): Promise<void> {
     const { db, store } = this.#context
     const { rows } = await db.query<Leftover>({
       name: 'sweep-due',
       text: `
-        select id, output_prefix, deleted_at from video
+        select id, output_prefix, deleted_at, files_removed_at from video
         where ended_at is not null and swept_at is null
           and greatest(ended_at, deleted_at) < now() - make_interval(secs => $1)
           and id <> all ($2::text[])
@@ -52,8 +62,27 @@ export class Sweeper {
       values: [AFTER_SECONDS, this.#skippedIds(), BATCH],
     })
     await this.#each(rows, async (video) => {
-      for (const prefix of await this.#leftoverPrefixes(video)) await store.deletePrefix(prefix)
+      await store.deletePrefix(videoPrefix(video.id), servedKeys(video))
       await markSwept(db, video.id)
+    })
+  }
+
+  /** The same again for what came after the first sweep, from a worker that slept through the end. */
+  async #sweepLateFiles(): Promise<void> {
+    const { db, store } = this.#context
+    const { rows } = await db.query<Leftover>({
+      name: 'sweep-late',
+      text: `
+        select id, output_prefix, deleted_at, files_removed_at from video
+        where ended_at < now() - make_interval(secs => $1) and swept_for_good_at is null
+          and id <> all ($2::text[])
+        order by ended_at
+        limit $3`,
+      values: [FOR_GOOD_SECONDS, this.#skippedIds(), BATCH],
+    })
+    await this.#each(rows, async (video) => {
+      await store.deletePrefix(videoPrefix(video.id), servedKeys(video))
+      await markSweptForGood(db, video.id)
     })
   }
 
@@ -113,25 +142,36 @@ export class Sweeper {
   ): Promise<void> {
     const { clock, log } = this.#context
     for (const row of rows) {
+      if (this.#isStoreAway) return
       try {
         await remove(row)
       } catch (error) {
+        if (error instanceof StoreUnavailableError && !(await this.#isStoreBack())) return
         log.warn({ err: error, video: row.id }, 'files of a video could not be removed; will be tried again')
         if (this.#skipped.size < SKIPPED_MAX) this.#skipped.set(row.id, clock.now() + SKIP_MS)
       }
     }
   }
 
-  async #leftoverPrefixes(video: Leftover): Promise<string[]> {
-    if (video.output_prefix === null || video.deleted_at !== null) return [videoPrefix(video.id)]
-    const { rows } = await this.#context.db.query<{ fence: number; claim: string }>({
-      text: 'select fence, claim from attempt where video_id = $1 and claim is not null',
-      values: [video.id],
-    })
-    const prefixes = rows.map((row) => attemptPrefix(video.id, row.fence, row.claim))
-    return [
-      ...prefixes.filter((prefix) => prefix !== video.output_prefix),
-      `${video.output_prefix}/checkpoint`,
-    ]
+  /** Whether the store can be used; that it cannot, and that it can again, is logged once. */
+  async #isStoreBack(): Promise<boolean> {
+    const { store, log } = this.#context
+    const error = await store.ping().then(
+      () => null,
+      (fault: unknown) => fault,
+    )
+    const isAway = error !== null
+    if (isAway && !this.#isStoreAway)
+      log.warn({ err: error }, 'the store is away: files that nobody needs stay until it is back')
+    if (!isAway && this.#isStoreAway) log.info('the store is back')
+    this.#isStoreAway = isAway
+    return !isAway
   }
+}
+
+/** The files of a video that its owner may still get. */
+function servedKeys({ output_prefix, deleted_at, files_removed_at }: Leftover): ReadonlySet<string> {
+  if (output_prefix === null || deleted_at !== null || files_removed_at !== null) return new Set()
+  const { video, thumbnail, spritesheet } = OUTPUT_FILES
+  return new Set([video, thumbnail, spritesheet].map((file) => `${output_prefix}/${file}`))
 }

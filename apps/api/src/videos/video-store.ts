@@ -217,6 +217,11 @@ export async function writeCheckpoint(
   })
 }
 
+/** Writes that an ended video was swept after the last of its signed URLs had expired. */
+export async function markSweptForGood(db: Database, videoId: string): Promise<void> {
+  await db.query({ text: 'update video set swept_for_good_at = now() where id = $1', values: [videoId] })
+}
+
 /** Hides an ended video from its owner and has the sweep look at it again. */
 export async function markDeleted(db: Database, videoId: string): Promise<void> {
   await db.query({

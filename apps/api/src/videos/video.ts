@@ -66,7 +66,10 @@ export interface Video {
   started_at: Date | null
   ended_at: Date | null
   deleted_at: Date | null
+  /** Since it ended or was deleted. */
   swept_at: Date | null
+  /** Since no signed URL of its attempts is good any more. */
+  swept_for_good_at: Date | null
   /** Whether its input image lies in the store. */
   input_kept: boolean
   retention_seconds: number | null
