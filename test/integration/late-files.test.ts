@@ -141,7 +141,8 @@ describe('on the disk store', () => {
       expect((await api.call('DELETE', `/v1/videos/${id}`)).status).toBe(200)
       await api.context.db.query({
         text: `
-          update video set ended_at = ended_at - interval '2 minutes', deleted_at = now() - interval '2 minutes'
+          update video
+          set ended_at = ended_at - interval '2 minutes', deleted_at = now() - interval '2 minutes'
           where id = $1`,
         values: [id],
       })
