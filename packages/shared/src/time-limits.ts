@@ -4,6 +4,12 @@
  * They add up: a single fault must be found and mended within 25 s.
  */
 export const TIME_LIMITS = {
+  embeddedPostgres: {
+    /** It has just said that it accepts connections, on this machine. */
+    connectMs: 5_000,
+    /** `CREATE DATABASE` copies a template and waits for the disk: seconds on a slow one. */
+    statementMs: 30_000,
+  },
   database: {
     /** To a connection that can be used, waiting for a free one of the pool included. */
     connectMs: 5_000,

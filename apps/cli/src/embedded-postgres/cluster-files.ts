@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { sendSignal } from '../processes/stop-process.ts'
 import { EmbeddedPostgresError } from './errors.ts'
 import { type Launch, SERVER_ENVIRONMENT } from './server-account.ts'
+import { endBackends } from './take-over.ts'
 
 const passwordsSchema = z.object({ postgres: z.string(), sluice: z.string(), sluice_worker: z.string() })
 /** One password per role; `postgres` is the cluster's superuser. */
@@ -65,6 +66,8 @@ export async function createCluster(creation: ClusterCreation): Promise<void> {
   const { dir, launch } = creation
   const paths = clusterPaths(dir)
   if ((await stat(join(paths.cluster, 'PG_VERSION')).catch(() => null)) !== null) return
+  // An initdb outlives a supervisor that was killed, and would go on writing into our new folder.
+  await endBackends(paths.unfinished, creation.onLog, creation.signal)
   await rm(paths.unfinished, { recursive: true, force: true })
   await mkdir(paths.unfinished, { mode: 0o700 })
   await writeFile(paths.initPassword, creation.superuserPassword, { mode: 0o600 })

@@ -1,4 +1,6 @@
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import pg from 'pg'
+import { settlesWithin } from '../processes/stop-process.ts'
 import type { Passwords } from './cluster-files.ts'
 
 export const DATABASE = 'sluice'
@@ -42,12 +44,17 @@ export async function createRoles(superuserUrl: string, passwords: Passwords): P
 }
 
 async function withClient(url: string, use: (client: pg.Client) => Promise<unknown>): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
+  const { connectMs, statementMs } = TIME_LIMITS.embeddedPostgres
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: statementMs,
+  })
   client.on('error', () => {})
   await client.connect()
   try {
     await use(client)
   } finally {
-    await client.end()
+    await settlesWithin(connectMs, client.end())
   }
 }

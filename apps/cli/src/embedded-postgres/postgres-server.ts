@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { splitLines } from '../processes/split-lines.ts'
-import { sendSignal } from '../processes/stop-process.ts'
+import { askToEnd, KILLED_MS_MAX, sendSignal, settlesWithin } from '../processes/stop-process.ts'
 import { type Launch, SERVER_ENVIRONMENT } from './server-account.ts'
+import { endBackends } from './take-over.ts'
 
 /** A postmaster that was started, whether or not it got ready. */
 export interface PostgresServer {
@@ -9,7 +10,10 @@ export interface PostgresServer {
   /** Null once it accepts connections, else the last lines it logged before it gave up. */
   ready: Promise<string | null>
   exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
-  /** Fast shutdown, forced after `withinMs` (default 4,000). Safe to repeat. */
+  /**
+   * Fast shutdown, forced after `withinMs` (default 4,000). Nothing of it is left then, but what the kernel
+   * cannot end. Safe to repeat.
+   */
   stop(withinMs?: number): Promise<void>
 }
 
@@ -41,7 +45,7 @@ export function launchServer({ postgres, cluster, settings, launch, onLog }: Ser
   })
   const exited: PostgresServer['exited'] = new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }))
-    child.once('error', () => resolve({ code: null, signal: null }))
+    child.on('error', () => child.pid === undefined && resolve({ code: null, signal: null }))
   })
   const pid = child.pid ?? 0
   const stop = async (withinMs = 4_000): Promise<void> => {
@@ -49,10 +53,12 @@ export function launchServer({ postgres, cluster, settings, launch, onLog }: Ser
     const quitAfterMs = Math.max(withinMs - 500, 0)
     const quit = setTimeout(() => sendSignal(pid, 'SIGQUIT'), quitAfterMs)
     const kill = setTimeout(() => sendSignal(-pid, 'SIGKILL'), withinMs + 500)
-    sendSignal(pid, 'SIGINT')
-    await exited
+    askToEnd(pid, 'SIGINT')
+    await settlesWithin(withinMs + 500 + KILLED_MS_MAX, exited)
     clearTimeout(quit)
     clearTimeout(kill)
+    // A postmaster that had to be killed cannot end its backends, and a frozen one does not see it go.
+    if (child.signalCode !== null) await endBackends(cluster, onLog).catch(() => undefined)
   }
   return { pid, ready: untilReady(child, onLog), exited, stop }
 }

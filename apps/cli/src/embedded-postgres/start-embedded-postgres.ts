@@ -1,5 +1,6 @@
 import { chownSync } from 'node:fs'
-import { mkdir, realpath } from 'node:fs/promises'
+import { access, mkdir, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
 import { pause } from '@sluice/shared/pause'
 import { findPostgresBinaries } from './binaries.ts'
 import {
@@ -50,6 +51,11 @@ export interface EmbeddedPostgresOptions {
   settings?: Readonly<Record<string, string>>
   /** Gives up the start: what was begun is stopped, and the start fails. */
   signal?: AbortSignal
+  /**
+   * `existing` fails when there is no cluster instead of making an empty one: a disk that is not mounted must
+   * not be taken for a first start. Default `any`.
+   */
+  cluster?: 'any' | 'existing'
 }
 
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -70,6 +76,15 @@ const SETTINGS: Readonly<Record<string, string>> = {
 /** Until the backends of a killed postmaster notice its death, the cluster's shared memory is in use. */
 const STARTS_MAX = 25
 const START_AGAIN_MS = 200
+/** What the server says about leftovers that pass, or that taking over once more removes. */
+const PASSING = new RegExp(
+  [
+    'pre-existing shared memory block',
+    'could not bind',
+    'Address already in use',
+    'lock file "postmaster.pid" (already exists|is empty)',
+  ].join('|'),
+)
 
 /**
  * Starts a real PostgreSQL 18 on `dir`. Resolves when it accepts connections and has its roles and database.
@@ -87,6 +102,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const adminUrl = url('postgres', 'postgres')
   try {
     await createRoles(adminUrl, passwords)
+    options.signal?.throwIfAborted()
   } catch (error) {
     await server.stop(0)
     throw error
@@ -115,6 +131,7 @@ interface Cluster {
 async function prepareCluster(options: EmbeddedPostgresOptions): Promise<Cluster> {
   const { onLog = () => {}, signal } = options
   const { initdb, postgres } = await findPostgresBinaries()
+  if (options.cluster === 'existing') await requireCluster(options.dir)
   await mkdir(options.dir, { recursive: true, mode: 0o711 })
   const dir = await realpath(options.dir)
   const paths = clusterPaths(dir)
@@ -127,9 +144,17 @@ async function prepareCluster(options: EmbeddedPostgresOptions): Promise<Cluster
   if (account !== null) chownSync(paths.cluster, account.uid, account.gid)
   const launch = chooseLaunch(account, postgres, paths.cluster)
   const passwords = await readOrCreatePasswords(paths.passwords)
-  await takeOverCluster(paths.cluster, onLog)
+  await takeOverCluster(paths.cluster, onLog, signal)
+  signal?.throwIfAborted()
   await createCluster({ dir, initdb, launch, superuserPassword: passwords.postgres, onLog, signal })
   return { paths, postgres, launch, passwords }
+}
+
+async function requireCluster(dir: string): Promise<void> {
+  const version = join(clusterPaths(dir).cluster, 'PG_VERSION')
+  await access(version).catch((error: NodeJS.ErrnoException) => {
+    throw new EmbeddedPostgresError(`the database is gone (${error.code} ${version}): is its disk mounted?`)
+  })
 }
 
 /** Starts the server; again, for a while, after a failure that passes by itself. */
@@ -151,10 +176,11 @@ async function startServer(
     const problem = await server.ready.finally(() => signal?.removeEventListener('abort', abort))
     if (problem === null) return { server, port }
     await server.stop(0)
-    const isPassing = /pre-existing shared memory block|could not bind|Address already in use/.test(problem)
-    if (!isPassing || start === STARTS_MAX) {
+    signal?.throwIfAborted()
+    if (!PASSING.test(problem) || start === STARTS_MAX) {
       throw new EmbeddedPostgresError(`PostgreSQL did not start on ${paths.cluster}: ${problem}`)
     }
-    await pause(START_AGAIN_MS)
+    await pause(START_AGAIN_MS, signal)
+    await takeOverCluster(paths.cluster, onLog, signal)
   }
 }

@@ -1,16 +1,40 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
+import { z } from 'zod'
+
+export const processSchema = z.object({ pid: z.int().positive(), start: z.string() })
+/** A process and its start, so that a later process with the same pid is not taken for it. */
+export type ProcessIdentity = z.infer<typeof processSchema>
+
+/** True while that very process lives. */
+export function isRunning({ pid, start }: ProcessIdentity): boolean {
+  return isAlive(pid) && startOf(pid) === start
+}
 
 /**
  * True while a process of that id exists. On Linux one that has ended but was not reaped yet counts as gone.
  */
 export function isAlive(pid: number): boolean {
+  return isInProcessTable(pid) && readStat(pid)?.state !== 'Z'
+}
+
+/**
+ * True while the kernel knows that id, be it of a process that has ended and was never reaped: PostgreSQL
+ * looks no further before it calls a pid file's process alive.
+ */
+export function isInProcessTable(pid: number): boolean {
   try {
     process.kill(pid, 0)
+    return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
-  return readStat(pid)?.state !== 'Z'
+}
+
+/** True when that process was stopped, by Ctrl-Z or SIGSTOP, and not resumed. Known on Linux only. */
+export function isFrozen(pid: number): boolean {
+  return readStat(pid)?.state === 'T'
 }
 
 /**
@@ -36,6 +60,32 @@ export function argumentsOf(pid: number): readonly string[] | null {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
   } catch {
     return null
+  }
+}
+
+/**
+ * Live processes of one of the `programs`, file names, that work in `folder`, an absolute path without links.
+ * Known on Linux only.
+ */
+export function processesIn(folder: string, programs: readonly string[]): number[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => linkOf(pid, 'cwd') === folder && programs.includes(programOf(pid)) && isAlive(pid))
+}
+
+function programOf(pid: number): string {
+  // Linux marks a program whose file was replaced since its start.
+  return basename(linkOf(pid, 'exe').replace(/ \(deleted\)$/, ''))
+}
+
+function linkOf(pid: number, name: 'cwd' | 'exe'): string {
+  try {
+    return readlinkSync(`/proc/${pid}/${name}`)
+  } catch {
+    // It has ended meanwhile, or belongs to somebody else.
+    return ''
   }
 }
 
