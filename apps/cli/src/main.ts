@@ -59,7 +59,8 @@ function addServiceCommands(program: Command): void {
     .command('up')
     .description('run database, API and worker until Ctrl-C (the same as npm start)')
     .action(async () => {
-      process.exitCode = await runUp()
+      // Not by running out of work: what could not be ended must not keep us.
+      process.exit(await runUp())
     })
 
   program
@@ -68,7 +69,7 @@ function addServiceCommands(program: Command): void {
       'run a worker alone: needs SLUICE_API_URL, SLUICE_WORKER_TOKEN and REDIS_URL or SLUICE_QUEUE_URL',
     )
     .action(async () => {
-      process.exitCode = await runWorker()
+      process.exit(await runWorker())
     })
 }
 

@@ -5,15 +5,24 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 
 const dataDir = process.env.SLUICE_DATA_DIR
-const note = (what) => appendFileSync(join(dataDir, 'events'), `api ${what} ${process.pid}\n`)
+const write = (how, name, text) => {
+  try {
+    how(join(dataDir, name), text)
+  } catch {
+    // A full disk ends no program of the service.
+  }
+}
+const note = (what) => write(appendFileSync, 'events', `api ${what} ${process.pid}\n`)
 if (existsSync(join(dataDir, 'api-refuses'))) {
   process.stderr.write('SLUICE_CURRENCY must be three letters, got "dollars"\n')
   process.exit(2)
 }
-writeFileSync(join(dataDir, 'api-environment'), JSON.stringify(process.env))
-writeFileSync(join(dataDir, 'worker-token'), 'the-worker-token\n')
+write(writeFileSync, 'api-environment', JSON.stringify(process.env))
 const keys = { key: 'sk-test', admin_key: 'sk-admin', base_url: `http://127.0.0.1:${process.env.PORT}/v1` }
-writeFileSync(join(dataDir, 'keys.json'), JSON.stringify(keys))
+if (!existsSync(join(dataDir, 'keys.json'))) {
+  writeFileSync(join(dataDir, 'worker-token'), 'the-worker-token\n')
+  writeFileSync(join(dataDir, 'keys.json'), JSON.stringify(keys))
+}
 note('started')
 const server = createServer((request, response) => {
   const ready =
@@ -27,5 +36,7 @@ const leave = (why) => {
   server.close()
   process.exit(0)
 }
-process.on('SIGTERM', () => leave('stopped'))
+process.on('SIGTERM', () => {
+  if (!existsSync(join(dataDir, 'api-hangs'))) leave('stopped')
+})
 process.on('disconnect', () => leave('disconnected'))

@@ -4,12 +4,19 @@ import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const dataDir = process.env.SLUICE_DATA_DIR
-const note = (what, pid = process.pid) => appendFileSync(join(dataDir, 'events'), `worker ${what} ${pid}\n`)
+const write = (how, name, text) => {
+  try {
+    how(join(dataDir, name), text)
+  } catch {
+    // A full disk ends no program of the service.
+  }
+}
+const note = (what, pid = process.pid) => write(appendFileSync, 'events', `worker ${what} ${pid}\n`)
 if (existsSync(join(dataDir, 'worker-crashes'))) {
   note('crashed')
   process.exit(1)
 }
-writeFileSync(join(dataDir, 'worker-environment'), JSON.stringify(process.env))
+write(writeFileSync, 'worker-environment', JSON.stringify(process.env))
 const runner = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
 note('runner', runner.pid)
 note('started')

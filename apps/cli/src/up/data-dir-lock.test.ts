@@ -94,7 +94,7 @@ describe('the data dir lock', () => {
       detached: true,
     })
     const ended = once(child, 'exit')
-    await lock.noteChildren([Number(child.pid)])
+    lock.children(({ message }) => expect.unreachable(message)).write([Number(child.pid)])
     await rm(lockFile())
     const next = await lockDataDir(dir)
     await ended

@@ -1,24 +1,23 @@
-import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
-import { isAlive, startOf } from '../processes/process-identity.ts'
-import { sendSignal, waitUntilGone } from '../processes/stop-process.ts'
+import {
+  isFrozen,
+  isRunning,
+  type ProcessIdentity,
+  processSchema,
+  startOf,
+} from '../processes/process-identity.ts'
+import { ChildrenList, endLeftChildren } from './children-list.ts'
 import { UpError } from './errors.ts'
-
-const processSchema = z.object({ pid: z.int().positive(), start: z.string() })
-/** A process and its start, so that a later process with the same pid is not taken for it. */
-type ProcessIdentity = z.infer<typeof processSchema>
 
 /** `sluice.7.pid`: the lock's seventh holder. */
 const LOCK_NAME = /^sluice\.(\d+)\.pid$/
 const CHILDREN_FILE = 'children.json'
 
 export interface DataDirLock {
-  /**
-   * Records the children that this supervisor runs now, in the order of stopping, so that the next supervisor
-   * can end them if this one is killed.
-   */
-  noteChildren(pids: readonly number[]): Promise<void>
+  /** The children that this supervisor runs, for the next one. `onProblem` hears of a list that is not kept. */
+  children(onProblem: (error: Error) => void): ChildrenList
+  /** Frees the data dir. Never throws: a lock that stays is taken over as soon as its process is gone. */
   release(): Promise<void>
 }
 
@@ -37,16 +36,12 @@ export async function lockDataDir(dataDir: string, pid: number = process.pid): P
   const childrenPath = join(dataDir, CHILDREN_FILE)
   await endLeftChildren(childrenPath)
   return {
-    async noteChildren(pids) {
-      const children = pids.map((child) => ({ pid: child, start: startOf(child) ?? '' }))
-      await writeFile(`${childrenPath}.new`, JSON.stringify(children))
-      await rename(`${childrenPath}.new`, childrenPath)
-    },
+    children: (onProblem) => new ChildrenList(childrenPath, onProblem),
     async release() {
-      await rm(childrenPath, { force: true })
-      // Emptied, not removed: the number must not be given twice.
-      await writeFile(`${path}.free`, '')
-      await rename(`${path}.free`, path)
+      const isKept = () => undefined
+      await rm(childrenPath, { force: true }).catch(isKept)
+      // Emptied, not removed: the number must not be given twice. Emptying needs no room on the disk.
+      await truncate(path).catch(isKept)
     },
   }
 }
@@ -58,8 +53,8 @@ export async function lockDataDir(dataDir: string, pid: number = process.pid): P
  */
 async function takeNextLock(dataDir: string, identity: ProcessIdentity): Promise<string> {
   const draft = join(dataDir, `sluice.pid.${identity.pid}`)
-  await writeFile(draft, JSON.stringify(identity))
   try {
+    await writeFile(draft, JSON.stringify(identity))
     for (;;) {
       const { number, holder } = await readNewestLock(dataDir)
       if (holder !== null) throw inUse(dataDir, holder)
@@ -110,29 +105,13 @@ async function removeLocks(dataDir: string, isRemoved: (number: number) => boole
   }
 }
 
-function inUse(dataDir: string, holder: ProcessIdentity): UpError {
+function inUse(dataDir: string, { pid }: ProcessIdentity): UpError {
+  const todo = isFrozen(pid)
+    ? `which is suspended (Ctrl-Z?): "kill -CONT ${pid}" lets it go on, "kill -KILL ${pid}" ends it`
+    : 'stop that "sluice up", or set SLUICE_DATA_DIR to another folder'
   return new UpError(
-    `the data dir ${dataDir} is in use by process ${holder.pid}: stop that "sluice up", ` +
-      'or set SLUICE_DATA_DIR to another folder',
+    `the data dir ${dataDir} is in use by process ${pid}${isFrozen(pid) ? ', ' : ': '}${todo}`,
   )
-}
-
-async function endLeftChildren(path: string): Promise<void> {
-  const text = await readFile(path, 'utf8').catch(() => '[]')
-  const left = z.array(processSchema).safeParse(parseJson(text))
-  for (const child of left.success ? left.data.filter(isRunning) : []) {
-    // Children stop when their parent's channel closes; this is for one that does not.
-    sendSignal(child.pid, 'SIGTERM')
-    if (!(await waitUntilGone(child.pid, 10_000))) {
-      sendSignal(-child.pid, 'SIGKILL')
-      await waitUntilGone(child.pid, 2_000)
-    }
-  }
-  await rm(path, { force: true })
-}
-
-function isRunning(identity: ProcessIdentity): boolean {
-  return isAlive(identity.pid) && startOf(identity.pid) === identity.start
 }
 
 function parseJson(text: string): unknown {

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** A log grows to this size at most; its predecessor (`.old`) is kept beside it. */
@@ -9,32 +9,52 @@ export interface LogFile {
   close(): void
 }
 
-/** Appends lines to a file of mode 0600, which is renamed to `<path>.old` whenever it has grown too large. */
+/**
+ * Appends lines to a file of mode 0600, which is renamed to `<path>.old` whenever it has grown too large.
+ * Nothing throws: a full or missing disk costs the lines of that time, never the service.
+ */
 export function openLogFile(path: string, bytesMax: number = LOG_BYTES_MAX): LogFile {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  let bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  let file = openSync(path, 'a', 0o600)
+  let file: number | null = null
+  let bytes = 0
   let isClosed = false
-  const startOver = () => {
-    renameSync(path, `${path}.old`)
-    const full = file
-    file = openSync(path, 'a', 0o600)
-    closeSync(full)
-    bytes = 0
+  const open = (): number => {
+    // Only the folder of the logs: a data dir that is gone is not for us to make.
+    if (!existsSync(dirname(path))) mkdirSync(dirname(path), { mode: 0o700 })
+    const opened = openSync(path, 'a', 0o600)
+    bytes = fstatSync(opened).size
+    return opened
+  }
+  const close = () => {
+    const closing = file
+    file = null
+    if (closing !== null) closeSync(closing)
+  }
+  const closeQuietly = () => {
+    try {
+      close()
+    } catch {
+      // What a disk says when a file is closed comes too late to matter.
+    }
   }
   return {
     write(line) {
       if (isClosed) return
       try {
-        if (bytes > bytesMax) startOver()
+        file ??= open()
+        if (bytes > bytesMax) {
+          close()
+          renameSync(path, `${path}.old`)
+          file = open()
+        }
         bytes += writeSync(file, `${line}\n`)
       } catch {
-        // A full disk must not stop the service because of its logs.
+        // Opened anew with the next line: the folder may have been replaced.
+        closeQuietly()
       }
     },
     close() {
-      if (!isClosed) closeSync(file)
       isClosed = true
+      closeQuietly()
     },
   }
 }

@@ -11,6 +11,11 @@ const LEVELS: Readonly<Record<number, string>> = {
 }
 const WARN = 40
 
+/** Fields of a line that say nothing more to the person at the terminal. */
+const UNSHOWN = new Set(['level', 'time', 'pid', 'hostname', 'name', 'v', 'msg', 'err'])
+/** A longer value stands whole in the log file. */
+const VALUE_LENGTH_MAX = 80
+
 /** What the terminal shows of the children's logs. */
 export type ShownLines = 'all' | 'warnings'
 export type OutputStream = 'stdout' | 'stderr'
@@ -42,7 +47,19 @@ export function formatLogLine(
   const text = [parsed.msg, cause === parsed.msg ? undefined : cause]
     .filter((part) => part !== undefined && part !== '')
     .join(': ')
-  return `${name.padEnd(8)} ${LEVELS[parsed.level] ?? parsed.level} ${text === '' ? line : text}`
+  const level = LEVELS[parsed.level] ?? parsed.level
+  return `${name.padEnd(8)} ${level} ${text === '' ? line : `${text}${fieldsText(parsed)}`}`
+}
+
+/** ` (video video_01h..., fence 2)`: what the line is about; nothing when it names nothing. */
+function fieldsText(line: Record<string, unknown>): string {
+  const fields = Object.entries(line)
+    .filter(([name, value]) => !UNSHOWN.has(name) && ['string', 'number', 'boolean'].includes(typeof value))
+    .map(([name, value]) => {
+      const text = String(value)
+      return `${name} ${text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}...` : text}`
+    })
+  return fields.length === 0 ? '' : ` (${fields.join(', ')})`
 }
 
 function parse(line: string): z.infer<typeof lineSchema> | null {

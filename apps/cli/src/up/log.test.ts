@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -21,9 +21,37 @@ describe("the children's logs", () => {
     expect(formatLogLine('api', 'a library chats', 'stdout', 'warnings')).toBeNull()
   })
 
+  it('name what they are about: video, pool, reason, and nothing that every line has', () => {
+    const given = { video: 'video_01h', fence: 2, reason: 'silent', long: 'x'.repeat(99), checkpoint: null }
+    const line = JSON.stringify({
+      level: 40,
+      time: 1,
+      pid: 2,
+      hostname: 'h',
+      name: 'api',
+      ...given,
+      msg: 'given up',
+    })
+    expect(formatLogLine('api', line, 'stdout', 'warnings')).toBe(
+      `api      warn given up (video video_01h, fence 2, reason silent, long ${'x'.repeat(80)}...)`,
+    )
+  })
+
+  it('are kept again as soon as a disk that was full or gone has room, and stop nothing meanwhile', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'sluice-log-'))
+    const path = join(dir, 'data/logs/api.log')
+    const log = openLogFile(path)
+    log.write('lost')
+    await mkdir(join(dir, 'data'))
+    log.write('kept')
+    expect(await readFile(path, 'utf8')).toBe('kept\n')
+    log.close()
+    await rm(dir, { recursive: true })
+  })
+
   it('never grow beyond twice their bound', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sluice-log-'))
-    const path = join(dir, 'logs/api.log')
+    const path = join(dir, 'api.log')
     const log = openLogFile(path, 1_000)
     for (let line = 0; line < 100; line++) log.write(`line ${line} ${'x'.repeat(40)}`)
     log.close()

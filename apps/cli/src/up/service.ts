@@ -5,6 +5,7 @@ import { dataDirPaths } from '../data-dir.ts'
 import { waitForOk } from './api-state.ts'
 import { BACKOFF, type BackoffSettings } from './backoff.ts'
 import { apiEnvironment, workerEnvironment } from './child-environment.ts'
+import type { ChildrenList } from './children-list.ts'
 import type { DataDirLock } from './data-dir-lock.ts'
 import { firstSteps } from './first-steps.ts'
 import { ServiceLogs } from './service-logs.ts'
@@ -27,6 +28,8 @@ export interface ServiceOptions {
   /** Aborted by the first SIGINT or SIGTERM. */
   stop: AbortSignal
   backoff?: BackoffSettings
+  /** How long each part may take to stop by itself; default 12, 4 and 3 s. */
+  stopMs?: { worker: number; api: number; postgres: number }
 }
 
 /**
@@ -36,7 +39,7 @@ export interface ServiceOptions {
 export class Service {
   readonly #options: ServiceOptions
   readonly #settings: UpSettings
-  readonly #lock: DataDirLock
+  readonly #children: ChildrenList
   readonly #paths: ReturnType<typeof dataDirPaths>
   readonly #backoff: BackoffSettings
   readonly #logs: ServiceLogs
@@ -46,12 +49,17 @@ export class Service {
   readonly #api: SupervisedChild
   readonly #worker: SupervisedChild
   readonly #pids: { worker: number | null; api: number | null } = { worker: null, api: null }
+  /** When a child died that has not come back yet, by its name. */
+  readonly #deaths = new Map<string, { at: number; over: AbortController }>()
   #postgres: SupervisedPostgres | null = null
+  #wasReady = false
 
   constructor(options: ServiceOptions, settings: UpSettings, lock: DataDirLock) {
     this.#options = options
     this.#settings = settings
-    this.#lock = lock
+    this.#children = lock.children(({ message }) =>
+      options.print(`sluice: the list of children is not kept (${message}); the service goes on`),
+    )
     this.#paths = dataDirPaths(settings.dataDir)
     this.#backoff = options.backoff ?? BACKOFF
     this.#logs = new ServiceLogs(this.#paths.logs, settings.shownLines, {
@@ -96,6 +104,7 @@ export class Service {
     await waitForOk(`${apiUrl}/ready`, this.#ended, PATIENCE_MS, (last) =>
       print(`  still waiting for ${apiUrl}/ready: ${last?.body ?? 'no answer'}`),
     )
+    this.#wasReady = true
     await this.#printFirstSteps()
   }
 
@@ -110,6 +119,7 @@ export class Service {
       dir: this.#paths.postgres,
       backoff: this.#backoff,
       onDeath: (how, waitMs) => this.#printDeath('postgres', how, waitMs),
+      onReturn: () => this.#printReturn('postgres'),
       onLine: (line) => this.#logs.write('postgres', line, 'stdout'),
       onMoved: () => {
         this.#worker.restart()
@@ -121,9 +131,16 @@ export class Service {
 
   async #stop(): Promise<void> {
     if (this.#options.stop.aborted) this.#options.print('  stopping: worker, API, PostgreSQL')
-    await this.#worker.stop(STOP_MS.worker)
-    await this.#api.stop(STOP_MS.api)
-    await this.#postgres?.stop(STOP_MS.postgres)
+    const stopMs = this.#options.stopMs ?? STOP_MS
+    const parts = [
+      ['worker', () => this.#worker.stop(stopMs.worker)],
+      ['API', () => this.#api.stop(stopMs.api)],
+      ['PostgreSQL', () => this.#postgres?.stop(stopMs.postgres) ?? true],
+    ] as const
+    for (const [name, stop] of parts) {
+      if (!(await stop())) this.#options.print(`sluice: the ${name} could not be ended and is left behind`)
+    }
+    this.#children.close()
     this.#logs.close()
   }
 
@@ -141,11 +158,15 @@ export class Service {
       onPid: (pid) => {
         this.#pids[name] = pid
         const { worker, api } = this.#pids
-        return this.#lock.noteChildren([worker, api].filter((noted) => noted !== null))
+        this.#children.write([worker, api].filter((noted) => noted !== null))
+        if (pid !== null) this.#watchReturn(name)
       },
       onBadSettings: () => {
+        // What it worked with before is not wrong now: something else is in its way, and may pass.
+        if (this.#wasReady) return false
         this.#options.print(`sluice: the ${name} refused its settings (see above); stopping`)
         this.#badSettings.abort()
+        return true
       },
     })
   }
@@ -163,7 +184,30 @@ export class Service {
   }
 
   #printDeath(name: string, how: string, waitMs: number): void {
+    const at = this.#deaths.get(name)?.at ?? performance.now()
+    this.#deaths.get(name)?.over.abort()
+    this.#deaths.set(name, { at, over: new AbortController() })
     this.#options.print(`${name.padEnd(8)} ended (${how}); starting it again in ${waitMs / 1_000} s`)
+  }
+
+  #printReturn(name: string): void {
+    const death = this.#deaths.get(name)
+    if (death === undefined) return
+    this.#deaths.delete(name)
+    const seconds = ((performance.now() - death.at) / 1_000).toFixed(1)
+    this.#options.print(`${name.padEnd(8)} is back after ${seconds} s`)
+  }
+
+  /** Prints that a child which died is back, once it does its work again. */
+  #watchReturn(name: 'api' | 'worker'): void {
+    const over = this.#deaths.get(name)?.over.signal
+    if (over === undefined) return
+    const url = `${this.#settings.apiUrl}/${name === 'api' ? 'health' : 'ready'}`
+    waitForOk(url, AbortSignal.any([over, this.#ended]), PATIENCE_MS, () => undefined).then(
+      () => this.#printReturn(name),
+      // It died again, or everything ends.
+      () => undefined,
+    )
   }
 
   async #printFirstSteps(): Promise<void> {

@@ -1,12 +1,18 @@
 import { pause } from '@sluice/shared/pause'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../embedded-postgres/start-embedded-postgres.ts'
+import { settlesWithin } from '../processes/stop-process.ts'
 import { type BackoffSettings, createBackoff } from './backoff.ts'
+
+/** For what comes after a forced stop: the kernel's part, and backends that are ended one by one. */
+const STOP_MARGIN_MS = 3_000
 
 export interface SupervisedPostgresOptions {
   dir: string
   backoff: BackoffSettings
   onLine(line: string): void
   onDeath(how: string, waitMs: number): void
+  /** It accepts connections again after a death. */
+  onReturn(): void
   /** It came back on another port, since its own was taken meanwhile: its clients need the new URL. */
   onMoved(): void
 }
@@ -16,7 +22,8 @@ export interface SupervisedPostgres {
   start(giveUp: AbortSignal): Promise<void>
   /** The server that runs now, or ran last. Throws before the first start. */
   current(): EmbeddedPostgres
-  stop(withinMs: number): Promise<void>
+  /** Resolves with false when something of it is left, or a start of it goes on, after that time. */
+  stop(withinMs: number): Promise<boolean>
 }
 
 /** Keeps an embedded PostgreSQL running on one dir. */
@@ -24,8 +31,8 @@ export function supervisePostgres(options: SupervisedPostgresOptions): Supervise
   const stopping = new AbortController()
   let server: EmbeddedPostgres | null = null
   let keeping: Promise<void> = Promise.resolve()
-  const startServer = (giveUp: AbortSignal) =>
-    startEmbeddedPostgres({ dir: options.dir, onLog: options.onLine, signal: giveUp })
+  const startServer = (giveUp: AbortSignal, cluster: 'any' | 'existing') =>
+    startEmbeddedPostgres({ dir: options.dir, onLog: options.onLine, signal: giveUp, cluster })
 
   const keep = async (first: EmbeddedPostgres): Promise<void> => {
     const backoff = createBackoff(options.backoff)
@@ -41,7 +48,7 @@ export function supervisePostgres(options: SupervisedPostgresOptions): Supervise
         options.onDeath(how, waitMs)
         await pause(waitMs, stopping.signal)
         if (stopping.signal.aborted) return
-        next = await startServer(stopping.signal).catch((error: unknown) => {
+        next = await startServer(stopping.signal, 'existing').catch((error: unknown) => {
           how = error instanceof Error ? error.message : String(error)
           return null
         })
@@ -49,13 +56,14 @@ export function supervisePostgres(options: SupervisedPostgresOptions): Supervise
       const moved = next.databaseUrl !== running.databaseUrl
       running = next
       server = next
+      options.onReturn()
       if (moved) options.onMoved()
     }
   }
 
   return {
     async start(giveUp) {
-      server = await startServer(giveUp)
+      server = await startServer(giveUp, 'any')
       keeping = keep(server)
     },
     current() {
@@ -64,10 +72,13 @@ export function supervisePostgres(options: SupervisedPostgresOptions): Supervise
     },
     async stop(withinMs) {
       stopping.abort()
-      await server?.stop(withinMs)
-      await keeping
-      // It may have been starting again when the stop was asked for.
-      await server?.stop(withinMs)
+      const stopAll = async () => {
+        await server?.stop(withinMs)
+        await keeping
+        // It may have been starting again when the stop was asked for.
+        await server?.stop(withinMs)
+      }
+      return settlesWithin(withinMs + STOP_MARGIN_MS, stopAll())
     },
   }
 }

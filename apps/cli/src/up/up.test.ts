@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { freePort } from '../../../../test/support/free-port.ts'
-import { createTestDatabase } from '../../../../test/support/test-database.ts'
+import { startInTerminal } from '../../../../test/support/terminal.ts'
 import { isAlive } from '../processes/process-identity.ts'
 import { sendSignal, waitUntilGone } from '../processes/stop-process.ts'
 
@@ -18,6 +18,11 @@ let dir: string
 let dataDir: string
 let port: number
 const started: ChildProcess[] = []
+/** The stand-ins use none. */
+const NO_DATABASE = {
+  SLUICE_DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+  SLUICE_QUEUE_URL: 'postgres://nobody@127.0.0.1:1/none',
+}
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'sluice-up-'))
@@ -43,15 +48,23 @@ interface Up {
   exit: Promise<number | null>
 }
 
+function environment(more: Record<string, string> = {}): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '',
+    HOME: process.env.HOME ?? '/',
+    SLUICE_DATA_DIR: dataDir,
+    PORT: String(port),
+    ...more,
+  }
+}
+
+async function readPostmaster(): Promise<number> {
+  return Number((await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0])
+}
+
 function startUp(env: Record<string, string> = {}): Up {
   const child = spawn(process.execPath, [UP], {
-    env: {
-      PATH: process.env.PATH ?? '',
-      HOME: process.env.HOME ?? '/',
-      SLUICE_DATA_DIR: dataDir,
-      PORT: String(port),
-      ...env,
-    },
+    env: environment(env),
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
@@ -112,9 +125,7 @@ describe('sluice up', () => {
     await up.says(/Sluice is ready/)
     expect(up.output()).toContain(`http://127.0.0.1:${port}/#key=sk-test`)
     expect(up.output()).toContain(`SLUICE_DATA_DIR=${dataDir} npx sluice generate`)
-    const postmaster = Number(
-      (await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')[0],
-    )
+    const postmaster = await readPostmaster()
     const api = JSON.parse(await readFile(join(dataDir, 'api-environment'), 'utf8'))
     const worker = JSON.parse(await readFile(join(dataDir, 'worker-environment'), 'utf8'))
     expect(api).toMatchObject({
@@ -160,7 +171,7 @@ describe('sluice up', () => {
     sendSignal(pidOf(before.find((line) => line.startsWith('api started'))), 'SIGKILL')
     await events((lines) => kinds(lines).filter((kind) => kind === 'api started').length === 2)
     const pidFile = join(dataDir, 'postgres/cluster/postmaster.pid')
-    const postmaster = Number((await readFile(pidFile, 'utf8')).split('\n')[0])
+    const postmaster = await readPostmaster()
     sendSignal(postmaster, 'SIGKILL')
     await up.says(/postgres\s+ended \(signal SIGKILL\)/)
     await new Promise<void>((resolve) => {
@@ -177,25 +188,51 @@ describe('sluice up', () => {
   })
 
   it('waits longer before each new start of a worker that keeps dying', async () => {
-    await using database = await createTestDatabase()
     const { mkdir } = await import('node:fs/promises')
     await mkdir(dataDir)
     await writeFile(join(dataDir, 'worker-crashes'), '')
-    const up = startUp({ SLUICE_DATABASE_URL: database.databaseUrl, SLUICE_QUEUE_URL: database.queueUrl })
+    const up = startUp(NO_DATABASE)
     await up.says(/0\.2 s[\s\S]*0\.4 s[\s\S]*0\.8 s/)
     up.child.kill('SIGTERM')
     expect(await up.exit).toBe(0)
   })
 
-  it('kills a worker that does not stop, within its time', async () => {
-    await using database = await createTestDatabase()
-    const up = startUp({ SLUICE_DATABASE_URL: database.databaseUrl, SLUICE_QUEUE_URL: database.queueUrl })
+  it('ends when it was asked to, with PostgreSQL gone and its children frozen', async () => {
+    const up = startUp()
     await up.says(/Sluice is ready/)
-    await writeFile(join(dataDir, 'worker-hangs'), '')
-    const askedAt = performance.now()
+    const lines = await events((seen) => kinds(seen).includes('worker started'))
+    for (const line of lines) sendSignal(pidOf(line), 'SIGSTOP')
+    const postmaster = await readPostmaster()
+    await rm(join(dataDir, 'postgres'), { recursive: true })
+    sendSignal(postmaster, 'SIGKILL')
+    await up.says(/postgres +ended[\s\S]*the database is gone/)
     up.child.kill('SIGTERM')
     expect(await up.exit).toBe(0)
-    expect(performance.now() - askedAt).toBeLessThan(20_000)
+    for (const pid of [...lines.map(pidOf), postmaster]) expect(isAlive(pid)).toBe(false)
+  })
+
+  it('goes on when nobody reads what it prints, and when a signal of a closed terminal comes without one', async () => {
+    const up = startUp(NO_DATABASE)
+    await up.says(/Sluice is ready/)
+    up.child.stdout?.destroy()
+    up.child.stderr?.destroy()
+    up.child.kill('SIGHUP')
+    const [worker] = (await events(() => true)).filter((line) => line.startsWith('worker started'))
+    sendSignal(pidOf(worker), 'SIGKILL')
+    await events((lines) => kinds(lines).filter((kind) => kind === 'worker started').length === 2)
+    up.child.kill('SIGTERM')
+    expect(await up.exit).toBe(0)
+  })
+
+  it('goes on in a terminal whose output was stopped, and stops everything when the terminal is closed', async () => {
+    const terminal = startInTerminal([UP], { env: environment(NO_DATABASE) })
+    await terminal.shows(/Ctrl-C stops everything/)
+    terminal.type('\x13')
+    const [worker] = (await events(() => true)).filter((line) => line.startsWith('worker started'))
+    sendSignal(pidOf(worker), 'SIGKILL')
+    await events((lines) => kinds(lines).filter((kind) => kind === 'worker started').length === 2)
+    terminal.hangUp()
+    expect(await terminal.exit).toBe(0)
     for (const line of await events(() => true)) expect(isAlive(pidOf(line))).toBe(false)
   })
 
@@ -209,45 +246,57 @@ describe('sluice up', () => {
   })
 
   it('refuses a second start on a data dir in use with exit code 1, and a taken port and an address of another machine with exit code 2 and without making a data dir', async () => {
-    await using database = await createTestDatabase()
-    const env = { SLUICE_DATABASE_URL: database.databaseUrl, SLUICE_QUEUE_URL: database.queueUrl }
-    const up = startUp(env)
+    const up = startUp(NO_DATABASE)
     await up.says(/Sluice is ready/)
-    const second = startUp({ ...env, PORT: String(await freePort()) })
+    const second = startUp({ ...NO_DATABASE, PORT: String(await freePort()) })
     expect(await second.exit).toBe(1)
     expect(second.output()).toContain(`is in use by process ${up.child.pid}`)
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const address = server.address()
     const taken = typeof address === 'object' && address !== null ? address.port : 0
-    const third = startUp({ ...env, PORT: String(taken), SLUICE_DATA_DIR: join(dir, 'other') })
+    const third = startUp({ ...NO_DATABASE, PORT: String(taken), SLUICE_DATA_DIR: join(dir, 'other') })
     expect(await third.exit).toBe(2)
     expect(third.output()).toMatch(new RegExp(`^sluice: PORT is "${taken}": taken by another program.*\\n$`))
     server.close()
     // An address that is documentation's alone: https://www.rfc-editor.org/rfc/rfc5737
-    const fourth = startUp({ ...env, HOST: '192.0.2.1', SLUICE_DATA_DIR: join(dir, 'other') })
+    const fourth = startUp({ ...NO_DATABASE, HOST: '192.0.2.1', SLUICE_DATA_DIR: join(dir, 'other') })
     expect(await fourth.exit).toBe(2)
     expect(fourth.output()).toMatch(/^sluice: HOST is "192\.0\.2\.1": no address of this machine.*\n$/)
     expect(existsSync(join(dir, 'other'))).toBe(false)
   })
 
-  it('takes over from a supervisor that was killed: its children and its PostgreSQL are gone before new ones start', async () => {
-    const first = startUp()
-    await first.says(/Sluice is ready/)
-    const before = await events(() => true)
-    first.child.kill('SIGKILL')
-    await first.exit
-    const second = startUp()
-    await second.says(/Sluice is ready/)
-    for (const line of before) {
-      // A runner that the worker left behind ends with the worker's group only if the worker had to be
-      // killed.
-      if (!line.startsWith('worker runner')) expect(isAlive(pidOf(line))).toBe(false)
-      else sendSignal(pidOf(line), 'SIGKILL')
+  it('takes over from a supervisor that was killed, in whatever order its processes were frozen and killed', async () => {
+    const orders: ((left: { supervisor: number; postmaster: number; children: number[] }) => void)[] = [
+      ({ supervisor }) => sendSignal(supervisor, 'SIGKILL'),
+      ({ supervisor, postmaster, children }) => {
+        for (const pid of [supervisor, ...children]) sendSignal(pid, 'SIGSTOP')
+        sendSignal(postmaster, 'SIGKILL')
+        sendSignal(supervisor, 'SIGKILL')
+      },
+      ({ supervisor, postmaster, children }) => {
+        for (const pid of [postmaster, ...children]) sendSignal(pid, 'SIGSTOP')
+        sendSignal(supervisor, 'SIGKILL')
+      },
+    ]
+    let up = startUp()
+    for (const leave of orders) {
+      await up.says(/Sluice is ready/)
+      const lines = await events(() => true)
+      const children = lines.filter((line) => / started /.test(line)).map(pidOf)
+      leave({ supervisor: Number(up.child.pid), postmaster: await readPostmaster(), children })
+      await up.exit
+      up = startUp()
+      await up.says(/Sluice is ready/)
+      for (const pid of children) expect(isAlive(pid)).toBe(false)
     }
-    second.child.kill('SIGTERM')
-    expect(await second.exit).toBe(0)
-    for (const line of await events(() => true)) expect(await waitUntilGone(pidOf(line), 1_000)).toBe(true)
+    up.child.kill('SIGTERM')
+    expect(await up.exit).toBe(0)
+    for (const line of await events(() => true)) {
+      // A worker that ends by itself leaves its runner, whose stdin has ended; this one ignores that.
+      if (line.startsWith('worker runner')) sendSignal(pidOf(line), 'SIGKILL')
+      expect(await waitUntilGone(pidOf(line), 1_000)).toBe(true)
+    }
   })
 
   it('names the setting at fault with exit code 2', async () => {

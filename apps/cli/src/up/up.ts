@@ -4,6 +4,7 @@ import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { requireFreePort } from '@sluice/shared/listen'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts'
+import { UpError } from './errors.ts'
 import { Service, type ServiceOptions } from './service.ts'
 import { readUpSettings } from './settings.ts'
 
@@ -19,8 +20,7 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
     // A start that is refused makes no data dir. Where there is one, children of a killed supervisor may have
     // the port until the lock has ended them.
     if (!existsSync(settings.dataDir)) await requireFreePort(settings.host, settings.port)
-    await mkdir(settings.dataDir, { recursive: true, mode: 0o711 })
-    lock = await lockDataDir(settings.dataDir)
+    lock = await makeAndLock(settings.dataDir)
     await requireFreePort(settings.host, settings.port)
     return await new Service(options, settings, lock).run()
   } catch (error) {
@@ -31,5 +31,16 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
     return error instanceof SettingError || error instanceof SettingErrors ? 2 : 1
   } finally {
     await lock?.release()
+  }
+}
+
+async function makeAndLock(dataDir: string): Promise<DataDirLock> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o711 })
+    return await lockDataDir(dataDir)
+  } catch (error) {
+    if (error instanceof UpError || error instanceof SettingError) throw error
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new UpError(`the data dir ${dataDir} cannot be used (${reason}): see "npx sluice doctor"`)
   }
 }
