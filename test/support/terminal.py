@@ -1,7 +1,7 @@
 """Runs a program in a terminal of its own: terminal.py COLUMNS PROGRAM ARGUMENT...
 
-What comes on stdin is typed, what the terminal shows goes to stdout, and the end of stdin hangs up. Ends as the
-program does.
+What comes on stdin is typed, what the terminal shows goes to stdout, and the end of stdin hangs up. Ends
+as the program does.
 """
 
 import fcntl

@@ -42,8 +42,8 @@ export async function takeOverCluster(
 }
 
 /**
- * Ends PostgreSQL's programs that work in the cluster's folder, as the backends of a postmaster do: without it
- * they keep the shared memory in use. Does nothing where working folders cannot be seen (not on Linux).
+ * Ends PostgreSQL's programs that work in the cluster's folder, as the backends of a postmaster do: without
+ * it they keep the shared memory in use. Does nothing where working folders cannot be seen (not on Linux).
  */
 export async function endBackends(
   cluster: string,

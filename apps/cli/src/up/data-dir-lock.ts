@@ -15,7 +15,7 @@ const LOCK_NAME = /^sluice\.(\d+)\.pid$/
 const CHILDREN_FILE = 'children.json'
 
 export interface DataDirLock {
-  /** The children that this supervisor runs, for the next one. `onProblem` hears of a list that is not kept. */
+  /** The children that this supervisor runs, for the next one; `onProblem` hears that it is not kept. */
   children(onProblem: (error: Error) => void): ChildrenList
   /** Frees the data dir. Never throws: a lock that stays is taken over as soon as its process is gone. */
   release(): Promise<void>
