@@ -91,6 +91,7 @@ create table attempt (
   error_code text,
   error_message text,
   result jsonb,
+  boot text,
   constraint attempt_pkey PRIMARY KEY (video_id, fence),
   constraint attempt_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
   constraint attempt_video_id_fkey FOREIGN KEY (video_id) REFERENCES video(id),
@@ -162,6 +163,7 @@ create table gate_clock (
   service_tier text not null,
   virtual_ms double precision not null default 0,
   constraint gate_clock_pkey PRIMARY KEY (service_tier),
+  constraint gate_clock_is_finite CHECK (virtual_ms < 'Infinity'::double precision),
   constraint gate_clock_service_tier_check CHECK (service_tier = ANY (ARRAY['priority'::text, 'standard'::text, 'flex'::text]))
 );
 grant delete, insert, select, update on gate_clock to sluice_app;
@@ -172,7 +174,8 @@ create table gate_tag (
   finish_ms double precision not null,
   constraint gate_tag_pkey PRIMARY KEY (service_tier, account_id),
   constraint gate_tag_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
-  constraint gate_tag_service_tier_fkey FOREIGN KEY (service_tier) REFERENCES gate_clock(service_tier)
+  constraint gate_tag_service_tier_fkey FOREIGN KEY (service_tier) REFERENCES gate_clock(service_tier),
+  constraint gate_tag_is_finite CHECK (finish_ms < 'Infinity'::double precision)
 );
 grant delete, insert, select, update on gate_tag to sluice_app;
 
@@ -233,7 +236,8 @@ create table pace (
   constraint pace_pkey PRIMARY KEY (pool, capability, width, height, num_frames),
   constraint pace_overhead_ms_check CHECK (overhead_ms >= 0::double precision),
   constraint pace_samples_check CHECK (samples > 0),
-  constraint pace_step_ms_check CHECK (step_ms >= 0::double precision)
+  constraint pace_step_ms_check CHECK (step_ms >= 0::double precision),
+  constraint pace_within_a_day CHECK (step_ms <= 86400000::double precision AND overhead_ms <= 86400000::double precision)
 );
 grant delete, insert, select, update on pace to sluice_app;
 
@@ -256,6 +260,16 @@ create unlogged table rate_limit (
   constraint rate_limit_pkey PRIMARY KEY (key)
 ) with (fillfactor=50);
 grant delete, insert, select, update on rate_limit to sluice_app;
+
+create table reception (
+  is_only boolean not null default true,
+  since timestamp with time zone not null,
+  until timestamp with time zone not null,
+  api_started_at timestamp with time zone not null,
+  constraint reception_pkey PRIMARY KEY (is_only),
+  constraint reception_is_only_check CHECK (is_only)
+) with (fillfactor=50);
+grant delete, insert, select, update on reception to sluice_app;
 
 create table transfer (
   id text not null,

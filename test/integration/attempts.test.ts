@@ -2,9 +2,9 @@ import { newClaim } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
-import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
+import { recoverSilent } from '../support/recover-silent.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
 let api: TestApi
@@ -42,7 +42,6 @@ const ledgerOk = async () =>
   (await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body
 const transfersOf = async (id: string): Promise<string[]> =>
   (await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)
-const silent = { giveUpSilent: true } as const
 const age = (id: string, column: string, seconds: number) =>
   api.context.db.query({
     text: `update ${column === 'heartbeat_at' ? 'attempt' : 'video'} set ${column} = now() - make_interval(secs => $2)
@@ -163,7 +162,7 @@ test('a video whose worker fell silent gets a new fence and goes on from its che
   await lost.report({ type: 'checkpoint', step: 6, bytes: 19 })
   await age(id, 'heartbeat_at', 601)
   await worker.heartbeat([], { slots: 0 })
-  await reconcile(api.context, silent)
+  await recoverSilent(api.context)
   expect(await admin(id)).toMatchObject({ status: 'queued', fence: lost.job.fence + 1 })
   await worker.heartbeat()
   const heir = await worker.fetch()
@@ -187,15 +186,15 @@ test('a heartbeat keeps an attempt alive, by name, fence and claim', async () =>
   const attempt = await worker.fetch()
   await attempt.report({ type: 'taken', slot: 0 })
   await age(id, 'heartbeat_at', 601)
-  expect(await worker.heartbeat([attempt.owned])).toEqual({
+  expect(await worker.heartbeat([attempt.owned])).toMatchObject({
     attempts: [{ ...attempt.owned, verdict: 'continue' }],
   })
-  await reconcile(api.context, silent)
+  await recoverSilent(api.context)
   expect((await admin(id)).attempts).toMatchObject([{ outcome: null }])
   await age(id, 'heartbeat_at', 601)
   const wrong = { ...attempt.owned, claim: newClaim() }
-  expect(await worker.heartbeat([wrong])).toEqual({ attempts: [{ ...wrong, verdict: 'stop' }] })
-  await reconcile(api.context, silent)
+  expect(await worker.heartbeat([wrong])).toMatchObject({ attempts: [{ ...wrong, verdict: 'stop' }] })
+  await recoverSilent(api.context)
   expect((await admin(id)).attempts[0]).toMatchObject({ outcome: 'lost' })
   await api.call('POST', `/v1/videos/${id}/cancel`)
 })
@@ -205,7 +204,7 @@ test('finished work of a worker that died before it could say so is settled from
   const attempt = await worker.fetch()
   await attempt.upload()
   await age(id, 'heartbeat_at', 601)
-  await reconcile(api.context, silent)
+  await recoverSilent(api.context)
   expect(await admin(id)).toMatchObject({ status: 'completed', attempts: [{ outcome: 'completed' }] })
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
 })
@@ -303,10 +302,10 @@ test('a cancel no worker answers is settled after 30 s and the worker is a zombi
   await attempt.report({ type: 'progress', phase: 'denoise', step: 5, remaining_ms: 700 })
   await api.call('POST', `/v1/videos/${id}/cancel`)
   await age(id, 'cancel_requested_at', 29)
-  await reconcile(api.context, silent)
+  await recoverSilent(api.context)
   expect(await video(id)).toMatchObject({ status: 'in_progress' })
   await age(id, 'cancel_requested_at', 31)
-  await reconcile(api.context, silent)
+  await recoverSilent(api.context)
   expect(await video(id)).toMatchObject({
     status: 'failed',
     error: { code: 'cancelled' },
@@ -443,7 +442,7 @@ test('a video nobody finishes in time expires, whatever its state, and its hold 
   await attempt.report({ type: 'progress', phase: 'denoise', step: 5, remaining_ms: 60_000 })
   const queued = await submit({ execution_expires_after: 10 })
   for (const id of [running, queued]) await age(id, 'execution_expires_at', 1)
-  await reconcile(api.context, silent)
+  await recoverSilent(api.context)
   for (const id of [running, queued]) {
     expect(await video(id)).toMatchObject({
       status: 'failed',

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
-import { reconcile } from '../../apps/api/src/attempts/reconcile.ts'
+import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
 import { readPoolDays, stretchesOf } from '../../apps/api/src/economics/pool-days.ts'
@@ -208,7 +208,7 @@ async function playAttempt(
       return { reached: reported, checkpoint, cause: 'cancelled' }
     case 'expire':
       await sql(`update video set execution_expires_at = now() - interval '1 second' where id = $1`, [id])
-      await reconcile(api.context, { giveUpSilent: false })
+      await recoverDue(api.context)
       return { reached, checkpoint, cause: 'expired' }
     default:
       return script.end satisfies never

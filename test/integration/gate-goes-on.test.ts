@@ -4,13 +4,15 @@ import { fileURLToPath } from 'node:url'
 import { newId } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { reconcile, startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
+import { startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
+import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
 import { startGate } from '../../apps/api/src/gate/leader.ts'
 import { dispatchVideo } from '../../apps/api/src/videos/transition.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
 import { gatePassed } from '../support/gate-passed.ts'
 import { HandWorker } from '../support/hand-worker.ts'
+import { recoverSilent } from '../support/recover-silent.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { storeWith } from '../support/store-with.ts'
 
@@ -171,7 +173,7 @@ test('no flex video makes room for an account at its cap: it would only be start
     // Two slots, so one each: the greedy account's second video may not have the flex video's slot.
     const second = await submit(greedy.key)
     const { context } = api.api
-    await reconcile(context, { giveUpSilent: false })
+    await recoverDue(context)
     await gatePassed(api)
     expect(
       await running.report({ type: 'progress', phase: 'denoise', step: 2, remaining_ms: 60_000 }),
@@ -373,14 +375,11 @@ test('a video whose result cannot be read keeps no other from being recovered', 
     })
     for (const id of ids) await age(id)
     await worker.heartbeat([], { slots: 0 })
-    await reconcile(
-      {
-        ...api.context,
-        store: unreadable,
-        config: { ...api.config, timings: { ...api.config.timings, leaseMs: 1_000 } },
-      },
-      { giveUpSilent: true },
-    )
+    await recoverSilent({
+      ...api.context,
+      store: unreadable,
+      config: { ...api.config, timings: { ...api.config.timings, leaseMs: 1_000 } },
+    })
     for (const id of ids) {
       expect((await admin(id)).attempts[0]).toMatchObject({ outcome: id === poisoned ? null : 'lost' })
       await cancel(id, key)

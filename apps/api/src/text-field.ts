@@ -1,3 +1,4 @@
+import { isStorable } from '@sluice/shared/outside-values'
 import { z } from 'zod'
 
 /** Text of at most `charsMax` characters. Counts Unicode code points, so that an emoji is one and not two. */
@@ -8,7 +9,4 @@ export const text = (charsMax: number) =>
       (value) => value.length <= charsMax * 2 && [...value].length <= charsMax,
       `text of at most ${charsMax} characters`,
     )
-    .refine(
-      (value) => !value.includes('\u0000') && value.isWellFormed(),
-      'text without NUL characters or lone surrogates',
-    )
+    .refine(isStorable, 'text without NUL characters or lone surrogates')

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { POOL_PATTERN } from '@sluice/shared/attempt-contract'
+import { COST_PER_HOUR_MICROS_BELOW, POOL_PATTERN } from '@sluice/shared/attempt-contract'
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import { parseMicros } from '@sluice/shared/money'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
@@ -195,11 +195,11 @@ function readCost(env: Environment): string | null {
   const text = optionalSetting(env, 'SLUICE_COST_PER_HOUR')
   if (text === undefined) return null
   const micros = parseMicros(text)
-  if (micros === null)
+  if (micros === null || micros >= COST_PER_HOUR_MICROS_BELOW)
     throw new SettingError(
       'SLUICE_COST_PER_HOUR',
       text,
-      'allowed is a decimal with at most six places, such as 1.99',
+      'allowed is a decimal below 1000000000 with at most six places, such as 1.99',
     )
   return micros.toString()
 }

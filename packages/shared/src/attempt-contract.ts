@@ -1,6 +1,15 @@
 import { z } from 'zod'
 import { generationSchema } from './generation.ts'
 import { MODES } from './model-catalogue.ts'
+import {
+  measuredBytes,
+  measuredSeconds,
+  outsideBytes,
+  outsideCount,
+  outsideName,
+  outsideText,
+  outsideWaitMs,
+} from './outside-values.ts'
 import { RUNNER_ERROR_CODES } from './runner-protocol.ts'
 
 /**
@@ -55,20 +64,41 @@ export const attemptJobSchema = z.object({
  */
 export type AttemptJob = z.infer<typeof attemptJobSchema>
 
+/** More steps than any video has: 200 times the default. */
+const STEPS_MAX = 10_000
+/** An estimate beyond a week says no more than a week does. */
+const REMAINING_MS_MAX = 604_800_000
+/** What people read of a failure. */
+const MESSAGE_CHARS_MAX = 2_000
+/** Slots of one worker, devices of one slot: far more than a host has. */
+const DEVICES_MAX = 1_024
+/** Attempts that one worker owns: its slots, and what is uploaded beside them. */
+const OWNED_MAX = 4_096
+/** As many as a catalogue may have. */
+const MODELS_MAX = 1_000
+/** Below this, the cost of a worker of DEVICES_MAX slots fits a bigint. */
+export const COST_PER_HOUR_MICROS_BELOW = 10n ** 15n
+const COST_PATTERN = /^\d{1,15}$/
+
+const claimSchema = z.string().regex(/^[0-9a-f]{32}$/)
+const fenceSchema = outsideCount(1)
+
 /** A file that the worker uploaded, with its size. */
 const storedFileSchema = z.object({ bytes: z.int().positive() })
 
+/** What was measured on the way (`timings`, `peak_vram_bytes`) is mended: it never costs finished work. */
 export const attemptResultSchema = z.object({
-  video: z.string(),
-  fence: z.int().positive(),
-  claim: z.string(),
+  video: outsideName(),
+  fence: fenceSchema,
+  claim: claimSchema,
   /** Steps that this attempt ran itself. */
-  steps_run: z.int().nonnegative(),
+  steps_run: outsideCount(0, STEPS_MAX),
   /** Steps that the finished video has in all. */
-  steps: z.int().positive(),
+  steps: outsideCount(1, STEPS_MAX),
   files: z.object({ video: storedFileSchema, thumbnail: storedFileSchema, spritesheet: storedFileSchema }),
-  timings: z.record(z.string(), z.number()),
-  peak_vram_bytes: z.number().nonnegative(),
+  /** Seconds by phase. */
+  timings: measuredSeconds(),
+  peak_vram_bytes: measuredBytes(),
   seed: z.int().nonnegative(),
 })
 /**
@@ -77,7 +107,7 @@ export const attemptResultSchema = z.object({
  */
 export type AttemptResult = z.infer<typeof attemptResultSchema>
 
-const claimed = { claim: z.string().regex(/^[0-9a-f]{32}$/), worker: z.string() }
+const claimed = { claim: claimSchema, worker: outsideName() }
 
 export const FAILURE_CODES = [
   ...RUNNER_ERROR_CODES,
@@ -92,7 +122,7 @@ export type FailureCode = (typeof FAILURE_CODES)[number]
 
 export const reportSchema = z.discriminatedUnion('type', [
   /** The job waits for its slot. Binds the claim; the answer holds the `assignment`. May be repeated. */
-  z.object({ type: z.literal('taken'), ...claimed, slot: z.int().nonnegative() }),
+  z.object({ type: z.literal('taken'), ...claimed, slot: outsideCount(0, DEVICES_MAX) }),
   /** The runner has started. */
   z.object({ type: z.literal('started'), ...claimed }),
   /**
@@ -103,14 +133,14 @@ export const reportSchema = z.discriminatedUnion('type', [
     type: z.literal('progress'),
     ...claimed,
     phase: z.enum(['load', 'encode', 'denoise', 'decode', 'mux', 'upload']),
-    step: z.int().nonnegative(),
-    remaining_ms: z.int().nonnegative().nullable(),
+    step: outsideCount(0, STEPS_MAX),
+    remaining_ms: outsideWaitMs(REMAINING_MS_MAX).nullable(),
   }),
   /** The checkpoint of `step` steps is at the attempt's checkpoint URL. */
   z.object({
     type: z.literal('checkpoint'),
     ...claimed,
-    step: z.int().positive(),
+    step: outsideCount(1, STEPS_MAX),
     bytes: z.int().positive(),
   }),
   /** The device is free; the files are still encoded, checked and uploaded. */
@@ -125,14 +155,14 @@ export const reportSchema = z.discriminatedUnion('type', [
     type: z.literal('failed'),
     ...claimed,
     code: z.enum(FAILURE_CODES),
-    message: z.string().max(2_000),
+    message: outsideText(MESSAGE_CHARS_MAX),
     retryable: z.boolean(),
-    step: z.int().nonnegative(),
+    step: outsideCount(0, STEPS_MAX),
   }),
   /** `step` counts all steps of the video that were done when it stopped. */
-  z.object({ type: z.literal('cancelled'), ...claimed, step: z.int().nonnegative() }),
+  z.object({ type: z.literal('cancelled'), ...claimed, step: outsideCount(0, STEPS_MAX) }),
   /** Stopped at `step` for a yield or a shutdown, after its checkpoint, if any, was uploaded and reported. */
-  z.object({ type: z.literal('yielded'), ...claimed, step: z.int().nonnegative() }),
+  z.object({ type: z.literal('yielded'), ...claimed, step: outsideCount(0, STEPS_MAX) }),
 ])
 export type Report = z.infer<typeof reportSchema>
 /** What a report says, without who says it: the sender adds `claim` and `worker`. */
@@ -182,38 +212,35 @@ export const reportAnswerSchema = z.object({
 })
 export type ReportAnswer = z.infer<typeof reportAnswerSchema>
 
-const ownedAttemptSchema = z.object({ video: z.string(), fence: z.int().positive(), claim: z.string() })
+const ownedAttemptSchema = z.object({ video: outsideName(), fence: fenceSchema, claim: claimSchema })
 export type OwnedAttempt = z.infer<typeof ownedAttemptSchema>
 
 export const heartbeatSchema = z.object({
   /** The same after a restart on the same data dir; two live processes never share it. */
-  worker: z.string(),
+  worker: outsideName(),
   /** Random, made at each process start: a new boot of a worker proves that its earlier process is gone. */
-  boot: z.string(),
+  boot: outsideName(),
   pool: z.string().regex(POOL_PATTERN),
   /** Slots whose runner is ready. */
-  slots: z.int().nonnegative(),
-  device: z.string(),
-  devices_per_slot: z.int().positive(),
-  vram_bytes: z.number().nonnegative(),
-  models: z.array(z.string()),
+  slots: outsideCount(0, DEVICES_MAX),
+  device: outsideName(),
+  devices_per_slot: outsideCount(1, DEVICES_MAX),
+  vram_bytes: outsideBytes(),
+  models: z.array(outsideName()).max(MODELS_MAX),
   /** The modes it serves with each of its models. */
-  modes: z.array(z.enum(MODES)).default(['t2v', 'i2v']),
+  modes: z.array(z.enum(MODES)).max(MODES.length).default(['t2v', 'i2v']),
   limits: z.object({
-    frames_max: z.int().positive(),
-    pixels_max: z.int().positive(),
+    frames_max: outsideCount(1),
+    pixels_max: outsideCount(1),
     /** How many devices share one sequence: 512 + video tokens must be a multiple of it. */
-    sequence_devices: z.int().positive().optional(),
+    sequence_devices: outsideCount(1, DEVICES_MAX).optional(),
   }),
   /** Micro-units of the currency per slot and hour; null when the operator set none. */
-  cost_per_hour_micros: z
-    .string()
-    .regex(/^\d{1,18}$/)
-    .nullable(),
+  cost_per_hour_micros: z.string().regex(COST_PATTERN).nullable(),
   /** True once a shutdown began: the worker takes no further jobs. */
   draining: z.boolean(),
   /** The attempts it owns: taken, running, uploading, and finished but not answered yet. */
-  attempts: z.array(ownedAttemptSchema),
+  attempts: z.array(ownedAttemptSchema).max(OWNED_MAX),
 })
 export type Heartbeat = z.input<typeof heartbeatSchema>
 

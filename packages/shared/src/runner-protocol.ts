@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { generationSchema } from './generation.ts'
 import { MODES } from './model-catalogue.ts'
+import { measuredBytes, measuredSeconds } from './outside-values.ts'
 
 /**
  * The messages between a worker and its runner. The runner is a child process. Requests are JSON lines on its
@@ -117,10 +118,10 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     id: z.string(),
     files: filesSchema,
     /** Seconds by phase: `denoise` for the steps this attempt ran itself, `load` for a switch of models. */
-    timings: z.record(z.string(), z.number()),
+    timings: measuredSeconds(),
     /** Video tokens times the steps that this attempt ran itself; those before a resume do not count. */
     tokens: z.int().nonnegative(),
-    peak_vram_bytes: z.number().nonnegative(),
+    peak_vram_bytes: measuredBytes(),
     seed: z.int().nonnegative(),
   }),
   z.object({

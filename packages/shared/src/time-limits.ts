@@ -93,6 +93,16 @@ export const TIME_LIMITS = {
     /** For the connections to database, queue and store to close. */
     closeMs: 1_000,
   },
+  workerReport: {
+    /** For the store to say what lies in it, while a worker waits 10 s for the answer to its report. */
+    storeMs: 8_000,
+  },
+  recovery: {
+    /** For one video: longer than one answer of the store, shorter than what a single fault may last. */
+    videoMs: 12_000,
+    /** For what is under way to end at a stop: less than `apiStop` gives to all work beside the requests. */
+    stopMs: 2_000,
+  },
 } as const
 
 /**

@@ -1,10 +1,13 @@
 import { NEARLY_FREE_MS, type Report, type ReportAnswer } from '@sluice/shared/attempt-contract'
+import { within } from '@sluice/shared/time-limit'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
 import { transaction } from '../db/database.ts'
-import { invalidValue } from '../errors.ts'
+import { invalidValue, SluiceError } from '../errors.ts'
 import type { Attempt } from '../videos/attempt.ts'
 import {
   bindClaim,
+  readAttempt,
   writeProgress,
   writeRelease,
   writeSlot,
@@ -17,9 +20,11 @@ import { endVideo, requeueVideo, startVideo } from '../videos/transition.ts'
 import { attemptPrefix, OUTPUT_FILES } from '../videos/video.ts'
 import { writeCheckpoint } from '../videos/video-store.ts'
 import { assignmentFor } from './assignment.ts'
+import { bootOfClaimant } from './claimant.ts'
 import { finishVideo } from './finish.ts'
 import { type LockedAttempt, lockAttempt } from './locked-attempt.ts'
-import { requeueOrFail } from './requeue-or-fail.ts'
+import { type Failure, requeueOrFail } from './requeue-or-fail.ts'
+import { problemOfFiles } from './stored-files.ts'
 import { verdictOf } from './verdict.ts'
 
 /** A report, on which attempt, and the worker token it came with. */
@@ -31,7 +36,8 @@ export interface SentReport {
 }
 
 interface Applied {
-  answer: ReportAnswer
+  /** Thrown once what was written is committed, when it is an error. */
+  answer: ReportAnswer | SluiceError
   /** The gate may give the attempt's slot away. */
   freesSlot: boolean
 }
@@ -42,30 +48,71 @@ const ENDED: Applied = { answer: { verdict: 'continue' }, freesSlot: true }
 /**
  * Applies one report in one transaction. Only the newest attempt of a video is heard, and only with the claim
  * bound to it; anyone else is a zombie: answered `stop`, and nothing is written. So is a final report that
- * was applied before, which makes it safe to repeat. Throws SluiceError for a result of another attempt.
+ * was applied before, which makes it safe to repeat. Throws SluiceError: for a result of another attempt, for
+ * one whose files are not in the store (its attempt then has failed), for a worker that was not heard of
+ * lately, and `unavailable` while the store is away that must be asked.
  */
 export async function applyReport(context: Context, sent: SentReport): Promise<ReportAnswer> {
+  const files = await lookAtFiles(context, sent)
   const { answer, freesSlot } = await transaction(context.db, async (db) => {
     const locked = await lockAttempt(context, db, sent.videoId, sent.fence)
     if (locked === null || !(await acceptsClaim(locked, sent))) return REFUSED
-    return apply(locked, sent.report)
+    return apply(locked, sent.report, files)
   })
   if (freesSlot) context.wakeGate()
+  if (answer instanceof SluiceError) throw answer
   return answer
 }
 
-/** The first report binds its claim, worker and key to the attempt; later ones must carry all three. */
+/** What was seen of the files that a finished attempt names. */
+type SeenFiles = { problem: string | null } | 'not looked at'
+
+/**
+ * Looks at the files of a finished attempt; not for other reports, and not for one that will be answered
+ * `stop`. Asks the store, so it is no part of the transaction.
+ */
+async function lookAtFiles(context: Context, sent: SentReport): Promise<SeenFiles> {
+  const { videoId, fence, report } = sent
+  if (report.type !== 'finished') return 'not looked at'
+  const attempt = await readAttempt(context.db, videoId, fence)
+  if (attempt === null || attempt.ended_at !== null) return 'not looked at'
+  if (attempt.claim !== null && attempt.claim !== report.claim) return 'not looked at'
+  requireOwnResult(attempt, report)
+  const { storeMs } = TIME_LIMITS.workerReport
+  const tooLate = () => new Error(`the store did not answer within ${storeMs} ms`)
+  try {
+    return { problem: await within(storeMs, problemOfFiles(context.store, report.result), tooLate) }
+  } catch (error) {
+    context.log.warn(
+      { err: error, video: videoId, fence },
+      'the files of a finished video cannot be looked at',
+    )
+    throw storeAway()
+  }
+}
+
+function storeAway(): SluiceError {
+  return new SluiceError('unavailable', 'The store cannot be asked for the files of this video: try again.')
+}
+
+/**
+ * The first report binds its claim, worker and key to the attempt, if the worker is known to serve its pool;
+ * later ones must carry all three.
+ */
 async function acceptsClaim(
-  { db, video, attempt }: LockedAttempt,
+  { db, video, attempt, context }: LockedAttempt,
   { keyId, report: { claim, worker: workerId } }: SentReport,
 ): Promise<boolean> {
   if (attempt.claim !== null)
     return attempt.claim === claim && attempt.worker_id === workerId && attempt.key_id === keyId
-  await bindClaim(db, video, attempt, { claim, workerId, keyId })
+  const { leaseMs } = context.config.timings
+  const boot = await bootOfClaimant(db, attempt, { workerId, keyId }, leaseMs)
+  if (boot === null) return false
+  await bindClaim(db, video, attempt, { claim, workerId, keyId, boot })
   return true
 }
 
-async function apply(locked: LockedAttempt, report: Report): Promise<Applied> {
+async function apply(locked: LockedAttempt, report: Report, files: SeenFiles): Promise<Applied> {
   const { db, video, attempt, context } = locked
   const verdict = verdictOf(video)
   switch (report.type) {
@@ -90,15 +137,21 @@ async function apply(locked: LockedAttempt, report: Report): Promise<Applied> {
     case 'released':
       await writeRelease(db, video)
       return { answer: { verdict }, freesSlot: true }
-    case 'finished':
+    case 'finished': {
       requireOwnResult(attempt, report)
-      await finishVideo(locked, report.result)
-      return ENDED
+      // Its attempt was not there yet when it was looked up; at the next try it is.
+      if (files === 'not looked at') throw storeAway()
+      const { problem } = files
+      if (problem === null) {
+        await finishVideo(locked, report.result)
+        return ENDED
+      }
+      await fail(locked, { code: 'bad_output', message: problem, retryable: true })
+      return { ...ENDED, answer: new SluiceError('invalid_value', `The video is not stored: ${problem}.`) }
+    }
     case 'failed':
       await writeStep(db, video, attempt.resumed_from_step + report.step)
-      if (video.cancel_requested_at !== null)
-        await endVideo(db, video, cancelledEnd(video, video.step), context.systemAccounts)
-      else await requeueOrFail(locked, report)
+      await fail(locked, report)
       return ENDED
     case 'cancelled':
     case 'yielded':
@@ -110,6 +163,13 @@ async function apply(locked: LockedAttempt, report: Report): Promise<Applied> {
     default:
       return report satisfies never
   }
+}
+
+async function fail(locked: LockedAttempt, failure: Failure): Promise<void> {
+  const { db, video, context } = locked
+  if (video.cancel_requested_at !== null)
+    await endVideo(db, video, cancelledEnd(video, video.step), context.systemAccounts)
+  else await requeueOrFail(locked, failure)
 }
 
 /** Throws SluiceError for another attempt's result: it names the files that are served and paid for. */

@@ -3,7 +3,7 @@ import { writeResult } from '../videos/attempt-store.ts'
 import { cancelledEnd, completedEnd } from '../videos/end.ts'
 import { endVideo } from '../videos/transition.ts'
 import { attemptPrefix } from '../videos/video.ts'
-import { learnPace } from '../workers/pace.ts'
+import { learnPace, type Pace } from '../workers/pace.ts'
 import type { LockedAttempt } from './locked-attempt.ts'
 
 /**
@@ -24,16 +24,38 @@ export async function finishVideo(locked: LockedAttempt, result: AttemptResult):
 
 /**
  * Adds what the attempt measured to the pace of its pool, unless it ran no step or its times are not known.
+ * How long the device was at it is what the API saw; of that, the worker says which part were steps.
  */
 async function learn({ db, video, attempt }: LockedAttempt, result: AttemptResult): Promise<void> {
-  const denoiseMs = (result.timings.denoise ?? 0) * 1_000
-  if (result.steps_run < 1 || denoiseMs <= 0) return
   if (attempt.started_at === null || attempt.released_at === null) return
+  const seenMs = attempt.released_at.getTime() - attempt.started_at.getTime()
+  const pace = paceOf(result, seenMs, video.num_steps)
+  if (pace !== null) await learnPace(db, attempt.pool, video, pace)
+}
+
+/** No step and no video takes longer, or is measured. */
+const PACE_MS_MAX = 86_400_000
+
+/**
+ * The pace of an attempt whose device was at work for `seenMs`: no part of it is longer than that, whatever
+ * the worker's clock says. Null when it ran no step, or took no time.
+ */
+export function paceOf(
+  { steps_run, timings }: Pick<AttemptResult, 'steps_run' | 'timings'>,
+  seenMs: number,
+  stepsMax: number,
+): Pace | null {
   // A switch of models is the cost of what was served before, not of this shape.
-  const switchMs = (result.timings.load ?? 0) * 1_000
-  const deviceMs = attempt.released_at.getTime() - attempt.started_at.getTime() - switchMs
-  await learnPace(db, attempt.pool, video, {
-    stepMs: denoiseMs / result.steps_run,
-    overheadMs: Math.max(0, deviceMs - denoiseMs),
-  })
+  const switchMs = within(seenMs, (timings.load ?? 0) * 1_000)
+  const denoiseMs = within(seenMs - switchMs, (timings.denoise ?? 0) * 1_000)
+  const steps = Math.min(steps_run, stepsMax)
+  if (steps < 1 || denoiseMs <= 0) return null
+  return {
+    stepMs: within(PACE_MS_MAX, denoiseMs / steps),
+    overheadMs: within(PACE_MS_MAX, seenMs - switchMs - denoiseMs),
+  }
+}
+
+function within(maxMs: number, ms: number): number {
+  return Math.max(0, Math.min(maxMs, ms))
 }

@@ -4,17 +4,20 @@ import { type Database, transaction } from '../db/database.ts'
 import { ObjectTooLargeError } from '../storage/object-store.ts'
 import type { Attempt } from '../videos/attempt.ts'
 import { readAttempt } from '../videos/attempt-store.ts'
-import { unansweredCancelEnd } from '../videos/end.ts'
-import { endVideo } from '../videos/transition.ts'
-import { attemptPrefix, OUTPUT_FILES } from '../videos/video.ts'
+import { expiredEnd, unansweredCancelEnd } from '../videos/end.ts'
+import { endVideo, lockVideo } from '../videos/transition.ts'
+import { attemptPrefix, isUnfinished, OUTPUT_FILES } from '../videos/video.ts'
 import { finishVideo } from './finish.ts'
 import { lockAttempt } from './locked-attempt.ts'
-import { requeueOrFail } from './requeue-or-fail.ts'
+import { isSilentSql } from './reception.ts'
+import { requeueOrFailLost } from './requeue-or-fail.ts'
+import { problemOfFiles } from './stored-files.ts'
+import { isUnstorable } from './unstorable.ts'
 
 const RESULT_BYTES_MAX = 64 * 1024
 
 export interface GiveUpOptions {
-  /** Only when no heartbeat has named it for so long; 0 = whatever its heartbeats. */
+  /** Only when it was silent for so long; 0 = whatever its heartbeats. */
   silentMs?: number
   /** Only while no worker has taken it. */
   onlyUntaken?: boolean
@@ -33,9 +36,7 @@ export async function giveUpAttempt(
 ): Promise<void> {
   const before = await readAttempt(context.db, videoId, fence)
   if (before === null || before.ended_at !== null) return
-  // Read before the lock is taken: a slow store must not keep it.
-  const result = await readResult(context, before)
-  const isGivenUp = await transaction(context.db, async (db) => {
+  const giveUp = async (db: Database, result: AttemptResult | null) => {
     const locked = await lockAttempt(context, db, videoId, fence)
     if (locked === null) return false
     const { video, attempt } = locked
@@ -44,22 +45,54 @@ export async function giveUpAttempt(
     if (result !== null) await finishVideo(locked, result)
     else if (video.cancel_requested_at !== null)
       await endVideo(db, video, unansweredCancelEnd(video, video.step), context.systemAccounts)
-    else {
-      await requeueOrFail(locked, {
-        code: 'worker_lost',
-        message: attempt.claim === null ? 'No worker took it in time.' : 'Its worker fell silent.',
-        retryable: true,
-      })
-    }
+    else await requeueOrFailLost(locked)
     return true
-  })
+  }
   // Another process was faster, or the worker was heard after all.
-  if (!isGivenUp) return
-  context.log.warn(
-    { video: videoId, fence, worker: before.worker_id, finished: result !== null },
-    'gave up an attempt',
-  )
+  if (!(await withStoredResult(context, before, giveUp))) return
+  context.log.warn({ video: videoId, fence, worker: before.worker_id }, 'gave up an attempt')
   context.wakeGate()
+}
+
+/**
+ * Ends a video whose time is over: completed when the work of its attempt lies finished in the store, else
+ * failed, and nothing is charged. Does nothing when it has ended, or is at another attempt by now. Throws
+ * when the store or the database is away: then it is not known which of the two it is.
+ */
+export async function expireVideo(context: Context, videoId: string, fence: number): Promise<void> {
+  const attempt = await readAttempt(context.db, videoId, fence)
+  const expire = async (db: Database, result: AttemptResult | null) => {
+    const locked = result === null ? null : await lockAttempt(context, db, videoId, fence)
+    if (result !== null && locked !== null) {
+      await finishVideo(locked, result)
+      return true
+    }
+    const video = await lockVideo(db, videoId)
+    if (video === null || !isUnfinished(video) || video.fence !== fence) return false
+    await endVideo(db, video, expiredEnd(), context.systemAccounts)
+    return true
+  }
+  const lasting = attempt === null || attempt.ended_at !== null ? null : attempt
+  if (await withStoredResult(context, lasting, expire)) context.wakeGate()
+}
+
+/**
+ * Runs `end` in a transaction, with the result that the attempt left in the store, which is read before: a
+ * slow store must keep no lock. A result that the database cannot take counts as none.
+ */
+async function withStoredResult(
+  context: Context,
+  attempt: Attempt | null,
+  end: (db: Database, result: AttemptResult | null) => Promise<boolean>,
+): Promise<boolean> {
+  const result = attempt === null ? null : await readResult(context, attempt)
+  try {
+    return await transaction(context.db, (db) => end(db, result))
+  } catch (error) {
+    if (result === null || !isUnstorable(error)) throw error
+    context.log.error({ err: error, video: result.video, fence: result.fence }, 'a result cannot be stored')
+    return transaction(context.db, (db) => end(db, null))
+  }
 }
 
 /** By the database's clock, as everything that decides about a lease. */
@@ -67,9 +100,9 @@ async function isSilent(db: Database, attempt: Attempt, silentMs: number): Promi
   if (silentMs === 0) return true
   const { rows } = await db.query<{ silent: boolean }>({
     text: `
-      select heartbeat_at < now() - make_interval(secs => $3::float8 / 1000) as silent
-      from attempt
-      where video_id = $1 and fence = $2`,
+      select ${isSilentSql('$3::int')} as silent
+      from attempt a
+      where a.video_id = $1 and a.fence = $2`,
     values: [attempt.video_id, attempt.fence, silentMs],
   })
   return rows[0]?.silent === true
@@ -89,8 +122,7 @@ async function readResult(context: Context, attempt: Attempt): Promise<AttemptRe
   const { success, data: result } = attemptResultSchema.safeParse(parseJson(text))
   if (!success || result.video !== attempt.video_id) return null
   if (result.fence !== attempt.fence || result.claim !== attempt.claim) return null
-  const stored = await context.store.head(`${prefix}/${OUTPUT_FILES.video}`)
-  return stored?.bytes === result.files.video.bytes ? result : null
+  return (await problemOfFiles(context.store, result)) === null ? result : null
 }
 
 function parseJson(text: string): unknown {

@@ -151,7 +151,8 @@ export const FACTS_SQL = `
       select hour, pool,
         sum(video_tokens * charged_steps) as tokens,
         sum(slot_ms * devices) as work_ms,
-        sum(load_ms * devices) as load_ms, count(*) filter (where load_ms > 0) as switches,
+        -- no longer than the device was at it, whatever its worker's clock says
+        sum(least(load_ms, slot_ms) * devices) as load_ms, count(*) filter (where load_ms > 0) as switches,
         sum(greatest(queue_wait_ms, 0)) as queue_wait_ms, count(queue_wait_ms) as queue_waits,
         sum(greatest(delivery_ms, 0)) as delivery_ms, count(delivery_ms) as deliveries
       from charged

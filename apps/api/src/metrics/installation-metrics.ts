@@ -79,6 +79,11 @@ function createGauges(registry: Registry) {
     workers: gauge('sluice_workers', 'Workers heard of within the lease.', ['pool']),
     slots: gauge('sluice_slots', 'Ready slots of these workers, and busy ones.', ['pool', 'state']),
     gpus: gauge('sluice_gpus', 'GPUs of these slots.', ['pool', 'state']),
+    attemptsOverdue: gauge(
+      'sluice_attempts_overdue',
+      'Attempts without a worker, or past the time of their video, that could not be recovered yet.',
+      [],
+    ),
     webhooksPending: gauge(
       'sluice_webhook_deliveries_pending',
       'Webhook deliveries that wait or are tried again.',
@@ -137,7 +142,7 @@ export class InstallationMetrics {
 
   publish(installation: Installation): void {
     this.#reset()
-    const { videos, workers, slots, gpus, webhooksPending, readSeconds } = this.#gauges
+    const { videos, workers, slots, gpus, attemptsOverdue, webhooksPending, readSeconds } = this.#gauges
     for (const { status, pool, tier, count } of installation.videos) videos.set({ status, pool, tier }, count)
     for (const pool of installation.fleet) {
       workers.set({ pool: pool.pool }, pool.workers)
@@ -146,6 +151,7 @@ export class InstallationMetrics {
       gpus.set({ pool: pool.pool, state: 'ready' }, pool.gpus)
       gpus.set({ pool: pool.pool, state: 'busy' }, pool.busyGpus)
     }
+    attemptsOverdue.set(installation.attemptsOverdue)
     webhooksPending.set(installation.webhooksPending)
     readSeconds.set(installation.readMs / 1_000)
     for (const [pool, facts] of installation.totals) this.#publishFacts(pool, facts)

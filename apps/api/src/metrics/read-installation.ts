@@ -1,4 +1,5 @@
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
+import { countOverdue } from '../attempts/recovery.ts'
 import { type Database, type DatabasePool, one } from '../db/database.ts'
 import type { Facts } from '../economics/facts.ts'
 import { HourTotals } from '../economics/hour-totals.ts'
@@ -11,6 +12,8 @@ import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
 export interface Installation {
   videos: { status: string; pool: string; tier: string; count: number }[]
   webhooksPending: number
+  /** Attempts that should have been recovered by now. */
+  attemptsOverdue: number
   fleet: PoolNow[]
   totals: ReadonlyMap<string, Facts>
   /** How long it took to read all of it. */
@@ -43,7 +46,8 @@ export class InstallationReader {
     const totals = await this.#totals.read()
     const fleet = await readFleetNow(this.#pool, this.#leaseMs)
     const unfinished = await readUnfinished(this.#pool)
-    return { totals, fleet, ...unfinished, readMs: performance.now() - startedMs }
+    const attemptsOverdue = await countOverdue(this.#pool, this.#leaseMs)
+    return { totals, fleet, ...unfinished, attemptsOverdue, readMs: performance.now() - startedMs }
   }
 }
 

@@ -55,6 +55,8 @@ export interface ClaimHolder {
   claim: string
   workerId: string
   keyId: string
+  /** The process of the worker. */
+  boot: string
 }
 
 /**
@@ -66,16 +68,16 @@ export async function bindClaim(
   db: Database,
   video: LockedVideo,
   attempt: Attempt,
-  { claim, workerId, keyId }: ClaimHolder,
+  { claim, workerId, keyId, boot }: ClaimHolder,
 ): Promise<void> {
   await db.query({
     name: 'attempt-bind',
     text: `
       update attempt
-      set claim = $3, worker_id = $4, key_id = $5, taken_at = now(), heartbeat_at = now(),
+      set claim = $3, worker_id = $4, key_id = $5, boot = $6, taken_at = now(), heartbeat_at = now(),
         devices = (select devices_per_slot from worker where id = $4)
       where video_id = $1 and fence = $2 ${MUST_LAST}`,
-    values: [video.id, attempt.fence, claim, workerId, keyId],
+    values: [video.id, attempt.fence, claim, workerId, keyId, boot],
   })
   attempt.claim = claim
 }
@@ -171,8 +173,8 @@ export interface NamedAttempt {
 export type LiveAttempt = NamedAttempt & Pick<Video, 'cancel_requested_at' | 'yield_requested_at'>
 
 /**
- * Renews the lease of the attempts that a worker names, and returns those that last and are its own:
- * unclaimed, or claimed by this worker and token. Locks no video.
+ * Renews the lease of the attempts that a worker names, and returns those that last and are its own: claimed
+ * by this worker and token. Locks no video.
  */
 export async function renewLeases(
   db: Database,
@@ -186,7 +188,7 @@ export async function renewLeases(
       touched as (
         update attempt a set heartbeat_at = now() from named n
         where a.video_id = n.video and a.fence = n.fence and a.ended_at is null
-          and (a.claim is null or (a.claim = n.claim and a.key_id = $4 and a.worker_id = $5))
+          and a.claim = n.claim and a.key_id = $4 and a.worker_id = $5
         returning n.video, n.fence, n.claim)
       select t.video, t.fence, t.claim, v.cancel_requested_at, v.yield_requested_at
       from touched t join video v on v.id = t.video and v.fence = t.fence`,

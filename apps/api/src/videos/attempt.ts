@@ -6,9 +6,10 @@ export interface Attempt {
   fence: number
   pool: string
   resumed_from_step: number
-  /** Null until a worker's first report; bound with `worker_id` and `key_id`. */
+  /** Null until a worker's first report; bound with the worker, its process (`boot`) and its token. */
   claim: string | null
   worker_id: string | null
+  boot: string | null
   key_id: string | null
   slot: number | null
   /** GPUs of its slot; null until a worker took it. */

@@ -1,3 +1,4 @@
+import { within } from '@sluice/shared/time-limit'
 import { SIGNED_URL_MS, TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
 import { inputPrefix } from '../inputs/input-store.ts'
@@ -27,13 +28,18 @@ export class Sweeper {
   readonly #skipped = new Map<string, number>()
   /** Said once; while it is so, nothing is tried. */
   #isStoreAway = false
+  #signal: AbortSignal | undefined
 
   constructor(context: Context) {
     this.#context = context
   }
 
-  /** One round over a few videos of each kind. Throws when the database is away. */
-  async sweep(): Promise<void> {
+  /**
+   * One round over a few videos of each kind, each with a time limit; ends early when `signal` aborts. Throws
+   * when the database is away.
+   */
+  async sweep(signal?: AbortSignal): Promise<void> {
+    this.#signal = signal
     for (const [id, untilMs] of this.#skipped) {
       if (untilMs <= this.#context.clock.now()) this.#skipped.delete(id)
     }
@@ -141,10 +147,12 @@ export class Sweeper {
     remove: (row: Row) => Promise<void>,
   ): Promise<void> {
     const { clock, log } = this.#context
+    const { videoMs } = TIME_LIMITS.recovery
     for (const row of rows) {
       if (this.#isStoreAway) return
+      if (this.#signal?.aborted === true) return
       try {
-        await remove(row)
+        await within(videoMs, remove(row), () => new Error(`not within ${videoMs} ms`))
       } catch (error) {
         if (error instanceof StoreUnavailableError && !(await this.#isStoreBack())) return
         log.warn({ err: error, video: row.id }, 'files of a video could not be removed; will be tried again')

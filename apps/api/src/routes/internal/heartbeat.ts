@@ -1,5 +1,6 @@
 import { heartbeatAnswerSchema, heartbeatSchema } from '@sluice/shared/attempt-contract'
 import { applyHeartbeat } from '../../attempts/apply-heartbeat.ts'
+import { refusingUnstorable } from '../../attempts/unstorable.ts'
 import { scopedRoute } from '../../http/route.ts'
 
 export const heartbeatRoute = scopedRoute(
@@ -14,5 +15,5 @@ export const heartbeatRoute = scopedRoute(
     answers: { 200: { description: 'What to do with each attempt.', schema: heartbeatAnswerSchema } },
     errors: [],
   },
-  async ({ context, key, body }) => applyHeartbeat(context.internal, key.id, body),
+  async ({ context, key, body }) => refusingUnstorable(() => applyHeartbeat(context.internal, key.id, body)),
 )

@@ -2,6 +2,7 @@ import { reportAnswerSchema, reportSchema } from '@sluice/shared/attempt-contrac
 import { isId } from '@sluice/shared/ids'
 import { z } from 'zod'
 import { applyReport } from '../../attempts/apply-report.ts'
+import { refusingUnstorable } from '../../attempts/unstorable.ts'
 import { scopedRoute } from '../../http/route.ts'
 
 const paramsSchema = z.object({
@@ -23,10 +24,12 @@ export const reportRoute = scopedRoute(
     errors: [],
   },
   async ({ context, key, params, body }) =>
-    applyReport(context.internal, {
-      keyId: key.id,
-      videoId: params.video,
-      fence: params.fence,
-      report: body,
-    }),
+    refusingUnstorable(() =>
+      applyReport(context.internal, {
+        keyId: key.id,
+        videoId: params.video,
+        fence: params.fence,
+        report: body,
+      }),
+    ),
 )
