@@ -55,6 +55,9 @@ describe('on the disk store', () => {
       expect(answer.status).toBe(200)
       expect(answer.headers.get('content-type')).toBe(type)
       expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
+      expect(answer.headers.get('content-disposition')).toBe(
+        `attachment; filename="${video.id}.${variant === 'video' ? 'mp4' : { thumbnail: 'webp', spritesheet: 'jpg' }[variant]}"`,
+      )
       expect(await answer.text()).toBe(texts[variant as keyof typeof texts])
     }
     expect(await (await contentOf(api, video.id)).text()).toBe(video.text)
@@ -204,6 +207,20 @@ describe('on an S3 store', () => {
     expect(new URL(url).origin).toBe(publicEndpoint)
     expect(await (await fetch(url)).text()).toBe('jpeg')
     expect(api.context.storeRoutes).toBeNull()
+  })
+
+  test('HEAD is answered itself: 200 with length, type, ETag and file name, as the file itself has them', async () => {
+    const { id, text } = await complete(api)
+    const head = await contentOf(api, id, '', { method: 'HEAD' })
+    expect(head.status).toBe(200)
+    expect(head.headers.get('content-length')).toBe(String(text.length))
+    expect(head.headers.get('content-type')).toBe('video/mp4')
+    expect(head.headers.get('content-disposition')).toBe(`attachment; filename="${id}.mp4"`)
+    const file = await fetch((await contentOf(api, id)).headers.get('location') ?? '')
+    for (const name of ['etag', 'content-length', 'content-type', 'content-disposition'])
+      expect(head.headers.get(name), name).toBe(file.headers.get(name))
+    await api.call('DELETE', `/v1/videos/${id}`)
+    expect((await contentOf(api, id, '', { method: 'HEAD' })).status).toBe(404)
   })
 
   test('a deleted video leaves no object behind', async () => {

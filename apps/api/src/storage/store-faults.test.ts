@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, open, readdir, rename, rm, rmdir, utimes, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -10,6 +10,7 @@ import { DeleteBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import express from 'express'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type FaultyLink, startFaultyLink } from '../../../../test/support/faulty-link.ts'
+import { openFilesBelow } from '../../../../test/support/open-files.ts'
 import { mayMount, mountSmallDisk } from '../../../../test/support/small-disk.ts'
 import { startS3rver } from '../../../../test/support/start-s3rver.ts'
 import { openDiskStore } from './disk-store.ts'
@@ -174,7 +175,12 @@ describe('a disk store', () => {
     const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const opened = await openStore({ kind: 'disk', dir, ...settings, baseUrl }, options)
     onTestFinished(() => opened.store.close())
-    app.use(opened.routes ?? [])
+    const errors: unknown[] = []
+    const noteError: express.ErrorRequestHandler = (error, _request, response, _next) => {
+      errors.push(error)
+      response.destroy()
+    }
+    app.use(opened.routes ?? [], noteError)
     const signed = (key: string) =>
       opened.store.signPut(key, { contentType: 'video/mp4', expiresInSeconds: 60 })
     const put = async (key: string, body: RequestInit['body']) =>
@@ -184,7 +190,7 @@ describe('a disk store', () => {
         headers: { 'content-type': 'video/mp4' },
         duplex: 'half',
       })
-    return { store: opened.store, put }
+    return { store: opened.store, put, errors }
   }
 
   // A container without the right to mount has no other way to a disk that is really full.
@@ -238,5 +244,31 @@ describe('a disk store', () => {
     expect(await answer.json()).toMatchObject({ error: { code: 'attempt_ended' } })
     expect(await store.head('v/video.mp4')).toBeNull()
     expect(await readdir(join(dir, '~unfinished'))).toEqual([])
+  })
+
+  test('closes the files of clients that go away, whenever they do, and that is no error', async () => {
+    const dir = join(await newFolder(), 'objects')
+    const { store, errors } = await served(dir)
+    await store.put('v/video.mp4', randomBytes(8_000_000), 'video/mp4')
+    const url = new URL(await store.signGet('v/video.mp4', { expiresInSeconds: 60, audience: 'client' }))
+    const goneAfter = async (bytesMin: number) => {
+      const socket = connect(Number(url.port), url.hostname)
+      socket.write(`GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`)
+      let bytes = 0
+      socket.on('data', (chunk) => {
+        bytes += chunk.length
+        if (bytes >= bytesMin) socket.resetAndDestroy()
+      })
+      if (bytesMin === 0) socket.once('connect', () => setImmediate(() => socket.resetAndDestroy()))
+      await once(socket, 'close')
+    }
+    await Promise.all(Array.from({ length: 60 }, (_, index) => goneAfter((index % 3) * 200_000)))
+    await vi.waitFor(() => expect(openFilesBelow(dir)).toEqual([]), { timeout: 10_000 })
+    // Nobody reads on, and nobody waits: also where the object was opened for nothing.
+    const opened = await store.get('v/video.mp4')
+    expect(openFilesBelow(dir)).toHaveLength(1)
+    opened?.body.destroy()
+    await vi.waitFor(() => expect(openFilesBelow(dir)).toEqual([]))
+    expect(errors).toEqual([])
   })
 })

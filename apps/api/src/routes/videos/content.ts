@@ -24,7 +24,7 @@ export const videoContentRoute = accountRoute(
     tag: 'videos',
     summary: 'The bytes of a completed video',
     description:
-      'On an S3 store a redirect to a signed URL, on the disk store a stream that knows Range. Asked for exactly `Accept: application/json`, it answers the signed URL itself, which a page can use where it cannot send a header.',
+      'On an S3 store a redirect to a signed URL (a HEAD is answered itself), on the disk store a stream that knows Range. Asked for exactly `Accept: application/json`, it answers the signed URL itself, which a page can use where it cannot send a header.',
     params: videoIdParams,
     query: querySchema,
     isLong: true,
@@ -63,12 +63,14 @@ export const videoContentRoute = accountRoute(
       }
       return new JsonReply(body, { headers: NOT_CACHED })
     }
-    if (context.storeRoutes === null) {
+    // A signed URL is good for one method, and a HEAD that is redirected is sent as HEAD.
+    if (context.storeRoutes === null && request.method !== 'HEAD') {
       const url = await signedUrl(context, video, objectKey, secondsLeft)
       return new RawReply((response) => response.set(NOT_CACHED).redirect(302, url))
     }
     return new RawReply(async (response) => {
-      const sent = await sendObject(context.store, { key: objectKey }, request, response)
+      const file = { key: objectKey, downloadName: downloadName(video, objectKey) }
+      const sent = await sendObject(context.store, file, request, response)
       if (sent === 'absent') throw new SluiceError('not_found', 'The file of this video is gone.', 'video_id')
     })
   },
@@ -97,10 +99,14 @@ function signedUrl(
   objectKey: string,
   expiresInSeconds: number,
 ): Promise<string> {
-  const extension = objectKey.slice(objectKey.lastIndexOf('.'))
   return context.store.signGet(objectKey, {
     expiresInSeconds,
     audience: 'client',
-    downloadName: `${video.id}${extension}`,
+    downloadName: downloadName(video, objectKey),
   })
+}
+
+/** The name under which a browser saves the file. */
+function downloadName(video: Video, objectKey: string): string {
+  return `${video.id}${objectKey.slice(objectKey.lastIndexOf('.'))}`
 }
