@@ -30,6 +30,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'economics',
     'metrics',
     'readiness.ts',
+    'queue-watch.ts',
     'services.ts',
     'http',
     'routes',

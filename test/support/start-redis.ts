@@ -18,9 +18,10 @@ export interface PrivateRedis {
 }
 
 /**
- * Starts a redis-server that this test alone uses and may stop and start again. Throws as `requireProgram`.
+ * Starts a redis-server that this test alone uses and may stop and start again, with `settings` of its
+ * configuration over those of a test. Throws as `requireProgram`.
  */
-export async function startPrivateRedis(): Promise<PrivateRedis> {
+export async function startPrivateRedis(settings: Record<string, string> = {}): Promise<PrivateRedis> {
   const program = await requireProgram(['redis-server', 'valkey-server'], 'redis-server')
   const port = await freePort()
   const dir = await mkdtemp(join(tmpdir(), 'sluice-redis-'))
@@ -29,7 +30,7 @@ export async function startPrivateRedis(): Promise<PrivateRedis> {
     url: `redis://127.0.0.1:${port}`,
     port,
     async start() {
-      child = await spawnRedis(program, { port, dir })
+      child = await spawnRedis(program, { port, dir, settings })
     },
     async stop() {
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
@@ -52,6 +53,8 @@ export interface RedisServer {
   dir: string
   /** How many databases it has; Redis has 16 by default. */
   databases?: number
+  /** Of its configuration, over those of a test. */
+  settings?: Record<string, string>
 }
 
 /**
@@ -67,6 +70,7 @@ export async function spawnRedis(program: string, server: RedisServer): Promise<
     appendonly: 'no',
     // BullMQ needs a Redis that evicts nothing.
     'maxmemory-policy': 'noeviction',
+    ...server.settings,
   }
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = spawn(program, args, {

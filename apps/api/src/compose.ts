@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { openAttemptProducer } from '@sluice/shared/attempt-producer'
 import { systemClock } from '@sluice/shared/clock'
+import { isQueueTrouble, logQueueTrouble } from '@sluice/shared/queue-trouble'
 import { bindInstallation } from './accounts/installation.ts'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
@@ -17,6 +18,7 @@ import { openSystem } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
 import { Metrics } from './metrics/metrics.ts'
 import { openPlaces } from './places.ts'
+import { QueueWatch } from './queue-watch.ts'
 import { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { openStore } from './storage/open-store.ts'
@@ -39,6 +41,10 @@ export async function createServices(config: Config, overrides: Overrides = {}):
   const onError = (part: string) => (error: Error) => {
     if (!isClosing) log.warn({ err: error, part }, 'connection trouble')
   }
+  const queueTrouble = logQueueTrouble(log, queueSetting(config))
+  const onQueueError = (error: Error) => {
+    if (!isClosing) queueTrouble(error)
+  }
   const databases = openDatabases(config.database, log)
   const { requests: db, internal: internalDb } = databases
   try {
@@ -47,7 +53,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       onWaiting: (line) => log.warn(line),
     })
     const installation = await bindInstallation(db, config.currency)
-    const producer = openAttemptProducer({ ...config.queue, installation }, onError('queue'))
+    const producer = openAttemptProducer({ ...config.queue, installation }, onQueueError)
     const etaSample = new EtaSample(db)
     const forecaster = new Forecaster({
       db,
@@ -85,6 +91,8 @@ export async function createServices(config: Config, overrides: Overrides = {}):
         everyMs: config.timings.watchEveryMs,
         onError: onError('watching videos'),
       }),
+      queueWatch: new QueueWatch(config.queue, log),
+      onQueueError,
       metrics: new Metrics(internalDb, { currency: config.currency, leaseMs: config.timings.leaseMs }),
       close: async () => {
         isClosing = true
@@ -97,6 +105,11 @@ export async function createServices(config: Config, overrides: Overrides = {}):
     await databases.close()
     throw error
   }
+}
+
+/** The setting that says where the queue is. */
+function queueSetting({ queue }: Config): string {
+  return queue.backend === 'redis' ? 'REDIS_URL' : 'SLUICE_DATABASE_URL'
 }
 
 /** What runs beside the requests. */
@@ -118,7 +131,10 @@ export function startBackgroundWork(services: Services): BackgroundWork {
       leaseMs: config.timings.leaseMs,
     },
     {
-      onError: (error) => log.warn({ err: error }, 'gate trouble'),
+      onError: (error) => {
+        if (isQueueTrouble(error)) services.onQueueError(error)
+        else log.warn({ err: error }, 'gate trouble')
+      },
       onLead: () => {
         log.info('leads the gate')
         metrics.gateLeader.set(1)

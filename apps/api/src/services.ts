@@ -5,6 +5,7 @@ import type { VideoWatch } from './forecast/video-watch.ts'
 import type { KeyReader } from './keys/key-reader.ts'
 import type { RateLimits } from './keys/rate-limit.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import type { QueueWatch } from './queue-watch.ts'
 import type { Readiness } from './readiness.ts'
 
 /**
@@ -25,6 +26,9 @@ export interface Services extends Context {
   internal: Context
   /** Serves the disk store's signed URLs; null with S3, which serves its own. */
   storeRoutes: Router | null
+  queueWatch: QueueWatch
+  /** Takes an error of the queue wherever it shows, so that an outage is logged once. */
+  onQueueError: (error: Error) => void
   /** Closes every connection. Call it once. */
   close(): Promise<void>
 }

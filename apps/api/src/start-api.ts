@@ -1,3 +1,4 @@
+import { requireFitRedis } from '@sluice/shared/judge-redis'
 import { requireFreePort } from '@sluice/shared/listen'
 import { migrateQueue } from '@sluice/shared/queue-backend'
 import { within } from '@sluice/shared/time-limit'
@@ -6,6 +7,7 @@ import { setUpInstallation } from './accounts/first-start.ts'
 import { type BackgroundWork, createServices, type Overrides, startBackgroundWork } from './compose.ts'
 import type { Config } from './config/config.ts'
 import { migrateDatabase } from './db/migrate.ts'
+import { createLog } from './log.ts'
 import { ApiServer } from './server.ts'
 import type { Services } from './services.ts'
 
@@ -26,9 +28,11 @@ export interface RunningApi {
  */
 export async function startApi(config: Config, overrides: Overrides = {}): Promise<RunningApi> {
   await requireFreePort(config.http.host, config.http.port)
-  await migrateDatabase(config.database.url, (line) => overrides.log?.warn(line))
+  const log = overrides.log ?? createLog(config.logLevel)
+  if (config.queue.backend === 'redis') await requireFitRedis(config.queue.url, 'REDIS_URL', log)
+  await migrateDatabase(config.database.url, (line) => log.warn(line))
   if (config.queue.backend === 'postgres') await migrateQueue(config.database.url)
-  const services = await createServices(config, overrides)
+  const services = await createServices(config, { ...overrides, log })
   let server: ApiServer
   try {
     await setUpInstallation(services, config.http.publicUrl)

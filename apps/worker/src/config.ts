@@ -31,6 +31,8 @@ export interface WorkerConfig {
   apiUrl: string
   token: string
   queue: QueueSettings
+  /** The setting that says where the queue is. */
+  queueSetting: 'REDIS_URL' | 'SLUICE_QUEUE_URL'
   runner: RunnerCommand
   /** What every runner serves, and where the weights are; the first is loaded at its start. */
   models: readonly [ModelWeights, ...ModelWeights[]]
@@ -81,6 +83,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     apiUrl: values.apiUrl,
     token: values.token,
     queue: queueSettings(values.queueUrl, values.slots.length),
+    queueSetting: optionalSetting(env, 'REDIS_URL') === undefined ? 'SLUICE_QUEUE_URL' : 'REDIS_URL',
     runner: {
       command: custom ?? builtInCommand(kind, env),
       environment: {

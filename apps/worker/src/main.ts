@@ -1,6 +1,7 @@
 import { hideSecrets } from '@sluice/shared/hide-secrets'
+import { requireFitRedis } from '@sluice/shared/judge-redis'
 import { createProgramLog } from '@sluice/shared/program-log'
-import { SettingErrors } from '@sluice/shared/settings'
+import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { readWorkerConfig, type WorkerConfig } from './config.ts'
 import { startWorker } from './worker.ts'
 import { WorkerFolderError } from './worker-folder.ts'
@@ -24,11 +25,12 @@ function configOrExit(): WorkerConfig {
 
 const config = configOrExit()
 const log = createProgramLog({ name: 'worker', level: config.logLevel, hide })
-const worker = (() => {
+const worker = await (async () => {
   try {
+    if (config.queue.backend === 'redis') await requireFitRedis(config.queue.url, config.queueSetting, log)
     return startWorker(config, log)
   } catch (error) {
-    if (error instanceof WorkerFolderError) refuse(error.message)
+    if (error instanceof WorkerFolderError || error instanceof SettingError) refuse(error.message)
     throw error
   }
 })()

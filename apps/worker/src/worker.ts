@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type AttemptConsumer, openAttemptConsumer, type TakenJob } from '@sluice/shared/attempt-consumer'
 import type { Heartbeat, HeartbeatAnswer } from '@sluice/shared/attempt-contract'
+import { logQueueTrouble } from '@sluice/shared/queue-trouble'
 import { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
 import { Attempt, type AttemptDeps } from './attempt/attempt.ts'
@@ -107,7 +108,7 @@ class Worker implements RunningWorker {
   }
 
   #openConsumer(pool: string): AttemptConsumer {
-    const onError = (error: Error) => this.#log.warn({ err: error }, 'the queue')
+    const onError = logQueueTrouble(this.#log, this.#config.queueSetting)
     const queue = { ...this.#config.queue, installation: this.#heartbeats.installation }
     return openAttemptConsumer(queue, pool, this.worker, { onError })
   }

@@ -39,6 +39,10 @@ export const TIME_LIMITS = {
     /** A fetch waits so long for a job: an idle worker may rightly hear nothing, so it asks often. */
     jobWaitMs: 3_000,
   },
+  redis: {
+    /** To look at one when a program starts: connect, sign in, a few commands. A longer wait is an outage. */
+    judgeMs: 4_000,
+  },
   webhookReceiver: {
     /** For one request of a delivery, to the last byte: a receiver stores the event and answers first. */
     answerMs: 10_000,

@@ -3,21 +3,24 @@ import { JsonReply } from '../../http/reply.ts'
 import { bearerKey } from '../../http/request-headers.ts'
 import { publicRoute } from '../../http/route.ts'
 import { allows } from '../../keys/api-key.ts'
+import type { MissingPart } from '../../readiness.ts'
 import type { Services } from '../../services.ts'
+
+const partSchema = z.object({
+  part: z.string(),
+  problem: z.string().meta({ description: 'What is wrong with it, in detail with an admin key only.' }),
+})
 
 const readySchema = z
   .object({
     status: z.enum(['ready', 'not_ready']),
-    missing: z.array(
-      z.object({
-        part: z.string(),
-        problem: z.string().meta({ description: 'What is wrong with it, in detail with an admin key only.' }),
-      }),
-    ),
+    missing: z.array(partSchema),
+    doubtful: z.array(partSchema).meta({ description: 'Parts that work, but not as they should.' }),
   })
   .meta({ id: 'Ready' })
 
-const UNSAID = 'not ready; an admin key is told why, and so is the log'
+const TOLD_TO = 'an admin key is told why, and so is the log'
+const UNSAID = { missing: `not ready; ${TOLD_TO}`, doubtful: `doubtful; ${TOLD_TO}` }
 
 export const readyRoute = publicRoute(
   {
@@ -35,11 +38,18 @@ export const readyRoute = publicRoute(
     errors: [],
   },
   async ({ context, request }) => {
-    const missing = await context.readiness.missingParts()
-    if (missing.length === 0) return { status: 'ready', missing }
-    const isTold = await isOperator(context, request)
-    const told = isTold ? missing : missing.map(({ part }) => ({ part, problem: UNSAID }))
-    return new JsonReply({ status: 'not_ready', missing: told }, { status: 503 })
+    const [found, warnings] = await Promise.all([
+      context.readiness.missingParts(),
+      context.queueWatch.warnings(),
+    ])
+    const warned = warnings.map((problem) => ({ part: 'queue', problem }))
+    const isTold = found.length + warned.length > 0 && (await isOperator(context, request))
+    const tell = (parts: MissingPart[], unsaid: string) =>
+      isTold ? parts : parts.map(({ part }) => ({ part, problem: unsaid }))
+    const missing = tell(found, UNSAID.missing)
+    const doubtful = tell(warned, UNSAID.doubtful)
+    if (missing.length === 0) return { status: 'ready', missing, doubtful }
+    return new JsonReply({ status: 'not_ready', missing, doubtful }, { status: 503 })
   },
 )
 
