@@ -14,21 +14,22 @@ export type RedisVerdict =
   | { state: 'away'; problem: string }
   | { state: 'unfit'; problem: string }
 
-/** BullMQ's own bounds, from its RedisConnection: below the first it refuses to work, below the second it warns. */
+/** BullMQ's bounds, from its RedisConnection: below the first it refuses, below the other it warns. */
 const VERSION_MIN = [5, 0]
 const VERSION_RECOMMENDED = [6, 2]
 /** Passing states of a server, by the first word of what it answers. */
 const PASSING = ['LOADING', 'MASTERDOWN', 'MISCONF', 'OOM', 'BUSY', 'TRYAGAIN', 'CLUSTERDOWN', 'NOREPLICAS']
 
-/** Of every kind of command that BullMQ's scripts use, one. A key below its prefix, which is gone afterwards. */
+/** Uses one key below BullMQ's prefix as its scripts use theirs, and removes it. */
 const SCRIPT = `
 local key = KEYS[1]
 local used = {
-  {'SET', key, '1', 'PX', '1000'}, {'GET', key}, {'INCR', key}, {'EXISTS', key}, {'PEXPIRE', key, '1000'}, {'DEL', key},
-  {'HSET', key, 'a', '1'}, {'HGET', key, 'a'}, {'HMGET', key, 'a'}, {'HGETALL', key}, {'HINCRBY', key, 'a', '1'},
-  {'HDEL', key, 'a'}, {'DEL', key},
-  {'LPUSH', key, 'a'}, {'RPUSH', key, 'b'}, {'LLEN', key}, {'LRANGE', key, '0', '-1'}, {'LREM', key, '1', 'a'},
-  {'RPOPLPUSH', key, key}, {'LTRIM', key, '0', '1'}, {'DEL', key},
+  {'SET', key, '1', 'PX', '1000'}, {'GET', key}, {'INCR', key}, {'EXISTS', key}, {'PEXPIRE', key, '1000'},
+  {'DEL', key},
+  {'HSET', key, 'a', '1'}, {'HGET', key, 'a'}, {'HMGET', key, 'a'}, {'HGETALL', key},
+  {'HINCRBY', key, 'a', '1'}, {'HDEL', key, 'a'}, {'DEL', key},
+  {'LPUSH', key, 'a'}, {'RPUSH', key, 'b'}, {'LLEN', key}, {'LRANGE', key, '0', '-1'},
+  {'LREM', key, '1', 'a'}, {'RPOPLPUSH', key, key}, {'LTRIM', key, '0', '1'}, {'DEL', key},
   {'ZADD', key, '1', 'a'}, {'ZRANGE', key, '0', '0'}, {'ZRANGEBYSCORE', key, '0', '1'}, {'ZCARD', key},
   {'ZSCORE', key, 'a'}, {'ZPOPMIN', key}, {'ZREM', key, 'a'}, {'DEL', key},
   {'SADD', key, 'a'}, {'SMEMBERS', key}, {'SREM', key, 'a'}, {'DEL', key},
@@ -36,14 +37,16 @@ local used = {
 }
 for _, command in ipairs(used) do
   local reply = redis.pcall(unpack(command))
-  if type(reply) == 'table' and reply['err'] then return redis.error_reply(command[1] .. ': ' .. reply['err']) end
+  if type(reply) == 'table' and reply['err'] then
+    return redis.error_reply(command[1] .. ': ' .. reply['err'])
+  end
 end
 return 1
 `
 
 /**
- * Looks at the Redis of a setting when a program starts. Throws SettingError when it is unfit. One that is away
- * is waited for later, and what is doubtful is logged.
+ * Looks at the Redis of a setting when a program starts. Throws SettingError when it is unfit. One that is
+ * away is waited for later, and what is doubtful is logged.
  */
 export async function requireFitRedis(
   url: string,
@@ -65,7 +68,7 @@ export function unfitRedis(setting: string, problem: string): SettingError {
   return new SettingError(setting, '(the URL of a Redis that is unfit)', problem)
 }
 
-/** Signs in to the Redis of a URL and tries what the queue will need. Takes at most `judgeMs`; never throws. */
+/** Signs in to the Redis of a URL and tries what the queue needs, within `judgeMs`. Never throws. */
 export async function judgeRedis(url: string): Promise<RedisVerdict> {
   const { username, password, pathname, protocol } = new URL(url)
   // Signing in and selecting the database are commands of ours, so that each has its own answer.

@@ -9,7 +9,7 @@ const KINDS_MAX = 5
 const TROUBLE =
   /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENET|ENOTFOUND|EAI_AGAIN|onnection is closed|onnection terminated|timed? ?out|timeout exceeded|writeable|max retries/i
 
-/** True for an error that says that the queue's server cannot be used now, not that something is wrong here. */
+/** True for an error that says that the queue's server cannot be used now. */
 export function isQueueTrouble(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (error instanceof AggregateError) return error.errors.some(isQueueTrouble)
@@ -22,8 +22,8 @@ export function isQueueTrouble(error: unknown): boolean {
 }
 
 /**
- * A listener for errors of the queue. Of an outage it logs each kind of error once, with the setting that says
- * where the queue is, and its end; whatever else is wrong is logged as it comes.
+ * A listener for errors of the queue. Of an outage it logs each kind of error once, with the setting that
+ * says where the queue is, and its end; whatever else is wrong is logged as it comes.
  */
 export function logQueueTrouble(
   log: Pick<Logger, 'warn' | 'info'>,
