@@ -41,10 +41,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
   const onError = (part: string) => (error: Error) => {
     if (!isClosing) log.warn({ err: error, part }, 'connection trouble')
   }
-  const queueTrouble = logQueueTrouble(log, queueSetting(config))
-  const onQueueError = (error: Error) => {
-    if (!isClosing) queueTrouble(error)
-  }
+  const onQueueError = logQueueTrouble(log, queueSetting(config), () => isClosing)
   const databases = openDatabases(config.database, log)
   const { requests: db, internal: internalDb } = databases
   try {

@@ -14,7 +14,7 @@ test('of an outage each kind of error is logged once, with the setting, and its 
       info: (fields: { setting?: string }, text: string) => void lines.push(`info ${fields.setting} ${text}`),
     }
     // biome-ignore lint/suspicious/noExplicitAny: only these two calls of a log are made
-    const note = logQueueTrouble(log as any, 'REDIS_URL', 10_000)
+    const note = logQueueTrouble(log as any, 'REDIS_URL')
     const cannot = 'warn REDIS_URL the queue of REDIS_URL cannot be used now; trying again'
     for (let second = 0; second < 300; second += 1) {
       note(second === 60 ? wrongPassword() : refused())

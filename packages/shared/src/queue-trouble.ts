@@ -23,24 +23,26 @@ export function isQueueTrouble(error: unknown): boolean {
 
 /**
  * A listener for errors of the queue. Of an outage it logs each kind of error once, with the setting that
- * says where the queue is, and its end; whatever else is wrong is logged as it comes.
+ * says where the queue is, and its end; whatever else is wrong is logged as it comes. While `isClosing` says
+ * so, nothing is.
  */
 export function logQueueTrouble(
   log: Pick<Logger, 'warn' | 'info'>,
   setting: string,
-  quietMs = QUIET_MS,
+  isClosing: () => boolean = () => false,
 ): (error: Error) => void {
   const kinds = new Set<string>()
   let beganAt = 0
   let errors = 0
   let end: NodeJS.Timeout | undefined
   const onEnd = () => {
-    const seconds = Math.max(0, Math.round((performance.now() - beganAt - quietMs) / 1_000))
+    const seconds = Math.max(0, Math.round((performance.now() - beganAt - QUIET_MS) / 1_000))
     log.info({ setting, seconds, errors }, `the queue of ${setting} works again`)
     kinds.clear()
     errors = 0
   }
   return (error) => {
+    if (isClosing()) return
     if (!isQueueTrouble(error)) {
       log.warn({ err: error }, 'the queue')
       return
@@ -48,7 +50,7 @@ export function logQueueTrouble(
     if (errors === 0) beganAt = performance.now()
     errors += 1
     clearTimeout(end)
-    end = setTimeout(onEnd, quietMs).unref()
+    end = setTimeout(onEnd, QUIET_MS).unref()
     const kind = `${error.name} ${error.message.replaceAll(/\d+/g, '')}`
     if (kinds.has(kind) || kinds.size === KINDS_MAX) return
     kinds.add(kind)
