@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { z } from 'zod'
 import { ERROR_CODES } from '../../apps/api/src/errors.ts'
 import { ERROR_STATUS } from '../../apps/api/src/http/error-status.ts'
-import { errorCodesOf } from '../../apps/api/src/http/openapi.ts'
+import { documentedOf, errorCodesOf } from '../../apps/api/src/http/openapi.ts'
 import type { Route } from '../../apps/api/src/http/route.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { HandWorker } from '../support/hand-worker.ts'
@@ -16,7 +16,7 @@ let document: any
 let readerKey: string
 let metricsKey: string
 
-const DOCUMENTED = ALL_ROUTES.filter((route) => route.scope !== 'worker')
+const DOCUMENTED = documentedOf(ALL_ROUTES)
 const operatorKey = async (scope: string): Promise<string> =>
   (await api.call('POST', '/v1/admin/keys', { scope }, { key: api.adminKey })).body.key
 /** A path with something in place of each parameter. */
@@ -45,7 +45,102 @@ test('every call is in the document, and the document has no other', () => {
   const described = Object.entries<object>(document.paths).flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method} ${path}`),
   )
-  expect(described.sort()).toEqual(DOCUMENTED.map((route) => `${route.method} ${route.path}`).sort())
+  const calls = DOCUMENTED.map((route) => `${route.method} ${route.path}`)
+  expect(described.filter((call) => !call.startsWith('head '))).toEqual(calls)
+  // HEAD is described where it tells something, beside the GET.
+  expect(described.filter((call) => call.startsWith('head '))).toEqual(['head /v1/videos/{id}/content'])
+  expect(calls[0]).toBe('post /v1/videos')
+  expect(calls.slice(-4).every((call) => /edits|extensions|characters/.test(call))).toBe(true)
+})
+
+/** Every schema of the document with the way to it. */
+function* schemasIn(part: unknown, way = ''): Generator<[string, Record<string, unknown>]> {
+  if (part === null || typeof part !== 'object') return
+  const one = part as Record<string, unknown>
+  if ('type' in one || 'anyOf' in one || 'properties' in one) yield [way, one]
+  for (const [name, inner] of Object.entries(one)) {
+    if (name !== 'example') yield* schemasIn(inner, `${way}/${name}`)
+  }
+}
+
+test('every field that is text or a number has an example that its schema allows, or fixed values', () => {
+  const schemas = [...schemasIn(document)].filter(([way]) => /properties\/[^/]+$/.test(way))
+  const bare = schemas.filter(
+    ([, { type, format, example, enum: values, const: value, default: unset }]) =>
+      format !== 'binary' &&
+      ['string', 'integer', 'number'].includes(String([type].flat()[0])) &&
+      [example, values, value, unset].every((one) => one === undefined),
+  )
+  expect(bare.map(([way]) => way)).toEqual([])
+  for (const [way, { type, example, pattern, minimum, maximum }] of schemas) {
+    if (example === undefined || example === null) continue
+    if (typeof example === 'string' && typeof pattern === 'string')
+      expect(example, way).toMatch(new RegExp(pattern, 'u'))
+    if (typeof example === 'number' && type !== undefined) {
+      expect(['number', 'integer'], way).toContain([type].flat()[0])
+      expect(example, way).toBeGreaterThanOrEqual(Number(minimum ?? -Infinity))
+      expect(example, way).toBeLessThanOrEqual(Number(maximum ?? Infinity))
+    }
+  }
+})
+
+test('types are those a generator can use: whole numbers as such, files binary, events text, forms with a file', () => {
+  const operation = (method: string, path: string) => document.paths[path][method]
+  for (const path of ['/v1/videos', '/v1/ledger', '/v1/admin/audit']) {
+    const limit = operation('get', path).parameters.find((one: { name: string }) => one.name === 'limit')
+    expect(limit.schema).toMatchObject({ type: 'integer', minimum: 1, maximum: 100, default: 20 })
+    expect(limit.schema.pattern).toBeUndefined()
+  }
+  for (const [way, schema] of schemasIn(document)) {
+    expect([schema.minimum, schema.type === 'integer' ? schema.pattern : undefined], way).not.toContain(
+      Number.MIN_SAFE_INTEGER,
+    )
+  }
+  const create = operation('post', '/v1/videos').requestBody.content
+  expect(create['multipart/form-data'].schema.properties.input_reference).toMatchObject({
+    type: 'string',
+    format: 'binary',
+  })
+  const { VideoRequest } = document.components.schemas
+  expect(VideoRequest).toMatchObject({
+    required: ['prompt'],
+    additionalProperties: false,
+    dependentRequired: { i2v_condition: ['input_reference'] },
+  })
+  expect(VideoRequest.properties).toMatchObject({
+    prompt: { minLength: 1, maxLength: 4_000, pattern: expect.any(String) },
+    metadata: { type: 'object', maxProperties: 16, additionalProperties: { type: 'string', maxLength: 512 } },
+    webhook_url: { format: 'uri' },
+    mode: { enum: ['t2v', 't2i2v', 'i2v'] },
+  })
+  const content = operation('get', '/v1/videos/{id}/content')
+  expect(Object.keys(content.responses)).toEqual(
+    expect.arrayContaining([
+      '200',
+      '206',
+      '302',
+      '304',
+      '401',
+      '403',
+      '404',
+      '409',
+      '410',
+      '416',
+      '429',
+      '503',
+    ]),
+  )
+  expect(content.responses[200].content['video/mp4'].schema).toMatchObject({
+    type: 'string',
+    format: 'binary',
+  })
+  const events = operation('get', '/v1/videos/{id}/events').responses[200].content
+  expect(events['text/event-stream'].schema).toEqual({ type: 'string' })
+  for (const route of DOCUMENTED.filter(({ scope }) => scope !== null)) {
+    for (const status of ['429', '503']) {
+      expect(operation(route.method, route.path).responses[status].headers).toHaveProperty('retry-after')
+    }
+  }
 })
 
 test('every call has a name of its own', () => {

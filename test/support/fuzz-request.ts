@@ -66,33 +66,35 @@ export interface FuzzRequest {
   headers: Record<string, string>
 }
 
-/** The calls of customers and the operator in /openapi.json. */
+/** The calls of customers and the operator in /openapi.json; of a GET its HEAD has no answer to look into. */
 export function operationsOf(document: Record<string, unknown>): Operation[] {
   const paths = document.paths as Record<string, Record<string, Record<string, unknown>>>
   return Object.entries(paths).flatMap(([path, item]) =>
-    Object.entries(item).map(([method, said]) => {
-      const parameters = (said.parameters ?? []) as {
-        in: string
-        name: string
-        schema: JsonSchema
-        required?: boolean
-      }[]
-      const body = said.requestBody as
-        | { content: { 'application/json': { schema: JsonSchema; example?: Record<string, unknown> } } }
-        | undefined
-      return {
-        operationId: String(said.operationId),
-        method: method.toUpperCase(),
-        path,
-        scope: said['x-scope'] as string | undefined,
-        query: parameters
-          .filter((one) => one.in === 'query')
-          .map((one) => ({ ...one, required: one.required ?? false })),
-        body: body?.content['application/json'].schema,
-        example: body?.content['application/json'].example,
-        responses: said.responses as Operation['responses'],
-      }
-    }),
+    Object.entries(item)
+      .filter(([method]) => method !== 'head')
+      .map(([method, said]) => {
+        const parameters = (said.parameters ?? []) as {
+          in: string
+          name: string
+          schema: JsonSchema
+          required?: boolean
+        }[]
+        const body = said.requestBody as
+          | { content: { 'application/json': { schema: JsonSchema; example?: Record<string, unknown> } } }
+          | undefined
+        return {
+          operationId: String(said.operationId),
+          method: method.toUpperCase(),
+          path,
+          scope: said['x-scope'] as string | undefined,
+          query: parameters
+            .filter((one) => one.in === 'query')
+            .map((one) => ({ ...one, required: one.required ?? false })),
+          body: body?.content['application/json'].schema,
+          example: body?.content['application/json'].example,
+          responses: said.responses as Operation['responses'],
+        }
+      }),
   )
 }
 

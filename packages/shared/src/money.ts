@@ -4,6 +4,9 @@
  */
 const MICROS_PER_UNIT = 1_000_000n
 
+/** Amounts that `parseMicros` reads, as a pattern of a JSON schema. */
+export const AMOUNT_PATTERN = '^\\d{1,12}(\\.\\d{1,6})?$'
+
 /** `12345678n` -> `"12.345678"`: a decimal string without trailing zeros (`1500000n` -> `"1.5"`). */
 export function formatMicros(amountMicros: bigint): string {
   const sign = amountMicros < 0n ? '-' : ''

@@ -24,7 +24,7 @@ const BODY = z.strictObject({
     .meta({ override: { anyOf: [{ type: 'string' }, { type: 'object' }] } })
     .optional(),
 })
-const read = formReader(BODY)
+const read = formReader(BODY.meta({ id: 'Body' }))
 
 test('text is read as what the schema takes, through optional, default, nullable, pipe and union', () => {
   expect(read({ count: '129', share: '-7.5', doubled: '2', either: '7', flag: 'true' })).toEqual({

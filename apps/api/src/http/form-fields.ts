@@ -25,7 +25,7 @@ export type FormReader = (fields: Readonly<Record<string, unknown>>) => Record<s
 export function formReader(body: z.ZodType): FormReader {
   const { schema, components } = createSchema(body, { io: 'input' })
   const forms = new FormValues(components as Readonly<Record<string, JsonSchema>>)
-  const { properties = {}, required = [] } = schema as JsonSchema
+  const { properties = {}, required = [] } = forms.kindsOf(schema as JsonSchema)[0] ?? {}
   return (fields) => {
     const given = Object.entries(fields).filter(
       ([name, value]) => value !== '' || !Object.hasOwn(properties, name) || required.includes(name),
@@ -47,7 +47,7 @@ class FormValues {
 
   /** `given` as one of the types that the schema allows; as it is when none fits. */
   read(schema: JsonSchema, given: unknown): unknown {
-    const kinds = this.#kindsOf(schema)
+    const kinds = this.kindsOf(schema)
     if (typeof given === 'string') return this.#readText(kinds, given)
     if (isDense(given)) {
       const list = kinds.find((kind) => kind.items !== undefined)?.items
@@ -71,11 +71,11 @@ class FormValues {
   }
 
   /** The alternatives of a schema, references resolved. */
-  #kindsOf(schema: JsonSchema): readonly JsonSchema[] {
+  kindsOf(schema: JsonSchema): readonly JsonSchema[] {
     const name = schema.$ref?.replace('#/components/schemas/', '')
-    if (name !== undefined) return this.#kindsOf(ownSchema(this.#components, name) ?? {})
+    if (name !== undefined) return this.kindsOf(ownSchema(this.#components, name) ?? {})
     const alternatives = schema.anyOf ?? schema.oneOf
-    return alternatives === undefined ? [schema] : alternatives.flatMap((one) => this.#kindsOf(one))
+    return alternatives === undefined ? [schema] : alternatives.flatMap((one) => this.kindsOf(one))
   }
 }
 

@@ -7,6 +7,7 @@ import {
 } from 'zod-openapi'
 import type { ErrorCode } from '../errors.ts'
 import { ERROR_STATUS } from './error-status.ts'
+import { addExamples } from './openapi-examples.ts'
 import { type Route, TAGS } from './route.ts'
 
 const TAG_TEXTS: Record<(typeof TAGS)[number], string> = {
@@ -14,8 +15,14 @@ const TAG_TEXTS: Record<(typeof TAGS)[number], string> = {
   account: 'Models, balance, key.',
   webhooks: 'Events pushed to your server.',
   admin: 'For the operator.',
-  service: 'Health, and what workers say.',
+  service: 'Health, figures, this document.',
+  'not there': "Calls of OpenAI's API that Open-Sora has no counterpart for: a typed error.",
 }
+
+const DESCRIPTION = `A self-hosted, metered text-to-video service on Open-Sora 2.0.
+
+Every body may be JSON or a multipart form. Every answer has the header \`x-request-id\`. HEAD is answered
+wherever GET is; any other method is a 405 with \`allow\`.`
 
 /** The body of every answer that is an error. */
 const errorSchema = z
@@ -31,33 +38,64 @@ const errorSchema = z
   })
   .meta({ id: 'Error' })
 
-/** The OpenAPI 3.1 document of these routes, without worker calls: their contract is the shared package's. */
+/**
+ * The OpenAPI 3.1 document of these routes, in the order in which people need them, without worker calls:
+ * their contract is the shared package's.
+ */
 export function openApiDocument(
   routes: readonly Route[],
   publicUrl: string,
 ): ReturnType<typeof createDocument> {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
-  for (const route of routes) {
-    if (route.scope === 'worker') continue
-    paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) }
+  for (const route of documentedOf(routes)) {
+    const operations: Record<string, ZodOpenApiOperationObject> = { [route.method]: operationOf(route) }
+    if (route.tellsByHead === true) operations.head = headOf(route)
+    paths[route.path] = { ...paths[route.path], ...operations }
   }
-  return createDocument({
-    openapi: '3.1.0',
-    info: {
-      title: 'Sluice',
-      version: '0.1.0',
-      description: 'A self-hosted, metered text-to-video service on Open-Sora 2.0.',
-      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-    },
-    servers: [{ url: publicUrl }],
-    tags: TAGS.map((name) => ({ name, description: TAG_TEXTS[name] })),
-    components: {
-      securitySchemes: {
-        key: { type: 'http', scheme: 'bearer', description: 'An API key; admin calls need an admin key.' },
+  const document = createDocument(
+    {
+      openapi: '3.1.0',
+      info: {
+        title: 'Sluice',
+        version: '0.1.0',
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      servers: [{ url: publicUrl }],
+      tags: TAGS.map((name) => ({ name, description: TAG_TEXTS[name] })),
+      components: {
+        securitySchemes: {
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'An API key; admin calls need a key of the operator.',
+          },
+        },
+      },
+      paths: paths as ZodOpenApiPathsObject,
     },
-    paths: paths as ZodOpenApiPathsObject,
-  })
+    { override: ({ jsonSchema, io }) => sizeIntegers(jsonSchema, io) },
+  )
+  addExamples(document)
+  return document
+}
+
+/** The calls that the document describes, in its order. */
+export function documentedOf(routes: readonly Route[]): Route[] {
+  return TAGS.flatMap((tag) => routes.filter((route) => route.scope !== 'worker' && route.tag === tag))
+}
+
+const INT32_MAX = 2_147_483_647
+
+/** Says which integers need 64 bits, and not what no integer exceeds. */
+function sizeIntegers(
+  schema: { type?: unknown; format?: string; minimum?: number; maximum?: number },
+  io: 'input' | 'output',
+): void {
+  if (schema.type !== 'integer') return
+  if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum
+  if (schema.maximum === Number.MAX_SAFE_INTEGER && io === 'output') delete schema.maximum
+  if ((schema.maximum ?? Number.MAX_SAFE_INTEGER) > INT32_MAX) schema.format = 'int64'
 }
 
 function operationOf(route: Route): ZodOpenApiOperationObject {
@@ -71,36 +109,64 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     requestParams: {
       ...(route.params === undefined ? {} : { path: route.params as z.ZodObject }),
       ...(route.query === undefined ? {} : { query: route.query as z.ZodObject }),
+      ...(route.headers === undefined ? {} : { header: route.headers }),
     },
     ...(route.body === undefined ? {} : { requestBody: bodyOf(route, route.body) }),
     responses: { ...answersOf(route), ...errorAnswers(route) },
   } as ZodOpenApiOperationObject
 }
 
+/** HEAD of a call: the same, with no body in any answer, and no part of one. */
+function headOf(route: Route): ZodOpenApiOperationObject {
+  const { responses, ...operation } = operationOf(route)
+  const withoutBodies = Object.entries(responses as Record<string, ZodOpenApiResponseObject>)
+    .filter(([status]) => status !== '206' && status !== '416')
+    .map(([status, { content: _, ...answer }]) => [status, answer])
+  return {
+    ...operation,
+    operationId: `${route.operationId}Head`,
+    summary: `${route.summary}: the headers alone`,
+    responses: Object.fromEntries(withoutBodies),
+  }
+}
+
 function bodyOf(route: Route, schema: z.ZodType) {
   const json = { schema, ...(route.example === undefined ? {} : { example: route.example }) }
   return {
     required: !schema.safeParse({}).success,
-    content: { 'application/json': json, 'multipart/form-data': { schema } },
+    content: { 'application/json': json, 'multipart/form-data': { schema: formSchema(route, schema) } },
   }
+}
+
+/** The body as a form: its upload is a file there. */
+function formSchema({ upload }: Route, schema: z.ZodType): z.ZodType {
+  if (upload === undefined || !(schema instanceof z.ZodObject)) return schema
+  const file = z
+    .unknown()
+    .optional()
+    .meta({
+      override: {
+        type: 'string',
+        format: 'binary',
+        description: 'The file itself; as text, what the JSON body takes.',
+      },
+    })
+  return z.strictObject({ ...schema.shape, [upload.name]: file })
 }
 
 function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
   return Object.fromEntries(
     Object.entries(route.answers).map(([status, answer]) => {
-      const content = {
-        ...(answer.schema === undefined ? {} : { 'application/json': { schema: answer.schema } }),
-        ...Object.fromEntries(
-          (answer.contentTypes ?? []).map((type) => [
-            type,
-            { schema: { type: 'string', format: 'binary' } as const },
-          ]),
-        ),
-      }
+      const files = (answer.contentTypes ?? []).map((type) => [type, { schema: contentSchema(type) }])
+      const json = answer.schema === undefined ? {} : { 'application/json': { schema: answer.schema } }
+      // Of several, generators read the first: the file where there is one, and JSON before CSV.
+      const content = files.some(([type]) => String(type).startsWith('text/'))
+        ? { ...json, ...Object.fromEntries(files) }
+        : { ...Object.fromEntries(files), ...json }
       const headers = Object.fromEntries(
-        Object.entries(answer.headers ?? {}).map(([name, description]) => [
+        Object.entries(answer.headers ?? {}).map(([name, { description, type }]) => [
           name,
-          { description, schema: { type: 'string' as const } },
+          { description, schema: { type } },
         ]),
       )
       return [
@@ -115,12 +181,18 @@ function answersOf(route: Route): Record<string, ZodOpenApiResponseObject> {
   )
 }
 
+function contentSchema(type: string): { type: 'string'; format?: 'binary' } {
+  return type.startsWith('text/') ? { type: 'string' } : { type: 'string', format: 'binary' }
+}
+
 const KEY_ERRORS = [
   'missing_api_key',
   'invalid_api_key',
   'insufficient_scope',
   'rate_limited',
   'too_many_at_once',
+  // Whoever has a key is looked up in the database, which may be away.
+  'unavailable',
 ] as const satisfies readonly ErrorCode[]
 
 const BODY_ERRORS = [
@@ -146,6 +218,13 @@ export function errorCodesOf(route: Route): ErrorCode[] {
   return [...codes]
 }
 
+const RETRY_AFTER = {
+  'retry-after': {
+    description: 'Seconds to wait; absent where nobody can say.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+} as const
+
 function errorAnswers(route: Route): Record<string, ZodOpenApiResponseObject> {
   const byStatus = Map.groupBy(errorCodesOf(route), (code) => ERROR_STATUS[code].status)
   return Object.fromEntries(
@@ -153,7 +232,11 @@ function errorAnswers(route: Route): Record<string, ZodOpenApiResponseObject> {
       .sort(([a], [b]) => a - b)
       .map(([status, codes]) => [
         String(status),
-        { description: codes.join(', '), content: { 'application/json': { schema: errorSchema } } },
+        {
+          description: codes.join(', '),
+          ...(status === 429 || status === 503 ? { headers: RETRY_AFTER } : {}),
+          content: { 'application/json': { schema: errorSchema } },
+        },
       ]),
   )
 }

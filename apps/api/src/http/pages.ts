@@ -7,6 +7,13 @@ const limitField = z
   .regex(/^([1-9]\d?|100)$/, 'a whole number from 1 to 100')
   .default('20')
   .transform(Number)
+  .meta({
+    description: 'The most items of a page.',
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.pattern
+      Object.assign(jsonSchema, { type: 'integer', minimum: 1, maximum: 100, default: 20 })
+    },
+  })
 
 /** Query fields of a list. */
 export const pageQuery = {

@@ -1,7 +1,20 @@
 import type { Request } from 'express'
+import { z } from 'zod'
 import { invalidValue, SluiceError } from '../errors.ts'
 
 const IDEMPOTENCY_KEY_CHARS_MAX = 255
+
+/** The header of calls that a repeat must not make twice, for the OpenAPI document. */
+export const repeatHeaders = z.object({
+  'Idempotency-Key': z
+    .string()
+    .max(IDEMPOTENCY_KEY_CHARS_MAX)
+    .optional()
+    .meta({
+      description: 'The same key again answers what the first request made.',
+      example: 'order-2026-0042',
+    }),
+})
 
 /** The API key of `Authorization: Bearer <key>`. Throws SluiceError `missing_api_key` when there is none. */
 export function bearerKey(request: Request): string {

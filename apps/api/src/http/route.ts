@@ -14,7 +14,14 @@ import { bearerKey } from './request-headers.ts'
 
 export type Method = 'get' | 'post' | 'patch' | 'delete'
 
-export const TAGS = ['videos', 'account', 'webhooks', 'admin', 'service'] as const
+/** What the calls are about, in the order in which people need them. */
+export const TAGS = ['videos', 'account', 'webhooks', 'admin', 'service', 'not there'] as const
+
+/** A header of an answer. */
+interface AnswerHeader {
+  description: string
+  type: 'string' | 'integer'
+}
 
 /**
  * One successful answer: its schema when it is JSON, its content types when it is something else, or neither.
@@ -23,7 +30,7 @@ interface Answer {
   description: string
   schema?: z.ZodType
   contentTypes?: readonly string[]
-  headers?: Readonly<Record<string, string>>
+  headers?: Readonly<Record<string, AnswerHeader>>
 }
 
 /** The successful answers of a call by status. */
@@ -45,6 +52,10 @@ export interface CallDocument<
   tag: (typeof TAGS)[number]
   params?: Params
   query?: Query
+  /** Headers of a request that mean something to the call; its handler reads them itself. */
+  headers?: z.ZodObject
+  /** It answers HEAD with headers that tell something. Every other GET answers HEAD too, with less to say. */
+  tellsByHead?: true
   /** JSON or multipart form; an absent body reads as `{}`. */
   body?: Body
   /** The field of the body that may be a file, or as long as one. */

@@ -12,6 +12,15 @@ const timeField = z
   )
   .transform((value) => new Date(value))
   .optional()
+  .meta({
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.type
+      jsonSchema.anyOf = [
+        { type: 'string', format: 'date' },
+        { type: 'string', format: 'date-time' },
+      ]
+    },
+  })
 
 /** Query fields of a report: from when to when, and in which form. */
 export const reportFields = {

@@ -1,10 +1,10 @@
-import { I2V_CONDITIONS } from '@sluice/shared/model-catalogue'
-import { parseMicros } from '@sluice/shared/money'
+import { I2V_CONDITIONS, MODES } from '@sluice/shared/model-catalogue'
+import { AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { z } from 'zod'
 import { inputImageSchema } from '../inputs/input-image.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
-import { text } from '../text-field.ts'
+import { text, textNotBlank } from '../text-field.ts'
 
 const PROMPT_CHARS_MAX = 4_000
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }
@@ -24,66 +24,154 @@ function refusePrototype(value: unknown, check: z.core.$RefinementCtx): unknown 
   return z.NEVER
 }
 
-export const promptSchema = text(PROMPT_CHARS_MAX).refine(
-  (value) => value.trim() !== '',
-  'text that is not blank',
-)
+export const promptSchema = textNotBlank(PROMPT_CHARS_MAX).meta({ description: 'What is to be seen.' })
+
+/** What a JSON schema can say of which fields go together. */
+const GO_TOGETHER = {
+  dependentRequired: { i2v_condition: ['input_reference'] },
+  if: { required: ['mode'], properties: { mode: { const: 'i2v' } } },
+  // biome-ignore lint/suspicious/noThenProperty: a JSON schema calls it so
+  then: { required: ['input_reference'] },
+}
 
 /**
  * The fields of POST /v1/videos, form fields typed already. What a model can make of them is checked in
  * generation-of.ts.
  */
-export const createRequestSchema = z.strictObject({
-  prompt: promptSchema,
-  refine_prompt: z
-    .boolean()
-    .optional()
-    .meta({
-      description: 'Let another model write out the prompt first, where the operator has set one up.',
-    }),
-  model: text(100).optional(),
-  seconds: z.union([z.string(), z.number()]).optional(),
-  size: text(20).optional(),
-  num_frames: z.int().optional(),
-  num_steps: z.int().optional(),
-  guidance: z.number().min(0).max(30).optional(),
-  guidance_img: z.number().min(0).max(30).optional(),
-  seed: z.int().min(0).max(2_147_483_647).optional(),
-  motion_score: z.int().min(1).max(7).optional(),
-  negative_prompt: text(PROMPT_CHARS_MAX).optional(),
-  mode: z.string().optional(),
-  input_reference: inputImageSchema.optional(),
-  i2v_condition: z.enum(I2V_CONDITIONS).optional(),
-  service_tier: z.enum(SERVICE_TIERS).optional(),
-  max_tokens: z.int().min(1).optional(),
-  max_cost: z
-    .union([z.string(), z.number()])
-    .transform(String)
-    .refine(
-      (value) => parseMicros(value) !== null,
-      'a decimal number with at most six decimals, such as "0.25"',
-    )
-    .optional(),
-  metadata: z
-    .preprocess(
-      refusePrototype,
-      z
-        .record(text(METADATA.keyCharsMax), text(METADATA.valueCharsMax))
-        .refine(
-          (value) => Object.keys(value).length <= METADATA.keysMax,
-          `an object of at most ${METADATA.keysMax} keys`,
-        )
-        .meta({ maxProperties: METADATA.keysMax }),
-    )
-    .optional(),
-  webhook_url: text(URL_CHARS_MAX)
-    .optional()
-    .meta({
-      description:
-        "Receives this video's end, as the account's endpoints do; signed with the account's webhook secret.",
-    }),
-  execution_expires_after: z.int().min(EXPIRES_SECONDS.min).max(EXPIRES_SECONDS.max).optional(),
-})
+export const createRequestSchema = z
+  .strictObject({
+    prompt: promptSchema,
+    refine_prompt: z
+      .boolean()
+      .optional()
+      .meta({
+        description: 'Let another model write out the prompt first, where the operator has set one up.',
+      }),
+    model: text(100)
+      .optional()
+      .meta({ description: 'One of GET /v1/models; without it, the default model.', example: 'open-sora-2' }),
+    seconds: z
+      .union([
+        z.string().meta({ pattern: '^\\d{1,6}(\\.\\d{1,20})?$' }),
+        z.number().meta({ exclusiveMinimum: 0 }),
+      ])
+      .optional()
+      .meta({
+        description:
+          'The length: a whole number n makes 24n + 1 frames; an exact length such as 5.375 those frames. Either this or num_frames.',
+        example: '4',
+      }),
+    size: text(20)
+      .optional()
+      .meta({
+        description: "WIDTHxHEIGHT, one of the model's sizes. Without it, the shape of the image, else 16:9.",
+        pattern: '^\\d{1,5}x\\d{1,5}$',
+        example: '336x192',
+      }),
+    num_frames: z
+      .int()
+      .optional()
+      .meta({ description: "4k + 1, within the model's frames; default 129.", minimum: 1, example: 129 }),
+    num_steps: z
+      .int()
+      .optional()
+      .meta({ description: "Within the model's steps; default 50.", minimum: 1, example: 50 }),
+    guidance: z
+      .number()
+      .min(0)
+      .max(30)
+      .optional()
+      .meta({ description: 'How closely it keeps to the prompt; default 7.5.', example: 7.5 }),
+    guidance_img: z
+      .number()
+      .min(0)
+      .max(30)
+      .optional()
+      .meta({ description: 'How closely it keeps to the image; default 3.', example: 3 }),
+    seed: z
+      .int()
+      .min(0)
+      .max(2_147_483_647)
+      .optional()
+      .meta({ description: 'The same seed makes the same video; without it, a random one.' }),
+    motion_score: z.int().min(1).max(7).optional().meta({ description: 'How much moves; default 4.' }),
+    negative_prompt: text(PROMPT_CHARS_MAX)
+      .optional()
+      .meta({ description: 'What is not to be seen.', example: 'text, watermark' }),
+    mode: z
+      .string()
+      .optional()
+      .meta({
+        description:
+          'i2v needs input_reference, which the other modes do not take. Without it, whichever fits.',
+        enum: [...MODES],
+      }),
+    input_reference: inputImageSchema.optional(),
+    i2v_condition: z
+      .enum(I2V_CONDITIONS)
+      .optional()
+      .meta({
+        description:
+          'With input_reference alone: the video starts with the image (head, the default), ends with it (tail) or both (loop).',
+      }),
+    service_tier: z
+      .enum(SERVICE_TIERS)
+      .optional()
+      .meta({ description: 'What it costs and how early it is served; default standard.' }),
+    max_tokens: z
+      .int()
+      .min(1)
+      .optional()
+      .meta({
+        description: 'Refuse the video when it would generate more tokens than this.',
+        example: 1_000_000,
+      }),
+    max_cost: z
+      .union([
+        z.string().meta({ pattern: AMOUNT_PATTERN }),
+        z.number().meta({ minimum: 0, exclusiveMaximum: 1e12 }),
+      ])
+      .transform(String)
+      .refine(
+        (value) => parseMicros(value) !== null,
+        'a decimal number with at most six decimals, such as "0.25"',
+      )
+      .optional()
+      .meta({
+        description: 'Refuse the video when it would cost more than this; at most six decimals.',
+        example: '0.25',
+      }),
+    metadata: z
+      .preprocess(
+        refusePrototype,
+        z
+          .record(text(METADATA.keyCharsMax), text(METADATA.valueCharsMax))
+          .refine(
+            (value) => Object.keys(value).length <= METADATA.keysMax,
+            `an object of at most ${METADATA.keysMax} keys`,
+          )
+          .meta({ maxProperties: METADATA.keysMax }),
+      )
+      .optional()
+      .meta({ description: 'Shown on the video.', example: { shot: '12' } }),
+    webhook_url: text(URL_CHARS_MAX)
+      .optional()
+      .meta({
+        description:
+          "Receives this video's end, as the account's endpoints do; signed with the account's webhook secret.",
+        format: 'uri',
+        example: 'https://example.com/hooks/sluice',
+      }),
+    execution_expires_after: z
+      .int()
+      .min(EXPIRES_SECONDS.min)
+      .max(EXPIRES_SECONDS.max)
+      .optional()
+      .meta({
+        description: 'Seconds until a video that nobody finished fails; default a day, three with flex.',
+      }),
+  })
+  .meta({ id: 'VideoRequest', ...GO_TOGETHER })
 export type CreateRequest = z.infer<typeof createRequestSchema>
 
 export function serviceTierOf(request: Pick<CreateRequest, 'service_tier'>): ServiceTier {

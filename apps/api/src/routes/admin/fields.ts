@@ -1,8 +1,8 @@
 import type { Catalogue, Model } from '@sluice/shared/model-catalogue'
-import { parseMicros } from '@sluice/shared/money'
+import { AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { invalidValue } from '../../errors.ts'
-import { text } from '../../text-field.ts'
+import { text, textNotBlank } from '../../text-field.ts'
 
 /** Fields that several of the operator's calls take. */
 
@@ -17,7 +17,7 @@ export const unixTimeField = z
   .max(UNIX_SECONDS_MAX)
   .meta({ description: 'Seconds since the Unix epoch.' })
 
-export const nameField = text(200).refine((value) => value.trim() !== '', 'text that is not blank')
+export const nameField = textNotBlank(200).meta({ example: 'web shop' })
 
 /** A limit in videos. */
 export const videosField = z.int().min(0).max(1_000_000)
@@ -25,7 +25,11 @@ export const videosField = z.int().min(0).max(1_000_000)
 export const idempotencyKeyField = text(200)
   .refine((value) => value !== '', 'text that is not empty')
   .optional()
-  .meta({ description: 'The same key again answers the first transfer.' })
+  .meta({
+    description: 'The same key again answers the first transfer.',
+    minLength: 1,
+    example: 'invoice 2026-0042',
+  })
 
 export const modelField = text(100).meta({ description: 'A model of the catalogue, by its own id.' })
 
@@ -46,6 +50,7 @@ export function amountField(minMicros: bigint) {
   const lowest = minMicros === 0n ? '0' : '0.000001'
   return z
     .string()
+    .meta({ pattern: AMOUNT_PATTERN })
     .transform((value) => parseMicros(value))
     .refine(
       (micros): micros is bigint => micros !== null && micros >= minMicros && micros <= AMOUNT_MICROS_MAX,

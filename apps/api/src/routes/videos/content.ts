@@ -13,6 +13,12 @@ import { videoIdParams } from './video-reply.ts'
 const VARIANTS = ['video', 'thumbnail', 'spritesheet'] as const
 const querySchema = z.strictObject({ variant: z.enum(VARIANTS).default('video') })
 const URL_SECONDS_MAX = 3_600
+const FILE_TYPES = ['video/mp4', 'image/webp', 'image/jpeg']
+const FILE_HEADERS = {
+  'accept-ranges': { description: 'bytes', type: 'string' },
+  'content-length': { description: 'The bytes of this answer.', type: 'integer' },
+  etag: { description: 'For If-None-Match and If-Range.', type: 'string' },
+} as const
 const NOT_CACHED = { 'cache-control': 'no-store' }
 
 export const videoContentRoute = accountRoute(
@@ -28,18 +34,39 @@ export const videoContentRoute = accountRoute(
     params: videoIdParams,
     query: querySchema,
     isLong: true,
+    headers: z.object({
+      Range: z
+        .string()
+        .optional()
+        .meta({
+          description: 'One range of bytes; of several the whole file is sent.',
+          example: 'bytes=0-1023',
+        }),
+      'If-Range': z.string().optional().meta({ description: 'The etag that Range is meant for.' }),
+      'If-None-Match': z.string().optional().meta({ description: 'The etag of what is there already.' }),
+    }),
+    tellsByHead: true,
     answers: {
       200: {
         description: 'The whole file, or a signed URL to it.',
-        contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'],
+        contentTypes: FILE_TYPES,
+        headers: FILE_HEADERS,
         schema: z
           .object({ object: z.literal('video.content'), url: z.string(), expires_at: z.int() })
           .meta({ id: 'ContentUrl' }),
       },
-      206: { description: 'The range asked for.', contentTypes: ['video/mp4', 'image/webp', 'image/jpeg'] },
+      206: {
+        description: 'The range asked for.',
+        contentTypes: FILE_TYPES,
+        headers: {
+          ...FILE_HEADERS,
+          'content-range': { description: 'Such as bytes 0-1023/48213.', type: 'string' },
+        },
+      },
+      304: { description: 'The file is the one that If-None-Match names.' },
       302: {
         description: 'To a signed URL of the S3 store.',
-        headers: { location: 'The signed URL; it expires after an hour.' },
+        headers: { location: { description: 'The signed URL; it expires after an hour.', type: 'string' } },
       },
     },
     errors: ['not_found', 'state_conflict', 'content_expired', 'range_not_satisfiable'],

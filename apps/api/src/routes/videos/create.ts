@@ -1,3 +1,4 @@
+import { repeatHeaders } from '../../http/request-headers.ts'
 import { accountRoute } from '../../http/route.ts'
 import { createRequestSchema } from '../../submissions/create-request.ts'
 import { imageUpload } from './image-upload.ts'
@@ -19,6 +20,7 @@ export const createVideoRoute = accountRoute(
     example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
     isLong: true,
     isSubmission: true,
+    headers: repeatHeaders,
     answers: videoAnswers,
     errors: [...SUBMISSION_ERRORS, 'max_tokens_too_small', 'max_cost_too_small'],
   },

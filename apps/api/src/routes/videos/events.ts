@@ -1,4 +1,5 @@
 import type { Response } from 'express'
+import { z } from 'zod'
 import type { Sighting } from '../../forecast/video-watch.ts'
 import { EventStream, type StreamEvent } from '../../http/event-stream.ts'
 import { RawReply } from '../../http/reply.ts'
@@ -20,6 +21,12 @@ export const videoEventsRoute = accountRoute(
       'Events `video.queued`, `video.in_progress`, `video.progress` (steps, position), `video.completed` and `video.failed`; their data is the video object. The first is sent at once, the last closes the stream. An event is the state of its moment: what passed in between is not sent. With `Last-Event-ID` only what changed since is sent; after the last event, nothing (204).',
     params: videoIdParams,
     isLong: true,
+    headers: z.object({
+      'Last-Event-ID': z
+        .string()
+        .optional()
+        .meta({ description: 'The id of the last event that was seen.', example: 'in_progress.1.12..eta' }),
+    }),
     answers: {
       200: { description: 'The stream.', contentTypes: ['text/event-stream'] },
       204: {

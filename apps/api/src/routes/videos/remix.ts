@@ -1,3 +1,4 @@
+import { repeatHeaders } from '../../http/request-headers.ts'
 import { accountRoute } from '../../http/route.ts'
 import { remixOf, remixRequestSchema } from '../../submissions/remix.ts'
 import { readVideo } from '../../videos/video-store.ts'
@@ -17,6 +18,7 @@ export const remixVideoRoute = accountRoute(
     example: { prompt: 'the same boat at night' },
     isLong: true,
     isSubmission: true,
+    headers: repeatHeaders,
     answers: videoAnswers,
     errors: ['not_found', 'state_conflict', ...SUBMISSION_ERRORS],
   },

@@ -1,3 +1,4 @@
+import { repeatHeaders } from '../../http/request-headers.ts'
 import { accountRoute } from '../../http/route.ts'
 import { retryOf } from '../../submissions/retry.ts'
 import { readVideo } from '../../videos/video-store.ts'
@@ -17,6 +18,7 @@ export const retryVideoRoute = accountRoute(
     params: videoIdParams,
     isLong: true,
     isSubmission: true,
+    headers: repeatHeaders,
     answers: videoAnswers,
     errors: ['not_found', 'state_conflict', ...SUBMISSION_ERRORS],
   },

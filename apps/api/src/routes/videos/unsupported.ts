@@ -13,7 +13,7 @@ function unsupported(method: Method, path: string, operationId: string, what: st
       method,
       path,
       operationId,
-      tag: 'videos',
+      tag: 'not there',
       summary: `Not there: ${what}`,
       ...(path.includes('{id}') ? { params: z.object({ id: z.string() }) } : {}),
       answers: {},

@@ -13,7 +13,9 @@ export const videoAnswers = {
   200: {
     description: 'The video.',
     schema: videoSchema,
-    headers: { 'openai-poll-after-ms': 'While it is unfinished: when to ask again.' },
+    headers: {
+      'openai-poll-after-ms': { description: 'While it is unfinished: when to ask again.', type: 'integer' },
+    },
   },
 } as const
 

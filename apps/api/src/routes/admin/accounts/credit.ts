@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CREDIT_KINDS, creditAccount } from '../../../accounts/credit.ts'
+import { repeatHeaders } from '../../../http/request-headers.ts'
 import { scopedRoute } from '../../../http/route.ts'
 import { accountIdParams } from '../../account/account-json.ts'
 import { amountField, idempotencyKeyField } from '../fields.ts'
@@ -26,6 +27,7 @@ export const creditAccountRoute = scopedRoute(
     tag: 'admin',
     summary: 'Add money',
     params: accountIdParams,
+    headers: repeatHeaders,
     body: creditSchema,
     example: { amount: '25', idempotency_key: 'invoice 2026-0042' },
     answers: {

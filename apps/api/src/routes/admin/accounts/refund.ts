@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { refundAccount } from '../../../accounts/credit.ts'
+import { repeatHeaders } from '../../../http/request-headers.ts'
 import { scopedRoute } from '../../../http/route.ts'
 import { accountIdParams } from '../../account/account-json.ts'
 import { idempotencyKeyField } from '../fields.ts'
@@ -16,6 +17,7 @@ export const refundAccountRoute = scopedRoute(
     description:
       'In full, and never trial credit. What is held stays; what comes back of it when its videos end can be refunded then. Paying the money out is up to you.',
     params: accountIdParams,
+    headers: repeatHeaders,
     body: z.strictObject({ idempotency_key: idempotencyKeyField }),
     example: { idempotency_key: 'refund 2026-0007' },
     answers: {

@@ -21,7 +21,11 @@ export const scopesField = z
     'a list with videos:read or videos:write in it',
   )
   .transform((scopes) => [...new Set(scopes)])
-  .meta({ description: 'A key with admin as well may also do what the operator may.' })
+  .meta({
+    description: 'A key with admin as well may also do what the operator may.',
+    minItems: 1,
+    contains: { enum: ['videos:read', 'videos:write'] },
+  })
 
 export const modelsField = z
   .array(modelField)

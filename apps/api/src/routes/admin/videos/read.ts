@@ -34,7 +34,7 @@ const attemptSchema = z
 
 const transferSchema = z
   .object({
-    id: z.string(),
+    id: z.string().meta({ example: 'txfr_01m84f0j8df20bh2fw7sqrp04k' }),
     kind: z.string(),
     currency: z.string(),
     created_at: z.int().nullable(),

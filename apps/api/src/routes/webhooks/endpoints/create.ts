@@ -9,6 +9,7 @@ import {
   endpointWithSecretJson,
   endpointWithSecretSchema,
   eventsOf,
+  ONE_NAME_OF_EVENTS,
 } from './endpoint-json.ts'
 
 export const createWebhookEndpointRoute = accountRoute(
@@ -21,7 +22,7 @@ export const createWebhookEndpointRoute = accountRoute(
     summary: 'Have events sent to a URL',
     description:
       'At most 20 for an account. The secret is shown in this answer and never again; deliveries verify with it as Standard Webhooks.',
-    body: z.strictObject({ url: endpointUrl, ...endpointFields }),
+    body: z.strictObject({ url: endpointUrl, ...endpointFields }).meta(ONE_NAME_OF_EVENTS),
     example: { url: 'https://example.com/hooks/sluice', events: ['video.completed', 'video.failed'] },
     isLong: true,
     answers: { 200: { description: 'The endpoint, with its secret.', schema: endpointWithSecretSchema } },

@@ -16,6 +16,7 @@ export const endpointUrl = z
   .max(URL_CHARS_MAX)
   .meta({
     description: 'https, of a public host, without user name and password.',
+    format: 'uri',
     example: 'https://example.com/hooks/sluice',
   })
 const endpointEvents = z.array(z.enum(VIDEO_EVENTS)).min(1).max(10).optional()
@@ -28,6 +29,9 @@ export const endpointFields = {
   }),
   name: text(100).optional(),
 }
+
+/** What a JSON schema can say of both names of the events: not both at once. */
+export const ONE_NAME_OF_EVENTS = { not: { required: ['events', 'event_types'] } }
 
 /** The events a body asks for, by whichever name. Throws SluiceError when both names are there. */
 export function eventsOf(body: {

@@ -8,6 +8,7 @@ import {
   endpointSchema,
   endpointUrl,
   eventsOf,
+  ONE_NAME_OF_EVENTS,
 } from './endpoint-json.ts'
 
 function updateRoute(method: 'patch' | 'post', operationId: string, summary: string): Route {
@@ -22,11 +23,9 @@ function updateRoute(method: 'patch' | 'post', operationId: string, summary: str
       description:
         'What is left out stays. Deliveries that wait go to the new URL. A disabled endpoint gets no events, and what waits for it fails when it is due.',
       params: endpointIdParams,
-      body: z.strictObject({
-        url: endpointUrl.optional(),
-        ...endpointFields,
-        disabled: z.boolean().optional(),
-      }),
+      body: z
+        .strictObject({ url: endpointUrl.optional(), ...endpointFields, disabled: z.boolean().optional() })
+        .meta(ONE_NAME_OF_EVENTS),
       example: { disabled: true },
       isLong: true,
       answers: { 200: { description: 'The endpoint as it is now.', schema: endpointSchema } },
