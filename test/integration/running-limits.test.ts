@@ -352,7 +352,8 @@ test('through any run of submissions, ends and changed limits the gate dispatche
           }
         }
         await api.context.db.query({
-          text: `update video set execution_expires_at = now() where ended_at is null`,
+          // Longer ago than what is being uploaded gets.
+          text: `update video set execution_expires_at = now() - interval '1 minute' where ended_at is null`,
         })
         await eventually(readAll, (rows) => rows.length === 0)
         await worker.heartbeat([], { draining: true })

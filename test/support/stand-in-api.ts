@@ -32,8 +32,8 @@ export interface StandInApi {
   inputImages: Map<string, string>
   /** The status of a GET; 200 sends the file. */
   getStatus: (name: string, query: URLSearchParams) => number
-  /** The answer to a report: a verdict, an HTTP status, or a closed connection. */
-  answer: (received: ReceivedReport) => Verdict | number | 'hang up'
+  /** The answer to a report: a verdict, an HTTP status with the API's error, none, or another server's. */
+  answer: (received: ReceivedReport) => Verdict | number | 'hang up' | 'a proxy answers 404'
   heartbeatVerdict: (video: string) => Verdict
   /** What it says its queues are named after; undefined as an API that names none. */
   installation: string | undefined
@@ -136,8 +136,11 @@ export async function startStandInApi(): Promise<StandInApi> {
     api.reports.push(received)
     changed()
     if (answer === 'hang up') request.socket.destroy()
-    else if (typeof answer === 'number') response.writeHead(answer).end()
-    else response.end(JSON.stringify(answerTo(received, answer)))
+    else if (answer === 'a proxy answers 404') response.writeHead(404).end('<h1>Not Found</h1>')
+    else if (typeof answer === 'number') {
+      const error = { message: 'refused', type: 'invalid_request_error', code: 'invalid_value', param: null }
+      response.writeHead(answer).end(answer >= 400 && answer < 500 ? JSON.stringify({ error }) : '')
+    } else response.end(JSON.stringify(answerTo(received, answer)))
   }
 
   function answerTo(received: ReceivedReport, verdict: Verdict): ReportAnswer {

@@ -1,6 +1,6 @@
 import { HEARTBEAT_MS, type Heartbeat, type HeartbeatAnswer } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
-import type { ReportClient } from './report-client.ts'
+import { type ReportClient, ReportRefusedError } from './report-client.ts'
 
 export interface HeartbeatsDeps {
   client: ReportClient
@@ -78,7 +78,13 @@ export class Heartbeats {
         this.#installation = answer.installation ?? this.#installation
         this.#deps.onAnswer(answer.attempts)
       } catch (error) {
-        if (!this.#stopped.signal.aborted) this.#deps.log.warn({ err: error }, 'a heartbeat failed')
+        if (this.#stopped.signal.aborted) break
+        if (error instanceof ReportRefusedError)
+          this.#deps.log.error(
+            { err: error },
+            'the API refuses what this worker says of itself: it gets no videos',
+          )
+        else this.#deps.log.warn({ err: error }, 'a heartbeat failed')
       }
     } while (this.#again)
   }

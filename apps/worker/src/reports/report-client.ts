@@ -7,10 +7,13 @@ import {
   reportAnswerSchema,
 } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { parseJson } from '../parse-json.ts'
 
-/** No answer, or one that means "later" (401, 408, 429, 5xx): the same request may be sent again. */
+/**
+ * No answer, or one that means "later" (401, 408, 429, 5xx, or a 4xx that is not the API's own word on the
+ * request, such as a proxy's): the same request may be sent again.
+ */
 export class ApiUnavailableError extends Error {
   override name = 'ApiUnavailableError'
   /** Undefined when no answer came at all. */
@@ -22,14 +25,23 @@ export class ApiUnavailableError extends Error {
   }
 }
 
-/** The API will never accept this request (a 4xx other than 401, 408, 429). */
-class ReportRefusedError extends Error {
+/** The API will never accept this request, and says so: a 4xx with the API's own error. */
+export class ReportRefusedError extends Error {
   override name = 'ReportRefusedError'
 }
 
 /** A 2xx whose body is outside the contract: the report arrived, but its answer is unknown. */
 class ApiAnswerError extends Error {
   override name = 'ApiAnswerError'
+}
+
+const apiErrorSchema = z.object({ error: z.object({ code: z.string() }) })
+/** Errors of the API that say nothing of the request: a wrong address, or the wrong token. */
+const MISDIRECTED = ['unknown_route', 'method_not_allowed', 'insufficient_scope']
+
+function isRefusal(answer: string): boolean {
+  const parsed = apiErrorSchema.safeParse(parseJson(answer))
+  return parsed.success && !MISDIRECTED.includes(parsed.data.error.code)
 }
 
 const ANSWER_WAIT_MS = 10_000
@@ -86,8 +98,10 @@ export class ReportClient {
     if (status === 401) this.#logRefusedToken()
     if (status >= 500 || LATER_STATUS.includes(status))
       throw new ApiUnavailableError(`POST ${path}: HTTP ${status}`, status)
-    if (status < 200 || status > 299)
-      throw new ReportRefusedError(`POST ${path}: HTTP ${status} ${text.slice(0, 500)}`)
+    if (status < 200 || status > 299) {
+      const problem = `POST ${path}: HTTP ${status} ${text.slice(0, 500)}`
+      throw isRefusal(text) ? new ReportRefusedError(problem) : new ApiUnavailableError(problem, status)
+    }
     const parsed = schema.safeParse(parseJson(text))
     if (!parsed.success)
       throw new ApiAnswerError(

@@ -26,6 +26,7 @@ export interface ReportQueueDeps {
 const PROGRESS_EVERY_MS = 200
 /** Without news it is repeated before REPORT_MS_MAX is over, so that a cancel is heard within that. */
 const REPEAT_AFTER_MS = REPORT_MS_MAX * 0.8
+const REFUSED_LOG_EVERY_MS = 30_000
 
 /**
  * What a running attempt reports: one request in flight, milestones in order and until answered, of progress
@@ -38,6 +39,7 @@ export class ReportQueue {
   readonly #wake = new WakeSignal()
   readonly #backoff = new Backoff(200, 2_000)
   #progressIsNew = false
+  #refusedLoggedAtMs = Number.NEGATIVE_INFINITY
   #progressSentAtMs = Number.NEGATIVE_INFINITY
   #flushWaiters: (() => void)[] = []
 
@@ -114,9 +116,16 @@ export class ReportQueue {
         await this.#backoff.wait(signal)
         return 'unanswered'
       }
-      this.#deps.log.error({ err: error, report: report.type }, 'a report was refused; it is dropped')
+      this.#logRefused(error, report.type)
       return 'refused'
     }
+  }
+
+  /** Progress comes several times a second. */
+  #logRefused(error: unknown, type: Report['type']): void {
+    if (performance.now() - this.#refusedLoggedAtMs < REFUSED_LOG_EVERY_MS) return
+    this.#refusedLoggedAtMs = performance.now()
+    this.#deps.log.error({ err: error, report: type }, 'a report was refused; it is dropped')
   }
 
   #releaseFlushWaiters(): void {

@@ -18,14 +18,14 @@ interface Setting {
   log: string[]
 }
 
-async function setting(): Promise<Setting> {
+async function setting(options: ConstructorParameters<typeof Spool>[3] = {}): Promise<Setting> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-spool-'))
   onTestFinished(() => rmSync(dir, { recursive: true }))
   const api = await startStandInApi()
   onTestFinished(() => api.close())
   const log: string[] = []
   const logger = pino({ level: 'info' }, { write: (line) => log.push(JSON.parse(line).msg) })
-  const spool = new Spool(dir, new ReportClient(api.url, api.token, logger), logger)
+  const spool = new Spool(dir, new ReportClient(api.url, api.token, logger), logger, options)
   onTestFinished(() => spool.stop())
   const [video, claim] = [newId('video'), newClaim()]
   const report = { type: 'yielded', step: 3, claim, worker: 'worker_a' } as const
@@ -45,6 +45,48 @@ test('a report is on the disk before it is sent, and gone once it is answered', 
   await spool.drained()
   expect(api.reports).toMatchObject([{ video: entry.video, report: entry.report }])
   expect(readdirSync(dir)).toEqual([])
+})
+
+test('in place of a report that the API refuses the attempt is reported as failed, so that it ends', async () => {
+  const { api, dir, spool, entry, log } = await setting()
+  api.answer = ({ report }) => (report.type === 'failed' ? 'continue' : 400)
+  spool.add(entry)
+  await spool.drained()
+  expect(api.reports.map(({ report }) => report)).toMatchObject([
+    { type: 'yielded' },
+    { type: 'failed', claim: entry.report.claim, code: 'internal', retryable: true },
+  ])
+  expect(readdirSync(dir)).toEqual([])
+  expect(log).toContainEqual(expect.stringMatching(/was refused; its attempt is reported as failed/))
+})
+
+test('a report that the API refuses in every form is dropped with a line in the log', async () => {
+  const { api, dir, spool, entry, log } = await setting()
+  api.answer = () => 422
+  spool.add(entry)
+  await spool.drained()
+  expect(api.reports.map(({ report }) => report.type)).toEqual(['yielded', 'failed'])
+  expect(readdirSync(dir)).toEqual([])
+  expect(spool.owned()).toEqual([])
+  expect(log).toContainEqual(expect.stringMatching(/will never be accepted; it is dropped/))
+})
+
+test('a 4xx that is not the API’s own, such as that of a proxy in front of it, refuses nothing', async () => {
+  const { api, spool, entry } = await setting()
+  api.answer = () => (api.reports.length === 0 ? 'a proxy answers 404' : 'continue')
+  spool.add(entry)
+  await spool.drained()
+  expect(api.reports.map(({ report }) => report.type)).toEqual(['yielded', 'yielded'])
+})
+
+test('a report at which the API fails again and again no longer keeps its attempt alive, and is sent all the same', async () => {
+  const { api, spool, entry } = await setting({ brokenAnswersMax: 2 })
+  api.answer = () => (api.reports.length < 3 ? 500 : 'stop')
+  spool.add(entry)
+  expect(spool.owned()).toHaveLength(1)
+  await expect.poll(() => spool.owned()).toEqual([])
+  await spool.drained()
+  expect(api.reports).toHaveLength(4)
 })
 
 testFull('a report that the disk cannot take is sent from memory, and the failure is logged', async () => {

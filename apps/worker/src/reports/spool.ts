@@ -4,13 +4,18 @@ import { jobId, type OwnedAttempt, reportSchema } from '@sluice/shared/attempt-c
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { Backoff, retrying } from '../retrying.ts'
-import { ApiUnavailableError, type ReportClient } from './report-client.ts'
+import { ApiUnavailableError, type ReportClient, ReportRefusedError } from './report-client.ts'
 
 const entrySchema = z.object({ video: z.string(), fence: z.int().positive(), report: reportSchema })
 type SpoolEntry = z.infer<typeof entrySchema>
 
 const FIRST_RETRY_MS = 250
 const RETRY_MS_MAX = 5_000
+/**
+ * After so many answers "internal error" in a row (half a minute) heartbeats no longer name the attempt: the
+ * API then ends it by itself, from its result if that is stored, whatever is wrong with the report.
+ */
+const BROKEN_ANSWERS_MAX = 10
 /** A refused token is mended by a person, so it is tried slowly. */
 const REFUSED_TOKEN_RETRY_MS = 10_000
 
@@ -23,14 +28,23 @@ export class Spool {
   readonly #dir: string
   readonly #client: ReportClient
   readonly #log: Logger
+  readonly #brokenAnswersMax: number
   /** Unanswered reports, by file name. */
   readonly #entries = new Map<string, SpoolEntry>()
   /** Names of the entries that could not be written yet. */
   readonly #unwritten = new Set<string>()
+  /** Answers "internal error" in a row, by name. */
+  readonly #brokenAnswers = new Map<string, number>()
   readonly #sending = new Set<Promise<void>>()
   readonly #stopped = new AbortController()
 
-  constructor(dir: string, client: ReportClient, log: Logger) {
+  constructor(
+    dir: string,
+    client: ReportClient,
+    log: Logger,
+    { brokenAnswersMax = BROKEN_ANSWERS_MAX }: { brokenAnswersMax?: number } = {},
+  ) {
+    this.#brokenAnswersMax = brokenAnswersMax
     this.#dir = dir
     this.#client = client
     this.#log = log
@@ -73,13 +87,11 @@ export class Spool {
     this.#startSending(name, entry)
   }
 
-  /** Attempts whose end is not answered yet: heartbeats name them. */
+  /** Attempts whose end is not answered yet, and may be: heartbeats name them. */
   owned(): OwnedAttempt[] {
-    return [...this.#entries.values()].map(({ video, fence, report }) => ({
-      video,
-      fence,
-      claim: report.claim,
-    }))
+    return [...this.#entries]
+      .filter(([name]) => (this.#brokenAnswers.get(name) ?? 0) < this.#brokenAnswersMax)
+      .map(([, { video, fence, report }]) => ({ video, fence, claim: report.claim }))
   }
 
   /** Resolves when everything was answered, or the spool was stopped. */
@@ -127,7 +139,7 @@ export class Spool {
 
   #startSending(name: string, entry: SpoolEntry): void {
     this.#entries.set(name, entry)
-    const sending: Promise<void> = this.#sendUntilAnswered(entry)
+    const sending: Promise<void> = this.#sendUntilAnswered(name, entry)
       .then((isAnswered) => {
         if (isAnswered) this.#remove(name)
       })
@@ -136,10 +148,10 @@ export class Spool {
   }
 
   /**
-   * Resolves to true once the report is answered or refused for good, to false once the spool is stopped.
-   * Never rejects.
+   * Resolves to true once the report is answered or refused for good, to false once the spool is stopped. In
+   * place of a refused report the attempt is reported as failed, so that it ends. Never rejects.
    */
-  async #sendUntilAnswered({ video, fence, report }: SpoolEntry): Promise<boolean> {
+  async #sendUntilAnswered(name: string, { video, fence, report }: SpoolEntry): Promise<boolean> {
     const { signal } = this.#stopped
     const about = { video, fence, report: report.type }
     const usual = new Backoff(FIRST_RETRY_MS, RETRY_MS_MAX)
@@ -150,6 +162,7 @@ export class Spool {
     }
     const mayRetry = (error: unknown) => {
       if (!(error instanceof ApiUnavailableError)) return false
+      this.#countBroken(name, error)
       this.#log.warn({ ...about, status: error.status }, 'a final report is unanswered; sending it again')
       return true
     }
@@ -164,14 +177,43 @@ export class Spool {
       return answer !== null
     } catch (error) {
       if (signal.aborted) return false
-      this.#log.error({ ...about, err: error }, 'a final report will never be accepted; it is dropped')
-      return true
+      if (!(error instanceof ReportRefusedError) || isRefusalReport(report)) {
+        this.#log.error({ ...about, err: error }, 'a final report will never be accepted; it is dropped')
+        return true
+      }
+      this.#log.error(
+        { ...about, err: error },
+        'a final report was refused; its attempt is reported as failed',
+      )
+      return this.#sendUntilAnswered(
+        name,
+        this.#replace(name, { video, fence, report: failedInstead(report) }),
+      )
     }
+  }
+
+  /** From now on another report stands for the attempt, on the disk too if that can take it. */
+  #replace(name: string, entry: SpoolEntry): SpoolEntry {
+    this.#entries.set(name, entry)
+    try {
+      this.#write(name, entry)
+    } catch (error) {
+      this.#log.error({ err: error, video: entry.video }, 'a final report cannot be written to the spool')
+    }
+    return entry
+  }
+
+  #countBroken(name: string, { status }: ApiUnavailableError): void {
+    const count = status === 500 ? (this.#brokenAnswers.get(name) ?? 0) + 1 : 0
+    this.#brokenAnswers.set(name, count)
+    if (count === this.#brokenAnswersMax)
+      this.#log.error({ name }, 'the API fails at a final report; heartbeats name its attempt no more')
   }
 
   #remove(name: string): void {
     this.#entries.delete(name)
     this.#unwritten.delete(name)
+    this.#brokenAnswers.delete(name)
     const path = join(this.#dir, name)
     for (const file of [path, `${path}.new`]) {
       try {
@@ -181,4 +223,16 @@ export class Spool {
       }
     }
   }
+}
+
+const REFUSED_MESSAGE = 'The API refused what the worker reported of its end'
+
+/** What is reported in place of a report that the API will not accept. */
+function failedInstead({ claim, worker, type }: SpoolEntry['report']): SpoolEntry['report'] {
+  const message = `${REFUSED_MESSAGE}: ${type}.`
+  return { type: 'failed', claim, worker, code: 'internal', message, retryable: true, step: 0 }
+}
+
+function isRefusalReport(report: SpoolEntry['report']): boolean {
+  return report.type === 'failed' && report.message.startsWith(REFUSED_MESSAGE)
 }
