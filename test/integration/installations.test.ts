@@ -49,7 +49,7 @@ test('an installation keeps its name over restarts and in every process, and wor
 
 test("a copy of an installation's database is another installation", async () => {
   await using source = await createTestDatabase()
-  await migrateDatabase(source.databaseUrl, () => {})
+  await migrateDatabase(source.databaseUrl)
   const bound = await nameOf(source.databaseUrl)
   expect(await nameOf(source.databaseUrl)).toBe(bound)
   await using copy = await createTestDatabase({ template: source.name })

@@ -239,7 +239,7 @@ describe('deliveries', () => {
 
 test('what one process is claiming, no other claims or waits for', async () => {
   await using database = await createTestDatabase()
-  await migrateDatabase(database.databaseUrl, () => undefined)
+  await migrateDatabase(database.databaseUrl)
   await using db = await openTestPool(database.databaseUrl)
   await db.query({ text: `insert into account (id, name) values ('acct_1', 'test')` })
   const video = (id: string) => ({ id, account_id: 'acct_1', webhook_url: 'https://example.com/' })

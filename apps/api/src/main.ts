@@ -1,4 +1,5 @@
 import { hideSecrets } from '@sluice/shared/hide-secrets'
+import { DatabaseAwayError } from '@sluice/shared/judge-database'
 import { urlsFromElsewhere } from '@sluice/shared/own-address'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { type HttpSettings, readConfig } from './config/config.ts'
@@ -45,8 +46,8 @@ try {
   })
 } catch (error) {
   const isSetting = error instanceof SettingError || error instanceof SettingErrors
-  // What a store that stays away says is for people too.
-  const isPlain = isSetting || error instanceof StoreUnreachableError
+  // What a store or database that stays away says is for people too.
+  const isPlain = isSetting || error instanceof StoreUnreachableError || error instanceof DatabaseAwayError
   const why = isPlain
     ? error.message
     : error instanceof Error

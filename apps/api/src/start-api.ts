@@ -30,7 +30,9 @@ export async function startApi(config: Config, overrides: Overrides = {}): Promi
   await requireFreePort(config.http.host, config.http.port)
   const log = overrides.log ?? createLog(config.logLevel)
   if (config.queue.backend === 'redis') await requireFitRedis(config.queue.url, 'REDIS_URL', log)
-  await migrateDatabase(config.database.url, (line) => log.warn(line))
+  await migrateDatabase(config.database.url, {
+    onWaiting: (error) => log.warn(`${error.message}; it is waited for`),
+  })
   if (config.queue.backend === 'postgres') await migrateQueue(config.database.url)
   const services = await createServices(config, { ...overrides, log })
   let server: ApiServer

@@ -23,6 +23,8 @@ export const TIME_LIMITS = {
     idleInTransactionMs: 10_000,
     /** For one statement that sums a whole history: the ledger's check, hours of the economics. */
     sumMs: 60_000,
+    /** At a start a database that is away is waited for so long: it may be starting too. */
+    startMs: 15_000,
     /** For one statement of a migration: an index of a large table takes minutes. */
     migrateMs: 600_000,
     /** A connection that only listens is asked so often whether it is there, and must answer so soon. */

@@ -1,21 +1,81 @@
 import { fileURLToPath } from 'node:url'
+import { DatabaseAwayError, type JudgedDatabase, judgeDatabase } from '@sluice/shared/judge-database'
+import { pause } from '@sluice/shared/pause'
+import { BoundedClient } from '@sluice/shared/postgres-client'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { runner } from 'node-pg-migrate'
+import type pg from 'pg'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
+const RETRY_MS = 500
+
+interface MigrateOptions {
+  /** How long a database that is away is waited for. */
+  waitMs?: number
+  /** Gets a line when the wait begins. */
+  onWaiting?: (error: DatabaseAwayError) => void
+}
 
 /**
- * Brings the database up to the newest migration, as its owner. Several API processes may call it at once: an
- * advisory lock lets one at a time through. `log` gets warnings and errors.
+ * Judges the database and brings it up to the newest migration, as its owner. Several API processes may call
+ * it at once: one at a time migrates. Throws UnfitDatabaseError, or DatabaseAwayError after `waitMs`.
  */
-export async function migrateDatabase(ownerUrl: string, log: (line: string) => void): Promise<void> {
+export async function migrateDatabase(ownerUrl: string, options: MigrateOptions = {}): Promise<void> {
+  const { isBehind, isFresh } = await judgeWhenThere(ownerUrl, options)
+  if (!isBehind) return
+  await withOwner(ownerUrl, async (client) => {
+    if (isFresh) return runMigrations(client, { noLock: false })
+    // Where there is a schema there may be GPU hosts, whose role can take any advisory lock but not this.
+    await withOwner(ownerUrl, async (locker) => {
+      await locker.query('begin')
+      await locker.query('lock table migration in share update exclusive mode')
+      await runMigrations(client, { noLock: true })
+      await locker.query('commit')
+    })
+  })
+}
+
+async function judgeWhenThere(url: string, options: MigrateOptions): Promise<JudgedDatabase> {
+  const { waitMs = TIME_LIMITS.database.startMs, onWaiting = () => {} } = options
+  const deadlineMs = performance.now() + waitMs
+  let isWaiting = false
+  for (;;) {
+    try {
+      return await judgeDatabase(url, MIGRATIONS_DIR)
+    } catch (error) {
+      if (!(error instanceof DatabaseAwayError) || performance.now() > deadlineMs) throw error
+      if (!isWaiting) onWaiting(error)
+      isWaiting = true
+      await pause(RETRY_MS)
+    }
+  }
+}
+
+async function withOwner(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  const client = new BoundedClient({
+    connectionString: url,
+    options: '-c timezone=UTC',
+    answerMs: TIME_LIMITS.database.migrateMs,
+  })
+  await client.connect()
+  try {
+    await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Nothing is logged: node-pg-migrate shows the whole SQL of a migration that fails, and its error says why. */
+async function runMigrations(dbClient: pg.Client, { noLock }: { noLock: boolean }): Promise<void> {
   await runner({
-    databaseUrl: ownerUrl,
+    dbClient,
     dir: MIGRATIONS_DIR,
     direction: 'up',
     migrationsTable: 'migration',
     checkOrder: true,
     singleTransaction: true,
+    noLock,
     advisoryLockMode: 'wait',
-    logger: { debug: () => {}, info: () => {}, warn: log, error: log },
+    logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   })
 }
