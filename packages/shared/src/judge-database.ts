@@ -6,7 +6,7 @@ import { SettingError } from './settings.ts'
 
 const SETTING = 'SLUICE_DATABASE_URL'
 /** pg_has_role knows the right to SET a role from here on, and the migrations ask for it. */
-export const POSTGRES_VERSION_MIN = 16
+const POSTGRES_VERSION_MIN = 16
 
 /** The database answers and cannot be used as it is: somebody has to change the setting, or the database. */
 export class UnfitDatabaseError extends SettingError {
@@ -52,8 +52,9 @@ export async function judgeDatabase(url: string, migrationsDir: string): Promise
   try {
     await client.connect()
     const version = await judgeServer(client)
+    await judgeOptions(client, mark)
     await other.connect()
-    await judgeSessions(client, other, mark)
+    await judgeSessions(client, other)
     const { isBehind, isFresh } = await judgeSchema(client, migrationsDir)
     await judgeRights(client, { isBehind })
     return { version, isBehind, isFresh }
@@ -69,13 +70,8 @@ async function judgeServer(client: pg.Client): Promise<string> {
     `select current_setting('server_version') as version, current_setting('server_encoding') as encoding,
       current_setting('server_version_num')::int as num`,
   )
-  const { version, encoding, num } = rows[0] as (typeof rows)[0]
-  if (num < POSTGRES_VERSION_MIN * 10_000) {
-    throw new UnfitDatabaseError(
-      `it is PostgreSQL ${version}`,
-      `use PostgreSQL ${POSTGRES_VERSION_MIN} or later, or unset it for the embedded one`,
-    )
-  }
+  const { encoding, ...server } = rows[0] as (typeof rows)[0]
+  const version = judgeVersion(server)
   if (encoding !== 'UTF8') {
     throw new UnfitDatabaseError(
       `the database's encoding is ${encoding}`,
@@ -85,21 +81,37 @@ async function judgeServer(client: pg.Client): Promise<string> {
   return version
 }
 
+/** `num` as in server_version_num. Returns the version as people write it. */
+export function judgeVersion({ num, version }: { num: number; version: string }): string {
+  if (num >= POSTGRES_VERSION_MIN * 10_000) return version
+  throw new UnfitDatabaseError(
+    `it is PostgreSQL ${version}`,
+    `use PostgreSQL ${POSTGRES_VERSION_MIN} or later, or unset it for the embedded one`,
+  )
+}
+
+/** Without the startup options the API would work with its owner's rights. */
+async function judgeOptions(client: pg.Client, mark: string): Promise<void> {
+  if ((await readSetting(client, 'sluice.judged')) !== mark) throw pooler('drops the options of connections')
+}
+
 /**
  * A pooler that hands a connection to somebody else after each transaction loses what the API relies on: its
- * role, its locks, LISTEN and prepared statements. One that drops the startup options leaves the API with its
- * owner's rights.
+ * role, its locks, LISTEN and prepared statements.
  */
-async function judgeSessions(client: pg.Client, other: pg.Client, mark: string): Promise<void> {
-  const read = async (of: pg.Client, name: string) =>
-    (await of.query<{ value: string | null }>('select current_setting($1, true) as value', [name])).rows[0]
-      ?.value
-  if ((await read(client, 'sluice.judged')) !== mark) throw pooler('drops the options of connections')
+export async function judgeSessions(client: pg.Client, other: pg.Client): Promise<void> {
+  const mark = randomUUID()
   await client.query(`set sluice.session = '${mark}'`)
   await other.query('begin')
-  const seen = [await read(other, 'sluice.session'), await read(client, 'sluice.session')]
+  const seenByOther = await readSetting(other, 'sluice.session')
+  const seen = await readSetting(client, 'sluice.session')
   await other.query('rollback')
-  if (seen[0] === mark || seen[1] !== mark) throw pooler('shares one session among several clients')
+  if (seenByOther === mark || seen !== mark) throw pooler('shares one session among several clients')
+}
+
+async function readSetting(client: pg.Client, name: string): Promise<string | null | undefined> {
+  const sql = 'select current_setting($1, true) as value'
+  return (await client.query<{ value: string | null }>(sql, [name])).rows[0]?.value
 }
 
 function pooler(what: string): UnfitDatabaseError {
@@ -136,8 +148,9 @@ async function judgeRights(client: pg.Client, { isBehind }: { isBehind: boolean 
     `select current_user as user, current_database() as database,
       rolsuper or rolcreaterole as makes_roles,
       (select count(*) from pg_roles where rolname in ('sluice_app', 'sluice_worker')) = 2 as has_roles,
-      exists (select from pg_roles r
-        where r.rolname = 'sluice_app' and pg_has_role(current_user, r.oid, 'set')) as becomes_app,
+      -- or may give itself the right
+      coalesce((select pg_has_role(current_user, r.oid, 'set, member with admin option')
+        from pg_roles r where r.rolname = 'sluice_app'), true) as becomes_app,
       has_database_privilege(current_database(), 'create') as makes_schemas,
       coalesce(has_schema_privilege(current_schema(), 'create'), false) as makes_tables
     from pg_roles where rolname = current_user`,
@@ -147,12 +160,9 @@ async function judgeRights(client: pg.Client, { isBehind }: { isBehind: boolean 
   const database = pg.escapeIdentifier(row.database)
   const lacks = (what: string, todo: string) =>
     new UnfitDatabaseError(`its role ${row.user} may not ${what}`, `as a superuser: ${todo}`)
-  if (!row.becomes_app && !(row.makes_roles && isBehind)) {
-    throw row.has_roles
-      ? lacks('work as sluice_app', `GRANT sluice_app TO ${role}`)
-      : lacks('create roles', `ALTER ROLE ${role} CREATEROLE`)
-  }
+  if (!row.becomes_app) throw lacks('work as sluice_app', `GRANT sluice_app TO ${role}`)
   if (!isBehind) return
+  if (!row.has_roles && !row.makes_roles) throw lacks('create roles', `ALTER ROLE ${role} CREATEROLE`)
   if (!row.makes_schemas) throw lacks('create schemas', `GRANT CREATE ON DATABASE ${database} TO ${role}`)
   if (!row.makes_tables) throw lacks('create tables', `GRANT CREATE ON SCHEMA public TO ${role}`)
 }

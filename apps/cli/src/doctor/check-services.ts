@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import pg from 'pg'
+import { fileURLToPath } from 'node:url'
+import { judgeDatabase } from '@sluice/shared/judge-database'
 import { ask } from '../up/api-state.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
+const MIGRATIONS_DIR = fileURLToPath(new URL('../../../api/migrations', import.meta.url))
 const ANSWER_MS_MAX = 5_000
 const SEE_LOG = 'see logs/api.log in the data dir'
 
@@ -38,20 +40,20 @@ export async function checkApi(apiUrl: string, { isExpected }: { isExpected: boo
 }
 
 export async function checkDatabase(url: string): Promise<Finding> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ANSWER_MS_MAX })
-  client.on('error', () => {})
   try {
-    await client.connect()
-    const { rows } = await client.query<{ server_version: string }>('SHOW server_version')
-    return ok('database', `SLUICE_DATABASE_URL: PostgreSQL ${rows[0]?.server_version ?? ''}`)
+    const { version, isBehind, isFresh } = await judgeDatabase(url, MIGRATIONS_DIR)
+    const schema = isFresh
+      ? ', empty'
+      : isBehind
+        ? ', its schema is brought up to date at the next start'
+        : ''
+    return ok('database', `SLUICE_DATABASE_URL: PostgreSQL ${version}${schema}`)
   } catch (error) {
     return fail(
       'database',
-      `SLUICE_DATABASE_URL: ${describe(error)}`,
-      'start that PostgreSQL, or unset SLUICE_DATABASE_URL for the embedded one',
+      describe(error),
+      'the embedded PostgreSQL is used when SLUICE_DATABASE_URL is unset',
     )
-  } finally {
-    await client.end().catch(() => {})
   }
 }
 
