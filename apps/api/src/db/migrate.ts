@@ -65,7 +65,7 @@ async function withOwner(url: string, work: (client: pg.Client) => Promise<void>
   }
 }
 
-/** Nothing is logged: node-pg-migrate shows the whole SQL of a migration that fails, and its error says why. */
+/** Nothing is logged: node-pg-migrate shows a failed migration's whole SQL, and the error says why. */
 async function runMigrations(dbClient: pg.Client, { noLock }: { noLock: boolean }): Promise<void> {
   await runner({
     dbClient,

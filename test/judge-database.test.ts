@@ -4,24 +4,24 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import pg from 'pg'
-import { expect, onTestFinished, test } from 'vitest'
-import { migrateDatabase } from '../../../apps/api/src/db/migrate.ts'
-import { checkDatabase } from '../../../apps/cli/src/doctor/check-services.ts'
-import { requireProgram } from '../../../test/support/debian-package.ts'
-import { eventually } from '../../../test/support/eventually.ts'
-import { freePort } from '../../../test/support/free-port.ts'
-import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.ts'
 import {
   DatabaseAwayError,
   judgeDatabase,
   judgeSessions,
   judgeVersion,
   UnfitDatabaseError,
-} from './judge-database.ts'
+} from '@sluice/shared/judge-database'
+import pg from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import { migrateDatabase } from '../apps/api/src/db/migrate.ts'
+import { checkDatabase } from '../apps/cli/src/doctor/check-services.ts'
+import { requireProgram } from './support/debian-package.ts'
+import { eventually } from './support/eventually.ts'
+import { freePort } from './support/free-port.ts'
+import { createTestDatabase, type TestDatabase } from './support/test-database.ts'
 
-const API_MAIN = fileURLToPath(new URL('../../../apps/api/src/main.ts', import.meta.url))
-const MIGRATIONS_DIR = fileURLToPath(new URL('../../../apps/api/migrations', import.meta.url))
+const API_MAIN = fileURLToPath(new URL('../apps/api/src/main.ts', import.meta.url))
+const MIGRATIONS_DIR = fileURLToPath(new URL('../apps/api/migrations', import.meta.url))
 
 async function asAdmin(database: TestDatabase, ...statements: string[]): Promise<void> {
   const client = new pg.Client({ connectionString: database.adminUrl })
