@@ -241,6 +241,13 @@ create table pace (
 );
 grant delete, insert, select, update on pace to sluice_app;
 
+create table pending_input (
+  video_id text not null,
+  created_at timestamp with time zone not null default now(),
+  constraint pending_input_pkey PRIMARY KEY (video_id)
+);
+grant delete, insert, select, update on pending_input to sluice_app;
+
 create table price (
   model text not null,
   resolution text not null,
@@ -271,6 +278,17 @@ create table reception (
 ) with (fillfactor=50);
 grant delete, insert, select, update on reception to sluice_app;
 
+create table refused_try (
+  id bigint not null generated always as identity,
+  key_id text not null,
+  request_hash bytea,
+  try_number integer not null,
+  refused_at timestamp with time zone not null default now(),
+  constraint refused_try_pkey PRIMARY KEY (id),
+  constraint refused_try_try_number_check CHECK (try_number >= 0)
+);
+grant delete, insert, select, update on refused_try to sluice_app;
+
 create table transfer (
   id text not null,
   idempotency_key text not null,
@@ -284,6 +302,19 @@ create table transfer (
   constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text]))
 );
 grant insert, select on transfer to sluice_app;
+
+create table unconfirmed_answer (
+  video_id text not null,
+  key_id text not null,
+  request_hash bytea not null,
+  tries integer not null default 0,
+  state text not null default 'open'::text,
+  changed_at timestamp with time zone not null default now(),
+  constraint unconfirmed_answer_pkey PRIMARY KEY (video_id),
+  constraint unconfirmed_answer_state_check CHECK (state = ANY (ARRAY['open'::text, 'lost'::text, 'whole'::text])),
+  constraint unconfirmed_answer_tries_check CHECK (tries >= 0)
+);
+grant delete, insert, select, update on unconfirmed_answer to sluice_app;
 
 create table video (
   id text not null,
@@ -523,7 +554,15 @@ CREATE INDEX entry_of_transfer ON public.entry USING btree (transfer_id);
 
 CREATE INDEX gate_tag_ahead ON public.gate_tag USING btree (service_tier, finish_ms);
 
+CREATE INDEX refused_try_by_age ON public.refused_try USING btree (refused_at);
+
+CREATE INDEX refused_try_of_key ON public.refused_try USING btree (key_id, try_number);
+
 CREATE UNIQUE INDEX transfer_once_per_video ON public.transfer USING btree (video_id, kind) WHERE (video_id IS NOT NULL);
+
+CREATE INDEX unconfirmed_answer_by_age ON public.unconfirmed_answer USING btree (changed_at);
+
+CREATE INDEX unconfirmed_answer_of_request ON public.unconfirmed_answer USING btree (key_id, request_hash);
 
 CREATE INDEX video_charged_of_key ON public.video USING btree (key_id, ended_at) WHERE (charged_micros > 0);
 

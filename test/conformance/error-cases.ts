@@ -145,7 +145,13 @@ async function makeCallers(api: TestApi) {
   const reader = await issueKey(api.context.db, { accountId, scopes: ['videos:read'], kind: 'account' })
   // Nobody answers there, and what cannot be asked is refused.
   const unmoderated = await api.replica({
-    moderation: { url: 'http://127.0.0.1:1/', key: undefined, failOpen: false, timeoutMs: 1_000 },
+    moderation: {
+      url: 'http://127.0.0.1:1/',
+      key: undefined,
+      failOpen: false,
+      takesImages: false,
+      timeoutMs: 1_000,
+    },
   })
   return {
     own: { baseUrl, key: api.key },

@@ -157,7 +157,7 @@ test('a stop answers the requests under way, takes no new ones, ends streams, an
     )
   })
   await using api = await startTestApi({
-    moderation: { url: hook.url, key: undefined, timeoutMs: 10_000, failOpen: false },
+    moderation: { url: hook.url, key: undefined, timeoutMs: 10_000, failOpen: false, takesImages: false },
   })
   const kept = await rawConnection(api.url, 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n')
   await eventually(

@@ -242,12 +242,15 @@ test('200 concurrent requests with one idempotency key are one video and one hol
 test('a retry an SDK sends by itself is the same video, whatever boundary and order its form has; without the mark it is another', async () => {
   const before = await count()
   const prompt = `a boat ${randomUUID()}`
-  const first = await form([
-    ['prompt', prompt],
-    ['num_frames', '5'],
-    ['metadata[a]', '1'],
-    ['metadata[b]', '2'],
-  ])
+  const first = await form(
+    [
+      ['prompt', prompt],
+      ['num_frames', '5'],
+      ['metadata[a]', '1'],
+      ['metadata[b]', '2'],
+    ],
+    { 'x-stainless-retry-count': '0' },
+  )
   expect(first.status).toBe(200)
   const retried = await form(
     [

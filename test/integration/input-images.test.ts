@@ -419,9 +419,11 @@ describe('the same request again', () => {
 
   test('a retry an SDK sends by itself makes no second video and stores no second image', async () => {
     const prompt = 'sent twice'
-    const first = await postFile(picture, { fields: { prompt } })
+    const sent = (count: string) =>
+      postFile(picture, { fields: { prompt }, headers: { 'x-stainless-retry-count': count } })
+    const first = await sent('0')
     const before = await footprint(api)
-    const again = await postFile(picture, { fields: { prompt }, headers: { 'x-stainless-retry-count': '1' } })
+    const again = await sent('1')
     expect(again.body.id).toBe(first.body.id)
     expect(await footprint(api)).toEqual(before)
   })

@@ -31,7 +31,13 @@ beforeAll(async () => {
   hook = await startJsonServer(allow)
   refiner = await startJsonServer(refine)
   api = await startTestApi({
-    moderation: { url: `${hook.url}/moderate`, key: 'mod-key', failOpen: false, timeoutMs: TIMEOUT_MS },
+    moderation: {
+      url: `${hook.url}/moderate`,
+      key: 'mod-key',
+      failOpen: false,
+      takesImages: false,
+      timeoutMs: TIMEOUT_MS,
+    },
     refiner: { url: `${refiner.url}/v1`, model: 'writer-1', key: 'ref-key', timeoutMs: TIMEOUT_MS },
   })
 })

@@ -7,6 +7,7 @@ import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'
 import { openDatabases } from './db/databases.ts'
+import { outsideTransactions } from './db/outside-transactions.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
 import { Forecaster } from './forecast/forecaster.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
@@ -22,6 +23,7 @@ import { QueueWatch } from './queue-watch.ts'
 import { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { openStore } from './storage/open-store.ts'
+import { Repeats } from './submissions/repeats.ts'
 import { isOfOpenAttempt } from './videos/attempt-store.ts'
 import { startWebhookSender } from './webhooks/sender.ts'
 
@@ -61,6 +63,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
         etaSample.take(forecasts).catch(onError('keeping forecasts'))
       },
     })
+    const repeats = new Repeats(internalDb, onError('noting what repeats may find'))
     const context: Context = {
       config,
       log,
@@ -68,8 +71,8 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       randomSeed: overrides.randomSeed ?? (() => randomInt(SEED_MAX)),
       db,
       systemAccounts: await openSystem(db, config.currency),
-      store,
-      producer,
+      store: outsideTransactions('the store', store, ['signPut', 'signGet']),
+      producer: outsideTransactions('the queue', producer),
       installation,
       places: openPlaces(config.bounds, db.options.max ?? config.database.connectionsMax),
       wakeGate: gateWaker(internalDb, onError('gate wake-up')),
@@ -90,9 +93,11 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       }),
       queueWatch: new QueueWatch(config.queue, log),
       onQueueError,
+      repeats,
       metrics: new Metrics(internalDb, { currency: config.currency, leaseMs: config.timings.leaseMs }),
       close: async () => {
         isClosing = true
+        await repeats.close()
         await producer.close()
         await store.close()
         await databases.close()

@@ -7,6 +7,7 @@ import type { RateLimits } from './keys/rate-limit.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { QueueWatch } from './queue-watch.ts'
 import type { Readiness } from './readiness.ts'
+import type { Repeats } from './submissions/repeats.ts'
 
 /**
  * What calls work with: the domain's context, and the parts that only HTTP needs. Built once, in compose.ts.
@@ -18,6 +19,7 @@ export interface Services extends Context {
   readiness: Readiness
   forecaster: Forecaster
   videoWatch: VideoWatch
+  repeats: Repeats
   metrics: Metrics
   /**
    * The same context on connections of its own, which no customer's request can use up: for workers' calls,

@@ -14,6 +14,8 @@ export interface ModerationSettings {
   key: string | undefined
   /** Accept prompts while the hook does not answer; otherwise they are refused with 503. */
   failOpen: boolean
+  /** It is asked about input images as well, as data URLs. */
+  takesImages: boolean
   timeoutMs: number
 }
 
@@ -36,6 +38,7 @@ export function readModeration(env: Environment): ModerationSettings | null {
     url: () => url,
     key: () => secretSetting(env, 'SLUICE_MODERATION_KEY'),
     failOpen: () => booleanSetting(env, 'SLUICE_MODERATION_FAIL_OPEN', false),
+    takesImages: () => booleanSetting(env, 'SLUICE_MODERATION_IMAGES', false),
     timeoutMs: () => integerSetting(env, 'SLUICE_MODERATION_TIMEOUT_MS', 5_000, TIMEOUT_MS),
   })
 }

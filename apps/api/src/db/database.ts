@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { openPool } from '@sluice/shared/postgres-client'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import pg from 'pg'
@@ -120,6 +121,16 @@ class ReportingPool implements DatabasePool {
   }
 }
 
+const insideTransaction = new AsyncLocalStorage<true>()
+
+/**
+ * Throws when it is called from within a transaction: what answers late, or never, would keep a connection
+ * and its locks meanwhile. Call it where something is about to be asked of another machine.
+ */
+export function requireNoTransaction(what: string): void {
+  if (insideTransaction.getStore() === true) throw new Error(`${what} is asked inside a transaction`)
+}
+
 interface TransactionOptions {
   /** READ COMMITTED when it is left out. */
   isolation?: 'repeatable read'
@@ -153,7 +164,8 @@ async function runTransaction<Result>(
   try {
     await client.query(isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin')
     if (limitMs !== undefined) await client.query(`set local statement_timeout = ${limitMs}`)
-    const result = await work(limitMs === undefined ? client : patient(client, limitMs))
+    const db = limitMs === undefined ? client : patient(client, limitMs)
+    const result = await insideTransaction.run(true, () => work(db))
     await client.query('commit')
     return result
   } catch (error) {

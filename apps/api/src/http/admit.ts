@@ -6,31 +6,25 @@ import { enterLine } from '../places.ts'
 import type { Services } from '../services.ts'
 import { announcedBytes, hasBody } from './body-arrival.ts'
 
-/** What a call takes of what accounts share, until it gives it back. */
-export interface Admission {
-  /** The handler is through: what is sent from here on waits for the client alone. */
-  leave(): void
-}
-
 /** What the places are counted by: an account, or a key that belongs to none. */
 function tenantOf(key: Key): string {
   return key.accountId ?? key.id
 }
 
 /**
- * Waits until it is this account's turn. Workers are let in at once: they have connections of their own.
- * Throws SluiceError `too_many_at_once`, or ClientGoneError.
+ * Waits until it is this account's turn. Returns a function that says that the handler is through: what is
+ * sent from then on waits for the client alone. Workers are let in at once: they have connections of their
+ * own. Throws SluiceError `too_many_at_once`, or ClientGoneError.
  */
 export async function admit(
   { places, config }: Pick<Services, 'places' | 'config'>,
   key: Key,
   { isLong, response }: { isLong: boolean; response: Response },
-): Promise<Admission> {
-  if (key.scopes.includes('worker')) return { leave: () => {} }
+): Promise<() => void> {
+  if (key.scopes.includes('worker')) return () => {}
   const line = isLong ? places.longCalls : places.calls
   try {
-    const leave = await enterLine(line, tenantOf(key), { weight: 1, signal: goneSignal(response) })
-    return { leave }
+    return await enterLine(line, tenantOf(key), { weight: 1, signal: goneSignal(response) })
   } catch (error) {
     await pauseRefusal(error, config.bounds.refusalPauseMs)
     throw error
@@ -65,7 +59,7 @@ export class ClientGoneError extends Error {
 }
 
 /** Aborts with ClientGoneError when the client goes away before it is answered. */
-function goneSignal(response: Response): AbortSignal {
+export function goneSignal(response: Response): AbortSignal {
   const known: unknown = response.locals.goneSignal
   if (known instanceof AbortSignal) return known
   const gone = new AbortController()

@@ -28,9 +28,11 @@ export function bearerKey(request: Request): string {
 }
 
 /** What a request says of itself being one that was sent before. */
-export interface RequestOrigin {
+interface RequestOrigin {
   idempotencyKey: string | null
-  /** The SDK says that it repeats a request whose answer it never saw. */
+  /** How many times an SDK has sent this call before; null when it does not say. */
+  tryNumber: number | null
+  /** It says that it sent this call before. */
   isRepeat: boolean
 }
 
@@ -42,5 +44,7 @@ export function originOf(request: Request): RequestOrigin {
   if (idempotencyKey !== null && idempotencyKey.length > IDEMPOTENCY_KEY_CHARS_MAX) {
     throw invalidValue('Idempotency-Key', idempotencyKey, `at most ${IDEMPOTENCY_KEY_CHARS_MAX} characters`)
   }
-  return { idempotencyKey, isRepeat: Number(request.get('x-stainless-retry-count') ?? 0) > 0 }
+  const count = request.get('x-stainless-retry-count') ?? ''
+  const tryNumber = /^\d{1,4}$/.test(count) ? Number(count) : null
+  return { idempotencyKey, tryNumber, isRepeat: (tryNumber ?? 0) > 0 }
 }

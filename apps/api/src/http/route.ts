@@ -1,7 +1,7 @@
 import type { Request, RequestHandler } from 'express'
 import type { z } from 'zod'
 import type { ErrorCode } from '../errors.ts'
-import { NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-key.ts'
+import { hashKey, NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-key.ts'
 import { type AccountKey, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
 import { admit, admitBody } from './admit.ts'
@@ -10,7 +10,7 @@ import { markSubmission } from './measure-requests.ts'
 import { parseRequest } from './parse-request.ts'
 import { type JsonReply, type RawReply, sendReply } from './reply.ts'
 import { bodyReader, type UploadField } from './request-body.ts'
-import { bearerKey } from './request-headers.ts'
+import { bearerKey, originOf } from './request-headers.ts'
 
 export type Method = 'get' | 'post' | 'patch' | 'delete'
 
@@ -181,10 +181,11 @@ function makeRoute<
     scope,
     handler: (context) => async (request, response) => {
       if (document.isSubmission === true) markSubmission(response)
-      const keyReader = scope === 'worker' ? context.keyReaders.workers : context.keyReaders.customers
-      const key = scope === null ? NOBODY : await keyReader.read(bearerKey(request))
-      const admission = scope === null ? null : await admit(context, key, { isLong, response })
-      try {
+      let leave = () => {}
+      const prepare = async () => {
+        const keyReader = scope === 'worker' ? context.keyReaders.workers : context.keyReaders.customers
+        const key = scope === null ? NOBODY : await keyReader.read(bearerKey(request))
+        if (scope !== null) leave = await admit(context, key, { isLong, response })
         await countRequest(context, key, response)
         const caller = requireCaller(key)
         const readBody = async () => {
@@ -192,20 +193,38 @@ function makeRoute<
           await admitBody(context, key, { request, response, bytesMax: reader.bytesMax })
           return reader.read(request, response, context.config.bounds)
         }
-        const result = await handle({
+        return {
           context,
           request,
           key: caller,
           params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
           query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
           body: (body === undefined ? {} : parseRequest(body, await readBody())) as z.output<B>,
+        }
+      }
+      try {
+        const call = await prepare().catch((error: unknown) => {
+          if (document.isSubmission === true) noteRefusal(context, request, error)
+          throw error
         })
-        admission?.leave()
+        const result = await handle(call)
+        leave()
         await sendReply(response, result)
       } finally {
-        admission?.leave()
+        leave()
       }
     },
+  }
+}
+
+/** Notes that a submission was refused before its content was known, should its SDK repeat it. */
+function noteRefusal({ repeats }: Services, request: Request, error: unknown): void {
+  try {
+    const { idempotencyKey, tryNumber } = originOf(request)
+    if (idempotencyKey !== null || tryNumber === null) return
+    repeats.noteRefused(error, { keyHash: hashKey(bearerKey(request)), requestHash: null, tryNumber })
+  } catch {
+    // A request without a key, or with headers that are refused, is not repeated.
   }
 }
 

@@ -1,8 +1,11 @@
 import type { Context } from '../context.ts'
 import { guardedFetch } from '../outgoing/guarded-fetch.ts'
+import { inTurn } from '../places.ts'
+import { sniffFormat } from './image-format.ts'
 import { ImageOfVideo, INPUT_IMAGE_FIELD, type InputImage, UploadedFile } from './input-image.ts'
 import { readInputImage } from './input-store.ts'
 import {
+  type Decode,
   IMAGE_BYTES_MAX,
   openFitted,
   openImage,
@@ -13,27 +16,47 @@ import {
 
 const FETCH_MS_MAX = 15_000
 const REDIRECTS_MAX = 3
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
+/** The smallest image has more; a host name that looks the same has fewer. */
+const BASE64_CHARS_MIN = 64
 
 /**
  * Gets the input image that a request names, from wherever it is, and checks its head. Throws SluiceError
  * when it cannot be had, or is no image that is allowed.
  */
-export async function openInputImage(context: Context, named: InputImage): Promise<SourceImage> {
-  if (named instanceof UploadedFile) return openImage(named.bytes)
-  if (named instanceof ImageOfVideo) return openFitted(await readInputImage(context, named.videoId))
-  const url = typeof named === 'string' ? named : named.image_url
-  return openImage(/^data:/i.test(url) ? bytesOfDataUrl(url) : await fetchImage(context, url))
+export async function openInputImage(
+  context: Context,
+  accountId: string,
+  named: InputImage,
+): Promise<SourceImage> {
+  const { decodings, fetches } = context.places
+  const decode: Decode = (work) => inTurn(decodings, accountId, work)
+  if (named instanceof UploadedFile) return openImage(named.bytes, decode)
+  if (named instanceof ImageOfVideo) return openFitted(await readInputImage(context, named.videoId), decode)
+  const text = typeof named === 'string' ? named : named.image_url
+  const written = writtenBytes(text)
+  if (written !== null) return openImage(written, decode)
+  return openImage(await inTurn(fetches, accountId, () => fetchImage(context, text)), decode)
+}
+
+/** The bytes that a text holds itself, as a data URL or as bare base64; null when it is a URL of an image. */
+function writtenBytes(text: string): Buffer | null {
+  if (/^data:/i.test(text)) return bytesOfDataUrl(text)
+  if (/^https?:/i.test(text)) return null
+  const isBase64 = text.length >= BASE64_CHARS_MIN && BASE64.test(text)
+  const bytes = isBase64 ? Buffer.from(text, 'base64') : null
+  if (bytes !== null && sniffFormat(bytes) !== null) return bytes
+  // A form's part without a file name arrives as text, and its bytes are lost.
+  if (/^(.PNG|.{0,4}JFIF|.{0,4}Exif|RIFF)/s.test(text) || text.includes('\ufffd'))
+    throw refusal('an image in a form, but without a file name (filename="image.png")')
+  return null
 }
 
 /** The bytes of `data:<type>;base64,<bytes>`. The type is ignored: the bytes say what they are. */
 function bytesOfDataUrl(url: string): Buffer {
   const comma = url.indexOf(',')
   const base64 = url.slice(comma + 1)
-  if (
-    comma === -1 ||
-    !/^data:[^,]{0,100};base64$/i.test(url.slice(0, comma)) ||
-    !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)
-  ) {
+  if (comma === -1 || !/^data:[^,]{0,100};base64$/i.test(url.slice(0, comma)) || !BASE64.test(base64)) {
     throw refusal('a data URL without base64')
   }
   const bytes = Buffer.byteLength(base64, 'base64')

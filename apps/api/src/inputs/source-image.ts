@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { Semaphore } from '@sluice/shared/semaphore'
 import sharp, { type Metadata } from 'sharp'
 import { SluiceError } from '../errors.ts'
 import { isAnimatedPng, sniffFormat } from './image-format.ts'
@@ -10,8 +9,9 @@ const PIXELS_MAX = 40_000_000
 /** Fitted to a video, a longer image would be cropped to almost nothing. */
 const LONGER_SIDE_TIMES_MAX = 20
 const DECODE_SECONDS_MAX = 20
-/** Two at a time: the largest image takes some 300 MB while it is decoded. */
-const decoding = new Semaphore(2)
+
+/** Runs the decoding of one image in its turn. */
+export type Decode = <T>(work: () => Promise<T>) => Promise<T>
 
 const ALLOWED = 'a PNG, JPEG or WebP image, not animated, of at most 10 MiB and 40 megapixels'
 
@@ -41,7 +41,7 @@ export interface SourceImage extends Size {
  * Checks an image without reading its pixels. Throws SluiceError: another format, animated, too large, too
  * long, or broken.
  */
-export async function openImage(bytes: Buffer): Promise<SourceImage> {
+export async function openImage(bytes: Buffer, decode: Decode): Promise<SourceImage> {
   if (bytes.length > IMAGE_BYTES_MAX) throw tooLarge(bytes.length)
   const format = sniffFormat(bytes)
   if (format === null) throw refusal('of another type')
@@ -54,14 +54,14 @@ export async function openImage(bytes: Buffer): Promise<SourceImage> {
     const allowed = `a longer side of at most ${LONGER_SIDE_TIMES_MAX} times the shorter`
     throw invalidInputImage(`${width}x${height} pixels`, allowed)
   }
-  return { width, height, fit: (size) => decoding.run(() => fit(bytes, size)) }
+  return { width, height, fit: (size) => decode(() => fit(bytes, size)) }
 }
 
 /**
  * Opens an image that was fitted before: for a video of its own size it is used as it is. Throws SluiceError.
  */
-export async function openFitted(png: Buffer): Promise<SourceImage> {
-  const source = await openImage(png)
+export async function openFitted(png: Buffer, decode: Decode): Promise<SourceImage> {
+  const source = await openImage(png, decode)
   const fitted = { png, sha256: sha256Of(png) }
   return {
     ...source,

@@ -24,8 +24,7 @@ const USED_IN_LATER_ROWS = `(select coalesce(sum(used_tokens), 0)::bigint from k
  * account come one after the other. Throws SluiceError `budget_exceeded` when the budget does not cover them.
  */
 export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Promise<Date | null> {
-  const { tokenBudget, budgetInterval } = key.limits
-  if (tokenBudget === null) return null
+  if (key.limits.tokenBudget === null) return null
   const { rows } = await db.query<{ starts_at: Date }>({
     name: 'budget-take',
     text: `insert into key_budget (key_id, starts_at, budget_tokens, used_tokens)
@@ -44,10 +43,19 @@ export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Pr
   })
   const taken = rows[0]
   if (taken !== undefined) return taken.starts_at
-  const { budgetTokens, remainingTokens } = await readBudget(db, key.id)
+  const budget = await readBudget(db, key.id)
   // The operator took the budget off the key since it was authenticated.
-  if (budgetTokens === null) return null
-  throw new SluiceError(
+  if (budget.budgetTokens === null) return null
+  throw budgetExceeded(key, tokens, budget)
+}
+
+/** The error for a video of more tokens than the key has left. */
+export function budgetExceeded(
+  { limits: { budgetInterval } }: Key,
+  tokens: bigint,
+  { budgetTokens, remainingTokens }: Pick<BudgetState, 'budgetTokens' | 'remainingTokens'>,
+): SluiceError {
+  return new SluiceError(
     'budget_exceeded',
     `This video generates ${tokens} tokens; ` +
       `this key has ${remainingTokens} of ${budgetTokens} left for ${INTERVAL_WORDS[budgetInterval]}.`,

@@ -1,3 +1,5 @@
+import { requireNoTransaction } from '../db/database.ts'
+
 const ANSWER_BYTES_MAX = 256 * 1024
 
 /** A service of the operator did not answer as it should, or not in time. */
@@ -14,6 +16,7 @@ export async function askJson(
   url: string,
   ask: { body: unknown; key: string | undefined; timeoutMs: number },
 ): Promise<unknown> {
+  requireNoTransaction('a service of the operator')
   try {
     const response = await fetch(url, {
       method: 'POST',

@@ -1,5 +1,6 @@
 import { lookup, Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
+import { requireNoTransaction } from '../db/database.ts'
 import { forbidden, OutgoingError, type OutgoingRules, type OutgoingUrl } from './outgoing-url.ts'
 import { isPublicAddress } from './public-address.ts'
 
@@ -23,6 +24,7 @@ export async function resolveHost(
   rules: OutgoingRules,
   signal: AbortSignal,
 ): Promise<ResolvedAddress[]> {
+  requireNoTransaction('a name server')
   const { host, isAllowed } = target
   const family = isIP(host)
   if (family !== 0) return [{ address: host, family: family === 4 ? 4 : 6 }]

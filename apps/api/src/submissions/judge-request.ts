@@ -5,7 +5,13 @@ import type { SourceImage } from '../inputs/source-image.ts'
 import { type AccountKey, requireModel } from '../keys/authenticate.ts'
 import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
 import type { CreateRequest } from './create-request.ts'
-import { generationOf, offeredModels, type SizedGeneration, withSize } from './generation-of.ts'
+import {
+  generationOf,
+  offeredModels,
+  type SizedGeneration,
+  type UnsizedGeneration,
+  withSize,
+} from './generation-of.ts'
 
 /**
  * A request that is allowed, whatever it costs: what will be generated, and the input image it starts from.
@@ -17,12 +23,14 @@ export interface JudgedRequest extends SizedGeneration {
 
 /**
  * Checks everything of a request that does not depend on money or on what is queued. The input image comes
- * last: nothing is fetched or decoded for a request that is refused whatever the image. Throws SluiceError.
+ * last: nothing is fetched or decoded for a request that is refused whatever the image. `beforeImage` may
+ * refuse it too. Throws SluiceError.
  */
 export async function judgeRequest(
   context: Context,
   key: AccountKey,
   request: CreateRequest,
+  beforeImage: (unsized: UnsizedGeneration) => Promise<void> = async () => {},
 ): Promise<JudgedRequest> {
   if (request.refine_prompt === true && context.config.refiner === null) {
     throw invalidValue('refine_prompt', true, 'false, since this service has no refiner (SLUICE_REFINER_URL)')
@@ -34,7 +42,8 @@ export async function judgeRequest(
   }
   const unsized = generationOf(request, offeredModels(context, key), context.randomSeed())
   requireModel(key, unsized.generation.model)
+  await beforeImage(unsized)
   const { input_reference: named } = request
-  const image = named === undefined ? null : await openInputImage(context, named)
+  const image = named === undefined ? null : await openInputImage(context, key.accountId, named)
   return { ...withSize(unsized, image), image }
 }

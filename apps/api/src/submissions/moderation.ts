@@ -14,43 +14,61 @@ const answerSchema = z.object({
 const CATEGORIES_MAX = 10
 const CATEGORY_CHARS_MAX = 60
 
+type ModerationContext = Pick<Context, 'config' | 'log'>
+
+/** The fields that steer a video, and what a message calls them. */
+const SUBJECTS = { prompt: 'The prompt', negative_prompt: 'negative_prompt', input_reference: 'The image' }
+
 /**
- * Asks the operator's moderation hook, when there is one, whether a prompt is allowed. Throws SluiceError
- * `moderation_refused` when it is not, and `unavailable` when the hook cannot be reached and prompts are not
- * to be let through meanwhile.
+ * Asks the operator's moderation hook, when there is one, whether a text is allowed; blank text is not asked
+ * about. Throws SluiceError `moderation_refused` when it is not, and `unavailable` when the hook cannot be
+ * reached and texts are not to be let through meanwhile.
  */
 export async function requireAllowed(
-  context: Pick<Context, 'config' | 'log'>,
-  prompt: string,
+  context: ModerationContext,
+  field: 'prompt' | 'negative_prompt',
+  text: string,
+): Promise<void> {
+  if (text.trim() !== '') await requireUnflagged(context, field, text)
+}
+
+/** As `requireAllowed`, for an image as the runner gets it. Only a hook that takes images is asked. */
+export async function requireImageAllowed(context: ModerationContext, png: Buffer): Promise<void> {
+  if (context.config.moderation?.takesImages !== true) return
+  const url = `data:image/png;base64,${png.toString('base64')}`
+  await requireUnflagged(context, 'input_reference', [{ type: 'image_url', image_url: { url } }])
+}
+
+async function requireUnflagged(
+  context: ModerationContext,
+  field: keyof typeof SUBJECTS,
+  input: unknown,
 ): Promise<void> {
   const settings = context.config.moderation
   if (settings === null) return
-  const flagged = await askHook(settings, prompt).catch((error: unknown) => {
+  const subject = SUBJECTS[field]
+  const flagged = await askHook(settings, input).catch((error: unknown) => {
     if (!(error instanceof AskError)) throw error
     context.log.warn(
       { reason: error.message, failOpen: settings.failOpen },
       'the moderation hook could not be reached',
     )
     if (settings.failOpen) return null
-    throw new SluiceError(
-      'unavailable',
-      'The prompt could not be checked just now. Please try again.',
-      'prompt',
-    )
+    throw new SluiceError('unavailable', `${subject} could not be checked just now. Please try again.`, field)
   })
   if (flagged === null) return
   const named = flagged.length === 0 ? '' : ` (${flagged.join(', ')})`
   throw new SluiceError(
     'moderation_refused',
-    `The prompt was refused by the moderation of this service${named}. Nothing was charged.`,
-    'prompt',
+    `${subject} was refused by the moderation of this service${named}. Nothing was charged.`,
+    field,
   )
 }
 
-/** The categories a prompt was flagged for, which may be none; null when it was not flagged. */
-async function askHook(settings: ModerationSettings, prompt: string): Promise<string[] | null> {
+/** The categories an input was flagged for, which may be none; null when it was not flagged. */
+async function askHook(settings: ModerationSettings, input: unknown): Promise<string[] | null> {
   const answer = await askJson(settings.url, {
-    body: { input: prompt },
+    body: { input },
     key: settings.key,
     timeoutMs: settings.timeoutMs,
   })

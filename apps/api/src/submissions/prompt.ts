@@ -3,9 +3,9 @@ import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
 import { AskError, askJson } from '../outgoing/ask-json.ts'
-import type { Video } from '../videos/video.ts'
-import { type CreateRequest, promptSchema } from './create-request.ts'
-import { requireAllowed } from './moderation.ts'
+import { promptSchema } from './create-request.ts'
+import { requireAllowed, requireImageAllowed } from './moderation.ts'
+import type { Submission } from './submission.ts'
 
 /** The prompt that a runner gets, and how it came about. */
 export interface PreparedPrompt {
@@ -28,26 +28,32 @@ const answerSchema = z.object({
 })
 
 /**
- * The prompt that a runner gets: allowed by moderation, and refined when that was asked for. When the refiner
- * fails or is late, the prompt is used as given. A retry gets exactly the prompt of the video before it.
- * Throws SluiceError.
+ * The prompt that a runner gets: allowed by moderation, as is everything else that steers the video, and
+ * refined when that was asked for. When the refiner fails or is late, the prompt is used as given. A retry
+ * gets exactly the prompt of the video before it. Throws SluiceError.
  */
 export async function preparePrompt(
   context: Context,
-  request: CreateRequest,
-  retriedFrom: Video | undefined,
+  { request, retriedFrom }: Pick<Submission, 'request' | 'retriedFrom'>,
+  image: { png: Buffer } | null,
 ): Promise<PreparedPrompt> {
-  await requireAllowed(context, request.prompt)
+  await Promise.all([
+    requireAllowed(context, 'prompt', request.prompt),
+    requireAllowed(context, 'negative_prompt', request.negative_prompt ?? ''),
+    image === null ? undefined : requireImageAllowed(context, image.png),
+  ])
   if (retriedFrom !== undefined) {
     const { refinement, original_prompt: originalPrompt } = retriedFrom
-    return { prompt: retriedFrom.request.prompt, refinement, originalPrompt }
+    const { prompt } = retriedFrom.request
+    if (prompt !== request.prompt) await requireAllowed(context, 'prompt', prompt)
+    return { prompt, refinement, originalPrompt }
   }
   const asGiven = { prompt: request.prompt, originalPrompt: null }
   if (request.refine_prompt !== true) return { ...asGiven, refinement: null }
   const refined = await refine(context, request.prompt)
   if (refined === null) return { ...asGiven, refinement: 'unavailable' }
   try {
-    await requireAllowed(context, refined)
+    await requireAllowed(context, 'prompt', refined)
   } catch (error) {
     // The caller's own words were allowed, so they are what is used.
     if (error instanceof SluiceError && error.code === 'moderation_refused')

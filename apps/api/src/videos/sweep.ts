@@ -1,7 +1,7 @@
 import { within } from '@sluice/shared/time-limit'
 import { SIGNED_URL_MS, TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
-import { inputPrefix } from '../inputs/input-store.ts'
+import { inputPrefix, listAbandonedInputs, removePendingInput } from '../inputs/input-store.ts'
 import { StoreUnavailableError } from '../storage/object-store.ts'
 import { OUTPUT_FILES, type Video, videoPrefix } from './video.ts'
 import { markFilesRemoved, markInputRemoved, markSwept, markSweptForGood } from './video-store.ts'
@@ -48,6 +48,7 @@ export class Sweeper {
     await this.#sweepLateFiles()
     await this.#sweepExpired()
     await this.#sweepInputs()
+    await this.#sweepAbandonedInputs()
   }
 
   /**
@@ -136,6 +137,14 @@ export class Sweeper {
       await store.deletePrefix(inputPrefix(id))
       await markInputRemoved(db, id)
     })
+  }
+
+  /** Input images of submissions that ended between storing the image and inserting the video. */
+  async #sweepAbandonedInputs(): Promise<void> {
+    const found = { skippedIds: this.#skippedIds(), limit: BATCH }
+    await this.#each(await listAbandonedInputs(this.#context.db, found), ({ id }) =>
+      removePendingInput(this.#context, id),
+    )
   }
 
   #skippedIds(): string[] {

@@ -18,7 +18,8 @@ export const cancelVideoRoute = accountRoute(
     errors: ['not_found', 'state_conflict'],
   },
   async ({ context, key, params }) => {
-    const { id } = await readVideo(context.db, key.accountId, params.id)
-    return videoReply(context, await cancelVideo(context, key.accountId, id))
+    const video = await readVideo(context.db, key.accountId, params.id)
+    context.repeats.noteKnown(video)
+    return videoReply(context, await cancelVideo(context, key.accountId, video.id))
   },
 )

@@ -37,6 +37,7 @@ export const videoEventsRoute = accountRoute(
   },
   async ({ context, key, params, request }) => {
     const video = await readVideo(context.db, key.accountId, params.id)
+    context.repeats.noteKnown(video)
     const first: Sighting = { video, forecast: await context.forecaster.of(video) }
     const lastEventId = request.get('last-event-id') ?? ''
     if (video.ended_at !== null && !isNews(first, lastEventId)) {

@@ -14,6 +14,9 @@ export const retrieveVideoRoute = accountRoute(
     answers: videoAnswers,
     errors: ['not_found'],
   },
-  async ({ context, key, params }) =>
-    videoReply(context, await readVideo(context.db, key.accountId, params.id)),
+  async ({ context, key, params }) => {
+    const video = await readVideo(context.db, key.accountId, params.id)
+    context.repeats.noteKnown(video)
+    return videoReply(context, video)
+  },
 )

@@ -1,9 +1,11 @@
 import type { Request } from 'express'
 import type { ErrorCode } from '../../errors.ts'
-import { originOf } from '../../http/request-headers.ts'
+import { goneSignal } from '../../http/admit.ts'
+import { bearerKey, originOf } from '../../http/request-headers.ts'
+import { hashKey } from '../../keys/api-key.ts'
 import type { AccountKey } from '../../keys/authenticate.ts'
 import type { Services } from '../../services.ts'
-import type { Submission } from '../../submissions/submission.ts'
+import type { Submission, SubmissionOrigin } from '../../submissions/submission.ts'
 import { submitVideo } from '../../submissions/submit.ts'
 import { videoReply } from './video-reply.ts'
 
@@ -21,8 +23,25 @@ export const SUBMISSION_ERRORS = [
 /** Submits what a call asks for and shows the video: the new one, or the earlier one of the same request. */
 export async function submitAndShow(
   { context, key, request }: { context: Services; key: AccountKey; request: Request },
-  submission: Omit<Submission, 'idempotencyKey' | 'isRepeat'>,
+  submission: Omit<Submission, keyof SubmissionOrigin>,
 ) {
-  const video = await submitVideo(context, key, { ...submission, ...originOf(request) })
+  const { idempotencyKey, tryNumber } = originOf(request)
+  const { res: response } = request
+  if (response === undefined) throw new RangeError('a request that is handled has its response')
+  const video = await submitVideo(context, key, {
+    ...submission,
+    idempotencyKey,
+    tryNumber,
+    keyHash: hashKey(bearerKey(request)),
+    callerGone: goneSignal(response),
+  })
+  if (idempotencyKey === null && tryNumber !== null) {
+    const note = () => {
+      const isWhole = response.writableFinished && response.statusCode === 200
+      context.repeats.noteAnswer(video.id, isWhole ? 'whole' : 'lost')
+    }
+    if (response.closed) note()
+    else response.once('close', note)
+  }
   return videoReply(context, video)
 }

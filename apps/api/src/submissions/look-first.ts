@@ -1,0 +1,90 @@
+import { type Model, resolutionsOf } from '@sluice/shared/model-catalogue'
+import type { Context } from '../context.ts'
+import type { AccountKey } from '../keys/authenticate.ts'
+import { budgetExceeded, readBudget } from '../keys/budget.ts'
+import { readOwned } from '../ledger/accounts.ts'
+import { inTurn } from '../places.ts'
+import { type Priced, priceVideo } from '../prices/price.ts'
+import { balanceTooSmall } from './balance-too-small.ts'
+import { checkCeilings } from './ceilings.ts'
+import { checkQueue } from './check-queue.ts'
+import { serviceTierOf } from './create-request.ts'
+import type { UnsizedGeneration } from './generation-of.ts'
+import type { Submission } from './submission.ts'
+
+/**
+ * Whether anything costly comes before the transaction that looks at the money: an image to fetch and decode,
+ * or a service of the operator to ask.
+ */
+function isCostly({ config }: Pick<Context, 'config'>, { request }: Submission): boolean {
+  return request.input_reference !== undefined || config.moderation !== null || request.refine_prompt === true
+}
+
+/**
+ * Looks at ceilings, queue, budget and balance before anything costly is done for a submission that they do
+ * not allow. Nothing is locked or taken: the transaction looks again. What may be a repeat is let through,
+ * since its video may be there already. Throws SluiceError.
+ */
+export async function lookFirst(
+  context: Context,
+  key: AccountKey,
+  submission: Submission,
+  unsized: UnsizedGeneration,
+): Promise<void> {
+  if (!isCostly(context, submission)) return
+  const { db, config, places } = context
+  await inTurn(places.calls, key.accountId, async () => {
+    try {
+      const priced = await leastPrice(context, submission, unsized)
+      checkCeilings(submission.request, priced, config.currency)
+      await checkQueue(db, key)
+      const budget = await readBudget(db, key.id)
+      if (budget.remainingTokens !== null && priced.tokens > budget.remainingTokens)
+        throw budgetExceeded(key, priced.tokens, budget)
+      const { customer, trial } = await readOwned(db, key.accountId, config.currency)
+      const availableMicros = customer.balanceMicros + trial.balanceMicros
+      if (priced.costMicros > availableMicros)
+        throw balanceTooSmall(priced.costMicros, availableMicros, config.currency)
+    } catch (error) {
+      if (!(await mayHaveVideo(context, key, submission))) throw error
+    }
+  })
+}
+
+/** The price of the video; without a size, of the cheapest that its image may give it. */
+async function leastPrice(
+  { db, config }: Context,
+  { request }: Submission,
+  { model, generation, size }: UnsizedGeneration,
+): Promise<Priced> {
+  const sizes = size === null ? sizesWithoutOne(model) : [size]
+  const tier = serviceTierOf(request)
+  const [first, ...others] = await Promise.all(
+    sizes.map((candidate) => priceVideo(db, { ...generation, ...candidate }, tier, config)),
+  )
+  if (first === undefined) throw new RangeError(`model ${model.id} has no size`)
+  return others.reduce((least, priced) => (priced.tokens < least.tokens ? priced : least), first)
+}
+
+/** The sizes among which a request that names none gets the one nearest to its image's shape. */
+function sizesWithoutOne(model: Model): Model['sizes'] {
+  const [smallest] = resolutionsOf(model)
+  return model.sizes.filter(({ resolution }) => resolution === smallest)
+}
+
+/** Whether an earlier submission of this request may have made its video. */
+async function mayHaveVideo(
+  { db }: Pick<Context, 'db'>,
+  key: AccountKey,
+  { idempotencyKey, tryNumber }: Submission,
+): Promise<boolean> {
+  if (idempotencyKey === null && (tryNumber ?? 0) === 0) return false
+  const { rowCount } = await db.query({
+    name: 'may-have-video',
+    text: `
+      select where exists (select from video where account_id = $1 and idempotency_key = $2)
+        or ($2 is null and exists (select from unconfirmed_answer where key_id = $3))`,
+    values: [key.accountId, idempotencyKey, key.id],
+  })
+  return (rowCount ?? 0) > 0
+}
