@@ -6,6 +6,7 @@ import { bindInstallation } from './accounts/installation.ts'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'
+import type { Database } from './db/database.ts'
 import { openDatabases } from './db/databases.ts'
 import { outsideTransactions } from './db/outside-transactions.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
@@ -53,16 +54,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
     })
     const installation = await bindInstallation(db, config.currency)
     const producer = openAttemptProducer({ ...config.queue, installation }, onQueueError)
-    const etaSample = new EtaSample(db)
-    const forecaster = new Forecaster({
-      db,
-      catalogue: config.catalogue,
-      accountSharePercent: config.accountSharePercent,
-      leaseMs: config.timings.leaseMs,
-      onForecasts: (forecasts) => {
-        etaSample.take(forecasts).catch(onError('keeping forecasts'))
-      },
-    })
+    const forecaster = openForecaster(config, db, onError('keeping forecasts'))
     const repeats = new Repeats(internalDb, onError('noting what repeats may find'))
     const context: Context = {
       config,
@@ -107,6 +99,19 @@ export async function createServices(config: Config, overrides: Overrides = {}):
     await databases.close()
     throw error
   }
+}
+
+function openForecaster(config: Config, db: Database, onError: (error: Error) => void): Forecaster {
+  const etaSample = new EtaSample(db)
+  return new Forecaster({
+    db,
+    catalogue: config.catalogue,
+    accountSharePercent: config.accountSharePercent,
+    leaseMs: config.timings.leaseMs,
+    onForecasts: (forecasts) => {
+      etaSample.take(forecasts).catch(onError)
+    },
+  })
 }
 
 /** The setting that says where the queue is. */
