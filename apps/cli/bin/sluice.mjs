@@ -9,11 +9,12 @@ import { fileURLToPath } from 'node:url'
 const NODE_MAJOR = 24
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const pinnedNode = fileURLToPath(new URL('../../../node_modules/node/bin/node', import.meta.url))
+const installer = fileURLToPath(new URL('./ensure-installed.mjs', import.meta.url))
 const commander = new URL('../node_modules/commander/package.json', import.meta.url)
 const hoistedCommander = new URL('../../../node_modules/commander/package.json', import.meta.url)
 
 if (!existsSync(commander) && !existsSync(hoistedCommander)) {
-  process.stderr.write('sluice: nothing is installed yet. Run "npm install" in the folder of package.json.\n')
+  process.stderr.write(`sluice: nothing is installed yet. Run: node ${installer}\n`)
   process.exit(1)
 }
 
@@ -21,17 +22,20 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
   process.argv[1] = main
   await import(main)
 } else if (existsSync(pinnedNode)) {
-  const child = spawn(pinnedNode, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(pinnedNode, [main, ...process.argv.slice(2)], {
+    // By the end of the channel it sees that we are gone.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => {
-    process.stderr.write(`sluice: ${pinnedNode} does not run (${error.message}). Run: npm rebuild node\n`)
+    process.stderr.write(`sluice: ${pinnedNode} does not run (${error.message}). Run: node ${installer}\n`)
     process.exit(1)
   })
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)))
 } else {
   process.stderr.write(
     `sluice: Node ${NODE_MAJOR} is needed, this is ${process.versions.node}, ` +
-      'and the pinned one is missing. Run: npm install\n',
+      `and the pinned one is missing. Run: node ${installer}\n`,
   )
   process.exit(1)
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { waitUntilGone } from './processes/stop-process.ts'
 
 const LAUNCHER = fileURLToPath(new URL('../bin/sluice.mjs', import.meta.url))
 
@@ -37,7 +38,7 @@ describe('npx sluice', () => {
   it('says what to run when nothing is installed', () => {
     const { status, stderr } = runLauncher([], ['doctor'])
     expect(status).toBe(1)
-    expect(stderr).toContain('npm install')
+    expect(stderr).toMatch(/nothing is installed yet. Run: node .*ensure-installed.mjs\n$/)
   })
 
   it('hands over to the pinned Node on an older one, with arguments and exit code', () => {
@@ -58,6 +59,20 @@ describe('npx sluice', () => {
     expect(await once(child, 'exit')).toEqual([9, null])
   })
 
+  it('ends its program when it was killed itself', async () => {
+    install(`
+      process.once('disconnect', () => process.exit())
+      console.log(process.pid)
+      setInterval(() => {}, 1000)`)
+    const child = spawn(process.execPath, ['--import', OLD_NODE, join(root, 'apps/cli/bin/sluice.mjs')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const program = Number((await once(child.stdout, 'data'))[0])
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(await waitUntilGone(program, 5_000)).toBe(true)
+  })
+
   it('is run by its real main: usage errors end with 2, help with 0', () => {
     expect(existsSync(LAUNCHER)).toBe(true)
     const run = (...args: string[]) =>
@@ -70,6 +85,17 @@ describe('npx sluice', () => {
     expect(run('--help').stdout).toContain('npx sluice generate "a paper boat in the rain"')
     expect(run('--version').stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
     expect(run('generate').status).toBe(2)
+    for (const words of [
+      ['foo', '--help'],
+      ['credits', 'foo', '-h'],
+      ['help', 'foo'],
+    ]) {
+      const unknown = run(...words)
+      expect(unknown.status, words.join(' ')).toBe(2)
+      expect(unknown.stderr, words.join(' ')).toMatch(/unknown command 'foo'[\s\S]*--help/)
+    }
+    expect(run('genrate', 'x').stderr).toContain('Did you mean generate?')
+    expect(run('credits', 'add', '--help').status).toBe(0)
     expect(run('generate', 'x', '--frames', 'many').stderr).toContain("'many' is invalid")
     const noKey = run('generate', 'x')
     expect(noKey.status).toBe(2)
