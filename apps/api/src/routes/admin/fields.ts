@@ -48,12 +48,17 @@ export function requireKnownModels(catalogue: Catalogue, ids: readonly string[],
 /** An amount of money as text, at least `minMicros`; parsed into micro-units. */
 export function amountField(minMicros: bigint) {
   const lowest = minMicros === 0n ? '0' : '0.000001'
-  return z
-    .string()
-    .meta({ pattern: AMOUNT_PATTERN })
-    .transform((value) => parseMicros(value))
-    .refine(
-      (micros): micros is bigint => micros !== null && micros >= minMicros && micros <= AMOUNT_MICROS_MAX,
-      `text such as "12.50": a decimal number from ${lowest} to 1000000000 with at most six decimals`,
-    )
+  const isAllowed = (micros: bigint | null) =>
+    micros !== null && micros >= minMicros && micros <= AMOUNT_MICROS_MAX
+  return (
+    z
+      .string()
+      .meta({ pattern: AMOUNT_PATTERN })
+      // Judged as text, so that the refusal shows what was given.
+      .refine(
+        (value) => isAllowed(parseMicros(value)),
+        `text such as "12.50": a decimal number from ${lowest} to 1000000000 with at most six decimals`,
+      )
+      .transform((value) => parseMicros(value) ?? 0n)
+  )
 }
