@@ -49,6 +49,41 @@ describe('what a start prints', () => {
     }
   })
 
+  it('shows the reason when pasted where the video is refused, fails or cannot be fetched', async () => {
+    const video = (status: string) => ({ id: 'video_01h455vb4pex5vsknk084sn02q', status, error: null })
+    const cases: [string, (url: string, method: string) => [number, object]][] = [
+      ['no credit left', () => [429, { error: { message: 'no credit left' } }]],
+      [
+        'three workers died',
+        (_url, method) =>
+          method === 'POST'
+            ? [200, video('queued')]
+            : [200, { ...video('failed'), error: { message: 'three workers died' } }],
+      ],
+      [
+        'not there any more',
+        (url) =>
+          url.endsWith('/content')
+            ? [404, { error: { message: 'not there any more' } }]
+            : [200, video('completed')],
+      ],
+    ]
+    const dir = await mkdtemp(join(tmpdir(), 'sluice-curl-'))
+    for (const [reason, answer] of cases) {
+      const server = createServer((request, response) => {
+        const [status, body] = answer(request.url ?? '', request.method ?? '')
+        response.writeHead(status).end(JSON.stringify(body))
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const settings = readUpSettings({ PORT: String((server.address() as AddressInfo).port) })
+      const lines = curlLines(settings, keys(`${settings.apiUrl}/v1`))
+      const { stdout } = await promisify(execFile)('sh', ['-c', lines], { cwd: dir })
+      expect(stdout).toContain(reason)
+      server.close()
+    }
+    await rm(dir, { recursive: true, force: true })
+  })
+
   it('names the addresses at which others reach a service that listens on all of them, unless a setting says one', () => {
     const printed = (env: Record<string, string>) => firstSteps(readUpSettings(env), keys('http://x/v1'))
     const others = urlsFromElsewhere('0.0.0.0', 3_000)

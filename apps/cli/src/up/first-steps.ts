@@ -4,6 +4,8 @@ import type { UpSettings } from './settings.ts'
 
 const PROMPT = 'a paper boat in the rain'
 const FILE = 'boat.mp4'
+/** The API's last answer, so that its reason is seen when there is no file. */
+const ANSWER = 'boat.json'
 
 /**
  * What is printed when everything is ready: the address of the console, and two commands that make a video,
@@ -49,17 +51,20 @@ export function generateLine(settings: UpSettings, keys: Keys, folder: string): 
 }
 
 /**
- * One command that creates, waits and downloads. Each line ends where the shell expects more, so all can be
- * pasted at once.
+ * One command that creates, waits and downloads, or shows what was said against it. It ends with its last
+ * line only, so all can be pasted at once.
  */
 export function curlLines(settings: UpSettings, keys: Keys): string {
   const videos = `${settings.apiUrl}/v1/videos`
   const key = `-H "Authorization: Bearer ${keys.key}"`
   return [
-    `curl -s ${videos} ${key} -H "Content-Type: application/json" -d '{"prompt": "${PROMPT}"}' |`,
-    `  grep -Eo 'video_[0-9a-z]{26}' | head -n 1 | while read -r id; do`,
-    `  until curl -s ${videos}/$id ${key} | grep -Eq '"status": *"(completed|failed)"'; do sleep 1; done;`,
-    `  curl -sSfL ${videos}/$id/content ${key} -o ${FILE} && echo "${FILE} is there"; done`,
+    `{ curl -sS ${videos} ${key} -H "Content-Type: application/json" -d '{"prompt": "${PROMPT}"}' -o ${ANSWER}`,
+    `  id=$(grep -Eo 'video_[0-9a-z]{26}' ${ANSWER} | head -n 1)`,
+    `  while [ -n "$id" ] && curl -sS ${videos}/$id ${key} -o ${ANSWER} &&`,
+    `    grep -Eq '"status": *"(queued|in_progress)"' ${ANSWER}; do sleep 1; done`,
+    `  if grep -q '"status": *"completed"' ${ANSWER}; then`,
+    `    curl -sSL --fail-with-body ${videos}/$id/content ${key} -o ${FILE} && echo "${FILE} is there" || cat ${FILE}`,
+    `  else cat ${ANSWER}; fi; }`,
   ].join('\n')
 }
 

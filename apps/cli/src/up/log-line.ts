@@ -14,7 +14,7 @@ const WARN = 40
 /** Fields of a line that say nothing more to the person at the terminal. */
 const UNSHOWN = new Set(['level', 'time', 'pid', 'hostname', 'name', 'v', 'msg', 'err'])
 /** A longer value stands whole in the log file. */
-const VALUE_LENGTH_MAX = 80
+const VALUE_LENGTH_MAX = 120
 
 /** What the terminal shows of the children's logs. */
 export type ShownLines = 'all' | 'warnings'
@@ -54,9 +54,9 @@ export function formatLogLine(
 /** ` (video video_01h..., fence 2)`: what the line is about; nothing when it names nothing. */
 function fieldsText(line: Record<string, unknown>): string {
   const fields = Object.entries(line)
-    .filter(([name, value]) => !UNSHOWN.has(name) && ['string', 'number', 'boolean'].includes(typeof value))
+    .filter(([name, value]) => !UNSHOWN.has(name) && value !== null)
     .map(([name, value]) => {
-      const text = String(value)
+      const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
       return `${name} ${text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}...` : text}`
     })
   return fields.length === 0 ? '' : ` (${fields.join(', ')})`

@@ -22,7 +22,14 @@ describe("the children's logs", () => {
   })
 
   it('name what they are about: video, pool, reason, and nothing that every line has', () => {
-    const given = { video: 'video_01h', fence: 2, reason: 'silent', long: 'x'.repeat(99), checkpoint: null }
+    const given = {
+      video: 'video_01h',
+      fence: 2,
+      reason: 'silent',
+      long: 'x'.repeat(199),
+      missing: [{ part: 'worker' }],
+      step: null,
+    }
     const line = JSON.stringify({
       level: 40,
       time: 1,
@@ -33,7 +40,7 @@ describe("the children's logs", () => {
       msg: 'given up',
     })
     expect(formatLogLine('api', line, 'stdout', 'warnings')).toBe(
-      `api      warn given up (video video_01h, fence 2, reason silent, long ${'x'.repeat(80)}...)`,
+      `api      warn given up (video video_01h, fence 2, reason silent, long ${'x'.repeat(120)}..., missing [{"part":"worker"}])`,
     )
   })
 
