@@ -148,6 +148,19 @@ test('docs/own-models.md and docs/gpu-worker.md show catalogues that are taken',
   expect(idsOf(onTheHost)).toEqual(['open-sora-2', 'animatic', 'studio', 'ink'])
 })
 
+test('docs/command-line.md lists every command and every exit code', () => {
+  const page = read('docs/command-line.md')
+  const sources = globSync('apps/cli/src/**/*.ts', { cwd: root }).filter((path) => !path.endsWith('.test.ts'))
+  const commands = sources.flatMap((path) =>
+    [...read(path).matchAll(/program\s*\.command\('(\w+)'\)/g)].map((match) => match[1] ?? ''),
+  )
+  expect(commands.length).toBeGreaterThan(7)
+  for (const command of commands) expect(page, command).toMatch(new RegExp(`^\\|.*\`${command}\`.*\\|`, 'm'))
+  const codes = [...read('apps/cli/src/exit-codes.ts').matchAll(/_EXIT = (\d+)/g)].map((match) => match[1])
+  const listed = [...page.matchAll(/^\| (\d+) \|/gm)].map((match) => match[1])
+  expect(listed).toEqual(['0', '1', ...codes])
+})
+
 describe('ARCHITECTURE.md', () => {
   const rows = [...architecture.matchAll(/^\| (\d+) \| (.*) \| (.*) \| "([^"]+)" \|$/gm)].map(
     ([, number = '', , enforcer = '', title = '']) => ({ number, enforcer, title }),

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { startInTerminal } from '../support/terminal.ts'
 
 const MAIN = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url))
 let api: TestApi
@@ -112,7 +113,13 @@ test('sluice keys makes a key that works, lists it, changes it, and revokes it',
   )
   expect((await sluice(['keys', 'change', id, '--running', 'few'])).code).toBe(2)
 
-  const revoked = await sluice(['keys', 'revoke', id])
+  // Nobody is there to say yes.
+  expect(await sluice(['keys', 'revoke', id])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('add --yes'),
+  })
+  expect((await api.call('GET', '/v1/key', undefined, { key })).status).toBe(200)
+  const revoked = await sluice(['keys', 'revoke', id, '--yes'])
   expect(revoked.out).toMatch(new RegExp(`^${id}.* revoked \\d{4}-`))
   expect((await api.call('GET', '/v1/key', undefined, { key })).status).toBe(401)
   expect(await sluice(['keys', 'change', id, '--name', 'x'])).toMatchObject({
@@ -132,13 +139,28 @@ test('sluice credits adds once what is sent twice, shows and refunds, with an ad
   expect((await on('show')).out).toBe(
     `${accountId}  "studio"  15.5 USD to spend (12.5 paid, 3 trial), 0 held\n`,
   )
-  expect((await on('refund')).out).toBe(
+  expect(await on('refund')).toMatchObject({ code: 2, out: '', err: expect.stringContaining('add --yes') })
+  const asked = startInTerminal([MAIN, 'credits', 'refund', '--account', accountId], { env })
+  await asked.shows(
+    /Take 12\.5 USD off acct_\w+ "studio", to pay it back\? This cannot be undone\. \[y\/N\] /,
+  )
+  asked.type('\r')
+  expect(await asked.exit).toBe(1)
+  expect(asked.shown()).toContain('nothing was refunded')
+  expect((await on('refund', '--yes')).out).toBe(
     `to be paid back: 12.5 USD\n${accountId}  "studio"  3 USD to spend (0 paid, 3 trial), 0 held\n`,
   )
 })
 
 test('what is refused exits with 1 and the reason, what is missing or misspelt with 2', async () => {
   expect((await sluice(['credits', 'add'])).code).toBe(2)
+  expect(await sluice(['credits', 'add', 'abc'])).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/'abc' is invalid for argument 'amount'.*25 or 12\.50/),
+  })
+  const given = { amount: 'abc', kind: 'paid' }
+  const refused = await operator.call('POST', `/v1/admin/accounts/${await operator.account()}/credit`, given)
+  expect(refused.body.error.message).toMatch(/abc.*12\.50/)
   expect(await sluice(['credits', 'add', '1', '--account', 'nobody'])).toMatchObject({
     code: 1,
     err: 'sluice: No such account. (account_id) [404 not_found]\n',

@@ -1,3 +1,4 @@
+import { parseMicros } from '@sluice/shared/money'
 import { InvalidArgumentError } from 'commander'
 
 /** Parses an argument of a command: a whole number. Throws InvalidArgumentError, as commander expects. */
@@ -11,6 +12,15 @@ export function positiveNumber(text: string): number {
   const value = wholeNumber(text)
   if (value === 0) throw new InvalidArgumentError('It must be at least 1.')
   return value
+}
+
+/** An amount of money, as text: a decimal number with at most six decimals. */
+export function moneyAmount(text: string): string {
+  const micros = parseMicros(text)
+  if (micros === null || micros === 0n) {
+    throw new InvalidArgumentError('It must be a decimal number above 0, such as 25 or 12.50.')
+  }
+  return text
 }
 
 /** A day or time as seconds since the Unix epoch. */

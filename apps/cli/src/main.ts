@@ -10,7 +10,7 @@ import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
 import { runUp } from './up/run-up.ts'
 import { runWorker } from './up/run-worker.ts'
-import type { Terminal } from './videos/progress-display.ts'
+import type { Terminal } from './videos/terminal.ts'
 import { addVideoCommands } from './videos/video-commands.ts'
 
 const EXAMPLES = `
@@ -26,16 +26,23 @@ Examples:
 
 Settings come from the environment; SLUICE_DATA_DIR (./.sluice) is where everything is kept.`
 
+// A launcher that was killed cannot stop us any more, so its end is the signal.
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+process.channel?.unref()
+
 // A reader that left (`| head`) is no failure.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
+const hide = hideSecrets(process.env)
 const terminal: Terminal = {
   write: (text) => void process.stdout.write(text),
-  isTTY: process.stdout.isTTY === true,
-  columns: process.stdout.columns ?? 80,
+  notice: (line) => void process.stderr.write(`sluice: ${hide(line)}\n`),
+  isTTY: process.stdout.isTTY === true && process.env.TERM !== 'dumb',
+  get columns() {
+    return process.stdout.columns ?? 80
+  },
 }
 const print = (line: string) => terminal.write(`${line}\n`)
-const hide = hideSecrets(process.env)
 
 async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -48,10 +55,28 @@ async function main(): Promise<void> {
   addServiceCommands(program)
   addVideoCommands(program, process.env, terminal)
   addDoctorCommand(program)
-  const operator = createOperator(process.env, print)
+  const operator = createOperator(process.env, { print, notice: terminal.notice })
   addKeyCommands(program, operator)
   addCreditCommands(program, operator)
-  await program.parseAsync()
+  await program.parseAsync(isKnown(program, process.argv.slice(2)) ? undefined : withoutHelp(process.argv))
+}
+
+/** False when the first word that is no option, or the one below a group of commands, is no command. */
+function isKnown(program: Command, words: readonly string[]): boolean {
+  let command = program
+  for (const word of words) {
+    if (word.startsWith('-') || command.commands.length === 0) return true
+    if (word === 'help' && command === program) continue
+    const next = command.commands.find((candidate) => candidate.name() === word)
+    if (next === undefined) return false
+    command = next
+  }
+  return true
+}
+
+/** Commander shows help for a command that does not exist as if all were well; without the word it says so. */
+function withoutHelp(argv: readonly string[]): string[] {
+  return argv.filter((word, index) => !['--help', '-h'].includes(word) && !(word === 'help' && index === 2))
 }
 
 function addServiceCommands(program: Command): void {

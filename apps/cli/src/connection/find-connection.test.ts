@@ -36,6 +36,21 @@ describe('the connection of the command line', () => {
     ).toMatchObject({ key: 'sk-file' })
   })
 
+  it('is understood without /v1, and with the path of a call', async () => {
+    const urls = [
+      'http://host:3000',
+      'http://host:3000/',
+      'http://host:3000/v1/',
+      'http://host:3000/v1/videos',
+    ]
+    for (const url of urls) {
+      const env = { SLUICE_DATA_DIR: dir, SLUICE_BASE_URL: url }
+      expect(await findConnection(env)).toMatchObject({ baseUrl: 'http://host:3000/v1' })
+    }
+    const proxied = { SLUICE_DATA_DIR: dir, SLUICE_BASE_URL: 'https://host/films' }
+    expect(await findConnection(proxied)).toMatchObject({ baseUrl: 'https://host/films/v1' })
+  })
+
   it("never sends a key of OpenAI's to this service unless a base URL came with it", async () => {
     expect(await findConnection({ SLUICE_DATA_DIR: dir, OPENAI_API_KEY: 'sk-openai' })).toMatchObject({
       key: 'sk-file',

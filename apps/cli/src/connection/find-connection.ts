@@ -22,9 +22,9 @@ const DEFAULT_BASE_URL = 'http://127.0.0.1:3000/v1'
  */
 export async function findConnection(env: Environment): Promise<Connection> {
   const ownKey = secretSetting(env, 'SLUICE_API_KEY')
-  const ownUrl = baseUrlSetting(env, 'SLUICE_BASE_URL')
+  const ownUrl = apiUrlSetting(env, 'SLUICE_BASE_URL')
   const openaiKey = secretSetting(env, 'OPENAI_API_KEY')
-  const openaiUrl = baseUrlSetting(env, 'OPENAI_BASE_URL')
+  const openaiUrl = apiUrlSetting(env, 'OPENAI_BASE_URL')
   if (ownKey !== undefined && ownUrl !== undefined) {
     return { key: ownKey, baseUrl: ownUrl }
   }
@@ -51,7 +51,7 @@ export async function findConnection(env: Environment): Promise<Connection> {
 export async function findAdminConnection(env: Environment): Promise<Connection> {
   const path = dataDirPaths(dataDirOf(env)).keys
   const ownKey = secretSetting(env, 'SLUICE_ADMIN_KEY')
-  const ownUrl = baseUrlSetting(env, 'SLUICE_BASE_URL')
+  const ownUrl = apiUrlSetting(env, 'SLUICE_BASE_URL')
   const keys = ownKey !== undefined && ownUrl !== undefined ? null : await readKeysOf(path)
   const key = ownKey ?? keys?.admin_key
   if (key === undefined) {
@@ -61,6 +61,12 @@ export async function findAdminConnection(env: Environment): Promise<Connection>
     )
   }
   return { key, baseUrl: ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL }
+}
+
+/** The base URL of an API, ending in /v1: whoever leaves that away, or names a call below it, means the same. */
+function apiUrlSetting(env: Environment, name: string): string | undefined {
+  const url = baseUrlSetting(env, name)
+  return url === undefined ? undefined : `${url.replace(/\/v1(\/.*)?$/, '')}/v1`
 }
 
 async function readKeysOf(path: string): Promise<Keys | null> {

@@ -1,8 +1,12 @@
 import { z } from 'zod'
 import type { Connection } from './find-connection.ts'
 
-/** A call whose answer takes longer fails. */
+/** A call whose answer takes longer fails; of a download, what comes before its first byte. */
 const ANSWER_MS_MAX = 30_000
+/** A call that takes longer than this says what it waits for. */
+const PATIENCE_MS = 1_000
+/** What fetch says when no byte of the request has left this machine. */
+const NEVER_SENT = ['bad port', 'ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
 
 const errorSchema = z.object({
   error: z.object({ message: z.string(), code: z.string().nullish(), param: z.string().nullish() }),
@@ -19,6 +23,11 @@ export class ApiError extends Error {
     super(message, { cause })
     this.status = answer.status
     this.code = answer.code
+  }
+
+  /** True when the API cannot have heard of the call. */
+  get isNeverSent(): boolean {
+    return this.status === 0 && NEVER_SENT.includes(reasonOf(this.cause))
   }
 
   /**
@@ -39,26 +48,42 @@ export interface ApiRequest {
   /** Sent as JSON. */
   body?: object
   headers?: Record<string, string>
-  /** How long the answer may take, its body included; default 30 s. */
-  answerMsMax?: number
+  /** `file`: the body may take as long as it moves, and is for the caller to watch. Default `whole`. */
+  answer?: 'whole' | 'file'
+}
+
+export interface HttpClientOptions {
+  /** Ends every call in progress. */
+  signal?: AbortSignal
+  /** Gets a line for the person who waits. */
+  notice?: ((line: string) => void) | undefined
 }
 
 /** The command line's calls to the API, each sent once. */
 export class HttpClient {
   readonly #connection: Connection
-  readonly #signal: AbortSignal | undefined
+  readonly #options: HttpClientOptions
 
-  /** `signal` ends every call in progress. */
-  constructor(connection: Connection, signal?: AbortSignal) {
+  constructor(connection: Connection, options: HttpClientOptions = {}) {
     this.#connection = connection
-    this.#signal = signal
+    this.#options = options
   }
 
   /** The answer to a request, when its status is 2xx. `path` follows /v1. Throws ApiError. */
   async send(path: string, request: ApiRequest = {}): Promise<Response> {
     const { baseUrl, key } = this.#connection
-    const { method = 'GET', body, headers, answerMsMax = ANSWER_MS_MAX } = request
-    const timeout = AbortSignal.timeout(answerMsMax)
+    const { method = 'GET', body, headers, answer = 'whole' } = request
+    const { signal, notice } = this.#options
+    const late = new AbortController()
+    const limit = setTimeout(
+      () => late.abort(new Error(`no answer within ${ANSWER_MS_MAX / 1_000} s`)),
+      ANSWER_MS_MAX,
+    ).unref()
+    const patience = setTimeout(
+      () =>
+        notice?.(`waiting for an answer to ${method} ${baseUrl}${path}, at most ${ANSWER_MS_MAX / 1_000} s`),
+      PATIENCE_MS,
+    )
     const response = await fetch(baseUrl + path, {
       method,
       headers: {
@@ -67,13 +92,16 @@ export class HttpClient {
         ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: this.#signal === undefined ? timeout : AbortSignal.any([this.#signal, timeout]),
-    }).catch((error: unknown) => {
-      throw brokenCall(
-        `${baseUrl} cannot be reached (${reasonOf(error)}): is the service running? See "npx sluice doctor"`,
-        error,
-      )
+      signal: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
     })
+      .catch((error: unknown) => {
+        throw brokenCall(
+          `${baseUrl} cannot be reached (${reasonOf(error)}): is the service running? See "npx sluice doctor"`,
+          error,
+        )
+      })
+      .finally(() => clearTimeout(patience))
+    if (answer === 'file') clearTimeout(limit)
     if (!response.ok) throw await readRefusal(response)
     return response
   }

@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import { moneyAmount } from '../arguments.ts'
+import { YES_OPTION, type YesFlag } from './confirm.ts'
 import { addCredits, refundCredits, showCredits } from './credits.ts'
 import { ACCOUNT_OPTION, type AccountFlag, type Operator } from './operator.ts'
 
@@ -19,7 +21,7 @@ export function addCreditCommands(program: Command, operator: Operator): void {
   credits
     .command('add')
     .description('add money that the customer paid')
-    .argument('<amount>', 'a decimal number, e.g. 25 or 12.50')
+    .argument('<amount>', 'a decimal number, e.g. 25 or 12.50', moneyAmount)
     .option(...ACCOUNT_OPTION)
     .option('--trial', 'trial credit instead: spent first, never refunded')
     .option(...ONCE_OPTION)
@@ -35,5 +37,6 @@ export function addCreditCommands(program: Command, operator: Operator): void {
     .description('take the unused paid balance off, to pay it back')
     .option(...ACCOUNT_OPTION)
     .option(...ONCE_OPTION)
-    .action((flags: AccountFlag & OnceFlag) => refundCredits(operator, flags, flags.once))
+    .option(...YES_OPTION)
+    .action((flags: AccountFlag & OnceFlag & YesFlag) => refundCredits(operator, flags, flags.once))
 }

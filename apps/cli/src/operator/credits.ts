@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
+import { isConfirmed, requireConfirmable, type YesFlag } from './confirm.ts'
 import type { AccountFlag, Operator } from './operator.ts'
 
 const accountSchema = z.object({
@@ -44,11 +45,15 @@ export async function addCredits(operator: Operator, flags: AccountFlag, credit:
 /** Takes the whole unused paid balance off an account, to be paid back. */
 export async function refundCredits(
   operator: Operator,
-  flags: AccountFlag,
+  flags: AccountFlag & YesFlag,
   idempotencyKey: string = randomUUID(),
 ): Promise<void> {
+  requireConfirmable(operator.questions, flags, 'credits refund')
   const http = await operator.http()
   const path = accountPath(await operator.accountId(flags))
+  const { id, name, paid } = await http.call(accountSchema, path)
+  const what = `Take ${paid.amount} ${paid.currency} off ${id} ${JSON.stringify(name)}, to pay it back?`
+  if (!(await isConfirmed(operator.questions, flags, what))) throw new Error('nothing was refunded')
   const moved = await http.call(movedSchema, `${path}/refund`, {
     method: 'POST',
     body: { idempotency_key: idempotencyKey },

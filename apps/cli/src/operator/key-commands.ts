@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
 import { unixTime, wholeNumber } from '../arguments.ts'
+import { YES_OPTION, type YesFlag } from './confirm.ts'
 import { changeKey, createKey, type KeyFlags, listKeys, type NewKeyFlags, NONE, revokeKey } from './keys.ts'
 import { ACCOUNT_OPTION, type AccountFlag, type Operator } from './operator.ts'
 
@@ -17,7 +18,8 @@ export function addKeyCommands(program: Command, operator: Operator): void {
     .command('revoke')
     .description('revoke a key for good')
     .argument('<key-id>')
-    .action((id: string) => revokeKey(operator, id))
+    .option(...YES_OPTION)
+    .action((id: string, flags: YesFlag) => revokeKey(operator, id, flags))
 }
 
 function addCreate(keys: Command, operator: Operator): void {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isConfirmed, requireConfirmable, type YesFlag } from './confirm.ts'
 import type { AccountFlag, Operator } from './operator.ts'
 
 const keySchema = z.object({
@@ -77,7 +78,10 @@ export async function changeKey(operator: Operator, keyId: string, flags: KeyFla
 }
 
 /** Revokes a key for good. */
-export async function revokeKey(operator: Operator, keyId: string): Promise<void> {
+export async function revokeKey(operator: Operator, keyId: string, flags: YesFlag): Promise<void> {
+  requireConfirmable(operator.questions, flags, 'keys revoke')
+  const what = `Revoke ${keyId}, so that every call with it is refused?`
+  if (!(await isConfirmed(operator.questions, flags, what))) throw new Error('no key was revoked')
   const http = await operator.http()
   operator.print(keyLine(await http.call(keySchema, keyPath(keyId), { method: 'DELETE' })))
 }

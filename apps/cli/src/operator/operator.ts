@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { findAdminConnection, findConnection } from '../connection/find-connection.ts'
 import { HttpClient } from '../connection/http-client.ts'
+import { type Questions, terminalQuestions } from './confirm.ts'
 
 /** What the operator's commands work with. */
 export interface Operator {
@@ -10,6 +11,8 @@ export interface Operator {
   accountId(flags: AccountFlag): Promise<string>
   /** Writes a line for the operator. */
   print(line: string): void
+  /** Asked before what cannot be undone. */
+  questions: Questions
 }
 
 export interface AccountFlag {
@@ -22,16 +25,22 @@ export const ACCOUNT_OPTION = [
   "the account (default: the one of the data dir's key)",
 ] as const
 
-export function createOperator(env: NodeJS.ProcessEnv, print: (line: string) => void): Operator {
+/** `notice` gets what a call waits for. */
+export function createOperator(
+  env: NodeJS.ProcessEnv,
+  { print, notice }: { print(line: string): void; notice(line: string): void },
+): Operator {
   return {
-    http: async () => new HttpClient(await findAdminConnection(env)),
-    accountId: async ({ account }) => account ?? (await accountOfOwnKey(env)),
+    http: async () => new HttpClient(await findAdminConnection(env), { notice }),
+    accountId: async ({ account }) => {
+      return account ?? (await accountOf(new HttpClient(await findConnection(env), { notice })))
+    },
     print,
+    questions: terminalQuestions,
   }
 }
 
-async function accountOfOwnKey(env: NodeJS.ProcessEnv): Promise<string> {
-  const http = new HttpClient(await findConnection(env))
+async function accountOf(http: HttpClient): Promise<string> {
   const { account_id } = await http.call(z.object({ account_id: z.string() }), '/key')
   return account_id
 }

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { UsageError } from '../connection/find-connection.ts'
 import { ApiError } from '../connection/http-client.ts'
 import { type GenerateOptions, generate } from './generate.ts'
-import type { Terminal } from './progress-display.ts'
+import type { Terminal } from './terminal.ts'
 import { watch } from './watch.ts'
 
 const MP4 = Buffer.from('not really an MP4, but every byte of it')
@@ -113,9 +113,21 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-function terminal(isTTY: boolean): Terminal & { text(): string } {
+function terminal(isTTY: boolean): Terminal & { text(): string; notices(): string } {
   let text = ''
-  return { isTTY, columns: 100, write: (more) => (text += more), text: () => text }
+  let notices = ''
+  return {
+    isTTY,
+    columns: 100,
+    write: (more) => {
+      text += more
+    },
+    notice: (line) => {
+      notices += `${line}\n`
+    },
+    text: () => text,
+    notices: () => notices,
+  }
 }
 
 function options(over: Partial<GenerateOptions> = {}): GenerateOptions {
@@ -200,9 +212,63 @@ describe('sluice generate', () => {
     }
     expect(await generate(options({ terminal: { ...screen, write }, stop: stop.signal }))).toBe(130)
     expect(asked.some(({ method, url }) => method === 'POST' && url === `/v1/videos/${ID}/cancel`)).toBe(true)
+    expect(screen.text()).toMatch(
+      /^making a video at .*; Ctrl-C cancels it, and the steps done by then are charged\n/,
+    )
     expect(screen.text()).toContain('cancelled\n')
     expect(screen.text()).toContain('3.06 USD charged')
     expect(await readdir(dir)).toEqual([])
+  })
+
+  it('ends at Ctrl-C with nothing made while the API is away, and says where it asked and why', async () => {
+    const stop = new AbortController()
+    const screen = terminal(false)
+    server.close()
+    const notice = (line: string) => {
+      screen.notice(line)
+      if (line.includes('trying again')) stop.abort()
+    }
+    expect(await generate(options({ terminal: { ...screen, notice }, stop: stop.signal }))).toBe(130)
+    expect(screen.notices()).toContain(`${baseUrl} cannot be reached (ECONNREFUSED)`)
+    expect(screen.notices()).toContain('no video was created')
+  })
+
+  it('ends at Ctrl-C in a download with no half file, and says that it is charged and how to fetch it', async () => {
+    const stop = new AbortController()
+    const screen = terminal(false)
+    states = [completed]
+    interruptions = [
+      (response) =>
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed)),
+      (response) =>
+        void response
+          .writeHead(200, { 'content-length': MP4.length })
+          .write(MP4.subarray(0, 5), () => stop.abort()),
+    ]
+    expect(await generate(options({ terminal: screen, stop: stop.signal }))).toBe(130)
+    expect(await readdir(dir)).toEqual([])
+    expect(screen.notices()).toContain('was charged (6.6528 USD charged)')
+    expect(screen.notices()).toContain(`npx sluice watch ${ID} -o ${join(dir, 'boat.mp4')}`)
+  })
+
+  it('says what it waits for while the API takes a call and does not answer', async () => {
+    const stop = new AbortController()
+    const screen = terminal(false)
+    interruptions = [() => stop.abort(), () => {}]
+    const notice = (line: string) => {
+      screen.notice(line)
+      if (line.includes('waiting')) abandon.abort()
+    }
+    const abandon = new AbortController()
+    const over = { terminal: { ...screen, notice }, stop: stop.signal, abandon: abandon.signal }
+    expect(await generate(options(over))).toBe(130)
+    expect(screen.notices()).toContain(`waiting for an answer to POST ${baseUrl}/videos, at most 30 s`)
+    expect(screen.notices()).toContain('it is not known whether the video was created')
+  })
+
+  it('exits with 3 when somebody else cancelled the video', async () => {
+    states = [video(), video({ status: 'failed', error: { code: 'cancelled', message: 'cancelled' } })]
+    expect(await generate(options())).toBe(3)
   })
 
   it('says why a video failed, and exits with 1', async () => {
@@ -245,11 +311,39 @@ describe('sluice generate', () => {
 })
 
 describe('sluice watch', () => {
+  const connected = {
+    get connection() {
+      return { baseUrl, key: 'sk-test' }
+    },
+    id: ID,
+  }
+
   it('shows the progress of an existing video until it is done', async () => {
     const screen = terminal(false)
     const stop = new AbortController().signal
-    expect(await watch({ connection: { baseUrl, key: 'sk-test' }, id: ID, terminal: screen, stop })).toBe(0)
+    expect(await watch({ ...connected, output: null, terminal: screen, stop })).toBe(0)
+    expect(screen.text()).toContain('Ctrl-C ends the watching, the video goes on')
     expect(screen.text()).toContain('23/50 steps')
     expect(asked.every(({ method }) => method === 'GET')).toBe(true)
+  })
+
+  it('writes the file of a completed video, as after a download that was interrupted', async () => {
+    states = [completed]
+    const output = join(dir, 'later.mp4')
+    const stop = new AbortController().signal
+    expect(await watch({ ...connected, output, terminal: terminal(false), stop })).toBe(0)
+    expect(await readFile(output)).toEqual(MP4)
+  })
+
+  it('says cancelled of a cancelled video, and exits with 3', async () => {
+    const error = { code: 'cancelled', message: 'cancelled' }
+    states = [video({ status: 'failed', error, cost: { amount: '0', currency: 'USD', state: 'released' } })]
+    for (const isTTY of [false, true]) {
+      const screen = terminal(isTTY)
+      const stop = new AbortController().signal
+      expect(await watch({ ...connected, output: null, terminal: screen, stop })).toBe(3)
+      expect(screen.text()).toContain('cancelled')
+      expect(screen.text()).not.toContain('failed')
+    }
   })
 })

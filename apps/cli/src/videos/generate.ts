@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { access, constants, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { pause } from '@sluice/shared/pause'
-import { type Connection, UsageError } from '../connection/find-connection.ts'
+import type { Connection } from '../connection/find-connection.ts'
+import { ApiError } from '../connection/http-client.ts'
 import { INTERRUPTED_EXIT } from '../exit-codes.ts'
 import { followVideo } from './follow-video.ts'
-import { createProgressDisplay, type Terminal } from './progress-display.ts'
-import { costText, usageText } from './progress-text.ts'
-import { failureText, isDone, type Video, type VideoRequest } from './video.ts'
+import { laterText, outcomeExit, reportOutcome } from './outcome.ts'
+import { createProgressDisplay } from './progress-display.ts'
+import { costText, secondsText, usageText } from './progress-text.ts'
+import { requireWritable, savedText } from './save-video.ts'
+import type { Terminal } from './terminal.ts'
+import { isDone, type Video, type VideoRequest } from './video.ts'
 import { VideoClient, type VideoClientTimings } from './video-client.ts'
 
 export interface GenerateOptions {
@@ -27,49 +30,102 @@ export interface GenerateOptions {
 
 /** A cancelled video is settled once its worker answered, or after 30 s without an answer. */
 const SETTLE_MS_MAX = 40_000
+/** After a Ctrl-C: how long to find out whether the video was created, so that it can be cancelled. */
+const CREATED_MS_MAX = 3_000
 
 /**
- * Makes one video and downloads it. Returns the exit code: 0, 1 when the video failed, 130 after Ctrl-C.
- * Throws ApiError, and UsageError before anything is submitted when the file could not be written.
+ * Makes one video and downloads it. Returns the exit code: 0, 1 when the video failed, 3 when somebody else
+ * cancelled it, 130 after Ctrl-C. Throws ApiError, and UsageError before anything is submitted when the file
+ * could not be written.
  */
 export async function generate(options: GenerateOptions): Promise<number> {
-  if (options.output !== null) await requireWritable(options.output)
-  // Not ended by the first Ctrl-C: the id of a created video must be known, to cancel it.
-  const client = new VideoClient(options.connection, options.abandon, options.timings)
+  const { abandon, output, terminal } = options
+  if (output !== null) await requireWritable(output)
+  const say = options.isJson ? terminal.notice : (line: string) => terminal.write(`${line}\n`)
+  say(
+    `making a video at ${options.connection.baseUrl}; Ctrl-C cancels it, and the steps done by then are charged`,
+  )
+  const created = await createVideo(options)
+  if (created === null) return INTERRUPTED_EXIT
+  const { id, model, size, seconds } = created.video
+  if (!options.isJson) terminal.write(`${id}  ${model}, ${size}, ${secondsText(seconds)}\n`)
   try {
-    const video = await makeVideo(client, options)
-    if (video.status === 'completed') {
-      const path = resolve(options.output ?? `${video.id}.mp4`)
-      report(video, { path, bytes: await client.download(video.id, path) }, options)
-      return 0
-    }
-    report(video, null, options)
-    return options.stop.aborted ? INTERRUPTED_EXIT : 1
+    const video = await followOrCancel(created, options)
+    if (video.status === 'completed') return await saveVideo(video, options)
+    if (options.isJson) terminal.write(`${JSON.stringify(video)}\n`)
+    else reportOutcome(video, terminal)
+    return options.stop.aborted ? INTERRUPTED_EXIT : outcomeExit(video)
   } catch (error) {
-    if (options.abandon.aborted) return INTERRUPTED_EXIT
+    if (abandon.aborted) {
+      terminal.notice(`left; see what became of it: ${laterText(id, output)}`)
+      return INTERRUPTED_EXIT
+    }
+    if (error instanceof ApiError)
+      terminal.notice(`the video may go on; see it with: ${laterText(id, output)}`)
     throw error
   }
 }
 
-/** Submits the video and shows its progress until it is done; cancels it when `stop` is aborted. */
-async function makeVideo(client: VideoClient, options: GenerateOptions): Promise<Video> {
-  const { terminal, isJson, stop } = options
-  const display = createProgressDisplay(isJson ? { ...terminal, write: () => {}, isTTY: false } : terminal)
-  const created = await client.create(options.request, randomUUID())
-  const { id, model, size, seconds } = created.video
-  if (!isJson) terminal.write(`${id}  ${model}, ${size}, ${seconds} s\n`)
+/**
+ * Submits the video. Null when that was interrupted; the first Ctrl-C leaves some time to learn the id of a
+ * video that the API may have created, so that it is cancelled and not forgotten.
+ */
+async function createVideo(options: GenerateOptions) {
+  const { abandon, connection, stop, terminal, timings } = options
+  const leave = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const onStop = () => {
+    const seconds = CREATED_MS_MAX / 1_000
+    terminal.notice(
+      `finding out for ${seconds} s whether the video was created (Ctrl-C again to leave at once)`,
+    )
+    timer = setTimeout(() => leave.abort(), CREATED_MS_MAX)
+  }
+  stop.addEventListener('abort', onStop, { once: true })
+  const client = new VideoClient(connection, {
+    signal: AbortSignal.any([abandon, leave.signal]),
+    notice: terminal.notice,
+    timings,
+  })
   try {
-    return await followVideo(client, created, display, stop)
+    return await client.create(options.request, randomUUID(), stop)
+  } catch (error) {
+    if (!stop.aborted) throw error
+    const isNeverSent = error instanceof ApiError && error.isNeverSent
+    terminal.notice(
+      isNeverSent
+        ? 'no video was created'
+        : 'it is not known whether the video was created: GET /v1/videos lists what there is',
+    )
+    return null
+  } finally {
+    stop.removeEventListener('abort', onStop)
+    clearTimeout(timer)
+  }
+}
+
+/** Shows the video's progress until it is done; cancels it when `stop` is aborted. */
+async function followOrCancel(created: Awaited<ReturnType<VideoClient['create']>>, options: GenerateOptions) {
+  const { abandon, connection, isJson, stop, terminal, timings } = options
+  const display = createProgressDisplay(isJson ? { ...terminal, write: () => {}, isTTY: false } : terminal)
+  const notice = (line: string) => {
+    display.end()
+    terminal.notice(line)
+  }
+  const signal = AbortSignal.any([stop, abandon])
+  try {
+    return await followVideo(new VideoClient(connection, { signal, notice, timings }), created, display, stop)
   } catch (error) {
     display.end()
-    if (stop.aborted) return await cancelVideo(client, id, options)
-    throw error
+    if (!stop.aborted) throw error
+    const client = new VideoClient(connection, { signal: abandon, notice, timings })
+    return await cancelVideo(client, created.video.id, options)
   }
 }
 
 /** Cancels the video and waits until it is settled. */
 async function cancelVideo(client: VideoClient, id: string, options: GenerateOptions): Promise<Video> {
-  if (!options.isJson) options.terminal.write('cancelling (Ctrl-C again to leave at once)\n')
+  options.terminal.notice('cancelling (Ctrl-C again to leave at once)')
   let { video, pollAfterMs } = await client.cancel(id).catch(() => client.retrieve(id))
   const giveUpAt = performance.now() + SETTLE_MS_MAX
   while ((video.cost?.state === 'held' || !isDone(video)) && performance.now() < giveUpAt) {
@@ -80,32 +136,26 @@ async function cancelVideo(client: VideoClient, id: string, options: GenerateOpt
   return video
 }
 
-function report(video: Video, file: { path: string; bytes: number } | null, options: GenerateOptions): void {
-  const print = (text: string) => options.terminal.write(`${text}\n`)
-  if (options.isJson) {
-    print(JSON.stringify(file === null ? video : { ...video, file }))
-    return
+/** Downloads a completed video and says so. After a Ctrl-C it only says how to. */
+async function saveVideo(video: Video, options: GenerateOptions): Promise<number> {
+  const { abandon, connection, stop, terminal, timings } = options
+  const path = resolve(options.output ?? `${video.id}.mp4`)
+  const signal = AbortSignal.any([stop, abandon])
+  const client = new VideoClient(connection, { signal, notice: terminal.notice, timings })
+  try {
+    signal.throwIfAborted()
+    const file = { path, bytes: await client.download(video.id, path) }
+    if (options.isJson) terminal.write(`${JSON.stringify({ ...video, file })}\n`)
+    else {
+      terminal.write(`${savedText(video, options.output ?? path, file.bytes)}\n`)
+      terminal.write(`${usageText(video)}, ${costText(video)}\n`)
+    }
+    return 0
+  } catch (error) {
+    terminal.notice(
+      `the video is completed and was charged (${costText(video)}); fetch it with: ${laterText(video.id, options.output)}`,
+    )
+    if (signal.aborted) return INTERRUPTED_EXIT
+    throw error
   }
-  if (file !== null) {
-    print(`${options.output ?? file.path}: ${sizeText(file.bytes)}, ${video.size}, ${video.seconds} s`)
-  } else if (video.error?.code === 'cancelled') {
-    print('cancelled')
-  } else {
-    print(`${video.status}: ${failureText(video)}`)
-  }
-  print(`${usageText(video)}, ${costText(video)}`)
-}
-
-async function requireWritable(output: string): Promise<void> {
-  const existing = await stat(output).catch(() => null)
-  if (existing?.isDirectory()) throw new UsageError(`--output must name a file, ${output} is a folder`)
-  const folder = dirname(resolve(output))
-  await access(folder, constants.W_OK).catch(() => {
-    throw new UsageError(`--output: the folder ${folder} is not there or cannot be written`)
-  })
-}
-
-/** Bytes in the unit people read. */
-function sizeText(bytes: number): string {
-  return bytes < 1_000_000 ? `${(bytes / 1_000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`
 }

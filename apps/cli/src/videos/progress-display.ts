@@ -1,14 +1,6 @@
 import { progressBar, progressText } from './progress-text.ts'
+import type { Terminal } from './terminal.ts'
 import type { Video } from './video.ts'
-
-/**
- * Where output goes. On a TTY one progress line is redrawn; elsewhere a line is added when something changed.
- */
-export interface Terminal {
-  write(text: string): void
-  isTTY: boolean
-  columns: number
-}
 
 export interface ProgressDisplay {
   show(video: Video): void

@@ -1,24 +1,28 @@
-import { isDone, type Video } from './video.ts'
+import { isCancelled, isDone, type Video } from './video.ts'
 
-const BAR_WIDTH = 30
+const BAR_WIDTH = { max: 30, min: 5 } as const
 
 /** `23/50 steps, 0:12 left, 6.65 USD held`, or the position in the queue. */
 export function progressText(video: Video): string {
-  const parts = [describe(video)]
-  if (video.eta_seconds && !isDone(video)) {
-    parts.push(`${clock(video.eta_seconds.p50)} left`)
-  }
-  if (video.cost) parts.push(costText(video))
-  return parts.join(', ')
+  return progressParts(video).join(', ')
 }
 
-/** The same with a bar before it, at most `columns` wide. */
+/**
+ * The same with a bar before it, in one line of a terminal: narrower than `columns`, since a full line would
+ * wrap. What does not fit goes in this order: the bar, the cost, what was done; the time left stays.
+ */
 export function progressBar(video: Video, columns: number): string {
-  const filled = Math.round((Math.min(Math.max(video.progress, 0), 100) / 100) * BAR_WIDTH)
-  return `  ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${progressText(video)}`.slice(
-    0,
-    Math.max(columns - 1, 1),
+  const room = Math.max(columns - 1, 1)
+  const parts = progressParts(video)
+  const left = leftText(video)
+  const texts = [parts, parts.slice(0, left === null ? 1 : 2), left === null ? [] : [left]].map((some) =>
+    some.join(', '),
   )
+  const text = texts.find((candidate) => candidate.length + 2 <= room) ?? texts.at(-1) ?? ''
+  const width = Math.min(room - text.length - 3, BAR_WIDTH.max)
+  if (width < BAR_WIDTH.min) return `  ${text}`.slice(0, room)
+  const filled = Math.round((Math.min(Math.max(video.progress, 0), 100) / 100) * width)
+  return `  ${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${text}`
 }
 
 /** `12.5 USD charged`. */
@@ -34,19 +38,54 @@ export function usageText(video: Video): string {
     : 'no usage stated'
 }
 
+/** A length that the API states as a decimal number of seconds, to the hundredth: `3.04 s`. */
+export function secondsText(seconds: string): string {
+  const value = Number(seconds)
+  return Number.isFinite(value) ? `${Number(value.toFixed(2))} s` : `${seconds} s`
+}
+
+/** Bytes in the unit people read. */
+export function sizeText(bytes: number): string {
+  for (const [unit, size] of UNITS) {
+    // What would be rounded up to 1000.0 of the smaller unit: 999,960 bytes are 1 MB, not 1000 kB.
+    if (bytes >= size * 0.99995) return `${(bytes / size).toFixed(1)} ${unit}`
+  }
+  return `${bytes} bytes`
+}
+
+const UNITS = [
+  ['GB', 1_000_000_000],
+  ['MB', 1_000_000],
+  ['kB', 1_000],
+] as const
+
+/** Seconds as m:ss, or h:mm:ss. */
+export function clock(seconds: number): string {
+  const whole = Math.max(Math.round(seconds), 0)
+  const two = (count: number) => String(count).padStart(2, '0')
+  const minutes = Math.floor(whole / 60)
+  return minutes < 60
+    ? `${minutes}:${two(whole % 60)}`
+    : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`
+}
+
+function progressParts(video: Video): string[] {
+  const left = leftText(video)
+  return [describe(video), ...(left === null ? [] : [left]), ...(video.cost ? [costText(video)] : [])]
+}
+
+function leftText(video: Video): string | null {
+  return video.eta_seconds && !isDone(video) ? `${clock(video.eta_seconds.p50)} left` : null
+}
+
 function describe(video: Video): string {
   if (video.status === 'queued') {
     return typeof video.queue_position === 'number' ? `queued, position ${video.queue_position}` : 'queued'
   }
+  if (isCancelled(video)) return 'cancelled'
   if (video.status !== 'in_progress') return video.status
   const steps = video.usage?.steps
   return steps === undefined
-    ? `${video.progress} %`
+    ? `${Math.floor(video.progress)} %`
     : `${Math.floor((video.progress / 100) * steps)}/${steps} steps`
-}
-
-/** Seconds as m:ss. */
-export function clock(seconds: number): string {
-  const whole = Math.max(Math.round(seconds), 0)
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`
 }

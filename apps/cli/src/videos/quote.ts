@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/find-connection.ts'
 import { INTERRUPTED_EXIT } from '../exit-codes.ts'
-import type { Terminal } from './progress-display.ts'
-import { clock } from './progress-text.ts'
+import { clock, secondsText } from './progress-text.ts'
+import type { Terminal } from './terminal.ts'
 import type { Quote, VideoRequest } from './video.ts'
 import { VideoClient, type VideoClientTimings } from './video-client.ts'
 
@@ -23,7 +23,11 @@ export interface QuoteOptions {
 export async function quote(options: QuoteOptions): Promise<number> {
   const { connection, request, stop, terminal, timings } = options
   try {
-    const quoted = await new VideoClient(connection, stop, timings).quote(request)
+    const quoted = await new VideoClient(connection, {
+      signal: stop,
+      notice: terminal.notice,
+      timings,
+    }).quote(request)
     terminal.write(options.isJson ? `${JSON.stringify(quoted)}\n` : quoteText(quoted))
     return quoted.affordable && quoted.within_limits ? 0 : 1
   } catch (error) {
@@ -62,7 +66,7 @@ function settingsText(settings: {
   num_steps: number
 }): string {
   const { size, num_frames, seconds, num_steps } = settings
-  return `${size}, ${num_frames} frames (${seconds} s), ${num_steps} steps`
+  return `${size}, ${num_frames} frames (${secondsText(seconds)}), ${num_steps} steps`
 }
 
 function timeText({ queue_position, eta_seconds }: Quote): string {

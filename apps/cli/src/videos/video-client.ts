@@ -1,6 +1,12 @@
 import { pause } from '@sluice/shared/pause'
 import type { Connection } from '../connection/find-connection.ts'
-import { ApiError, type ApiRequest, HttpClient, readBody } from '../connection/http-client.ts'
+import {
+  ApiError,
+  type ApiRequest,
+  HttpClient,
+  type HttpClientOptions,
+  readBody,
+} from '../connection/http-client.ts'
 import { saveBody } from './save-body.ts'
 import { type Quote, quoteSchema, type Video, type VideoRequest, videoSchema } from './video.ts'
 
@@ -8,6 +14,12 @@ export interface Answer {
   video: Video
   /** When to ask again, as the API wishes; milliseconds. */
   pollAfterMs: number
+}
+
+export interface VideoClientOptions extends HttpClientOptions {
+  signal: AbortSignal
+  /** Replaces a minute of patience, in tests. */
+  timings?: VideoClientTimings | undefined
 }
 
 export interface VideoClientTimings {
@@ -19,8 +31,6 @@ export interface VideoClientTimings {
 
 const TIMINGS: VideoClientTimings = { patienceMs: 60_000, againMs: 1_000 }
 const POLL_MS = { default: 1_000, min: 50, max: 30_000 } as const
-/** The longest timer that Node has: a download may take as long as it needs. */
-const DOWNLOAD_MS_MAX = 2 ** 31 - 1
 
 /**
  * The calls that make and follow a video, each repeated for a minute while the API cannot answer. Throw
@@ -30,20 +40,22 @@ export class VideoClient {
   readonly #http: HttpClient
   readonly #signal: AbortSignal
   readonly #timings: VideoClientTimings
+  readonly #notice: (line: string) => void
 
-  constructor(connection: Connection, signal: AbortSignal, timings: VideoClientTimings = TIMINGS) {
-    this.#http = new HttpClient(connection, signal)
-    this.#signal = signal
-    this.#timings = timings
+  constructor(connection: Connection, options: VideoClientOptions) {
+    this.#http = new HttpClient(connection, options)
+    this.#signal = options.signal
+    this.#timings = options.timings ?? TIMINGS
+    this.#notice = options.notice ?? (() => undefined)
   }
 
-  /** Creates one video, however often the call has to be repeated. */
-  create(request: VideoRequest, idempotencyKey: string): Promise<Answer> {
-    return this.#video('/videos', {
-      method: 'POST',
-      body: request,
-      headers: { 'idempotency-key': idempotencyKey },
-    })
+  /**
+   * Creates one video, however often the call has to be repeated. When `stop` is aborted and the API cannot
+   * have heard of it, it is not repeated.
+   */
+  create(request: VideoRequest, idempotencyKey: string, stop: AbortSignal): Promise<Answer> {
+    const headers = { 'idempotency-key': idempotencyKey }
+    return this.#patiently(() => this.#video('/videos', { method: 'POST', body: request, headers }), stop)
   }
 
   /** What the video would cost; nothing is made. */
@@ -54,40 +66,47 @@ export class VideoClient {
   }
 
   retrieve(id: string): Promise<Answer> {
-    return this.#video(videoPath(id))
+    return this.#patiently(() => this.#video(videoPath(id)))
   }
 
   cancel(id: string): Promise<Answer> {
-    return this.#video(`${videoPath(id)}/cancel`, { method: 'POST' })
+    return this.#patiently(() => this.#video(`${videoPath(id)}/cancel`, { method: 'POST' }))
   }
 
   /** Writes the MP4 to `path`, which appears whole or not at all. Returns its size in bytes. */
   download(id: string, path: string): Promise<number> {
     return this.#patiently(async () =>
-      saveBody(await this.#http.send(`${videoPath(id)}/content`, { answerMsMax: DOWNLOAD_MS_MAX }), path),
+      saveBody(await this.#http.send(`${videoPath(id)}/content`, { answer: 'file' }), path),
     )
   }
 
-  #video(path: string, request: ApiRequest = {}): Promise<Answer> {
-    return this.#patiently(async () => {
-      const response = await this.#http.send(path, request)
-      return {
-        video: await readBody(response, videoSchema),
-        pollAfterMs: pollAfter(response.headers.get('openai-poll-after-ms')),
-      }
-    })
+  async #video(path: string, request: ApiRequest = {}): Promise<Answer> {
+    const response = await this.#http.send(path, request)
+    return {
+      video: await readBody(response, videoSchema),
+      pollAfterMs: pollAfter(response.headers.get('openai-poll-after-ms')),
+    }
   }
 
-  async #patiently<T>(call: () => Promise<T>): Promise<T> {
-    const giveUpAt = performance.now() + this.#timings.patienceMs
-    for (;;) {
+  async #patiently<T>(call: () => Promise<T>, stop?: AbortSignal): Promise<T> {
+    const { patienceMs, againMs } = this.#timings
+    const giveUpAt = performance.now() + patienceMs
+    const wake = stop === undefined ? this.#signal : AbortSignal.any([this.#signal, stop])
+    let isMaybeSent = false
+    for (let tries = 1; ; tries += 1) {
       try {
-        return await call()
+        const result = await call()
+        if (tries > 1) this.#notice('it answers again')
+        return result
       } catch (error) {
         this.#signal.throwIfAborted()
         if (!(error instanceof ApiError) || !error.isPassing || performance.now() >= giveUpAt) throw error
-        await pause(this.#timings.againMs, this.#signal)
+        isMaybeSent ||= !error.isNeverSent
+        if (tries === 1) this.#notice(`${error.message}; trying again for ${patienceMs / 1_000} s`)
+        if (stop?.aborted !== true) await pause(againMs, wake)
+        else await pause(againMs, this.#signal)
         this.#signal.throwIfAborted()
+        if (stop?.aborted === true && !isMaybeSent) throw error
       }
     }
   }

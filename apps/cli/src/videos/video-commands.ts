@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
-import { positiveNumber, wholeNumber } from '../arguments.ts'
+import { moneyAmount, positiveNumber, wholeNumber } from '../arguments.ts'
 import { findConnection } from '../connection/find-connection.ts'
 import { interrupts } from '../processes/interrupts.ts'
 import { generate } from './generate.ts'
-import type { Terminal } from './progress-display.ts'
 import { quote } from './quote.ts'
+import type { Terminal } from './terminal.ts'
 import type { VideoRequest } from './video.ts'
 import { watch } from './watch.ts'
 
@@ -58,11 +58,13 @@ export function addVideoCommands(program: Command, env: NodeJS.ProcessEnv, termi
 
   program
     .command('watch')
-    .description("show an existing video's progress")
+    .description("show an existing video's progress; exit with 3 if it was cancelled")
     .argument('<video-id>')
-    .action(async (id: string) => {
+    .option('-o, --output <file>', 'where the MP4 goes when it is there')
+    .action(async (id: string, flags: { output?: string }) => {
       const connection = await findConnection(env)
-      process.exitCode = await watch({ connection, id, terminal, stop: interrupts().stop })
+      const { stop } = interrupts()
+      process.exitCode = await watch({ connection, id, terminal, stop, output: flags.output ?? null })
     })
 }
 
@@ -78,7 +80,7 @@ function withRequestOptions(command: Command): Command {
     .option('--seed <n>', 'the same seed makes the same video', wholeNumber)
     .option('--negative-prompt <text>', 'what the video shall not show')
     .option('--max-tokens <n>', 'refuse when it would generate more', positiveNumber)
-    .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50')
+    .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50', moneyAmount)
     .option('--tier <tier>', 'priority, standard or flex')
     .option('--refine', "have the service's refiner write a longer prompt first")
 }

@@ -49,6 +49,11 @@ export function isDone(video: Video): boolean {
   return video.status === 'completed' || video.status === 'failed'
 }
 
+/** A cancelled video reads as failed, because SDKs end their poll on no other word. */
+export function isCancelled(video: Video): boolean {
+  return video.status === 'failed' && video.error?.code === 'cancelled'
+}
+
 /** `the prompt is too long [bad_input]`: why a video failed. */
 export function failureText(video: Video): string {
   return video.error ? `${video.error.message} [${video.error.code}]` : 'no reason given'
