@@ -74,7 +74,7 @@ function isKnown(program: Command, words: readonly string[]): boolean {
   return true
 }
 
-/** Commander shows help for a command that does not exist as if all were well; without the word it says so. */
+/** Commander shows help for an unknown command as if all were well; without the word it names it. */
 function withoutHelp(argv: readonly string[]): string[] {
   return argv.filter((word, index) => !['--help', '-h'].includes(word) && !(word === 'help' && index === 2))
 }

@@ -63,7 +63,7 @@ export async function findAdminConnection(env: Environment): Promise<Connection>
   return { key, baseUrl: ownUrl ?? keys?.base_url ?? DEFAULT_BASE_URL }
 }
 
-/** The base URL of an API, ending in /v1: whoever leaves that away, or names a call below it, means the same. */
+/** The base URL of an API, ending in /v1: without that, or with a call below it, it means the same. */
 function apiUrlSetting(env: Environment, name: string): string | undefined {
   const url = baseUrlSetting(env, name)
   return url === undefined ? undefined : `${url.replace(/\/v1(\/.*)?$/, '')}/v1`
