@@ -27,6 +27,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     '/nginx': servers.nginx,
     '/caddy': servers.caddy,
     '/pythonOpenai': servers.pythonOpenai,
+    '/pythonOpenApi': servers.pythonOpenApi,
+    '/nodeOpenApi': servers.nodeOpenApi,
   }
   const http = createServer((request, response) => {
     const answer = asked[request.url as keyof typeof asked]

@@ -2,13 +2,14 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { requireProgram } from './debian-package.ts'
 import { freePort } from './free-port.ts'
+import { installNodePackages } from './node-packages.ts'
 import { createPythonEnvironment, type PythonEnvironment } from './python-package.ts'
 import { spawnRedis } from './start-redis.ts'
 
@@ -28,11 +29,25 @@ export interface TestServers {
   caddy(): Promise<{ path: string }>
   /** A python that has the newest `openai` and `standardwebhooks` packages. */
   pythonOpenai(): Promise<{ python: string }>
+  /** A python that has openapi-python-client and schemathesis, and the folder of their programs. */
+  pythonOpenApi(): Promise<{ python: string; bin: string }>
+  /** A folder whose node_modules has openapi-typescript, openapi-fetch, openapi-ts and their TypeScript. */
+  nodeOpenApi(): Promise<{ dir: string }>
   stop(): Promise<void>
 }
 
 /** Every caller gets a database of its own; empty ones cost nothing. */
 const REDIS_DATABASES = 10_000
+
+/** Pinned: what they generate and check changes from version to version. */
+const PYTHON_OPENAPI = ['openapi-python-client==0.29.1', 'schemathesis==4.32.5']
+const NODE_OPENAPI = [
+  'openapi-typescript@7.13.0',
+  'openapi-fetch@0.17.0',
+  '@hey-api/openapi-ts@0.99.0',
+  // They need the compiler's JavaScript, which TypeScript 7 has no longer.
+  'typescript@5.9.3',
+]
 
 export function createTestServers(): TestServers {
   let postgres: Promise<{ server: EmbeddedPostgres; dir: string }> | undefined
@@ -41,6 +56,8 @@ export function createTestServers(): TestServers {
   let nginx: Promise<string> | undefined
   let caddy: Promise<string> | undefined
   let pythonOpenai: Promise<PythonEnvironment> | undefined
+  let pythonOpenApi: Promise<PythonEnvironment> | undefined
+  let nodeOpenApi: Promise<{ dir: string }> | undefined
   let redisDatabase = 0
   const pids: { pid: number; signal: NodeJS.Signals }[] = []
   // When the run ends without its teardown, the servers are at least signalled, though nothing waits for
@@ -89,6 +106,15 @@ export function createTestServers(): TestServers {
       pythonOpenai ??= createPythonEnvironment(['openai', 'standardwebhooks'])
       return { python: (await pythonOpenai).python }
     },
+    async pythonOpenApi() {
+      pythonOpenApi ??= createPythonEnvironment(PYTHON_OPENAPI)
+      const { python } = await pythonOpenApi
+      return { python, bin: dirname(python) }
+    },
+    async nodeOpenApi() {
+      nodeOpenApi ??= installNodePackages(NODE_OPENAPI)
+      return nodeOpenApi
+    },
     async stop() {
       process.off('exit', onExit)
       await Promise.allSettled([
@@ -103,7 +129,9 @@ export function createTestServers(): TestServers {
           }
           await rm(dir, { recursive: true, force: true })
         }),
-        pythonOpenai?.then(({ dir }) => rm(dir, { recursive: true, force: true })),
+        ...[pythonOpenai, pythonOpenApi, nodeOpenApi].map((installed) =>
+          installed?.then(({ dir }) => rm(dir, { recursive: true, force: true })),
+        ),
       ])
     },
   }

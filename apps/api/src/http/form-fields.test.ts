@@ -34,6 +34,7 @@ test('text is read as what the schema takes, through optional, default, nullable
     either: 7,
     flag: true,
   })
+  expect([read({ flag: 'True' }), read({ flag: 'FALSE' })]).toEqual([{ flag: true }, { flag: false }])
   expect(read({ share: 'null', either: 'null', words: 'null' })).toEqual({
     share: null,
     either: null,

@@ -65,7 +65,8 @@ class FormValues {
     if (isAllowed('string') || types.length === 0) return text
     if (text === 'null' && isAllowed('null')) return null
     if (NUMBER.test(text) && (isAllowed('number') || isAllowed('integer'))) return Number(text)
-    if ((text === 'true' || text === 'false') && isAllowed('boolean')) return text === 'true'
+    // Python's clients write True.
+    if (/^(true|false)$/i.test(text) && isAllowed('boolean')) return text.toLowerCase() === 'true'
     if (!isAllowed('array')) return text
     return text.startsWith('[') ? parsed(text) : this.read({ type: 'array', ...listOf(kinds) }, [text])
   }

@@ -17,10 +17,12 @@ export function orderOf(call: {
   body: { idempotency_key?: string | undefined }
   request: Request
 }) {
+  // Read first: a header that cannot be is refused also where the body's key counts.
+  const { idempotencyKey } = originOf(call.request)
   return {
     adminKeyId: call.key.id,
     accountId: call.params.id,
-    idempotencyKey: call.body.idempotency_key ?? originOf(call.request).idempotencyKey,
+    idempotencyKey: call.body.idempotency_key ?? idempotencyKey,
   }
 }
 
