@@ -107,7 +107,7 @@ grant delete, insert, select, update on attempt to sluice_app;
 create table audit (
   id bigint not null generated always as identity,
   created_at timestamp with time zone not null default now(),
-  key_id text not null,
+  key_id text,
   action text not null,
   subject text not null,
   details jsonb not null,

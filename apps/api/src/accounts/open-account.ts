@@ -1,7 +1,7 @@
 import { recordChange } from '../audit/record-change.ts'
 import type { Context } from '../context.ts'
-import { transaction } from '../db/database.ts'
-import { issueKey } from '../keys/create-key.ts'
+import { type Database, transaction } from '../db/database.ts'
+import { issueKeyAtStart } from '../keys/create-key.ts'
 import { grantTrial } from '../ledger/fund.ts'
 import { type Account, type AccountSettings, insertAccount, readAccount } from './account-store.ts'
 
@@ -32,24 +32,40 @@ export interface AccountWithKey {
   key: string
 }
 
-/** Opens an account with one key and, unless it is 0, trial credit, without recording it. */
+/** Opens an account with one key and, unless it is 0, trial credit, and records both for no admin key. */
 export async function openAccountWithKey(
   context: Context,
   account: { name: string; trialMicros: bigint },
 ): Promise<AccountWithKey> {
-  const { currency } = context.config
-  return transaction(context.db, async (db) => {
-    const accountId = await insertAccount(db, { name: account.name }, currency)
-    if (account.trialMicros > 0n) {
-      const funding = {
-        accountId,
-        currency,
-        amountMicros: account.trialMicros,
-        idempotencyKey: `trial:${accountId}`,
-      }
-      await grantTrial(db, funding, context.systemAccounts)
+  return transaction(context.db, (db) => openAccountWithKeyIn(db, context, account))
+}
+
+/** As `openAccountWithKey`, in the caller's transaction. */
+export async function openAccountWithKeyIn(
+  db: Database,
+  { config: { currency }, systemAccounts }: Context,
+  account: { name: string; trialMicros: bigint },
+): Promise<AccountWithKey> {
+  const accountId = await insertAccount(db, { name: account.name }, currency)
+  if (account.trialMicros > 0n) {
+    const funding = {
+      accountId,
+      currency,
+      amountMicros: account.trialMicros,
+      idempotencyKey: `trial:${accountId}`,
     }
-    const key = await issueKey(db, { accountId, scopes: ['videos:read', 'videos:write'], kind: 'account' })
-    return { accountId, key: key.secret }
+    await grantTrial(db, funding, systemAccounts)
+  }
+  await recordChange(db, {
+    keyId: null,
+    action: 'account.created',
+    subject: accountId,
+    details: { name: account.name, trial_micros: String(account.trialMicros) },
   })
+  const key = await issueKeyAtStart(db, {
+    accountId,
+    scopes: ['videos:read', 'videos:write'],
+    kind: 'account',
+  })
+  return { accountId, key: key.secret }
 }

@@ -5,8 +5,9 @@ import type { AuditAction } from './actions.ts'
 export interface AuditRow {
   id: bigint
   created_at: Date
-  key_id: string
-  key_name: string
+  /** Null for what a start of the API made. */
+  key_id: string | null
+  key_name: string | null
   action: AuditAction
   subject: string
   details: Record<string, unknown>
@@ -23,7 +24,7 @@ export async function listChanges(
 ): Promise<AuditRow[]> {
   const { rows } = await db.query<AuditRow>({
     text: `select a.id, a.created_at, a.key_id, k.name as key_name, a.action, a.subject, a.details
-    from audit a join api_key k on k.id = a.key_id
+    from audit a left join api_key k on k.id = a.key_id
     where ($1::text is null or a.action = $1)
       and ($2::text is null or a.subject = $2)
       and ($3::bigint is null or a.id < $3)

@@ -1,10 +1,10 @@
 import type { Database } from '../db/database.ts'
 import type { AuditAction } from './actions.ts'
 
-/** One change by an operator. */
+/** One change by an operator, or by a start of the API. */
 export interface Change {
-  /** The admin key that asked for it. */
-  keyId: string
+  /** The admin key that asked for it; null for what a start of the API made. */
+  keyId: string | null
   action: AuditAction
   /** The id of what was changed, or the model and resolution of a price. */
   subject: string

@@ -55,6 +55,8 @@ export interface Config {
   attemptsMax: number
   /** A worker token chosen by the operator, for deployments that give it to both sides. */
   workerToken: string | undefined
+  /** An admin key chosen by the operator, so that none has to be made and kept in the data dir. */
+  adminKey: string | undefined
   logLevel: string
   /** How long the files of a completed video are stored; null = until it is deleted. */
   retentionSeconds: number | null
@@ -95,6 +97,7 @@ export function readConfig(env: Environment): Config {
     accountSharePercent: () => integerSetting(env, 'SLUICE_ACCOUNT_SHARE_PERCENT', 75, { min: 1, max: 100 }),
     attemptsMax: () => integerSetting(env, 'SLUICE_ATTEMPTS_MAX', 3, { min: 1, max: 100 }),
     workerToken: () => readChosenSecret(env, 'SLUICE_WORKER_TOKEN'),
+    adminKey: () => readAdminKey(env),
     retentionSeconds: () => readRetention(env),
     moderation: () => readModeration(env),
     refiner: () => readRefiner(env),
@@ -170,6 +173,13 @@ function readChosenSecret(env: Environment, name: string): string | undefined {
     `(a secret that can be guessed, with HOST=${host})`,
     `allowed are ${allowedSecret(SECRET_CHARS_MIN)}`,
   )
+}
+
+/** Throws SettingError also when it is the worker token: one secret is one key, with one scope. */
+function readAdminKey(env: Environment): string | undefined {
+  const key = readChosenSecret(env, 'SLUICE_ADMIN_KEY')
+  if (key === undefined || key !== optionalSetting(env, 'SLUICE_WORKER_TOKEN')) return key
+  throw new SettingError('SLUICE_ADMIN_KEY', '(the worker token)', 'allowed is a secret of its own')
 }
 
 /** In basis points of the price of tier standard. */

@@ -56,14 +56,40 @@ export async function createKey(
   })
 }
 
+/** As `createKey` in the caller's transaction, for a key that no admin key asked for. */
+export async function issueKeyAtStart(db: Database, settings: NewKeySettings): Promise<NewKey> {
+  const key = await issueKey(db, settings)
+  await recordStart(db, key.stored)
+  return key
+}
+
+/** Stores a key whose secret a setting or file gives, once. What is new of it is recorded. */
+export async function storeKeyAtStart(db: Database, key: KeySettings & { secret: string }): Promise<void> {
+  const { rows } = await db.query({
+    text: 'select from api_key where hash = $1',
+    values: [hashKey(key.secret)],
+  })
+  const stored = await storeKey(db, key)
+  if (rows.length === 0) await recordStart(db, stored)
+}
+
+function recordStart(db: Database, stored: StoredKey): Promise<void> {
+  return recordChange(db, {
+    keyId: null,
+    action: 'key.created',
+    subject: stored.id,
+    details: keyDetails(stored),
+  })
+}
+
 /** Makes a key without recording it: 256 random bits after a prefix that says what it is for. */
 export async function issueKey(db: Database, settings: NewKeySettings): Promise<NewKey> {
   const secret = KEY_PREFIXES[settings.kind] + randomBytes(32).toString('base64url')
   return { stored: await storeKey(db, { ...settings, secret }), secret }
 }
 
-/** Stores a key whose secret is given, such as the setting's worker token. Repeating it changes nothing. */
-export async function storeKey(db: Database, key: KeySettings & { secret: string }): Promise<StoredKey> {
+/** Stores a key whose secret is given. Repeating it changes nothing. */
+async function storeKey(db: Database, key: KeySettings & { secret: string }): Promise<StoredKey> {
   const stored = await db.query<StoredKey>({
     text: `insert into api_key (id, account_id, hash, prefix, scopes, name, expires_at, ${LIMIT_COLUMNS})
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)

@@ -11,8 +11,11 @@ const changeSchema = z
     id: z.string(),
     object: z.literal('change'),
     created_at: z.int(),
-    key_id: z.string().meta({ description: 'The admin key that asked for it.' }),
-    key_name: z.string(),
+    key_id: z
+      .string()
+      .nullable()
+      .meta({ description: 'The admin key that asked for it; null for what a start of the API made.' }),
+    key_name: z.string().nullable(),
     action: z.enum(AUDIT_ACTIONS),
     subject: z.string().meta({ description: 'What was changed: the id of an account or key, or a price.' }),
     details: z.record(z.string(), z.unknown()).meta({ description: 'What it was changed to.' }),
