@@ -159,6 +159,31 @@ test('a video whose row is locked is passed over: the others are dispatched', as
   }
 })
 
+test('a video that the database refuses to dispatch keeps no other from going', async () => {
+  const { key } = await rich()
+  const refused = await submit(key)
+  const admin = new pg.Client(api.database.adminUrl)
+  await admin.connect()
+  try {
+    await admin.query(`
+      create function refuse() returns trigger language plpgsql as $$
+        begin raise exception 'refused' using errcode = '23514'; end $$;
+      create trigger refuse before insert on attempt for each row
+        when (new.video_id = '${refused}') execute function refuse()`)
+    const next = await submit(key)
+    await withWorker(1, async (worker) => {
+      expect((await worker.fetch()).job.video).toBe(next)
+      await cancel(next, key)
+      await admin.query('drop trigger refuse on attempt')
+      expect((await worker.fetch()).job.video).toBe(refused)
+      await cancel(refused, key)
+    })
+  } finally {
+    await admin.query('drop function refuse() cascade')
+    await admin.end()
+  }
+})
+
 test('no flex video makes room for an account at its cap: it would only be started again', async () => {
   const [greedy, modest] = [await rich(), await rich()]
   const flex = await submit(modest.key, { service_tier: 'flex' })

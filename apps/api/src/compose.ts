@@ -121,7 +121,7 @@ function queueSetting({ queue }: Config): string {
 
 /** What runs beside the requests. */
 export interface BackgroundWork {
-  /** Stops in order: the gate gives its leadership back, then recovery and webhooks end. */
+  /** The gate gives its leadership back, recovery and webhooks end: all at once, each with a bound. */
   stop(): Promise<void>
 }
 
@@ -163,9 +163,7 @@ export function startBackgroundWork(services: Services): BackgroundWork {
   })
   return {
     stop: async () => {
-      await gate.stop()
-      await reconciler.stop()
-      await webhooks.stop()
+      await Promise.all([gate.stop(), reconciler.stop(), webhooks.stop()])
     },
   }
 }

@@ -13,3 +13,15 @@ export async function within<T>(limitMs: number, work: Promise<T>, tooLate: () =
     clearTimeout(timer)
   }
 }
+
+/**
+ * Waits until `work` is over, at most `limitMs`: what is still under way then is left behind, and `onLeft`
+ * hears of it, as of work that failed. Never rejects.
+ */
+export async function endedWithin(
+  limitMs: number,
+  work: Promise<unknown>,
+  onLeft: (error: Error) => void,
+): Promise<void> {
+  await within(limitMs, work, () => new Error(`still under way after ${limitMs} ms`)).catch(onLeft)
+}

@@ -96,6 +96,8 @@ export const TIME_LIMITS = {
   apiStop: {
     /** For requests under way to be answered, while gate, recovery and webhooks end. */
     requestsMs: 2_500,
+    /** Each of gate, recovery and webhooks, at the same time; what hangs is left behind. */
+    partMs: 2_300,
     /** For the connections to database, queue and store to close. */
     closeMs: 1_000,
   },
@@ -106,8 +108,6 @@ export const TIME_LIMITS = {
   recovery: {
     /** For one video: longer than one answer of the store, shorter than what a single fault may last. */
     videoMs: 12_000,
-    /** For what is under way to end at a stop: less than `apiStop` gives to all work beside the requests. */
-    stopMs: 2_000,
   },
 } as const
 

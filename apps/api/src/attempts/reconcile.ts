@@ -1,5 +1,5 @@
 import { pause } from '@sluice/shared/pause'
-import { within } from '@sluice/shared/time-limit'
+import { endedWithin } from '@sluice/shared/time-limit'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
 import { Sweeper } from '../videos/sweep.ts'
@@ -7,7 +7,7 @@ import { noteApiStart } from './reception.ts'
 import { Recovery } from './recovery.ts'
 
 export interface Reconciler {
-  /** Takes nothing more up, and waits for what is under way, at most `stopMs`. */
+  /** Takes nothing more up, and waits for what is under way, as long as `stopMs` allows. */
   stop(): Promise<void>
 }
 
@@ -18,7 +18,10 @@ export interface Reconciler {
  */
 export function startReconciler(
   context: Context,
-  limits: { videoMs: number; stopMs: number } = TIME_LIMITS.recovery,
+  limits: { videoMs: number; stopMs: number } = {
+    videoMs: TIME_LIMITS.recovery.videoMs,
+    stopMs: TIME_LIMITS.apiStop.partMs,
+  },
 ): Reconciler {
   const stopping = new AbortController()
   const recovery = new Recovery(context, limits)
@@ -29,9 +32,8 @@ export function startReconciler(
   return {
     stop: async () => {
       stopping.abort()
-      const { stopMs } = limits
-      await within(stopMs, running, () => new Error(`recovery is still at work after ${stopMs} ms`)).catch(
-        (error: unknown) => context.log.warn({ err: error }, 'recovery is left behind'),
+      await endedWithin(limits.stopMs, running, (error) =>
+        context.log.warn({ err: error }, 'recovery is left behind'),
       )
     },
   }

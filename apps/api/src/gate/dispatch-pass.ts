@@ -1,6 +1,7 @@
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
+import { isUnstorable } from '../attempts/unstorable.ts'
 import type { Database } from '../db/database.ts'
 import { undeliveredRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
@@ -31,6 +32,8 @@ export interface PassParts {
   producer: AttemptProducer
   settings: GateSettings
   queueHeads: QueueHeads
+  /** Hears of a video that is passed over because it cannot be dispatched. */
+  onError: (error: Error) => void
 }
 
 interface Pass extends PassParts {
@@ -132,7 +135,7 @@ function countDispatch(fleet: Fleet, { occupied }: PoolShares, choice: Choice): 
 
 /**
  * As dispatchVideo, but a locked row counts as no longer queued: it is being ended, and the pass goes on
- * without it.
+ * without it. So does a video that the database refuses to dispatch: it keeps no other from going.
  */
 async function dispatch(pass: Pass, pool: Pool, choice: Choice): Promise<Dispatched> {
   try {
@@ -146,9 +149,11 @@ async function dispatch(pass: Pass, pool: Pool, choice: Choice): Promise<Dispatc
       leaseMs: pass.settings.leaseMs,
     })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE)
-      return { refused: 'not_queued' }
-    throw error
+    if (!(error instanceof Error)) throw error
+    if ('code' in error && error.code === LOCK_NOT_AVAILABLE) return { refused: 'not_queued' }
+    if (!isUnstorable(error)) throw error
+    pass.onError(new Error(`video ${choice.head.videoId} cannot be dispatched`, { cause: error }))
+    return { refused: 'not_queued' }
   }
 }
 

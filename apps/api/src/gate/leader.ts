@@ -1,5 +1,7 @@
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { pause } from '@sluice/shared/pause'
+import { endedWithin } from '@sluice/shared/time-limit'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
 import type { DatabasePool } from '../db/database.ts'
@@ -41,7 +43,7 @@ const SESSION_SQL = `set idle_session_timeout = ${LEADER_SILENT_MS_MAX};
   set jit = off`
 
 export interface Gate {
-  /** Stops dispatching and gives the leadership back. */
+  /** Stops dispatching and gives the leadership back; a pass that hangs is left behind. */
   stop(): Promise<void>
 }
 
@@ -80,7 +82,7 @@ export function startGate(
   return {
     stop: async () => {
       stopping.abort()
-      await running
+      await endedWithin(TIME_LIMITS.apiStop.partMs, running, events.onError)
     },
   }
 }
@@ -136,7 +138,8 @@ async function lead(gate: GateParts, client: pg.PoolClient): Promise<void> {
   client.on('notification', wake)
   const unregister = registerLocalLeader(pool, wake)
   signal.addEventListener('abort', wake, { once: true })
-  const parts: PassParts = { db: client, producer, settings, queueHeads: new QueueHeads(client) }
+  const { onError } = events
+  const parts: PassParts = { db: client, producer, settings, queueHeads: new QueueHeads(client), onError }
   try {
     await client.query(`listen ${GATE_CHANNEL}`)
     while (!signal.aborted) {

@@ -1,4 +1,6 @@
 import { pause } from '@sluice/shared/pause'
+import { endedWithin } from '@sluice/shared/time-limit'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
 import { WEBHOOK_CHANNEL } from './enqueue.ts'
@@ -37,8 +39,10 @@ export function startWebhookSender(deps: SenderDeps): WebhookSender {
   return {
     stop: async () => {
       stopping.abort()
-      await Promise.all(running)
-      await inFlight.drain(GRACE_MS)
+      const ended = Promise.all(running).then(() => inFlight.drain(GRACE_MS))
+      await endedWithin(TIME_LIMITS.apiStop.partMs, ended, (error) =>
+        deps.log.warn({ err: error }, 'webhook deliveries are left behind'),
+      )
     },
   }
 }
