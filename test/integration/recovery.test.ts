@@ -168,11 +168,17 @@ describe('attempts in a row', () => {
   beforeEach(async () => {
     worker = new HandWorker(own, { pool: `row${poolNumber++}` })
     await worker.heartbeat()
+    await forget()
   })
   afterEach(async () => {
     await worker.heartbeat([], { draining: true })
     await worker.close()
   })
+  /** What was lost so far was lost long ago, so that what is lost next has no company. */
+  const forget = () =>
+    own.context.db.query({
+      text: `update attempt set heartbeat_at = heartbeat_at - interval '1 hour' where ended_at is not null`,
+    })
   const restart = async (changed = worker) => {
     changed.boot = `boot-${changed.boot}`.slice(-64)
     await changed.heartbeat()
@@ -207,6 +213,7 @@ describe('attempts in a row', () => {
     }
     worker.slots = 1
     await restart()
+    await forget()
     const id = await submit(own)
     // The API began anew.
     await onDevice(worker)
