@@ -461,9 +461,6 @@ async function untilLeads(of: TestApi): Promise<void> {
 async function deposeLeader(of: TestApi): Promise<void> {
   const client = new pg.Client({ connectionString: of.database.adminUrl })
   await client.connect()
-  await client.query(`select pg_terminate_backend(l.pid)
-    from pg_locks l
-    join pg_database d on d.oid = l.database
-    where l.locktype = 'advisory' and l.objid = ${0x67617465} and d.datname = current_database()`)
+  await client.query('select pg_terminate_backend(pid) from gate_leader')
   await client.end()
 }

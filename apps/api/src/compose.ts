@@ -69,12 +69,13 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       places: openPlaces(config.bounds, db.options.max ?? config.database.connectionsMax),
       wakeGate: gateWaker(internalDb, onError('gate wake-up')),
     }
+    const internal: Context = { ...context, db: internalDb }
     return {
       ...context,
-      internal: { ...context, db: internalDb },
+      internal,
       keyReaders: { customers: new KeyReader(db), workers: new KeyReader(internalDb) },
       rateLimits: openRateLimits(db),
-      readiness: new Readiness(context),
+      readiness: new Readiness(context, internal),
       storeRoutes: routes,
       forecaster,
       videoWatch: new VideoWatch({

@@ -1,5 +1,7 @@
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Context } from './context.ts'
+import { DatabaseUnavailableError } from './errors.ts'
+import { isGateLed } from './gate/leadership.ts'
 import { readCapabilities } from './workers/pool-capabilities.ts'
 
 const CHECK_MS_MAX = 3_000
@@ -14,11 +16,14 @@ export interface MissingPart {
 /** What is missing, looked up at most once a second, whoever asks and however often. */
 export class Readiness {
   readonly #context: Context
+  readonly #internal: Context
   readonly #missing = new SnapshotCache<MissingPart[]>({ keptMsMin: KEPT_MS, keptMsMax: KEPT_MS })
   #logged = '[]'
 
-  constructor(context: Context) {
+  /** `internal` is the same context on the connections of workers' calls and the gate. */
+  constructor(context: Context, internal: Context) {
     this.#context = context
+    this.#internal = internal
   }
 
   /** What was missing at most a second ago. */
@@ -28,7 +33,7 @@ export class Readiness {
 
   /** A change is logged, since a stranger who sees it is not told why. */
   async #findAndLog(): Promise<MissingPart[]> {
-    const missing = await findMissingParts(this.#context)
+    const missing = await findMissingParts(this.#context, this.#internal)
     const shown = JSON.stringify(missing)
     if (shown !== this.#logged) {
       this.#logged = shown
@@ -39,18 +44,26 @@ export class Readiness {
   }
 }
 
-/** Asks database, queue, store and workers, all at once, each for at most 3 s. */
-async function findMissingParts(context: Context): Promise<MissingPart[]> {
+/**
+ * Asks database, gate, queue, store and workers, all at once, each for at most 3 s, over the connections that
+ * are used.
+ */
+async function findMissingParts(context: Context, internal: Context): Promise<MissingPart[]> {
   const checks: Record<string, () => Promise<unknown>> = {
-    database: () => context.db.query({ text: 'select 1' }),
+    database: () => Promise.all([context, internal].map(({ db }) => db.query({ text: 'select 1' }))),
+    gate: () => requireLeader(internal),
     queue: () => context.producer.ping(),
     store: () => context.store.ping(),
-    worker: () => requireWorker(context),
+    worker: () => requireWorker(internal),
   }
   const problems = await Promise.all(
     Object.entries(checks).map(async ([part, check]) => ({ part, problem: await problemOf(check) })),
   )
   return problems.flatMap(({ part, problem }) => (problem === null ? [] : [{ part, problem }]))
+}
+
+async function requireLeader({ db }: Context): Promise<void> {
+  if (!(await isGateLed(db))) throw new Error('no process leads the gate')
 }
 
 async function requireWorker({ config, db }: Context): Promise<void> {
@@ -71,6 +84,8 @@ async function problemOf(check: () => Promise<unknown>): Promise<string | null> 
     await Promise.race([check(), late])
     return null
   } catch (error) {
-    return (error as Error).message
+    // What a customer is told of it says nothing to an operator.
+    const told = error instanceof DatabaseUnavailableError ? error.cause : error
+    return (told as Error).message
   }
 }

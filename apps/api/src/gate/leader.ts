@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { pause } from '@sluice/shared/pause'
 import { endedWithin } from '@sluice/shared/time-limit'
@@ -13,20 +14,21 @@ import {
   type PassParts,
   type PassResult,
 } from './dispatch-pass.ts'
+import { type Leadership, renewLeadership, winLeadership } from './leadership.ts'
 import { QueueHeads } from './queue-heads.ts'
 import { GATE_CHANNEL, registerLocalLeader } from './wake.ts'
 
-/** The advisory lock of the one process that dispatches: "gate" in ASCII. */
-const GATE_LOCK = 0x67617465
-/** The lock of a deposed or dead leader is free at once; this is how soon another process notices. */
+/** The leadership of a dead leader is free at once; this is how soon another process notices. */
 const CANDIDATE_EVERY_MS = 500
 /** A pass at least this often, should a wake-up be lost. */
 const PASS_EVERY_MS = 1_000
 const RETRY_MS = 1_000
+const RENEW_EVERY_MS = 1_000
 /**
- * A leader that is silent for so long is frozen, not dead: the server ends its session, and the lock with it.
+ * A leader that is silent for so long is frozen, or out of reach: the server ends its session, and the
+ * leadership with it.
  */
-const LEADER_SILENT_MS_MAX = 10_000
+const LEADER_SILENT_MS_MAX = 5_000
 /** Longest wait for a row that another transaction has locked. */
 const LOCK_WAIT_MS = 200
 
@@ -68,7 +70,7 @@ interface GateParts {
 
 /**
  * Runs the gate in this process: waits for the leadership, then dispatches whenever it is woken or a slot is
- * about to be free. The lock and the dispatches share one connection, so a process that lost the lock cannot
+ * about to be free. The leadership and the dispatches share one session, so a process that lost it cannot
  * dispatch.
  */
 export function startGate(
@@ -89,6 +91,7 @@ export function startGate(
 
 async function runGate(gate: GateParts): Promise<void> {
   const { pool, events, signal } = gate
+  const holder = randomUUID()
   while (!signal.aborted) {
     let client: pg.PoolClient | undefined
     try {
@@ -97,36 +100,36 @@ async function runGate(gate: GateParts): Promise<void> {
       // process.
       client.on('error', (error) => events.onError(asUnavailable(error) as Error))
       await client.query(SESSION_SQL)
-      if (await campaign(client, signal)) {
+      const leadership = await campaign(client, holder, signal)
+      if (leadership !== null) {
         events.onLead()
-        await lead(gate, client)
+        await lead(gate, client, leadership)
       }
     } catch (error) {
       events.onError(asUnavailable(error) as Error)
       await pause(RETRY_MS, signal)
     } finally {
-      // Closing the connection gives up the lock and the LISTEN, whatever state it is in.
+      // Closing the connection gives up the leadership and the LISTEN, whatever state it is in.
       client?.release(true)
     }
   }
 }
 
-/**
- * Tries for the lock by polling: a blocked pg_advisory_lock would hold a snapshot and keep vacuum from its
- * work.
- */
-async function campaign(client: pg.PoolClient, signal: AbortSignal): Promise<boolean> {
+/** Tries for the leadership until it has it. Null when it is to stop. */
+async function campaign(
+  client: pg.PoolClient,
+  holder: string,
+  signal: AbortSignal,
+): Promise<Leadership | null> {
   while (!signal.aborted) {
-    const { rows } = await client.query<{ leads: boolean }>('select pg_try_advisory_lock($1) as leads', [
-      GATE_LOCK,
-    ])
-    if (rows[0]?.leads === true) return true
+    const leadership = await winLeadership(client, holder)
+    if (leadership !== null) return leadership
     await pause(CANDIDATE_EVERY_MS, signal)
   }
-  return false
+  return null
 }
 
-async function lead(gate: GateParts, client: pg.PoolClient): Promise<void> {
+async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadership): Promise<void> {
   const { pool, producer, settings, events, signal } = gate
   const wakeSignal = new WakeSignal()
   const wake = () => wakeSignal.wake()
@@ -142,9 +145,14 @@ async function lead(gate: GateParts, client: pg.PoolClient): Promise<void> {
   const parts: PassParts = { db: client, producer, settings, queueHeads: new QueueHeads(client), onError }
   try {
     await client.query(`listen ${GATE_CHANNEL}`)
+    let renewedAtMs = performance.now()
     while (!signal.aborted) {
       const startedMs = performance.now()
-      const { nextFreeInMs, dispatched } = await Promise.race([passOnce(gate, parts), lost])
+      if (startedMs - renewedAtMs >= RENEW_EVERY_MS) {
+        await renewLeadership(client, leadership)
+        renewedAtMs = startedMs
+      }
+      const { nextFreeInMs, dispatched } = await Promise.race([passOnce(gate, parts, leadership), lost])
       events.onPass?.(performance.now() - startedMs, dispatched)
       await wakeSignal.wait(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
     }
@@ -156,13 +164,17 @@ async function lead(gate: GateParts, client: pg.PoolClient): Promise<void> {
 }
 
 /** One pass; when the queue is away, waits until it is back. */
-async function passOnce({ events, signal }: GateParts, parts: PassParts): Promise<PassResult> {
+async function passOnce(
+  { events, signal }: GateParts,
+  parts: PassParts,
+  leadership: Leadership,
+): Promise<PassResult> {
   try {
     return await dispatchPass(parts)
   } catch (error) {
     if (!(error instanceof DeliveryError)) throw error
     events.onError(error)
-    await untilQueueAnswers(parts, signal)
+    await untilQueueAnswers(parts, leadership, signal)
     return { dispatched: 0, nextFreeInMs: 0 }
   }
 }
@@ -171,11 +183,15 @@ async function passOnce({ events, signal }: GateParts, parts: PassParts): Promis
  * While the queue is away nothing is dispatched: each try would cost the video a fence and its account its
  * place.
  */
-async function untilQueueAnswers({ db, producer }: PassParts, signal: AbortSignal): Promise<void> {
+async function untilQueueAnswers(
+  { db, producer }: PassParts,
+  leadership: Leadership,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await pause(RETRY_MS, signal)
     // Keeps the session from being taken for frozen, and notices when it has ended.
-    await db.query({ text: 'select 1' })
+    await renewLeadership(db, leadership)
     const answers = await producer.ping().then(
       () => true,
       () => false,

@@ -84,6 +84,7 @@ function createGauges(registry: Registry) {
       'Attempts without a worker, or past the time of their video, that could not be recovered yet.',
       [],
     ),
+    gateLed: gauge('sluice_gate_led', '1 while any process leads the gate.', []),
     webhooksPending: gauge(
       'sluice_webhook_deliveries_pending',
       'Webhook deliveries that wait or are tried again.',
@@ -142,7 +143,8 @@ export class InstallationMetrics {
 
   publish(installation: Installation): void {
     this.#reset()
-    const { videos, workers, slots, gpus, attemptsOverdue, webhooksPending, readSeconds } = this.#gauges
+    const { videos, workers, slots, gpus, attemptsOverdue, gateLed, webhooksPending, readSeconds } =
+      this.#gauges
     for (const { status, pool, tier, count } of installation.videos) videos.set({ status, pool, tier }, count)
     for (const pool of installation.fleet) {
       workers.set({ pool: pool.pool }, pool.workers)
@@ -152,6 +154,7 @@ export class InstallationMetrics {
       gpus.set({ pool: pool.pool, state: 'busy' }, pool.busyGpus)
     }
     attemptsOverdue.set(installation.attemptsOverdue)
+    gateLed.set(installation.isGateLed ? 1 : 0)
     webhooksPending.set(installation.webhooksPending)
     readSeconds.set(installation.readMs / 1_000)
     for (const [pool, facts] of installation.totals) this.#publishFacts(pool, facts)

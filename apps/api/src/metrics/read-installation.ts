@@ -3,6 +3,7 @@ import { countOverdue } from '../attempts/recovery.ts'
 import { type Database, type DatabasePool, one } from '../db/database.ts'
 import type { Facts } from '../economics/facts.ts'
 import { HourTotals } from '../economics/hour-totals.ts'
+import { isGateLed } from '../gate/leadership.ts'
 import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
 
 /**
@@ -12,6 +13,7 @@ import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
 export interface Installation {
   videos: { status: string; pool: string; tier: string; count: number }[]
   webhooksPending: number
+  isGateLed: boolean
   /** Attempts that should have been recovered by now. */
   attemptsOverdue: number
   fleet: PoolNow[]
@@ -47,7 +49,14 @@ export class InstallationReader {
     const fleet = await readFleetNow(this.#pool, this.#leaseMs)
     const unfinished = await readUnfinished(this.#pool)
     const attemptsOverdue = await countOverdue(this.#pool, this.#leaseMs)
-    return { totals, fleet, ...unfinished, attemptsOverdue, readMs: performance.now() - startedMs }
+    return {
+      totals,
+      fleet,
+      ...unfinished,
+      attemptsOverdue,
+      isGateLed: await isGateLed(this.#pool),
+      readMs: performance.now() - startedMs,
+    }
   }
 }
 

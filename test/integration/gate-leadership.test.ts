@@ -1,0 +1,108 @@
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { isGateLed } from '../../apps/api/src/gate/leadership.ts'
+import { eventually } from '../support/eventually.ts'
+import { HandWorker } from '../support/hand-worker.ts'
+import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { createTestDatabase, type TestDatabase } from '../support/test-database.ts'
+
+/** The key of the advisory lock that once made a process the leader: "gate" in ASCII. */
+const FORMER_LOCK = 0x67617465
+
+let database: TestDatabase
+let gpuHost: pg.Client
+let api: TestApi
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  gpuHost = new pg.Client({ connectionString: database.queueUrl })
+  await gpuHost.connect()
+  // Before any gate could: every lock that stood for something is taken for good.
+  await gpuHost.query('select pg_advisory_lock($1)', [FORMER_LOCK])
+  api = await startTestApi({}, { database })
+})
+afterAll(async () => {
+  await gpuHost.end()
+  await api.stop()
+})
+
+const asOwner = async (...statements: string[]) => {
+  const client = new pg.Client({ connectionString: database.databaseUrl })
+  await client.connect()
+  try {
+    for (const statement of statements) await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
+const leads = async () => (await api.context.metrics.gateLeader.get()).values[0]?.value === 1
+const untilLeads = (whether: boolean) => eventually(leads, (now) => now === whether)
+const missingParts = async () => {
+  const { body } = await api.call('GET', '/ready', undefined, { key: api.adminKey })
+  return body.missing.map(({ part }: { part: string }) => part)
+}
+const gateLed = async () => {
+  const response = await fetch(`${api.url}/metrics`, { headers: { authorization: `Bearer ${api.adminKey}` } })
+  return /^sluice_gate_led (\d)$/m.exec(await response.text())?.[1]
+}
+
+test('the role of GPU hosts neither sees the leadership nor keeps anybody from it', async () => {
+  for (const sql of [
+    'select * from public.gate_leader',
+    'update public.gate_leader set term = term',
+    'lock table public.gate_leader in share mode',
+  ]) {
+    await expect(gpuHost.query(sql), sql).rejects.toMatchObject({ code: '42501' })
+  }
+  await using worker = new HandWorker(api)
+  await worker.heartbeat()
+  const { id } = (await api.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 })).body
+  expect((await worker.fetchJob()).video).toBe(id)
+  expect(await missingParts()).not.toContain('gate')
+})
+
+test('the role of GPU hosts has a bound on its connections, its statements and its waits', async () => {
+  const { rows } = await gpuHost.query(
+    `select rolconnlimit > 0 as is_bounded from pg_roles where rolname = 'sluice_worker'`,
+  )
+  expect(rows).toEqual([{ is_bounded: true }])
+  const later = new pg.Client({ connectionString: database.queueUrl })
+  await later.connect()
+  try {
+    expect((await later.query('show statement_timeout')).rows).toEqual([{ statement_timeout: '10s' }])
+    expect((await later.query('show lock_timeout')).rows).toEqual([{ lock_timeout: '5s' }])
+  } finally {
+    await later.end()
+  }
+})
+
+test('while nobody leads the gate, /ready and /metrics say so; and a leader comes back by itself', async () => {
+  await untilLeads(true)
+  expect(await gateLed()).toBe('1')
+  await asOwner('revoke update on gate_leader from sluice_app')
+  try {
+    await untilLeads(false)
+    await eventually(missingParts, (parts) => parts.includes('gate'))
+    await eventually(gateLed, (led) => led === '0')
+  } finally {
+    await asOwner('grant update on gate_leader to sluice_app')
+  }
+  await untilLeads(true)
+  await eventually(missingParts, (parts) => !parts.includes('gate'))
+})
+
+test('a leader that another has followed resigns, and knows as a follower that somebody leads', async () => {
+  await untilLeads(true)
+  const other = new pg.Client({ connectionString: database.databaseUrl })
+  await other.connect()
+  try {
+    await other.query(`update gate_leader set holder = 'another process', term = term + 1,
+      pid = pg_backend_pid(), renewed_at = clock_timestamp() + interval '1 minute'`)
+    await untilLeads(false)
+    expect(await isGateLed(api.context.db)).toBe(true)
+  } finally {
+    await other.end()
+  }
+  // With the session of its leader the leadership is free, whatever its lease.
+  await untilLeads(true)
+})
