@@ -168,6 +168,18 @@ create table gate_clock (
 );
 grant delete, insert, select, update on gate_clock to sluice_app;
 
+create table gate_leader (
+  only_row boolean not null default true,
+  term bigint not null default 0,
+  holder text,
+  pid integer,
+  server_started_at timestamp with time zone,
+  renewed_at timestamp with time zone,
+  constraint gate_leader_pkey PRIMARY KEY (only_row),
+  constraint gate_leader_only_row_check CHECK (only_row)
+);
+grant select, update on gate_leader to sluice_app;
+
 create table gate_tag (
   service_tier text not null,
   account_id text not null,

@@ -6,8 +6,8 @@ import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts'
 
-/** The key of the advisory lock that once made a process the leader: "gate" in ASCII. */
-const FORMER_LOCK = 0x67617465
+/** The keys of advisory locks that once stood for something: the gate's leader, and a first start. */
+const FORMER_LOCKS = [0x67617465, 0x66697273]
 
 let database: TestDatabase
 let gpuHost: pg.Client
@@ -18,7 +18,7 @@ beforeAll(async () => {
   gpuHost = new pg.Client({ connectionString: database.queueUrl })
   await gpuHost.connect()
   // Before any gate could: every lock that stood for something is taken for good.
-  await gpuHost.query('select pg_advisory_lock($1)', [FORMER_LOCK])
+  for (const key of FORMER_LOCKS) await gpuHost.query('select pg_advisory_lock($1)', [key])
   api = await startTestApi({}, { database })
 })
 afterAll(async () => {
@@ -50,7 +50,7 @@ test('the role of GPU hosts neither sees the leadership nor keeps anybody from i
   for (const sql of [
     'select * from public.gate_leader',
     'update public.gate_leader set term = term',
-    'lock table public.gate_leader in share mode',
+    'do $$ begin lock table public.gate_leader in share mode; end $$',
   ]) {
     await expect(gpuHost.query(sql), sql).rejects.toMatchObject({ code: '42501' })
   }

@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Context } from '../context.ts'
+import { type Database, transaction } from '../db/database.ts'
 import { setFirstPrices } from '../prices/first-prices.ts'
 import { setUpKeys, setUpWorkerToken } from './first-keys.ts'
 
-/** Serialises first starts of several API processes on one database. */
-const FIRST_START_LOCK = 0x66697273
+/** How long a first start waits for that of another API process on the same database. */
+const OTHER_START_MS_MAX = 30_000
 
 /**
  * Makes what an installation needs and is not there yet: prices, a first account with trial credit and its
@@ -15,14 +16,13 @@ const FIRST_START_LOCK = 0x66697273
 export async function setUpInstallation(context: Context, baseUrl: string): Promise<void> {
   const { dataDir } = context.config
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  const client = await context.db.connect()
-  try {
-    await client.query('select pg_advisory_lock($1)', [FIRST_START_LOCK])
+  const setUp = async (db: Database) => {
+    await db.query({ text: `set local lock_timeout = ${OTHER_START_MS_MAX}` })
+    // Conflicts with itself alone. No advisory lock: the role of GPU hosts could hold it.
+    await db.query({ text: 'lock table account in share update exclusive mode' })
     await setFirstPrices(context)
     await setUpWorkerToken(context, join(dataDir, 'worker-token'))
     await setUpKeys(context, join(dataDir, 'keys.json'), baseUrl)
-  } finally {
-    await client.query('select pg_advisory_unlock($1)', [FIRST_START_LOCK])
-    client.release()
   }
+  await transaction(context.db, setUp, { limitMs: OTHER_START_MS_MAX })
 }
