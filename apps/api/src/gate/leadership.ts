@@ -13,7 +13,7 @@ export interface Leadership {
 }
 
 /** Another gate took the leadership over. */
-export class LeadershipLostError extends Error {
+class LeadershipLostError extends Error {
   override readonly name = 'LeadershipLostError'
 }
 
