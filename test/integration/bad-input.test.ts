@@ -129,9 +129,13 @@ const FIELDS: [title: string, fields: Record<string, unknown>, refusal: Refusal]
   [
     'a size no model makes',
     { size: '640x480' },
-    invalid('size', /size is "640x480": allowed is 336x192, 192x336, .*1024x576/),
+    invalid('size', /"640x480": allowed is \d+x\d+, \d+x\d+, 1280x720, .* GET \/v1\/models\/animatic lists/),
   ],
-  ['a malformed size', { size: '336*192' }, invalid('size', /size is "336\*192": allowed is 336x192/)],
+  [
+    'a malformed size',
+    { size: '336*192' },
+    invalid('size', /size is "336\*192": allowed is 336x192, 1024x576, 1280x720/),
+  ],
   [
     'a size that is an object',
     { size: { width: 336 } },

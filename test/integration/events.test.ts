@@ -163,7 +163,11 @@ test("a silent stream says that it is there, and nobody hears another tenant's v
 })
 
 test('2,000 watchers on one process: one look for all of them together, every one hears the end, memory stays flat', async () => {
-  await using crowded = await startTestApi({ timings: { watchEveryMs: 100 } })
+  await using crowded = await startTestApi({
+    timings: { watchEveryMs: 100 },
+    // One account here watches more than a customer may.
+    bounds: { streamsOfAccount: 10_000, streamsOfVideo: 10_000 },
+  })
   const ids: string[] = []
   for (let video = 0; video < 20; video += 1)
     ids.push((await crowded.call('POST', '/v1/videos', SMALL)).body.id)
@@ -207,3 +211,45 @@ function heapUsed(): number {
   runInNewContext('gc')()
   return process.memoryUsage().heapUsed
 }
+
+test('a stream ends when its key is revoked or has expired', async () => {
+  const { accountId } = await api.account(1_000_000_000n)
+  const admin = { key: api.adminKey }
+  const keyOf = async (body: object) =>
+    (await api.call('POST', `/v1/admin/accounts/${accountId}/keys`, body, admin)).body
+  const [revoked, kept, expiring] = [await keyOf({}), await keyOf({}), await keyOf({})]
+  const { id } = (await callJson(api.url, kept.key, 'POST', '/v1/videos', SMALL)).body
+  await using first = await openEvents(api.url, revoked.key, id)
+  await using second = await openEvents(api.url, kept.key, id)
+  await using third = await openEvents(api.url, expiring.key, id)
+  for (const reader of [first, second, third]) await reader.until(({ events }) => events.length === 1)
+  await api.call('DELETE', `/v1/admin/keys/${revoked.id}`, undefined, admin)
+  await first.until(({ isClosed }) => isClosed)
+  await api.context.db.query({
+    text: `update api_key set expires_at = now() where id = $1`,
+    values: [expiring.id],
+  })
+  await third.until(({ isClosed }) => isClosed)
+  expect(second.isClosed).toBe(false)
+})
+
+test('streams are bounded by video and by account, and no other account is refused for them', async () => {
+  await using small = await startTestApi({
+    bounds: { streamsOfAccount: 3, streamsOfVideo: 2, refusalPauseMs: 1 },
+  })
+  const other = await small.account(1_000_000_000n)
+  const submitAs = async (key: string) =>
+    (await callJson(small.url, key, 'POST', '/v1/videos', SMALL)).body.id
+  const [watched, second] = [await submitAs(small.key), await submitAs(small.key)]
+  const readers = [
+    await openEvents(small.url, small.key, watched),
+    await openEvents(small.url, small.key, watched),
+  ]
+  const refused = await small.call('GET', `/v1/videos/${watched}/events`)
+  expect(refused).toMatchObject({ status: 429, body: { error: { code: 'too_many_at_once' } } })
+  readers.push(await openEvents(small.url, small.key, second))
+  expect((await small.call('GET', `/v1/videos/${second}/events`)).status).toBe(429)
+  readers.push(await openEvents(small.url, other.key, await submitAs(other.key)))
+  for (const reader of readers) expect(reader.response.statusCode).toBe(200)
+  for (const reader of readers) await reader[Symbol.asyncDispose]()
+})

@@ -33,7 +33,7 @@ export function createApp(services: Services): Express {
   app.use(docsPage())
 
   if (existsSync(CONSOLE_DIR)) app.use(express.static(CONSOLE_DIR, { index: 'index.html' }))
-  app.use(unknownRoute)
+  app.use(unknownRoute(ALL_ROUTES.map(({ path }) => path)))
   app.use(errorHandler(services.log))
   return app
 }

@@ -82,6 +82,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
         db,
         forecaster,
         everyMs: config.timings.watchEveryMs,
+        bounds: config.bounds,
         onError: onError('watching videos'),
       }),
       queueWatch: new QueueWatch(config.queue, log),

@@ -10,6 +10,7 @@ import type { Services } from './services.ts'
 /** Event streams, and as many connections besides. */
 const CONNECTIONS_MAX = 20_000
 const LOOK_EVERY_MS = 20
+const LISTENERS_MAX = 20
 
 /** The HTTP server of one process. */
 export class ApiServer {
@@ -43,6 +44,8 @@ export class ApiServer {
     const unanswered = new Set<ServerResponse>()
     server.prependListener('request', (_request, response) => {
       unanswered.add(response)
+      // Each part that follows a request to its end has one.
+      response.setMaxListeners(LISTENERS_MAX)
       response.once('close', () => unanswered.delete(response))
       if (!server.listening) response.setHeader('connection', 'close')
     })

@@ -1,9 +1,13 @@
 import { pause } from '@sluice/shared/pause'
+import type { Bounds } from '../config/bounds.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { readGoodKeys } from '../keys/key-store.ts'
 import type { Video } from '../videos/video.ts'
 import type { Forecaster } from './forecaster.ts'
 import type { Forecast } from './simulate.ts'
+
+type StreamBounds = Pick<Bounds, 'streams' | 'streamsOfAccount' | 'streamsOfVideo'>
 
 /** A video as it stands now. */
 export interface Sighting {
@@ -13,14 +17,13 @@ export interface Sighting {
 
 /** Somebody who follows one video. Neither call may throw or wait. */
 export interface Watcher {
+  /** The key that it came with: what it sees ends when the key does. */
+  readonly keyId: string
   /** Something may have changed since the last sighting. */
   see(sighting: Sighting): void
-  /** This process stops. */
+  /** This process stops, or the key is no longer good. */
   close(): void
 }
-
-/** Beyond this many the process refuses, instead of serving all of them badly. */
-const WATCHERS_MAX = 10_000
 
 interface Watched {
   video: Video
@@ -38,37 +41,37 @@ export class VideoWatch {
   readonly #db: Database
   readonly #forecaster: Pick<Forecaster, 'of'>
   readonly #everyMs: number
+  readonly #bounds: StreamBounds
   readonly #onError: (error: Error) => void
   readonly #watched = new Map<string, Watched>()
   readonly #stopping = new AbortController()
   #watcherCount = 0
+  readonly #ofAccount = new Map<string, number>()
   #reading: Promise<void> | undefined
 
   constructor(parts: {
     db: Database
     forecaster: Pick<Forecaster, 'of'>
     everyMs: number
+    bounds: StreamBounds
     onError: (error: Error) => void
   }) {
     this.#db = parts.db
     this.#forecaster = parts.forecaster
     this.#everyMs = parts.everyMs
+    this.#bounds = parts.bounds
     this.#onError = parts.onError
   }
 
   /**
-   * Shows the watcher every change from `video` on. Returns a function that ends it. Throws SluiceError
-   * `unavailable` when there are too many watchers.
+   * Shows the watcher every change from `video` on. Returns a function that ends it. Throws SluiceError:
+   * `too_many_at_once` when the account or the video has as many watchers as it may, `unavailable` when this
+   * process has.
    */
   add(video: Video, watcher: Watcher): () => void {
     if (this.#stopping.signal.aborted)
       throw new SluiceError('unavailable', 'This process is stopping. Ask again.')
-    if (this.#watcherCount >= WATCHERS_MAX) {
-      throw new SluiceError(
-        'unavailable',
-        `${WATCHERS_MAX} videos are watched here already. Poll GET /v1/videos/${video.id} instead.`,
-      )
-    }
+    this.#requireRoom(video)
     const watched = this.#watched.get(video.id) ?? {
       video,
       version: '',
@@ -80,6 +83,7 @@ export class VideoWatch {
     watched.watchers.add(watcher)
     this.#watched.set(video.id, watched)
     this.#watcherCount += 1
+    this.#ofAccount.set(video.account_id, (this.#ofAccount.get(video.account_id) ?? 0) + 1)
     this.#reading ??= this.#readWhileWatched()
     return () => this.#remove(video.id, watched, watcher)
   }
@@ -92,9 +96,32 @@ export class VideoWatch {
     await this.#reading
   }
 
+  #requireRoom(video: Video): void {
+    const { streams, streamsOfAccount, streamsOfVideo } = this.#bounds
+    const instead = `Poll GET /v1/videos/${video.id} instead.`
+    if ((this.#ofAccount.get(video.account_id) ?? 0) >= streamsOfAccount) {
+      throw new SluiceError(
+        'too_many_at_once',
+        `This account watches ${streamsOfAccount} videos here already. ${instead}`,
+      )
+    }
+    if ((this.#watched.get(video.id)?.watchers.size ?? 0) >= streamsOfVideo) {
+      throw new SluiceError(
+        'too_many_at_once',
+        `This video is watched ${streamsOfVideo} times here already. ${instead}`,
+      )
+    }
+    if (this.#watcherCount >= streams)
+      throw new SluiceError('unavailable', `${streams} videos are watched here already. ${instead}`)
+  }
+
   #remove(videoId: string, watched: Watched, watcher: Watcher): void {
     if (!watched.watchers.delete(watcher)) return
     this.#watcherCount -= 1
+    const { account_id: accountId } = watched.video
+    const left = (this.#ofAccount.get(accountId) ?? 1) - 1
+    if (left === 0) this.#ofAccount.delete(accountId)
+    else this.#ofAccount.set(accountId, left)
     if (watched.watchers.size === 0 && this.#watched.get(videoId) === watched) this.#watched.delete(videoId)
   }
 
@@ -108,6 +135,7 @@ export class VideoWatch {
   }
 
   async #readOnce(): Promise<void> {
+    await this.#endByKey()
     const changed = await this.#readChanged()
     for (const [videoId, watched] of [...this.#watched]) {
       const row = changed.get(videoId)
@@ -121,6 +149,13 @@ export class VideoWatch {
       watched.forecastKey = forecastKey
       for (const watcher of [...watched.watchers]) watcher.see({ video: watched.video, forecast })
     }
+  }
+
+  /** Ends the watchers whose key was revoked or has expired. */
+  async #endByKey(): Promise<void> {
+    const watchers = [...this.#watched.values()].flatMap((watched) => [...watched.watchers])
+    const good = await readGoodKeys(this.#db, [...new Set(watchers.map(({ keyId }) => keyId))])
+    for (const watcher of watchers) if (!good.has(watcher.keyId)) watcher.close()
   }
 
   /** Reads the rows that changed: every write gives a row another xmin. */

@@ -1,7 +1,7 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import multer from 'multer'
 import type { Logger } from 'pino'
-import { type ErrorCode, SluiceError } from '../errors.ts'
+import { type ErrorCode, isText, SluiceError } from '../errors.ts'
 import { StoreUnavailableError } from '../storage/object-store.ts'
 import { ClientGoneError } from './admit.ts'
 import { ERROR_STATUS } from './error-status.ts'
@@ -33,9 +33,33 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   }
 }
 
-/** For a path that no route has. */
-export const unknownRoute: RequestHandler = (request) => {
-  throw new SluiceError('unknown_route', `No such call: ${request.method} ${request.path}.`)
+/** For a path that no route has; `paths` are those that there are. */
+export function unknownRoute(paths: readonly string[]): RequestHandler {
+  const known = paths.map((path) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`))
+  const isKnown = (path: string) => known.some((pattern) => pattern.test(path))
+  return (request) => {
+    const { path } = request
+    throw new SluiceError(
+      'unknown_route',
+      `No such call: ${request.method} ${path}.${hintFor(path, isKnown)}`,
+    )
+  }
+}
+
+/** What somebody meant who asked for an unknown path. */
+function hintFor(path: string, isKnown: (path: string) => boolean): string {
+  if (isKnown(`/v1${path}`)) return ' The base URL ends with /v1.'
+  if (path.startsWith('/v1/v1/')) return ' The base URL has /v1 already: the path needs no second one.'
+  if (/\/(videos?|images?)\/generations\/?$|text-to-video/.test(path))
+    return ' A video is submitted with POST /v1/videos.'
+  if (path.length > 1 && path.endsWith('/') && isKnown(path.slice(0, -1)))
+    return ' The path has no slash at its end.'
+  return ''
+}
+
+/** A parser's message; it quotes the body, which may be a file. */
+function readable(message: string): string {
+  return isText(message) ? message : 'it is no JSON text.'
 }
 
 function asSluiceError(thrown: unknown): SluiceError {
@@ -84,7 +108,7 @@ function fromBodyParser(thrown: unknown): SluiceError | null {
   const code = typeof type === 'string' ? BODY_PARSER_CODES[type] : undefined
   if (code === 'body_too_large') return new SluiceError(code, 'The request body is too large.')
   if (code === 'invalid_json')
-    return new SluiceError(code, `The request body could not be read: ${thrown.message}`)
+    return new SluiceError(code, `The request body could not be read: ${readable(thrown.message)}`)
   if (code !== undefined) return new SluiceError(code, thrown.message)
   if (status === 416) return new SluiceError('range_not_satisfiable', 'The file has no such range.', 'Range')
   if (thrown instanceof URIError)

@@ -2,24 +2,31 @@ import type { z } from 'zod'
 import { invalidValue, SluiceError, showGiven } from '../errors.ts'
 
 /**
- * Parses what a caller sent. Throws SluiceError with the field at fault, what was given and what is allowed.
+ * Parses what a caller sent. Throws SluiceError with the field at fault, what was given and what is allowed;
+ * for a name among `otherNames`, with what says it here.
  */
-export function parseRequest<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+export function parseRequest<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  otherNames: Readonly<Record<string, string>> = {},
+): z.output<S> {
   const parsed = schema.safeParse(value, { reportInput: true })
   if (parsed.success) return parsed.data
-  throw errorOf(parsed.error)
+  throw errorOf(parsed.error, otherNames)
 }
 
 type Issue = z.core.$ZodIssue
 
 /** The error for the first issue. */
-function errorOf(error: z.ZodError): SluiceError {
+function errorOf(error: z.ZodError, otherNames: Readonly<Record<string, string>>): SluiceError {
   const issue = error.issues[0]
   if (issue === undefined) return new SluiceError('invalid_value', 'The request is not valid.')
   const field = issue.path.join('.')
   if (issue.code === 'unrecognized_keys') {
     const path = [...issue.path, issue.keys[0] ?? ''].join('.')
-    return new SluiceError('unknown_parameter', `Unknown parameter: ${showGiven(path)}.`, path.slice(0, 200))
+    const here = Object.hasOwn(otherNames, path) ? ` Here it is ${otherNames[path]}.` : ''
+    const message = `Unknown parameter: ${showGiven(path)}.${here}`
+    return new SluiceError('unknown_parameter', message, path.slice(0, 200))
   }
   if (issue.input === undefined && issue.code === 'invalid_type') {
     const name = field === '' ? 'The body' : field

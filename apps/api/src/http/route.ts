@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import { hashKey, NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-key.ts'
 import { type AccountKey, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
+import { nullDropper } from './absent-nulls.ts'
 import { admit, admitBody } from './admit.ts'
 import { countRequest } from './count-request.ts'
 import { markSubmission } from './measure-requests.ts'
@@ -60,6 +61,8 @@ export interface CallDocument<
   body?: Body
   /** The field of the body that may be a file, or as long as one. */
   upload?: UploadField
+  /** What others call fields of the body, and what says the same here: said to who sends such a name. */
+  otherNames?: Readonly<Record<string, string>>
   /** Its handler waits for something outside as well: it is counted apart from calls that are quick. */
   isLong?: true
   /** Counted as a submission in the metrics. */
@@ -175,6 +178,7 @@ function makeRoute<
 ): Route {
   const { params, query, body } = document
   const reader = body === undefined ? null : bodyReader(body, document.upload)
+  const dropNulls = body === undefined ? null : nullDropper(body)
   const isLong = document.isLong === true
   return {
     ...document,
@@ -199,7 +203,9 @@ function makeRoute<
           key: caller,
           params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
           query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
-          body: (body === undefined ? {} : parseRequest(body, await readBody())) as z.output<B>,
+          body: (body === undefined || dropNulls === null
+            ? {}
+            : parseRequest(body, dropNulls(await readBody()), document.otherNames)) as z.output<B>,
         }
       }
       try {

@@ -96,6 +96,17 @@ export async function listKeys(
   return rows
 }
 
+/** Those of the keys that are neither revoked nor expired. */
+export async function readGoodKeys(db: Database, keyIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const { rows } = await db.query<{ id: string }>({
+    name: 'keys-good',
+    text: `select id from api_key
+    where id = any ($1::text[]) and revoked_at is null and (expires_at is null or expires_at > now())`,
+    values: [keyIds],
+  })
+  return new Set(rows.map(({ id }) => id))
+}
+
 /** A key's videos that are queued, and those that occupy a slot or are on their way to one. */
 export interface KeyLoad {
   queued: bigint

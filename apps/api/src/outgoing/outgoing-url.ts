@@ -62,7 +62,7 @@ export function parseOutgoingUrl(text: string, field: string, rules: OutgoingRul
     throw refusal(field, 'invalid_url', `${url.protocol}//...@${url.host}`)
   const host = hostOf(url)
   const isAllowed = rules.allowHosts.has(host)
-  if (!isAllowed && url.protocol !== 'https:') throw refusal(field, 'invalid_url', text)
+  if (!isAllowed && url.protocol !== 'https:') throw refusal(field, 'invalid_url', text, BY_OPERATOR)
   if (!isAllowed && !mayBePublic(host)) throw forbidden(field, text)
   return { url, host, isAllowed }
 }
@@ -74,7 +74,7 @@ function hostOf(url: URL): string {
 
 /** The same error for every address that is not public: it does not reveal what a name resolves to. */
 export function forbidden(field: string, text: string): OutgoingError {
-  return refusal(field, 'forbidden_host', text)
+  return refusal(field, 'forbidden_host', text, BY_OPERATOR)
 }
 
 function mayBePublic(host: string): boolean {
@@ -82,6 +82,8 @@ function mayBePublic(host: string): boolean {
   return host !== 'localhost' && !host.endsWith('.localhost')
 }
 
-function refusal(field: string, reason: OutgoingReason, given: string): OutgoingError {
-  return new OutgoingError(field, reason, `${field} is ${showGiven(given)}: allowed is ${ALLOWED}.`)
+const BY_OPERATOR = ' The operator can allow other hosts, with SLUICE_WEBHOOK_ALLOW_HOSTS.'
+
+function refusal(field: string, reason: OutgoingReason, given: string, remedy = ''): OutgoingError {
+  return new OutgoingError(field, reason, `${field} is ${showGiven(given)}: allowed is ${ALLOWED}.${remedy}`)
 }

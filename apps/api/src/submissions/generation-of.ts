@@ -8,6 +8,7 @@ import {
   type Mode,
   type Model,
   nearestSize,
+  OPENAI_SIZES,
   type ResolutionClass,
   resolutionsOf,
 } from '@sluice/shared/model-catalogue'
@@ -135,9 +136,21 @@ function modelOf(given: string | undefined, { models, defaultModel }: OfferedMod
 function sizeOf(model: Model, given: string | undefined): FrameSize | null {
   if (given === undefined) return null
   const size = findSize(model, given)
-  if (size === undefined)
-    throw invalidValue('size', given, `${model.sizes.map(formatSize).join(', ')} with model ${model.id}`)
+  if (size === undefined) throw invalidValue('size', given, sizesNear(model, given))
   return size
+}
+
+/** The sizes nearest to what was asked for, and where the others are listed. */
+function sizesNear(model: Model, given: string): string {
+  const [, width, height] = /^(\d{1,5})\D(\d{1,5})$/.exec(given) ?? []
+  const shape = {
+    width: Number(width) || DEFAULT_SHAPE.width,
+    height: Number(height) || DEFAULT_SHAPE.height,
+  }
+  const near = resolutionsOf(model).map((resolution) => formatSize(nearestSize(model, shape, resolution)))
+  const openAi = Object.keys(OPENAI_SIZES).filter((size) => findSize(model, size) !== undefined)
+  const others = `any of the ${model.sizes.length} that GET /v1/models/${model.id} lists`
+  return `${[...near, ...openAi].join(', ')}, or ${others}`
 }
 
 /**

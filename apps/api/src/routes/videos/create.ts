@@ -1,6 +1,7 @@
 import { repeatHeaders } from '../../http/request-headers.ts'
 import { accountRoute } from '../../http/route.ts'
 import { createRequestSchema } from '../../submissions/create-request.ts'
+import { OTHER_NAMES } from '../../submissions/other-names.ts'
 import { imageUpload } from './image-upload.ts'
 import { SUBMISSION_ERRORS, submitAndShow } from './submission.ts'
 import { videoAnswers } from './video-reply.ts'
@@ -17,6 +18,7 @@ export const createVideoRoute = accountRoute(
       'Prices the video, holds that much of the balance and queues it. JSON or multipart form. An `Idempotency-Key` header makes repeats of the same request answer the same video.',
     body: createRequestSchema,
     upload: imageUpload,
+    otherNames: OTHER_NAMES,
     example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
     isLong: true,
     isSubmission: true,

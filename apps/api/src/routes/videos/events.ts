@@ -50,14 +50,19 @@ export const videoEventsRoute = accountRoute(
         response.status(200).type('text/event-stream').end()
       })
     }
-    return new RawReply((response) => streamEvents(context, response, first, lastEventId))
+    return new RawReply((response) => streamEvents(context, response, { keyId: key.id, first, lastEventId }))
   },
 )
 
 /**
- * Sends the video as it is, then as it changes. Throws SluiceError `unavailable` before the stream begins.
+ * Sends the video as it is, then as it changes. Throws SluiceError before the stream begins: there are too
+ * many already.
  */
-function streamEvents(context: Services, response: Response, first: Sighting, lastEventId: string): void {
+function streamEvents(
+  context: Services,
+  response: Response,
+  { keyId, first, lastEventId }: { keyId: string; first: Sighting; lastEventId: string },
+): void {
   let sentId = lastEventId
   let sighting = first
   const next = (): StreamEvent | null => {
@@ -68,6 +73,7 @@ function streamEvents(context: Services, response: Response, first: Sighting, la
   }
   // Before the stream begins: its headers could not carry a refusal any more.
   const remove = context.videoWatch.add(first.video, {
+    keyId,
     see: (seen) => {
       sighting = seen
       stream.offer(next)

@@ -5,6 +5,7 @@ import type { ServiceTier } from '@sluice/shared/service-tier'
 import { accountRoute } from '../../http/route.ts'
 import type { Priced } from '../../prices/price.ts'
 import { createRequestSchema, serviceTierOf } from '../../submissions/create-request.ts'
+import { OTHER_NAMES } from '../../submissions/other-names.ts'
 import { type Quote, quoteVideo } from '../../submissions/quote.ts'
 import { moneyJson } from '../money-json.ts'
 import { imageUpload } from './image-upload.ts'
@@ -21,6 +22,7 @@ export const quoteVideoRoute = accountRoute(
       'Takes the body of a submission and answers what it would hold and how long it would take. Nothing is held or stored.',
     body: createRequestSchema,
     upload: imageUpload,
+    otherNames: OTHER_NAMES,
     example: { prompt: 'a paper boat in the rain', size: '1024x576', max_cost: '0.5' },
     isLong: true,
     answers: { 200: { description: 'The quote.', schema: quoteSchema } },
