@@ -55,6 +55,7 @@ async function findMissingParts(context: Context, internal: Context): Promise<Mi
     queue: () => context.producer.ping(),
     store: () => context.store.ping(),
     worker: () => requireWorker(internal),
+    clock: () => requireClock(internal),
   }
   const problems = await Promise.all(
     Object.entries(checks).map(async ([part, check]) => ({ part, problem: await problemOf(check) })),
@@ -70,6 +71,28 @@ async function requireWorker({ config, db }: Context): Promise<void> {
   const capabilities = await readCapabilities(db, config)
   if (!capabilities.has(config.defaultModel))
     throw new Error(`no worker for ${config.defaultModel} is connected`)
+}
+
+/** Receivers of webhooks refuse what is dated more than 5 minutes from their own time. */
+const CLOCK_APART_MS_MAX = 240_000
+
+/** A part that is away says nothing of the time: it is reported by its own check. */
+async function requireClock({ db, store, clock }: Context): Promise<void> {
+  const askedAtMs = clock.now()
+  const query = { text: 'select extract(epoch from clock_timestamp())::float8 * 1000 as now_ms' }
+  const answer = await db.query<{ now_ms: number }>(query).catch(() => null)
+  const databaseMs = answer?.rows[0]?.now_ms
+  const aheadMs = {
+    database: databaseMs === undefined ? 0 : databaseMs - (askedAtMs + clock.now()) / 2,
+    store: store.clockAheadMs() ?? 0,
+  }
+  for (const [part, ms] of Object.entries(aheadMs)) {
+    if (Math.abs(ms) <= CLOCK_APART_MS_MAX) continue
+    const seconds = Math.round(Math.abs(ms) / 1_000)
+    throw new Error(
+      `this machine's clock is ${seconds} s ${ms > 0 ? 'behind' : 'ahead of'} that of the ${part}`,
+    )
+  }
 }
 
 /** Why `check` fails, or null. */

@@ -14,6 +14,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { pause } from '@sluice/shared/pause'
+import type { SettingError } from '@sluice/shared/settings'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { checkContentType, contentTypeOf } from './content-type.ts'
 import {
@@ -91,7 +92,7 @@ export class S3Store implements ObjectStore {
   /** Signs only: a signature covers the host, so what customers get must be signed for the host they see. */
   readonly #publicClient: LimitedS3Client
 
-  constructor(settings: S3Settings, limits: StoreLimits) {
+  constructor(settings: S3Settings, limits: StoreLimits = TIME_LIMITS.store) {
     this.#settings = settings
     this.#client = new LimitedS3Client(settings, limits)
     this.#publicClient = new LimitedS3Client(
@@ -231,11 +232,10 @@ export class S3Store implements ObjectStore {
   }
 
   async ping(): Promise<void> {
-    const error = await this.#findFault()
-    if (error === null) return
-    const fault = judgeS3Fault(error, this.#settings)
+    const fault = await this.findFault()
+    if (fault === null) return
     if (fault instanceof StoreUnreachableError) throw fault
-    throw new StoreUnreachableError(fault.setting, fault.given ?? '', fault.allowed, { cause: error })
+    throw new StoreUnreachableError(fault.setting, fault.given ?? '', fault.allowed, { cause: fault })
   }
 
   async signPut(key: string, options: SignPutOptions): Promise<string> {
@@ -280,13 +280,19 @@ export class S3Store implements ObjectStore {
     this.#publicClient.destroy()
   }
 
+  /** What is wrong with the settings, or that the server is away; null when the bucket can be used. */
+  async findFault(): Promise<SettingError | StoreUnreachableError | null> {
+    const error = await this.#list()
+    return error === null ? null : judgeS3Fault(error, this.#settings)
+  }
+
   /**
    * Makes the bucket unless it exists. Throws SettingError when a setting is wrong, and StoreUnreachableError
    * when the server is away.
    */
   async makeBucket(): Promise<void> {
     const { bucket, region } = this.#settings
-    const fault = await this.#findFault()
+    const fault = await this.#list()
     if (fault === null) return
     if (!isMissingBucket(fault)) throw judgeS3Fault(fault, this.#settings)
     // us-east-1 is the default, and S3 refuses a request that names it.
@@ -304,8 +310,8 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  /** What a listing of the bucket meets: it says more than HEAD, whose refusals have no code. */
-  async #findFault(): Promise<unknown> {
+  /** What a listing of the bucket meets, or null: it says more than HEAD, whose refusals have no code. */
+  async #list(): Promise<unknown> {
     const command = new ListObjectsCommand({ Bucket: this.#settings.bucket, MaxKeys: 1 })
     try {
       const page = await this.#client.askRaw((options) => this.#client.sdk.send(command, options))

@@ -30,7 +30,7 @@ export const readyRoute = publicRoute(
     tag: 'service',
     summary: 'A video can be made now',
     description:
-      '200 only when database, queue and store answer, a process leads the gate and a worker for the default model is connected, as looked up at most a second ago. Without a key it names the parts that are missing; with an admin key it says what is wrong with them.',
+      '200 only when database, queue and store answer, a process leads the gate, a worker for the default model is connected and the clock is right, as looked up at most a second ago. Without a key it names the parts that are missing; with an admin key it says what is wrong with them.',
     answers: {
       200: { description: 'Ready.', schema: readySchema },
       503: { description: 'What is missing.', schema: readySchema },
