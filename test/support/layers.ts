@@ -38,6 +38,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'compose.ts',
     'server.ts',
     'start-api.ts',
+    'check-store.ts',
     'main.ts',
   ],
   'apps/api/src/routes': [

@@ -151,6 +151,6 @@ test('a start does not make a bucket of settings that are only looked at', async
   })
   const store = new S3Store(settingsOf(endpoint))
   onTestFinished(() => store.close())
-  expect(await store.findFault()).toMatchObject({ setting: 'SLUICE_S3_BUCKET' })
+  expect(await store.findFault()).toMatchObject({ fault: { setting: 'SLUICE_S3_BUCKET' } })
   expect(methods).toEqual(['GET'])
 })

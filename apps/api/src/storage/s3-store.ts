@@ -232,8 +232,8 @@ export class S3Store implements ObjectStore {
   }
 
   async ping(): Promise<void> {
-    const fault = await this.findFault()
-    if (fault === null) return
+    const { fault } = (await this.findFault()) ?? {}
+    if (fault === undefined) return
     if (fault instanceof StoreUnreachableError) throw fault
     throw new StoreUnreachableError(fault.setting, fault.given ?? '', fault.allowed, { cause: fault })
   }
@@ -280,10 +280,17 @@ export class S3Store implements ObjectStore {
     this.#publicClient.destroy()
   }
 
-  /** What is wrong with the settings, or that the server is away; null when the bucket can be used. */
-  async findFault(): Promise<SettingError | StoreUnreachableError | null> {
+  /**
+   * What is wrong with the settings, or that the server is away; null when the bucket can be used. One that
+   * only has to be made is named too.
+   */
+  async findFault(): Promise<{
+    fault: SettingError | StoreUnreachableError
+    isMissingBucket: boolean
+  } | null> {
     const error = await this.#list()
-    return error === null ? null : judgeS3Fault(error, this.#settings)
+    if (error === null) return null
+    return { fault: judgeS3Fault(error, this.#settings), isMissingBucket: isMissingBucket(error) }
   }
 
   /**

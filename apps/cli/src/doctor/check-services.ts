@@ -89,19 +89,6 @@ export async function checkRedis(text: string): Promise<Finding> {
   }
 }
 
-/** Any answer, even a refusal, shows that the store is there. The API checks its credentials at /ready. */
-export async function checkStore(endpoint: string): Promise<Finding> {
-  const answer = await ask(endpoint)
-  if (answer === null) {
-    return fail(
-      'store',
-      `nothing answers at SLUICE_S3_ENDPOINT ${endpoint}`,
-      'start that S3 server, or unset SLUICE_S3_ENDPOINT to keep files in the data dir',
-    )
-  }
-  return ok('store', `${endpoint} answers`)
-}
-
 function command(words: readonly string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
 }

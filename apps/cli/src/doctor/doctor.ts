@@ -6,7 +6,8 @@ import { readUpSettings } from '../up/settings.ts'
 import { checkDataDir, checkDisk, checkKeys, checkPort } from './check-data-dir.ts'
 import { checkNode, checkPinnedNode, checkPostgres, checkTestPrograms } from './check-installation.ts'
 import { checkModels, checkRunner } from './check-runner.ts'
-import { checkApi, checkDatabase, checkRedis, checkStore } from './check-services.ts'
+import { checkApi, checkDatabase, checkRedis } from './check-services.ts'
+import { checkDatabaseClock, checkStore } from './check-store.ts'
 import { type Finding, formatFinding } from './finding.ts'
 
 /**
@@ -28,8 +29,9 @@ export async function doctor(env: NodeJS.ProcessEnv, print: (line: string) => vo
     checkNode(),
     checkPinnedNode(),
     settings.databaseUrl === null ? checkPostgres() : checkDatabase(settings.databaseUrl),
+    ...(settings.databaseUrl === null ? [] : [checkDatabaseClock(settings.databaseUrl)]),
     ...(redisUrl === undefined ? [] : [checkRedis(redisUrl)]),
-    ...(s3Endpoint === undefined ? [] : [checkStore(s3Endpoint)]),
+    ...(s3Endpoint === undefined ? [] : [checkStore(env)]),
     checkDataDir(settings.dataDir),
     checkDisk(settings.dataDir),
     checkKeys(settings.dataDir),
