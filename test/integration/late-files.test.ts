@@ -177,6 +177,23 @@ describe('on an S3 store', () => {
 
   sharedTests()
 
+  test('a PUT after completion changes nothing that the owner gets, and is swept', async () => {
+    const { id, attempt, uploads } = await taken()
+    await finish(attempt)
+    const text = await textOf(id)
+    await age(id, 'swept_at = now(), swept_for_good_at = now()')
+    for (const name of ['video', 'thumbnail'] as const)
+      expect(await put(uploads[name], name, 'forged')).toBe(200)
+    expect(await textOf(id)).toBe(text)
+    await age(id, 'swept_for_good_at = null')
+    await eventually(
+      () => column(id, 'swept_for_good_at'),
+      (sweptAt) => sweptAt !== null,
+    )
+    expect(await textOf(id)).toBe(text)
+    expect(await objectsOf(id)).toBe(3)
+  })
+
   test('a PUT after deletion does not bring a file back for good', async () => {
     const { id, attempt, uploads } = await taken()
     await finish(attempt)

@@ -290,7 +290,7 @@ describe('a finished video', () => {
     const { internal } = api.api.context
     const { store } = internal
     internal.store = storeWith(store, {
-      head: async () => {
+      copy: async () => {
         throw new Error('connection refused')
       },
     })

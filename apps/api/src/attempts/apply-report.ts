@@ -24,7 +24,7 @@ import { bootOfClaimant } from './claimant.ts'
 import { finishVideo } from './finish.ts'
 import { type LockedAttempt, lockAttempt } from './locked-attempt.ts'
 import { type Failure, requeueOrFail } from './requeue-or-fail.ts'
-import { problemOfFiles } from './stored-files.ts'
+import { keepFiles } from './stored-files.ts'
 import { verdictOf } from './verdict.ts'
 
 /** A report, on which attempt, and the worker token it came with. */
@@ -68,7 +68,7 @@ export async function applyReport(context: Context, sent: SentReport): Promise<R
 type SeenFiles = { problem: string | null } | 'not looked at'
 
 /**
- * Looks at the files of a finished attempt; not for other reports, and not for one that will be answered
+ * Looks at the files of a finished attempt, and keeps them; not for other reports, and not for one that will be answered
  * `stop`. Asks the store, so it is no part of the transaction.
  */
 async function lookAtFiles(context: Context, sent: SentReport): Promise<SeenFiles> {
@@ -81,7 +81,7 @@ async function lookAtFiles(context: Context, sent: SentReport): Promise<SeenFile
   const { storeMs } = TIME_LIMITS.workerReport
   const tooLate = () => new Error(`the store did not answer within ${storeMs} ms`)
   try {
-    return { problem: await within(storeMs, problemOfFiles(context.store, report.result), tooLate) }
+    return { problem: await within(storeMs, keepFiles(context.store, report.result), tooLate) }
   } catch (error) {
     context.log.warn(
       { err: error, video: videoId, fence },

@@ -2,7 +2,7 @@ import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import { writeResult } from '../videos/attempt-store.ts'
 import { cancelledEnd, completedEnd } from '../videos/end.ts'
 import { endVideo } from '../videos/transition.ts'
-import { attemptPrefix } from '../videos/video.ts'
+import { outputPrefix } from '../videos/video.ts'
 import { learnPace, type Pace } from '../workers/pace.ts'
 import type { LockedAttempt } from './locked-attempt.ts'
 
@@ -17,7 +17,7 @@ export async function finishVideo(locked: LockedAttempt, result: AttemptResult):
     await endVideo(db, video, cancelledEnd(video, video.num_steps), context.systemAccounts)
     return
   }
-  const prefix = attemptPrefix(video.id, attempt.fence, result.claim)
+  const prefix = outputPrefix(video.id, attempt.fence, result.claim)
   await endVideo(db, video, completedEnd(video, prefix), context.systemAccounts)
   await learn(locked, result)
 }

@@ -11,7 +11,7 @@ import { finishVideo } from './finish.ts'
 import { lockAttempt } from './locked-attempt.ts'
 import { isSilentSql } from './reception.ts'
 import { requeueOrFailLost } from './requeue-or-fail.ts'
-import { problemOfFiles } from './stored-files.ts'
+import { keepFiles } from './stored-files.ts'
 import { isUnstorable } from './unstorable.ts'
 
 const RESULT_BYTES_MAX = 64 * 1024
@@ -122,7 +122,7 @@ async function readResult(context: Context, attempt: Attempt): Promise<AttemptRe
   const { success, data: result } = attemptResultSchema.safeParse(parseJson(text))
   if (!success || result.video !== attempt.video_id) return null
   if (result.fence !== attempt.fence || result.claim !== attempt.claim) return null
-  return (await problemOfFiles(context.store, result)) === null ? result : null
+  return (await keepFiles(context.store, result)) === null ? result : null
 }
 
 function parseJson(text: string): unknown {

@@ -2,7 +2,6 @@ import { within } from '@sluice/shared/time-limit'
 import { SIGNED_URL_MS, TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
 import { inputPrefix, listAbandonedInputs, removePendingInput } from '../inputs/input-store.ts'
-import { StoreUnavailableError } from '../storage/object-store.ts'
 import { OUTPUT_FILES, type Video, videoPrefix } from './video.ts'
 import { markFilesRemoved, markInputRemoved, markSwept, markSweptForGood } from './video-store.ts'
 
@@ -163,7 +162,7 @@ export class Sweeper {
       try {
         await within(videoMs, remove(row), () => new Error(`not within ${videoMs} ms`))
       } catch (error) {
-        if (error instanceof StoreUnavailableError && !(await this.#isStoreBack())) return
+        if (!(await this.#isStoreBack())) return
         log.warn({ err: error, video: row.id }, 'files of a video could not be removed; will be tried again')
         if (this.#skipped.size < SKIPPED_MAX) this.#skipped.set(row.id, clock.now() + SKIP_MS)
       }

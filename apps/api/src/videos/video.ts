@@ -88,6 +88,11 @@ export function attemptPrefix(videoId: string, fence: number, claim: string): st
   return `${videoPrefix(videoId)}/${fence}-${claim}`
 }
 
+/** Key prefix of what is served of a completed video: copies of what one start of an attempt made. */
+export function outputPrefix(videoId: string, fence: number, claim: string): string {
+  return `${videoPrefix(videoId)}/output-${fence}-${claim}`
+}
+
 /** Which start of an attempt writes an object; null for a key that none writes. */
 export function attemptOfKey(key: string): { video: string; fence: number; claim: string } | null {
   const [, video, fence, claim] = /^videos\/([^/]+)\/(\d{1,9})-([0-9a-f]{32})\//.exec(key) ?? []
