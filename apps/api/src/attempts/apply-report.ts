@@ -68,8 +68,8 @@ export async function applyReport(context: Context, sent: SentReport): Promise<R
 type SeenFiles = { problem: string | null } | 'not looked at'
 
 /**
- * Looks at the files of a finished attempt, and keeps them; not for other reports, and not for one that will be answered
- * `stop`. Asks the store, so it is no part of the transaction.
+ * Looks at the files of a finished attempt, and keeps them; not for other reports, and not for one that will
+ * be answered `stop`. Asks the store, so it is no part of the transaction.
  */
 async function lookAtFiles(context: Context, sent: SentReport): Promise<SeenFiles> {
   const { videoId, fence, report } = sent
