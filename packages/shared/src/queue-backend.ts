@@ -1,12 +1,16 @@
 import {
+  assertSchemaCompatibility,
   createPostgresBackend,
   createRedisBackend,
   type Job,
   type JobsOptions,
+  LATEST_SCHEMA_VERSION,
   runMigrations,
+  SchemaMigrationRequiredError,
   withBackend,
 } from 'bullmq'
 import { Redis } from 'ioredis'
+import type pg from 'pg'
 import type { AttemptJob } from './attempt-contract.ts'
 import { BoundedClient, openPool } from './postgres-client.ts'
 import { within } from './time-limit.ts'
@@ -201,8 +205,20 @@ export async function migrateQueue(postgresUrl: string): Promise<void> {
   })
   await client.connect()
   try {
-    await runMigrations(client, POSTGRES_SCHEMA)
+    if (await isBehind(client)) await runMigrations(client, POSTGRES_SCHEMA)
   } finally {
     await client.end()
+  }
+}
+
+/**
+ * Migrating takes an advisory lock, which the role of GPU hosts could hold: it is not asked for in vain.
+ */
+async function isBehind(client: pg.Client): Promise<boolean> {
+  try {
+    return (await assertSchemaCompatibility(client, POSTGRES_SCHEMA)) < LATEST_SCHEMA_VERSION
+  } catch (error) {
+    if (error instanceof SchemaMigrationRequiredError) return true
+    throw error
   }
 }

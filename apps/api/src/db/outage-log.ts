@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { DatabaseUnavailableError } from '../errors.ts'
 
 /** An outage has ended when nothing failed for so long: a full disk still lets reads through. */
-const ENDS_AFTER_MS = 5_000
+const ENDS_AFTER_MS = 3_000
 
 /** Logs an outage of the database when it begins and when it has ended, however many calls it fails. */
 export class OutageLog {
