@@ -54,6 +54,7 @@ function readRegion(env: Environment): string {
 /** The AWS client reads the credentials itself; without one of the two it looks for others, for minutes. */
 function checkKeys(env: Environment): void {
   const names = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']
+  if (optionalSetting(env, 'SLUICE_S3_ENDPOINT') === undefined) return
   const given = names.filter((name) => secretSetting(env, name) !== undefined)
   if (given.length !== 1) return
   const missing = names.find((name) => !given.includes(name)) ?? ''

@@ -1,4 +1,4 @@
-import { optionalSetting } from '@sluice/shared/settings'
+import { baseUrlSetting, optionalSetting, redisUrlSetting } from '@sluice/shared/settings'
 import { readKeys } from '../connection/keys-file.ts'
 import { dataDirPaths } from '../data-dir.ts'
 import { readLockHolder } from '../up/data-dir-lock.ts'
@@ -7,6 +7,7 @@ import { checkDataDir, checkDisk, checkKeys, checkPort } from './check-data-dir.
 import { checkNode, checkPinnedNode, checkPostgres, checkTestPrograms } from './check-installation.ts'
 import { checkModels, checkRunner } from './check-runner.ts'
 import { checkApi, checkDatabase, checkRedis } from './check-services.ts'
+import { checkSettings, isWorkerHost } from './check-settings.ts'
 import { checkDatabaseClock, checkStore } from './check-store.ts'
 import { type Finding, formatFinding } from './finding.ts'
 
@@ -19,40 +20,65 @@ export async function doctor(env: NodeJS.ProcessEnv, print: (line: string) => vo
   const isRunning = (await readLockHolder(settings.dataDir)) !== null
   // keys.json of a running service names its address, which may have another port than this shell's settings.
   const keys = isRunning ? await readKeys(dataDirPaths(settings.dataDir).keys).catch(() => null) : null
-  const apiUrl =
+  const ownApiUrl =
     optionalSetting(env, 'PORT') === undefined && keys !== null
       ? keys.base_url.replace(/\/v1$/, '')
       : settings.apiUrl
-  const redisUrl = optionalSetting(env, 'REDIS_URL')
+  const apiUrl = readable(() => baseUrlSetting(env, 'SLUICE_API_URL')) ?? ownApiUrl
+  const redis = redisOf(env)
   const s3Endpoint = optionalSetting(env, 'SLUICE_S3_ENDPOINT')
   const checks: (Promise<Finding | Finding[]> | Finding[])[] = [
     checkNode(),
     checkPinnedNode(),
     settings.databaseUrl === null ? checkPostgres() : checkDatabase(settings.databaseUrl),
     ...(settings.databaseUrl === null ? [] : [checkDatabaseClock(settings.databaseUrl)]),
-    ...(redisUrl === undefined ? [] : [checkRedis(redisUrl)]),
+    checkSettings(env, settings),
+    ...(redis === undefined ? [] : [checkRedis(redis.setting, redis.url)]),
     ...(s3Endpoint === undefined ? [] : [checkStore(env)]),
     checkDataDir(settings.dataDir),
     checkDisk(settings.dataDir),
     checkKeys(settings.dataDir),
-    ...(isRunning ? [] : [checkPort(settings.host, settings.port)]),
-    checkApi(apiUrl, { isExpected: isRunning }),
+    ...(isRunning || isWorkerHost(env) ? [] : [checkPort(settings.host, settings.port)]),
+    checkApi(apiUrl, { isExpected: isRunning || isWorkerHost(env) }),
     checkRunner(env),
     checkTestPrograms(),
     checkModels(env),
   ]
-  let failures = 0
+  const findings: Finding[] = []
   for (const check of checks) {
     for (const finding of [await check].flat()) {
       print(formatFinding(finding))
-      if (finding.state === 'fail') failures += 1
+      findings.push(finding)
     }
   }
   print('')
-  print(
-    failures === 0
-      ? 'Everything needed works.'
-      : `${failures} ${failures === 1 ? 'part does' : 'parts do'} not work: see ✗ above.`,
-  )
-  return failures === 0 ? 0 : 1
+  print(conclusion(findings))
+  return findings.some(({ state }) => state === 'fail') ? 1 : 0
+}
+
+/** Never more than was seen: that nothing is in the way of a start does not say that anything runs. */
+export function conclusion(findings: readonly Finding[]): string {
+  const failures = findings.filter(({ state }) => state === 'fail').length
+  if (failures > 0) return `${failures} ${failures === 1 ? 'part does' : 'parts do'} not work: see ✗ above.`
+  const isReady = findings.some(({ part, state }) => part === 'ready' && state === 'ok')
+  return isReady
+    ? 'Everything needed works.'
+    : 'Nothing runs here. Nothing is in the way of a start: npm start'
+}
+
+/** The Redis of the queue, and the setting that names it. */
+function redisOf(env: NodeJS.ProcessEnv): { setting: string; url: string } | undefined {
+  for (const setting of ['REDIS_URL', 'SLUICE_QUEUE_URL']) {
+    const url = readable(() => redisUrlSetting(env, setting))
+    if (url !== undefined) return { setting, url }
+  }
+}
+
+/** The setting, or undefined for one that checkSettings reports. */
+function readable(read: () => string | undefined): string | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }

@@ -266,6 +266,13 @@ describe('sluice up', () => {
     expect(existsSync(join(dir, 'other'))).toBe(false)
   })
 
+  it('refuses settings that API or worker would refuse, all at once, before it makes a data dir', async () => {
+    const up = startUp({ SLUICE_REFINER_URL: 'nowhere', SLUICE_SLOTS: ';;' })
+    expect(await up.exit).toBe(2)
+    expect(up.output()).toMatch(/^sluice: SLUICE_REFINER_URL is .*\nSLUICE_SLOTS is .*\n$/)
+    expect(existsSync(dataDir)).toBe(false)
+  })
+
   it('takes over from a supervisor that was killed, in whatever order its processes were frozen and killed', async () => {
     const orders: ((left: { supervisor: number; postmaster: number; children: number[] }) => void)[] = [
       ({ supervisor }) => sendSignal(supervisor, 'SIGKILL'),

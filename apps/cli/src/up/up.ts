@@ -3,10 +3,25 @@ import { mkdir } from 'node:fs/promises'
 import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { requireFreePort } from '@sluice/shared/listen'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
+import { faultsOfSettings } from './check-settings.ts'
+import { apiEnvironment, workerEnvironment } from './child-environment.ts'
 import { type DataDirLock, lockDataDir } from './data-dir-lock.ts'
 import { UpError } from './errors.ts'
 import { Service, type ServiceOptions } from './service.ts'
-import { readUpSettings } from './settings.ts'
+import { namesQueue, readUpSettings, type UpSettings } from './settings.ts'
+
+/** Stand for what the first start makes, where only the other settings are looked at. */
+export const ANY_DATABASE = 'postgres://127.0.0.1/sluice'
+export const ANY_TOKEN = 'made-by-the-first-start-of-the-api'
+
+/** A child would refuse its settings; the message has a line for each. Exit code 2. */
+class UnfitSettings extends Error {
+  override readonly name = 'UnfitSettings'
+}
+
+function isOfSettings(error: unknown): boolean {
+  return error instanceof SettingError || error instanceof SettingErrors || error instanceof UnfitSettings
+}
 
 /**
  * Runs the whole service until `stop` is aborted: PostgreSQL (unless SLUICE_DATABASE_URL names one), API and
@@ -19,7 +34,10 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
     const settings = readUpSettings(options.env)
     // A start that is refused makes no data dir. Where there is one, children of a killed supervisor may have
     // the port until the lock has ended them.
-    if (!existsSync(settings.dataDir)) await requireFreePort(settings.host, settings.port)
+    if (!existsSync(settings.dataDir)) {
+      await requireFreePort(settings.host, settings.port)
+      await requireSettings(options.env, settings)
+    }
     lock = await makeAndLock(settings.dataDir)
     await requireFreePort(settings.host, settings.port)
     return await new Service(options, settings, lock).run()
@@ -28,10 +46,23 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
     options.print(
       `sluice: ${hideSecrets(options.env)(error instanceof Error ? error.message : String(error))}`,
     )
-    return error instanceof SettingError || error instanceof SettingErrors ? 2 : 1
+    return isOfSettings(error) ? 2 : 1
   } finally {
     await lock?.release()
   }
+}
+
+/** Throws UnfitSettings when API or worker would refuse its settings. */
+async function requireSettings(env: NodeJS.ProcessEnv, settings: UpSettings): Promise<void> {
+  const faults = await Promise.all([
+    faultsOfSettings('api', apiEnvironment(env, settings, settings.databaseUrl ?? ANY_DATABASE)),
+    faultsOfSettings(
+      'worker',
+      workerEnvironment(env, settings, ANY_TOKEN, namesQueue(env) ? null : ANY_DATABASE),
+    ),
+  ])
+  const lines = [...new Set(faults.flat())]
+  if (lines.length > 0) throw new UnfitSettings(lines.join('\n'))
 }
 
 async function makeAndLock(dataDir: string): Promise<DataDirLock> {
@@ -39,7 +70,7 @@ async function makeAndLock(dataDir: string): Promise<DataDirLock> {
     await mkdir(dataDir, { recursive: true, mode: 0o711 })
     return await lockDataDir(dataDir)
   } catch (error) {
-    if (error instanceof UpError || error instanceof SettingError) throw error
+    if (error instanceof UpError || isOfSettings(error)) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw new UpError(`the data dir ${dataDir} cannot be used (${reason}): see "npx sluice doctor"`)
   }
