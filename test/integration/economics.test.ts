@@ -519,6 +519,26 @@ test('busy time, tokens per GPU second, switching, cost and margin come from wha
   ])
 })
 
+test('a runner whose clock is wrong is believed no longer than its device was at work', async () => {
+  const { pool, worker } = handWorker()
+  await using _ = worker
+  await worker.heartbeat()
+  const id = await submit()
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'started' })
+  const result = await attempt.upload()
+  await attempt.report({ type: 'released' })
+  await attempt.report({ type: 'finished', result: { ...result, timings: { load: 80_000 } } })
+  await worker.heartbeat([], { draining: true })
+  await sql(
+    `update attempt set started_at = '2026-04-02T10:00:10Z', released_at = '2026-04-02T10:00:20Z', ended_at = '2026-04-02T10:00:25Z' where video_id = $1`,
+    [id],
+  )
+  await sql(`update video set ended_at = '2026-04-02T10:00:25Z' where id = $1`, [id])
+  const { data } = await economics(`?group_by=pool&from=2026-04-02T10:00:00.000Z&to=2026-04-02T10:00:59Z`)
+  expect(data.find((row: Row) => row.pool === pool)).toMatchObject({ switching_seconds: 10, switches: 1 })
+})
+
 test('a video that ends at the moment a range begins is in it, and in none that ends then', async () => {
   const { worker } = handWorker()
   await using _ = worker
