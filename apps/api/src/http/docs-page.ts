@@ -20,7 +20,17 @@ const PAGE = `<!doctype html>
 </html>
 `
 
-const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true, validatorUrl: null })\n`
+/** The key stays in this browser over a reload; the list of calls comes first, the schemas folded below. */
+const OPTIONS = {
+  url: '/openapi.json',
+  dom_id: '#reference',
+  deepLinking: true,
+  validatorUrl: null,
+  persistAuthorization: true,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+}
+const START = `SwaggerUIBundle(${JSON.stringify(OPTIONS)})\n`
 
 /** GET /docs: the OpenAPI document to read and to try. Nothing is loaded from elsewhere. */
 export function docsPage(): Router {

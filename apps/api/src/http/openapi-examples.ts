@@ -61,6 +61,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   ended_at: FINISHED_AT,
   endpoint_id: IDS.webhook_endpoint,
   error: null,
+  eta_seconds: null,
   execution_expires_after: 86_400,
   expires_at: 1_792_592_042,
   fence: 1,
@@ -74,6 +75,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   guidance_img: 3,
   heartbeat_age_seconds: 1.204,
   heartbeat_at: CREATED_AT,
+  i2v_condition: null,
   image_url: 'https://example.com/boat.png',
   interval: '1m',
   key: 'sk-sluice-C2FVsBQIhrscChlQIMVb5sSYspob7oDC2FVsBQIhr',
@@ -116,6 +118,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   queue_position: null,
   queued_max: 1_000,
   refined_prompt: null,
+  refinement: null,
   released_at: FINISHED_AT,
   remixed_from_video_id: null,
   requests: 60,
@@ -133,6 +136,8 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   slot: 0,
   slots: 8,
   started_at: CREATED_AT,
+  state: 'charged',
+  status: 'completed',
   status_code: 200,
   step: 50,
   steps: 50,
@@ -180,18 +185,19 @@ function addToFields(fields: Record<string, Part>): void {
     if (field === null || typeof field !== 'object' || hasValue(field)) continue
     const example = name === 'id' ? IDS[String(kind ?? 'video')] : BY_NAME[name]
     if (example !== undefined && isOfType(field, example)) field.example = example
-    else if (isOfType(field, 0)) field.example = 0
+    else if (field.enum === undefined && isOfType(field, 0)) field.example = 0
   }
 }
 
-function hasValue({ example, enum: values, const: value, $ref }: Part): boolean {
-  return example !== undefined || values !== undefined || value !== undefined || $ref !== undefined
+function hasValue({ example, const: value, $ref }: Part): boolean {
+  return example !== undefined || value !== undefined || $ref !== undefined
 }
 
-/** Whether a field's type can have the value: text, a number or null; lists and objects have none here. */
-function isOfType({ type, anyOf }: Part, value: unknown): boolean {
+/** Whether a field can have the value: text, a number or null; lists and objects have none here. */
+function isOfType({ type, anyOf, enum: values }: Part, value: unknown): boolean {
+  if (values !== undefined) return values.includes(value)
   const types = [...[type ?? []].flat(), ...(anyOf ?? []).flatMap((one) => one.type ?? [])]
-  if (value === null) return types.includes('null') && !types.includes('object')
+  if (value === null) return types.includes('null')
   if (typeof value === 'number')
     return types.includes(Number.isInteger(value) ? 'integer' : 'number') || types.includes('number')
   return typeof value === 'string' && types.includes('string')
