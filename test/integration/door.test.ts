@@ -33,6 +33,29 @@ test('/ready costs one look-up a second whoever asks, and tells strangers which 
   for (const key of [api.key, api.workerToken, 'sk-unknown']) expect(await seen(key)).toEqual([unsaid])
 })
 
+test('an address that asks without a good key more often than it may is answered later; a customer is not', async () => {
+  const bounds = { strangerRequestsPerSecond: 5, refusalPauseMs: 600_000 }
+  await using api = await startTestApi({ bounds })
+  const answered: number[] = []
+  const cut = new AbortController()
+  const ask = async (headers: Record<string, string>) => {
+    const response = await fetch(`${api.url}/v1/credits`, { headers, signal: cut.signal })
+    answered.push(response.status)
+  }
+  const asked = Array.from({ length: 30 }, (_, index) =>
+    ask(index % 2 === 0 ? {} : { authorization: 'Bearer sk-unknown' }).catch(() => undefined),
+  )
+  await eventually(
+    async () => answered.length,
+    (count) => count >= 5,
+  )
+  for (let call = 0; call < 20; call += 1) expect((await api.call('GET', '/v1/credits')).status).toBe(200)
+  // A second may have begun anew in between.
+  expect(answered.length).toBeLessThanOrEqual(10)
+  cut.abort()
+  await Promise.all(asked)
+})
+
 test('a thousand requests with keys that nobody has cost a few look-ups', async () => {
   await using api = await startTestApi()
   const looks = countStatements(api.context.db, 'key-authenticate')
@@ -176,6 +199,58 @@ test('a stop answers the requests under way, takes no new ones, ends streams, an
   const answer = await submitted
   expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
   await stopped
+})
+
+test('what no program sends is a 4xx of the documented shape, never a 5xx and never silence', async () => {
+  await using api = await startTestApi({ bounds: { lingerMs: 20 } })
+  const key = `authorization: Bearer ${api.key}`
+  const json = 'content-type: application/json'
+  const deep = (levels: number) =>
+    `{"prompt":"x","input_reference":${'['.repeat(levels)}${']'.repeat(levels)}}`
+  const post = (path: string, body: string) =>
+    [`POST ${path} HTTP/1.1`, 'host: x', key, json, `content-length: ${body.length}`, '', body].join('\r\n')
+  const bodies = [
+    deep(400_000),
+    deep(33),
+    `{"prompt":"x","metadata":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`,
+    `${'['.repeat(200_000)}`,
+    '{"prompt":"a\\u0000b"}',
+    '{"prompt":"\\ud800"}',
+    '{"prompt":"x","seed":1e400}',
+    '{"prompt":"x","seed":9007199254740993}',
+    '{"prompt":"x","__proto__":{"seed":1}}',
+    '{"prompt":"x","metadata":{"__proto__":"1"}}',
+    '{"prompt":"x","max_cost":1e-320}',
+    '\xff\xfe',
+    '',
+  ]
+  const paths = ['/v1/videos', '/v1/videos/quote', '/v1/webhook_endpoints', '/v1/videos/x/remix']
+  const requests = [
+    ...paths.flatMap((path) => bodies.map((body) => post(path, body))),
+    ...['/v1/videos/%', '/v1/videos/%ff/content', '/v1/videos/%00', '/v1/videos/%2e%2e', '/v1//videos'].map(
+      (path) => `GET ${path} HTTP/1.1\r\nhost: x\r\n${key}\r\n\r\n`,
+    ),
+    ...['?after=%', '?after=%ff', '?limit=1&limit=2', '?__proto__=1', `?after=${'x'.repeat(8_000)}`].map(
+      (query) => `GET /v1/videos${query} HTTP/1.1\r\nhost: x\r\n${key}\r\n\r\n`,
+    ),
+    ...['PUT', 'TRACE', 'PROPFIND', 'OPTIONS'].map(
+      (method) => `${method} /v1/credits HTTP/1.1\r\nhost: x\r\n${key}\r\n\r\n`,
+    ),
+    'NONSENSE / HTTP/1.1\r\nhost: x\r\n\r\n',
+    'hello\r\n\r\n',
+    `GET /v1/videos HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`,
+    `GET /${'z'.repeat(100_000)} HTTP/1.1\r\nhost: x\r\n\r\n`,
+    `GET /v1/videos HTTP/1.1\r\nhost: x\r\nauthorization: Bearer \xe9\xff\r\n\r\n`,
+  ]
+  for (const text of requests) {
+    using connection = await rawConnection(api.url, text)
+    const received = await eventually(
+      async () => connection.received(),
+      (sofar) => sofar.includes('\r\n\r\n'),
+    )
+    expect(received, text.slice(0, 200)).toMatch(/^HTTP\/1\.1 (4\d\d|204) /)
+  }
+  expect((await api.call('GET', '/v1/credits')).status).toBe(200)
 })
 
 type Query = (statement: { name?: string; text: string }) => Promise<unknown>

@@ -62,7 +62,10 @@ export interface FuzzRequest {
   strangeId: string | null
   query: Record<string, string>
   body: unknown
-  encoding: 'json' | 'form' | 'raw' | 'mislabelled'
+  /** deep: a field nests a hundred thousand levels. doubled: each field is there twice. */
+  encoding: 'json' | 'form' | 'raw' | 'mislabelled' | 'deep' | 'doubled'
+  /** Put behind the query as it is, percent signs included. */
+  rawQuery: string
   headers: Record<string, string>
 }
 
@@ -279,6 +282,11 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
     ...body,
     [name]: value,
   })),
+  fc.tuple(fc.constantFrom('__proto__', 'constructor', 'toString', 'a\u0000', '\ud800'), junk).map<Mutation>(
+    ([name, value]) =>
+      (body) =>
+        Object.fromEntries([...Object.entries(body), [name, value]]),
+  ),
   fc.tuple(fc.constantFrom(...Object.keys(SENSIBLE)), junk).map<Mutation>(([name, value]) => (body) => ({
     ...body,
     [name]: value,
@@ -385,7 +393,29 @@ export function requestOn(
     encoding: fc.oneof(
       { weight: 8, arbitrary: fc.constant('json' as const) },
       { weight: 3, arbitrary: fc.constant('form' as const) },
-      { weight: 1, arbitrary: fc.constantFrom('raw' as const, 'mislabelled' as const) },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom(
+          'raw' as const,
+          'mislabelled' as const,
+          'deep' as const,
+          'doubled' as const,
+        ),
+      },
+    ),
+    rawQuery: fc.oneof(
+      { weight: 12, arbitrary: fc.constant('') },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom(
+          'limit=%',
+          'after=%ff',
+          'after=%00',
+          'x=%ED%A0%80',
+          '__proto__=1',
+          'limit=1&limit=2',
+        ),
+      },
     ),
     headers: headers as fc.Arbitrary<Record<string, string>>,
   })

@@ -167,7 +167,8 @@ async function sendAndCheck(
   const query = new URLSearchParams(
     Object.entries(request.query).map(([name, value]) => [name, value.toWellFormed()] as [string, string]),
   )
-  const path = operation.path.replace('{id}', id) + (query.size === 0 ? '' : `?${query}`)
+  const asked = [query.toString(), request.rawQuery].filter((part) => part !== '').join('&')
+  const path = operation.path.replace('{id}', id) + (asked === '' ? '' : `?${asked}`)
   const key = keyOf(target, known, request)
   const { headers, body } = bodyOf(request)
   const shown = () =>
@@ -304,6 +305,17 @@ function bodyOf(request: FuzzRequest): { headers: Record<string, string>; body?:
       return {
         headers: { 'content-type': request.pick % 2 === 0 ? 'text/plain' : 'application/json' },
         body: json.slice(0, -1),
+      }
+    case 'deep': {
+      const levels = 100_000
+      const deep = `${'['.repeat(levels)}${']'.repeat(levels)}`
+      const name = Object.keys(isObject(body) ? body : {})[request.pick % 3] ?? 'input_reference'
+      return { headers: { 'content-type': 'application/json' }, body: `{${JSON.stringify(name)}:${deep}}` }
+    }
+    case 'doubled':
+      return {
+        headers: { 'content-type': 'application/json' },
+        body: isObject(body) ? `${json.slice(0, -1)}${json === '{}' ? '' : ','}${json.slice(1)}` : json,
       }
     case 'mislabelled':
       return {

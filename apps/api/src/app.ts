@@ -10,6 +10,7 @@ import { docsPage } from './http/docs-page.ts'
 import { dropUnreadBodies } from './http/drop-unread-bodies.ts'
 import { errorHandler, unknownRoute } from './http/error-handler.ts'
 import { markRoute, measureRequests } from './http/measure-requests.ts'
+import { paceStrangers } from './http/pace-strangers.ts'
 import { ALL_ROUTES } from './routes/all-routes.ts'
 import type { Services } from './services.ts'
 
@@ -29,6 +30,7 @@ export function createApp(services: Services): Express {
   app.use(dropUnreadBodies(services.config.bounds))
   if (services.storeRoutes !== null) app.use(services.storeRoutes)
 
+  app.use(paceStrangers(services.strangers))
   bindRoutes(app, services)
   app.use(docsPage())
 

@@ -14,6 +14,7 @@ import { Forecaster } from './forecast/forecaster.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
 import { startGate } from './gate/leader.ts'
 import { gateWaker } from './gate/wake.ts'
+import { StrangerPace } from './http/pace-strangers.ts'
 import { KeyReader } from './keys/key-reader.ts'
 import { openRateLimits } from './keys/rate-limit.ts'
 import { openSystem } from './ledger/accounts.ts'
@@ -75,6 +76,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       internal,
       keyReaders: { customers: new KeyReader(db), workers: new KeyReader(internalDb) },
       rateLimits: openRateLimits(db),
+      strangers: new StrangerPace(config.bounds),
       readiness: new Readiness(context, internal),
       storeRoutes: routes,
       forecaster,

@@ -22,17 +22,17 @@ export interface Places {
 /** The lines of one process, which has `connections` to the database for requests. */
 export function openPlaces(bounds: Bounds, connections: number): Places {
   const waiting = { waitingOfTenant: bounds.waitingCallsOfAccount, waitMsMax: bounds.callWaitMs }
+  // Rested that long, an account that asks without end has half of a processor.
+  const ofCalls = (placesOfTenant: number) =>
+    new FairLine({
+      ...waiting,
+      places: Number.POSITIVE_INFINITY,
+      placesOfTenant,
+      restTimes: 2 * placesOfTenant - 1,
+    })
   return {
-    calls: new FairLine({
-      ...waiting,
-      places: Number.POSITIVE_INFINITY,
-      placesOfTenant: Math.max(2, Math.floor(connections * CONNECTIONS_SHARE)),
-    }),
-    longCalls: new FairLine({
-      ...waiting,
-      places: Number.POSITIVE_INFINITY,
-      placesOfTenant: bounds.longCallsOfAccount,
-    }),
+    calls: ofCalls(Math.max(2, Math.floor(connections * CONNECTIONS_SHARE))),
+    longCalls: ofCalls(bounds.longCallsOfAccount),
     bodyBytes: new FairLine({
       ...waiting,
       places: bounds.bodyBytes,

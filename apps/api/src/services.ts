@@ -16,6 +16,7 @@ export interface Services extends Context {
   /** Apart, as their connections are: whatever customers do, workers are answered. */
   keyReaders: { customers: KeyReader; workers: KeyReader }
   rateLimits: RateLimits
+  strangers: { wait(request: { ip?: string | undefined }): Promise<void> }
   readiness: Readiness
   forecaster: Forecaster
   videoWatch: VideoWatch

@@ -73,3 +73,20 @@ test('weights count: a heavy piece waits for room, a small one of another tenant
   out()
   expect(await line.run('c', async () => 'free')).toBe('free')
 })
+
+test('a tenant that keeps its own waiting rests its places once another has come, and not before', async () => {
+  const line = new FairLine({ places: 9, placesOfTenant: 1, waitingOfTenant: 9, restTimes: 1e9 })
+  let done = 0
+  const work = async () => {
+    done += 1
+  }
+  await Promise.all([line.run('a', work), line.run('a', work)])
+  await settled()
+  expect(done).toBe(2)
+  await line.run('b', async () => {})
+  const rested = [line.run('a', work), line.run('a', work)]
+  await settled()
+  expect(done).toBe(3)
+  await Promise.all(rested)
+  expect(done).toBe(4)
+})

@@ -10,9 +10,19 @@ export interface FairLineOptions {
   placesOfTenant: number
   /** Pieces of one tenant that may wait; more are refused. */
   waitingOfTenant: number
+  /**
+   * Where other tenants come as well, a tenant that keeps its own waiting lets each place rest for this many
+   * times as long as it was taken: what tenants share besides the places, such as processors, is then not all
+   * its own. 0 by default.
+   */
+  restTimes?: number
   /** How long a piece may wait before it is refused; for ever by default. */
   waitMsMax?: number
 }
+
+/** A tenant that came within this time counts as there. */
+const OTHERS_MS = 10_000
+const REST_MS_MAX = 100
 
 interface Piece {
   weight: number
@@ -36,6 +46,9 @@ export class FairLine {
   /** Those of them with work that waits, in the order in which they come next. */
   readonly #waiting = new Map<string, Tenant>()
   #free: number
+  /** Who came last and when, and the same of whoever came before and was another. */
+  #last = { name: '', ms: Number.NEGATIVE_INFINITY }
+  #other = { name: '', ms: Number.NEGATIVE_INFINITY }
 
   constructor(options: FairLineOptions) {
     this.#options = options
@@ -58,15 +71,32 @@ export class FairLine {
    */
   async enter(name: string, weight: number, signal?: AbortSignal): Promise<() => void> {
     const tenant = this.#tenants.get(name) ?? { taken: 0, waiting: [] }
+    this.#noteComing(name)
     const taken = Math.min(weight, this.#options.placesOfTenant, this.#options.places)
     if (tenant.waiting.length > 0 || !this.#fits(tenant, taken)) await this.#wait(name, tenant, taken, signal)
     else this.#take(name, tenant, taken)
+    const startedMs = performance.now()
     let isTaken = true
     return () => {
       if (!isTaken) return
       isTaken = false
-      this.#giveBack(name, tenant, taken)
+      const restMs = this.#restMs(name, tenant, performance.now() - startedMs)
+      if (restMs === 0) this.#giveBack(name, tenant, taken)
+      else setTimeout(() => this.#giveBack(name, tenant, taken), restMs)
     }
+  }
+
+  #noteComing(name: string): void {
+    if (name !== this.#last.name) this.#other = this.#last
+    this.#last = { name, ms: performance.now() }
+  }
+
+  #restMs(name: string, { waiting }: Tenant, tookMs: number): number {
+    const { restTimes = 0 } = this.#options
+    if (restTimes === 0 || waiting.length === 0) return 0
+    const other = this.#last.name === name ? this.#other : this.#last
+    if (performance.now() - other.ms > OTHERS_MS) return 0
+    return Math.min(REST_MS_MAX, tookMs * restTimes)
   }
 
   #fits(tenant: Tenant, weight: number): boolean {

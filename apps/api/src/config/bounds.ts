@@ -8,6 +8,8 @@ export interface Bounds {
   callWaitMs: number
   /** A refusal for too much at once is answered after this long, or its client would ask again at once. */
   refusalPauseMs: number
+  /** Requests without a good key that one address is answered at once; further ones wait. */
+  strangerRequestsPerSecond: number
   /** Bytes of request bodies that are being read or worked on. */
   bodyBytes: number
   bodyBytesOfAccount: number
@@ -37,6 +39,8 @@ export const DEFAULT_BOUNDS: Bounds = {
   waitingCallsOfAccount: 256,
   callWaitMs: 20_000,
   refusalPauseMs: 1_000,
+  // A page loads a dozen files; several people may share an address.
+  strangerRequestsPerSecond: 50,
   // Four accounts that upload as much as they may; a body is held about twice, as bytes and as text.
   bodyBytes: 256 * MIB,
   // Four of the largest bodies: a data URL of 10 MiB beside 1 MiB of fields.

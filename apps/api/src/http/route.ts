@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from 'express'
 import type { z } from 'zod'
-import type { ErrorCode } from '../errors.ts'
+import { type ErrorCode, SluiceError } from '../errors.ts'
 import { hashKey, NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-key.ts'
 import { type AccountKey, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
@@ -188,7 +188,7 @@ function makeRoute<
       let leave = () => {}
       const prepare = async () => {
         const keyReader = scope === 'worker' ? context.keyReaders.workers : context.keyReaders.customers
-        const key = scope === null ? NOBODY : await keyReader.read(bearerKey(request))
+        const key = scope === null ? NOBODY : await readKey(context, keyReader, request)
         if (scope !== null) leave = await admit(context, key, { isLong, response })
         await countRequest(context, key, response)
         const caller = requireCaller(key)
@@ -220,6 +220,21 @@ function makeRoute<
         leave()
       }
     },
+  }
+}
+
+/** The key of a request. Who has none that is good is answered slowly when it asks too often. */
+async function readKey(
+  { strangers }: Services,
+  keyReader: Services['keyReaders']['customers'],
+  request: Request,
+): Promise<Key> {
+  const secret = bearerKey(request)
+  try {
+    return await keyReader.read(secret)
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === 'invalid_api_key') await strangers.wait(request)
+    throw error
   }
 }
 
