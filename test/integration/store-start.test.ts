@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -106,6 +106,23 @@ test('/ready and doctor say when this machine’s clock is wrong, and by how muc
   expect(await storeFindings({ SLUICE_DATABASE_URL: databaseUrl, SLUICE_QUEUE_URL: queueUrl })).toMatch(
     /^✗ clock +this machine's clock is \d+ s behind that of the database/,
   )
+})
+
+test('an API does not take an empty folder for its store while the database knows files in it', async () => {
+  await worker.heartbeat()
+  await api.call('POST', '/v1/videos', { prompt: 'a paper boat', num_frames: 5, num_steps: 2 })
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'finished', result: await attempt.upload() })
+  const dir = await mkdtemp(join(tmpdir(), 'sluice-mount-point-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  const { store } = api.config
+  if (store.kind !== 'disk') throw new Error('these tests are of the disk store')
+  await expect(api.replica({ store: { ...store, dir } })).rejects.toThrow(
+    /^SLUICE_DATA_DIR is ".*": it is empty, but the database knows files in it: mount it; /,
+  )
+  // What the operator makes who knows that they are lost.
+  await writeFile(join(dir, '~store'), '')
+  await (await api.replica({ store: { ...store, dir } })).stop()
 })
 
 test('/ready says that the folder of the objects is not mounted, until it is', async () => {

@@ -27,6 +27,7 @@ import type { Services } from './services.ts'
 import { openStore } from './storage/open-store.ts'
 import { Repeats } from './submissions/repeats.ts'
 import { isOfOpenAttempt } from './videos/attempt-store.ts'
+import { hasStoredFiles } from './videos/video-store.ts'
 import { startWebhookSender } from './webhooks/sender.ts'
 
 /** Parts a test may replace. */
@@ -50,6 +51,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
   const { requests: db, internal: internalDb } = databases
   try {
     const { store, routes } = await openStore(config.store, {
+      mayBeNew: async () => !(await hasStoredFiles(internalDb)),
       mayPut: (key) => isOfOpenAttempt(internalDb, key),
       onWaiting: (line) => log.warn(line),
     })

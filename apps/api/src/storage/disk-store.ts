@@ -39,7 +39,7 @@ import {
   StoreUnavailableError,
   StoreUnreachableError,
 } from './object-store.ts'
-import { openStoreMark, readStoreMark } from './store-mark.ts'
+import { isEmptyStore, MARK_FILE, makeStoreMark, readStoreMark } from './store-mark.ts'
 
 export interface DiskSettings {
   /** The folder of the objects: `<SLUICE_DATA_DIR>/objects`. Made when missing. */
@@ -68,8 +68,10 @@ const RENAME_TRIES_MAX = 10
 const NO_LINKS = new Set(['EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV'])
 const READ_BYTES = 128 * 1024
 
-/** A test shortens the limit of a step on the disk. */
 export interface DiskOptions {
+  /** Whether an empty folder may be a new store's; asked at the first start in it. The default is yes. */
+  mayBeNew?: () => Promise<boolean>
+  /** A test shortens the limit of a step on the disk. */
   limits?: { readonly diskStepMs?: number }
 }
 
@@ -88,7 +90,10 @@ export async function openDiskStore(settings: DiskSettings, options: DiskOptions
   const steps = new DiskSteps(options.limits?.diskStepMs ?? TIME_LIMITS.store.diskStepMs)
   const dir = resolve(settings.dir)
   try {
-    const mark = await steps.do(() => openStoreMark(dir))
+    const found = await steps.do(() => readStoreMark(dir))
+    if (found === null && options.mayBeNew !== undefined && (await steps.do(() => isEmptyStore(dir))))
+      await requireNew(dir, options.mayBeNew)
+    const mark = found ?? (await steps.do(() => makeStoreMark(dir)))
     const store = new DiskStore({ ...settings, dir }, mark, steps)
     await store.ping()
     await store.removeUnfinished()
@@ -96,6 +101,17 @@ export async function openDiskStore(settings: DiskSettings, options: DiskOptions
   } catch (error) {
     throw unreachable(dir, error)
   }
+}
+
+/** An empty folder may be where the store is yet to be mounted: taken for it, every file would read as lost. */
+async function requireNew(dir: string, mayBeNew: () => Promise<boolean>): Promise<void> {
+  if (await mayBeNew()) return
+  throw new StoreUnreachableError(
+    'SLUICE_DATA_DIR',
+    dir,
+    'it is empty, but the database knows files in it: mount it; ' +
+      `when they are lost for good, make an empty file ${MARK_FILE} there`,
+  )
 }
 
 /** Stores objects as files in one folder of this machine. What each call does stands at ObjectStore. */
@@ -491,7 +507,7 @@ async function linkOrCopy(from: string, to: string): Promise<boolean> {
 function unreachable(dir: string, error: unknown): StoreUnreachableError {
   if (error instanceof StoreUnreachableError) return error
   const reason = error instanceof StoreUnavailableError ? `: ${error.message}` : ''
-  return new StoreUnreachableError('SLUICE_DATA_DIR', dir, `objects cannot be written there${reason}`, {
+  return new StoreUnreachableError('SLUICE_DATA_DIR', dir, `objects cannot be stored there${reason}`, {
     cause: error,
   })
 }

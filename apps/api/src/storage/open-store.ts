@@ -23,6 +23,8 @@ export interface OpenStore {
 
 /** What the store is given besides its settings. */
 export interface OpenStoreOptions extends S3Options {
+  /** Whether an empty folder may be a new disk store's; the default is yes. */
+  mayBeNew?: () => Promise<boolean>
   /** Whether an object that a URL was signed for is still wanted; the default is always. */
   mayPut?: MayPut
 }

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
+import { copyFile, link, mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from './disk-steps.ts'
 
 /** No key contains `~`, so this is no object. */
-const MARK_FILE = '~store'
+export const MARK_FILE = '~store'
 
 /**
  * What the folder of a disk store says of itself, by which it differs from the empty folder where it was
@@ -20,11 +20,18 @@ export async function readStoreMark(dir: string): Promise<string | null> {
   }
 }
 
-/** The mark of the folder; made with the folder at the first start. */
-export async function openStoreMark(dir: string): Promise<string> {
+/** Whether nothing but a store's own files lies in the folder, or it is missing. */
+export async function isEmptyStore(dir: string): Promise<boolean> {
+  const names = await readdir(dir).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return []
+    throw error
+  })
+  return names.every((name) => name.startsWith('~') || name === 'lost+found')
+}
+
+/** The mark of the folder; made with the folder when there is none. */
+export async function makeStoreMark(dir: string): Promise<string> {
   await mkdir(dir, { recursive: true })
-  const found = await readStoreMark(dir)
-  if (found !== null) return found
   const draft = join(dir, `${MARK_FILE}.${randomUUID()}`)
   await writeFile(draft, `${randomUUID()}\n`, { mode: 0o600, flush: true })
   try {
@@ -40,5 +47,5 @@ export async function openStoreMark(dir: string): Promise<string> {
   } finally {
     await unlink(draft)
   }
-  return (await readStoreMark(dir)) ?? openStoreMark(dir)
+  return (await readStoreMark(dir)) ?? makeStoreMark(dir)
 }

@@ -217,6 +217,17 @@ export async function writeCheckpoint(
   })
 }
 
+/** Whether the files of any video should lie in the store. */
+export async function hasStoredFiles(db: Database): Promise<boolean> {
+  const { rowCount } = await db.query({
+    text: `
+      select from video
+      where output_prefix is not null and deleted_at is null and files_removed_at is null
+      limit 1`,
+  })
+  return rowCount === 1
+}
+
 /** Writes that an ended video was swept after the last of its signed URLs had expired. */
 export async function markSweptForGood(db: Database, videoId: string): Promise<void> {
   await db.query({ text: 'update video set swept_for_good_at = now() where id = $1', values: [videoId] })
