@@ -103,7 +103,7 @@ export async function openDiskStore(settings: DiskSettings, options: DiskOptions
   }
 }
 
-/** An empty folder may be where the store is yet to be mounted: taken for it, all files would read as lost. */
+/** An empty folder may be where the store is yet to be mounted: then all files would read as lost. */
 async function requireNew(dir: string, mayBeNew: () => Promise<boolean>): Promise<void> {
   if (await mayBeNew()) return
   throw new StoreUnreachableError(
