@@ -117,6 +117,7 @@ function withPassword(url: string, password: string, user?: string): string {
 }
 
 const redisRefuses = () => withPassword(redis.url, canary('redis'), 'default')
+const redisAllows = () => withPassword(redis.url, 'another')
 const databaseRefuses = () => withPassword(database.databaseUrl, canary('database'))
 
 test('programs whose servers refuse them name the setting, and show no secret', async () => {
@@ -138,7 +139,10 @@ test('programs whose servers refuse them name the setting, and show no secret', 
     ),
   ])
   await Promise.all([
-    run('worker', [], { ...worker, SLUICE_QUEUE_URL: databaseRefuses() }, /refuses this worker token/),
+    run('worker', [], { ...worker, REDIS_URL: redisAllows() }, /refuses this worker token/),
+    run('worker', [], { ...worker, SLUICE_QUEUE_URL: databaseRefuses() }).then((code) =>
+      expect(code).toBe(2),
+    ),
     run('cli', ['doctor'], { ...cli, SLUICE_S3_ENDPOINT: parrotUrl }),
     run('cli', ['up'], { ...cli, SLUICE_DATA_DIR: join(dir, 'up') }, /\n.*\n.*\n/),
   ])

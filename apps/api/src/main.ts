@@ -16,6 +16,7 @@ function elsewhere({ host, port }: HttpSettings): { fromElsewhere?: string[] } {
 }
 
 const hide = hideSecrets(process.env)
+const isSupervised = process.connected
 
 try {
   const config = readConfig(process.env)
@@ -39,6 +40,7 @@ try {
   process.on('SIGINT', () => stop('SIGINT'))
   // The supervisor holds the other end: when it dies, so do we.
   process.on('disconnect', () => stop('supervisor gone'))
+  if (isSupervised && !process.connected) stop('supervisor gone')
   // Defects only. What Node itself would print of them may hold a secret.
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'an error that nobody caught')

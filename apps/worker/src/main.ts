@@ -1,5 +1,5 @@
 import { hideSecrets } from '@sluice/shared/hide-secrets'
-import { requireFitRedis } from '@sluice/shared/judge-redis'
+import { requireFitQueue } from '@sluice/shared/judge-queue'
 import { createProgramLog } from '@sluice/shared/program-log'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { readWorkerConfig, type WorkerConfig } from './config.ts'
@@ -7,6 +7,7 @@ import { startWorker } from './worker.ts'
 import { WorkerFolderError } from './worker-folder.ts'
 
 const EXIT_UNUSABLE = 2
+const isSupervised = process.connected
 const hide = hideSecrets(process.env)
 
 function refuse(why: string): never {
@@ -27,7 +28,7 @@ const config = configOrExit()
 const log = createProgramLog({ name: 'worker', level: config.logLevel, hide })
 const worker = await (async () => {
   try {
-    if (config.queue.backend === 'redis') await requireFitRedis(config.queue.url, config.queueSetting, log)
+    await requireFitQueue(config.queue, config.queueSetting, log)
     return startWorker(config, log)
   } catch (error) {
     if (error instanceof WorkerFolderError || error instanceof SettingError) refuse(error.message)
@@ -63,6 +64,8 @@ process.on('SIGINT', () => stop('SIGINT'))
 process.on('disconnect', () => {
   if (!isStopping) stop('the supervisor is gone')
 })
+// It may have died while the queue was looked at.
+if (isSupervised && !process.connected) stop('the supervisor is gone')
 // The last resort, for defects only: every promise has a handler of its own where it is made.
 process.on('unhandledRejection', (error) => endAtOnce('a rejected promise that nobody handled', error))
 process.on('uncaughtException', (error) => endAtOnce('an error that nobody caught', error))

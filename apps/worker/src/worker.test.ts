@@ -539,6 +539,19 @@ test('without its settings the worker refuses to start, names every missing one 
     expect(said).toContain(name)
 })
 
+test('a worker whose queue refuses it names the setting and exits 2, and shows no password', async () => {
+  const refused = new URL(postgres.databaseUrl)
+  refused.password = 'hunter22'
+  const child = spawnWorker(environment({ SLUICE_QUEUE_URL: refused.href }))
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  expect(await once(child, 'close')).toEqual([2, null])
+  expect(said).toMatch(/SLUICE_QUEUE_URL is .*password authentication failed/)
+  expect(said).not.toContain('hunter22')
+})
+
 test('the queue is that of the installation which the API names, from the answer that names it on', async () => {
   start()
   await final(await submit(), 'finished')
