@@ -4,7 +4,7 @@ import { BoundedClient } from './postgres-client.ts'
 import type { QueueSettings } from './queue-backend.ts'
 import { SettingError } from './settings.ts'
 
-/** Answers of PostgreSQL that no time changes: a wrong role, password or database, a right that is missing. */
+/** Answers of PostgreSQL that no time changes: a wrong role, password or database, a missing right. */
 const UNFIT_CODES: ReadonlySet<string> = new Set(['28000', '28P01', '3D000', '42501'])
 
 /**
