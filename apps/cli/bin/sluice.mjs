@@ -27,6 +27,10 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  // npx passes a signal on to a shell, which ends of it and passes nothing on.
+  const parent = process.ppid
+  const look = () => process.env.npm_command === 'exec' && process.ppid !== parent && child.kill('SIGTERM')
+  setInterval(look, 500).unref()
   child.on('error', (error) => {
     process.stderr.write(`sluice: ${pinnedNode} does not run (${error.message}). Run: node ${installer}\n`)
     process.exit(1)

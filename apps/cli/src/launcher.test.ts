@@ -5,8 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { eventually } from '../../../test/support/eventually.ts'
+import { freePort } from '../../../test/support/free-port.ts'
+import { processesOf } from '../../../test/support/processes-of.ts'
 import { waitUntilGone } from './processes/stop-process.ts'
 
+const MAIN = new URL('./main.ts', import.meta.url).href
 const LAUNCHER = fileURLToPath(new URL('../bin/sluice.mjs', import.meta.url))
 
 let root: string
@@ -71,6 +75,35 @@ describe('npx sluice', () => {
     child.kill('SIGKILL')
     await once(child, 'exit')
     expect(await waitUntilGone(program, 5_000)).toBe(true)
+  })
+
+  it('ends when npx, which started it through a shell, is killed', async () => {
+    for (const node of [[], ['--import', OLD_NODE]]) {
+      install(`await import(${JSON.stringify(MAIN)})`)
+      const command = [process.execPath, ...node, join(root, 'apps/cli/bin/sluice.mjs'), 'generate', 'x']
+      const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
+      const shell = spawn('sh', ['-c', `${words}; true`], {
+        env: {
+          PATH: process.env.PATH ?? '',
+          npm_command: 'exec',
+          SLUICE_BASE_URL: `http://127.0.0.1:${await freePort()}`,
+          SLUICE_API_KEY: root,
+        },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      let said = ''
+      shell.stderr.on('data', (text) => (said += text))
+      await eventually(
+        async () => said,
+        (text) => text.includes('trying again'),
+      )
+      shell.kill('SIGKILL')
+      await eventually(
+        async () => processesOf(root, ''),
+        (pids) => pids.length === 0,
+      )
+      rmSync(join(root, 'node_modules'), { recursive: true })
+    }
   })
 
   it('is run by its real main: usage errors end with 2, help with 0', () => {

@@ -8,6 +8,7 @@ import { USAGE_EXIT } from './exit-codes.ts'
 import { addCreditCommands } from './operator/credit-commands.ts'
 import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
+import { endWithNpx } from './processes/end-with-npx.ts'
 import { runUp } from './up/run-up.ts'
 import { runWorker } from './up/run-worker.ts'
 import type { Terminal } from './videos/terminal.ts'
@@ -29,6 +30,7 @@ Settings come from the environment; SLUICE_DATA_DIR (./.sluice) is where everyth
 // A launcher that was killed cannot stop us any more, so its end is the signal.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
 process.channel?.unref()
+endWithNpx(process.env)
 
 // A reader that left (`| head`) is no failure.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
