@@ -11,6 +11,9 @@ import { checkSettings, isWorkerHost } from './check-settings.ts'
 import { checkDatabaseClock, checkStore } from './check-store.ts'
 import { type Finding, formatFinding } from './finding.ts'
 
+/** When the checks take longer than this, that is said: those of services give up after some seconds. */
+const PATIENCE_MS = 1_000
+
 /**
  * Checks every part and prints what to do. Returns the exit code: 0, or 1 when a part failed. Throws
  * SettingError.
@@ -45,12 +48,18 @@ export async function doctor(env: NodeJS.ProcessEnv, print: (line: string) => vo
     checkModels(env),
   ]
   const findings: Finding[] = []
+  const slow = setTimeout(
+    () => print(`  some answers take longer; the API is asked at ${apiUrl}, at most 10 s`),
+    PATIENCE_MS,
+  )
   for (const check of checks) {
-    for (const finding of [await check].flat()) {
+    const found = await check
+    for (const finding of [found].flat()) {
       print(formatFinding(finding))
       findings.push(finding)
     }
   }
+  clearTimeout(slow)
   print('')
   print(conclusion(findings))
   return findings.some(({ state }) => state === 'fail') ? 1 : 0
