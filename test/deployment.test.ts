@@ -1,17 +1,20 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { S3Client } from '@aws-sdk/client-s3'
 import type { Environment } from '@sluice/shared/settings'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { readConfig } from '../apps/api/src/config/config.ts'
 import { ALL_ROUTES } from '../apps/api/src/routes/all-routes.ts'
 import { readWorkerConfig } from '../apps/worker/src/config.ts'
+import { takeWorkerFolder } from '../apps/worker/src/worker-folder.ts'
 import {
   environmentOf,
   interpolate,
@@ -165,6 +168,17 @@ describe('the API', () => {
 
 describe('the worker', () => {
   const config = readWorkerConfig(workerEnvironment)
+
+  test('can be scaled: it has no name, host name or port that only one replica can have, and a folder of its own in the shared volume', async () => {
+    const { container_name, hostname, ports } = worker
+    expect({ container_name, hostname, ports }).toEqual({ ports: [] })
+    const dataDir = await mkdtemp(join(tmpdir(), 'sluice-scaled-'))
+    onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
+    const folders = await Promise.all([1, 2, 3].map(() => takeWorkerFolder(dataDir)))
+    for (const folder of folders) onTestFinished(() => folder.lock.leave())
+    expect(new Set(folders.map((folder) => folder.worker)).size).toBe(3)
+    expect(new Set(folders.map((folder) => folder.workDir)).size).toBe(3)
+  })
 
   test('is given nothing that it does not read', () => {
     const read = readBy((env) => readWorkerConfig(env), workerEnvironment)

@@ -92,6 +92,7 @@ create table attempt (
   error_message text,
   result jsonb,
   boot text,
+  queue text,
   constraint attempt_pkey PRIMARY KEY (video_id, fence),
   constraint attempt_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
   constraint attempt_video_id_fkey FOREIGN KEY (video_id) REFERENCES video(id),
@@ -271,6 +272,18 @@ create table price (
   constraint price_resolution_check CHECK (resolution = ANY (ARRAY['256px'::text, '768px'::text]))
 );
 grant insert, select on price to sluice_app;
+
+create table queue_delivery (
+  queue text not null,
+  pool text not null,
+  untaken_in_a_row integer not null,
+  untaken_total bigint not null,
+  paused_until timestamp with time zone,
+  constraint queue_delivery_pkey PRIMARY KEY (queue),
+  constraint queue_delivery_check CHECK (untaken_total >= untaken_in_a_row),
+  constraint queue_delivery_untaken_in_a_row_check CHECK (untaken_in_a_row >= 0)
+);
+grant delete, insert, select, update on queue_delivery to sluice_app;
 
 create unlogged table rate_limit (
   key character varying(255) not null,
@@ -523,6 +536,8 @@ create table worker (
   cost_per_hour_micros bigint,
   draining boolean not null,
   heartbeat_at timestamp with time zone not null,
+  queue text not null,
+  replaced_boots text[] not null default '{}'::text[],
   constraint worker_pkey PRIMARY KEY (id),
   constraint worker_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
   constraint worker_devices_per_slot_check CHECK (devices_per_slot > 0),
@@ -641,7 +656,10 @@ create view device_occupant with (security_invoker=true) as
     v.yield_requested_at,
     v.execution_expires_at,
     a.free_at,
-    a.started_at
+    a.started_at,
+    a.dispatched_at,
+    a.taken_at,
+    COALESCE(a.queue, a.pool) AS queue
    FROM video v
      JOIN attempt a ON a.video_id = v.id AND a.fence = v.fence
   WHERE (v.status = ANY (ARRAY['dispatched'::text, 'running'::text])) AND a.released_at IS NULL;

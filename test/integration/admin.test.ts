@@ -417,6 +417,8 @@ test('workers are listed with their pool, age, cost and what they run', async ()
       id: 'worker_a',
       object: 'worker',
       pool: 'hand',
+      queue: 'hand',
+      untaken: 0,
       connected: true,
       draining: false,
       slots: 2,

@@ -75,6 +75,7 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
       videoId: id,
       accountId,
       pool,
+      queue: pool,
       tier: 'standard',
       startTagMs: 0,
       finishTagMs: 0,
@@ -101,7 +102,15 @@ test('a worker that was silent for longer than the lease gets nothing, and does 
     await gatePassed(api)
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0 })
     const pool = `goes${poolNumber - 1}`
-    const dispatch = { videoId: id, accountId, pool, tier: 'standard', startTagMs: 0, finishTagMs: 0 }
+    const dispatch = {
+      videoId: id,
+      accountId,
+      pool,
+      queue: pool,
+      tier: 'standard',
+      startTagMs: 0,
+      finishTagMs: 0,
+    }
     expect(await dispatchVideo(db, { ...dispatch, leaseMs })).toEqual({ refused: 'pool_gone' })
     await worker.heartbeat()
     expect(await worker.fetchJob()).toMatchObject({ video: id, fence: 1 })

@@ -206,7 +206,7 @@ describe('a worker', () => {
     })
   })
 
-  test('that offers other models than another of its pool makes the pool offer what both do', async () => {
+  test('that reads the same queue as another and serves other models gets only videos that both serve', async () => {
     const id = (await submit({ model: 'ink-wash' })).body.id
     await withWorker('mixed', { models: ['open-sora-2', 'ink-wash'] }, async (full, beat) => {
       const attempt = await full.fetch()

@@ -6,6 +6,8 @@ import { z } from 'zod'
 const healthcheckSchema = z.object({ test: z.array(z.string()) })
 const serviceSchema = z.object({
   image: z.string().optional(),
+  container_name: z.string().optional(),
+  hostname: z.string().optional(),
   build: z.object({ context: z.string(), dockerfile: z.string() }).optional(),
   command: z.array(z.string()).default([]),
   environment: z.record(z.string(), z.union([z.string(), z.number()]).transform(String)).default({}),

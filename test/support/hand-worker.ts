@@ -37,19 +37,21 @@ export class HandWorker implements AsyncDisposable {
   readonly #api: TestApi
   readonly #consumer: AttemptConsumer
   readonly #pool: string
+  readonly #queue: string | undefined
   #isClosed = false
   boot = randomBytes(8).toString('hex')
   slots: number
 
-  constructor(api: TestApi, options: { pool?: string; slots?: number; id?: string } = {}) {
+  constructor(api: TestApi, options: { pool?: string; queue?: string; slots?: number; id?: string } = {}) {
     this.#api = api
     this.#pool = options.pool ?? 'hand'
+    this.#queue = options.queue
     this.id = options.id ?? `worker_${randomBytes(6).toString('hex')}`
     this.slots = options.slots ?? 1
     const queue = { ...api.config.queue, installation: api.context.installation }
     this.#consumer = openAttemptConsumer(
       queue.backend === 'redis' ? queue : { ...queue, url: api.database.queueUrl, connectionsMax: 4 },
-      this.#pool,
+      this.#queue ?? this.#pool,
       this.id,
     )
   }
@@ -68,6 +70,7 @@ export class HandWorker implements AsyncDisposable {
       worker: this.id,
       boot: this.boot,
       pool: this.#pool,
+      ...(this.#queue === undefined ? {} : { queue: this.#queue }),
       slots: this.slots,
       device: 'cpu',
       devices_per_slot: 1,

@@ -8,6 +8,7 @@ import {
   type ReportAnswer,
   reportSchema,
   type Verdict,
+  WORKER_ID_IN_USE,
 } from '@sluice/shared/attempt-contract'
 import type { Generation } from '@sluice/shared/generation'
 
@@ -33,12 +34,14 @@ export interface StandInApi {
   /** The status of a GET; 200 sends the file. */
   getStatus: (name: string, query: URLSearchParams) => number
   /** The answer to a report: a verdict, an HTTP status with the API's error, none, or another server's. */
-  answer: (received: ReceivedReport) => Verdict | number | 'hang up' | 'a proxy answers 404'
+  answer: (received: ReceivedReport) => Verdict | number | 'hang up' | 'silence' | 'a proxy answers 404'
+  /** The status of the answer to a heartbeat; 409 says that the worker's id is in use elsewhere. */
+  heartbeatStatus: (heartbeat: Heartbeat) => number
   heartbeatVerdict: (video: string) => Verdict
   /** What it says its queues are named after; undefined as an API that names none. */
   installation: string | undefined
-  /** The status of a PUT; 200 stores the body. */
-  putStatus: (path: string, query: URLSearchParams) => number
+  /** The status of a PUT; 200 stores the body, 'silence' never answers. */
+  putStatus: (path: string, query: URLSearchParams) => number | 'silence'
   token: string
   /** Resolves with the first report, past or to come, that fits. */
   reported(fits: (received: ReceivedReport) => boolean): Promise<ReceivedReport>
@@ -85,6 +88,7 @@ export async function startStandInApi(): Promise<StandInApi> {
     inputImages: new Map(),
     getStatus: () => 200,
     answer: () => 'continue',
+    heartbeatStatus: () => 200,
     heartbeatVerdict: () => 'continue',
     installation: undefined,
     putStatus: () => 200,
@@ -116,6 +120,12 @@ export async function startStandInApi(): Promise<StandInApi> {
       const heartbeat = heartbeatSchema.parse(json)
       api.heartbeats.push(heartbeat)
       changed()
+      const status = api.heartbeatStatus(heartbeat)
+      if (status !== 200) {
+        const error = { code: WORKER_ID_IN_USE, message: `${heartbeat.worker} is another live process` }
+        response.writeHead(status).end(status === 409 ? JSON.stringify({ error }) : undefined)
+        return
+      }
       const answer: HeartbeatAnswer = {
         attempts: heartbeat.attempts.map((owned) => ({
           ...owned,
@@ -135,6 +145,7 @@ export async function startStandInApi(): Promise<StandInApi> {
     const answer = api.answer(received)
     api.reports.push(received)
     changed()
+    if (answer === 'silence') return
     if (answer === 'hang up') request.socket.destroy()
     else if (answer === 'a proxy answers 404') response.writeHead(404).end('<h1>Not Found</h1>')
     else if (typeof answer === 'number') {
@@ -184,6 +195,10 @@ export async function startStandInApi(): Promise<StandInApi> {
       return
     }
     const status = api.putStatus(name, url.searchParams)
+    if (status === 'silence') {
+      changed()
+      return
+    }
     if (status === 200) {
       api.files.delete(name)
       api.files.set(name, body)

@@ -157,6 +157,11 @@ export function startBackgroundWork(services: Services): BackgroundWork {
         metrics.gatePasses.observe(ms / 1_000)
         metrics.gateDispatches.inc(dispatched)
       },
+      onUntaken: ({ videoId, fence, pool, queue }) =>
+        log.warn(
+          { video: videoId, fence, pool, queue },
+          'a video goes to another pool: no worker of its pool took it, though they say that they have slots',
+        ),
     },
   )
   const reconciler: Reconciler = startReconciler(services.internal)

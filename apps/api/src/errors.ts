@@ -15,6 +15,7 @@ const DOMAIN_ERROR_CODES = [
   'state_conflict',
   'content_expired',
   'body_too_large',
+  'worker_id_in_use',
   'queue_full',
   'too_many_at_once',
   'unavailable',

@@ -3,6 +3,7 @@ import type { Context } from './context.ts'
 import { DatabaseUnavailableError } from './errors.ts'
 import { isGateLed } from './gate/leadership.ts'
 import { readCapabilities } from './workers/pool-capabilities.ts'
+import { readUntakenQueues } from './workers/queue-delivery.ts'
 
 const CHECK_MS_MAX = 3_000
 const KEPT_MS = 1_000
@@ -69,8 +70,14 @@ async function requireLeader({ db }: Context): Promise<void> {
 
 async function requireWorker({ config, db }: Context): Promise<void> {
   const capabilities = await readCapabilities(db, config)
-  if (!capabilities.has(config.defaultModel))
-    throw new Error(`no worker for ${config.defaultModel} is connected`)
+  if (capabilities.has(config.defaultModel)) return
+  const untaken = await readUntakenQueues(db, config.timings.leaseMs)
+  const left = untaken.map(({ pool, inARow }) => `pool ${pool} (the last ${inARow})`)
+  throw new Error(
+    left.length === 0
+      ? `no worker for ${config.defaultModel} is connected`
+      : `no worker for ${config.defaultModel} takes videos; nobody took what was given to ${left.join(', ')}: can its workers reach the queue (REDIS_URL or SLUICE_QUEUE_URL)?`,
+  )
 }
 
 /** Receivers of webhooks refuse what is dated more than 5 minutes from their own time. */

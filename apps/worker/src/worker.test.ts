@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,10 +10,13 @@ import { attemptResultSchema, type Heartbeat, type Report } from '@sluice/shared
 import { type AttemptProducer, openAttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Generation } from '@sluice/shared/generation'
 import { newId } from '@sluice/shared/ids'
+import { MODES } from '@sluice/shared/model-catalogue'
 import { migrateQueue } from '@sluice/shared/queue-backend'
-import { pino } from 'pino'
+import { queueOf } from '@sluice/shared/queue-of'
+import { type Logger, pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { CLIP } from '../../../test/support/attempt-parts.ts'
+import { freePort } from '../../../test/support/free-port.ts'
 import { farthest, quadrantMeans, quadrants } from '../../../test/support/images.ts'
 import { mayMount, mountSmallDisk } from '../../../test/support/small-disk.ts'
 import { type StandInApi, startStandInApi } from '../../../test/support/stand-in-api.ts'
@@ -22,7 +26,8 @@ import {
   startEmbeddedPostgres,
 } from '../../cli/src/embedded-postgres/start-embedded-postgres.ts'
 import { readWorkerConfig } from './config.ts'
-import { startWorker } from './worker.ts'
+import { ReportClient } from './reports/report-client.ts'
+import { type RunningWorker, startWorker } from './worker.ts'
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
 const MISBEHAVING_RUNNER = fileURLToPath(
@@ -74,9 +79,9 @@ function environment(extra: Record<string, string> = {}): Record<string, string>
 }
 
 /** A worker in this process. */
-function start(extra: Record<string, string> = {}): { worker: string; shutDown(): Promise<void> } {
+async function start(extra: Record<string, string> = {}, log?: Logger): Promise<RunningWorker> {
   const config = readWorkerConfig(environment({ SLUICE_GRACE_MS: '3000', ...extra }))
-  const worker = startWorker(config, pino({ level: config.logLevel }))
+  const worker = await startWorker(config, log ?? pino({ level: config.logLevel }))
   onTestFinished(() => worker.shutDown())
   return worker
 }
@@ -106,9 +111,18 @@ function spawnWorker(
   return child
 }
 
+/** What the animatic runner says it serves. */
+const ANIMATIC = { modes: [...MODES], limits: { frames_max: 129, pixels_max: 589_824, sequence_devices: 1 } }
+
+/** Puts the video's job into the queue of workers of the pool that serve `models`. */
+async function deliver(video: string, fence: number, model?: string, models = ['animatic']): Promise<void> {
+  const queue = queueOf({ pool, models, ...ANIMATIC })
+  await producer.add({ video, fence, pool, queue, ...(model === undefined ? {} : { model }) })
+}
+
 async function submit(extra: Partial<Generation> = {}, video = newId('video')): Promise<string> {
   api.requests.set(video, { ...CLIP, ...extra })
-  await producer.add({ video, fence: 1, pool, ...(extra.model === undefined ? {} : { model: extra.model }) })
+  await deliver(video, 1, extra.model)
   return video
 }
 
@@ -136,7 +150,7 @@ async function final<T extends Report['type']>(
 }
 
 test('an attempt goes from the queue to finished, with its files put and result.json last', async () => {
-  const { worker } = start({ SLUICE_COST_PER_HOUR: '1.99' })
+  const { worker } = await start({ SLUICE_COST_PER_HOUR: '1.99' })
   const video = await submit()
   const { result, claim } = await final(video, 'finished')
   expect([...api.files.keys()].filter((name) => !name.endsWith('checkpoint'))).toEqual(
@@ -168,7 +182,7 @@ test('an attempt goes from the queue to finished, with its files put and result.
 test('a worker of several models gives a video to the slot that has its model loaded, and says what a switch cost', async () => {
   const path = join(root, `${pool}-models.json`)
   await writeFile(path, JSON.stringify({ models: [{ id: 'ink-wash', base: 'animatic' }] }))
-  start({
+  await start({
     SLUICE_CATALOGUE: path,
     SLUICE_MODEL: 'animatic,ink-wash',
     SLUICE_ANIMATIC_SWITCH_MS: '50',
@@ -180,7 +194,9 @@ test('a worker of several models gives a video to the slot that has its model lo
     limits: { frames_max: 129, sequence_devices: 1 },
   })
   const made = async (model: string) => {
-    const video = await submit({ model })
+    const video = newId('video')
+    api.requests.set(video, { ...CLIP, model })
+    await deliver(video, 1, model, ['animatic', 'ink-wash'])
     const { result } = await final(video, 'finished')
     const { report } = await api.reported(of(video, 'taken'))
     return { slot: report.type === 'taken' ? report.slot : null, switched: (result.timings.load ?? 0) > 0 }
@@ -202,7 +218,7 @@ test('finished is repeated until it is answered, and named in heartbeats meanwhi
     refusals += 1
     return refusals === 2 ? 'hang up' : 503
   }
-  start()
+  await start()
   const video = await submit()
   await final(video, 'finished')
   const beats = api.heartbeats.length
@@ -227,7 +243,7 @@ test('finished survives a SIGKILL of the worker: the next start of the same data
   away = false
   const before = api.reports.length
   const claims = new Set(api.reports.filter((one) => one.video === video).map((one) => one.report.claim))
-  const { worker } = start()
+  const { worker } = await start()
   const again = await api.reported(
     (candidate) => candidate.video === video && api.reports.indexOf(candidate) >= before,
   )
@@ -276,7 +292,7 @@ test.skipIf(!mayMount())(
     await exited
     isAway = false
     const before = api.reports.length
-    start()
+    await start()
     await api.reported((received) => received.video === video && api.reports.indexOf(received) >= before)
     await expect.poll(spooled).toEqual([])
   },
@@ -302,7 +318,7 @@ test.skipIf(!mayMount())(
 
 test('a final report the API will never accept leaves the spool', async () => {
   api.answer = (received) => (received.report.type === 'finished' ? 404 : 'continue')
-  start()
+  await start()
   await final(await submit(), 'finished')
   await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
 })
@@ -310,7 +326,7 @@ test('a final report the API will never accept leaves the spool', async () => {
 test('a zombie that is answered stop ends silently, and the next video runs', async () => {
   api.answer = (received) =>
     received.report.type === 'progress' && received.video === zombie ? 'stop' : 'continue'
-  start()
+  await start()
   const zombie = await submit({ num_steps: 100, seed: 7 })
   await api.reported(of(zombie, 'progress'))
   const next = await submit()
@@ -325,7 +341,7 @@ test('a job the API no longer knows is dropped', async () => {
   api.answer = (received) =>
     received.report.type === 'taken' && received.video === gone ? 'stop' : 'continue'
   const gone = await submit()
-  start()
+  await start()
   await final(await submit(), 'finished')
   expect(api.types(gone)).toEqual(['taken'])
 })
@@ -335,7 +351,7 @@ test('cancel stops the runner at a step and is reported with the steps done', as
     received.video === video && received.report.type === 'progress' && received.report.step >= 2
       ? 'cancel'
       : 'continue'
-  start({ SLUICE_ANIMATIC_STEP_MS: '50' })
+  await start({ SLUICE_ANIMATIC_STEP_MS: '50' })
   const video = await submit({ num_steps: 100 })
   const { step } = await final(video, 'cancelled')
   expect(step).toBeGreaterThanOrEqual(2)
@@ -343,7 +359,7 @@ test('cancel stops the runner at a step and is reported with the steps done', as
 })
 
 test('a cancel while the attempt waits for the slot ends it there, at step 0', async () => {
-  start({ SLUICE_ANIMATIC_STEP_MS: '100' })
+  await start({ SLUICE_ANIMATIC_STEP_MS: '100' })
   api.answer = (received) =>
     received.video === waiting && received.report.type === 'taken' ? 'cancel' : 'continue'
   const running = await submit({ num_steps: 18 })
@@ -355,7 +371,7 @@ test('a cancel while the attempt waits for the slot ends it there, at step 0', a
 
 test('a verdict in the answer to a heartbeat is obeyed: stop frees the slot for the next video', async () => {
   api.heartbeatVerdict = (video) => (video === zombie ? 'stop' : 'continue')
-  start({ SLUICE_ANIMATIC_STEP_MS: '100' })
+  await start({ SLUICE_ANIMATIC_STEP_MS: '100' })
   const zombie = await submit({ num_steps: 100 })
   await api.beat((heartbeat) => heartbeat.attempts.some((owned) => owned.video === zombie))
   await final(await submit(), 'finished')
@@ -369,27 +385,27 @@ test('yield uploads and reports the checkpoint before it hands back, and the nex
     asked = true
     return 'yield'
   }
-  start({ SLUICE_ANIMATIC_STEP_MS: '50', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' })
+  await start({ SLUICE_ANIMATIC_STEP_MS: '50', SLUICE_ANIMATIC_CHECKPOINT_MS: '60000' })
   const video = await submit({ num_steps: 30 })
   const { step } = await final(video, 'yielded')
   const types = api.types(video)
   expect(types.indexOf('checkpoint')).toBeLessThan(types.indexOf('yielded'))
   expect(api.reports.find(of(video, 'checkpoint'))?.report).toMatchObject({ step })
   api.resumes.set(video, { step, file: `${video}/1/checkpoint` })
-  await producer.add({ video, fence: 2, pool })
+  await deliver(video, 2)
   const received = await api.reported(of(video, 'finished'))
   expect(received).toMatchObject({ fence: 2, report: { result: { steps_run: 30 - step, steps: 30 } } })
 })
 
 test('a checkpoint the runner refuses is reported as such, and may be retried', async () => {
-  start(misbehaving)
+  await start(misbehaving)
   const video = newId('video')
   api.files.set('old/checkpoint', Buffer.from('of another generation'))
   api.resumes.set(video, { step: 4, file: 'old/checkpoint' })
   const other = await submit({ seed: 6 })
   expect(await final(other, 'failed')).toMatchObject({ code: 'bad_input', retryable: false })
   api.requests.set(video, { ...(api.requests.get(other) as Generation) })
-  await producer.add({ video, fence: 1, pool })
+  await deliver(video, 1)
   expect(await final(video, 'failed')).toMatchObject({
     code: 'checkpoint_unusable',
     retryable: true,
@@ -408,14 +424,14 @@ test.each([
   'a runner that $does fails its attempt as $code, retryable, and the next job works',
   async ({ seed, code, step }) => {
     // Longer than a busy machine takes to start a runner, which counts as silence too.
-    start({ ...misbehaving, ...(code === 'stalled' ? { SLUICE_RUNNER_STALL_MS: '6000' } : {}) })
+    await start({ ...misbehaving, ...(code === 'stalled' ? { SLUICE_RUNNER_STALL_MS: '6000' } : {}) })
     expect(await final(await submit({ seed }), 'failed')).toMatchObject({ code, retryable: true, step })
     await final(await submit(), 'finished')
   },
 )
 
 test('out_of_memory restarts the runner', async () => {
-  start(misbehaving)
+  await start(misbehaving)
   await final(await submit({ seed: 4 }), 'failed')
   const before = api.heartbeats.length
   await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= before - 1 && heartbeat.slots === 0)
@@ -424,7 +440,7 @@ test('out_of_memory restarts the runner', async () => {
 
 test('a nearly free slot takes its next video, which starts as the device is released, while the last one is uploaded', async () => {
   let isStoreAway = true
-  start({ SLUICE_ANIMATIC_STEP_MS: '30' })
+  await start({ SLUICE_ANIMATIC_STEP_MS: '30' })
   api.putStatus = (path) => (isStoreAway && path === `${first}/1/video.mp4` ? 503 : 200)
   const first = await submit({ num_steps: 20 })
   await api.reported(of(first, 'started'))
@@ -441,7 +457,7 @@ test('a nearly free slot takes its next video, which starts as the device is rel
 })
 
 test('expired URLs are refreshed by repeating taken', async () => {
-  start()
+  await start()
   const stale = new Set<string>()
   api.putStatus = (path, query) => {
     const signature = query.get('signature') ?? ''
@@ -468,11 +484,10 @@ test('SIGTERM hands the running video back with its checkpoint, and the worker e
   expect(api.types(video)).toContain('checkpoint')
   expect(api.heartbeats.some((heartbeat) => heartbeat.draining)).toBe(true)
   expect(await readdir(join(dataDir, 'worker/spool'))).toEqual([])
-  expect(await readdir(join(dataDir, 'worker'))).not.toContain('lock')
 })
 
 test('a worker that shuts down finishes a video that will be through well within the grace', async () => {
-  const worker = start({ SLUICE_GRACE_MS: '10000', SLUICE_ANIMATIC_STEP_MS: '50' })
+  const worker = await start({ SLUICE_GRACE_MS: '10000', SLUICE_ANIMATIC_STEP_MS: '50' })
   const video = await submit({ num_steps: 30 })
   await api.reported(atStep(video, 3))
   await worker.shutDown()
@@ -481,7 +496,7 @@ test('a worker that shuts down finishes a video that will be through well within
 })
 
 test('when the grace is over, a running video is handed back with the checkpoint that is in the store', async () => {
-  const worker = start({
+  const worker = await start({
     SLUICE_GRACE_MS: '0',
     SLUICE_ANIMATIC_STEP_MS: '100',
     SLUICE_ANIMATIC_CHECKPOINT_MS: '1000',
@@ -553,7 +568,7 @@ test('a worker whose queue refuses it names the setting and exits 2, and shows n
 })
 
 test('the queue is that of the installation which the API names, from the answer that names it on', async () => {
-  start()
+  await start()
   await final(await submit(), 'finished')
   api.installation = 'f00d'
   const own = openAttemptProducer({
@@ -565,25 +580,25 @@ test('the queue is that of the installation which the API names, from the answer
   onTestFinished(() => own.close())
   const video = newId('video')
   api.requests.set(video, CLIP)
-  await own.add({ video, fence: 1, pool })
+  await own.add({ video, fence: 1, pool, queue: queueOf({ pool, models: ['animatic'], ...ANIMATIC }) })
   await final(video, 'finished')
 })
 
 test('a refused token loses nothing: the attempt is taken once the API knows it', async () => {
   const known = api.token
   api.token = 'another'
-  start({ SLUICE_WORKER_TOKEN: known })
+  await start({ SLUICE_WORKER_TOKEN: known })
   const video = await submit()
   api.token = known
   await final(video, 'finished')
 })
 
 test('two workers on one data dir have different ids, and a restart keeps its own', async () => {
-  const first = start()
-  const second = start()
+  const first = await start()
+  const second = await start()
   expect(first.worker).not.toBe(second.worker)
   await first.shutDown()
-  expect(start().worker).toBe(first.worker)
+  expect((await start()).worker).toBe(first.worker)
 })
 
 test('a runner sees the devices of its slot and neither token nor queue', () => {
@@ -605,7 +620,7 @@ test('the image of a video is fetched through outages and expired URLs, checked 
   // An outage, then a URL that has expired; the third URL is a fresh one.
   const refusals = [503, 403]
   api.getStatus = () => refusals.shift() ?? 200
-  start()
+  await start()
   const video = newId('video')
   api.inputImages.set(video, 'picture.png')
   await submit({ mode: 'i2v', prompt: '.', i2v_condition: 'head', reference_sha256 }, video)
@@ -617,7 +632,7 @@ test('the image of a video is fetched through outages and expired URLs, checked 
 })
 
 test('an image that is gone fails its attempt, retryable, and the next video runs', async () => {
-  start()
+  await start()
   const video = newId('video')
   api.inputImages.set(video, 'absent.png')
   await submit({ mode: 'i2v' }, video)
@@ -634,7 +649,7 @@ test('an image that came damaged is fetched again', async () => {
     api.files.set('picture.png', png)
     return 200
   }
-  start()
+  await start()
   const video = newId('video')
   api.inputImages.set(video, 'picture.png')
   await submit({ mode: 'i2v', prompt: '.', reference_sha256 }, video)
@@ -642,3 +657,149 @@ test('an image that came damaged is fetched again', async () => {
   const first = await frameAt(api.files.get(`${video}/1/video.mp4`) ?? Buffer.alloc(0), 0)
   expect(farthest(await quadrantMeans(first))).toBeLessThan(36)
 })
+
+/** A log whose lines a test reads. */
+function readableLog(): { log: Logger; lines: { level: number; msg: string; setting?: string }[] } {
+  const lines: { level: number; msg: string; setting?: string }[] = []
+  return {
+    log: pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
+    lines,
+  }
+}
+
+test('a worker that cannot reach its queue offers no slot and says so once; when it can, it offers them and takes videos', async () => {
+  const { port } = new URL(postgres.databaseUrl)
+  const sockets = new Set<Socket>()
+  const proxy = createServer((socket) => {
+    const server = connect(Number(port), '127.0.0.1')
+    for (const end of [socket, server]) {
+      sockets.add(end)
+      end.on('error', () => {})
+    }
+    socket.pipe(server).pipe(socket)
+  })
+  const listen = async (at: number) => {
+    proxy.listen(at, '127.0.0.1')
+    await once(proxy, 'listening')
+  }
+  const cut = async () => {
+    for (const socket of sockets) socket.destroy()
+    proxy.close()
+    await once(proxy, 'close')
+  }
+  const proxyPort = await freePort()
+  const url = new URL(postgres.databaseUrl)
+  url.host = `127.0.0.1:${proxyPort}`
+  const { log, lines } = readableLog()
+  await start({ SLUICE_QUEUE_URL: url.href }, log)
+  const away = () => lines.filter(({ msg }) => msg.includes('queue cannot be reached'))
+  await expect.poll(away, { timeout: 15_000 }).toHaveLength(1)
+  expect(away()).toMatchObject([{ level: 50, setting: 'SLUICE_QUEUE_URL' }])
+  expect(new Set(api.heartbeats.map(({ slots }) => slots))).toEqual(new Set([0]))
+  await listen(proxyPort)
+  await api.beat(({ slots }) => slots === 1)
+  await final(await submit(), 'finished')
+  const beats = api.heartbeats.length
+  await cut()
+  await api.beat((heartbeat) => api.heartbeats.indexOf(heartbeat) >= beats && heartbeat.slots === 0)
+  await expect.poll(away).toHaveLength(2)
+  expect(lines.filter(({ msg }) => msg === 'the queue is reached again')).toHaveLength(1)
+})
+
+test('a worker whose id a live process elsewhere has takes another for good, drops what it has in hand and goes on', async () => {
+  const { log, lines } = readableLog()
+  const first = await start({ SLUICE_ANIMATIC_STEP_MS: '100' }, log)
+  const before = first.worker
+  const dropped = await submit({ num_steps: 100 })
+  await api.reported(of(dropped, 'progress'))
+  api.heartbeatStatus = ({ worker }) => (worker === before ? 409 : 200)
+  const beat = await api.beat(({ worker, slots }) => worker !== before && slots === 1)
+  expect(beat.attempts).toEqual([])
+  const video = await submit()
+  expect((await final(video, 'finished')).result).toMatchObject({ video })
+  expect((await api.reported(of(video, 'taken'))).report.worker).toBe(beat.worker)
+  expect(api.types(dropped)).not.toContain('finished')
+  expect(lines.filter(({ msg }) => msg === 'takes another id')).toMatchObject([
+    { level: 50, before, worker: beat.worker, reason: expect.stringContaining(before) },
+  ])
+  await first.shutDown()
+  expect((await start()).worker).toBe(beat.worker)
+})
+
+const HEARTBEAT: Heartbeat = {
+  worker: 'worker_1',
+  boot: 'b',
+  pool: 'pool',
+  slots: 0,
+  device: 'cpu',
+  devices_per_slot: 1,
+  vram_bytes: 0,
+  models: [],
+  limits: { frames_max: 1, pixels_max: 1 },
+  cost_per_hour_micros: null,
+  draining: false,
+  attempts: [],
+}
+
+test('a worker says once that its API is away, and that it is back', async () => {
+  const { log, lines } = readableLog()
+  api.heartbeatStatus = () => 503
+  const config = readWorkerConfig(environment())
+  const client = new ReportClient(config.apiUrl, config.token, log)
+  const beat = () => client.heartbeat(HEARTBEAT).catch((error: Error) => error.name)
+  for (let beats = 0; beats < 3; beats += 1) expect(await beat()).toBe('ApiUnavailableError')
+  api.heartbeatStatus = () => 200
+  expect(await beat()).toEqual({ attempts: [] })
+  await beat()
+  expect(lines).toMatchObject([
+    { level: 50, setting: 'SLUICE_API_URL', reason: expect.stringContaining('HTTP 503') },
+    { level: 30, msg: 'the API answers again' },
+  ])
+})
+
+test.each([401, 403])(
+  'a worker says once that its token is refused with %i, and when it is accepted',
+  async (status) => {
+    const { log, lines } = readableLog()
+    const client = new ReportClient(api.url, api.token, log)
+    const beat = () => client.heartbeat(HEARTBEAT).catch((error: Error) => error.name)
+    api.heartbeatStatus = () => status
+    for (let beats = 0; beats < 3; beats += 1) expect(await beat()).toBe('ApiUnavailableError')
+    api.heartbeatStatus = () => 200
+    await beat()
+    expect(lines).toMatchObject([
+      { level: 50, setting: 'SLUICE_WORKER_TOKEN', msg: expect.stringContaining(api.url) },
+      { level: 30, msg: 'the worker token is accepted again' },
+    ])
+  },
+)
+
+test('whatever hangs, a shutdown ends: the API and the store are silent, and the runner does not stop', async () => {
+  const worker = await start({ ...misbehaving, SLUICE_GRACE_MS: '200', SLUICE_SLOTS: '0;1' })
+  api.putStatus = () => 'silence'
+  const uploading = await submit()
+  await api.reported(of(uploading, 'released'))
+  const stuck = await submit({ seed: 2 })
+  await api.reported(atStep(stuck, 2))
+  api.answer = () => 'silence'
+  await worker.shutDown()
+  // What was not answered waits on disk for the next start.
+  const spooled = await readdir(join(dataDir, 'worker/spool'))
+  expect(spooled.map((name) => name.split('-')[0]).toSorted()).toEqual([uploading, stuck].toSorted())
+})
+
+test.skipIf(!mayMount())(
+  'a worker that finds its disk full at its start says so in one line and exits 1, for a supervisor to try again',
+  async () => {
+    const disk = mountSmallDisk(dataDir, 64)
+    disk.fill()
+    const child = spawnWorker(environment())
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    expect(await once(child, 'close')).toEqual([1, null])
+    expect(said).toMatch(/nothing can be written to SLUICE_DATA_DIR .*ENOSPC/)
+    expect(said).not.toContain('    at ')
+  },
+)

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type AttemptConsumer, openAttemptConsumer, type TakenJob } from '@sluice/shared/attempt-consumer'
 import type { Heartbeat, HeartbeatAnswer } from '@sluice/shared/attempt-contract'
-import { logQueueTrouble } from '@sluice/shared/queue-trouble'
 import { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
 import { Attempt, type AttemptDeps } from './attempt/attempt.ts'
 import type { WorkerConfig } from './config.ts'
+import { Outage } from './outage.ts'
 import { Heartbeats } from './reports/heartbeat.ts'
 import { ReportClient } from './reports/report-client.ts'
 import { Spool } from './reports/spool.ts'
@@ -15,7 +15,10 @@ import { Slots } from './slots/slots.ts'
 import { takeWorkerFolder, type WorkerFolder } from './worker-folder.ts'
 
 export interface RunningWorker {
-  worker: string
+  /** Its id, which is another once the API has said that a live process elsewhere has the same. */
+  readonly worker: string
+  /** Resolves when another process took the folder while this one was frozen: it has to end at once. */
+  readonly folderLost: Promise<void>
   /**
    * Takes nothing new, hands back or finishes what it has within the grace, and resolves when all is closed.
    * Safe to repeat.
@@ -34,8 +37,8 @@ const FINISH_RESERVE_MS = 2_000
 const LAST_WORD_MS = 1_000
 
 /** Builds everything once and starts it. Throws what `takeWorkerFolder` throws. */
-export function startWorker(config: WorkerConfig, log: Logger): RunningWorker {
-  const worker = new Worker(config, log, takeWorkerFolder(config.dataDir))
+export async function startWorker(config: WorkerConfig, log: Logger): Promise<RunningWorker> {
+  const worker = new Worker(config, log, await takeWorkerFolder(config.dataDir))
   worker.start()
   return worker
 }
@@ -51,6 +54,10 @@ class Worker implements RunningWorker {
   readonly #slots: Slots
   readonly #fetcher: JobFetcher
   readonly #attempts = new Set<Attempt>()
+  readonly #queueAway: Outage
+  readonly folderLost: Promise<void>
+  #id: string
+  #isQueueReached = false
   #isDraining = false
   #shuttingDown: Promise<void> | undefined
 
@@ -58,10 +65,20 @@ class Worker implements RunningWorker {
     this.#config = config
     this.#log = log
     this.#folder = folder
+    this.#id = folder.worker
+    this.folderLost = new Promise((resolve) => folder.lock.keep(resolve))
+    this.#queueAway = new Outage(log, {
+      away: `the queue cannot be reached, so this worker offers no slot: is ${config.queueSetting} right?`,
+      back: 'the queue is reached again',
+      about: { setting: config.queueSetting },
+    })
     this.#client = new ReportClient(config.apiUrl, config.token, log)
     this.#spool = new Spool(folder.spoolDir, this.#client, log)
+    const id = () => this.#id
     this.#attemptDeps = {
-      worker: folder.worker,
+      get worker() {
+        return id()
+      },
       workDir: folder.workDir,
       client: this.#client,
       spool: this.#spool,
@@ -72,6 +89,7 @@ class Worker implements RunningWorker {
       client: this.#client,
       compose: () => this.#heartbeat(),
       onAnswer: (answers) => this.#onHeartbeatAnswer(answers),
+      onIdInUse: (why) => this.#takeAnotherId(why),
       log,
     })
     this.#slots = new Slots(config, log, () => void this.#heartbeats.beat())
@@ -81,14 +99,15 @@ class Worker implements RunningWorker {
       // with it.
       mayFetch: () => this.#heartbeats.isAnswered,
       installation: () => this.#heartbeats.installation,
-      openConsumer: (pool) => this.#openConsumer(pool),
+      openConsumer: (queue, onReach) => this.#openConsumer(queue, onReach),
+      onReach: (trouble) => this.#onQueueReach(trouble),
       takeJob: (slot, taken) => this.#takeJob(slot, taken),
       log,
     })
   }
 
   get worker(): string {
-    return this.#folder.worker
+    return this.#id
   }
 
   start(): void {
@@ -107,10 +126,29 @@ class Worker implements RunningWorker {
     this.#slots.kill().catch((error: unknown) => this.#log.error({ err: error }, 'a runner cannot be ended'))
   }
 
-  #openConsumer(pool: string): AttemptConsumer {
-    const onError = logQueueTrouble(this.#log, this.#config.queueSetting)
-    const queue = { ...this.#config.queue, installation: this.#heartbeats.installation }
-    return openAttemptConsumer(queue, pool, this.worker, { onError })
+  #openConsumer(queue: string, onReach: (trouble: Error | null) => void): AttemptConsumer {
+    const onError = (error: Error) => this.#log.warn({ err: error }, 'a job of the queue')
+    const settings = { ...this.#config.queue, installation: this.#heartbeats.installation }
+    return openAttemptConsumer(settings, queue, this.worker, { onError, onReach })
+  }
+
+  #onQueueReach(trouble: Error | null): void {
+    this.#isQueueReached = trouble === null
+    if (trouble === null) this.#queueAway.end()
+    else this.#queueAway.begin(trouble)
+    // oxlint-disable-next-line typescript/no-floating-promises -- `beat` never rejects
+    void this.#heartbeats.beat()
+  }
+
+  /** What this process has in hand is the other one's, or has been given up: it ends without a report. */
+  async #takeAnotherId(why: string): Promise<void> {
+    const before = this.#id
+    this.#id = await this.#folder.rename()
+    this.#log.error(
+      { before, worker: this.#id, attempts: this.#attempts.size, reason: why },
+      'takes another id',
+    )
+    for (const attempt of [...this.#attempts]) attempt.onVerdict('stop')
   }
 
   #takeJob(slot: Slot, taken: TakenJob): void {
@@ -134,8 +172,11 @@ class Worker implements RunningWorker {
     const alive = [...this.#attempts].map((attempt) => attempt.owned).filter((owned) => owned !== null)
     return {
       worker: this.worker,
-      boot: this.#folder.boot,
+      boot: this.#folder.lock.boot,
+      predecessors: [...this.#folder.lock.predecessors],
       ...slots,
+      // A slot whose videos would not be taken is none.
+      slots: this.#isQueueReached ? slots.slots : 0,
       cost_per_hour_micros: this.#config.costPerHourMicros,
       draining: this.#isDraining,
       attempts: [...alive, ...this.#spool.owned()],
@@ -165,7 +206,7 @@ class Worker implements RunningWorker {
     this.#heartbeats.stop()
     this.#spool.stop()
     await queue.closed
-    this.#folder.release()
+    await Promise.race([this.#folder.lock.leave(), delay(LAST_WORD_MS)])
     this.#log.info('shut down')
   }
 

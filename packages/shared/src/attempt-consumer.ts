@@ -9,6 +9,7 @@ import {
   type QueuedJob,
   QueueUnavailableError,
 } from './queue-backend.ts'
+import { within } from './time-limit.ts'
 import { TIME_LIMITS } from './time-limits.ts'
 
 export interface TakenJob {
@@ -20,7 +21,7 @@ export interface TakenJob {
   done(): Promise<void>
 }
 
-/** Takes attempts off one pool's queue, one call of `next` at a time. */
+/** Takes attempts off one queue, one call of `next` at a time. */
 export interface AttemptConsumer {
   /**
    * Waits for a job. Null after some seconds without one, when the queue is away, and once closed. Never
@@ -34,7 +35,12 @@ export interface AttemptConsumer {
 }
 
 export interface ConsumerOptions {
+  /** Gets what is wrong with a job. */
   onError?: (error: Error) => void
+  /** Called with why the queue cannot be reached, once per outage, and with null once it can be. */
+  onReach?: (trouble: Error | null) => void
+  /** How often it is asked whether the queue answers. Default TIME_LIMITS.queue.askEveryMs. */
+  watchEveryMs?: number
   /** How long a taken job may go without `done` before it counts as stalled. Default 60 s. */
   lockMs?: number
   /** How often stalled jobs are removed. Default 30 s. */
@@ -49,42 +55,54 @@ const RETRY_MS = 1_000
 /** How long close waits for a fetch in flight, so that a job it brings can be handed back. */
 const CLOSE_WAIT_MS = 1_000
 
-/** A consumer of one pool's queue. `workerName` shows in the server's list of clients. */
+/**
+ * A consumer of one queue, which is that of a pool unless it has a name of its own. `workerName` shows in the
+ * server's list of clients.
+ */
 export function openAttemptConsumer(
   settings: OwnQueueSettings,
-  pool: string,
+  queue: string,
   workerName: string,
   options: ConsumerOptions = {},
 ): AttemptConsumer {
-  return new QueueConsumer(settings, pool, workerName, options)
+  return new QueueConsumer(settings, queue, workerName, options)
 }
 
 class QueueConsumer implements AttemptConsumer {
   readonly #connection: QueueConnection
   readonly #openWorker: () => AttemptWorker
   readonly #onError: (error: Error) => void
+  readonly #onReach: (trouble: Error | null) => void
+  readonly #watchEveryMs: number
   readonly #closing = new AbortController()
+  /** What went wrong with the connection last, which says more than that it does not answer. */
+  #lastTrouble: Error | undefined
   #worker: AttemptWorker | undefined
   #fetching: Promise<TakenJob | null> = Promise.resolve(null)
 
-  constructor(settings: OwnQueueSettings, pool: string, workerName: string, options: ConsumerOptions) {
+  constructor(settings: OwnQueueSettings, queue: string, workerName: string, options: ConsumerOptions) {
     const { lockMs = LOCK_MS, sweepEveryMs = SWEEP_EVERY_MS, waitMs = TIME_LIMITS.queue.jobWaitMs } = options
     this.#onError = options.onError ?? (() => {})
-    this.#connection = connectQueue(settings, { role: 'consumer', jobWaitMs: waitMs }, this.#onError)
+    this.#onReach = options.onReach ?? (() => {})
+    this.#watchEveryMs = options.watchEveryMs ?? TIME_LIMITS.queue.askEveryMs
+    this.#connection = connectQueue(settings, { role: 'consumer', jobWaitMs: waitMs }, this.#noteTrouble)
     this.#openWorker = () =>
-      this.#connection.openWorker(queueName(pool, settings.installation), {
+      this.#connection.openWorker(queueName(queue, settings.installation), {
         workerName,
         lockMs,
         sweepEveryMs,
         waitMs,
       })
+    // `watch` never rejects.
+    // oxlint-disable-next-line typescript/no-floating-promises -- it ends when the consumer is closed
+    void this.#watch()
   }
 
   async next(): Promise<TakenJob | null> {
     if (this.#closing.signal.aborted) return null
     this.#fetching = this.#fetch().catch(async (error: unknown) => {
       if (!this.#closing.signal.aborted) {
-        this.#onError(asError(error))
+        this.#noteTrouble(asError(error))
         await pause(RETRY_MS, this.#closing.signal)
       }
       return null
@@ -96,20 +114,49 @@ class QueueConsumer implements AttemptConsumer {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
     // Wakes a waiting fetch. Not awaited: with a server that is away it would wait for the connection.
-    this.#worker?.getBackend().disconnectBlocking(false).catch(this.#onError)
+    this.#worker?.getBackend().disconnectBlocking(false).catch(this.#noteTrouble)
     await Promise.race([this.#fetching, pause(CLOSE_WAIT_MS)])
     await Promise.race([this.#worker?.close(true), pause(CLOSE_WAIT_MS)])
     await Promise.race([this.#connection.close(), pause(CLOSE_WAIT_MS)])
   }
 
+  readonly #noteTrouble = (error: Error): void => {
+    this.#lastTrouble = error
+  }
+
+  /** Asks the queue again and again whether it answers, and says when that changes. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#closing
+    let isReached: boolean | undefined
+    while (!signal.aborted) {
+      const trouble = await within(
+        TIME_LIMITS.queue.askAnswerMs,
+        this.#connection.ping(),
+        () => new QueueUnavailableError('it does not answer'),
+      ).then(() => null, asError)
+      if (signal.aborted) return
+      if (isReached !== (trouble === null)) {
+        isReached = trouble === null
+        this.#onReach(trouble === null ? null : this.#explained(trouble))
+      }
+      if (isReached) this.#lastTrouble = undefined
+      await pause(this.#watchEveryMs, signal)
+    }
+  }
+
+  #explained(trouble: Error): Error {
+    if (this.#lastTrouble === undefined) return trouble
+    return new QueueUnavailableError(trouble.message, { cause: this.#lastTrouble })
+  }
+
   async #readyWorker(): Promise<AttemptWorker> {
     if (this.#worker !== undefined) return this.#worker
     const opened = this.#openWorker()
-    opened.on('error', this.#onError)
+    opened.on('error', this.#noteTrouble)
     try {
       await untilAborted(opened.waitUntilReady(), this.#closing.signal)
     } catch (error) {
-      opened.close(true).catch(this.#onError)
+      opened.close(true).catch(this.#noteTrouble)
       throw error
     }
     await opened.startStalledCheckTimer()

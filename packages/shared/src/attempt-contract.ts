@@ -27,6 +27,9 @@ import { RUNNER_ERROR_CODES } from './runner-protocol.ts'
  * long as a video takes.
  */
 
+/** The code of the error that tells a worker to take another id. */
+export const WORKER_ID_IN_USE = 'worker_id_in_use'
+
 /** How often a worker sends a heartbeat. */
 export const HEARTBEAT_MS = 5_000
 /** An attempt that no heartbeat has named for this long is given up: four heartbeats may be lost. */
@@ -37,11 +40,11 @@ export const REPORT_MS_MAX = 1_000
 export const NEARLY_FREE_MS = 2_000
 
 /**
- * The queue of an installation's pool: `videos.<installation>.<pool>`. Without the installation it is the
+ * The name of a queue at the server: `videos.<installation>.<queue>`. Without the installation it is the
  * queue of an API that does not name one.
  */
-export function queueName(pool: string, installation: string | undefined): string {
-  return installation === undefined ? `videos.${pool}` : `videos.${installation}.${pool}`
+export function queueName(queue: string, installation: string | undefined): string {
+  return installation === undefined ? `videos.${queue}` : `videos.${installation}.${queue}`
 }
 
 /** `<video>-<fence>`, unique for ever since fences only rise. BullMQ allows no colon in a job id. */
@@ -50,11 +53,17 @@ export function jobId(video: string, fence: number): string {
 }
 
 export const POOL_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/
+/** More earlier processes than any folder names. */
+const PREDECESSORS_MAX = 64
+/** A pool, or a pool and what its workers serve: see `queueOf`. */
+const QUEUE_PATTERN = /^[a-z0-9][a-z0-9_.-]{0,95}$/
 
 export const attemptJobSchema = z.object({
   video: z.string(),
   fence: z.int().positive(),
   pool: z.string(),
+  /** The queue it is put into; left out, that of its pool. */
+  queue: z.string().regex(QUEUE_PATTERN).optional(),
   /** Lets a worker of several models choose a slot that has this one loaded. */
   model: z.string().optional(),
 })
@@ -220,8 +229,20 @@ export const heartbeatSchema = z.object({
   worker: outsideName(),
   /** Random, made at each process start: a new boot of a worker proves that its earlier process is gone. */
   boot: outsideName(),
+  /**
+   * Boots of earlier processes of the same folder, all known to be gone. While a boot that is not among them
+   * is still heard of, the heartbeat is refused with 409 `worker_id_in_use`, and so is one of a boot that was
+   * replaced: two live processes have one id, so the one that is told takes another. Left out by workers that
+   * do not know.
+   */
+  predecessors: z.array(outsideName()).max(PREDECESSORS_MAX).optional(),
   pool: z.string().regex(POOL_PATTERN),
-  /** Slots whose runner is ready. */
+  /**
+   * The queue it reads: `queueOf` its pool and what it serves. Workers of one pool that serve different
+   * things read different queues, so that none gets what it cannot make. Left out, that of its pool.
+   */
+  queue: z.string().regex(QUEUE_PATTERN).optional(),
+  /** Slots whose runner is ready; 0 while it cannot reach its queue. */
   slots: outsideCount(0, DEVICES_MAX),
   device: outsideName(),
   devices_per_slot: outsideCount(1, DEVICES_MAX),

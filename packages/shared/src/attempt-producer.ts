@@ -9,7 +9,7 @@ import {
 import { within } from './time-limit.ts'
 import { TIME_LIMITS } from './time-limits.ts'
 
-/** Puts attempts into the queue of their pool. */
+/** Puts attempts into their queues. */
 export interface AttemptProducer {
   /**
    * Delivers the attempt. Adding the same (video, fence) twice while the first waits is one job. Throws
@@ -21,7 +21,7 @@ export interface AttemptProducer {
   close(): Promise<void>
 }
 
-/** A producer for all pools: one queue per pool, opened at its first job. */
+/** A producer for all queues, each opened at its first job. */
 export function openAttemptProducer(
   settings: OwnQueueSettings,
   onError: (error: Error) => void = () => {},
@@ -30,13 +30,12 @@ export function openAttemptProducer(
   const commandMs = settings.answerMs ?? TIME_LIMITS.queue.answerMs
   const queues = new Map<string, AttemptQueue>()
 
-  async function readyQueue(pool: string): Promise<AttemptQueue> {
-    const open = queues.get(pool)
+  async function readyQueue(name: string): Promise<AttemptQueue> {
+    const open = queues.get(name)
     if (open !== undefined) return open
     // BullMQ remembers a failed first contact for ever: open a queue only on a server that answers, keep it
     // only if ready.
     await connection.ping()
-    const name = queueName(pool, settings.installation)
     const queue = connection.openQueue(name)
     queue.on('error', onError)
     try {
@@ -49,24 +48,24 @@ export function openAttemptProducer(
       await queue.close().catch(() => {})
       throw error
     }
-    const openedMeanwhile = queues.get(pool)
+    const openedMeanwhile = queues.get(name)
     if (openedMeanwhile !== undefined) {
       await queue.close()
       return openedMeanwhile
     }
-    queues.set(pool, queue)
+    queues.set(name, queue)
     return queue
   }
 
   return {
     async add(job) {
       const parsed = attemptJobSchema.parse(job)
-      const queue = await readyQueue(parsed.pool)
+      const name = queueName(parsed.queue ?? parsed.pool, settings.installation)
+      const queue = await readyQueue(name)
       await within(
         commandMs,
         queue.add('attempt', parsed, { ...JOB_OPTIONS, jobId: jobId(parsed.video, parsed.fence) }),
-        () =>
-          new QueueUnavailableError(`queue ${queueName(parsed.pool, settings.installation)} did not answer`),
+        () => new QueueUnavailableError(`queue ${name} did not answer`),
       )
     },
     ping: () => connection.ping(),

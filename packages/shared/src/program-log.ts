@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino'
+import { type Logger, type LoggerOptions, pino } from 'pino'
 
 export interface ProgramLogOptions {
   /** Of the program, in every line. */
@@ -10,9 +10,17 @@ export interface ProgramLogOptions {
   isSkipped?: (error: unknown) => boolean
 }
 
-/** The log of API and worker: JSON lines on stdout in which no secret is shown. */
+/** Lines that stdout cannot take are kept up to this size, and tried again with the next line. */
+const UNWRITTEN_BYTES_MAX = 1 << 20
+
+/**
+ * The log of API and worker: JSON lines on stdout in which no secret is shown. When stdout cannot take them,
+ * such as a file on a full disk, lines are lost and the program goes on.
+ */
 export function createProgramLog({ name, level, hide, isSkipped = () => false }: ProgramLogOptions): Logger {
-  return pino({
+  const stdout = pino.destination({ fd: process.stdout.fd || 1, sync: true, maxLength: UNWRITTEN_BYTES_MAX })
+  stdout.on('error', () => {})
+  const options: LoggerOptions = {
     base: { name, pid: process.pid },
     level,
     serializers: { err: (error: unknown) => errorJson(error) },
@@ -23,7 +31,8 @@ export function createProgramLog({ name, level, hide, isSkipped = () => false }:
         if (!isSkipped((fields as { err?: unknown } | undefined)?.err)) method.apply(this, args)
       },
     },
-  })
+  }
+  return pino(options, stdout)
 }
 
 /** Errors may hold their cause in a circle. */

@@ -241,40 +241,45 @@ test('a producer whose Redis is down fails within two seconds, and works again o
   await expect.poll(() => api.add(job).then(() => 'added', String), { timeout: 10_000 }).toBe('added')
 })
 
-test('a consumer waits for a Redis that is down and comes back by itself', async () => {
+test('a consumer waits for a Redis that is down and comes back by itself, and says each once', async () => {
   const own = await startPrivateRedis()
   onTestFinished(() => own.close())
   await own.stop()
-  const errors: Error[] = []
+  const said: string[] = []
   const job = newJob()
   const worker = openAttemptConsumer({ backend: 'redis', url: own.url }, job.pool, 'worker-1', {
-    onError: (error) => errors.push(error),
+    onReach: (trouble) => said.push(trouble === null ? 'reached' : trouble.message),
+    watchEveryMs: 50,
   })
   onTestFinished(() => worker.close())
   const next = take(worker)
-  await expect.poll(() => errors.length).toBeGreaterThan(0)
+  await expect.poll(() => said, { timeout: 10_000 }).toEqual(['Redis is not connected'])
   await own.start()
   const api = openAttemptProducer({ backend: 'redis', url: own.url })
   onTestFinished(() => api.close())
   await api.add(job)
   expect((await next).job).toEqual(job)
+  await expect.poll(() => said, { timeout: 10_000 }).toEqual(['Redis is not connected', 'reached'])
   await own.stop()
+  await expect.poll(() => said.length, { timeout: 10_000 }).toBe(3)
   await own.start()
+  await expect.poll(() => said.length, { timeout: 10_000 }).toBe(4)
   const later = { ...job, fence: 2 }
   await expect.poll(() => api.add(later).then(() => 'added', String), { timeout: 10_000 }).toBe('added')
   expect((await take(worker)).job).toEqual(later)
 })
 
 test('a consumer of a PostgreSQL that refuses it goes on trying, and closes promptly', async () => {
-  const errors: Error[] = []
+  const said: (Error | null)[] = []
   const worker = openAttemptConsumer(
     { backend: 'postgres', url: 'postgres://nobody:x@127.0.0.1:1/none', connectionsMax: 3 },
     'p',
     'worker-1',
-    { onError: (error) => errors.push(error) },
+    { onReach: (trouble) => said.push(trouble), watchEveryMs: 50 },
   )
   expect(await worker.next()).toBeNull()
-  expect(errors).not.toEqual([])
+  expect(await worker.next()).toBeNull()
+  expect(said).toEqual([expect.any(Error)])
   const next = worker.next()
   const began = performance.now()
   await worker.close()

@@ -12,7 +12,7 @@ import {
 import { Redis } from 'ioredis'
 import type pg from 'pg'
 import type { AttemptJob } from './attempt-contract.ts'
-import { BoundedClient, openPool, startupOptions } from './postgres-client.ts'
+import { BoundedClient, openPool } from './postgres-client.ts'
 import { within } from './time-limit.ts'
 import { TIME_LIMITS } from './time-limits.ts'
 
@@ -144,11 +144,7 @@ function connectRedis(
     openWorker: (name, worker) =>
       new classes.Worker<AttemptJob>(name, null, { connection: client, ...workerOptions(worker) }),
     async ping() {
-      await within(
-        LIMITS.connectMs,
-        redisReady(client),
-        () => new QueueUnavailableError('Redis is not connected'),
-      )
+      await redisReady(client)
       await client.ping()
     },
     async close() {
@@ -157,9 +153,18 @@ function connectRedis(
   }
 }
 
-function redisReady(client: Redis): Promise<void> {
-  if (client.status === 'ready') return Promise.resolve()
-  return new Promise((resolve) => client.once('ready', () => resolve()))
+async function redisReady(client: Redis): Promise<void> {
+  if (client.status === 'ready') return
+  let onReady: () => void = () => {}
+  const ready = new Promise<void>((resolve) => {
+    onReady = resolve
+  })
+  client.once('ready', onReady)
+  try {
+    await within(LIMITS.connectMs, ready, () => new QueueUnavailableError('Redis is not connected'))
+  } finally {
+    client.off('ready', onReady)
+  }
 }
 
 function connectPostgres(
@@ -167,21 +172,14 @@ function connectPostgres(
   user: QueueUser,
   onError: (error: Error) => void,
 ): QueueConnection {
-  const answerMs = settings.answerMs ?? LIMITS.answerMs
   const pool = openPool({
     connectionString: settings.url,
     max: Math.max(settings.connectionsMax, CONNECTIONS_MIN),
     // A lost job costs nothing, since the reconciler delivers again what nobody took: so no commit waits for
     // the disk.
-    options: startupOptions({
-      search_path: POSTGRES_SCHEMA,
-      synchronous_commit: 'off',
-      statement_timeout: answerMs,
-      lock_timeout: answerMs,
-      idle_in_transaction_session_timeout: answerMs,
-    }),
+    options: `-c search_path=${POSTGRES_SCHEMA} -c synchronous_commit=off`,
     connectionTimeoutMillis: LIMITS.connectMs,
-    answerMs,
+    answerMs: settings.answerMs ?? LIMITS.answerMs,
     application_name: `sluice-queue-${user.role}`,
   })
   pool.on('error', onError)
@@ -206,11 +204,9 @@ function connectPostgres(
  * advisory lock, and safe to repeat. The role of `postgresUrl` must be allowed to create the schema.
  */
 export async function migrateQueue(postgresUrl: string): Promise<void> {
-  const { migrateMs } = TIME_LIMITS.database
   const client = new BoundedClient({
     connectionString: postgresUrl,
-    options: startupOptions({ statement_timeout: migrateMs, lock_timeout: migrateMs }),
-    answerMs: migrateMs,
+    answerMs: TIME_LIMITS.database.migrateMs,
   })
   await client.connect()
   try {

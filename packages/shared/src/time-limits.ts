@@ -40,10 +40,29 @@ export const TIME_LIMITS = {
     answerMs: 2_000,
     /** A fetch waits so long for a job: an idle worker may rightly hear nothing, so it asks often. */
     jobWaitMs: 3_000,
+    /** For one fetch with all its waits; then the worker makes its connection anew. */
+    fetchMs: 20_000,
+    /** A worker asks so often whether its queue answers, and offers no slot while it does not. */
+    askEveryMs: 2_000,
+    /** For that answer: a connection may have to be made first. */
+    askAnswerMs: 3_000,
   },
   redis: {
     /** To look at one when a program starts: connect, sign in, a few commands. A longer wait is an outage. */
     judgeMs: 4_000,
+  },
+  /** What a worker asks the API. */
+  api: {
+    /** For the answer to a heartbeat: less than the time between two of them. */
+    heartbeatMs: 4_000,
+    /** For the answer to a report, which is repeated: a transaction of the API takes milliseconds. */
+    reportMs: 8_000,
+  },
+  runner: {
+    /** For a runner to end by itself when it is asked to; then its process group is killed. */
+    shutDownMs: 3_000,
+    /** For a killed process to be gone: one that the kernel keeps is left behind. */
+    killMs: 2_000,
   },
   webhookReceiver: {
     /** For one request of a delivery, to the last byte: a receiver stores the event and answers first. */

@@ -1,30 +1,48 @@
-import type { Heartbeat, HeartbeatAnswer } from '@sluice/shared/attempt-contract'
+import { type Heartbeat, type HeartbeatAnswer, WORKER_ID_IN_USE } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
 import { renewLeases } from '../videos/attempt-store.ts'
-import { noteWorker } from '../workers/note-worker.ts'
+import { noteWorker, queueRead } from '../workers/note-worker.ts'
+import { resumeQueue } from '../workers/queue-delivery.ts'
 import { giveUpAttempt } from './give-up.ts'
 import { verdictOf } from './verdict.ts'
 
 /**
  * Writes that a worker lives and which attempts it owns, and returns a verdict for each. The first heartbeat
  * of a new boot proves that the worker's earlier process is gone, so what that one owned and this one does
- * not name is given up at once. When the last worker of a pool begins to drain, so is what nobody there has
- * taken yet: it goes to another pool, or waits as queued.
+ * not name is given up at once. When the last worker of a queue begins to drain, so is what nobody there has
+ * taken yet: it goes to another queue, or waits as queued. Throws SluiceError `worker_id_in_use` to a process
+ * that is not the only live one with its id.
  */
 export async function applyHeartbeat(
   context: Context,
   keyId: string,
   heartbeat: Heartbeat,
 ): Promise<HeartbeatAnswer> {
-  const change = await transaction(context.db, (db) =>
-    noteWorker(db, { keyId, beat: heartbeat, leaseMs: context.config.timings.leaseMs }),
-  )
+  const { change, leftQueue } = await noteHeartbeat(context, keyId, heartbeat)
   const attempts = await renewAttempts(context.db, keyId, heartbeat)
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
-  if (change === 'capacity' && heartbeat.draining) await giveUpUntaken(context, heartbeat.pool)
+  if (leftQueue !== null) await giveUpUntaken(context, leftQueue)
+  if (change !== 'none' && heartbeat.slots > 0 && !heartbeat.draining)
+    await resumeQueue(context.db, queueRead(heartbeat))
   if (change !== 'none') context.wakeGate()
   return { attempts, installation: context.installation }
+}
+
+async function noteHeartbeat(
+  context: Context,
+  keyId: string,
+  beat: Heartbeat,
+): ReturnType<typeof noteWorker> {
+  const { leaseMs } = context.config.timings
+  try {
+    return await transaction(context.db, (db) => noteWorker(db, { keyId, beat, leaseMs }))
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === WORKER_ID_IN_USE)
+      context.log.warn({ worker: beat.worker, pool: beat.pool, boot: beat.boot }, error.message)
+    throw error
+  }
 }
 
 /** Renews the leases of what the worker names and owns; for anything else the verdict is `stop`. */
@@ -53,13 +71,13 @@ async function giveUpUnnamed(context: Context, keyId: string, beat: Heartbeat): 
   for (const row of rows) await giveUpAttempt(context, row.video_id, row.fence)
 }
 
-async function giveUpUntaken(context: Context, pool: string): Promise<void> {
+async function giveUpUntaken(context: Context, queue: string): Promise<void> {
   const { rows } = await context.db.query<{ video_id: string; fence: number }>({
     text: `
       select video_id, fence from attempt
-      where pool = $1 and ended_at is null and claim is null
-        and not exists (select from living_worker($2) where pool = $1)`,
-    values: [pool, context.config.timings.leaseMs],
+      where coalesce(queue, pool) = $1 and ended_at is null and claim is null
+        and not exists (select from living_worker($2) where queue = $1)`,
+    values: [queue, context.config.timings.leaseMs],
   })
   for (const row of rows) await giveUpAttempt(context, row.video_id, row.fence, { onlyUntaken: true })
 }

@@ -7,6 +7,7 @@ import { readAttempt } from '../videos/attempt-store.ts'
 import { expiredEnd, unansweredCancelEnd } from '../videos/end.ts'
 import { endVideo, lockVideo } from '../videos/transition.ts'
 import { attemptPrefix, isUnfinished, OUTPUT_FILES } from '../videos/video.ts'
+import { noteUntaken } from '../workers/queue-delivery.ts'
 import { finishVideo } from './finish.ts'
 import { lockAttempt } from './locked-attempt.ts'
 import { isSilentSql } from './reception.ts'
@@ -46,6 +47,9 @@ export async function giveUpAttempt(
     else if (video.cancel_requested_at !== null)
       await endVideo(db, video, unansweredCancelEnd(video, video.step), context.systemAccounts)
     else await requeueOrFailLost(locked)
+    // Its worker had all the time a worker gets. One that stops says so, and is no reason to pause its queue.
+    if (attempt.claim === null && options.silentMs !== undefined)
+      await noteUntaken(db, attempt.queue ?? attempt.pool, attempt.pool)
     return true
   }
   // Another process was faster, or the worker was heard after all.

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { openPool, startupOptions } from '@sluice/shared/postgres-client'
+import { openPool } from '@sluice/shared/postgres-client'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import pg from 'pg'
 import { DatabaseUnavailableError } from '../errors.ts'
@@ -60,18 +60,19 @@ export function openDatabase(settings: DatabaseSettings): DatabasePool {
   const pool = openPool({
     connectionString: settings.url,
     max: settings.connectionsMax,
-    options: startupOptions({
-      role: 'sluice_app',
-      timezone: 'UTC',
-      datestyle: 'ISO',
-      lock_timeout: limits.lockMs,
-      statement_timeout: limits.statementMs,
-      idle_in_transaction_session_timeout: limits.idleInTransactionMs,
+    options: [
+      'role=sluice_app',
+      'timezone=UTC',
+      `lock_timeout=${limits.lockMs}`,
+      `statement_timeout=${limits.statementMs}`,
+      `idle_in_transaction_session_timeout=${limits.idleInTransactionMs}`,
       // What we gave up as dead must not stay among the server's connections for two hours.
-      tcp_keepalives_idle: 10,
-      tcp_keepalives_interval: 5,
-      tcp_keepalives_count: 3,
-    }),
+      'tcp_keepalives_idle=10',
+      'tcp_keepalives_interval=5',
+      'tcp_keepalives_count=3',
+    ]
+      .map((setting) => `-c ${setting}`)
+      .join(' '),
     application_name: API_APPLICATION,
     connectionTimeoutMillis: limits.connectMs,
     answerMs: limits.answerMs,

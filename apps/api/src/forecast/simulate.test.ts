@@ -9,8 +9,11 @@ import { simulate } from './simulate.ts'
 
 const POOL: Pool = {
   pool: 'a',
+  queue: 'a',
   device: 'cpu',
   slots: 1,
+  untaken: 0,
+  isPaused: false,
   capabilities: ['animatic'],
   sequenceDevices: 1,
   framesMax: 129,
@@ -90,7 +93,7 @@ test('what no pool can make has a position and no ETA', () => {
 
 test('two pools never forecast the same video twice', () => {
   const queued = Array.from({ length: 50 }, (_, index) => queuedRow(index, index % 7))
-  const forecasts = simulate(fleetOf([POOL, { ...POOL, pool: 'b', slots: 3 }]), queued, 75)
+  const forecasts = simulate(fleetOf([POOL, { ...POOL, pool: 'b', queue: 'b', slots: 3 }]), queued, 75)
   expect(new Set([...forecasts.values()].map((forecast) => forecast.position)).size).toBe(50)
 })
 
@@ -106,6 +109,11 @@ function runningOn(
     ...owner,
     tier: 'standard',
     pool,
+    queue: pool,
+    fence: 1,
+    shape: queuedRow(0, 0),
+    isTaken: true,
+    dispatchedMs: 0,
     isRunning: true,
     isYielding: false,
     cameBack: false,
@@ -121,7 +129,7 @@ test('videos of a key at its running limit wait for the ones before them, over a
   const queued = [queuedRow(1, 1, limited), queuedRow(2, 1, limited), queuedRow(3, 1), queuedRow(4, 2)]
   const pools = [
     { ...POOL, slots: 2 },
-    { ...POOL, pool: 'b', slots: 2 },
+    { ...POOL, pool: 'b', queue: 'b', slots: 2 },
   ]
   const inFlight = [runningOn('b', { accountId: 'account_1', keyId: 'key_limited' }, 4)]
   const forecasts = simulate(fleetOf(pools, inFlight), queued, 75)
@@ -167,7 +175,12 @@ const accountOfKey = (key: number) => Math.floor(key / 3)
 test('the forecast keeps to every limit at every moment, and leaves no device idle while a video waits that may go', () => {
   fc.assert(
     fc.property(crowd, ({ slots, accountMax, keyMax, running, queued }) => {
-      const pools = slots.map((count, index) => ({ ...POOL, pool: `pool_${index}`, slots: count }))
+      const pools = slots.map((count, index) => ({
+        ...POOL,
+        pool: `pool_${index}`,
+        queue: `pool_${index}`,
+        slots: count,
+      }))
       const places = pools.flatMap(({ pool, slots: count }) => Array.from({ length: count }, () => pool))
       const inFlight = running.slice(0, places.length).map(({ key, seconds }, index) => {
         const owner = { accountId: `account_${accountOfKey(key)}`, keyId: `key_${key}` }
@@ -258,7 +271,7 @@ test.each(CROWDS)(
     )
     const pools = [
       { ...POOL, slots: 8 },
-      { ...POOL, pool: 'b', slots: 32 },
+      { ...POOL, pool: 'b', queue: 'b', slots: 32 },
     ]
     const running = new CountedLooks([])
     expect(

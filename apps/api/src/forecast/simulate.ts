@@ -1,4 +1,5 @@
 import { accountCap, type Choice, FairQueue, type Head } from '../gate/choose.ts'
+import { inOrderOfFilling } from '../gate/delivery.ts'
 import { activeAccounts, type Fleet, type InFlight, type Pool } from '../gate/fleet.ts'
 import { type HeadRow, headOf, queueKeyOf } from '../gate/head-row.ts'
 import { Heap } from '../gate/heap.ts'
@@ -79,11 +80,13 @@ class Simulation {
   #position = 0
 
   constructor(fleet: Fleet, queued: readonly HeadRow[], accountSharePercent: number) {
-    this.#fleet = fleet
+    // A pool that does not take what it is given makes nothing.
+    const pools = inOrderOfFilling(fleet.pools).filter(({ untaken }) => untaken === 0)
+    this.#fleet = { ...fleet, pools }
     this.#queues = queuesOf(queued)
     this.#time = fleet.time.copy()
     this.#running = fleet.running.copy()
-    this.#pools = fleet.pools.map((pool) => {
+    this.#pools = pools.map((pool) => {
       const heads = this.#headsFor(pool)
       return {
         pool,
@@ -119,7 +122,7 @@ class Simulation {
   #occupySlots(pool: SimulatedPool): void {
     const earliest = new Heap<Slot>((a, b) => a.freeAtMs < b.freeAtMs)
     for (let index = 0; index < pool.pool.slots; index += 1) earliest.push({ freeAtMs: 0, occupant: null })
-    const attempts = this.#fleet.inFlight.filter((attempt) => attempt.pool === pool.pool.pool)
+    const attempts = this.#fleet.inFlight.filter((attempt) => attempt.queue === pool.pool.queue)
     for (const attempt of attempts.sort((a, b) => Number(b.isRunning) - Number(a.isRunning))) {
       const slot = earliest.pop()
       if (slot === undefined) break
@@ -142,9 +145,9 @@ class Simulation {
    * What runs on pools that take nothing new counts against the limits of its account and key until it ends.
    */
   #occupyOfflinePools(): void {
-    const online = new Set(this.#fleet.pools.map((pool) => pool.pool))
+    const online = new Set(this.#fleet.pools.map((pool) => pool.queue))
     for (const attempt of this.#fleet.inFlight) {
-      if (online.has(attempt.pool)) continue
+      if (online.has(attempt.queue)) continue
       this.#freed.push({ slot: { freeAtMs: msLeft(attempt), occupant: attempt }, pool: null })
     }
   }

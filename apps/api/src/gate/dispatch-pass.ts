@@ -3,13 +3,17 @@ import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Catalogue } from '@sluice/shared/model-catalogue'
 import { isUnstorable } from '../attempts/unstorable.ts'
 import type { Database } from '../db/database.ts'
-import { undeliveredRequeue } from '../videos/requeue.ts'
+import { readAttempt } from '../videos/attempt-store.ts'
+import { undeliveredRequeue, untakenRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { requestYield } from '../videos/video-store.ts'
+import { noteUntaken } from '../workers/queue-delivery.ts'
 import { accountCap, type Choice, FairQueue, type Head } from './choose.ts'
+import { inOrderOfFilling, movable, takesNow } from './delivery.ts'
 import {
   activeAccounts,
   type Fleet,
+  type InFlight,
   occupantsOf,
   occupiesSlot,
   type Pool,
@@ -34,6 +38,8 @@ export interface PassParts {
   queueHeads: QueueHeads
   /** Hears of a video that is passed over because it cannot be dispatched. */
   onError: (error: Error) => void
+  /** Called with each video that nobody took and that goes to another pool. May not throw. */
+  onUntaken?: ((attempt: InFlight) => void) | undefined
 }
 
 interface Pass extends PassParts {
@@ -63,8 +69,9 @@ const LOCK_NOT_AVAILABLE = '55P03'
  */
 export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   const pass: Pass = { ...parts, fleet: await readFleet(parts.db, parts.settings) }
+  for (const attempt of movable(pass.fleet)) await giveUpUntaken(pass, attempt)
   let dispatched = 0
-  for (const pool of pass.fleet.pools) dispatched += await fillPool(pass, pool)
+  for (const pool of inOrderOfFilling(pass.fleet.pools)) dispatched += await fillPool(pass, pool)
   return { dispatched, nextFreeInMs: nextFreeInMs(pass.fleet) }
 }
 
@@ -72,7 +79,7 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
 async function fillPool(pass: Pass, pool: Pool): Promise<number> {
   const { fleet, queueHeads } = pass
   const freeSlots = pool.slots - occupantsOf(fleet, pool).length
-  if (freeSlots > 0) return fillFreeSlots(pass, pool, freeSlots)
+  if (freeSlots > 0) return fillFreeSlots(pass, pool, Math.min(freeSlots, takesNow(fleet, pool)))
   const victims = preemptable(fleet, pool)
   // A full pool with nobody to make room needs no heads at all.
   if (victims.length === 0) return 0
@@ -143,22 +150,22 @@ async function dispatch(pass: Pass, pool: Pool, choice: Choice): Promise<Dispatc
       videoId: choice.head.videoId,
       accountId: choice.head.accountId,
       pool: pool.pool,
+      queue: pool.queue,
       tier: choice.tier,
       startTagMs: choice.startTagMs,
       finishTagMs: choice.finishTagMs,
       leaseMs: pass.settings.leaseMs,
     })
   } catch (error) {
-    if (!(error instanceof Error)) throw error
-    if ('code' in error && error.code === LOCK_NOT_AVAILABLE) return { refused: 'not_queued' }
-    if (!isUnstorable(error)) throw error
+    if (isLockTimeout(error)) return { refused: 'not_queued' }
+    if (!(error instanceof Error) || !isUnstorable(error)) throw error
     pass.onError(new Error(`video ${choice.head.videoId} cannot be dispatched`, { cause: error }))
     return { refused: 'not_queued' }
   }
 }
 
-function jobOf({ head }: Choice, fence: number, { pool }: Pool): AttemptJob {
-  return { video: head.videoId, fence, pool, model: head.model }
+function jobOf({ head }: Choice, fence: number, { pool, queue }: Pool): AttemptJob {
+  return { video: head.videoId, fence, pool, model: head.model, ...(queue === pool ? {} : { queue }) }
 }
 
 async function deliver({ db, producer }: Pass, job: AttemptJob): Promise<void> {
@@ -166,23 +173,58 @@ async function deliver({ db, producer }: Pass, job: AttemptJob): Promise<void> {
     await producer.add(job)
   } catch (error) {
     await takeBack(db, job)
-    throw new DeliveryError(`queue of pool ${job.pool} did not take ${job.video}-${job.fence}`, {
+    throw new DeliveryError(`queue ${job.queue ?? job.pool} did not take ${job.video}-${job.fence}`, {
       cause: error,
     })
   }
 }
 
-/**
- * The queue may have taken the job and only its answer was lost, so the fence is raised. On the leader's own
- * connection: when it fails here, the leader gives it up, and PostgreSQL rolls back.
- */
+/** The queue may have taken the job and only its answer was lost, so the fence is raised. */
 async function takeBack(db: Database, job: AttemptJob): Promise<void> {
+  await inTransaction(db, async () => {
+    const video = await lockVideo(db, job.video)
+    if (video?.status === 'dispatched' && video.fence === job.fence)
+      await requeueVideo(db, video, undeliveredRequeue(video))
+  })
+}
+
+/** Queues a video again that nobody took, unless somebody has just done so, and notes it of the queue. */
+async function giveUpUntaken({ db, fleet, onUntaken }: Pass, untaken: InFlight): Promise<void> {
+  const { videoId, fence, queue, pool } = untaken
+  const isGivenUp = await inTransaction(db, async () => {
+    const video = await lockVideo(db, videoId)
+    if (video?.status !== 'dispatched' || video.fence !== fence) return false
+    if ((await readAttempt(db, videoId, fence))?.claim !== null) return false
+    await requeueVideo(db, video, untakenRequeue(video))
+    await noteUntaken(db, queue, pool)
+    return true
+  })
+  if (!isGivenUp) return
+  onUntaken?.(untaken)
+  fleet.inFlight = fleet.inFlight.filter((attempt) => attempt !== untaken)
+  fleet.running.add(untaken, -1)
+  for (const stuck of fleet.pools.filter((candidate) => candidate.queue === queue)) stuck.isPaused = true
+}
+
+/**
+ * On the leader's own connection: when it fails here, the leader gives it up, and PostgreSQL rolls back. A
+ * row that another transaction keeps locked is left for the next pass.
+ */
+async function inTransaction<T>(db: Database, work: () => Promise<T>): Promise<T | undefined> {
   await db.query({ text: 'begin' })
-  const video = await lockVideo(db, job.video)
-  if (video?.status === 'dispatched' && video.fence === job.fence) {
-    await requeueVideo(db, video, undeliveredRequeue(video))
+  try {
+    const result = await work()
+    await db.query({ text: 'commit' })
+    return result
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error
+    await db.query({ text: 'rollback' })
+    return undefined
   }
-  await db.query({ text: 'commit' })
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE
 }
 
 function nextFreeInMs(fleet: Fleet): number | null {

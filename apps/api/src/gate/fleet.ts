@@ -5,14 +5,19 @@ import { type Database, one } from '../db/database.ts'
 import { type PaceRow, type Paces, type PredictableVideo, pacesOf, predictDeviceMs } from '../workers/pace.ts'
 import { capabilitiesOfPool, type ServedModels } from '../workers/pool-capabilities.ts'
 import { VirtualTime } from './choose.ts'
-import type { PoolLimits } from './pool-fits.ts'
+import type { FittedShape, PoolLimits } from './pool-fits.ts'
 import { RunningCounts } from './running-counts.ts'
 
-/** A pool as its living workers declare it. */
+/** The living workers of one pool that read the same queue, as they declare it. */
 export interface Pool extends PoolLimits {
   pool: string
+  queue: string
   device: string
   slots: number
+  /** Dispatches in a row that nobody took; 0 = the last one was taken, or there was none. */
+  untaken: number
+  /** Nothing is put into the queue for now, since nobody took what was put there. */
+  isPaused: boolean
 }
 
 /** An attempt that has not given its device back. */
@@ -22,6 +27,13 @@ export interface InFlight {
   keyId: string
   tier: ServiceTier
   pool: string
+  queue: string
+  fence: number
+  shape: FittedShape
+  /** A worker has taken it off the queue. */
+  isTaken: boolean
+  /** Milliseconds since its dispatch. */
+  dispatchedMs: number
   isRunning: boolean
   isYielding: boolean
   /** It was dispatched before, and came back to the queue. */
@@ -52,6 +64,9 @@ const RECENT_SECONDS = 600
 
 interface PoolRow {
   pool: string
+  queue: string
+  untaken: number
+  paused: boolean
   device: string
   slots: number
   sequence_devices: number
@@ -70,6 +85,9 @@ interface InFlightRow extends Omit<PredictableVideo, 'video_tokens'> {
   num_steps: number
   step: number
   video_tokens: number
+  queue: string
+  taken: boolean
+  dispatched_ms: number
   yielding: boolean
   fence: number
   ran_ms: number
@@ -88,16 +106,21 @@ interface FleetRow {
 
 /** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms, $2 = RECENT_SECONDS. */
 const FLEET_SQL = `select
-  -- the pools of living workers; a pool can make what each of its workers can
+  -- the queues of living workers; from a queue only what each of its readers can make is taken
   (select coalesce(json_agg(p), '[]') from (
-    select pool, min(device) as device, sum(slots) as slots,
+    select w.pool, w.queue, min(device) as device, sum(slots) as slots,
       max(sequence_devices) as sequence_devices, min(frames_max) as frames_max, min(pixels_max) as pixels_max,
-      json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as served
-    from living_worker($1) group by pool order by pool) p) as pools,
+      json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as served,
+      coalesce(max(d.untaken_in_a_row), 0) as untaken,
+      coalesce(bool_or(d.paused_until > now()), false) as paused
+    from living_worker($1) w
+    left join queue_delivery d on d.queue = w.queue
+    group by w.pool, w.queue order by w.pool, w.queue) p) as pools,
   -- what occupies their devices
   (select coalesce(json_agg(f), '[]') from (
-    select video_id, account_id, key_id, service_tier, pool, status,
-      yield_requested_at is not null as yielding, fence,
+    select video_id, account_id, key_id, service_tier, pool, queue, status,
+      yield_requested_at is not null as yielding, fence, taken_at is not null as taken,
+      extract(epoch from now() - dispatched_at)::float8 * 1000 as dispatched_ms,
       coalesce(extract(epoch from now() - started_at), 0)::float8 * 1000 as ran_ms,
       capability, resolution, width, height, num_frames, num_steps, video_tokens, step,
       extract(epoch from execution_expires_at - now())::float8 * 1000 as expires_in_ms,
@@ -131,15 +154,18 @@ export async function readFleet(
   for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
   for (const tag of row.tags) time.raiseFinish(tag.service_tier, tag.account_id, tag.finish_ms)
   const paces = pacesOf(row.paces)
-  const deviceOfPool = new Map(row.pools.map((pool) => [pool.pool, pool.device]))
+  const deviceOfQueue = new Map(row.pools.map((pool) => [pool.queue, pool.device]))
   const inFlight = row.in_flight.map((attempt) =>
-    inFlightOf(attempt, paces, deviceOfPool.get(attempt.pool) ?? ''),
+    inFlightOf(attempt, paces, deviceOfQueue.get(attempt.queue) ?? ''),
   )
   return {
     pools: row.pools.map((pool) => ({
       pool: pool.pool,
+      queue: pool.queue,
       device: pool.device,
       slots: pool.slots,
+      untaken: pool.untaken,
+      isPaused: pool.paused,
       capabilities: capabilitiesOfPool(pool.pool, pool.served, settings.catalogue),
       sequenceDevices: pool.sequence_devices,
       framesMax: pool.frames_max,
@@ -154,24 +180,25 @@ export async function readFleet(
 }
 
 function inFlightOf(row: InFlightRow, paces: Paces, device: string): InFlight {
+  const video = { ...row, video_tokens: BigInt(row.video_tokens) }
   return {
     videoId: row.video_id,
     accountId: row.account_id,
     keyId: row.key_id,
     tier: row.service_tier,
     pool: row.pool,
+    queue: row.queue,
+    fence: row.fence,
+    shape: video,
+    isTaken: row.taken,
+    dispatchedMs: row.dispatched_ms,
     isRunning: row.status === 'running',
     isYielding: row.yielding,
     cameBack: row.fence > 1,
     ranMs: row.ran_ms,
     expiresInMs: row.expires_in_ms,
     freeInMs: row.free_in_ms,
-    leftMs: predictDeviceMs(
-      paces,
-      { pool: row.pool, device },
-      { ...row, video_tokens: BigInt(row.video_tokens) },
-      row.num_steps - row.step,
-    ),
+    leftMs: predictDeviceMs(paces, { pool: row.pool, device }, video, row.num_steps - row.step),
   }
 }
 
@@ -184,8 +211,8 @@ export function occupiesSlot(attempt: Pick<InFlight, 'freeInMs'>): boolean {
 }
 
 /** What occupies one pool's slots. */
-export function occupantsOf(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'pool'>): InFlight[] {
-  return fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && occupiesSlot(attempt))
+export function occupantsOf(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'queue'>): InFlight[] {
+  return fleet.inFlight.filter((attempt) => attempt.queue === pool.queue && occupiesSlot(attempt))
 }
 
 /**
@@ -194,11 +221,11 @@ export function occupantsOf(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'po
  */
 export function activeAccounts(
   fleet: Pick<Fleet, 'inFlight' | 'recentAccounts'>,
-  pool: Pick<Pool, 'pool'>,
+  pool: Pick<Pool, 'queue'>,
   heads: Iterable<{ accountId: string }>,
 ): ReadonlySet<string> {
   const active = new Set(fleet.recentAccounts)
-  for (const attempt of fleet.inFlight) if (attempt.pool === pool.pool) active.add(attempt.accountId)
+  for (const attempt of fleet.inFlight) if (attempt.queue === pool.queue) active.add(attempt.accountId)
   for (const { accountId } of heads) active.add(accountId)
   return active
 }

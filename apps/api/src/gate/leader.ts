@@ -56,6 +56,7 @@ export interface GateEvents {
   onResign?: () => void
   /** After each pass: how long it took and what it dispatched. */
   onPass?: (ms: number, dispatched: number) => void
+  onUntaken?: PassParts['onUntaken']
 }
 
 /** What the gate of a process works with. */
@@ -141,8 +142,14 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
   client.on('notification', wake)
   const unregister = registerLocalLeader(pool, wake)
   signal.addEventListener('abort', wake, { once: true })
-  const { onError } = events
-  const parts: PassParts = { db: client, producer, settings, queueHeads: new QueueHeads(client), onError }
+  const parts: PassParts = {
+    db: client,
+    producer,
+    settings,
+    queueHeads: new QueueHeads(client),
+    onError: events.onError,
+    onUntaken: events.onUntaken,
+  }
   try {
     await client.query(`listen ${GATE_CHANNEL}`)
     let renewedAtMs = performance.now()

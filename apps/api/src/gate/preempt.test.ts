@@ -6,8 +6,11 @@ import { RunningCounts } from './running-counts.ts'
 
 const POOL: Pool = {
   pool: 'a',
+  queue: 'a',
   device: 'cpu',
   slots: 1,
+  untaken: 0,
+  isPaused: false,
   capabilities: ['animatic'],
   sequenceDevices: 1,
   framesMax: 129,
@@ -23,6 +26,11 @@ function flexRun(changes: Partial<InFlight> = {}): InFlight {
     keyId: 'key_flex',
     tier: 'flex',
     pool: 'a',
+    queue: 'a',
+    fence: 1,
+    shape: { capability: 'animatic', width: 336, height: 192, num_frames: 5, video_tokens: 504n },
+    isTaken: true,
+    dispatchedMs: 0,
     isRunning: true,
     isYielding: false,
     cameBack: false,
@@ -124,5 +132,5 @@ test('an account is active while something of it waits for the pool or runs on i
   expect(cap(activeAccounts(fleet({ recentAccounts: ['account_late'] }), POOL, [bulk]))).toBe(3)
   expect(cap(activeAccounts(fleet({ recentAccounts: ['account_bulk'] }), POOL, [bulk]))).toBe(4)
   // What runs elsewhere takes nothing from this pool.
-  expect(cap(activeAccounts(fleet({ inFlight: [flexRun({ pool: 'b' })] }), POOL, [bulk]))).toBe(4)
+  expect(cap(activeAccounts(fleet({ inFlight: [flexRun({ queue: 'b' })] }), POOL, [bulk]))).toBe(4)
 })

@@ -32,8 +32,8 @@ export function limitOn(
  * Running flex videos of a full pool that could make room, and that it is worth to ask; none while one does
  * already, or a slot is nearly free.
  */
-export function preemptable(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'pool'>): InFlight[] {
-  const running = fleet.inFlight.filter((attempt) => attempt.pool === pool.pool && attempt.isRunning)
+export function preemptable(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'queue'>): InFlight[] {
+  const running = fleet.inFlight.filter((attempt) => attempt.queue === pool.queue && attempt.isRunning)
   if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
   return running.filter(
     (attempt) =>

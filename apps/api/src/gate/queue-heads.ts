@@ -120,7 +120,7 @@ export class QueueHeads {
 
   /** The next head after one that was served or is gone; null when its queue is empty. */
   async successor(fleet: Fleet, pool: Pool, head: Head): Promise<Head | null> {
-    const known = await this.#pools.get(pool.pool)?.latest
+    const known = await this.#pools.get(pool.queue)?.latest
     const row = known?.get(head.queueKey)
     if (known === undefined || row === undefined) return null
     const { rows } = await this.#db.query<HeadRow>({
@@ -147,8 +147,8 @@ export class QueueHeads {
   }
 
   #cacheOf(pool: Pool): SnapshotCache<KnownHeads> {
-    const cache = this.#pools.get(pool.pool) ?? new SnapshotCache({ keptMsMin: 0, keptMsMax: KEPT_MS_MAX })
-    this.#pools.set(pool.pool, cache)
+    const cache = this.#pools.get(pool.queue) ?? new SnapshotCache({ keptMsMin: 0, keptMsMax: KEPT_MS_MAX })
+    this.#pools.set(pool.queue, cache)
     return cache
   }
 }

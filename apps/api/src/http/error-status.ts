@@ -26,6 +26,7 @@ export const ERROR_STATUS = {
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
   idempotency_conflict: { status: 409, type: 'conflict_error', retry: false },
   state_conflict: { status: 409, type: 'conflict_error', retry: false },
+  worker_id_in_use: { status: 409, type: 'conflict_error', retry: false },
   content_expired: { status: 410, type: 'invalid_request_error' },
   body_too_large: { status: 413, type: 'invalid_request_error' },
   unsupported_media_type: { status: 415, type: 'invalid_request_error' },

@@ -85,6 +85,11 @@ function createGauges(registry: Registry) {
       [],
     ),
     gateLed: gauge('sluice_gate_led', '1 while any process leads the gate.', []),
+    untakenInARow: gauge(
+      'sluice_untaken_in_a_row',
+      'Dispatches in a row that no worker of the pool took; 0 once one is taken.',
+      ['pool'],
+    ),
     webhooksPending: gauge(
       'sluice_webhook_deliveries_pending',
       'Webhook deliveries that wait or are tried again.',
@@ -116,6 +121,9 @@ function createCounters(registry: Registry) {
       'pool',
       'currency',
     ]),
+    untaken: counter('sluice_untaken_dispatches_total', 'Dispatches that no worker of the pool took.', [
+      'pool',
+    ]),
     etaError: counter(
       'sluice_eta_error_seconds_total',
       'How much earlier or later than forecast they came.',
@@ -143,8 +151,17 @@ export class InstallationMetrics {
 
   publish(installation: Installation): void {
     this.#reset()
-    const { videos, workers, slots, gpus, attemptsOverdue, gateLed, webhooksPending, readSeconds } =
-      this.#gauges
+    const {
+      videos,
+      workers,
+      slots,
+      gpus,
+      gateLed,
+      untakenInARow,
+      attemptsOverdue,
+      webhooksPending,
+      readSeconds,
+    } = this.#gauges
     for (const { status, pool, tier, count } of installation.videos) videos.set({ status, pool, tier }, count)
     for (const pool of installation.fleet) {
       workers.set({ pool: pool.pool }, pool.workers)
@@ -155,6 +172,10 @@ export class InstallationMetrics {
     }
     attemptsOverdue.set(installation.attemptsOverdue)
     gateLed.set(installation.isGateLed ? 1 : 0)
+    for (const { pool, total, inARow } of installation.untaken) {
+      untakenInARow.set({ pool }, inARow)
+      this.#counters.untaken.inc({ pool }, total)
+    }
     webhooksPending.set(installation.webhooksPending)
     readSeconds.set(installation.readMs / 1_000)
     for (const [pool, facts] of installation.totals) this.#publishFacts(pool, facts)

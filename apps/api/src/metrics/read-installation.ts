@@ -4,6 +4,7 @@ import { type Database, type DatabasePool, one } from '../db/database.ts'
 import type { Facts } from '../economics/facts.ts'
 import { HourTotals } from '../economics/hour-totals.ts'
 import { isGateLed } from '../gate/leadership.ts'
+import { readUntakenOfPools, type UntakenOfPool } from '../workers/queue-delivery.ts'
 import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
 
 /**
@@ -16,6 +17,8 @@ export interface Installation {
   isGateLed: boolean
   /** Attempts that should have been recovered by now. */
   attemptsOverdue: number
+  /** By pool: dispatches that nobody took, since the beginning, and in a row by now. */
+  untaken: UntakenOfPool[]
   fleet: PoolNow[]
   totals: ReadonlyMap<string, Facts>
   /** How long it took to read all of it. */
@@ -54,6 +57,7 @@ export class InstallationReader {
       fleet,
       ...unfinished,
       attemptsOverdue,
+      untaken: await readUntakenOfPools(this.#pool),
       isGateLed: await isGateLed(this.#pool),
       readMs: performance.now() - startedMs,
     }

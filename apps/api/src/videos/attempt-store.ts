@@ -1,5 +1,6 @@
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
+import { resumeQueue } from '../workers/queue-delivery.ts'
 import type { Attempt } from './attempt.ts'
 import type { LockedVideo } from './transition.ts'
 import { attemptOfKey, type Video } from './video.ts'
@@ -79,6 +80,8 @@ export async function bindClaim(
       where video_id = $1 and fence = $2 ${MUST_LAST}`,
     values: [video.id, attempt.fence, claim, workerId, keyId, boot],
   })
+  // Whoever took one takes more.
+  await resumeQueue(db, attempt.queue ?? attempt.pool)
   attempt.claim = claim
 }
 

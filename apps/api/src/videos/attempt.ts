@@ -5,6 +5,8 @@ export interface Attempt {
   video_id: string
   fence: number
   pool: string
+  /** The queue it was put into; null = that of its pool. */
+  queue: string | null
   resumed_from_step: number
   /** Null until a worker's first report; bound with the worker, its process (`boot`) and its token. */
   claim: string | null

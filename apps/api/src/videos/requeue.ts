@@ -29,6 +29,12 @@ export function undeliveredRequeue(video: Pick<Video, 'failures_in_a_row'>): Req
   return { ...yieldedRequeue(video), outcome: 'lost', errorCode: 'queue_unavailable', raiseFence: true }
 }
 
+/** No worker took it, which says nothing about the video. One may take it yet: the fence is raised. */
+export function untakenRequeue(video: Pick<Video, 'failures_in_a_row'>): Requeue {
+  const error = { code: 'worker_lost', message: 'No worker took it in time.' }
+  return lostRequeue(error, video.failures_in_a_row)
+}
+
 /** The attempt reported a failure. */
 export function failedRequeue(error: { code: string; message: string }, failuresInARow: number): Requeue {
   return {

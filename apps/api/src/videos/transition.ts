@@ -61,6 +61,7 @@ export interface Dispatch {
   videoId: string
   accountId: string
   pool: string
+  queue: string
   /** The tier it was chosen in; a flex video near its deadline is chosen in standard. */
   tier: string
   startTagMs: number
@@ -71,21 +72,21 @@ export interface Dispatch {
 /**
  * queued -> dispatched: gives a video to a pool under a new fence, opens its attempt and moves the gate's
  * virtual time, in one statement. Refused when the video is no longer queued (cancelled meanwhile), or when
- * no worker of the pool takes videos any more. Locks the row by itself.
+ * no worker takes videos from the queue any more. Locks the row by itself.
  */
 export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<Dispatched> {
   const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({
     name: 'video-dispatch',
     text: `
-      with living as (select from living_worker($7) where pool = $2 limit 1),
+      with living as (select from living_worker($7) where queue = $8 limit 1),
       dispatched as (
         update video
         set status = 'dispatched', fence = fence + 1, pool = $2, yield_requested_at = null
         where id = $1 and status = 'queued' and exists (select from living)
         returning id, fence, checkpoint_step),
       opened as (
-        insert into attempt (video_id, fence, pool, resumed_from_step, step)
-        select id, fence, $2, coalesce(checkpoint_step, 0), coalesce(checkpoint_step, 0) from dispatched),
+        insert into attempt (video_id, fence, pool, queue, resumed_from_step, step)
+        select id, fence, $2, $8, coalesce(checkpoint_step, 0), coalesce(checkpoint_step, 0) from dispatched),
       clock as (
         update gate_clock set virtual_ms = greatest(virtual_ms, $5) from dispatched where service_tier = $4),
       tag as (
@@ -100,6 +101,7 @@ export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<D
       dispatch.startTagMs,
       dispatch.finishTagMs,
       dispatch.leaseMs,
+      dispatch.queue,
     ],
   })
   const row = rows[0]

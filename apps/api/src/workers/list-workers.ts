@@ -4,6 +4,9 @@ import type { Database } from '../db/database.ts'
 export interface WorkerRow {
   id: string
   pool: string
+  queue: string
+  /** Dispatches in a row that nobody took from its queue. */
+  untaken: number
   slots: number
   device: string
   devices_per_slot: number
@@ -38,7 +41,8 @@ const WORKERS_MAX = 1_000
 /** Every worker there has been, the last heard of first; at most a thousand. */
 export async function listWorkers(db: Database): Promise<WorkerRow[]> {
   const { rows } = await db.query<WorkerRow>({
-    text: `select w.id, w.pool, w.slots, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.modes,
+    text: `select w.id, w.pool, w.queue, coalesce(d.untaken_in_a_row, 0) as untaken,
+        w.slots, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.modes,
         w.frames_max, w.pixels_max, w.sequence_devices, w.cost_per_hour_micros, w.draining, w.key_id,
         w.heartbeat_at,
         greatest(0, extract(epoch from now() - w.heartbeat_at) * 1000)::float8 as heartbeat_age_ms,
@@ -53,6 +57,7 @@ export async function listWorkers(db: Database): Promise<WorkerRow[]> {
           join video v on v.id = a.video_id
           where a.worker_id = w.id and a.ended_at is null), '[]') as attempts
       from worker w
+      left join queue_delivery d on d.queue = w.queue
       order by w.heartbeat_at desc
       limit $1`,
     values: [WORKERS_MAX],

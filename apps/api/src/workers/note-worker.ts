@@ -1,43 +1,109 @@
-import type { Heartbeat } from '@sluice/shared/attempt-contract'
+import { HEARTBEAT_MS, type Heartbeat } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
 import { noteShift } from './note-shift.ts'
 
-/** What a heartbeat changed: the worker's process is another, its slots or its draining are, or neither. */
-type WorkerChange = 'boot' | 'capacity' | 'none'
+/** The queue a worker reads; those that name none read that of their pool. */
+export function queueRead({ queue, pool }: Pick<Heartbeat, 'queue' | 'pool'>): string {
+  return queue ?? pool
+}
+
+/** What a heartbeat changed. */
+interface NotedWorker {
+  /** The worker's process is another; its slots, its queue or its draining are; or neither. */
+  change: 'boot' | 'capacity' | 'none'
+  /** A queue that the worker reads no more, since it drains, or serves something else now. */
+  leftQueue: string | null
+}
+
+interface EarlierWorker {
+  boot: string
+  replaced_boots: string[]
+  queue: string
+  slots: number
+  draining: boolean
+  silent_ms: number
+}
+
+/** A process that was heard of within this long may live: it may have missed one heartbeat. */
+const ALIVE_MS = HEARTBEAT_MS * 2
+const REPLACED_BOOTS_MAX = 16
 
 /**
  * Records what a worker says of itself, and its shift, in the caller's transaction. Returns what changed
- * since its last heartbeat.
+ * since its last heartbeat. Throws SluiceError `worker_id_in_use` to a process that is not the only live one
+ * with its id; of two, the one that is heard stays.
  */
 export async function noteWorker(
   db: Database,
   { keyId, beat, leaseMs }: { keyId: string; beat: Heartbeat; leaseMs: number },
-): Promise<WorkerChange> {
-  const { rows } = await db.query<{ boot: string; slots: number; draining: boolean }>({
-    text: 'select boot, slots, draining from worker where id = $1 for update',
+): Promise<NotedWorker> {
+  const { rows } = await db.query<EarlierWorker>({
+    text: `
+      select boot, replaced_boots, queue, slots, draining,
+        extract(epoch from now() - heartbeat_at)::float8 * 1000 as silent_ms
+      from worker where id = $1 for update`,
     values: [beat.worker],
   })
-  await upsertWorker(db, keyId, beat)
-  await noteShift(db, beat, leaseMs)
   const earlier = rows[0]
-  if (earlier === undefined || earlier.boot !== beat.boot) return 'boot'
-  return earlier.slots !== beat.slots || earlier.draining !== beat.draining ? 'capacity' : 'none'
+  if (earlier !== undefined) requireOnlyProcess(earlier, beat)
+  await upsertWorker(db, { keyId, beat, replacedBoots: replacedBoots(earlier, beat) })
+  await noteShift(db, beat, leaseMs)
+  if (earlier === undefined || earlier.boot !== beat.boot) return { change: 'boot', leftQueue: null }
+  const isOtherQueue = earlier.queue !== queueRead(beat)
+  const isStopping = beat.draining && !earlier.draining
+  const hasChanged = isOtherQueue || earlier.slots !== beat.slots || earlier.draining !== beat.draining
+  return {
+    change: hasChanged ? 'capacity' : 'none',
+    leftQueue: isOtherQueue || isStopping ? earlier.queue : null,
+  }
 }
 
-async function upsertWorker(db: Database, keyId: string, beat: Heartbeat): Promise<void> {
+/** Throws SluiceError `worker_id_in_use`. */
+function requireOnlyProcess(earlier: EarlierWorker, beat: Heartbeat): void {
+  if (earlier.boot === beat.boot) return
+  if (earlier.replaced_boots.includes(beat.boot))
+    throw idInUse(`${beat.worker} is another process now, which took it over from this one`)
+  const isKnownGone = beat.predecessors?.includes(earlier.boot) ?? true
+  if (!isKnownGone && earlier.silent_ms < ALIVE_MS)
+    throw idInUse(
+      `${beat.worker} is another live process, heard of ${Math.max(0, Math.round(earlier.silent_ms))} ms ago`,
+    )
+}
+
+function idInUse(why: string): SluiceError {
+  return new SluiceError(
+    'worker_id_in_use',
+    `worker ${why}: two processes use one id, such as those of a copied data dir. This one has to take another.`,
+    'worker',
+  )
+}
+
+function replacedBoots(earlier: EarlierWorker | undefined, beat: Heartbeat): string[] {
+  if (earlier === undefined) return []
+  if (earlier.boot === beat.boot) return earlier.replaced_boots
+  return [earlier.boot, ...earlier.replaced_boots].slice(0, REPLACED_BOOTS_MAX)
+}
+
+async function upsertWorker(
+  db: Database,
+  { keyId, beat, replacedBoots }: { keyId: string; beat: Heartbeat; replacedBoots: string[] },
+): Promise<void> {
   await db.query({
     name: 'worker-note',
     text: `
       insert into worker (
         id, key_id, boot, pool, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
-        cost_per_hour_micros, draining, modes, sequence_devices, heartbeat_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, now())
+        cost_per_hour_micros, draining, modes, sequence_devices, queue, replaced_boots,
+        heartbeat_at)
+      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, now())
       on conflict (id) do update set
         key_id = excluded.key_id, boot = excluded.boot, pool = excluded.pool, slots = excluded.slots,
         device = excluded.device, devices_per_slot = excluded.devices_per_slot,
         vram_bytes = excluded.vram_bytes, models = excluded.models, frames_max = excluded.frames_max,
         pixels_max = excluded.pixels_max, cost_per_hour_micros = excluded.cost_per_hour_micros,
         draining = excluded.draining, modes = excluded.modes, sequence_devices = excluded.sequence_devices,
+        queue = excluded.queue, replaced_boots = excluded.replaced_boots,
         heartbeat_at = now()`,
     values: [
       beat.worker,
@@ -56,6 +122,8 @@ async function upsertWorker(db: Database, keyId: string, beat: Heartbeat): Promi
       [...new Set(beat.modes)].sort(),
       // Workers older than this limit divide a sequence among all devices of a slot.
       beat.limits.sequence_devices ?? beat.devices_per_slot,
+      queueRead(beat),
+      replacedBoots,
     ],
   })
 }

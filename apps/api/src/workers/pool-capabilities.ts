@@ -2,15 +2,15 @@ import { type Catalogue, capabilitiesOf, type Mode } from '@sluice/shared/model-
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/database.ts'
 
-/** What one or more workers of a pool serve. */
+/** What one or more workers that read the same queue serve. */
 export interface ServedModels {
   models: readonly string[]
   modes: readonly Mode[]
 }
 
 /**
- * What a pool can make. A video may be given to any worker of the pool, so only what all of them serve
- * counts; a model with a pool of its own is made nowhere else.
+ * What workers that read the same queue can make. A video may be given to any of them, so only what all of
+ * them serve counts; a model with a pool of its own is made nowhere else.
  */
 export function capabilitiesOfPool(
   pool: string,
@@ -26,7 +26,7 @@ export function capabilitiesOfPool(
   return first.filter((capability) => others.every((capabilities) => capabilities.includes(capability)))
 }
 
-/** What the living workers can make between them. */
+/** What the living workers can make between them, without those that leave untaken what they are given. */
 export async function readCapabilities(
   db: Database,
   config: Pick<Config, 'catalogue' | 'timings'>,
@@ -34,7 +34,10 @@ export async function readCapabilities(
   const { rows } = await db.query<{ pool: string; served: ServedModels[] }>({
     name: 'workers-serve',
     text: `select pool, json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as served
-      from living_worker($1) group by pool`,
+      from living_worker($1) w
+      where not exists (
+        select from queue_delivery d where d.queue = w.queue and d.untaken_in_a_row > 0)
+      group by pool, queue`,
     values: [config.timings.leaseMs],
   })
   return new Set(rows.flatMap(({ pool, served }) => capabilitiesOfPool(pool, served, config.catalogue)))

@@ -1,12 +1,19 @@
 import { HEARTBEAT_MS, type Heartbeat, type HeartbeatAnswer } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
-import { type ReportClient, ReportRefusedError } from './report-client.ts'
+import {
+  ApiUnavailableError,
+  type ReportClient,
+  ReportRefusedError,
+  WorkerIdInUseError,
+} from './report-client.ts'
 
 export interface HeartbeatsDeps {
   client: ReportClient
   /** Null while there is nothing to say yet: the pool is not known. */
   compose(): Heartbeat | null
   onAnswer(attempts: HeartbeatAnswer['attempts']): void
+  /** Another live process has this worker's id, as the API says; from then on `compose` names another. */
+  onIdInUse(why: string): Promise<void>
   log: Logger
 }
 
@@ -25,7 +32,7 @@ export class Heartbeats {
   }
 
   /**
-   * True once a heartbeat was answered: from then on the API knows that this process, not an earlier one, is
+   * True once a heartbeat was answered: from then on the API knows that this process, and no other one, is
    * the worker.
    */
   get isAnswered(): boolean {
@@ -78,13 +85,16 @@ export class Heartbeats {
         this.#installation = answer.installation ?? this.#installation
         this.#deps.onAnswer(answer.attempts)
       } catch (error) {
-        if (this.#stopped.signal.aborted) break
-        if (error instanceof ReportRefusedError)
-          this.#deps.log.error(
-            { err: error },
-            'the API refuses what this worker says of itself: it gets no videos',
-          )
-        else this.#deps.log.warn({ err: error }, 'a heartbeat failed')
+        if (error instanceof WorkerIdInUseError) {
+          // Once: an API that refuses every id is asked no more often than any other.
+          this.#again ||= this.#isAnswered
+          this.#isAnswered = false
+          await this.#deps.onIdInUse(error.message)
+        } else if (!this.#stopped.signal.aborted) {
+          // That the API is away, or refuses what this worker says, was said already.
+          const isSaid = error instanceof ApiUnavailableError || error instanceof ReportRefusedError
+          this.#deps.log[isSaid ? 'debug' : 'warn']({ err: error }, 'a heartbeat failed')
+        }
       }
     } while (this.#again)
   }

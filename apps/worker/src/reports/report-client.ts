@@ -5,14 +5,17 @@ import {
   type Report,
   type ReportAnswer,
   reportAnswerSchema,
+  WORKER_ID_IN_USE,
 } from '@sluice/shared/attempt-contract'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import { Outage } from '../outage.ts'
 import { parseJson } from '../parse-json.ts'
 
 /**
- * No answer, or one that means "later" (401, 408, 429, 5xx, or a 4xx that is not the API's own word on the
- * request, such as a proxy's): the same request may be sent again.
+ * No answer, or one that means "later" (401, 403, 408, 429, 5xx, or a 4xx that is not the API's own word on
+ * the request, such as a proxy's): the same request may be sent again.
  */
 export class ApiUnavailableError extends Error {
   override name = 'ApiUnavailableError'
@@ -25,9 +28,19 @@ export class ApiUnavailableError extends Error {
   }
 }
 
+/** Whether the same request succeeds once a person has mended the token. */
+export function isTokenRefused(error: unknown): boolean {
+  return error instanceof ApiUnavailableError && TOKEN_STATUS.includes(error.status ?? 0)
+}
+
 /** The API will never accept this request, and says so: a 4xx with the API's own error. */
 export class ReportRefusedError extends Error {
   override name = 'ReportRefusedError'
+}
+
+/** Another live process has this worker's id: it has to take another. */
+export class WorkerIdInUseError extends Error {
+  override name = 'WorkerIdInUseError'
 }
 
 /** A 2xx whose body is outside the contract: the report arrived, but its answer is unknown. */
@@ -35,44 +48,65 @@ class ApiAnswerError extends Error {
   override name = 'ApiAnswerError'
 }
 
-const apiErrorSchema = z.object({ error: z.object({ code: z.string() }) })
+/** A token that is not a worker's (403) is mended by a person, as one that is unknown (401). */
+const TOKEN_STATUS = [401, 403]
+const LATER_STATUS = [...TOKEN_STATUS, 408, 429]
+
+/** What an API that refuses says. */
+const errorSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
 /** Errors of the API that say nothing of the request: a wrong address, or the wrong token. */
 const MISDIRECTED = ['unknown_route', 'method_not_allowed', 'insufficient_scope']
 
-function isRefusal(answer: string): boolean {
-  const parsed = apiErrorSchema.safeParse(parseJson(answer))
-  return parsed.success && !MISDIRECTED.includes(parsed.data.error.code)
-}
-
-const ANSWER_WAIT_MS = 10_000
-const HEARTBEAT_WAIT_MS = 4_000
-const LATER_STATUS = [401, 408, 429]
-const TOKEN_LOG_EVERY_MS = 30_000
-
 /**
- * Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError or
- * ApiAnswerError.
+ * Speaks the attempt contract with the API. Every call throws ApiUnavailableError, ReportRefusedError,
+ * WorkerIdInUseError or ApiAnswerError.
  */
 export class ReportClient {
   readonly #apiUrl: string
   readonly #token: string
-  readonly #log: Logger
-  #tokenLoggedAt = Number.NEGATIVE_INFINITY
+  readonly #away: Outage
+  readonly #tokenRefused: Outage
+  readonly #refused: Outage
 
   constructor(apiUrl: string, token: string, log: Logger) {
     this.#apiUrl = apiUrl
     this.#token = token
-    this.#log = log
+    const about = { api: apiUrl, setting: 'SLUICE_API_URL' }
+    this.#away = new Outage(log, {
+      away: 'the API does not answer; it is tried again until it does',
+      back: 'the API answers again',
+      about,
+    })
+    this.#tokenRefused = new Outage(log, {
+      away: `${apiUrl} refuses this worker token: set SLUICE_WORKER_TOKEN to one it knows; trying again`,
+      back: 'the worker token is accepted again',
+      about: { setting: 'SLUICE_WORKER_TOKEN' },
+    })
+    this.#refused = new Outage(log, {
+      away: 'the API refuses what this worker says of itself: it gets no videos',
+      back: 'the API accepts what this worker says of itself',
+    })
   }
 
   report(video: string, fence: number, report: Report, signal?: AbortSignal): Promise<ReportAnswer> {
     const path = `/internal/attempts/${encodeURIComponent(video)}/${fence}`
-    return this.#post(path, report, { schema: reportAnswerSchema, waitMs: ANSWER_WAIT_MS, signal })
+    return this.#post(path, report, { schema: reportAnswerSchema, waitMs: TIME_LIMITS.api.reportMs, signal })
   }
 
-  heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<HeartbeatAnswer> {
-    const answer = { schema: heartbeatAnswerSchema, waitMs: HEARTBEAT_WAIT_MS, signal }
-    return this.#post('/internal/heartbeat', heartbeat, answer)
+  /** Says once in the log that the API is away or refuses the token, and that it is back. */
+  async heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<HeartbeatAnswer> {
+    const expected = { schema: heartbeatAnswerSchema, waitMs: TIME_LIMITS.api.heartbeatMs, signal }
+    try {
+      const answer = await this.#post('/internal/heartbeat', heartbeat, expected)
+      this.#away.end()
+      this.#tokenRefused.end()
+      this.#refused.end()
+      return answer
+    } catch (error) {
+      // A call that the worker itself broke off says nothing about the API.
+      if (signal?.aborted !== true) this.#noteFailure(error)
+      throw error
+    }
   }
 
   async #post<T>(
@@ -95,12 +129,14 @@ export class ReportClient {
     } catch (error) {
       throw new ApiUnavailableError(`POST ${path}: no answer`, undefined, error)
     }
-    if (status === 401) this.#logRefusedToken()
     if (status >= 500 || LATER_STATUS.includes(status))
       throw new ApiUnavailableError(`POST ${path}: HTTP ${status}`, status)
     if (status < 200 || status > 299) {
+      const refusal = errorSchema.safeParse(parseJson(text)).data?.error
+      if (refusal?.code === WORKER_ID_IN_USE) throw new WorkerIdInUseError(refusal.message)
       const problem = `POST ${path}: HTTP ${status} ${text.slice(0, 500)}`
-      throw isRefusal(text) ? new ReportRefusedError(problem) : new ApiUnavailableError(problem, status)
+      const isRefused = refusal !== undefined && !MISDIRECTED.includes(refusal.code)
+      throw isRefused ? new ReportRefusedError(problem) : new ApiUnavailableError(problem, status)
     }
     const parsed = schema.safeParse(parseJson(text))
     if (!parsed.success)
@@ -110,12 +146,10 @@ export class ReportClient {
     return parsed.data
   }
 
-  #logRefusedToken(): void {
-    if (performance.now() - this.#tokenLoggedAt < TOKEN_LOG_EVERY_MS) return
-    this.#tokenLoggedAt = performance.now()
-    this.#log.error(
-      { setting: 'SLUICE_WORKER_TOKEN' },
-      `${this.#apiUrl} refuses this worker token (HTTP 401): set SLUICE_WORKER_TOKEN to one it knows; trying again`,
-    )
+  #noteFailure(error: unknown): void {
+    if (isTokenRefused(error)) this.#tokenRefused.begin(error)
+    if (error instanceof ReportRefusedError) this.#refused.begin(error)
+    if (error instanceof ApiUnavailableError && !isTokenRefused(error)) this.#away.begin(error)
+    else this.#away.end()
   }
 }

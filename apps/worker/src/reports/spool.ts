@@ -4,7 +4,12 @@ import { jobId, type OwnedAttempt, reportSchema } from '@sluice/shared/attempt-c
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { Backoff, retrying } from '../retrying.ts'
-import { ApiUnavailableError, type ReportClient, ReportRefusedError } from './report-client.ts'
+import {
+  ApiUnavailableError,
+  isTokenRefused,
+  type ReportClient,
+  ReportRefusedError,
+} from './report-client.ts'
 
 const entrySchema = z.object({ video: z.string(), fence: z.int().positive(), report: reportSchema })
 type SpoolEntry = z.infer<typeof entrySchema>
@@ -52,17 +57,23 @@ export class Spool {
 
   /** Sends what an earlier process left unanswered. A file that cannot be read is set aside and logged. */
   resendAll(): void {
-    mkdirSync(this.#dir, { recursive: true })
-    for (const name of readdirSync(this.#dir)) {
-      const path = join(this.#dir, name)
-      if (name.endsWith('.new')) rmSync(path, { force: true })
-      if (!name.endsWith('.json')) continue
-      try {
-        this.#startSending(name, entrySchema.parse(JSON.parse(readFileSync(path, 'utf8'))))
-      } catch (error) {
-        renameSync(path, `${path}.unreadable`)
-        this.#log.error({ err: error, path }, 'a spooled report cannot be read; it is set aside')
-      }
+    try {
+      mkdirSync(this.#dir, { recursive: true })
+      for (const name of readdirSync(this.#dir)) this.#resend(name)
+    } catch (error) {
+      this.#log.error({ err: error, dir: this.#dir }, 'the spool cannot be read; it is at the next start')
+    }
+  }
+
+  #resend(name: string): void {
+    const path = join(this.#dir, name)
+    if (name.endsWith('.new')) rmSync(path, { force: true })
+    if (!name.endsWith('.json')) return
+    try {
+      this.#startSending(name, entrySchema.parse(JSON.parse(readFileSync(path, 'utf8'))))
+    } catch (error) {
+      this.#log.error({ err: error, path }, 'a spooled report cannot be read; it is set aside')
+      renameSync(path, `${path}.unreadable`)
     }
   }
 
@@ -160,17 +171,19 @@ export class Spool {
       if (signal.aborted) return null
       return await this.#client.report(video, fence, report, signal)
     }
+    let isFirst = true
     const mayRetry = (error: unknown) => {
       if (!(error instanceof ApiUnavailableError)) return false
       this.#countBroken(name, error)
-      this.#log.warn({ ...about, status: error.status }, 'a final report is unanswered; sending it again')
+      const level = isFirst ? 'warn' : 'debug'
+      this.#log[level]({ ...about, status: error.status }, 'a final report is unanswered; sending it again')
+      isFirst = false
       return true
     }
     try {
       const answer = await retrying(sendOnce, {
         signal,
-        backoff: (error) =>
-          error instanceof ApiUnavailableError && error.status === 401 ? refusedToken : usual,
+        backoff: (error) => (isTokenRefused(error) ? refusedToken : usual),
         mayRetry,
       })
       if (answer !== null) this.#log.info({ ...about, verdict: answer.verdict }, 'attempt ended')

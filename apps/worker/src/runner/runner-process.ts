@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { readJsonLines } from '@sluice/shared/json-lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
 import type { RunnerCommand } from '../config.ts'
 import { parseJson } from '../parse-json.ts'
@@ -28,7 +29,6 @@ export interface RunnerProcessInput {
   log: Logger
 }
 
-const SHUTDOWN_WAIT_MS = 3_000
 /** How long the last replies of a dead runner are read; a grandchild may hold the pipe open for ever. */
 const REPLIES_WAIT_MS = 500
 /** How much of the runner's last words go into the report of its death. */
@@ -122,7 +122,7 @@ export class RunnerProcess {
     this.allowSilence()
     this.send({ type: 'shutdown' })
     this.#stdin.end()
-    const timer = setTimeout(() => this.#killGroup(), SHUTDOWN_WAIT_MS)
+    const timer = setTimeout(() => this.#killGroup(), TIME_LIMITS.runner.shutDownMs)
     await this.ended
     clearTimeout(timer)
   }

@@ -1,5 +1,7 @@
 import type { AttemptConsumer, TakenJob } from '@sluice/shared/attempt-consumer'
 import { pause } from '@sluice/shared/pause'
+import { within } from '@sluice/shared/time-limit'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
 import type { Slot } from './slot.ts'
 import type { Slots } from './slots.ts'
@@ -10,7 +12,10 @@ export interface JobFetcherDeps {
   mayFetch(): boolean
   /** What the queues are named after now; another API, or one on another database, says another. */
   installation(): string | undefined
-  openConsumer(pool: string): AttemptConsumer
+  /** `onReach`: as that of a consumer. */
+  openConsumer(queue: string, onReach: (trouble: Error | null) => void): AttemptConsumer
+  /** Called with why the queue cannot be reached, once per outage, and with null once it can be. */
+  onReach(trouble: Error | null): void
   takeJob(slot: Slot, taken: TakenJob): void
   log: Logger
 }
@@ -20,11 +25,15 @@ const ROOM_WAIT_MS = 15_000
 const CHECK_EVERY_MS = 500
 const BROKEN_WAIT_MS = 1_000
 
+class FetchHangsError extends Error {
+  override name = 'FetchHangsError'
+}
+
 /** Takes jobs off the queue for as long as some slot wants one. */
 export class JobFetcher {
   readonly #deps: JobFetcherDeps
-  #consumer: AttemptConsumer | undefined
-  #installation: string | undefined
+  #open: { consumer: AttemptConsumer; queue: string; installation: string | undefined } | undefined
+  #isReached = false
   #isStopped = false
   #fetching: Promise<void> = Promise.resolve()
 
@@ -39,13 +48,9 @@ export class JobFetcher {
 
   /** Fetches no more, and begins to close the connection to the queue. Both promises never reject. */
   stop(): { fetched: Promise<void>; closed: Promise<void> } {
-    const { slots, log } = this.#deps
     this.#isStopped = true
-    slots.changed.wake()
-    const closed = (this.#consumer?.close() ?? Promise.resolve()).catch((error: unknown) =>
-      log.warn({ err: error }, 'the connection to the queue cannot be closed'),
-    )
-    return { fetched: this.#fetching, closed }
+    this.#deps.slots.changed.wake()
+    return { fetched: this.#fetching, closed: this.#close() }
   }
 
   async #fetchAll(): Promise<void> {
@@ -62,9 +67,10 @@ export class JobFetcher {
   /** A job that no slot has room for in time is left to the reconciler. */
   async #fetchNext(): Promise<void> {
     const { slots, mayFetch, takeJob, log } = this.#deps
-    if (slots.pool === null || !mayFetch() || !slots.wantJob) return await slots.changed.wait(CHECK_EVERY_MS)
-    const consumer = await this.#consumerOf(slots.pool)
-    const taken = await consumer.next()
+    const consumer = slots.queue !== null && mayFetch() ? await this.#consumerOf(slots.queue) : null
+    if (consumer === null || !this.#isReached || !slots.wantJob)
+      return await slots.changed.wait(CHECK_EVERY_MS)
+    const taken = await this.#next(consumer)
     if (taken === null) return
     const slot = await this.#slotForJob(taken.job.model)
     if (slot === undefined)
@@ -72,14 +78,44 @@ export class JobFetcher {
     else takeJob(slot, taken)
   }
 
-  /** The open consumer, or a new one when the queue is another by now. */
-  async #consumerOf(pool: string): Promise<AttemptConsumer> {
+  /** The open consumer, or a new one when the queue is another by now; null once stopped. */
+  async #consumerOf(queue: string): Promise<AttemptConsumer | null> {
     const installation = this.#deps.installation()
-    if (this.#consumer !== undefined && installation === this.#installation) return this.#consumer
-    await this.#consumer?.close()
-    this.#installation = installation
-    this.#consumer = this.#deps.openConsumer(pool)
-    return this.#consumer
+    if (this.#open?.queue === queue && this.#open.installation === installation) return this.#open.consumer
+    await this.#close()
+    if (this.#isStopped) return null
+    const consumer = this.#deps.openConsumer(queue, (trouble) => this.#onReach(trouble))
+    this.#open = { consumer, queue, installation }
+    return consumer
+  }
+
+  /** A consumer that does not come back is replaced; what it may still fetch goes back to the queue. */
+  async #next(consumer: AttemptConsumer): Promise<TakenJob | null> {
+    try {
+      return await within(TIME_LIMITS.queue.fetchMs, consumer.next(), () => new FetchHangsError())
+    } catch (error) {
+      if (!(error instanceof FetchHangsError)) throw error
+      this.#deps.log.warn('fetching a job hangs; the connection to the queue is made anew')
+      await this.#close()
+      return null
+    }
+  }
+
+  /** Never rejects. */
+  async #close(): Promise<void> {
+    const open = this.#open
+    this.#open = undefined
+    await open?.consumer
+      .close()
+      .catch((error: unknown) =>
+        this.#deps.log.warn({ err: error }, 'the connection to the queue cannot be closed'),
+      )
+  }
+
+  #onReach(trouble: Error | null): void {
+    this.#isReached = trouble === null
+    this.#deps.onReach(trouble)
+    this.#deps.slots.changed.wake()
   }
 
   /** Waits while a runner starts again; undefined when no slot has room in time. */

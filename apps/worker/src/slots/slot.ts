@@ -1,5 +1,7 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import { pause } from '@sluice/shared/pause'
 import type { ModelWeights, RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
 import type { Attempt, StopRequest } from '../attempt/attempt.ts'
 import { failureOfEnd } from '../attempt/failure.ts'
@@ -120,17 +122,18 @@ export class Slot {
     this.#deps.onChange()
   }
 
-  /** Ends the runner for good, with a few seconds' notice. */
+  /** Ends the runner for good, with a few seconds' notice. One that the kernel keeps is not waited for. */
   async shutDown(): Promise<void> {
     this.#close()
-    await this.#runner?.shutDown(SHUT_DOWN)
+    const { shutDownMs, killMs } = TIME_LIMITS.runner
+    await Promise.race([this.#runner?.shutDown(SHUT_DOWN), pause(shutDownMs + killMs)])
   }
 
-  /** Ends the runner for good, at once. */
+  /** Ends the runner for good, at once. One that the kernel keeps is not waited for. */
   async kill(): Promise<void> {
     this.#close()
     this.#runner?.kill(SHUT_DOWN)
-    await this.#runner?.ended
+    await Promise.race([this.#runner?.ended, pause(TIME_LIMITS.runner.killMs)])
   }
 
   #close(): void {

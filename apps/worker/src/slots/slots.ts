@@ -1,4 +1,5 @@
 import { type Heartbeat, POOL_PATTERN } from '@sluice/shared/attempt-contract'
+import { queueOf } from '@sluice/shared/queue-of'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type { Logger } from 'pino'
 import type { WorkerConfig } from '../config.ts'
@@ -6,7 +7,7 @@ import { type ReadyReply, Slot } from './slot.ts'
 
 export type SlotsDescription = Pick<
   Heartbeat,
-  'pool' | 'slots' | 'device' | 'devices_per_slot' | 'vram_bytes' | 'models' | 'modes' | 'limits'
+  'pool' | 'queue' | 'slots' | 'device' | 'devices_per_slot' | 'vram_bytes' | 'models' | 'modes' | 'limits'
 >
 
 /** The slots of this worker: which of them takes a job, and what the heartbeat says of them. */
@@ -33,6 +34,11 @@ export class Slots {
     return this.#pool
   }
 
+  /** The queue of what this worker serves; null until a runner has said it. */
+  get queue(): string | null {
+    return this.#lastReady === undefined ? null : (this.describe()?.queue ?? null)
+  }
+
   get wantJob(): boolean {
     return this.#slots.some((slot) => slot.wantsJob)
   }
@@ -53,15 +59,19 @@ export class Slots {
   describe(): SlotsDescription | null {
     if (this.#pool === null) return null
     const ready = this.#lastReady
-    return {
+    const served = {
       pool: this.#pool,
+      models: ready?.models ?? [],
+      modes: ready?.modes ?? ['t2v' as const, 'i2v' as const],
+      limits: { sequence_devices: 1, ...(ready?.limits ?? { frames_max: 1, pixels_max: 1 }) },
+    }
+    return {
+      ...served,
+      queue: queueOf(served),
       slots: this.#readyCount,
       device: ready?.device ?? 'unknown',
       devices_per_slot: ready?.devices ?? 1,
       vram_bytes: ready?.vram_bytes ?? 0,
-      models: ready?.models ?? [],
-      modes: ready?.modes ?? ['t2v', 'i2v'],
-      limits: { sequence_devices: 1, ...(ready?.limits ?? { frames_max: 1, pixels_max: 1 }) },
     }
   }
 

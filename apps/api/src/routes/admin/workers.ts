@@ -26,6 +26,18 @@ const workerSchema = z
     id: z.string(),
     object: z.literal('worker'),
     pool: z.string(),
+    queue: z
+      .string()
+      .meta({
+        description: 'Workers of one pool that serve different models or sizes read different queues.',
+        example: 'h100x1.5f0c9a71be02',
+      }),
+    untaken: z
+      .int()
+      .meta({
+        description:
+          'Videos in a row that were put into its queue and that nobody took: its workers cannot reach it. It gets one at a time then, with pauses of up to a minute; other pools come first.',
+      }),
     connected: z.boolean().meta({ description: 'Heard of within the lease of its attempts.' }),
     heartbeat_at: z.int(),
     heartbeat_age_seconds: z.number(),
@@ -83,6 +95,8 @@ function workerJson(
     id: worker.id,
     object: 'worker',
     pool: worker.pool,
+    queue: worker.queue,
+    untaken: worker.untaken,
     connected: worker.heartbeat_age_ms < timings.leaseMs,
     heartbeat_at: unixSeconds(worker.heartbeat_at),
     heartbeat_age_seconds: Math.round(worker.heartbeat_age_ms) / 1_000,

@@ -13,7 +13,7 @@ export const heartbeatRoute = scopedRoute(
     summary: 'A worker lives, and owns these attempts',
     body: heartbeatSchema,
     answers: { 200: { description: 'What to do with each attempt.', schema: heartbeatAnswerSchema } },
-    errors: [],
+    errors: ['worker_id_in_use'],
   },
   async ({ context, key, body }) => refusingUnstorable(() => applyHeartbeat(context.internal, key.id, body)),
 )
