@@ -9,7 +9,8 @@ import { startTestApi, type TestApi } from '../support/start-api.ts'
 
 /** A fresh machine downloads the packages first. */
 const INSTALL_MS = 300_000
-const RUN_MS_MAX = 120_000
+/** A quarter of it on a machine that has nothing else to do. */
+const RUN_MS_MAX = 180_000
 /** The same draw each time: a fault that it found is found again. */
 const SEED = 154_647_400
 
@@ -27,14 +28,14 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** In a form an empty field that may be left out counts as left out, which no schema says. */
+/** What may be left out may be null, and in a form empty, as the document says in words alone. */
 const HOOKS = `
 import schemathesis
 
 @schemathesis.hook
 def filter_case(context, case):
-    is_form = case.media_type == "multipart/form-data" and isinstance(case.body, dict)
-    return not (is_form and "" in case.body.values())
+    given = list(case.body.values()) if isinstance(case.body, dict) else []
+    return not (None in given or case.media_type == "multipart/form-data" and "" in given)
 `
 
 /**

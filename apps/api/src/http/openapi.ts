@@ -21,8 +21,9 @@ const TAG_TEXTS: Record<(typeof TAGS)[number], string> = {
 
 const DESCRIPTION = `A self-hosted, metered text-to-video service on Open-Sora 2.0.
 
-Every body may be JSON or a multipart form. Every answer has the header \`x-request-id\`. HEAD is answered
-wherever GET is; any other method is a 405 with \`allow\`.`
+Every body may be JSON or a multipart form. In both a field that may be left out may also be null, and in a
+form empty: that counts as left out, unless null is among its types. Every answer has the header
+\`x-request-id\`. HEAD is answered wherever GET is; any other method is a 405 with \`allow\`.`
 
 /** The body of every answer that is an error. */
 const errorSchema = z
