@@ -1,7 +1,9 @@
+import pg from 'pg'
 import { expect, test } from 'vitest'
 import { CONNECTIONS_MIN } from '../../apps/api/src/db/databases.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi } from '../support/start-api.ts'
+import { createTestDatabase } from '../support/test-database.ts'
 
 test('customers who use up every connection of theirs stop neither workers nor the gate nor settlement', async () => {
   await using api = await startTestApi()
@@ -42,4 +44,21 @@ test('an API that may open only the fewest connections makes a video and stops',
   await using worker = new HandWorker({ ...api, url: replica.url })
   await worker.heartbeat()
   expect((await worker.fetchJob()).video).toBe(id)
+})
+
+test('a time zone, lock or statement limit of the database or its role changes none of the API’s', async () => {
+  await using database = await createTestDatabase()
+  const admin = new pg.Client({ connectionString: database.adminUrl })
+  await admin.connect()
+  for (const setting of [`timezone = 'Asia/Kolkata'`, 'lock_timeout = 0', 'statement_timeout = 1'])
+    await admin.query(`alter role sluice in database ${database.name} set ${setting}`)
+  await admin.end()
+  await using api = await startTestApi({}, { database: { ...database, drop: async () => {} } })
+  for (const { db } of [api.context, api.context.internal]) {
+    const { rows } = await db.query({
+      text: `select current_user as role, current_setting('timezone') as zone,
+        current_setting('lock_timeout') as lock, current_setting('statement_timeout') as statement`,
+    })
+    expect(rows).toEqual([{ role: 'sluice_app', zone: 'UTC', lock: '3s', statement: '5s' }])
+  }
 })

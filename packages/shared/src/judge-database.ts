@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import pg from 'pg'
-import { BoundedClient } from './postgres-client.ts'
+import { BoundedClient, startupOptions } from './postgres-client.ts'
 import { SettingError } from './settings.ts'
+import { TIME_LIMITS } from './time-limits.ts'
 
 const SETTING = 'SLUICE_DATABASE_URL'
+const { statementMs, lockMs } = TIME_LIMITS.database
+const JUDGE_SETTINGS = { statement_timeout: statementMs, lock_timeout: lockMs }
 /** pg_has_role knows the right to SET a role from here on, and the migrations ask for it. */
 const POSTGRES_VERSION_MIN = 16
 
@@ -46,7 +49,11 @@ export interface JudgedDatabase {
 export async function judgeDatabase(url: string, migrationsDir: string): Promise<JudgedDatabase> {
   const mark = randomUUID()
   const clients = [0, 1].map(
-    () => new BoundedClient({ connectionString: url, options: `-c sluice.judged=${mark}` }),
+    () =>
+      new BoundedClient({
+        connectionString: url,
+        options: startupOptions({ ...JUDGE_SETTINGS, 'sluice.judged': mark }),
+      }),
   )
   const [client, other] = clients as [pg.Client, pg.Client]
   try {

@@ -99,6 +99,13 @@ async function closeIdle(pool: pg.Pool): Promise<void> {
   for (let idle = pool.idleCount; idle > 0 && !pool.ending; idle -= 1) (await pool.connect()).release(true)
 }
 
+/** The startup options that give a connection these settings, whatever its role or database has. */
+export function startupOptions(settings: Readonly<Record<string, string | number>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ')
+}
+
 function readQuery(query: unknown): { text: string; limitMs?: number } {
   if (typeof query === 'string') return { text: query }
   const { text, limitMs } = query as { text?: unknown; limitMs?: number }

@@ -12,7 +12,7 @@ import {
 import { Redis } from 'ioredis'
 import type pg from 'pg'
 import type { AttemptJob } from './attempt-contract.ts'
-import { BoundedClient, openPool } from './postgres-client.ts'
+import { BoundedClient, openPool, startupOptions } from './postgres-client.ts'
 import { within } from './time-limit.ts'
 import { TIME_LIMITS } from './time-limits.ts'
 
@@ -172,14 +172,21 @@ function connectPostgres(
   user: QueueUser,
   onError: (error: Error) => void,
 ): QueueConnection {
+  const answerMs = settings.answerMs ?? LIMITS.answerMs
   const pool = openPool({
     connectionString: settings.url,
     max: Math.max(settings.connectionsMax, CONNECTIONS_MIN),
     // A lost job costs nothing, since the reconciler delivers again what nobody took: so no commit waits for
     // the disk.
-    options: `-c search_path=${POSTGRES_SCHEMA} -c synchronous_commit=off`,
+    options: startupOptions({
+      search_path: POSTGRES_SCHEMA,
+      synchronous_commit: 'off',
+      statement_timeout: answerMs,
+      lock_timeout: answerMs,
+      idle_in_transaction_session_timeout: answerMs,
+    }),
     connectionTimeoutMillis: LIMITS.connectMs,
-    answerMs: settings.answerMs ?? LIMITS.answerMs,
+    answerMs,
     application_name: `sluice-queue-${user.role}`,
   })
   pool.on('error', onError)
@@ -204,9 +211,11 @@ function connectPostgres(
  * advisory lock, and safe to repeat. The role of `postgresUrl` must be allowed to create the schema.
  */
 export async function migrateQueue(postgresUrl: string): Promise<void> {
+  const { migrateMs } = TIME_LIMITS.database
   const client = new BoundedClient({
     connectionString: postgresUrl,
-    answerMs: TIME_LIMITS.database.migrateMs,
+    options: startupOptions({ statement_timeout: migrateMs, lock_timeout: migrateMs }),
+    answerMs: migrateMs,
   })
   await client.connect()
   try {

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { openPool } from '@sluice/shared/postgres-client'
+import { openPool, startupOptions } from '@sluice/shared/postgres-client'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import pg from 'pg'
 import { DatabaseUnavailableError } from '../errors.ts'
@@ -60,19 +60,18 @@ export function openDatabase(settings: DatabaseSettings): DatabasePool {
   const pool = openPool({
     connectionString: settings.url,
     max: settings.connectionsMax,
-    options: [
-      'role=sluice_app',
-      'timezone=UTC',
-      `lock_timeout=${limits.lockMs}`,
-      `statement_timeout=${limits.statementMs}`,
-      `idle_in_transaction_session_timeout=${limits.idleInTransactionMs}`,
+    options: startupOptions({
+      role: 'sluice_app',
+      timezone: 'UTC',
+      datestyle: 'ISO',
+      lock_timeout: limits.lockMs,
+      statement_timeout: limits.statementMs,
+      idle_in_transaction_session_timeout: limits.idleInTransactionMs,
       // What we gave up as dead must not stay among the server's connections for two hours.
-      'tcp_keepalives_idle=10',
-      'tcp_keepalives_interval=5',
-      'tcp_keepalives_count=3',
-    ]
-      .map((setting) => `-c ${setting}`)
-      .join(' '),
+      tcp_keepalives_idle: 10,
+      tcp_keepalives_interval: 5,
+      tcp_keepalives_count: 3,
+    }),
     application_name: API_APPLICATION,
     connectionTimeoutMillis: limits.connectMs,
     answerMs: limits.answerMs,

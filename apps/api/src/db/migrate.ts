@@ -1,13 +1,14 @@
 import { fileURLToPath } from 'node:url'
 import { DatabaseAwayError, type JudgedDatabase, judgeDatabase } from '@sluice/shared/judge-database'
 import { pause } from '@sluice/shared/pause'
-import { BoundedClient } from '@sluice/shared/postgres-client'
+import { BoundedClient, startupOptions } from '@sluice/shared/postgres-client'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { runner } from 'node-pg-migrate'
 import type pg from 'pg'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
 const RETRY_MS = 500
+const { migrateMs } = TIME_LIMITS.database
 
 interface MigrateOptions {
   /** How long a database that is away is waited for. */
@@ -54,8 +55,13 @@ async function judgeWhenThere(url: string, options: MigrateOptions): Promise<Jud
 async function withOwner(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
   const client = new BoundedClient({
     connectionString: url,
-    options: '-c timezone=UTC',
-    answerMs: TIME_LIMITS.database.migrateMs,
+    options: startupOptions({
+      timezone: 'UTC',
+      statement_timeout: migrateMs,
+      lock_timeout: migrateMs,
+      idle_in_transaction_session_timeout: migrateMs,
+    }),
+    answerMs: migrateMs,
   })
   await client.connect()
   try {
