@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
+import { quadrants } from '../support/images.ts'
 import { sayJson, startJsonServer } from '../support/json-server.ts'
 import { rawConnection } from '../support/raw-connection.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -199,6 +200,29 @@ test('a stop answers the requests under way, takes no new ones, ends streams, an
   const answer = await submitted
   expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
   await stopped
+})
+
+test('one tenant’s large images wait behind each other: another one’s is decoded at once, and without money none is', async () => {
+  await using api = await startTestApi()
+  const [crowd, other, poor] = [
+    await api.account(1_000_000_000n),
+    await api.account(1_000_000_000n),
+    await api.account(0n),
+  ]
+  const image = (await quadrants(3_000, 2_000).jpeg({ progressive: true }).toBuffer()).toString('base64')
+  const small = (await quadrants(64, 64).png().toBuffer()).toString('base64')
+  const order: string[] = []
+  const submit = async ({ key }: { key: string }, name: string, input_reference: string) => {
+    const answer = await api.call('POST', '/v1/videos', { ...SMALL, input_reference }, { key })
+    order.push(name)
+    return answer.status
+  }
+  const crowded = Array.from({ length: 12 }, () => submit(crowd, 'crowd', image))
+  expect(await submit(other, 'other', small)).toBe(200)
+  expect(new Set(await Promise.all(crowded))).toEqual(new Set([200]))
+  expect(order.indexOf('other')).toBeLessThan(6)
+  // It is refused before its image is looked at: the image is none.
+  expect(await submit(poor, 'poor', `data:image/png;base64,${'AAAA'.repeat(30)}`)).toBe(402)
 })
 
 test('what no program sends is a 4xx of the documented shape, never a 5xx and never silence', async () => {

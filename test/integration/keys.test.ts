@@ -550,7 +550,6 @@ describe('a key', () => {
   test.each([
     [{ name: ' ' }, 'name'],
     [{ scopes: [] }, 'scopes'],
-    [{ scopes: null }, 'scopes'],
     [{ scopes: ['admin'] }, 'scopes'],
     [{ scopes: ['videos:read', 'worker'] }, 'scopes.1'],
     [{ models: [] }, 'models'],

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { footprint } from '../support/footprint.ts'
 import { HandWorker } from '../support/hand-worker.ts'
+import { quadrants } from '../support/images.ts'
 import { type JsonServer, sayJson, startJsonServer } from '../support/json-server.ts'
 import { multipart, rawRequest } from '../support/raw-request.ts'
-import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
 
 const SMALL = { num_frames: 5, num_steps: 10 }
 const TIMEOUT_MS = 500
@@ -84,6 +85,33 @@ test('a remix is asked about, and so is a retry', async () => {
   expect(retry.body.error.message).toBe(
     'The prompt was refused by the moderation of this service. Nothing was charged.',
   )
+})
+
+test('every text that steers the video is asked about, and the image where the hook takes images; the field is named', async () => {
+  expect((await post({ prompt: 'a paper boat', negative_prompt: 'blurry' })).status).toBe(200)
+  expect(hook.asked.map(({ body }) => body.input).toSorted()).toEqual(['a paper boat', 'blurry'])
+  const refused = await post({ prompt: 'a paper boat', negative_prompt: 'forbidden' })
+  expect(refused).toMatchObject({
+    status: 400,
+    body: { error: { code: 'moderation_refused', param: 'negative_prompt' } },
+  })
+  const moderation = { ...api.config.moderation, takesImages: true } as NonNullable<
+    typeof api.config.moderation
+  >
+  const seeing = await api.replica({ moderation })
+  hook.answer = (response, { body }) =>
+    sayJson(response, { results: [{ flagged: Array.isArray(body.input) }] })
+  const png = await quadrants(64, 64).png().toBuffer()
+  const withImage = { ...SMALL, prompt: 'a boat', input_reference: png.toString('base64') }
+  const before = await footprint(api)
+  const seen = await callJson(seeing.url, api.key, 'POST', '/v1/videos', withImage)
+  expect(seen.body.error).toMatchObject({ code: 'moderation_refused', param: 'input_reference' })
+  expect(hook.asked.at(-1)?.body.input).toMatchObject([
+    { type: 'image_url', image_url: { url: expect.stringMatching(/^data:image\/png;base64,/) } },
+  ])
+  expect(await footprint(api)).toEqual(before)
+  // A hook that was set up for text alone gets text alone.
+  expect((await api.call('POST', '/v1/videos', withImage)).status).toBe(200)
 })
 
 const outages: [string, JsonServer['answer']][] = [
