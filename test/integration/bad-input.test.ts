@@ -745,7 +745,7 @@ describe('paths, queries and methods', () => {
     const variant = await api.call('GET', `/v1/videos/${newId('video')}/content?variant=poster`)
     expectRefusal(
       variant,
-      invalid('variant', /variant is "poster": allowed is video, thumbnail, spritesheet/),
+      invalid('variant', /variant is "poster": allowed is video, thumbnail, spritesheet, input_reference/),
     )
   })
 

@@ -473,7 +473,7 @@ test('credits add up: what can be spent, what is held, what was used', async () 
   })
 })
 
-test('a remix is a new video with the settings of another, its seed included, and a prompt of its own', async () => {
+test('a remix is a new video with the settings of another, its seed unless another is named, and a prompt of its own', async () => {
   const settings = {
     num_frames: 9,
     num_steps: 3,
@@ -491,9 +491,12 @@ test('a remix is a new video with the settings of another, its seed included, an
   })
   expect(remix.body.id).not.toBe(source.id)
   expect(remix.body.cost).toEqual(source.cost)
+  const reseeded = await api.call('POST', `/v1/videos/${source.id}/remix`, { prompt: 'at night', seed: 8 })
+  expect(reseeded.body).toMatchObject({ ...settings, seed: 8, remixed_from_video_id: source.id })
   const refusals = [
     [{}, 'missing_parameter', 'prompt'],
-    [{ prompt: 'x', seed: 1 }, 'unknown_parameter', 'seed'],
+    [{ prompt: 'x', seed: -1 }, 'invalid_value', 'seed'],
+    [{ prompt: 'x', num_steps: 1 }, 'unknown_parameter', 'num_steps'],
     [{ prompt: ' ' }, 'invalid_value', 'prompt'],
   ] as const
   const before = await footprint(api)

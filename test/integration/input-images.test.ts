@@ -473,6 +473,39 @@ describe('on its way', () => {
     expect(storedOf(remix.body.id).equals(stored)).toBe(true)
   })
 
+  test('its owner sees the image of a video, whatever became of it, until it is swept', async () => {
+    const { id } = (await postFile(picture)).body
+    const ask = (init: RequestInit & { key?: string } = {}, video = id) =>
+      fetch(`${api.url}/v1/videos/${video}/content?variant=input_reference`, {
+        ...init,
+        headers: { authorization: `Bearer ${init.key ?? api.key}`, ...init.headers },
+      })
+    const image = await ask()
+    expect([image.status, image.headers.get('content-type')]).toEqual([200, 'image/png'])
+    expect(Buffer.from(await image.arrayBuffer()).equals(storedOf(id))).toBe(true)
+    const signed = await (await ask({ headers: { accept: 'application/json' } })).text()
+    const { url } = JSON.parse(signed)
+    expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(storedOf(id))).toBe(true)
+
+    expect((await ask({ key: (await api.account(0n)).key })).status).toBe(404)
+    const { body: textOnly } = await api.call('POST', '/v1/videos', { prompt: 'no image', num_frames: 5 })
+    const none = await ask({}, textOnly.id)
+    expect([none.status, JSON.parse(await none.text()).error]).toMatchObject([404, { param: 'variant' }])
+
+    await api.call('POST', `/v1/videos/${id}/cancel`)
+    expect((await ask()).status).toBe(200)
+    await api.api.context.db.query({
+      text: `update video set ended_at = now() - interval '25 hours', created_at = now() - interval '3 days' where id = $1`,
+      values: [id],
+    })
+    await new Sweeper(api.api.context).sweep()
+    const gone = await ask()
+    expect([gone.status, JSON.parse(await gone.text()).error]).toMatchObject([
+      410,
+      { code: 'content_expired' },
+    ])
+  })
+
   test('a retry has the image until it is swept, a day after the end; then it is a 409', async () => {
     const source = (await postFile(picture)).body
     await api.call('POST', `/v1/videos/${source.id}/cancel`)

@@ -11,6 +11,7 @@ import { dropUnreadBodies } from './http/drop-unread-bodies.ts'
 import { errorHandler, unknownRoute } from './http/error-handler.ts'
 import { markRoute, measureRequests } from './http/measure-requests.ts'
 import { paceStrangers } from './http/pace-strangers.ts'
+import { personPageFiles } from './http/person-page.ts'
 import { ALL_ROUTES } from './routes/all-routes.ts'
 import type { Services } from './services.ts'
 
@@ -33,6 +34,7 @@ export function createApp(services: Services): Express {
   app.use(paceStrangers(services.strangers))
   bindRoutes(app, services)
   app.use(docsPage())
+  app.use(personPageFiles())
 
   if (existsSync(CONSOLE_DIR)) app.use(express.static(CONSOLE_DIR, { index: 'index.html' }))
   app.use(unknownRoute(ALL_ROUTES.map(({ path }) => path)))

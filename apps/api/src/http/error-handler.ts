@@ -5,9 +5,11 @@ import { type ErrorCode, isText, SluiceError } from '../errors.ts'
 import { StoreUnavailableError } from '../storage/object-store.ts'
 import { ClientGoneError } from './admit.ts'
 import { ERROR_STATUS } from './error-status.ts'
+import { isPerson, sendPersonPage } from './person-page.ts'
 
 /**
- * The last handler: what was thrown becomes `{error: {message, type, code, param}}` and the code's status.
+ * The last handler: what was thrown becomes `{error: {message, type, code, param}}` and the code's status; a
+ * person who looks with a browser gets a page that says it.
  */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, next) => {
@@ -27,6 +29,12 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     if (error.code === 'too_many_at_once') response.set('retry-after', '1')
     if ('retry' in answer) response.set('x-should-retry', 'false')
     if ('retryAfterSeconds' in answer) response.set('retry-after', String(answer.retryAfterSeconds))
+    response.vary('accept')
+    if (isPerson(request)) {
+      const isUnknown = error.code === 'unknown_route'
+      sendPersonPage(response, { status: answer.status, message: error.message, isUnknown })
+      return
+    }
     response
       .status(answer.status)
       .json({ error: { message: error.message, type: answer.type, code: error.code, param: error.param } })

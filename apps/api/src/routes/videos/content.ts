@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { SluiceError } from '../../errors.ts'
 import { JsonReply, RawReply } from '../../http/reply.ts'
 import { accountRoute } from '../../http/route.ts'
+import { INPUT_IMAGE_FIELD } from '../../inputs/input-image.ts'
+import { inputImageKey } from '../../inputs/input-store.ts'
 import type { Services } from '../../services.ts'
 import { sendObject } from '../../storage/send-object.ts'
 import { OUTPUT_FILES, type Video } from '../../videos/video.ts'
@@ -10,10 +12,19 @@ import { readVideo } from '../../videos/video-store.ts'
 import { PUBLIC_STATUS } from './video-json.ts'
 import { videoIdParams } from './video-reply.ts'
 
-const VARIANTS = ['video', 'thumbnail', 'spritesheet'] as const
-const querySchema = z.strictObject({ variant: z.enum(VARIANTS).default('video') })
+const VARIANTS = ['video', 'thumbnail', 'spritesheet', INPUT_IMAGE_FIELD] as const
+type Variant = (typeof VARIANTS)[number]
+const querySchema = z.strictObject({
+  variant: z
+    .enum(VARIANTS)
+    .default('video')
+    .meta({
+      description:
+        'What of it: a completed video has the first three. input_reference is the image it was made from, fitted to its size, while it is kept.',
+    }),
+})
 const URL_SECONDS_MAX = 3_600
-const FILE_TYPES = ['video/mp4', 'image/webp', 'image/jpeg']
+const FILE_TYPES = ['video/mp4', 'image/webp', 'image/jpeg', 'image/png']
 const FILE_HEADERS = {
   'accept-ranges': { description: 'bytes', type: 'string' },
   'content-length': { description: 'The bytes of this answer.', type: 'integer' },
@@ -28,7 +39,7 @@ export const videoContentRoute = accountRoute(
     path: '/v1/videos/{id}/content',
     operationId: 'videoContent',
     tag: 'videos',
-    summary: 'The bytes of a completed video',
+    summary: 'The bytes of a completed video, or of its input image',
     description:
       'On an S3 store a redirect to a signed URL (a HEAD is answered itself), on the disk store a stream that knows Range. Asked for exactly `Accept: application/json`, it answers the signed URL itself, which a page can use where it cannot send a header.',
     params: videoIdParams,
@@ -73,15 +84,8 @@ export const videoContentRoute = accountRoute(
   },
   async ({ context, key, params, query, request }) => {
     const video = await readVideo(context.db, key.accountId, params.id)
-    if (video.output_prefix === null) {
-      throw new SluiceError(
-        'state_conflict',
-        `The video is ${PUBLIC_STATUS[video.status]}: only a completed video has content.`,
-        'video_id',
-      )
-    }
+    const objectKey = requireObjectKey(video, query.variant)
     const secondsLeft = requireSecondsLeft(context, video)
-    const objectKey = `${video.output_prefix}/${OUTPUT_FILES[query.variant]}`
     if (request.get('accept')?.trim() === 'application/json') {
       const body = {
         object: 'video.content' as const,
@@ -102,6 +106,29 @@ export const videoContentRoute = accountRoute(
     })
   },
 )
+
+/** Where the file lies in the store. Throws SluiceError when the video has no such file. */
+function requireObjectKey(video: Video, variant: Variant): string {
+  if (variant === INPUT_IMAGE_FIELD) {
+    if (video.request.reference_sha256 === undefined)
+      throw new SluiceError('not_found', 'The video was made from text alone: it has no image.', 'variant')
+    if (!video.input_kept)
+      throw new SluiceError(
+        'content_expired',
+        'The image this video was made from has been removed.',
+        'variant',
+      )
+    return inputImageKey(video.id)
+  }
+  if (video.output_prefix === null) {
+    throw new SluiceError(
+      'state_conflict',
+      `The video is ${PUBLIC_STATUS[video.status]}: only a completed video has content.`,
+      'video_id',
+    )
+  }
+  return `${video.output_prefix}/${OUTPUT_FILES[variant]}`
+}
 
 /**
  * How long a URL of the files may be good: an hour, or as long as they are still kept. Throws SluiceError

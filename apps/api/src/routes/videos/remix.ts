@@ -13,6 +13,8 @@ export const remixVideoRoute = accountRoute(
     operationId: 'remixVideo',
     tag: 'videos',
     summary: 'The same settings, another sentence',
+    description:
+      'A new video with everything of another, its image and seed included, and a sentence of its own. Another `seed` makes another video of the same sentence.',
     params: videoIdParams,
     body: remixRequestSchema,
     example: { prompt: 'the same boat at night' },
@@ -24,6 +26,6 @@ export const remixVideoRoute = accountRoute(
   },
   async (call) => {
     const source = await readVideo(call.context.db, call.key.accountId, call.params.id)
-    return submitAndShow(call, { request: remixOf(source, call.body.prompt), remixedFromVideoId: source.id })
+    return submitAndShow(call, { request: remixOf(source, call.body), remixedFromVideoId: source.id })
   },
 )
