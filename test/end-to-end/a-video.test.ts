@@ -23,7 +23,7 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-paste-'))
     try {
       const lines = await eventually(
-        async () => /^ +curl -s [\s\S]*is there"; done$/m.exec(service.output())?.[0],
+        async () => /^ +\{ curl [\s\S]*?fi; \}$/m.exec(service.output())?.[0],
         (found) => found !== undefined,
       )
       await run('bash', ['-c', lines ?? ''], { cwd: folder, timeout: 60_000 })
