@@ -42,6 +42,11 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
     }
   })
 
+  test(`a healthy start and its first videos say nothing at the terminal but that it is ready [${queue}]`, async () => {
+    await videoWhen(service, await submit(service, { prompt: 'x', num_frames: 5, num_steps: 2 }), isEnded)
+    expect(service.output().match(/.*\b(warn|error|fatal|warning)\b.*/gi) ?? []).toEqual([])
+  })
+
   test(`whatever size and length is asked for comes out, in three variants [${queue}]`, async () => {
     for (const [size, frames] of [
       ['192x336', 33],

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { Readiness } from '../../apps/api/src/readiness.ts'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { quadrants } from '../support/images.ts'
@@ -32,6 +33,20 @@ test('/ready costs one look-up a second whoever asks, and tells strangers which 
   const unsaid = { part: 'worker', problem: 'not ready; an admin key is told why, and so is the log' }
   expect(await seen(api.adminKey)).toEqual([why])
   for (const key of [api.key, api.workerToken, 'sk-unknown']) expect(await seen(key)).toEqual([unsaid])
+})
+
+test('what is missing is told to the log in words, but not while the API starts', async () => {
+  await using api = await startTestApi()
+  const { context } = api
+  const lines: string[] = []
+  const note = (line: string) => lines.push(line)
+  const log = Object.assign(Object.create(context.log), { info: note, warn: note })
+  const internal = { ...context.internal, log }
+  const [starting, late] = [60_000, 0].map((ms) => new Readiness({ ...context, log }, internal, ms))
+  expect(await starting?.missingParts()).toHaveLength(1)
+  expect(lines).toEqual([])
+  expect(await late?.missingParts()).toHaveLength(1)
+  expect(lines).toEqual(['not ready: worker: no worker for animatic is connected'])
 })
 
 test('an address that asks without a good key more often than it may is answered later; a customer is not', async () => {

@@ -7,6 +7,8 @@ import { readUntakenQueues } from './workers/queue-delivery.ts'
 
 const CHECK_MS_MAX = 3_000
 const KEPT_MS = 1_000
+/** A worker comes a few seconds after its API: until then it is missing at every start. */
+const STARTS_WITHIN_MS = 10_000
 
 /** A part without which no video can be made now, and what is wrong with it. */
 export interface MissingPart {
@@ -19,12 +21,14 @@ export class Readiness {
   readonly #context: Context
   readonly #internal: Context
   readonly #missing = new SnapshotCache<MissingPart[]>({ keptMsMin: KEPT_MS, keptMsMax: KEPT_MS })
-  #logged = '[]'
+  #logged: string | null = null
+  #startsUntilMs: number
 
   /** `internal` is the same context on the connections of workers' calls and the gate. */
-  constructor(context: Context, internal: Context) {
+  constructor(context: Context, internal: Context, startsWithinMs = STARTS_WITHIN_MS) {
     this.#context = context
     this.#internal = internal
+    this.#startsUntilMs = performance.now() + startsWithinMs
   }
 
   /** What was missing at most a second ago. */
@@ -35,11 +39,13 @@ export class Readiness {
   /** A change is logged, since a stranger who sees it is not told why. */
   async #findAndLog(): Promise<MissingPart[]> {
     const missing = await findMissingParts(this.#context, this.#internal)
-    const shown = JSON.stringify(missing)
+    if (missing.length === 0) this.#startsUntilMs = 0
+    else if (performance.now() < this.#startsUntilMs) return missing
+    const shown = missing.map(({ part, problem }) => `${part}: ${problem}`).join('; ')
     if (shown !== this.#logged) {
       this.#logged = shown
       if (missing.length === 0) this.#context.log.info('ready')
-      else this.#context.log.warn({ missing }, 'not ready')
+      else this.#context.log.warn(`not ready: ${shown}`)
     }
     return missing
   }

@@ -3,6 +3,7 @@ import { isQueueTrouble, logQueueTrouble } from './queue-trouble.ts'
 
 const refused = () =>
   Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:6379'), { code: 'ECONNREFUSED' })
+const postgres = (code: string, message: string) => Object.assign(new Error(message), { code })
 const wrongPassword = () => Object.assign(new Error('WRONGPASS no'), { name: 'ReplyError' })
 
 test('of an outage each kind of error is logged once, with the setting, and its end', () => {
@@ -40,8 +41,11 @@ test('what says that the server is away is told from what is wrong here', () => 
     new Error('Command timed out'),
     new Error('Connection terminated unexpectedly'),
     new AggregateError([refused()], ''),
+    postgres('57P01', 'terminating connection due to unexpected postmaster exit'),
+    postgres('57P03', 'the database system is starting up'),
+    postgres('53300', 'too many connections for role "sluice"'),
   ])
     expect(isQueueTrouble(error), error.message).toBe(true)
-  for (const error of [new Error('not an attempt'), new TypeError('x is undefined'), 'text', undefined])
+  for (const error of [postgres('42P01', 'relation "x" does not exist'), new Error('not an attempt'), new TypeError('x is undefined'), 'text', undefined])
     expect(isQueueTrouble(error)).toBe(false)
 })

@@ -5,9 +5,12 @@ import { QueueUnavailableError } from './queue-backend.ts'
 const QUIET_MS = 10_000
 /** How many different errors of one outage are logged. */
 const KINDS_MAX = 5
-/** Of the system, of ioredis and of pg, where there is no connection or none that answers. */
+/**
+ * Of the system, of ioredis and of pg, where there is no connection or none that answers; and of PostgreSQL,
+ * by code, where it is full (53), cannot read or write (58), or is stopped, crashed or starting (57P0).
+ */
 const TROUBLE =
-  /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENET|ENOTFOUND|EAI_AGAIN|onnection is closed|onnection terminated|timed? ?out|timeout exceeded|writeable|max retries/i
+  /^(08|53|58)\w{3} |^57P0\d |ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENET|ENOTFOUND|EAI_AGAIN|onnection is closed|onnection terminated|timed? ?out|timeout exceeded|writeable|max retries/i
 
 /** True for an error that says that the queue's server cannot be used now. */
 export function isQueueTrouble(error: unknown): boolean {

@@ -323,7 +323,7 @@ export class Slot {
     this.#encoding.clear()
     this.#leaveDevice()
     const level = end.why === 'shut_down' || isDeliberate ? 'info' : 'error'
-    this.#log[level]({ why: end.why, lost: lost.length }, end.message)
+    this.#log[level]({ end: end.why, attemptsLost: lost.length }, end.message)
     for (const attempt of lost) {
       if (end.why === 'shut_down') attempt.abandon()
       else attempt.fail(failureOfEnd(end))
