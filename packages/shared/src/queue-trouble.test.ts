@@ -46,6 +46,12 @@ test('what says that the server is away is told from what is wrong here', () => 
     postgres('53300', 'too many connections for role "sluice"'),
   ])
     expect(isQueueTrouble(error), error.message).toBe(true)
-  for (const error of [postgres('42P01', 'relation "x" does not exist'), new Error('not an attempt'), new TypeError('x is undefined'), 'text', undefined])
+  for (const error of [
+    postgres('42P01', 'relation "x" does not exist'),
+    new Error('not an attempt'),
+    new TypeError('x is undefined'),
+    'text',
+    undefined,
+  ])
     expect(isQueueTrouble(error)).toBe(false)
 })
