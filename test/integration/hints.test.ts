@@ -76,7 +76,7 @@ test('a path without /v1, or with two, and a host that is not public are told wh
   expect(await message('/videos/video_1/cancel')).toContain('The base URL ends with /v1.')
   expect(await message('/v1/v1/videos')).toContain('The base URL has /v1 already')
   expect(await message('/v1/video/generations')).toContain('POST /v1/videos')
-  expect(await message('/nothing')).toBe('No such call: POST /nothing.')
+  expect(await message('/nothing')).toBe('No such call: POST /nothing. /docs lists all calls.')
   const hosts = ['https://10.0.0.1/x', 'https://localhost/x', 'http://127.0.0.1/x']
   for (const webhook_url of hosts)
     expect((await post({ ...SMALL, webhook_url })).body.error.message).toContain('SLUICE_WEBHOOK_ALLOW_HOSTS')

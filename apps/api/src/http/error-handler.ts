@@ -62,7 +62,7 @@ function hintFor(path: string, isKnown: (path: string) => boolean): string {
     return ' A video is submitted with POST /v1/videos.'
   if (path.length > 1 && path.endsWith('/') && isKnown(path.slice(0, -1)))
     return ' The path has no slash at its end.'
-  return ''
+  return ' /docs lists all calls.'
 }
 
 /** A parser's message; it quotes the body, which may be a file. */

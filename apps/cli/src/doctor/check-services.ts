@@ -1,14 +1,20 @@
 import { fileURLToPath } from 'node:url'
 import { judgeDatabase } from '@sluice/shared/judge-database'
 import { judgeRedis, unfitRedis } from '@sluice/shared/judge-redis'
-import { ask } from '../up/api-state.ts'
+import { ask, missingParts } from '../up/api-state.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../../api/migrations', import.meta.url))
 const SEE_LOG = 'see logs/api.log in the data dir'
 
-/** `isExpected`: the service runs, so an API that does not answer is a failure. */
-export async function checkApi(apiUrl: string, { isExpected }: { isExpected: boolean }): Promise<Finding[]> {
+/**
+ * `isExpected`: the service runs, so an API that does not answer is a failure. Only with its admin key does it
+ * say why it is not ready.
+ */
+export async function checkApi(
+  apiUrl: string,
+  { isExpected, adminKey }: { isExpected: boolean; adminKey?: string },
+): Promise<Finding[]> {
   const health = await ask(`${apiUrl}/health`)
   if (health === null) {
     const silence = `nothing answers at ${apiUrl}`
@@ -21,19 +27,12 @@ export async function checkApi(apiUrl: string, { isExpected }: { isExpected: boo
   if (health.status !== 200) {
     return [fail('api', `${apiUrl}/health answers ${health.status}: ${health.body.slice(0, 300)}`, SEE_LOG)]
   }
-  const ready = await ask(`${apiUrl}/ready`)
+  const ready = await ask(`${apiUrl}/ready`, { key: adminKey })
   const apiFinding = ok('api', `${apiUrl}/health answers`)
   if (ready?.status === 200) {
     return [apiFinding, ok('ready', 'database, queue, store and a worker for the default model answer')]
   }
-  return [
-    apiFinding,
-    fail(
-      'ready',
-      ready === null ? 'no answer' : ready.body.slice(0, 500),
-      'start what is missing; see logs/ in the data dir',
-    ),
-  ]
+  return [apiFinding, fail('ready', missingParts(ready), 'start what is missing; see logs/ in the data dir')]
 }
 
 export async function checkDatabase(url: string): Promise<Finding> {

@@ -42,7 +42,11 @@ export async function doctor(env: NodeJS.ProcessEnv, print: (line: string) => vo
     checkDisk(settings.dataDir),
     checkKeys(settings.dataDir),
     ...(isRunning || isWorkerHost(env) ? [] : [checkPort(settings.host, settings.port)]),
-    checkApi(apiUrl, { isExpected: isRunning || isWorkerHost(env) }),
+    checkApi(apiUrl, {
+      isExpected: isRunning || isWorkerHost(env),
+      // The key of this data dir is for its own API only.
+      adminKey: apiUrl === ownApiUrl ? keys?.admin_key : undefined,
+    }),
     checkRunner(env),
     checkTestPrograms(),
     checkModels(env),

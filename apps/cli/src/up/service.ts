@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { readKeys } from '../connection/keys-file.ts'
 import { dataDirPaths } from '../data-dir.ts'
-import { waitForOk } from './api-state.ts'
+import { ask, missingParts, waitForOk } from './api-state.ts'
 import { BACKOFF, type BackoffSettings } from './backoff.ts'
 import { apiEnvironment, workerEnvironment } from './child-environment.ts'
 import type { ChildrenList } from './children-list.ts'
@@ -101,9 +101,7 @@ export class Service {
     )
     print('  worker     starting')
     this.#worker.start()
-    await waitForOk(`${apiUrl}/ready`, this.#ended, PATIENCE_MS, (last) =>
-      print(`  still waiting for ${apiUrl}/ready: ${last?.body ?? 'no answer'}`),
-    )
+    await waitForOk(`${apiUrl}/ready`, this.#ended, PATIENCE_MS, () => this.#printMissing())
     this.#wasReady = true
     await this.#printFirstSteps()
   }
@@ -208,6 +206,17 @@ export class Service {
       // It died again, or everything ends.
       () => undefined,
     )
+  }
+
+  #printMissing(): void {
+    readKeys(this.#paths.keys)
+      .catch(() => null)
+      .then((keys) => ask(`${this.#settings.apiUrl}/ready`, { signal: this.#ended, key: keys?.admin_key }))
+      .then((answer) => {
+        if (answer?.status !== 200 && !this.#ended.aborted)
+          this.#options.print(`  still waiting for ${missingParts(answer)}`)
+      })
+      .catch(() => {})
   }
 
   async #printFirstSteps(): Promise<void> {

@@ -306,9 +306,10 @@ describe('sluice up', () => {
     }
   })
 
-  it('names the setting at fault with exit code 2', async () => {
-    const up = startUp({ PORT: 'http' })
+  it('names all settings at fault with exit code 2, its own and those of its programs', async () => {
+    const up = startUp({ PORT: 'http', SLUICE_LOG: 'loud' })
     expect(await up.exit).toBe(2)
     expect(up.output()).toContain('PORT is "http": allowed is a whole number from 1 to 65535')
+    expect(up.output()).toContain('SLUICE_LOG is "loud": ')
   })
 })

@@ -31,7 +31,7 @@ function isOfSettings(error: unknown): boolean {
 export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
   let lock: DataDirLock | null = null
   try {
-    const settings = readUpSettings(options.env)
+    const settings = await readOrName(options.env)
     // A start that is refused makes no data dir. Where there is one, children of a killed supervisor may have
     // the port until the lock has ended them.
     if (!existsSync(settings.dataDir)) {
@@ -52,8 +52,29 @@ export async function up(options: ServiceOptions): Promise<0 | 1 | 2> {
   }
 }
 
+/** Our own settings. Throws UnfitSettings, which names those of API and worker too that are wrong. */
+async function readOrName(env: NodeJS.ProcessEnv): Promise<UpSettings> {
+  try {
+    return readUpSettings(env)
+  } catch (error) {
+    if (!(error instanceof SettingErrors)) throw error
+    const wrong = new Set(error.errors.map(({ setting }) => setting))
+    const others = Object.fromEntries(Object.entries(env).filter(([name]) => !wrong.has(name)))
+    // Missing settings still are: then only our own can be named.
+    const lines = await Promise.resolve()
+      .then(() => settingFaults(others, readUpSettings(others)))
+      .catch(() => [])
+    throw new UnfitSettings([error.message, ...lines].join('\n'))
+  }
+}
+
 /** Throws UnfitSettings when API or worker would refuse its settings. */
 async function requireSettings(env: NodeJS.ProcessEnv, settings: UpSettings): Promise<void> {
+  const lines = await settingFaults(env, settings)
+  if (lines.length > 0) throw new UnfitSettings(lines.join('\n'))
+}
+
+async function settingFaults(env: NodeJS.ProcessEnv, settings: UpSettings): Promise<string[]> {
   const faults = await Promise.all([
     faultsOfSettings('api', apiEnvironment(env, settings, settings.databaseUrl ?? ANY_DATABASE)),
     faultsOfSettings(
@@ -61,8 +82,7 @@ async function requireSettings(env: NodeJS.ProcessEnv, settings: UpSettings): Pr
       workerEnvironment(env, settings, ANY_TOKEN, namesQueue(env) ? null : ANY_DATABASE),
     ),
   ])
-  const lines = [...new Set(faults.flat())]
-  if (lines.length > 0) throw new UnfitSettings(lines.join('\n'))
+  return [...new Set(faults.flat())]
 }
 
 async function makeAndLock(dataDir: string): Promise<DataDirLock> {
