@@ -8,8 +8,8 @@ const MIGRATIONS_DIR = fileURLToPath(new URL('../../../api/migrations', import.m
 const SEE_LOG = 'see logs/api.log in the data dir'
 
 /**
- * `isExpected`: the service runs, so an API that does not answer is a failure. Only with its admin key does it
- * say why it is not ready.
+ * `isExpected`: the service runs, so an API that does not answer is a failure. Only with its admin key does
+ * it say why it is not ready.
  */
 export async function checkApi(
   apiUrl: string,

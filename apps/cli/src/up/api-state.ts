@@ -10,7 +10,7 @@ export interface Answer {
   body: string
 }
 
-/** Status and body of a GET, or null without an answer. With an admin `key`, `/ready` tells what is wrong. */
+/** Status and body of a GET, or null without an answer. With an admin `key`, `/ready` says what is wrong. */
 export async function ask(
   url: string,
   { signal, key }: { signal?: AbortSignal; key?: string } = {},
@@ -41,7 +41,8 @@ export function missingParts(answer: Answer | null): string {
 }
 
 /**
- * Asks until the answer is 200. After `patienceMs` without one, `onWaiting` is called once. Rejects when `signal` is aborted.
+ * Asks until the answer is 200. After `patienceMs` without one, `onWaiting` is called once. Rejects when
+ * `signal` is aborted.
  */
 export async function waitForOk(
   url: string,
