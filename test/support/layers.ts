@@ -84,7 +84,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'videos',
     'main.ts',
   ],
-  'apps/console/src': ['text', 'api', 'account', 'prompt', 'video', 'studio.tsx', 'main.tsx'],
+  'apps/console/src': ['text', 'api', 'controls', 'account', 'prompt', 'video', 'studio.tsx', 'main.tsx'],
   'runners/animatic/src': [
     'settings.ts',
     'random.ts',

@@ -29,7 +29,7 @@ export function sendPersonPage(
   response: Response,
   { status, message, isUnknown }: { status: number; message: string; isUnknown: boolean },
 ): void {
-  const title = isUnknown ? 'There is no page here' : 'Nothing to see here'
+  const title = isUnknown ? 'There is no page here' : 'This address is for programs'
   response
     .status(status)
     .set('cache-control', 'no-store')

@@ -1,5 +1,13 @@
+import type { PublicQuote } from '@sluice/shared/public-quote'
 import type { PublicVideo } from '@sluice/shared/public-video'
-import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
+import {
+  keepPreviousData,
+  type QueryClient,
+  useMutation,
+  useQuery,
+  useQueryClient,
+} from '@tanstack/react-query'
 import {
   ApiError,
   cancelVideo,
@@ -12,37 +20,117 @@ import {
   listVideos,
   POLL_MS,
   type Polled,
+  quoteVideo,
+  readOwnKey,
+  remixVideo,
+  retryVideo,
   UnreachableError,
 } from './api-client.ts'
+import { RECONNECT_MS, repeatAfterMs } from './repeat-after.ts'
 import { isFinished, type VideoRequest, type VideoVariant } from './video.ts'
+import { type VideoIds, withNew, withNewest, withOlder, without } from './video-ids.ts'
 
-const LIST_LIMIT = 20
+const PAGE_LIMIT = 20
 /** Videos made elsewhere (a terminal, another tab) appear after this at the latest. */
 const LIST_REFRESH_MS = 10_000
 const MODELS_REFRESH_MS = 30_000
-/** How often a call to an unreachable API is repeated. */
-const RECONNECT_MS = 2_000
+/** A quote's place and time are those of now: it is asked for again after this. */
+const QUOTE_REFRESH_MS = 20_000
 /** Repeats of a submission that nothing answered; its idempotency key makes them safe. */
-const SUBMIT_REPEATS_MAX = 8
+const SUBMIT_REPEATS_MAX = 3
 
 const LIST_KEY = ['video-ids']
 const CREDITS_KEY = ['credits']
 const MODELS_KEY = ['models']
+const OWN_KEY_KEY = ['own-key']
 const videoKey = (id: string) => ['video', id]
 const contentKey = (id: string, variant: VideoVariant) => ['content', id, variant]
 
-/** Ids of the last 20 videos, newest first. Each video is cached once, under its own key. */
+/**
+ * Ids of the videos, newest first: the newest page, read again every few seconds, and the older ones that
+ * useOlderVideos added. Each video is cached once, under its own key.
+ */
 export function useVideoIds() {
   const client = useQueryClient()
   return useQuery({
     queryKey: LIST_KEY,
     queryFn: async ({ signal }) => {
-      const listedAt = Date.now()
-      const { body, pollAfterMs } = await listVideos(LIST_LIMIT, signal)
-      for (const video of body.data) cacheVideo(client, { body: video, pollAfterMs }, listedAt)
-      return body.data.map((video) => video.id)
+      const page = await readPage(client, undefined, signal)
+      return withNewest(client.getQueryData<VideoIds>(LIST_KEY), page)
     },
-    refetchInterval: (query) => (query.state.status === 'error' ? RECONNECT_MS : LIST_REFRESH_MS),
+    refetchInterval: (query) =>
+      query.state.status === 'error' ? repeatAfterMs(query.state.error) : LIST_REFRESH_MS,
+  })
+}
+
+/** Reads the page behind the last known video. */
+export function useOlderVideos() {
+  const client = useQueryClient()
+  return useMutation({
+    mutationFn: async () => {
+      const after = client.getQueryData<VideoIds>(LIST_KEY)?.ids.at(-1)
+      return readPage(client, after)
+    },
+    onSuccess: (page) => {
+      client.setQueryData<VideoIds>(LIST_KEY, (known) => withOlder(known, page))
+    },
+  })
+}
+
+/** Asks for everything once more, now. */
+export function useAskNow() {
+  const client = useQueryClient()
+  return () => {
+    client.refetchQueries({ type: 'active' }).catch(reportError)
+  }
+}
+
+/** Whose key is signed in and what it may do. */
+export function useOwnKey() {
+  return useQuery({
+    queryKey: OWN_KEY_KEY,
+    queryFn: ({ signal }) => readOwnKey(signal),
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchInterval: (query) => (query.state.status === 'error' ? repeatAfterMs(query.state.error) : false),
+  })
+}
+
+/** False once it is known that the key may look, but neither make, cancel nor delete. */
+export function useMayWrite(): boolean {
+  return useOwnKey().data?.scopes.includes('videos:write') ?? true
+}
+
+/**
+ * What the request would cost and how long it would take. The last answer stays until the next one is there;
+ * an answer to an earlier request never replaces a later one's.
+ */
+export function useQuote(request: VideoRequest, { wanted }: { wanted: boolean }) {
+  return useQuery({
+    queryKey: ['quote', request],
+    queryFn: ({ signal }) => quoteVideo(request, signal),
+    enabled: wanted,
+    placeholderData: keepPreviousData,
+    gcTime: QUOTE_REFRESH_MS,
+    refetchInterval: (query) =>
+      query.state.status === 'error' ? repeatAfterMs(query.state.error) : QUOTE_REFRESH_MS,
+  })
+}
+
+/** What the request would cost in each tier, one call after the other; asked for once it is `wanted`. */
+export function useTierPrices(request: VideoRequest, { wanted }: { wanted: boolean }) {
+  const { service_tier: _, ...rest } = request
+  return useQuery({
+    queryKey: ['tier-prices', rest],
+    queryFn: async ({ signal }) => {
+      const prices: Partial<Record<ServiceTier, PublicQuote['cost']>> = {}
+      for (const tier of SERVICE_TIERS)
+        prices[tier] = (await quoteVideo({ ...rest, service_tier: tier }, signal)).cost
+      return prices
+    },
+    enabled: wanted,
+    placeholderData: keepPreviousData,
+    staleTime: QUOTE_REFRESH_MS,
+    refetchInterval: (query) => (query.state.status === 'error' ? repeatAfterMs(query.state.error) : false),
   })
 }
 
@@ -63,7 +151,9 @@ export function useVideo(id: string) {
     },
     enabled: (query) => query.state.data === undefined || !isFinished(query.state.data.body),
     refetchInterval: (query) =>
-      query.state.status === 'error' ? RECONNECT_MS : (query.state.data?.pollAfterMs ?? POLL_MS),
+      query.state.status === 'error'
+        ? repeatAfterMs(query.state.error)
+        : (query.state.data?.pollAfterMs ?? POLL_MS),
   })
 }
 
@@ -76,7 +166,9 @@ export function useContent(id: string, variant: VideoVariant, { wanted }: { want
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     refetchInterval: (query) =>
-      query.state.error instanceof UnreachableError && query.state.data === undefined ? RECONNECT_MS : false,
+      isPassing(query.state.error) && query.state.data === undefined
+        ? repeatAfterMs(query.state.error)
+        : false,
   })
 }
 
@@ -91,12 +183,21 @@ export function useRefreshContent() {
     })
 }
 
+/** As useRefreshContent, for who only looks: the query keeps the error. */
+export function useRenewContent() {
+  const refresh = useRefreshContent()
+  return (id: string, variant: VideoVariant): void => {
+    refresh(id, variant).catch(() => undefined)
+  }
+}
+
 /** The models the account may use, read again every 30 s, since workers come and go. */
 export function useModels() {
   return useQuery({
     queryKey: MODELS_KEY,
     queryFn: async ({ signal }) => (await listModels(signal)).body.data,
-    refetchInterval: (query) => (query.state.status === 'error' ? RECONNECT_MS : MODELS_REFRESH_MS),
+    refetchInterval: (query) =>
+      query.state.status === 'error' ? repeatAfterMs(query.state.error) : MODELS_REFRESH_MS,
   })
 }
 
@@ -105,30 +206,41 @@ export function useCredits() {
   return useQuery({
     queryKey: CREDITS_KEY,
     queryFn: async ({ signal }) => (await getCredits(signal)).body.balance,
-    refetchInterval: (query) => (query.state.status === 'error' ? RECONNECT_MS : false),
+    refetchInterval: (query) => (query.state.status === 'error' ? repeatAfterMs(query.state.error) : false),
   })
 }
 
-/** Submits a video and puts it at the top of the list. */
-export function useCreateVideo() {
+/** A submission: a request of its own, or an earlier video once more. */
+export type Submission = { idempotencyKey: string } & (
+  | { request: VideoRequest }
+  | { retryOf: PublicVideo }
+  | { remixOf: PublicVideo; seed: number }
+)
+
+/** Submits a video and puts it at the top of the list. A submission that nothing answered is sent again. */
+export function useSubmit() {
   const client = useQueryClient()
   return useMutation({
-    mutationFn: ({ request, idempotencyKey }: { request: VideoRequest; idempotencyKey: string }) =>
-      createVideo(request, idempotencyKey),
-    retry: (failures, error) => error instanceof UnreachableError && failures < SUBMIT_REPEATS_MAX,
+    mutationFn: (submission: Submission) => send(submission),
+    retry: (failures, error) => error instanceof UnreachableError && failures <= SUBMIT_REPEATS_MAX,
     retryDelay: RECONNECT_MS,
     onSuccess: async (polled) => {
       // A list requested before the submission would remove the new video again.
       await client.cancelQueries({ queryKey: LIST_KEY })
       client.setQueryData(videoKey(polled.body.id), polled)
-      client.setQueryData<string[]>(LIST_KEY, (ids = []) => [
-        polled.body.id,
-        ...ids.filter((id) => id !== polled.body.id),
-      ])
+      client.setQueryData<VideoIds>(LIST_KEY, (known) => withNew(known, polled.body.id))
       refetch(client, LIST_KEY)
       refetch(client, CREDITS_KEY)
     },
   })
+}
+
+function send(submission: Submission): Promise<Polled<PublicVideo>> {
+  const { idempotencyKey } = submission
+  if ('request' in submission) return createVideo(submission.request, idempotencyKey)
+  if ('retryOf' in submission) return retryVideo(submission.retryOf.id, idempotencyKey)
+  const { remixOf, seed } = submission
+  return remixVideo(remixOf.id, { prompt: remixOf.prompt, seed }, idempotencyKey)
 }
 
 /** Cancels a video and shows the answer at once. */
@@ -145,17 +257,18 @@ export function useCancelVideo(id: string) {
   })
 }
 
-/** Deletes a video and removes it from the list. */
-export function useDeleteVideo(id: string) {
-  const client = useQueryClient()
-  return useMutation({
-    mutationFn: () => deleteVideo(id),
-    onSuccess: async () => {
-      await client.cancelQueries({ queryKey: LIST_KEY })
-      dropVideo(client, id)
-      refetch(client, CREDITS_KEY)
-    },
-  })
+/** Deletes a video with `key` and removes it from the list. */
+export async function removeVideo(client: QueryClient, id: string, key: string | null): Promise<void> {
+  try {
+    await deleteVideo(id, key)
+  } catch (error) {
+    // Somebody else deleted it: that is what was wanted.
+    if (!(error instanceof ApiError && error.status === 404)) throw error
+  }
+  await client.cancelQueries({ queryKey: LIST_KEY })
+  dropVideo(client, id)
+  refetch(client, LIST_KEY)
+  refetch(client, CREDITS_KEY)
 }
 
 /** A key for one submission: 128 random bits. Over plain http there is no `crypto.randomUUID`. */
@@ -172,7 +285,27 @@ function cacheVideo(client: QueryClient, polled: Polled<PublicVideo>, listedAt: 
 }
 
 function dropVideo(client: QueryClient, id: string): void {
-  client.setQueryData<string[]>(LIST_KEY, (ids = []) => ids.filter((listed) => listed !== id))
+  client.setQueryData<VideoIds>(LIST_KEY, (known) => without(known, id))
+}
+
+async function readPage(
+  client: QueryClient,
+  after: string | undefined,
+  signal?: AbortSignal,
+): Promise<VideoIds> {
+  const listedAt = Date.now()
+  const place = after === undefined ? {} : { after }
+  const { body, pollAfterMs } = await listVideos({ limit: PAGE_LIMIT, ...place }, signal)
+  for (const video of body.data) cacheVideo(client, { body: video, pollAfterMs }, listedAt)
+  return { ids: body.data.map((video) => video.id), hasMore: body.has_more }
+}
+
+/** Whether the same call may well succeed a little later. */
+function isPassing(error: unknown): boolean {
+  return (
+    error instanceof UnreachableError ||
+    (error instanceof ApiError && (error.status === 429 || error.status >= 500))
+  )
 }
 
 /** Starts a query again, if it is in use; the query keeps its own error. */

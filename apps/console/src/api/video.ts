@@ -1,4 +1,5 @@
 import type { PublicVideo } from '@sluice/shared/public-video'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 
 /** The body of `POST /v1/videos`, as far as the page fills it in. */
 export interface VideoRequest {
@@ -8,11 +9,12 @@ export interface VideoRequest {
   num_steps: number
   seed?: number
   model?: string
+  service_tier?: ServiceTier
   /** A data URL of the image the video starts with. */
   input_reference?: string
 }
 
-export type VideoVariant = 'video' | 'thumbnail'
+export type VideoVariant = 'video' | 'thumbnail' | 'input_reference'
 
 /** A signed URL of a video's bytes; `expires_at` in Unix seconds. */
 export interface VideoContent {
@@ -26,7 +28,7 @@ export function isFinished(video: PublicVideo): boolean {
 }
 
 /** A cancelled video reads `failed`: the OpenAI Videos API has no status of its own for it. */
-export function isCancelled(video: PublicVideo): boolean {
+export function isCancelled(video: Pick<PublicVideo, 'status' | 'error'>): boolean {
   return video.status === 'failed' && video.error?.code === 'cancelled'
 }
 

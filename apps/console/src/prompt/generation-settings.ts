@@ -6,7 +6,7 @@ import {
   nearestSize,
   type ResolutionClass,
 } from '@sluice/shared/model-catalogue'
-import { generatedTokens } from '@sluice/shared/token-count'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { VideoRequest } from '../api/video.ts'
 
 export const ORIENTATIONS = ['landscape', 'portrait'] as const
@@ -30,6 +30,7 @@ export interface GenerationSettings {
   shape: ShapeName
   orientation: Orientation
   resolution: ResolutionClass
+  tier: ServiceTier
   frames: number
   steps: number
   seed: string
@@ -41,6 +42,7 @@ export const DEFAULT_SETTINGS: GenerationSettings = {
   shape: '16:9',
   orientation: 'landscape',
   resolution: '256px',
+  tier: 'standard',
   frames: 129,
   steps: 50,
   seed: '',
@@ -78,11 +80,6 @@ export function shapedLike(
   return settings
 }
 
-/** The generated tokens of the settings: what a finished video is charged for. */
-export function chosenTokens(settings: GenerationSettings): bigint {
-  return generatedTokens({ ...chosenSize(settings), frames: settings.frames }, settings.steps)
-}
-
 /** What is wrong with the seed as typed; null when nothing is. */
 export function seedFault(seed: string): string | null {
   const text = seed.trim()
@@ -99,6 +96,7 @@ export function videoRequest(prompt: string, settings: GenerationSettings, image
     num_frames: settings.frames,
     num_steps: settings.steps,
     ...(settings.model === null ? {} : { model: settings.model }),
+    ...(settings.tier === DEFAULT_SETTINGS.tier ? {} : { service_tier: settings.tier }),
     ...(seed === '' ? {} : { seed: Number(seed) }),
     ...(imageUrl === undefined ? {} : { input_reference: imageUrl }),
   }

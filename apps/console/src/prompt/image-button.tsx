@@ -31,6 +31,7 @@ export function ImageButton({ onFile }: { onFile: (file: File) => void }) {
         <circle cx="7" cy="8.2" r="1.3" />
         <path d="m3.2 14.4 4-3.6 2.6 2.2 3.4-3.4 3.6 3.4" />
       </svg>
+      <small>Image</small>
     </label>
   )
 }

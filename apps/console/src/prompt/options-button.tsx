@@ -1,5 +1,5 @@
 import { clipText } from '../text/time-text.ts'
-import { type GenerationSettings, LIMITS } from './generation-settings.ts'
+import { DEFAULT_SETTINGS, type GenerationSettings, LIMITS } from './generation-settings.ts'
 
 interface OptionsButtonProps {
   settings: GenerationSettings
@@ -10,20 +10,19 @@ interface OptionsButtonProps {
 
 /** Shows resolution, length and steps, and opens the panel in which they are set. */
 export function OptionsButton({ settings, panelId, isOpen, onToggle }: OptionsButtonProps) {
-  const { resolution, steps } = settings
+  const { resolution, steps, tier } = settings
   const length = clipText(settings.frames / LIMITS.fps)
+  const facts = [resolution, length, `${steps} steps`, ...(tier === DEFAULT_SETTINGS.tier ? [] : [tier])]
   return (
     <button
       type="button"
       className="options-button"
       aria-expanded={isOpen}
       aria-controls={panelId}
-      aria-label={`Options: ${resolution}, ${length}, ${steps} steps`}
+      aria-label={`Options: ${facts.join(', ')}`}
       onClick={onToggle}
     >
-      <span className="figures">
-        {resolution} · {length} · {steps} steps
-      </span>
+      <span className="figures">{facts.join(' · ')}</span>
       <svg viewBox="0 0 12 12" width="10" height="10" aria-hidden="true">
         <path
           d="m2.5 4.5 3.5 3.5 3.5-3.5"

@@ -1,17 +1,18 @@
 import './prompt-box.css'
 import { type FormEvent, useId } from 'react'
+import { faultWords } from '../api/fault-words.ts'
 import { FieldFault } from './field-fault.tsx'
-import { chosenTokens } from './generation-settings.ts'
 import { ImageButton } from './image-button.tsx'
 import { ImagePreview } from './image-preview.tsx'
 import { OptionsButton } from './options-button.tsx'
 import { PromptText } from './prompt-text.tsx'
+import { QuoteLine } from './quote-line.tsx'
 import { SettingsPanel } from './settings-panel.tsx'
 import { ShapePicker } from './shape-picker.tsx'
 import { useImageDrop } from './use-image-drop.ts'
 import { type Prompt, usePromptForm } from './use-prompt-form.ts'
 
-/** Everything of a submission: the prompt, an image, the settings, the token count, and one button. */
+/** Everything of a submission: the prompt, an image, the settings, the quote, and one button. */
 export function PromptBox({ prompt }: { prompt: Prompt }) {
   const id = useId()
   const form = usePromptForm(prompt)
@@ -53,7 +54,7 @@ export function PromptBox({ prompt }: { prompt: Prompt }) {
           isOpen={faults.isPanelOpen}
           onToggle={faults.togglePanel}
         />
-        <SubmitButton tokens={chosenTokens(settings)} isSending={form.isSending} />
+        <SubmitButton form={form} />
       </div>
       <FieldFault id={`${id}-size-fault`} text={faults.at('size')} />
       <SettingsPanel
@@ -61,22 +62,32 @@ export function PromptBox({ prompt }: { prompt: Prompt }) {
         isOpen={faults.isPanelOpen}
         models={form.models}
         settings={settings}
+        tierPrices={form.tierPrices}
         faultAt={faults.at}
         onChange={form.changeSettings}
       />
+      {faults.isPanelOpen && form.modelsError !== null && (
+        <p className="fault" role="alert">
+          The models could not be read. {faultWords(form.modelsError)}
+        </p>
+      )}
       <FieldFault id={`${id}-fault`} text={faults.at('form')} />
+      {form.isAnswerLate && (
+        <p className="fault" role="status">
+          The service does not answer yet. The page asks it again every two seconds; nothing is made twice.
+        </p>
+      )}
     </form>
   )
 }
 
-function SubmitButton({ tokens, isSending }: { tokens: bigint; isSending: boolean }) {
+function SubmitButton({ form }: { form: ReturnType<typeof usePromptForm> }) {
+  const { quote, mayWrite, isSending, isUnanswered } = form
   return (
     <span className="prompt-box-end">
-      <output className="tokens figures" title="Generated tokens: what the GPU makes, and what is charged">
-        {tokens.toLocaleString('en')} <span>tokens</span>
-      </output>
-      <button type="submit" className="main-button" aria-disabled={isSending}>
-        {isSending ? 'Sending…' : 'Make video'}
+      <QuoteLine quote={quote} mayWrite={mayWrite} />
+      <button type="submit" className="main-button" aria-disabled={isSending || !mayWrite}>
+        {isSending ? 'Sending…' : isUnanswered ? 'Try now' : 'Make video'}
       </button>
     </span>
   )

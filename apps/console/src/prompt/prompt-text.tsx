@@ -10,7 +10,10 @@ interface PromptTextProps {
   onSubmit: () => void
 }
 
-/** The text field, as high as its text. Enter submits, Shift+Enter breaks the line. */
+/** On a touch screen Return is the only way to a new line, and the button is near. */
+const ENTER_SUBMITS = !window.matchMedia('(pointer: coarse)').matches
+
+/** The text field, as high as its text. With a keyboard Enter submits, and Shift+Enter breaks the line. */
 export function PromptText({ id, textarea, text, fault, onChange, onSubmit }: PromptTextProps) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the text is what decides the height
   useLayoutEffect(() => {
@@ -22,7 +25,14 @@ export function PromptText({ id, textarea, text, fault, onChange, onSubmit }: Pr
 
   function onKeyDown(event: KeyboardEvent) {
     // Enter that ends a composition (Chinese, Japanese, Korean input) belongs to the input method.
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return
+    if (
+      !ENTER_SUBMITS ||
+      event.key !== 'Enter' ||
+      event.shiftKey ||
+      event.repeat ||
+      event.nativeEvent.isComposing
+    )
+      return
     event.preventDefault()
     onSubmit()
   }
@@ -43,10 +53,12 @@ export function PromptText({ id, textarea, text, fault, onChange, onSubmit }: Pr
         aria-invalid={fault !== null}
         aria-describedby={`${id}-prompt-fault ${id}-hint`}
         // biome-ignore lint/a11y/noAutofocus: the box is what the page is for
-        autoFocus
+        autoFocus={ENTER_SUBMITS}
       />
       <span id={`${id}-hint`} className="unseen">
-        Enter submits, Shift and Enter starts a new line.
+        {ENTER_SUBMITS
+          ? 'Enter submits, Shift and Enter starts a new line.'
+          : 'Return starts a new line; the button below submits.'}
       </span>
       <FieldFault id={`${id}-prompt-fault`} text={fault} />
     </>

@@ -1,11 +1,16 @@
 import './settings-panel.css'
 import { formatSeconds } from '@sluice/shared/model-catalogue'
+import type { PublicQuote } from '@sluice/shared/public-quote'
+import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { useId } from 'react'
 import type { Model } from '../api/api-client.ts'
+import { moneyText } from '../text/money-text.ts'
 import type { FaultPlace } from './fault.ts'
 import { FieldFault } from './field-fault.tsx'
 import { chosenSize, type GenerationSettings, LIMITS } from './generation-settings.ts'
 import { chosenModel, resolutionsFor, settingsFor } from './model-choice.ts'
+
+type TierPrices = Partial<Record<ServiceTier, PublicQuote['cost']>> | undefined
 
 interface SettingsPanelProps {
   id: string
@@ -13,13 +18,16 @@ interface SettingsPanelProps {
   /** Empty when there is nothing to choose: then the model field is missing. */
   models: readonly Model[]
   settings: GenerationSettings
+  /** What the video would cost in each tier, as far as it is known. */
+  tierPrices: TierPrices
   /** What is wrong with a field, or null. */
   faultAt: (place: FaultPlace) => string | null
   onChange: (next: GenerationSettings) => void
 }
 
-/** Model, resolution, length, steps and seed; hidden until the viewer opens it. */
-export function SettingsPanel({ id, isOpen, models, settings, faultAt, onChange }: SettingsPanelProps) {
+/** Model, resolution, length, steps, tier and seed; hidden until the viewer opens it. */
+export function SettingsPanel(props: SettingsPanelProps) {
+  const { id, isOpen, models, settings, tierPrices, faultAt, onChange } = props
   const field = useId()
   const common = { settings, onChange }
   const model = chosenModel(models, settings)
@@ -37,6 +45,7 @@ export function SettingsPanel({ id, isOpen, models, settings, faultAt, onChange 
       <ResolutionField {...common} id={`${field}-resolution`} model={model} />
       <LengthField {...common} id={`${field}-frames`} fault={faultAt('frames')} />
       <StepsField {...common} id={`${field}-steps`} fault={faultAt('steps')} />
+      <TierField {...common} id={`${field}-tier`} prices={tierPrices} />
       <SeedField {...common} id={`${field}-seed`} fault={faultAt('seed')} />
     </div>
   )
@@ -158,6 +167,45 @@ function StepsField({ id, settings, fault, onChange }: FieldProps) {
       </p>
       <FieldFault id={`${id}-fault`} text={fault} />
     </div>
+  )
+}
+
+const TIER_NOTES: Record<ServiceTier, string> = {
+  priority: 'before all others',
+  standard: 'in turn',
+  flex: 'when there is room',
+}
+
+interface TierFieldProps extends Omit<FieldProps, 'fault'> {
+  prices: TierPrices
+}
+
+function TierField({ id, settings, prices, onChange }: TierFieldProps) {
+  return (
+    <fieldset className="setting tier-setting">
+      <legend>Tier</legend>
+      <div className="segments">
+        {SERVICE_TIERS.map((tier) => {
+          const price = prices?.[tier]
+          return (
+            <label key={tier}>
+              <input
+                type="radio"
+                name={id}
+                className="unseen"
+                checked={settings.tier === tier}
+                onChange={() => onChange({ ...settings, tier })}
+              />
+              <span>
+                {tier}
+                <small className="figures">{price === undefined ? '…' : moneyText(price, 4)}</small>
+              </span>
+            </label>
+          )
+        })}
+      </div>
+      <p className="setting-note">{TIER_NOTES[settings.tier]}</p>
+    </fieldset>
   )
 }
 

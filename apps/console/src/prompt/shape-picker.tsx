@@ -33,7 +33,10 @@ export function ShapePicker({
               checked={settings.shape === shape.name}
               onChange={() => onChange({ ...settings, shape: shape.name })}
             />
-            <i style={{ width: Math.round(size.width * scale), height: Math.round(size.height * scale) }} />
+            <span className="outline">
+              <i style={{ width: Math.round(size.width * scale), height: Math.round(size.height * scale) }} />
+            </span>
+            <small>{name}</small>
           </label>
         )
       })}
@@ -59,6 +62,7 @@ export function ShapePicker({
           <path d="M15.5 9a5.8 5.8 0 1 0-1.7 5.1" />
           <path d="M15.9 5.2V9h-3.8" />
         </svg>
+        <small>Turn</small>
       </button>
     </fieldset>
   )

@@ -29,5 +29,12 @@ export function useFault({ textarea, hasModelField }: FaultDeps) {
     return fault !== null && placeOf(fault) === place ? fault.message : null
   }
 
-  return { show, clear, at, isPanelOpen, togglePanel: () => setIsPanelOpen(!isPanelOpen) }
+  return {
+    show,
+    clear,
+    at,
+    isPanelOpen,
+    togglePanel: () => setIsPanelOpen(!isPanelOpen),
+    closePanel: () => setIsPanelOpen(false),
+  }
 }

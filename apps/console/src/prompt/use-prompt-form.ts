@@ -1,17 +1,16 @@
-import { type Dispatch, type RefObject, type SetStateAction, useRef, useState } from 'react'
-import { ApiError } from '../api/api-client.ts'
-import { newIdempotencyKey, useCreateVideo, useModels } from '../api/queries.ts'
+import { type Dispatch, type RefObject, type SetStateAction, useEffect, useRef, useState } from 'react'
+import { keepSettings, readKeptSettings } from '../account/draft-store.ts'
+import { ApiError, UnreachableError } from '../api/api-client.ts'
+import { faultWords } from '../api/fault-words.ts'
+import { newIdempotencyKey, useModels, useSubmit } from '../api/queries.ts'
+import type { VideoRequest } from '../api/video.ts'
 import { type ChosenImage, ImageFault, readImage } from './chosen-image.ts'
 import { isInSettings } from './fault.ts'
-import {
-  DEFAULT_SETTINGS,
-  type GenerationSettings,
-  seedFault,
-  shapedLike,
-  videoRequest,
-} from './generation-settings.ts'
+import { type GenerationSettings, seedFault, shapedLike, videoRequest } from './generation-settings.ts'
+import { settingsOf } from './kept-settings.ts'
 import { chosenModel, offeredModels, settingsFor } from './model-choice.ts'
 import { useFault } from './use-fault.ts'
+import { useLiveQuote } from './use-live-quote.ts'
 
 /** The prompt, which the examples of the page set as well. */
 export interface Prompt {
@@ -22,10 +21,12 @@ export interface Prompt {
 /** The state of the prompt box: settings, image and fault, and the one way to submit them. */
 export function usePromptForm(prompt: Prompt) {
   const textarea = useRef<HTMLTextAreaElement>(null)
-  const { models, settings, setSettings } = useSettings()
+  const { models, modelsError, settings, setSettings } = useSettings()
   const faults = useFault({ textarea, hasModelField: models.length > 0 })
   const { image, takeImage, removeImage } = useImage({ textarea, faults, setSettings })
-  const create = useCreateVideo()
+  const create = useSubmit()
+  const keyOf = useSubmissionKey()
+  const { quote, tierPrices, mayWrite } = useLiveQuote(settings, { wantsTiers: faults.isPanelOpen })
 
   function changePrompt(text: string) {
     prompt.setText(text)
@@ -38,21 +39,26 @@ export function usePromptForm(prompt: Prompt) {
   }
 
   function submit() {
-    if (create.isPending) return
+    if (create.isPending || !mayWrite) return
     const text = prompt.text.trim()
     if (text === '') return faults.show({ param: 'prompt', message: 'Write a sentence first.' })
     const seed = seedFault(settings.seed)
     if (seed !== null) return faults.show({ param: 'seed', message: seed })
     faults.clear()
+    faults.closePanel()
+    const request = videoRequest(text, settings, image?.dataUrl)
     create.mutate(
-      { request: videoRequest(text, settings, image?.dataUrl), idempotencyKey: newIdempotencyKey() },
+      { request, idempotencyKey: keyOf.request(request) },
       {
         onSuccess: () => {
+          keyOf.answered()
           prompt.setText('')
           removeImage()
         },
-        onError: (error) =>
-          faults.show({ param: error instanceof ApiError ? error.param : null, message: error.message }),
+        onError: (error) => {
+          if (error instanceof ApiError) keyOf.answered()
+          faults.show({ param: error instanceof ApiError ? error.param : null, message: submitFault(error) })
+        },
       },
     )
   }
@@ -61,9 +67,15 @@ export function usePromptForm(prompt: Prompt) {
     textarea,
     image,
     models,
+    modelsError,
     settings,
     faults,
     isSending: create.isPending,
+    isAnswerLate: create.isPending && create.failureCount > 0,
+    isUnanswered: create.error instanceof UnreachableError,
+    quote,
+    tierPrices,
+    mayWrite,
     setSettings,
     changePrompt,
     changeSettings,
@@ -73,13 +85,38 @@ export function usePromptForm(prompt: Prompt) {
   }
 }
 
+/** A request that nothing answered keeps its key: should it have arrived, it makes no second video. */
+function useSubmissionKey() {
+  const unanswered = useRef<{ text: string; idempotencyKey: string } | null>(null)
+  return {
+    request: (request: VideoRequest): string => {
+      const text = JSON.stringify(request)
+      if (unanswered.current?.text !== text)
+        unanswered.current = { text, idempotencyKey: newIdempotencyKey() }
+      return unanswered.current.idempotencyKey
+    },
+    answered: () => {
+      unanswered.current = null
+    },
+  }
+}
+
+function submitFault(error: Error): string {
+  if (error instanceof UnreachableError)
+    return 'The service does not answer, and the page has stopped asking. Your sentence is kept; sent again as it is, it never becomes two videos.'
+  return faultWords(error)
+}
+
 /** The chosen settings, adapted to the models that are offered now. */
 function useSettings() {
-  const [chosen, setSettings] = useState(DEFAULT_SETTINGS)
-  const models = offeredModels(useModels().data ?? [])
+  const [chosen, setSettings] = useState(() => settingsOf(readKeptSettings()))
+  useEffect(() => keepSettings(chosen), [chosen])
+  const query = useModels()
+  const models = offeredModels(query.data ?? [])
   const model = chosenModel(models, chosen)
   const settings = model === undefined ? { ...chosen, model: null } : settingsFor(chosen, model)
-  return { models, settings, setSettings }
+  const modelsError = query.data === undefined ? query.error : null
+  return { models, modelsError, settings, setSettings }
 }
 
 interface ImageDeps {

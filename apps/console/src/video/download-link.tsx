@@ -1,5 +1,6 @@
 import type { PublicVideo } from '@sluice/shared/public-video'
 import { useMutation } from '@tanstack/react-query'
+import { faultWords } from '../api/fault-words.ts'
 import { useContent, useRefreshContent } from '../api/queries.ts'
 import { videoFileName } from './file-name.ts'
 import { saveFile } from './save-file.ts'
@@ -36,7 +37,7 @@ export function DownloadLink({ video }: { video: PublicVideo }) {
       </a>
       {save.error !== null && (
         <p className="fault" role="alert">
-          {save.error.message}
+          {faultWords(save.error)}
         </p>
       )}
     </>

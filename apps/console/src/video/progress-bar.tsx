@@ -8,7 +8,7 @@ export function ProgressBar({
   label: string
   waiting?: boolean
 }) {
-  const shown = Math.min(100, Math.max(0, percent))
+  const shown = Math.floor(Math.min(100, Math.max(0, percent)))
   return (
     <div
       className={waiting ? 'progress waiting' : 'progress'}
@@ -16,7 +16,7 @@ export function ProgressBar({
       aria-label={label}
       aria-valuemin={0}
       aria-valuemax={100}
-      aria-valuenow={Math.floor(shown)}
+      aria-valuenow={shown}
     >
       <i style={{ transform: `scaleX(${shown / 100})` }} />
     </div>

@@ -1,72 +1,123 @@
 import type { PublicVideo } from '@sluice/shared/public-video'
 import { type ReactNode, useState } from 'react'
-import { newIdempotencyKey, useCancelVideo, useCreateVideo, useDeleteVideo } from '../api/queries.ts'
+import { faultWords } from '../api/fault-words.ts'
+import { newIdempotencyKey, useCancelVideo, useMayWrite, useSubmit } from '../api/queries.ts'
 import { isFinished } from '../api/video.ts'
+import { BusyButton } from '../controls/busy-button.tsx'
 import { randomSeed } from '../prompt/generation-settings.ts'
 import { copyText } from './copy-text.ts'
 import { DownloadLink } from './download-link.tsx'
+import { useDeletion } from './use-deletion.ts'
 
 const COPIED_MS = 1_600
 
-/** What can be done with a video in its status. */
+/**
+ * What can be done with a video in its status. Each button has a place of its own: what costs or destroys
+ * never appears where another button was.
+ */
 export function VideoActions({ video }: { video: PublicVideo }) {
+  const { deletion, begin, undo } = useDeletion(video.id)
+  const mayWrite = useMayWrite()
   const cancel = useCancelVideo(video.id)
-  const remove = useDeleteVideo(video.id)
-  const again = useCreateVideo()
+  if (deletion?.state === 'waiting' || deletion?.state === 'sending')
+    return <UndoRow isSending={deletion.state === 'sending'} onUndo={undo} />
   const finished = isFinished(video)
-  const fault = cancel.error ?? remove.error ?? again.error
-
-  function makeAgain() {
-    const { prompt, model, size, num_frames, num_steps } = video
-    again.mutate({
-      request: { prompt, model, size, num_frames, num_steps, seed: randomSeed() },
-      idempotencyKey: newIdempotencyKey(),
-    })
-  }
-
   return (
     <div className="actions">
-      {video.status === 'completed' && <DownloadLink video={video} />}
-      {!finished && (
-        <BusyButton isBusy={cancel.isPending} onPress={cancel.mutate}>
-          {cancel.isPending || cancel.isSuccess ? 'Cancelling…' : 'Cancel'}
-        </BusyButton>
-      )}
-      {finished && (
-        <BusyButton title="The same sentence with a new seed" isBusy={again.isPending} onPress={makeAgain}>
-          Again
-        </BusyButton>
-      )}
+      <FirstPlace video={video}>
+        {video.status === 'completed' && <DownloadLink video={video} />}
+        {!finished && mayWrite && <CancelButton cancel={cancel} />}
+      </FirstPlace>
       <CopyIdButton id={video.id} />
-      {finished && <DeleteButton onConfirm={remove.mutate} />}
-      {fault !== null && (
+      {finished && mayWrite && <AgainButton video={video} />}
+      {finished && mayWrite && (
+        <button type="button" className="quiet-button" onClick={begin}>
+          Delete
+        </button>
+      )}
+      {cancel.error !== null && !finished && (
         <p className="fault" role="alert">
-          {fault.message}
+          It was not cancelled. {faultWords(cancel.error)}
+        </p>
+      )}
+      {deletion?.state === 'failed' && (
+        <p className="fault" role="alert">
+          It was not deleted. {faultWords(deletion.error)}
         </p>
       )}
     </div>
   )
 }
 
-interface BusyButtonProps {
-  title?: string
-  /** While busy it does nothing, but keeps the focus. */
-  isBusy: boolean
-  onPress: () => void
-  children: ReactNode
+/** The place of Cancel, and later of the download, which costs nothing; it stays when it becomes empty. */
+function FirstPlace({ video, children }: { video: PublicVideo; children: ReactNode }) {
+  const [hadCancel] = useState(!isFinished(video))
+  if (video.status === 'failed' && !hadCancel) return null
+  return <span className="first-place">{children}</span>
 }
 
-function BusyButton({ title, isBusy, onPress, children }: BusyButtonProps) {
+function CancelButton({ cancel }: { cancel: ReturnType<typeof useCancelVideo> }) {
+  const isUnderWay = cancel.isPending || cancel.isSuccess
   return (
-    <button
-      type="button"
-      className="quiet-button"
-      title={title}
-      aria-disabled={isBusy}
-      onClick={() => isBusy || onPress()}
-    >
-      {children}
-    </button>
+    <BusyButton isBusy={isUnderWay} onPress={cancel.mutate}>
+      {isUnderWay ? 'Cancelling…' : 'Cancel'}
+    </BusyButton>
+  )
+}
+
+/** A failed or cancelled video exactly once more; a completed one with everything the same but its seed. */
+function AgainButton({ video }: { video: PublicVideo }) {
+  const again = useSubmit()
+  const isRetry = video.status === 'failed'
+  const [idempotencyKey, setIdempotencyKey] = useState(newIdempotencyKey)
+  const [seed, setSeed] = useState(randomSeed)
+
+  function makeAgain() {
+    const submission = isRetry ? { retryOf: video } : { remixOf: video, seed }
+    again.mutate(
+      { ...submission, idempotencyKey },
+      {
+        onSuccess: () => {
+          setIdempotencyKey(newIdempotencyKey())
+          setSeed(randomSeed())
+        },
+      },
+    )
+  }
+
+  return (
+    <>
+      <BusyButton
+        title={isRetry ? 'Exactly the same once more' : 'Everything the same, with a new seed'}
+        isBusy={again.isPending}
+        onPress={makeAgain}
+      >
+        {isRetry ? 'Try again' : 'Again'}
+      </BusyButton>
+      {again.error !== null && (
+        <p className="fault" role="alert">
+          {faultWords(again.error)}
+        </p>
+      )}
+    </>
+  )
+}
+
+function UndoRow({ isSending, onUndo }: { isSending: boolean; onUndo: () => void }) {
+  return (
+    <div className="actions" role="status">
+      {isSending ? (
+        <span className="leaving">Deleting…</span>
+      ) : (
+        <>
+          {/* biome-ignore lint/a11y/noAutofocus: it replaces the button that had the focus */}
+          <button type="button" className="quiet-button undo" autoFocus onClick={onUndo}>
+            Undo
+          </button>
+          <span className="leaving">Deleted in a moment.</span>
+        </>
+      )}
+    </div>
   )
 }
 
@@ -80,39 +131,10 @@ function CopyIdButton({ id }: { id: string }) {
   }
 
   return (
-    <button type="button" className="quiet-button" title={id} onClick={() => void copy()}>
+    <button type="button" className="quiet-button copy-id" title={id} onClick={() => void copy()}>
       <span aria-live="polite">
         {copied === null ? 'Copy ID' : copied === 'yes' ? 'Copied' : 'Not copied'}
       </span>
-    </button>
-  )
-}
-
-/** Asks before it deletes. */
-function DeleteButton({ onConfirm }: { onConfirm: () => void }) {
-  const [answer, setAnswer] = useState<'none' | 'asking' | 'keep'>('none')
-  if (answer === 'asking') {
-    return (
-      <span className="asking">
-        {/* biome-ignore lint/a11y/noAutofocus: the question replaces the button that had the focus */}
-        <button type="button" className="quiet-button grave" autoFocus onClick={() => onConfirm()}>
-          Delete for good
-        </button>
-        <button type="button" className="quiet-button" onClick={() => setAnswer('keep')}>
-          Keep
-        </button>
-      </span>
-    )
-  }
-  return (
-    <button
-      type="button"
-      className="quiet-button"
-      // biome-ignore lint/a11y/noAutofocus: the focus comes back from the question
-      autoFocus={answer === 'keep'}
-      onClick={() => setAnswer('asking')}
-    >
-      Delete
     </button>
   )
 }

@@ -1,6 +1,9 @@
 import './video-card.css'
 import { useState } from 'react'
-import { useVideo } from '../api/queries.ts'
+import { useAskNow, useVideo } from '../api/queries.ts'
+import { FaultNote } from '../controls/fault-note.tsx'
+import { InputPicture } from './input-picture.tsx'
+import { useDeletion } from './use-deletion.ts'
 import { VideoActions } from './video-actions.tsx'
 import { VideoFacts } from './video-facts.tsx'
 import { VideoSkeleton } from './video-skeleton.tsx'
@@ -11,13 +14,24 @@ const PROMPT_LENGTH_MAX = 220
 
 /** One video: its picture or progress, its prompt, its facts and its actions. */
 export function VideoCard({ id }: { id: string }) {
-  const video = useVideo(id).data?.body
+  const { data, error } = useVideo(id)
+  const askNow = useAskNow()
+  const { deletion } = useDeletion(id)
   const [unfolded, setUnfolded] = useState(false)
-  if (video === undefined) return <VideoSkeleton />
+  const video = data?.body
+  if (video === undefined) {
+    if (error === null) return <VideoSkeleton />
+    return (
+      <div className="video-card">
+        <FaultNote title="This video could not be read." error={error} onTry={askNow} />
+      </div>
+    )
+  }
   const long = video.prompt.length > PROMPT_LENGTH_MAX
+  const isLeaving = deletion !== undefined && deletion.state !== 'failed'
   return (
     <article
-      className="video-card"
+      className={isLeaving ? 'video-card leaving-card' : 'video-card'}
       aria-label={video.prompt}
       data-video={video.id}
       data-status={video.status}
@@ -37,6 +51,7 @@ export function VideoCard({ id }: { id: string }) {
             {unfolded ? 'Less' : 'More'}
           </button>
         )}
+        <InputPicture video={video} />
         <VideoFacts video={video} />
         <VideoActions video={video} />
       </div>

@@ -19,6 +19,7 @@ export function VideoFacts({ video }: { video: PublicVideo }) {
       <div className="fact-break" />
       <Fact name="Seed">{`seed ${video.seed}`}</Fact>
       <Fact name="Made with">{video.model}</Fact>
+      {video.service_tier !== 'standard' && <Fact name="Tier">{video.service_tier}</Fact>}
       <Fact name="Asked for">
         <time
           dateTime={new Date(video.created_at * 1_000).toISOString()}

@@ -1,9 +1,11 @@
 import type { PublicVideo } from '@sluice/shared/public-video'
 import { type RefObject, useEffect, useRef, useState } from 'react'
 import { ApiError } from '../api/api-client.ts'
-import { useContent, useRefreshContent } from '../api/queries.ts'
+import { faultWords } from '../api/fault-words.ts'
+import { useContent, useRenewContent } from '../api/queries.ts'
+import { useIsNear } from './use-near.ts'
 
-/** The video is fetched once the card is this near to the screen. */
+/** The video is fetched once the card is this near to the screen, and given up again when it is not. */
 const NEAR = '400px'
 /** The share of the player that must be visible for it to play. */
 const VISIBLE_SHARE = 0.3
@@ -13,25 +15,20 @@ export function VideoPlayer({ video }: { video: PublicVideo }) {
   const [hasLoaded, setHasLoaded] = useState(false)
   const box = useRef<HTMLDivElement>(null)
   const player = useRef<HTMLVideoElement>(null)
-  const wanted = useIsNear(box)
+  const wanted = useIsNear(box, { margin: NEAR, first: false })
   const content = useContent(video.id, 'video', { wanted })
   const poster = useContent(video.id, 'thumbnail', { wanted })
   const url = content.data?.url
-  const playback = usePlayWhileVisible(player, url)
+  const playback = usePlayWhileVisible(player, wanted ? url : undefined)
   const renewUrl = useRenewedUrl(video.id)
+  const renew = useRenewContent()
 
-  if (content.error instanceof ApiError && content.data === undefined) {
-    return (
-      <div className="stage-words">
-        <p className="stage-title">No longer kept</p>
-        <p className="stage-note">{content.error.message}</p>
-      </div>
-    )
-  }
+  if (content.error !== null && content.data === undefined)
+    return <NoPicture error={content.error} onTry={() => renew(video.id, 'video')} />
 
   return (
-    <div ref={box} className={hasLoaded ? 'player' : 'player skeleton'}>
-      {url !== undefined && (
+    <div ref={box} className={hasLoaded && wanted ? 'player' : 'player skeleton'}>
+      {url !== undefined && wanted && (
         <video
           ref={player}
           src={url}
@@ -52,19 +49,21 @@ export function VideoPlayer({ video }: { video: PublicVideo }) {
   )
 }
 
-/** True once the element has come near to the screen, and from then on. */
-function useIsNear(box: RefObject<HTMLElement | null>): boolean {
-  const [isNear, setIsNear] = useState(false)
-  useEffect(() => {
-    if (box.current === null) return
-    const observer = new IntersectionObserver(
-      ([entry]) => entry?.isIntersecting === true && setIsNear(true),
-      { rootMargin: NEAR },
-    )
-    observer.observe(box.current)
-    return () => observer.disconnect()
-  }, [box])
-  return isNear
+function NoPicture({ error, onTry }: { error: Error; onTry: () => void }) {
+  const isGone = error instanceof ApiError && [404, 410].includes(error.status)
+  return (
+    <div className="stage-words">
+      <p className="stage-title">{isGone ? 'No longer kept' : 'Cannot be shown now'}</p>
+      <p className="stage-note">{faultWords(error)}</p>
+      {!isGone && (
+        <p>
+          <button type="button" className="quiet-button" onClick={onTry}>
+            Try now
+          </button>
+        </p>
+      )}
+    </div>
+  )
 }
 
 /**
@@ -107,11 +106,10 @@ function usePlayWhileVisible(player: RefObject<HTMLVideoElement | null>, url: st
 /** Returns a function that replaces a URL which failed, probably because it expired: once for each URL. */
 function useRenewedUrl(videoId: string): (failedUrl: string) => void {
   const lastFailedUrl = useRef<string | null>(null)
-  const refresh = useRefreshContent()
+  const renew = useRenewContent()
   return (failedUrl) => {
     if (lastFailedUrl.current === failedUrl) return
     lastFailedUrl.current = failedUrl
-    // The query keeps the error, and the player shows it.
-    refresh(videoId, 'video').catch(() => undefined)
+    renew(videoId, 'video')
   }
 }

@@ -1,8 +1,11 @@
 import './video-stage.css'
 import type { PublicVideo } from '@sluice/shared/public-video'
 import { type CSSProperties, useState } from 'react'
-import { frameSize, isCancelled } from '../api/video.ts'
+import { useMayWrite } from '../api/queries.ts'
+import { frameSize } from '../api/video.ts'
+import { placeText } from '../text/place-text.ts'
 import { waitRangeText } from '../text/time-text.ts'
+import { endWords } from './end-words.ts'
 import { ProgressBar } from './progress-bar.tsx'
 import { VideoPlayer } from './video-player.tsx'
 
@@ -11,7 +14,10 @@ export function VideoStage({ video }: { video: PublicVideo }) {
   const { width, height } = frameSize(video)
   // An earlier failure takes little room; one that happens while it is shown keeps it, so that nothing moves.
   const [compact] = useState(video.status === 'failed')
-  const shape: CSSProperties & Record<'--ratio', number> = { '--ratio': width / height }
+  const shape: CSSProperties & Record<'--ratio' | '--own-width', number | string> = {
+    '--ratio': width / height,
+    '--own-width': `${width}px`,
+  }
   return (
     <div className={`stage stage-${video.status}${compact ? ' compact' : ''}`} style={shape}>
       <div className="frame">
@@ -39,29 +45,28 @@ function StageContent({ video }: { video: PublicVideo }) {
             <small>%</small>
           </p>
           <p className="stage-note figures">{readyText(video)}</p>
-          <ProgressBar percent={video.progress} label={`Progress: ${video.prompt}`} />
+          <ProgressBar percent={Math.floor(video.progress)} label={`Progress: ${video.prompt}`} />
         </div>
       )
     case 'completed':
       return <VideoPlayer video={video} />
     case 'failed':
-      return (
-        <div className="stage-words">
-          <p className="stage-title">{isCancelled(video) ? 'Cancelled' : 'Not made'}</p>
-          <p className="stage-note">
-            {isCancelled(video) ? null : (video.error?.message ?? 'No reason was given.')}
-          </p>
-        </div>
-      )
+      return <EndNote video={video} />
   }
 }
 
-function placeText(position: number | null): string {
-  if (position === null) return 'About to start'
-  if (position === 1) return 'Next in line'
-  const rule = new Intl.PluralRules('en', { type: 'ordinal' }).select(position)
-  const ending = { one: 'st', two: 'nd', few: 'rd', other: 'th', zero: 'th', many: 'th' }[rule]
-  return `${position.toLocaleString('en')}${ending} in line`
+function EndNote({ video }: { video: PublicVideo }) {
+  const { title, reason, reached, charged, next } = endWords(video)
+  const mayWrite = useMayWrite()
+  return (
+    <div className="stage-words">
+      <p className="stage-title">{title}</p>
+      {reason !== null && <p className="stage-note">{reason}</p>}
+      <p className="stage-note">
+        {reached} {charged} {mayWrite && next}
+      </p>
+    </div>
+  )
 }
 
 function readyText({ eta_seconds: eta, status }: PublicVideo): string {
