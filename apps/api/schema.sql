@@ -730,6 +730,16 @@ AS $function$
   where slots > 0 and not draining and heartbeat_at > now() - lease_ms * interval '1 millisecond'
 $function$;
 
+CREATE OR REPLACE FUNCTION public.worker_queue_of_pool()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  new.queue := new.pool;
+  return new;
+end
+$function$;
+
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();
 
 CREATE TRIGGER entry_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
@@ -737,3 +747,5 @@ CREATE TRIGGER entry_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.e
 CREATE CONSTRAINT TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION entry_sums_to_zero();
 
 CREATE TRIGGER transfer_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+
+CREATE TRIGGER worker_reads_the_queue_of_its_pool BEFORE INSERT ON public.worker FOR EACH ROW WHEN ((new.queue IS NULL)) EXECUTE FUNCTION worker_queue_of_pool();

@@ -5,6 +5,7 @@ import { BoundedClient, startupOptions } from '@sluice/shared/postgres-client'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { runner } from 'node-pg-migrate'
 import type pg from 'pg'
+import { API_APPLICATION } from './database.ts'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../migrations', import.meta.url))
 const RETRY_MS = 500
@@ -25,13 +26,17 @@ export async function migrateDatabase(ownerUrl: string, options: MigrateOptions 
   const { isBehind, isFresh } = await judgeWhenThere(ownerUrl, options)
   if (!isBehind) return
   await withOwner(ownerUrl, async (client) => {
-    if (isFresh) return runMigrations(client, { noLock: false })
+    if (isFresh) {
+      await runMigrations(client, { noLock: false })
+      return
+    }
     // Where there is a schema there may be GPU hosts, whose role can take any advisory lock but not this.
     await withOwner(ownerUrl, async (locker) => {
       await locker.query('begin')
       await locker.query('lock table migration in share update exclusive mode')
-      await runMigrations(client, { noLock: true })
+      const hasChanged = await runMigrations(client, { noLock: true })
       await locker.query('commit')
+      if (hasChanged) await renewOtherSessions(client)
     })
   })
 }
@@ -71,9 +76,25 @@ async function withOwner(url: string, work: (client: pg.Client) => Promise<void>
   }
 }
 
-/** Nothing is logged: node-pg-migrate shows a failed migration's whole SQL, and the error says why. */
-async function runMigrations(dbClient: pg.Client, { noLock }: { noLock: boolean }): Promise<void> {
-  await runner({
+/**
+ * An API of the version before, which goes on while a new one is rolled out, has statements prepared for the
+ * old columns: each would fail in its session for good ("cached plan must not change result type"). It opens
+ * new sessions.
+ */
+async function renewOtherSessions(client: pg.Client): Promise<void> {
+  await client.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and usename = session_user and application_name = $1`,
+    [API_APPLICATION],
+  )
+}
+
+/**
+ * Returns whether there was anything to do. Nothing is logged: node-pg-migrate shows a failed migration's
+ * whole SQL, and the error says why.
+ */
+async function runMigrations(dbClient: pg.Client, { noLock }: { noLock: boolean }): Promise<boolean> {
+  const done = await runner({
     dbClient,
     dir: MIGRATIONS_DIR,
     direction: 'up',
@@ -84,4 +105,5 @@ async function runMigrations(dbClient: pg.Client, { noLock }: { noLock: boolean 
     advisoryLockMode: 'wait',
     logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   })
+  return done.length > 0
 }

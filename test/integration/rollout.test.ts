@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { type DatabasePool, openDatabase, transaction } from '../../apps/api/src/db/database.ts'
+import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
+import { runSql } from '../../bench/rig/accounts.ts'
+import { createTestDatabase } from '../support/test-database.ts'
+
+const OLDER = '0024-queue-of-older-programs'
+
+/** One connection, as an API has several. */
+function openPool(url: string): DatabasePool & AsyncDisposable {
+  const db = openDatabase({ url, connectionsMax: 1, onError: () => {} })
+  return Object.assign(db, { [Symbol.asyncDispose]: () => db.end() })
+}
+
+test('statements that an API prepared before a migration go on after it', async () => {
+  await using database = await createTestDatabase()
+  await migrateDatabase(database.databaseUrl)
+  await using db = openPool(database.databaseUrl)
+  await readAll(db)
+  // As a migration does that the API does not know.
+  await runSql(database.adminUrl, [
+    'alter table account add column newer integer',
+    'drop function worker_queue_of_pool cascade',
+    `delete from migration where name = '${OLDER}'`,
+  ])
+  await migrateDatabase(database.databaseUrl)
+  await readAll(db)
+})
+
+function readAll(db: DatabasePool): Promise<unknown> {
+  return transaction(db, (tx) => tx.query({ name: 'all', text: 'select * from account' }))
+}
+
+test('a worker that an API of the version before notes reads the queue of its pool', async () => {
+  await using database = await createTestDatabase()
+  await migrateDatabase(database.databaseUrl)
+  await runSql(database.adminUrl, [
+    `insert into api_key (id, hash, prefix, scopes) values ('key_1', sha256('x'), 'sk', array['worker'])`,
+  ])
+  await using db = openPool(database.databaseUrl)
+  const { rows } = await db.query<{ queue: string }>({
+    text: `
+      insert into worker (
+        id, key_id, boot, pool, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
+        draining, modes, sequence_devices, heartbeat_at)
+      values ('w', 'key_1', 'b', 'p', 1, 'cpu', 1, 0, '{}', 1, 1, false, '{}', 1, now())
+      on conflict (id) do update set boot = excluded.boot
+      returning queue`,
+  })
+  expect(rows).toEqual([{ queue: 'p' }])
+})
