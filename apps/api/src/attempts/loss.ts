@@ -54,7 +54,8 @@ export async function readLoss({ db, attempt, context }: LockedAttempt): Promise
             left join worker ow on ow.id = o.worker_id
             where o.video_id <> l.video_id and o.claim is not null
               and o.started_at is not null and o.released_at is null
-              and (o.ended_at is null or o.outcome = 'lost')
+              -- Of all attempts there have been, only the newest are read.
+              and (o.ended_at is null or (o.outcome = 'lost' and o.ended_at > l.heartbeat_at - l.lease / 2))
               and o.heartbeat_at between l.heartbeat_at - l.lease / 2 and l.heartbeat_at + l.lease / 2
               and (o.outcome = 'lost' or o.worker_id = l.worker_id or ow.boot <> o.boot
                 or ow.heartbeat_at < now() - l.lease / 2)

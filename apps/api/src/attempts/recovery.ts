@@ -110,12 +110,28 @@ export class Recovery {
             and id <> all ($3::text[])
           limit $4)
         union all
-        (select v.id, v.fence, 'expired', a.claim is not null from video v
-          left join attempt a on a.video_id = v.id and a.fence = v.fence and a.ended_at is null
-          where v.${IS_UNFINISHED_SQL} and v.execution_expires_at < now() and v.id <> all ($3)
-            and (a.released_at is null or v.execution_expires_at < now() - make_interval(secs => $5))
+        (select id, fence, 'expired', false from (
+            select v.id, v.fence from video v
+            where v.${IS_UNFINISHED_SQL} and v.execution_expires_at < now() and v.id <> all ($3)
+              and not exists (
+                select from attempt a where a.video_id = v.id and a.fence = v.fence and a.ended_at is null
+                  and a.claim is not null)
+            order by v.execution_expires_at
+            limit 10 * $4::int) oldest
           -- so that those that cannot be recovered yet do not fill every batch
-          order by a.claim is not null, random()
+          order by random()
+          limit $4)
+        union all
+        (select a.video_id, a.fence, 'expired', true from attempt a
+          -- video by video: of those whose time is over most may be queued
+          cross join lateral (
+            select execution_expires_at from video v
+            where v.id = a.video_id and v.fence = a.fence and v.${IS_UNFINISHED_SQL}
+            offset 0) v
+          where a.ended_at is null and a.claim is not null and a.video_id <> all ($3)
+            and v.execution_expires_at < now()
+            and (a.released_at is null or v.execution_expires_at < now() - make_interval(secs => $5))
+          order by random()
           limit $4)
         union all
         (select a.video_id, a.fence, 'silent', a.claim is not null from attempt a
