@@ -19,16 +19,36 @@ export interface Places {
   fetches: FairLine
 }
 
+/** Busy for more than this share of the time, the event loop keeps others waiting. */
+const BUSY_SHARE = 0.7
+const LOOK_EVERY_MS = 50
+
+/** Says whether the event loop, which all calls share, has been busy of late. */
+class EventLoopWatch {
+  #before = performance.eventLoopUtilization()
+  #isBusy = false
+
+  isBusy(): boolean {
+    const { active, idle, utilization } = performance.eventLoopUtilization(this.#before)
+    if (active + idle >= LOOK_EVERY_MS) {
+      this.#before = performance.eventLoopUtilization()
+      this.#isBusy = utilization > BUSY_SHARE
+    }
+    return this.#isBusy
+  }
+}
+
 /** The lines of one process, which has `connections` to the database for requests. */
 export function openPlaces(bounds: Bounds, connections: number): Places {
   const waiting = { waitingOfTenant: bounds.waitingCallsOfAccount, waitMsMax: bounds.callWaitMs }
-  // Rested that long, an account that asks without end has half of a processor.
+  const eventLoop = new EventLoopWatch()
+  // Rested that long while the event loop is busy, an account that asks without end has half of it.
   const ofCalls = (placesOfTenant: number) =>
     new FairLine({
       ...waiting,
       places: Number.POSITIVE_INFINITY,
       placesOfTenant,
-      restTimes: 2 * placesOfTenant - 1,
+      rest: { times: 2 * placesOfTenant - 1, isScarce: () => eventLoop.isBusy() },
     })
   return {
     calls: ofCalls(Math.max(2, Math.floor(connections * CONNECTIONS_SHARE))),

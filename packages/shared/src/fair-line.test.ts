@@ -74,8 +74,10 @@ test('weights count: a heavy piece waits for room, a small one of another tenant
   expect(await line.run('c', async () => 'free')).toBe('free')
 })
 
-test('a tenant that keeps its own waiting rests its places once another has come, and not before', async () => {
-  const line = new FairLine({ places: 9, placesOfTenant: 1, waitingOfTenant: 9, restTimes: 1e9 })
+test('a tenant that keeps its own waiting rests its places once another has come and while there is too little for both, and not else', async () => {
+  let isScarce = true
+  const rest = { times: 1e9, isScarce: () => isScarce }
+  const line = new FairLine({ places: 9, placesOfTenant: 1, waitingOfTenant: 9, rest })
   let done = 0
   const work = async () => {
     done += 1
@@ -89,4 +91,10 @@ test('a tenant that keeps its own waiting rests its places once another has come
   expect(done).toBe(3)
   await Promise.all(rested)
   expect(done).toBe(4)
+  isScarce = false
+  await line.run('b', async () => {})
+  const unrested = [line.run('a', work), line.run('a', work)]
+  await settled()
+  expect(done).toBe(6)
+  await Promise.all(unrested)
 })

@@ -11,17 +11,17 @@ export interface FairLineOptions {
   /** Pieces of one tenant that may wait; more are refused. */
   waitingOfTenant: number
   /**
-   * Where other tenants come as well, a tenant that keeps its own waiting lets each place rest for this many
-   * times as long as it was taken: what tenants share besides the places, such as processors, is then not all
-   * its own. 0 by default.
+   * Where other tenants come as well, a tenant that keeps its own waiting lets each place rest for `times` as
+   * long as it was taken, while `isScarce()`: what tenants share besides the places, such as a processor, is
+   * then not all its own. While there is plenty of it nobody gains by a rest, so there is none.
    */
-  restTimes?: number
+  rest?: { times: number; isScarce: () => boolean }
   /** How long a piece may wait before it is refused; for ever by default. */
   waitMsMax?: number
 }
 
 /** A tenant that came within this time counts as there. */
-const OTHERS_MS = 10_000
+const OTHERS_MS = 1_000
 const REST_MS_MAX = 100
 
 interface Piece {
@@ -92,11 +92,11 @@ export class FairLine {
   }
 
   #restMs(name: string, { waiting }: Tenant, tookMs: number): number {
-    const { restTimes = 0 } = this.#options
-    if (restTimes === 0 || waiting.length === 0) return 0
+    const { rest } = this.#options
+    if (rest === undefined || waiting.length === 0) return 0
     const other = this.#last.name === name ? this.#other : this.#last
-    if (performance.now() - other.ms > OTHERS_MS) return 0
-    return Math.min(REST_MS_MAX, tookMs * restTimes)
+    if (performance.now() - other.ms > OTHERS_MS || !rest.isScarce()) return 0
+    return Math.min(REST_MS_MAX, tookMs * rest.times)
   }
 
   #fits(tenant: Tenant, weight: number): boolean {

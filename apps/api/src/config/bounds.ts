@@ -35,8 +35,8 @@ const MIB = 1024 * 1024
 export const DEFAULT_BOUNDS: Bounds = {
   // Fewer than the connections for requests, of which each may need one.
   longCallsOfAccount: 6,
-  // An SDK's client has at most a few hundred connections.
-  waitingCallsOfAccount: 256,
+  // What waits costs little more than its connection. OpenAI's client for Python has up to 1,000 of them.
+  waitingCallsOfAccount: 2_000,
   callWaitMs: 20_000,
   refusalPauseMs: 1_000,
   // A page loads a dozen files; several people may share an address.
