@@ -64,7 +64,9 @@ function rowsRead({ Plans = [], ...node }: Plan): number {
 }
 
 test('whose doing a loss was is found out among the newest attempts, however many there have been', async () => {
-  const { rows } = await api.context.db.query<Attempt>({ text: 'select * from attempt where ended_at is null' })
+  const { rows } = await api.context.db.query<Attempt>({
+    text: 'select * from attempt where ended_at is null',
+  })
   const [attempt] = rows
   if (attempt === undefined) throw new Error('no attempt lasts')
   const video = { id: attempt.video_id } as LockedVideo
