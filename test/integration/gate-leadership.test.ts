@@ -1,5 +1,8 @@
+import type { AttemptJob } from '@sluice/shared/attempt-contract'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openDatabase } from '../../apps/api/src/db/database.ts'
+import { startGate } from '../../apps/api/src/gate/leader.ts'
 import { isGateLed } from '../../apps/api/src/gate/leadership.ts'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
@@ -105,4 +108,52 @@ test('a leader that another has followed resigns, and knows as a follower that s
   }
   // With the session of its leader the leadership is free, whatever its lease.
   await untilLeads(true)
+})
+
+test('a leader that another follows in the middle of a pass dispatches nothing more', async () => {
+  await using crowd = await startTestApi()
+  for (let video = 0; video < 3; video += 1)
+    expect((await crowd.call('POST', '/v1/videos', { prompt: 'x', num_frames: 5 })).status).toBe(200)
+  const { config } = crowd
+  await crowd.api.stop()
+  const db = openDatabase({ url: config.database.url, connectionsMax: 2, onError: () => {} })
+  await db.query({
+    text: `
+      insert into worker (
+        id, key_id, boot, pool, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
+        draining, modes, sequence_devices, heartbeat_at)
+      select 'w', id, 'b', 'p', 3, 'cpu', 1, 0, array['animatic'], 999, 1000000, false, array['t2v'], 1, now()
+      from api_key where 'worker' = any (scopes) limit 1`,
+  })
+  const added: AttemptJob[] = []
+  const producer = {
+    add: async (job: AttemptJob) => {
+      added.push(job)
+      await db.query({
+        text: `update gate_leader set holder = 'another process', term = term + 1, pid = pg_backend_pid(),
+          renewed_at = clock_timestamp() + interval '1 minute'`,
+      })
+    },
+    ping: async () => {},
+    close: async () => {},
+  }
+  const errors: Error[] = []
+  const { catalogue, accountSharePercent } = config
+  const gate = startGate(
+    db,
+    producer,
+    { catalogue, accountSharePercent, leaseMs: 600_000, renewEveryMs: 0 },
+    { onError: (error) => errors.push(error), onLead: () => {} },
+  )
+  try {
+    await eventually(
+      async () => errors.map(({ message }) => message),
+      (all) => all.length > 0,
+    )
+    expect(errors[0]?.message).toBe('another process leads the gate')
+    expect(added).toHaveLength(1)
+  } finally {
+    await gate.stop()
+    await db.end()
+  }
 })

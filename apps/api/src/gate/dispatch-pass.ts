@@ -27,6 +27,8 @@ export interface GateSettings {
   catalogue: Catalogue
   accountSharePercent: number
   leaseMs: number
+  /** How often a leader renews its leadership; tests set it. */
+  renewEveryMs?: number
 }
 
 /** What every pass of a leader works with. */
@@ -36,6 +38,8 @@ export interface PassParts {
   producer: AttemptProducer
   settings: GateSettings
   queueHeads: QueueHeads
+  /** Called before each change: a pass of many dispatches takes longer than a leadership lasts. */
+  keepLeadership: () => Promise<void>
   /** Hears of a video that is passed over because it cannot be dispatched. */
   onError: (error: Error) => void
   /** Called with each video that nobody took and that goes to another pool. May not throw. */
@@ -65,7 +69,7 @@ const LOCK_NOT_AVAILABLE = '55P03'
  * Gives every free (or nearly free) slot its next video. Reads the fleet once, then takes one video at a
  * time: choose, commit the dispatch, deliver. A crash between commit and delivery leaves a dispatched row
  * that no heartbeat names, which the reconciler brings back. Throws DeliveryError when the queue takes
- * nothing.
+ * nothing, and what `keepLeadership` throws.
  */
 export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   const pass: Pass = { ...parts, fleet: await readFleet(parts.db, parts.settings) }
@@ -107,6 +111,7 @@ async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise
   let queue = new FairQueue(fleet.time, known.heads)
   let dispatched = 0
   while (dispatched < freeSlots) {
+    await pass.keepLeadership()
     const choice = queue.next(limitOf)
     if (choice === null) {
       if (!areKept) break
@@ -189,8 +194,10 @@ async function takeBack(db: Database, job: AttemptJob): Promise<void> {
 }
 
 /** Queues a video again that nobody took, unless somebody has just done so, and notes it of the queue. */
-async function giveUpUntaken({ db, fleet, onUntaken }: Pass, untaken: InFlight): Promise<void> {
+async function giveUpUntaken(pass: Pass, untaken: InFlight): Promise<void> {
+  const { db, fleet, onUntaken } = pass
   const { videoId, fence, queue, pool } = untaken
+  await pass.keepLeadership()
   const isGivenUp = await inTransaction(db, async () => {
     const video = await lockVideo(db, videoId)
     if (video?.status !== 'dispatched' || video.fence !== fence) return false

@@ -142,23 +142,28 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
   client.on('notification', wake)
   const unregister = registerLocalLeader(pool, wake)
   signal.addEventListener('abort', wake, { once: true })
+  const { renewEveryMs = RENEW_EVERY_MS } = settings
+  let renewedAtMs = performance.now()
+  const keepLeadership = async () => {
+    const nowMs = performance.now()
+    if (nowMs - renewedAtMs < renewEveryMs) return
+    await renewLeadership(client, leadership)
+    renewedAtMs = nowMs
+  }
   const parts: PassParts = {
     db: client,
     producer,
     settings,
     queueHeads: new QueueHeads(client),
+    keepLeadership,
     onError: events.onError,
     onUntaken: events.onUntaken,
   }
   try {
     await client.query(`listen ${GATE_CHANNEL}`)
-    let renewedAtMs = performance.now()
     while (!signal.aborted) {
       const startedMs = performance.now()
-      if (startedMs - renewedAtMs >= RENEW_EVERY_MS) {
-        await renewLeadership(client, leadership)
-        renewedAtMs = startedMs
-      }
+      await keepLeadership()
       const { nextFreeInMs, dispatched } = await Promise.race([passOnce(gate, parts, leadership), lost])
       events.onPass?.(performance.now() - startedMs, dispatched)
       await wakeSignal.wait(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
