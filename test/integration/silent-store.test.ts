@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { transaction } from '../../apps/api/src/db/database.ts'
+import { openDatabase, transaction } from '../../apps/api/src/db/database.ts'
+import { DatabaseUnavailableError } from '../../apps/api/src/errors.ts'
+import { removePendingInput } from '../../apps/api/src/inputs/input-store.ts'
 import { eventually } from '../support/eventually.ts'
 import { type FaultyLink, startFaultyLink } from '../support/faulty-link.ts'
 import { HandWorker } from '../support/hand-worker.ts'
@@ -67,6 +69,27 @@ test('an image whose submission died before its video was there is removed by th
       (await db.query({ text: `select from pending_input where video_id = 'video_lost'` })).rowCount,
     (count) => count === 0,
   )
+})
+
+test('an image is not taken for abandoned while the commit that makes it a video’s own is under way', async () => {
+  const { db, store } = api.context
+  const key = 'inputs/video_slow/reference.png'
+  await store.put(key, Buffer.from('png'), 'image/png')
+  await db.query({ text: `insert into pending_input values ('video_slow')` })
+  await transaction(db, async (keeping) => {
+    await keeping.query({ text: `delete from pending_input where video_id = 'video_slow'` })
+    const impatient = openDatabase({
+      url: api.config.database.url,
+      connectionsMax: 1,
+      limits: { lockMs: 50 },
+      onError: () => {},
+    })
+    const removed = removePendingInput({ ...api.context, db: impatient }, 'video_slow')
+    await expect(removed).rejects.toBeInstanceOf(DatabaseUnavailableError)
+    await impatient.end()
+  })
+  await removePendingInput(api.context, 'video_slow')
+  expect(await store.head(key)).not.toBeNull()
 })
 
 test('nothing outside can be asked from within a transaction', async () => {

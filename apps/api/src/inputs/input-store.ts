@@ -81,10 +81,19 @@ export class PendingInputImage {
   }
 }
 
-/** Removes an image that was stored for a video, unless that video is there. */
+/**
+ * Removes an image that was stored for a video, unless the video has made it its own. A transaction whose
+ * commit was not answered may be under way still: it is waited for. Throws DatabaseUnavailableError when that
+ * takes too long.
+ */
 export async function removePendingInput({ db, store }: Context, videoId: string): Promise<void> {
-  const { rowCount } = await db.query({ text: 'select from video where id = $1', values: [videoId] })
-  if (rowCount === 0) await store.deletePrefix(inputPrefix(videoId))
+  const { rowCount } = await db.query({
+    name: 'input-abandon',
+    text: 'select from pending_input where video_id = $1 for update',
+    values: [videoId],
+  })
+  if (rowCount === 0) return
+  await store.deletePrefix(inputPrefix(videoId))
   await forgetPendingInput(db, videoId)
 }
 
