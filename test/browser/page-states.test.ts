@@ -173,20 +173,35 @@ test('Again repeats everything of a video, its image too, which the card shows',
     'mode',
     'size',
   ]
-  const id = await submit(key, asked)
+  const id = await submit(key, { ...asked, num_steps: 50 })
   // Room for what other tests left queued as well.
   const worker = new HandWorker(api, { slots: 30 })
   await worker.heartbeat()
   let attempt = await worker.fetch()
   while (attempt.job.video !== id) attempt = await worker.fetch()
-  await attempt.report({ type: 'finished', result: await attempt.upload() })
+  const result = await attempt.upload()
+  await attempt.report({ type: 'progress', phase: 'denoise', step: 17, remaining_ms: 600 })
+  await page.goto(studioUrl(key))
+  await card('with an image').getByText('34%').waitFor()
+  // The fill is where the number is, from the moment in which it is shown.
+  await page.evaluate(`(() => {
+    window.seen = []
+    const bar = document.querySelector('[role=progressbar]')
+    const look = () => window.seen.push([bar.ariaValueNow, getComputedStyle(bar.firstChild).transform])
+    new MutationObserver(look).observe(bar, { attributes: true })
+  })()`)
+  await attempt.report({ type: 'progress', phase: 'denoise', step: 25, remaining_ms: 400 })
+  await expect
+    .poll(() => page.evaluate('window.seen'), { timeout: 10_000 })
+    .toEqual([['50', 'matrix(0.5, 0, 0, 1, 0, 0)']])
+  await attempt.report({ type: 'finished', result })
   const read = async (videoId: string) =>
     (await api.call('GET', `/v1/videos/${videoId}`, undefined, { key })).body
   const pick = (video: Record<string, unknown>) => kept.map((name) => video[name])
   const source = await read(id)
   expect(source.status).toBe('completed')
-
-  await page.goto(studioUrl(key))
+  const frame = card('with an image').locator('.frame', { has: page.locator('video') })
+  expect((await frame.boundingBox())?.width).toBe(256)
   const picture = card('with an image').locator('.input-picture')
   await picture.getByText('Ends with this image').waitFor()
   await expect

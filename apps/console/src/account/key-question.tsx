@@ -1,7 +1,7 @@
 import './no-access.css'
 import { useQuery } from '@tanstack/react-query'
 import { ApiError, type OwnKey, readOwnKey } from '../api/api-client.ts'
-import { faultWords } from '../api/fault-words.ts'
+import { faultWords, isMissingRight } from '../api/fault-words.ts'
 import { declineOffer, keepKey } from '../api/key-store.ts'
 import { repeatAfterMs } from '../api/repeat-after.ts'
 import { forgetDraft } from './draft-store.ts'
@@ -66,5 +66,6 @@ function keyWords(
     const name = data.name === '' ? '' : ` “${data.name}”`
     return `Key ${start}${name} of account ${data.account_id}`
   }
-  return error === null ? `Key ${start}` : `Key ${start}: ${faultWords(error)}`
+  if (error === null) return `Key ${start}`
+  return `Key ${start}: ${isMissingRight(error) ? error.message : faultWords(error)}`
 }

@@ -50,7 +50,10 @@ function Balance() {
   const credits = useCredits()
   if (credits.data !== undefined) {
     return (
-      <span className="balance" title={moneyText(credits.data)}>
+      <span
+        className="balance"
+        title={credits.error === null ? moneyText(credits.data) : faultWords(credits.error)}
+      >
         <span className="balance-word">Balance </span>
         <span className="figures">{moneyText(credits.data, 2)}</span>
       </span>

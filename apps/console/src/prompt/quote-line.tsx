@@ -13,9 +13,12 @@ export function QuoteLine({ quote, mayWrite }: { quote: LiveQuote; mayWrite: boo
     return <p className="quote grave">No price yet. {faultWords(quote.error)}</p>
   if (quote.shown === undefined) return <span className="quote skeleton-text" aria-hidden="true" />
   const { cost, usage, affordable } = quote.shown
-  const tokens = usage.generated_tokens.toLocaleString('en')
+  const tokens = `${usage.generated_tokens.toLocaleString('en')} generated tokens`
   return (
-    <output className={quote.isCurrent ? 'quote' : 'quote old'} title={`${tokens} generated tokens`}>
+    <output
+      className={quote.isCurrent ? 'quote' : 'quote old'}
+      title={quote.error === null ? tokens : faultWords(quote.error)}
+    >
       <strong className="figures">{moneyText(cost)}</strong>
       <span className={affordable ? 'figures' : 'figures grave'}>
         {affordable ? whenText(quote.shown) : 'more than there is to spend'}

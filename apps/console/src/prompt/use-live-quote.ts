@@ -12,7 +12,7 @@ const ANY_PROMPT = '.'
 /** The quote of the chosen settings. */
 export interface LiveQuote {
   shown: PublicQuote | undefined
-  /** False while what is shown is the quote of earlier settings. */
+  /** False while what is shown is the quote of earlier settings, or could not be asked for again. */
   isCurrent: boolean
   error: Error | null
 }
@@ -27,7 +27,7 @@ export function useLiveQuote(settings: GenerationSettings, { wantsTiers }: { wan
   const tiers = useTierPrices(request, { wanted: mayWrite && wantsTiers })
   const live: LiveQuote = {
     shown: quote.data,
-    isCurrent: text === restedText && !quote.isPlaceholderData,
+    isCurrent: text === restedText && !quote.isPlaceholderData && quote.error === null,
     error: quote.error,
   }
   return { quote: live, tierPrices: tiers.data, mayWrite }

@@ -15,8 +15,11 @@ test('a cancelled video says how far it came and what was charged for it', () =>
   expect(endWords(ended, 'en')).toMatchObject({
     title: 'Cancelled',
     reached: 'It came to step 12 of 50.',
-    charged: '$0.02 was charged for the 13 steps made before it stopped.',
+    charged: '$0.02 was charged for 13 steps.',
   })
+  expect(endWords({ ...ended, steps_done: 15 }, 'en').charged).toBe(
+    '$0.02 was charged for 13 steps; those made after the cancel are free.',
+  )
   expect(endWords({ ...ended, steps_done: 0, cost: money('0', 'released') }, 'en')).toMatchObject({
     reached: 'It had not begun.',
     charged: 'Nothing was charged.',

@@ -45,11 +45,12 @@ function reachedWords({ steps_done: done, num_steps: all }: Ended): string {
   return `It came to step ${done} of ${all}.`
 }
 
-function chargedWords({ cost, usage }: Ended, locale?: string): string {
+function chargedWords({ cost, usage, steps_done }: Ended, locale?: string): string {
   if (cost.state === 'held') return `${moneyText(cost, 6, locale)} is still held.`
   if (isZero(cost.amount)) return 'Nothing was charged.'
   const steps = `${usage.steps} ${usage.steps === 1 ? 'step' : 'steps'}`
-  return `${moneyText(cost, 6, locale)} was charged for the ${steps} made before it stopped.`
+  const free = steps_done > usage.steps ? '; those made after the cancel are free' : ''
+  return `${moneyText(cost, 6, locale)} was charged for ${steps}${free}.`
 }
 
 const NEXT_BY_CODE: Record<string, string> = {

@@ -1,6 +1,9 @@
 import './video-card.css'
 import { useState } from 'react'
+import { ApiError } from '../api/api-client.ts'
+import { faultWords } from '../api/fault-words.ts'
 import { useAskNow, useVideo } from '../api/queries.ts'
+import { isFinished } from '../api/video.ts'
 import { FaultNote } from '../controls/fault-note.tsx'
 import { InputPicture } from './input-picture.tsx'
 import { useDeletion } from './use-deletion.ts'
@@ -53,6 +56,11 @@ export function VideoCard({ id }: { id: string }) {
         )}
         <InputPicture video={video} />
         <VideoFacts video={video} />
+        {error instanceof ApiError && !isFinished(video) && (
+          <p className="fault" role="alert">
+            Perhaps not up to date. {faultWords(error)}
+          </p>
+        )}
         <VideoActions video={video} />
       </div>
     </article>

@@ -1,5 +1,6 @@
 import './video-list.css'
 import { useEffect, useRef } from 'react'
+import { ApiError } from '../api/api-client.ts'
 import { useAskNow, useOlderVideos, useVideoIds } from '../api/queries.ts'
 import { countText, type VideoIds } from '../api/video-ids.ts'
 import { FaultNote } from '../controls/fault-note.tsx'
@@ -20,7 +21,8 @@ export function VideoList() {
   const askNow = useAskNow()
   return (
     <section className="video-list" aria-label="Videos" aria-busy={data === undefined && error === null}>
-      {error !== null && (
+      {/* That the service is away stands in the header: nothing moves for it. */}
+      {error !== null && (data === undefined || error instanceof ApiError) && (
         <FaultNote
           title={data === undefined ? 'The videos could not be read.' : 'The list may be out of date.'}
           error={error}
