@@ -75,15 +75,13 @@ export async function sendObject(
       .set('Content-Range', `bytes ${range.start}-${range.start + opened.bytes - 1}/${opened.totalBytes}`)
   }
   const { body } = opened
-  const giveUp = () => response.destroy()
-  response.setTimeout(TIME_LIMITS.http.sendSilenceMs, giveUp)
+  // Once all is sent, the server gives its connection the time of an idle one.
+  response.setTimeout(TIME_LIMITS.http.sendSilenceMs, () => response.destroy())
   try {
     await pipeline(body, response)
   } catch (error) {
     // Whatever the response says then, only what the store says is an error.
     if (body.errored instanceof StoreUnavailableError) throw error
-  } finally {
-    request.socket.setTimeout(0, giveUp)
   }
   return 'sent'
 }
