@@ -33,7 +33,7 @@ export interface GateSettings {
 
 /** What every pass of a leader works with. */
 export interface PassParts {
-  /** The connection that holds the gate's lock. */
+  /** The session that leads. */
   db: Database
   producer: AttemptProducer
   settings: GateSettings
