@@ -1,0 +1,98 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
+import { eventually } from '../../support/eventually.ts'
+import { filesBelow } from '../../support/files-below.ts'
+import type { Installation } from '../machine/installation.ts'
+import { withDatabase } from './database-verdict.ts'
+
+/** How long the sweep may take once everything is old enough for it. */
+const SWEEP_MS_MAX = 120_000
+/** All that a customer can still ask for of a completed video. */
+const KEPT_FILES = ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg', 'result.json']
+
+/**
+ * Makes every ended video a week older than it is, waits until the sweep has done its work, and returns the
+ * objects that nobody can ask for any more, and those that are missing.
+ */
+export async function findMisplacedObjects(installation: Installation): Promise<string[]> {
+  await ageVideos(installation)
+  const expected = new Set(await expectedKeys(installation))
+  const surplus = async () => (await listKeys(installation)).filter((key) => !expected.has(key))
+  const left = await eventually(surplus, (keys) => keys.length === 0, SWEEP_MS_MAX).catch(surplus)
+  const found = new Set(await listKeys(installation))
+  const missing = [...expected].filter((key) => !found.has(key))
+  return [
+    ...(left.length === 0 ? [] : [`${left.length} orphan objects: ${left.slice(0, 5).join(', ')}`]),
+    ...(missing.length === 0
+      ? []
+      : [`${missing.length} objects are gone: ${missing.slice(0, 5).join(', ')}`]),
+  ]
+}
+
+/** The sweep waits for signed URLs to expire; time is moved here, not waited for. */
+async function ageVideos({ adminUrl }: Installation): Promise<void> {
+  await withDatabase(adminUrl(), async (client) => {
+    await client.query(`
+      update video
+      set created_at = created_at - interval '7 days', started_at = started_at - interval '7 days',
+          ended_at = ended_at - interval '7 days', deleted_at = deleted_at - interval '7 days'
+      where ended_at is not null`)
+  })
+}
+
+async function expectedKeys({ adminUrl }: Installation): Promise<string[]> {
+  return withDatabase(adminUrl(), async (client) => {
+    const { rows } = await client.query<{ output_prefix: string }>(
+      `select output_prefix from video where status = 'completed' and deleted_at is null`,
+    )
+    return rows.flatMap(({ output_prefix: prefix }) => KEPT_FILES.map((file) => `${prefix}/${file}`))
+  })
+}
+
+/** Every object of the store. The disk store's own files, whose names hold a `~` or a dot first, are none. */
+async function listKeys(installation: Installation): Promise<string[]> {
+  const { objectDir } = installation
+  if (objectDir !== null) {
+    return (await filesBelow(objectDir)).filter(
+      (key) => key.startsWith('videos/') || key.startsWith('inputs/'),
+    )
+  }
+  const wire = installation.wires.find(({ name }) => name === 'service to s3')
+  const client = new S3Client({
+    endpoint: `http://127.0.0.1:${wire?.port}`,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' },
+  })
+  try {
+    const keys: string[] = []
+    let token: string | undefined
+    do {
+      const page = await client.send(
+        new ListObjectsV2Command({
+          Bucket: 'sluice',
+          ...(token === undefined ? {} : { ContinuationToken: token }),
+        }),
+      )
+      keys.push(...(page.Contents ?? []).map(({ Key }) => Key ?? ''))
+      token = page.NextContinuationToken
+    } while (token !== undefined)
+    return keys.filter((key) => key.startsWith('videos/') || key.startsWith('inputs/'))
+  } finally {
+    client.destroy()
+  }
+}
+
+/** What workers left behind: unanswered reports, half-done work, temporary files. */
+export async function findLeftFiles({ workerDataDirs, objectDir }: Installation): Promise<string[]> {
+  const folders = workerDataDirs.flatMap((dir) =>
+    readdirSync(dir)
+      .filter((name) => /^worker(-\d+)?$/.test(name))
+      .flatMap((name) => ['spool', 'work'].map((part) => join(dir, name, part))),
+  )
+  if (objectDir !== null) folders.push(join(objectDir, '~unfinished'))
+  const lists = folders.map(async (folder) => (await filesBelow(folder)).map((path) => join(folder, path)))
+  const files = (await Promise.all(lists)).flat()
+  return files.length === 0 ? [] : [`${files.length} files were left behind: ${files.slice(0, 5).join(', ')}`]
+}
