@@ -46,6 +46,7 @@ export default defineConfig({
           hookTimeout: 180_000,
         },
       },
+      { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], testTimeout: 400_000 } },
       {
         test: {
           name: 'browser',

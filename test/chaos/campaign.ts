@@ -36,6 +36,8 @@ export interface CampaignOptions {
   /** Only faults whose names contain this. */
   only?: string
   onLine(line: string): void
+  /** Ends the faults early; the verdict is still made. */
+  signal?: AbortSignal
 }
 
 /** How long the next video took after a fault was over. */
@@ -84,8 +86,9 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
     problems.push(`the campaign itself failed: ${(error as Error).stack}`)
   } finally {
     problems.push(...(await installation.stop()))
+    problems.push(...(await findLeftFiles(installation)))
+    for (const disk of installation.disks) disk.unmount()
   }
-  problems.push(...(await findLeftFiles(installation)))
   if (problems.length === 0) rmSync(dir, { recursive: true, force: true })
   const { videos, recoveries } = run
   return { options, videos, recoveries, problems, dir }
@@ -139,7 +142,8 @@ async function injectFaults(run: Run): Promise<void> {
   const deadline = performance.now() + options.secondsMax * 1_000
   let count = 0
   for (const fault of dealFaults(installation, random)) {
-    if (count >= options.faultsMax || performance.now() > deadline) return
+    const isOver = performance.now() > deadline || options.signal?.aborted === true
+    if (count >= options.faultsMax || isOver) return
     if (options.only !== undefined && !fault.name.includes(options.only)) continue
     const injected = await fault.inject(installation, random)
     if (injected === null) continue

@@ -28,10 +28,20 @@ if (values.help) {
 }
 
 const onLine = (line: string) => process.stdout.write(`${line}\n`)
+const stopping = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    onLine('no more faults; judging (again: ends at once)')
+    if (stopping.signal.aborted) process.exit(130)
+    stopping.abort()
+  })
+}
+
 let problems = 0
 for (const layout of chosen('layout', ['box', 'fleet'] as const)) {
   for (const queue of chosen('queue', ['postgres', 'redis'] as const)) {
     for (const store of chosen('store', ['disk', 's3'] as const)) {
+      if (stopping.signal.aborted) break
       const report = await runCampaign({
         seed: numberOf('seed'),
         layout,
@@ -41,6 +51,7 @@ for (const layout of chosen('layout', ['box', 'fleet'] as const)) {
         secondsMax: numberOf('seconds'),
         ...(values.only === undefined ? {} : { only: values.only }),
         onLine,
+        signal: stopping.signal,
       })
       onLine(describeReport(report))
       problems += report.problems.length

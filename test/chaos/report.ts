@@ -43,6 +43,6 @@ function describeTimes(name: string, times: readonly number[]): string {
 }
 
 /** Of sorted values. */
-export function quantile(sorted: readonly number[], share: number): number {
+function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 }

@@ -2,6 +2,7 @@ import type { Installation, ProcessKind } from '../machine/installation.ts'
 import { signalProcess } from '../machine/signals.ts'
 import type { SeededRandom } from '../seeded-random.ts'
 import type { Fault } from './fault.ts'
+import { postgresProcesses } from './kills.ts'
 
 const KINDS = ['api', 'worker', 'runner', 'postgres', 'redis', 's3', 'supervisor'] as const
 /** Past the lease of 20 s: what wakes up then is a zombie. */
@@ -19,20 +20,22 @@ function freeze(name: string, kind: ProcessKind, holdMs: (random: SeededRandom) 
     hits: 'one',
     fits: (installation) => installation.pids(kind).length > 0,
     inject: async (installation, random) => {
-      const pid = drawTarget(installation, kind, random)
-      if (pid === null || !signalProcess(pid, 'SIGSTOP')) return null
+      const pids = drawTarget(installation, kind, random)
+      for (const pid of pids) signalProcess(pid, 'SIGSTOP')
       return {
-        what: `${kind} ${pid}`,
+        what: `${kind} ${pids[0]}`,
         holdMs: holdMs(random),
         mend: async () => {
-          signalProcess(pid, 'SIGCONT')
+          for (const pid of pids) signalProcess(pid, 'SIGCONT')
         },
       }
     },
   }
 }
 
-function drawTarget(installation: Installation, kind: ProcessKind, random: SeededRandom): number | null {
+/** One process; of PostgreSQL all, since a server and its backends are frozen together. */
+function drawTarget(installation: Installation, kind: ProcessKind, random: SeededRandom): number[] {
+  if (kind === 'postgres') return postgresProcesses(installation)
   const pids = installation.pids(kind)
-  return pids.length === 0 ? null : random.pick(pids)
+  return pids.length === 0 ? [] : [random.pick(pids)]
 }

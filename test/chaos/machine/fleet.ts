@@ -5,6 +5,7 @@ import { eventually } from '../../support/eventually.ts'
 import { freePort } from '../../support/free-port.ts'
 import { processesOf } from '../../support/processes-of.ts'
 import { type ClockFile, createClockFile } from './clock-file.ts'
+import { mountDisks } from './disks.ts'
 import {
   type Installation,
   type InstallationOptions,
@@ -36,6 +37,11 @@ export async function startFleet(options: InstallationOptions): Promise<Installa
   const postgresDir = join(dir, 'postgres')
   const postgres = await keepPostgres(postgresDir, join(logDir, 'postgres.log'))
   const dataDir = join(dir, 'data')
+  const objectDir = join(dataDir, 'objects')
+  const disks = mountDisks(options, {
+    workers: Array.from({ length: WORKERS }, (_, index) => join(workerDir(dir, index), 'worker')),
+    objects: objectDir,
+  })
   const apiPorts = await Promise.all(Array.from({ length: APIS }, freePort))
   const front = await openWire('clients to api', apiPorts)
   const parts: Parts = { options, outside, clock, postgres, dataDir, apiPorts, front, logDir, wires: [] }
@@ -74,7 +80,8 @@ export async function startFleet(options: InstallationOptions): Promise<Installa
     adminKey: keys.admin_key,
     adminUrl: () => superuserUrl(postgresDir),
     pids,
-    objectDir: options.store === 'disk' ? join(dataDir, 'objects') : null,
+    objectDir: options.store === 'disk' ? objectDir : null,
+    disks,
     workerDataDirs: workers.map((_, index) => workerDir(dir, index)),
     wires: [...outside.wires, ...parts.wires],
     redisUrl: outside.redisUrl,

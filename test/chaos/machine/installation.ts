@@ -1,3 +1,4 @@
+import type { SmallDisk } from './small-disk.ts'
 import type { Wire } from './wire.ts'
 
 export type QueueKind = 'postgres' | 'redis'
@@ -33,6 +34,8 @@ export interface Installation {
   /** TCP connections in our hands; none in a box, whose parts talk directly. */
   wires: Wire[]
   redisUrl: string | null
+  /** Disks that can be filled; none where this process may not mount. */
+  disks: SmallDisk[]
   /** Kills every process at once, as a power cut does, and starts the service again. */
   powerCut(): Promise<void>
   /** Steps the clocks of API and worker by so many seconds; 0 = true time. Null when clocks can't be faked. */

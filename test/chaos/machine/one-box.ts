@@ -5,6 +5,7 @@ import { eventually } from '../../support/eventually.ts'
 import { freePort } from '../../support/free-port.ts'
 import { processesOf } from '../../support/processes-of.ts'
 import { createClockFile } from './clock-file.ts'
+import { mountDisks } from './disks.ts'
 import {
   type Installation,
   type InstallationOptions,
@@ -28,6 +29,8 @@ export async function startBox(options: InstallationOptions): Promise<Installati
   mkdirSync(logDir, { recursive: true })
   const outside = await openOutside(options)
   const clock = await createClockFile(dir)
+  const objectDir = join(dataDir, 'objects')
+  const disks = mountDisks(options, { workers: [join(dataDir, 'worker')], objects: objectDir })
   const port = await freePort()
   const supervisor = keepProcess({
     name: 'supervisor',
@@ -83,7 +86,8 @@ export async function startBox(options: InstallationOptions): Promise<Installati
     adminKey: keys.admin_key,
     adminUrl: () => superuserUrl(postgresDir),
     pids,
-    objectDir: options.store === 'disk' ? join(dataDir, 'objects') : null,
+    objectDir: options.store === 'disk' ? objectDir : null,
+    disks,
     workerDataDirs: [dataDir],
     wires: outside.wires,
     redisUrl: outside.redisUrl,
