@@ -30,7 +30,7 @@ export default defineConfig({
           include: [
             '{apps,packages,runners}/**/*.test.{ts,tsx}',
             'test/*.test.ts',
-            'test/support/**/*.test.ts',
+            'test/{support,mutants}/**/*.test.ts',
           ],
           testTimeout: 60_000,
           hookTimeout: 60_000,

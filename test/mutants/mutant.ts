@@ -1,0 +1,12 @@
+/** A small change that breaks one rule, and the tests that must notice. */
+export interface Mutant {
+  /** The rule it breaks: the number of an invariant of ARCHITECTURE.md, or a bound by name. */
+  rule: string
+  /** From the root of the repository. */
+  file: string
+  /** Stands exactly once in the file. */
+  find: string
+  replace: string
+  /** Arguments of `vitest run`: a project and files, to be quick. */
+  tests: readonly [project: string, ...files: string[]]
+}
