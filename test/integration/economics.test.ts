@@ -297,6 +297,17 @@ describe('hours that are over', () => {
     expect(again).toEqual(days)
   })
 
+  test('are closed once a transaction that ends a video in them can no longer be open', async () => {
+    await sql(`update facts_closed set until = '-infinity'`)
+    await ownerSql('truncate fact_hour')
+    await readPoolDays(api.context.db, { from: new Date(0), to: new Date() })
+    const { rows } = await sql(
+      `select (until <= date_trunc('hour', now() - interval '15 minutes', 'UTC'))::text as "isOver"
+      from facts_closed`,
+    )
+    expect(rows).toEqual([{ isOver: 'true' }])
+  })
+
   test('are closed by one of many readers at once', async () => {
     await sql(`update facts_closed set until = '-infinity'`)
     await ownerSql('truncate fact_hour')

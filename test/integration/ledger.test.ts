@@ -1,11 +1,20 @@
 import { newId } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { transaction } from '../../apps/api/src/db/database.ts'
+import { type Database, transaction } from '../../apps/api/src/db/database.ts'
 import { lockOwned, readOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { topUp } from '../../apps/api/src/ledger/fund.ts'
 import { BalanceTooSmallError, hold, settle } from '../../apps/api/src/ledger/hold.ts'
 import { post } from '../../apps/api/src/ledger/post.ts'
+import { cancelledEnd, completedEnd, failedEnd, type VideoEnd } from '../../apps/api/src/videos/end.ts'
+import { yieldedRequeue } from '../../apps/api/src/videos/requeue.ts'
+import {
+  endVideo,
+  type LockedVideo,
+  lockVideo,
+  requeueVideo,
+  startVideo,
+} from '../../apps/api/src/videos/transition.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
 let api: TestApi
@@ -73,6 +82,23 @@ const settleFor = (accountId: string, video: string, chargeMicros: bigint) =>
     settle(tx, { videoId: video, accountId, currency: 'USD', chargeMicros }, system()),
   )
 
+const underLock = (id: string, work: (video: LockedVideo, tx: Database) => Promise<void>) =>
+  transaction(db(), async (tx) => {
+    const video = await lockVideo(tx, id)
+    if (video === null) throw new Error(`no video ${id}`)
+    await work(video, tx)
+  })
+const endOf = (status: 'completed' | 'failed' | 'cancelled', video: LockedVideo): VideoEnd => {
+  switch (status) {
+    case 'completed':
+      return completedEnd(video, 'videos/none')
+    case 'failed':
+      return failedEnd({ code: 'internal', message: 'a test' })
+    case 'cancelled':
+      return cancelledEnd(video, 0)
+  }
+}
+
 test('a hold takes trial credit first; a settlement charges it first and gives the rest back where it came from', async () => {
   const { accountId } = await funded(100n, 100n)
   const video = await videoOf(accountId)
@@ -110,6 +136,56 @@ test('a video is held once and settled once, however many try at the same time',
   expect(await balances(accountId)).toEqual({ trial: 940n, customer: 0n, hold: 0n })
   const again = post(db(), { kind: 'settle', idempotencyKey: 'another key', videoId: video, postings: [] })
   expect(await constraintOf(again)).toBe('transfer_once_per_video')
+  // Twice secured: the key names the video alone as well.
+  const { rows } = await db().query<{ idempotency_key: string }>({
+    text: 'select idempotency_key from transfer where video_id = $1 order by id',
+    values: [video],
+  })
+  expect(rows.map((row) => row.idempotency_key)).toEqual([`hold:${video}`, `settle:${video}`])
+})
+
+test('a video that has ended changes its state no more: it is refused before the ledger would refuse it', async () => {
+  const { accountId } = await funded(1_000n, 0n)
+  for (const ended of ['completed', 'failed', 'cancelled'] as const) {
+    const id = await videoOf(accountId)
+    await holdFor(accountId, id, 0n)
+    if (ended === 'completed') {
+      await db().query({
+        text: `update video set status = 'dispatched', fence = 1, pool = 'none' where id = $1`,
+        values: [id],
+      })
+    }
+    await underLock(id, (video, tx) => endVideo(tx, video, endOf(ended, video), system()))
+    for (const next of ['completed', 'failed', 'cancelled'] as const) {
+      const again = underLock(id, (video, tx) => endVideo(tx, video, endOf(next, video), system()))
+      await expect(again).rejects.toThrow(`cannot go from ${ended} to ${next}`)
+    }
+    const back = underLock(id, (video, tx) => requeueVideo(tx, video, yieldedRequeue(video)))
+    await expect(back).rejects.toThrow(`cannot go from ${ended} to queued`)
+    const start = underLock(id, (video, tx) => startVideo(tx, video))
+    await expect(start).rejects.toThrow(`cannot go from ${ended} to running`)
+  }
+})
+
+test('the database refuses a charge larger than the hold', async () => {
+  const { accountId } = await funded(1_000n, 0n)
+  const id = await videoOf(accountId)
+  const charge = db().query({
+    text: `update video
+      set status = 'failed', ended_at = now(), charged_micros = hold_micros + 1, charged_steps = 1,
+        error_code = 'internal'
+      where id = $1`,
+    values: [id],
+  })
+  expect(await constraintOf(charge)).toBe('video_charge_within_hold')
+})
+
+test('the role the API works as has no right to rewrite the ledger, whatever a trigger would say', async () => {
+  const { rows } = await db().query<{ may: boolean }>({
+    text: `select has_table_privilege('sluice_app', relation, privilege) as may
+      from unnest(array['transfer', 'entry']) relation, unnest(array['update', 'delete', 'truncate']) privilege`,
+  })
+  expect(rows.map(({ may }) => may)).toEqual(Array.from({ length: 6 }, () => false))
 })
 
 test('the same top-up twice is one top-up', async () => {

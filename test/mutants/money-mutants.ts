@@ -20,7 +20,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/videos/transition.ts',
     find: '  completed: [],\n',
     replace: `  completed: ['completed', 'failed', 'cancelled'],\n`,
-    tests: ['unit', 'apps/api/src/videos'],
+    tests: LEDGER,
   },
   {
     rule: '1: one hold and one settle',
@@ -193,8 +193,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '30: an hour is summed once',
     file: 'apps/api/src/economics/closed-hours.ts',
-    find: '    if (!isDue) return until\n',
-    replace: '',
+    find: '} for update`',
+    replace: '}`',
     tests: ECONOMICS,
   },
   {
