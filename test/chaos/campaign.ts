@@ -169,7 +169,7 @@ async function judge(run: Run, references: ReadonlyMap<Clip, string>): Promise<s
   for (const [name, client] of clients) {
     const own = videos.filter(({ accountName }) => accountName === name)
     problems.push(...(await findBrokenVideos(client, own, references)))
-    problems.push(...client.faults.map((fault) => `answered with ${fault}`))
+    for (const [fault, times] of client.faults) problems.push(`answered ${times} times with ${fault}`)
   }
   problems.push(...(await findBrokenRules(installation.adminUrl())))
   const admin = new Client(installation.origin, installation.adminKey)

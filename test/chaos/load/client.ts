@@ -14,8 +14,8 @@ export interface ClientAnswer {
 export class Client {
   readonly #origin: string
   readonly #key: string
-  /** Answers that were a 5xx other than 503, with where: the service must not give any. */
-  readonly faults: string[] = []
+  /** Answers that were a 5xx other than 503, by call, with how many: the service must not give any. */
+  readonly faults = new Map<string, number>()
 
   constructor(origin: string, key: string) {
     this.#origin = origin
@@ -36,8 +36,10 @@ export class Client {
         signal: AbortSignal.timeout(TRY_MS_MAX),
       })
       const text = await response.text()
-      if (response.status >= 500 && response.status !== 503)
-        this.faults.push(`${response.status} ${method} ${path.split('?')[0]}: ${text.slice(0, 200)}`)
+      if (response.status >= 500 && response.status !== 503) {
+        const fault = `${response.status} ${method} ${path.replaceAll(/video_\w+/g, '{id}')}: ${text.slice(0, 200)}`
+        this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1)
+      }
       return { status: response.status, body: text === '' ? null : JSON.parse(text) }
     } catch {
       return { status: 0, body: null }
