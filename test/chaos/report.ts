@@ -11,7 +11,8 @@ export function describeReport(report: CampaignReport): string {
   const failed = [...failures].map(([code, times]) => `${times} ${code}`).join(', ')
   return [
     `${videos.length} videos: ${count('completed')} completed, ${count('deleted')} deleted, ` +
-      `${count('failed')} failed${failed === '' ? '' : ` (${failed})`}`,
+      `${count('failed')} failed${failed === '' ? '' : ` (${failed})`}; ` +
+      `${videos.filter(({ setBacks }) => setBacks > 0).length} were seen to do work again`,
     ...recoveryLines(recoveries),
     problems.length === 0
       ? 'nothing lost, nothing charged twice'

@@ -65,6 +65,7 @@ function track(
     status: 'queued',
     errorCode: null,
     progress: 0,
+    setBacks: 0,
     charged: null,
     violations: [],
   }
