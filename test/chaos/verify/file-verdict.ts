@@ -9,7 +9,7 @@ import { withDatabase } from './database-verdict.ts'
 /** How long the sweep may take once everything is old enough for it. */
 const SWEEP_MS_MAX = 120_000
 /** All that a customer can still ask for of a completed video. */
-const KEPT_FILES = ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg', 'result.json']
+const KEPT_FILES = ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg']
 
 /**
  * Makes every ended video a week older than it is, waits until the sweep has done its work, and returns the
