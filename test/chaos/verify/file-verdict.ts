@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
 import { eventually } from '../../support/eventually.ts'
@@ -8,6 +8,10 @@ import { withDatabase } from './database-verdict.ts'
 
 /** How long the sweep may take once everything is old enough for it. */
 const SWEEP_MS_MAX = 120_000
+/** It takes up a few videos a second. */
+const SWEEP_MS_PER_VIDEO = 150
+/** An upload that a dead process left half done is removed after 5 minutes. */
+const HALF_DONE_MS_MAX = 600_000
 /** All that a customer can still ask for of a completed video. */
 const KEPT_FILES = ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg']
 
@@ -16,10 +20,14 @@ const KEPT_FILES = ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg']
  * objects that nobody can ask for any more, and those that are missing.
  */
 export async function findMisplacedObjects(installation: Installation): Promise<string[]> {
-  await ageVideos(installation)
+  const videos = await ageVideos(installation)
   const expected = new Set(await expectedKeys(installation))
   const surplus = async () => (await listKeys(installation)).filter((key) => !expected.has(key))
-  const left = await eventually(surplus, (keys) => keys.length === 0, SWEEP_MS_MAX).catch(surplus)
+  const left = await eventually(
+    surplus,
+    (keys) => keys.length === 0,
+    SWEEP_MS_MAX + videos * SWEEP_MS_PER_VIDEO,
+  ).catch(surplus)
   const found = new Set(await listKeys(installation))
   const missing = [...expected].filter((key) => !found.has(key))
   return [
@@ -30,14 +38,15 @@ export async function findMisplacedObjects(installation: Installation): Promise<
   ]
 }
 
-/** The sweep waits for signed URLs to expire; time is moved here, not waited for. */
-async function ageVideos({ adminUrl }: Installation): Promise<void> {
-  await withDatabase(adminUrl(), async (client) => {
-    await client.query(`
+/** The sweep waits for signed URLs to expire; time is moved here, not waited for. Returns how many there are. */
+async function ageVideos({ adminUrl }: Installation): Promise<number> {
+  return withDatabase(adminUrl(), async (client) => {
+    const { rowCount } = await client.query(`
       update video
       set created_at = created_at - interval '7 days', started_at = started_at - interval '7 days',
           ended_at = ended_at - interval '7 days', deleted_at = deleted_at - interval '7 days'
       where ended_at is not null`)
+    return rowCount ?? 0
   })
 }
 
@@ -91,8 +100,13 @@ export async function findLeftFiles({ workerDataDirs, objectDir }: Installation)
       .filter((name) => /^worker(-\d+)?$/.test(name))
       .flatMap((name) => ['spool', 'work'].map((part) => join(dir, name, part))),
   )
-  if (objectDir !== null) folders.push(join(objectDir, '~unfinished'))
   const lists = folders.map(async (folder) => (await filesBelow(folder)).map((path) => join(folder, path)))
-  const files = (await Promise.all(lists)).flat()
+  const halfDone = objectDir === null ? [] : await halfDoneUploads(join(objectDir, '~unfinished'))
+  const files = [...(await Promise.all(lists)).flat(), ...halfDone]
   return files.length === 0 ? [] : [`${files.length} files were left behind: ${files.slice(0, 5).join(', ')}`]
+}
+
+async function halfDoneUploads(folder: string): Promise<string[]> {
+  const files = (await filesBelow(folder)).map((path) => join(folder, path))
+  return files.filter((path) => Date.now() - statSync(path).mtimeMs > HALF_DONE_MS_MAX)
 }
