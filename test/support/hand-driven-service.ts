@@ -46,7 +46,7 @@ export interface HandDrivenService extends AsyncDisposable {
   /** The database as its owner, past what the API may do: for time that passes. */
   owner: Database
   account(trialMicros: bigint): Promise<AccountKey>
-  submit(key: AccountKey, steps: number, idempotencyKey?: string): Promise<Video>
+  submit(key: AccountKey, steps: number, idempotencyKey?: string, context?: Context): Promise<Video>
   /** Tells the API that the worker lives, and what it owns. */
   heartbeat(attempts?: readonly OwnedAttempt[], context?: Context): Promise<void>
   /** One pass of the gate. Returns how many videos it dispatched. */
@@ -91,8 +91,8 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
       const { key } = await openAccountWithKey(services, { name: 'by hand', trialMicros })
       return requireAccountKey(await authenticate(services.db, key), 'videos:write')
     },
-    submit: (key, steps, idempotencyKey) =>
-      submitVideo(services, key, {
+    submit: (key, steps, idempotencyKey, context = services) =>
+      submitVideo(context, key, {
         request: createRequestSchema.parse({ prompt: 'by hand', num_frames: 5, num_steps: steps }),
         idempotencyKey: idempotencyKey ?? null,
         isRepeat: false,
