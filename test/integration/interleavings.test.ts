@@ -1,13 +1,13 @@
 import { newClaim } from '@sluice/shared/ids'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Context } from '../../apps/api/src/context.ts'
 import { transaction } from '../../apps/api/src/db/database.ts'
 import { SluiceError } from '../../apps/api/src/errors.ts'
 import type { AccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import { readOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { refundUnused, topUp } from '../../apps/api/src/ledger/fund.ts'
+import type { Services } from '../../apps/api/src/services.ts'
 import { cancelVideo } from '../../apps/api/src/videos/cancel.ts'
 import { deleteVideo } from '../../apps/api/src/videos/delete.ts'
 import { gateDatabase } from '../support/gated-database.ts'
@@ -27,7 +27,7 @@ afterAll(() => service?.[Symbol.asyncDispose]())
 
 /** A video that runs and whose files are stored, and what can happen to it at the same time. */
 interface Scene {
-  context: Context
+  context: Services
   key: AccountKey
   start: Start
   result: Awaited<ReturnType<HandDrivenService['upload']>>

@@ -1,4 +1,6 @@
+import { DELIVERY_MUTANTS } from './delivery-mutants.ts'
+import { GATE_MUTANTS } from './gate-mutants.ts'
 import { MONEY_MUTANTS } from './money-mutants.ts'
 import type { Mutant } from './mutant.ts'
 
-export const ALL_MUTANTS: readonly Mutant[] = [...MONEY_MUTANTS]
+export const ALL_MUTANTS: readonly Mutant[] = [...MONEY_MUTANTS, ...DELIVERY_MUTANTS, ...GATE_MUTANTS]

@@ -18,6 +18,7 @@ import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
 import { dispatchPass } from '../../apps/api/src/gate/dispatch-pass.ts'
 import { QueueHeads } from '../../apps/api/src/gate/queue-heads.ts'
 import { type AccountKey, authenticate, requireAccountKey } from '../../apps/api/src/keys/authenticate.ts'
+import type { Services } from '../../apps/api/src/services.ts'
 import { createRequestSchema } from '../../apps/api/src/submissions/create-request.ts'
 import { submitVideo } from '../../apps/api/src/submissions/submit.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../../apps/api/src/videos/video.ts'
@@ -42,11 +43,11 @@ export interface Start {
  * recovery and time by hand, one call at a time or all at once.
  */
 export interface HandDrivenService extends AsyncDisposable {
-  context: Context
+  context: Services
   /** The database as its owner, past what the API may do: for time that passes. */
   owner: Database
   account(trialMicros: bigint): Promise<AccountKey>
-  submit(key: AccountKey, steps: number, idempotencyKey?: string, context?: Context): Promise<Video>
+  submit(key: AccountKey, steps: number, idempotencyKey?: string, context?: Services): Promise<Video>
   /** Tells the API that the worker lives, and what it owns. */
   heartbeat(attempts?: readonly OwnedAttempt[], context?: Context): Promise<void>
   /** One pass of the gate. Returns how many videos it dispatched. */
@@ -76,7 +77,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
   })
   // Tests come one after the other, and their accounts would stand in each other's way.
   const config = { ...read, accountSharePercent: 100, timings: { ...read.timings, leaseMs: LEASE_MS } }
-  await migrateDatabase(config.database.url, () => {})
+  await migrateDatabase(config.database.url)
   if (config.queue.backend === 'postgres') await migrateQueue(config.database.url)
   const services = await createServices(config)
   await setUpInstallation(services, 'http://127.0.0.1')
@@ -95,7 +96,9 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
       submitVideo(context, key, {
         request: createRequestSchema.parse({ prompt: 'by hand', num_frames: 5, num_steps: steps }),
         idempotencyKey: idempotencyKey ?? null,
-        isRepeat: false,
+        tryNumber: null,
+        keyHash: Buffer.alloc(32),
+        callerGone: new AbortController().signal,
         remixedFromVideoId: null,
       }),
     heartbeat: async (attempts = [], context = internal) => {
