@@ -124,6 +124,15 @@ test('the first report binds its claim: a second start of the same job, another 
   expect((await first.reportRaw({ type: 'started' }, { worker: 'worker_other' })).body).toEqual({
     verdict: 'stop',
   })
+  const made = await api.call(
+    'POST',
+    '/v1/admin/keys',
+    { name: 'another host', scope: 'worker' },
+    { key: api.adminKey },
+  )
+  expect((await first.reportRaw({ type: 'started' }, { token: made.body.key })).body).toEqual({
+    verdict: 'stop',
+  })
   expect(await video(id)).toMatchObject({ status: 'in_progress' })
   await first.report({ type: 'finished', result: await first.upload() })
   expect(await video(id)).toMatchObject({ status: 'completed' })
@@ -209,6 +218,21 @@ test('finished work of a worker that died before it could say so is settled from
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
 })
 
+test('a result of another start, in the place of its own, is no finished work', async () => {
+  const id = await submit()
+  const attempt = await worker.fetch()
+  const result = await attempt.upload()
+  const { assignment } = await attempt.report({ type: 'taken', slot: 0 })
+  const put = await fetch(assignment?.uploads.result ?? '', {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ...result, claim: newClaim() }),
+  })
+  expect(put.status).toBeLessThan(300)
+  await giveUpAttempt(api.context.internal, id, attempt.job.fence)
+  expect(await admin(id)).toMatchObject({ attempts: [{ outcome: 'lost' }] })
+})
+
 test('a new boot of a worker proves its earlier process gone: what it does not name is given up at once', async () => {
   const kept = await submit()
   const dropped = await submit()
@@ -272,6 +296,17 @@ test('a running video hears its cancel with the next answer and is charged the s
   // 2,016 tokens at 0.20 per million, rounded up
   expect(ended.cost).toEqual({ amount: '0.000404', currency: 'USD', state: 'charged' })
   expect(await ledgerOk()).toMatchObject({ ok: true })
+})
+
+test('a cancel that is repeated while the worker goes on costs what the first one would have', async () => {
+  const id = await submit()
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'progress', phase: 'denoise', step: 3, remaining_ms: 700 })
+  await api.call('POST', `/v1/videos/${id}/cancel`)
+  await attempt.report({ type: 'progress', phase: 'denoise', step: 8, remaining_ms: 200 })
+  await api.call('POST', `/v1/videos/${id}/cancel`)
+  await attempt.report({ type: 'cancelled', step: 8 })
+  expect((await video(id)).usage.steps).toBe(4)
 })
 
 test('a cancel that stopped earlier than asked is charged what was done', async () => {

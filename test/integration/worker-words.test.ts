@@ -242,6 +242,15 @@ describe('who may take an attempt', () => {
     expect(await silent.heartbeat([late.owned], { slots: 0 })).toMatchObject({
       attempts: [{ verdict: 'stop' }],
     })
+    // One that was heard of long ago is as good as unknown.
+    const age = (seconds: number) =>
+      api.context.db.query({
+        text: 'update worker set heartbeat_at = now() - make_interval(secs => $2) where id = $1',
+        values: [silent.id, seconds],
+      })
+    await age(3_600)
+    expect(await late.reportRaw({ type: 'taken', slot: 0 })).toMatchObject({ status: 503 })
+    await age(0)
     expect(await late.report({ type: 'taken', slot: 0 })).toMatchObject({ verdict: 'continue' })
     await cancel(id)
     await silent.close()

@@ -2,19 +2,11 @@ import type { Mutant } from './mutant.ts'
 
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
 const RECOVERY: Mutant['tests'] = ['integration-postgres', 'test/integration/recovery.test.ts']
-const LIFE: Mutant['tests'] = ['integration-postgres', 'test/integration/life-of-a-video.test.ts']
 const INTERLEAVINGS: Mutant['tests'] = ['integration-postgres', 'test/integration/interleavings.test.ts']
 const WORKER_WORDS: Mutant['tests'] = ['integration-postgres', 'test/integration/worker-words.test.ts']
 
 /** Fences, claims, reports, recovery: delivery at least once, effects exactly once. */
 export const DELIVERY_MUTANTS: readonly Mutant[] = [
-  {
-    rule: '6: a zombie writes nothing',
-    file: 'apps/api/src/attempts/locked-attempt.ts',
-    find: 'if (video === null || video.fence !== fence) return null',
-    replace: 'if (video === null) return null',
-    tests: ATTEMPTS,
-  },
   {
     rule: '6: a zombie writes nothing',
     file: 'apps/api/src/attempts/locked-attempt.ts',
@@ -125,14 +117,14 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/attempts/give-up.ts',
     find: 'if (result !== null && locked !== null) {',
     replace: 'if (result === undefined && locked !== null) {',
-    tests: LIFE,
+    tests: RECOVERY,
   },
   {
     rule: '10: a result is its own attempt’s',
     file: 'apps/api/src/attempts/give-up.ts',
     find: 'if (result.fence !== attempt.fence || result.claim !== attempt.claim) return null',
     replace: '',
-    tests: RECOVERY,
+    tests: ATTEMPTS,
   },
   {
     rule: 'files: a finished video lies in the store',

@@ -62,7 +62,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/ledger/accounts.ts',
     find: '    order by id\n    for update`,',
     replace: '    order by id`,',
-    tests: LEDGER,
+    tests: ['integration-postgres', 'test/integration/interleavings.test.ts'],
   },
   {
     rule: '4: append-only',

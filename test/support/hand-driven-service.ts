@@ -128,6 +128,9 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
           leaseMs: LEASE_MS,
         },
         queueHeads: new QueueHeads(internal.db),
+        onError: (error) => {
+          throw error
+        },
       })
       return dispatched
     },
