@@ -14,6 +14,8 @@ import { gateDatabase } from '../support/gated-database.ts'
 import { type HandDrivenService, type Start, startHandDrivenService } from '../support/hand-driven-service.ts'
 
 const STEPS = 10
+/** Of the worker that the service is driven with. */
+const SLOTS = 3
 const STEPS_DONE = 4
 const TRIAL_MICROS = 1_000_000n
 const RUNS = Number(process.env.SLUICE_TEST_RUNS ?? 40)
@@ -129,6 +131,39 @@ async function judge(
   expect(trial.balanceMicros).toBe(TRIAL_MICROS - (isEnded ? (video.charged_micros ?? 0n) : costMicros))
   expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
 }
+
+test('however the statements of gate passes, cancels and deletes interleave, a video is dispatched once and no slot twice', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, isCancelled) => {
+      const key = await service.account(TRIAL_MICROS)
+      const ids: string[] = []
+      for (let count = 0; count < 5; count += 1) ids.push((await service.submit(key, STEPS)).id)
+      const gated = gateDatabase(service.context.internal.db, scheduler)
+      const [first = '', second = ''] = ids
+      await gated.run([
+        service.gatePass(gated.db),
+        ...(isCancelled
+          ? [
+              cancelVideo({ ...service.context, db: gated.db }, key.accountId, first),
+              deleteVideo({ ...service.context, db: gated.db }, key.accountId, second, { isRepeat: false }),
+            ]
+          : []),
+      ])
+      const videos = [...(await service.readVideos(key.accountId)).values()]
+      const dispatched = videos.filter(({ status }) => status === 'dispatched')
+      expect(dispatched.length).toBeLessThanOrEqual(SLOTS)
+      if (!isCancelled) expect(dispatched.length).toBe(SLOTS)
+      const { rows } = await service.owner.query<{ open: string }>({
+        text: 'select count(*)::text as open from attempt where ended_at is null and video_id = any ($1)',
+        values: [ids],
+      })
+      expect(Number(rows[0]?.open)).toBe(dispatched.length)
+      expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
+      await clear()
+    }),
+    { numRuns: Math.ceil(RUNS / 2), endOnFailure: true },
+  )
+}, 120_000)
 
 test('however the statements of submissions of one call interleave, there is one video; and money for one makes one of two calls', async () => {
   await fc.assert(

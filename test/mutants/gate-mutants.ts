@@ -1,5 +1,7 @@
 import type { Mutant } from './mutant.ts'
 
+const LIFE: Mutant['tests'] = ['integration-postgres', 'test/integration/life-of-a-video.test.ts']
+const INTERLEAVINGS: Mutant['tests'] = ['integration-postgres', 'test/integration/interleavings.test.ts']
 const GATE: Mutant['tests'] = ['integration-postgres', 'test/integration/gate.test.ts']
 const GATE_GOES_ON: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-goes-on.test.ts']
 const CHOOSE: Mutant['tests'] = ['unit', 'apps/api/src/gate']
@@ -17,21 +19,21 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/gate/dispatch-pass.ts',
     find: 'while (dispatched < freeSlots) {',
     replace: 'while (dispatched <= freeSlots) {',
-    tests: GATE,
+    tests: LIFE,
   },
   {
     rule: '12: an occupied slot is not free',
     file: 'apps/api/src/gate/dispatch-pass.ts',
     find: 'const freeSlots = pool.slots - occupantsOf(fleet, pool).length',
     replace: 'const freeSlots = pool.slots',
-    tests: GATE,
+    tests: LIFE,
   },
   {
     rule: '12: a queued video is dispatched once',
     file: 'apps/api/src/videos/transition.ts',
     find: `where id = $1 and status = 'queued' and exists (select from living)`,
     replace: 'where id = $1 and exists (select from living)',
-    tests: GATE_GOES_ON,
+    tests: INTERLEAVINGS,
   },
   {
     rule: '13: a leader that is frozen loses the gate',
@@ -98,7 +100,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: '26: a device that was given back is not counted',
-    file: 'apps/api/migrations/0004-videos-and-attempts.sql',
+    file: 'apps/api/migrations/0021-queues.sql',
     find: `where v.status in ('dispatched', 'running') and a.released_at is null;`,
     replace: `where v.status in ('dispatched', 'running');`,
     tests: LIMITS,
@@ -141,9 +143,9 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '18: GPU hosts see schema bullmq alone',
     file: 'apps/api/migrations/0001-roles.sql',
-    find: 'grant usage on schema bullmq to sluice_worker;',
+    find: 'grant select, insert, update, delete on tables to sluice_app;',
     replace:
-      'grant usage on schema bullmq, public to sluice_worker;\ngrant select on all tables in schema public to sluice_worker;',
+      'grant select, insert, update, delete on tables to sluice_app, sluice_worker;\ngrant usage on schema public to sluice_worker;',
     tests: LEDGER,
   },
   {

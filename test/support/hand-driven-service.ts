@@ -51,13 +51,13 @@ export interface HandDrivenService extends AsyncDisposable {
   /** Tells the API that the worker lives, and what it owns. */
   heartbeat(attempts?: readonly OwnedAttempt[], context?: Context): Promise<void>
   /** One pass of the gate. Returns how many videos it dispatched. */
-  gatePass(): Promise<number>
+  gatePass(db?: Database): Promise<number>
   report(start: Start, body: ReportBody, context?: Context): Promise<ReportAnswer>
   /** Puts an attempt's files and its result.json into the store, and returns the result to report. */
   upload(start: Start, steps: number): Promise<AttemptResult>
   /** Every open attempt was last heard of longer than a lease ago, and the API was there all the time. */
   silence(): Promise<void>
-  /** One round of the reconciler. */
+  /** One round of the reconciler. A queue that left something untaken is trusted again at once. */
   recover(context?: Context): Promise<void>
   readVideo(id: string): Promise<Video>
   /** All of an account's, by id. */
@@ -118,16 +118,16 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         attempts: [...attempts],
       })
     },
-    gatePass: async () => {
+    gatePass: async (db = internal.db) => {
       const { dispatched } = await dispatchPass({
-        db: internal.db,
+        db,
         producer: internal.producer,
         settings: {
           catalogue: config.catalogue,
           accountSharePercent: config.accountSharePercent,
           leaseMs: LEASE_MS,
         },
-        queueHeads: new QueueHeads(internal.db),
+        queueHeads: new QueueHeads(db),
         onError: (error) => {
           throw error
         },
@@ -144,7 +144,10 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
       await owner.query(`update reception set since = now() - interval '1 hour', until = now(),
         api_started_at = now() - interval '2 hours'`)
     },
-    recover: (context = internal) => recoverDue(context),
+    recover: async (context = internal) => {
+      await recoverDue(context)
+      await owner.query('delete from queue_delivery')
+    },
     readVideo: async (id) => {
       const { rows } = await services.db.query<Video>({
         text: 'select * from video where id = $1',

@@ -98,3 +98,57 @@ test('the fair queue chooses as the rule says, through any run of arrivals, disp
     { numRuns: 300 },
   )
 })
+
+/** Serves `turns` videos of accounts that always have more of them. Returns the milliseconds each got. */
+function serve(accounts: readonly Pick<Head, 'accountId' | 'weight' | 'costMs'>[], turns: number) {
+  const time = new VirtualTime()
+  const queue = new FairQueue(time)
+  const servedMs = new Map<string, number>()
+  let number = 0
+  const push = (account: Pick<Head, 'accountId' | 'weight' | 'costMs'>) =>
+    queue.push({
+      ...account,
+      videoId: `video_${String(number++).padStart(6, '0')}`,
+      keyId: account.accountId,
+      model: 'animatic',
+      queueKey: account.accountId,
+      accountRunningMax: null,
+      keyRunningMax: null,
+      tier: 'standard',
+      expiresInMs: 86_400_000,
+    })
+  for (const account of accounts) push(account)
+  for (let turn = 0; turn < turns; turn += 1) {
+    const choice = queue.next(() => null)
+    if (choice === null) throw new Error('somebody always waits')
+    const { head } = choice
+    servedMs.set(head.accountId, (servedMs.get(head.accountId) ?? 0) + head.costMs)
+    time.advance(choice)
+    push(head)
+  }
+  return servedMs
+}
+
+test('accounts that always wait get GPU time by their weights, whatever their videos cost', () => {
+  const servedMs = serve(
+    [
+      { accountId: 'small', weight: 100, costMs: 70 },
+      { accountId: 'large', weight: 300, costMs: 20 },
+      { accountId: 'usual', weight: 100, costMs: 5 },
+    ],
+    20_000,
+  )
+  const of = (account: string) => servedMs.get(account) ?? 0
+  expect(of('large') / of('usual')).toBeCloseTo(3, 1)
+  expect(of('small') / of('usual')).toBeCloseTo(1, 1)
+})
+
+test('a flex video is served as standard when its deadline is near: within an hour, or ten times its cost', () => {
+  const hourMs = 3_600_000
+  const tierOfFlex = (costMs: number, expiresInMs: number) => tierOf({ tier: 'flex', costMs, expiresInMs })
+  expect(tierOfFlex(1_000, hourMs)).toBe('standard')
+  expect(tierOfFlex(1_000, hourMs + 1)).toBe('flex')
+  expect(tierOfFlex(hourMs, 10 * hourMs)).toBe('standard')
+  expect(tierOfFlex(hourMs, 10 * hourMs + 1)).toBe('flex')
+  expect(tierOf({ tier: 'priority', costMs: 1, expiresInMs: 0 })).toBe('priority')
+})
