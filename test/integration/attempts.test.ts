@@ -1,7 +1,9 @@
+import { UPLOAD_CONTENT_TYPES } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
+import { attemptPrefix, OUTPUT_FILES } from '../../apps/api/src/videos/video.ts'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { recoverSilent } from '../support/recover-silent.ts'
@@ -223,10 +225,16 @@ test('a result of another start, in the place of its own, is no finished work', 
   const attempt = await worker.fetch()
   const result = await attempt.upload()
   const { assignment } = await attempt.report({ type: 'taken', slot: 0 })
+  const other = newClaim()
+  const prefix = attemptPrefix(id, attempt.job.fence, other)
+  for (const name of ['video', 'thumbnail', 'spritesheet'] as const) {
+    const bytes = Buffer.alloc(result.files[name].bytes)
+    await api.context.store.put(`${prefix}/${OUTPUT_FILES[name]}`, bytes, UPLOAD_CONTENT_TYPES[name])
+  }
   const put = await fetch(assignment?.uploads.result ?? '', {
     method: 'PUT',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ...result, claim: newClaim() }),
+    body: JSON.stringify({ ...result, claim: other }),
   })
   expect(put.status).toBeLessThan(300)
   await giveUpAttempt(api.context.internal, id, attempt.job.fence)
