@@ -1,6 +1,5 @@
 import type { Mutant } from './mutant.ts'
 
-const LIFE: Mutant['tests'] = ['integration-postgres', 'test/integration/life-of-a-video.test.ts']
 const INTERLEAVINGS: Mutant['tests'] = ['integration-postgres', 'test/integration/interleavings.test.ts']
 const GATE: Mutant['tests'] = ['integration-postgres', 'test/integration/gate.test.ts']
 const GATE_GOES_ON: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-goes-on.test.ts']
@@ -19,14 +18,14 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/gate/dispatch-pass.ts',
     find: 'while (dispatched < freeSlots) {',
     replace: 'while (dispatched <= freeSlots) {',
-    tests: LIFE,
+    tests: INTERLEAVINGS,
   },
   {
     rule: '12: an occupied slot is not free',
     file: 'apps/api/src/gate/dispatch-pass.ts',
     find: 'const freeSlots = pool.slots - occupantsOf(fleet, pool).length',
     replace: 'const freeSlots = pool.slots',
-    tests: LIFE,
+    tests: INTERLEAVINGS,
   },
   {
     rule: '12: a queued video is dispatched once',
@@ -160,7 +159,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/videos/cancel.ts',
     find: 'if (video === null || video.account_id !== accountId || video.deleted_at !== null) throw notFound()',
     replace: 'if (video === null || video.deleted_at !== null) throw notFound()',
-    tests: ['integration-postgres', 'test/integration/http.test.ts'],
+    tests: ['integration-postgres', 'test/integration/bad-input.test.ts'],
   },
   {
     rule: 'limits: queued_max of an account',
@@ -193,8 +192,8 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'crowding: long calls of one account',
     file: 'apps/api/src/places.ts',
-    find: 'placesOfTenant: bounds.longCallsOfAccount,',
-    replace: 'placesOfTenant: 1_000_000,',
+    find: 'longCalls: ofCalls(bounds.longCallsOfAccount),',
+    replace: 'longCalls: ofCalls(1_000_000),',
     tests: DOOR,
   },
   {
