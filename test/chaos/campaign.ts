@@ -14,7 +14,7 @@ import { startFleet } from './machine/fleet.ts'
 import type { Installation, Layout, QueueKind, StoreKind } from './machine/installation.ts'
 import { startBox } from './machine/one-box.ts'
 import { type SeededRandom, seededRandom } from './seeded-random.ts'
-import { findBrokenRules } from './verify/database-verdict.ts'
+import { findBrokenRules, findFailedVideos } from './verify/database-verdict.ts'
 import { findLeftFiles, findMisplacedObjects } from './verify/file-verdict.ts'
 import { findBrokenVideos } from './verify/video-verdict.ts'
 
@@ -111,7 +111,7 @@ function anyClient({ clients }: Run): Client {
   return client
 }
 
-/** Customers order while faults come one after the other; ends when every customer has seen its last video. */
+/** Customers order while faults come one after the other; ends when each has seen its last video. */
 async function disturb(run: Run): Promise<void> {
   let isOver = false
   const customers = [...run.clients].flatMap(([accountName, client]) =>
@@ -171,6 +171,8 @@ async function judge(run: Run, references: ReadonlyMap<Clip, string>): Promise<s
     problems.push(...(await findBrokenVideos(client, own, references)))
     for (const [fault, times] of client.faults) problems.push(`answered ${times} times with ${fault}`)
   }
+  const failed = await findFailedVideos(installation.adminUrl())
+  problems.push(...failed.map((video) => `failed: ${video}`))
   problems.push(...(await findBrokenRules(installation.adminUrl())))
   const admin = new Client(installation.origin, installation.adminKey)
   const check = await admin.call('GET', '/v1/admin/ledger/check')

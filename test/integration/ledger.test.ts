@@ -183,7 +183,8 @@ test('the database refuses a charge larger than the hold', async () => {
 test('the role the API works as has no right to rewrite the ledger, whatever a trigger would say', async () => {
   const { rows } = await db().query<{ may: boolean }>({
     text: `select has_table_privilege('sluice_app', relation, privilege) as may
-      from unnest(array['transfer', 'entry']) relation, unnest(array['update', 'delete', 'truncate']) privilege`,
+      from unnest(array['transfer', 'entry']) relation,
+        unnest(array['update', 'delete', 'truncate']) privilege`,
   })
   expect(rows.map(({ may }) => may)).toEqual(Array.from({ length: 6 }, () => false))
 })

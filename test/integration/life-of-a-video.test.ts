@@ -451,7 +451,7 @@ test('whatever happens to videos in whatever order, each is what the rules say, 
   )
 }, 240_000)
 
-/** One tenant's videos, from nothing; each choice is a command among those that are possible, and its number. */
+/** One tenant's videos, from nothing. Each choice: a command among the possible ones, and its number. */
 async function runLife(choices: readonly (readonly [number, number])[]): Promise<void> {
   const key = await service.account(TRIAL_MICROS)
   const priced = await service.submit(key, 1)

@@ -9,7 +9,7 @@ export interface TreeCopy {
   remove(): void
 }
 
-/** Copies what git knows or would add, and what was built; node_modules by hard links, which takes a second. */
+/** Copies what git knows or would add, and what was built; node_modules by hard links, in a second. */
 export function copyTree(from: string): TreeCopy {
   const root = mkdtempSync(join(tmpdir(), 'sluice-mutants-'))
   const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {

@@ -2,7 +2,7 @@ import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { s3MoodFile } from '../machine/outside.ts'
 import type { Fault } from './fault.ts'
 
-/** What happens to places where bytes lie. Frozen, killed and silent S3 servers are among the other faults. */
+/** What happens to places where bytes lie. Frozen, killed and silent servers are among the other faults. */
 export const STORES: readonly Fault[] = [
   {
     name: 'the object folder is away',

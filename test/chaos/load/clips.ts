@@ -16,7 +16,7 @@ export function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** The file that each clip has when nothing is disturbed, by SHA-256. Throws when a file is not as ordered. */
+/** The file of each clip when nothing is disturbed, by SHA-256. Throws when a file is not as ordered. */
 export async function makeReferences(client: Client): Promise<ReadonlyMap<Clip, string>> {
   const references = new Map<Clip, string>()
   for (const clip of CLIPS) {

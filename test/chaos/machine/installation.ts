@@ -38,7 +38,7 @@ export interface Installation {
   disks: SmallDisk[]
   /** Kills every process at once, as a power cut does, and starts the service again. */
   powerCut(): Promise<void>
-  /** Steps the clocks of API and worker by so many seconds; 0 = true time. Null when clocks can't be faked. */
+  /** Steps the clocks of API and worker by so many seconds; 0 = true time. Null: clocks can't be faked. */
   stepClocks: ((seconds: number) => void) | null
   /** Where the logs are. */
   logDir: string

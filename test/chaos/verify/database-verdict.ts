@@ -23,7 +23,8 @@ const RULES: readonly Rule[] = [
                  || count(*) filter (where t.kind = 'settle') || ' settles' as detail
           from video v left join transfer t on t.video_id = v.id
           group by v.id
-          having count(*) filter (where t.kind = 'hold') <> 1 or count(*) filter (where t.kind = 'settle') <> 1`,
+          having count(*) filter (where t.kind = 'hold') <> 1
+            or count(*) filter (where t.kind = 'settle') <> 1`,
   },
   {
     name: 'a completed video is charged in full, a failed one nothing, a cancelled one at most its hold',
@@ -52,6 +53,20 @@ const RULES: readonly Rule[] = [
           where outcome = 'completed' group by video_id having count(*) > 1`,
   },
 ]
+
+/** Each video that failed without being cancelled, with what its attempts ended with: nobody's wish. */
+export async function findFailedVideos(adminUrl: string): Promise<string[]> {
+  return withDatabase(adminUrl, async (client) => {
+    const { rows } = await client.query<{ what: string }>(`
+      select v.id || ': ' || v.error_code || ' after ' || coalesce(
+        string_agg(coalesce(a.error_code, a.outcome, 'open') || ' (' || left(a.error_message, 90) || ')', ', '
+          order by a.fence), 'nothing') as what
+      from video v left join attempt a on a.video_id = v.id
+      where v.status = 'failed'
+      group by v.id`)
+    return rows.map(({ what }) => what)
+  })
+}
 
 /** Every rule that the rows break, with up to five of them. */
 export async function findBrokenRules(adminUrl: string): Promise<string[]> {

@@ -38,7 +38,7 @@ export async function findMisplacedObjects(installation: Installation): Promise<
   ]
 }
 
-/** The sweep waits for signed URLs to expire; time is moved here, not waited for. Returns how many there are. */
+/** The sweep waits for signed URLs to expire; time is moved here, not waited for. Returns how many. */
 async function ageVideos({ adminUrl }: Installation): Promise<number> {
   return withDatabase(adminUrl(), async (client) => {
     const { rowCount } = await client.query(`
