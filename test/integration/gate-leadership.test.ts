@@ -3,7 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openDatabase } from '../../apps/api/src/db/database.ts'
 import { startGate } from '../../apps/api/src/gate/leader.ts'
-import { isGateLed } from '../../apps/api/src/gate/leadership.ts'
+import { isGateLed, winLeadership } from '../../apps/api/src/gate/leadership.ts'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -156,4 +156,11 @@ test('a leader that another follows in the middle of a pass dispatches nothing m
     await gate.stop()
     await db.end()
   }
+})
+
+test('while one leads, nobody else wins the leadership', async () => {
+  await using api = await startTestApi()
+  const { db } = api.context.internal
+  await eventually(() => isGateLed(db), Boolean)
+  expect(await winLeadership(db, 'another gate')).toBeNull()
 })

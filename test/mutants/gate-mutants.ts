@@ -2,7 +2,8 @@ import type { Mutant } from './mutant.ts'
 
 const INTERLEAVINGS: Mutant['tests'] = ['integration-postgres', 'test/integration/interleavings.test.ts']
 const GATE: Mutant['tests'] = ['integration-postgres', 'test/integration/gate.test.ts']
-const GATE_GOES_ON: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-goes-on.test.ts']
+const PLACES: Mutant['tests'] = ['unit', 'apps/api/src/places.test.ts']
+const LEADERSHIP: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-leadership.test.ts']
 const CHOOSE: Mutant['tests'] = ['unit', 'apps/api/src/gate']
 const LIMITS: Mutant['tests'] = ['integration-postgres', 'test/integration/running-limits.test.ts']
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
@@ -35,11 +36,25 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: INTERLEAVINGS,
   },
   {
-    rule: '13: a leader that is frozen loses the gate',
-    file: 'apps/api/src/gate/leader.ts',
-    find: 'const LEADER_SILENT_MS_MAX = 10_000',
-    replace: 'const LEADER_SILENT_MS_MAX = 10_000_000',
-    tests: GATE_GOES_ON,
+    rule: '13: a leader that another has followed resigns',
+    file: 'apps/api/src/gate/leadership.ts',
+    find: 'if (rowCount === 0) throw new LeadershipLostError',
+    replace: 'if (rowCount === -1) throw new LeadershipLostError',
+    tests: LEADERSHIP,
+  },
+  {
+    rule: '13: a leader that another has followed dispatches nothing more',
+    file: 'apps/api/src/gate/dispatch-pass.ts',
+    find: '    await pass.keepLeadership()\n',
+    replace: '',
+    tests: LEADERSHIP,
+  },
+  {
+    rule: '13: the leadership is won by one',
+    file: 'apps/api/src/gate/leadership.ts',
+    find: 'and (holder = $1 or $',
+    replace: 'and (true or $',
+    tests: LEADERSHIP,
   },
   {
     rule: 'fairness: cost is what is shared',
@@ -187,28 +202,28 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/places.ts',
     find: 'const CONNECTIONS_SHARE = 0.25',
     replace: 'const CONNECTIONS_SHARE = 25',
-    tests: DOOR,
+    tests: PLACES,
   },
   {
     rule: 'crowding: long calls of one account',
     file: 'apps/api/src/places.ts',
     find: 'longCalls: ofCalls(bounds.longCallsOfAccount),',
     replace: 'longCalls: ofCalls(1_000_000),',
-    tests: DOOR,
+    tests: PLACES,
   },
   {
     rule: 'crowding: body bytes of one account',
     file: 'apps/api/src/places.ts',
     find: 'placesOfTenant: bounds.bodyBytesOfAccount,',
     replace: 'placesOfTenant: Number.MAX_SAFE_INTEGER,',
-    tests: DOOR,
+    tests: PLACES,
   },
   {
     rule: 'crowding: decodings of one account',
     file: 'apps/api/src/places.ts',
     find: 'placesOfTenant: bounds.decodingsOfAccount,',
     replace: 'placesOfTenant: 1_000_000,',
-    tests: DOOR,
+    tests: PLACES,
   },
   {
     rule: 'crowding: look-ups of unknown keys',

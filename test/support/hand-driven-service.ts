@@ -128,6 +128,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
           leaseMs: LEASE_MS,
         },
         queueHeads: new QueueHeads(db),
+        keepLeadership: async () => {},
         onError: (error) => {
           throw error
         },

@@ -1,0 +1,35 @@
+import { pause } from '@sluice/shared/pause'
+import { describe, expect, test } from 'vitest'
+import { DEFAULT_BOUNDS } from './config/bounds.ts'
+import { openPlaces } from './places.ts'
+
+const CONNECTIONS = 12
+/** What one account may have of each at a time: written from what docs and bounds promise, not from places.ts. */
+const OF_ACCOUNT = { calls: 3, longCalls: 6, decodings: 1, fetches: 4 } as const
+type Line = keyof typeof OF_ACCOUNT
+const MIB = 1024 * 1024
+
+const hasEntered = (entering: Promise<unknown>): Promise<boolean> =>
+  Promise.race([entering.then(() => true), pause(0).then(() => false)])
+
+describe.each(Object.entries(OF_ACCOUNT) as [Line, number][])('of %s one account', (name, bound) => {
+  test(`has ${bound} at a time: one more waits for one of its own, and another account's does not wait`, async () => {
+    const line = openPlaces(DEFAULT_BOUNDS, CONNECTIONS)[name]
+    const own = await Promise.all(Array.from({ length: bound }, () => line.enter('crowd', 1)))
+    const more = line.enter('crowd', 1)
+    expect(await hasEntered(more)).toBe(false)
+    expect(await hasEntered(line.enter('other', 1))).toBe(true)
+    for (const leave of own) leave()
+    await more
+  })
+})
+
+test('of the memory for bodies one account has 64 MiB: more waits, and another account has as much beside it', async () => {
+  const line = openPlaces(DEFAULT_BOUNDS, CONNECTIONS).bodyBytes
+  const leave = await line.enter('crowd', 64 * MIB)
+  const more = line.enter('crowd', 1)
+  expect(await hasEntered(more)).toBe(false)
+  expect(await hasEntered(line.enter('other', 64 * MIB))).toBe(true)
+  leave()
+  await more
+})
