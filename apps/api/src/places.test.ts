@@ -4,7 +4,7 @@ import { DEFAULT_BOUNDS } from './config/bounds.ts'
 import { openPlaces } from './places.ts'
 
 const CONNECTIONS = 12
-/** What one account may have of each at a time: written from what docs and bounds promise, not from places.ts. */
+/** What one account may have of each at a time: written from what is promised, not from places.ts. */
 const OF_ACCOUNT = { calls: 3, longCalls: 6, decodings: 1, fetches: 4 } as const
 type Line = keyof typeof OF_ACCOUNT
 const MIB = 1024 * 1024
