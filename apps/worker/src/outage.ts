@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { messageOf } from './error-message.ts'
+import { reasonOf } from './error-message.ts'
 
 /** Something outside this worker that it needs: what is said when it is away, and when it is back. */
 export interface OutageWords {
@@ -27,8 +27,7 @@ export class Outage {
   begin(error: unknown): void {
     if (this.#isAway) return
     this.#isAway = true
-    const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : ''
-    this.#log.error({ ...this.#words.about, reason: `${messageOf(error)}${cause}` }, this.#words.away)
+    this.#log.error({ ...this.#words.about, reason: reasonOf(error) }, this.#words.away)
   }
 
   end(): void {

@@ -4,6 +4,7 @@ import { requireFreePort } from '@sluice/shared/listen'
 import { readKeys } from '../connection/keys-file.ts'
 import { dataDirPaths } from '../data-dir.ts'
 import { readLockHolder } from '../up/data-dir-lock.ts'
+import { sizeText } from '../videos/progress-text.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
 /** With less than this, the videos of a day may not fit. */
@@ -38,9 +39,13 @@ export async function checkDataDir(dataDir: string): Promise<Finding> {
 export async function checkDisk(dataDir: string): Promise<Finding> {
   const { bavail, bsize } = await statfs(await existingFolder(dataDir))
   const freeBytes = bavail * bsize
-  const free = `${(freeBytes / 1e9).toFixed(1)} GB free`
+  const free = `${sizeText(freeBytes)} free`
   return freeBytes < FREE_BYTES_MIN
-    ? fail('disk', free, 'make room, or set SLUICE_DATA_DIR to a larger disk')
+    ? fail(
+        'disk',
+        `${free}, less than ${sizeText(FREE_BYTES_MIN)}`,
+        'make room, or set SLUICE_DATA_DIR to a larger disk',
+      )
     : ok('disk', free)
 }
 

@@ -23,8 +23,11 @@ export type OutputStream = 'stdout' | 'stderr'
 const lineSchema = z.looseObject({
   level: z.number(),
   msg: z.string().optional(),
-  err: z.looseObject({ message: z.string().optional() }).optional(),
+  err: z.unknown().optional(),
 })
+const errorSchema = z.looseObject({ message: z.string(), cause: z.unknown().optional() })
+/** How many causes of causes are shown. */
+const CAUSES_MAX = 3
 
 /**
  * One line of a child's log as the terminal shows it, or null when it is not shown. `warnings` are pino's
@@ -43,12 +46,23 @@ export function formatLogLine(
     return isAll || isCrash ? `${name.padEnd(8)} ${line}` : null
   }
   if (!isAll && parsed.level < WARN) return null
-  const cause = parsed.err?.message
-  const text = [parsed.msg, cause === parsed.msg ? undefined : cause]
-    .filter((part) => part !== undefined && part !== '')
+  const text = [parsed.msg ?? '', ...messagesOf(parsed.err)]
+    .filter((part, index, parts) => part !== '' && parts.indexOf(part) === index)
     .join(': ')
   const level = LEVELS[parsed.level] ?? parsed.level
   return `${name.padEnd(8)} ${level} ${text === '' ? line : `${text}${fieldsText(parsed)}`}`
+}
+
+/** The error's message, and those of its causes: "PUT did not get through" alone says not why. */
+function messagesOf(error: unknown): string[] {
+  const messages: string[] = []
+  for (let next = error; messages.length <= CAUSES_MAX; ) {
+    const parsed = errorSchema.safeParse(next)
+    if (!parsed.success) break
+    messages.push(parsed.data.message)
+    next = parsed.data.cause
+  }
+  return messages
 }
 
 /** ` (video video_01h..., fence 2)`: what the line is about; nothing when it names nothing. */

@@ -15,6 +15,11 @@ describe("the children's logs", () => {
     expect(formatLogLine('worker', error, 'stdout', 'warnings')).toBe(
       'worker   error upload failed: ECONNRESET',
     )
+    const cause = { message: 'the disk is full', cause: { message: 'ENOSPC' } }
+    const caused = JSON.stringify({ level: 40, msg: 'x', err: { message: 'x', cause } })
+    expect(formatLogLine('api', caused, 'stdout', 'warnings')).toBe(
+      'api      warn x: the disk is full: ENOSPC',
+    )
     expect(formatLogLine('api', 'TypeError: x is not a function', 'stderr', 'warnings')).toBe(
       'api      TypeError: x is not a function',
     )

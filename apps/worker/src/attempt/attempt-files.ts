@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
-import { messageOf } from '../error-message.ts'
+import { logEachReason, messageOf } from '../error-message.ts'
 import { Backoff, retrying } from '../retrying.ts'
 import { InputDamagedError, requireHash } from './input-image.ts'
 import { getFile, putBody, putFile, TransferError, type TransferRules } from './transfer.ts'
@@ -59,12 +59,13 @@ export class AttemptFiles {
     const { ended, folder, log } = this.#deps
     const path = join(folder, 'resume.checkpoint')
     const signal = AbortSignal.any([ended, AbortSignal.timeout(CHECKPOINT_MS_MAX)])
+    const logTry = logEachReason(log, { step: resume.step }, 'the checkpoint cannot be fetched')
     const fetchOnce = async () => {
       try {
         // Read at each try, since expired URLs are replaced.
         await getFile(this.#assignment.resume?.url ?? resume.url, path, this.#rules(signal))
       } catch (error) {
-        log.warn({ err: error, step: resume.step }, 'the checkpoint cannot be fetched')
+        logTry(error)
         throw error
       }
     }
@@ -77,7 +78,7 @@ export class AttemptFiles {
       await retrying(fetchOnce, { signal, backoff: new Backoff(200, 5_000), mayRetry })
       this.#resume = { step: resume.step, path }
     } catch {
-      // Logged with each try.
+      // Logged.
     }
   }
 
@@ -85,6 +86,7 @@ export class AttemptFiles {
   async fetchInputImage(): Promise<string | undefined> {
     if (this.#assignment.inputs === undefined) return undefined
     const path = join(this.#deps.folder, 'reference.png')
+    const logTry = logEachReason(this.#deps.log, {}, 'the image is fetched again')
     const signal = AbortSignal.any([this.#deps.ended, AbortSignal.timeout(INPUT_MS_MAX)])
     const fetchOnce = async () => {
       // Read at each try, since expired URLs are replaced.
@@ -95,7 +97,7 @@ export class AttemptFiles {
     }
     const mayRetry = async (error: unknown) => {
       if (!isWorthFetchingAgain(error)) return false
-      this.#deps.log.warn({ err: error }, 'the image is fetched again')
+      logTry(error)
       if (error instanceof TransferError && error.expired) await this.#freshenUrls(INPUT_MS_MAX)
       return true
     }
@@ -122,6 +124,7 @@ export class AttemptFiles {
         ? await putFile(url, source, contentType, rules)
         : await putBody(url, source.json, contentType, rules)
     }
+    const logTry = logEachReason(this.#deps.log, { file: name }, 'an upload is tried again')
     let freshUrls = 0
     const mayRetry = async (error: unknown) => {
       if (!(error instanceof TransferError)) return false
@@ -131,7 +134,7 @@ export class AttemptFiles {
       } else if (!error.again) {
         return false
       }
-      this.#deps.log.warn({ err: error, file: name }, 'an upload is tried again')
+      logTry(error)
       return true
     }
     return await retrying(putOnce, { signal, backoff: new Backoff(300, 8_000), mayRetry })
