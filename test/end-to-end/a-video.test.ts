@@ -43,7 +43,9 @@ describe.each(['postgres', 'redis'] as const)('on %s', (queue) => {
   })
 
   test(`a healthy start and its first videos say nothing at the terminal but that it is ready [${queue}]`, async () => {
-    await videoWhen(service, await submit(service, { prompt: 'x', num_frames: 5, num_steps: 2 }), isEnded)
+    const id = await submit(service, { prompt: 'x', num_frames: 5, num_steps: 2 })
+    await videoWhen(service, id, isEnded)
+    await contentOf(service, id)
     expect(service.output().match(/.*\b(warn|error|fatal|warning)\b.*/gi) ?? []).toEqual([])
   })
 

@@ -73,6 +73,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   'apps/cli/src': [
     'exit-codes.ts',
+    'size-text.ts',
     'arguments.ts',
     'data-dir.ts',
     'processes',

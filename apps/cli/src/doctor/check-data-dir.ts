@@ -3,8 +3,8 @@ import { dirname } from 'node:path'
 import { requireFreePort } from '@sluice/shared/listen'
 import { readKeys } from '../connection/keys-file.ts'
 import { dataDirPaths } from '../data-dir.ts'
+import { sizeText } from '../size-text.ts'
 import { readLockHolder } from '../up/data-dir-lock.ts'
-import { sizeText } from '../videos/progress-text.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
 /** With less than this, the videos of a day may not fit. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { clock, progressBar, secondsText, sizeText } from './progress-text.ts'
+import { sizeText } from '../size-text.ts'
+import { clock, progressBar, secondsText } from './progress-text.ts'
 import type { Video } from './video.ts'
 
 const running: Video = {

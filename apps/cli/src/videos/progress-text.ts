@@ -44,21 +44,6 @@ export function secondsText(seconds: string): string {
   return Number.isFinite(value) ? `${Number(value.toFixed(2))} s` : `${seconds} s`
 }
 
-/** Bytes in the unit people read. */
-export function sizeText(bytes: number): string {
-  for (const [unit, size] of UNITS) {
-    // What would be rounded up to 1000.0 of the smaller unit: 999,960 bytes are 1 MB, not 1000 kB.
-    if (bytes >= size * 0.99995) return `${(bytes / size).toFixed(1)} ${unit}`
-  }
-  return `${bytes} bytes`
-}
-
-const UNITS = [
-  ['GB', 1_000_000_000],
-  ['MB', 1_000_000],
-  ['kB', 1_000],
-] as const
-
 /** Seconds as m:ss, or h:mm:ss. */
 export function clock(seconds: number): string {
   const whole = Math.max(Math.round(seconds), 0)

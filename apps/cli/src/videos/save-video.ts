@@ -1,7 +1,8 @@
 import { access, constants, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { UsageError } from '../connection/find-connection.ts'
-import { secondsText, sizeText } from './progress-text.ts'
+import { sizeText } from '../size-text.ts'
+import { secondsText } from './progress-text.ts'
 import type { Video } from './video.ts'
 
 /** Throws UsageError when `--output` names what cannot be written. */
