@@ -395,6 +395,11 @@ test('on a phone Return makes a new line, every target is large, and shapes have
   await page.getByRole('button', { name: /^Options/ }).click()
   await card('on a phone').scrollIntoViewIfNeeded()
   await shot('73-phone-card')
+  await context.setOffline(true)
+  await page.getByRole('status').getByText('Reconnecting').waitFor()
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+  await page.evaluate('scrollTo(0, 0)')
+  await shot('70-phone')
 })
 
 test('what is too dear is told in plain words with a way on', async () => {
