@@ -1,11 +1,11 @@
-import { UPLOAD_CONTENT_TYPES } from '@sluice/shared/attempt-contract'
+import { type FailureCode, UPLOAD_CONTENT_TYPES } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
 import { attemptPrefix, OUTPUT_FILES } from '../../apps/api/src/videos/video.ts'
 import { eventually } from '../support/eventually.ts'
-import { HandWorker } from '../support/hand-worker.ts'
+import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { recoverSilent } from '../support/recover-silent.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
@@ -431,6 +431,71 @@ test('a video that ends three runners in a row fails with attempts_exhausted and
   })
   expect((await admin(id)).attempts).toHaveLength(3)
   expect(await ledgerOk()).toMatchObject({ ok: true })
+})
+
+const failIt = (code: FailureCode = 'runner_exited') =>
+  ({ type: 'failed', code, message: 'exit code 139', retryable: true, step: 0 }) as const
+
+/** The worker's next attempts, taken, by their videos. */
+const takeAll = async (by: HandWorker, ids: readonly string[]): Promise<HandAttempt[]> => {
+  const taken = new Map<string, HandAttempt>()
+  while (taken.size < ids.length) {
+    const attempt = await by.fetch()
+    await attempt.report({ type: 'taken', slot: taken.size })
+    taken.set(attempt.job.video, attempt)
+  }
+  return ids.map((id) => taken.get(id)).filter((attempt) => attempt !== undefined)
+}
+
+test('a failure right after that of another video is its worker’s: no video is blamed until one is made there', async () => {
+  worker.slots = 2
+  await worker.heartbeat()
+  const ids = [await submit(), await submit()]
+  // The first failure has no other before it; from then on each follows one of the other video.
+  for (let round = 1; round <= 4; round += 1)
+    for (const attempt of await takeAll(worker, ids)) await attempt.report(failIt())
+  const [first = '', second = ''] = ids
+  expect(await admin(first)).toMatchObject({ error: null, failures_in_a_row: 1 })
+  expect(await admin(second)).toMatchObject({ error: null, failures_in_a_row: 0 })
+  const [made, failing] = await takeAll(worker, ids)
+  await made?.report({ type: 'finished', result: await made.upload() })
+  await failing?.report(failIt())
+  for (let failure = 2; failure <= 3; failure += 1) {
+    expect(await admin(second)).toMatchObject({ error: null, failures_in_a_row: failure - 1 })
+    await (await worker.fetch()).report(failIt())
+  }
+  expect(await video(second)).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' } })
+})
+
+test('what is the host’s fault is never the video’s', async () => {
+  const id = await submit()
+  for (let failure = 1; failure <= 4; failure += 1) await (await worker.fetch()).report(failIt('host_failed'))
+  expect(await admin(id)).toMatchObject({ error: null, failures_in_a_row: 0 })
+  const attempt = await worker.fetch()
+  await attempt.report({ type: 'finished', result: await attempt.upload() })
+  expect(await video(id)).toMatchObject({ status: 'completed' })
+})
+
+test('two videos that bring down the same worker in turn end too', async () => {
+  await using strict = await startTestApi({ attemptsMax: 1 })
+  await using pair = new HandWorker(strict, { slots: 2 })
+  await pair.heartbeat()
+  const submitTo = async (): Promise<string> =>
+    (await strict.call('POST', '/v1/videos', { prompt: 'a paper boat', num_frames: 5, num_steps: 10 })).body
+      .id
+  const endOf = async (id: string) => (await strict.call('GET', `/v1/videos/${id}`)).body.error
+  const alone = await submitTo()
+  await (await pair.fetch()).report(failIt())
+  expect(await endOf(alone)).toMatchObject({ message: expect.stringContaining('after 1 attempts in a row') })
+  const ids = [await submitTo(), await submitTo()]
+  for (let failure = 1; failure <= 10; failure += 1) {
+    for (const id of ids) expect(await endOf(id)).toBeNull()
+    for (const attempt of await takeAll(pair, ids)) await attempt.report(failIt())
+  }
+  for (const id of ids)
+    expect(await endOf(id)).toMatchObject({
+      message: expect.stringContaining('10 attempts without progress'),
+    })
 })
 
 test('progress between failures breaks the row: a checkpoint further on starts the count anew', async () => {

@@ -60,6 +60,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'retrying.ts',
     'state-machine.ts',
     'outage.ts',
+    'host-health.ts',
     'config.ts',
     'check-settings.ts',
     'worker-lock.ts',

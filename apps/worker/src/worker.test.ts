@@ -299,18 +299,25 @@ test.skipIf(!mayMount())(
 )
 
 test.skipIf(!mayMount())(
-  'a full disk under everything a worker writes fails its videos, retryable, and the next one after that works',
+  'a full disk under everything a worker writes fails one video as the host’s fault: then no slot is offered until it has room',
   async () => {
-    const disk = mountSmallDisk(dataDir, 2_048)
+    const disk = mountSmallDisk(dataDir, 4_096)
     const child = spawnWorker(environment({ SLUICE_LOG: 'info' }))
     const messages = messagesOf(child)
     await api.beat(({ slots }) => slots === 1)
     disk.fill()
-    expect(await final(await submit(), 'failed')).toMatchObject({ retryable: true })
+    expect(await final(await submit(), 'failed')).toMatchObject({ code: 'host_failed', retryable: true })
+    const ready = api.heartbeats.findIndex(({ slots }) => slots === 1)
+    const unwell = await api.beat((beat) => api.heartbeats.indexOf(beat) > ready && beat.slots === 0)
     await expect.poll(messages).toContain('cannot be written to the spool')
     await expect.poll(messages).toContain('attempt ended')
     disk.free()
+    await api.beat(
+      (beat) => api.heartbeats.indexOf(beat) > api.heartbeats.indexOf(unwell) && beat.slots === 1,
+    )
     await final(await submit(), 'finished')
+    for (const line of ['this host keeps videos from being made', 'the work folder can be written again'])
+      expect(messages().split(line)).toHaveLength(2)
     await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
     expect(child.exitCode).toBeNull()
   },
@@ -429,6 +436,29 @@ test.each([
     await final(await submit(), 'finished')
   },
 )
+
+test('a slot on which two videos in a row fail offers itself again only after a rest; one poison video alone is no reason', async () => {
+  const { log, lines } = readableLog()
+  await start(misbehaving, log)
+  const poison = await submit({ seed: 3 })
+  await final(poison, 'failed')
+  await deliver(poison, 2)
+  await api.reported(
+    ({ video, fence, report }) => video === poison && fence === 2 && report.type === 'failed',
+  )
+  const rests = () => lines.filter(({ msg }) => msg.startsWith('one video after the other fails'))
+  expect(rests()).toEqual([])
+  expect(api.heartbeats.slice(api.heartbeats.findIndex(({ slots }) => slots === 1))).not.toContainEqual(
+    expect.objectContaining({ slots: 0 }),
+  )
+  const { length } = api.heartbeats
+  await final(await submit({ seed: 3 }), 'failed')
+  const unwell = await api.beat((beat) => api.heartbeats.indexOf(beat) >= length && beat.slots === 0)
+  await api.beat((beat) => api.heartbeats.indexOf(beat) > api.heartbeats.indexOf(unwell) && beat.slots === 1)
+  await final(await submit(), 'finished')
+  expect(rests()).toMatchObject([{ level: 50, slot: 0, reason: expect.stringContaining('bad_output') }])
+  await expect.poll(() => lines.filter(({ msg }) => msg === 'the slot makes videos again')).toHaveLength(1)
+})
 
 test('out_of_memory restarts the runner', async () => {
   await start(misbehaving)

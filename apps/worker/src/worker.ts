@@ -3,8 +3,9 @@ import { type AttemptConsumer, openAttemptConsumer, type TakenJob } from '@sluic
 import type { Heartbeat, HeartbeatAnswer } from '@sluice/shared/attempt-contract'
 import { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
-import { Attempt, type AttemptDeps } from './attempt/attempt.ts'
+import { Attempt, type AttemptDeps, type AttemptOutcome } from './attempt/attempt.ts'
 import type { WorkerConfig } from './config.ts'
+import { HostHealth } from './host-health.ts'
 import { Outage } from './outage.ts'
 import { Heartbeats } from './reports/heartbeat.ts'
 import { ReportClient } from './reports/report-client.ts'
@@ -55,6 +56,7 @@ class Worker implements RunningWorker {
   readonly #fetcher: JobFetcher
   readonly #attempts = new Set<Attempt>()
   readonly #queueAway: Outage
+  readonly #host: HostHealth
   readonly folderLost: Promise<void>
   #id: string
   #isQueueReached = false
@@ -72,6 +74,7 @@ class Worker implements RunningWorker {
       back: 'the queue is reached again',
       about: { setting: config.queueSetting },
     })
+    this.#host = new HostHealth({ workDir: folder.workDir, onChange: () => this.#onHostChange(), log })
     this.#client = new ReportClient(config.apiUrl, config.token, log)
     this.#spool = new Spool(folder.spoolDir, this.#client, log)
     const id = () => this.#id
@@ -97,7 +100,7 @@ class Worker implements RunningWorker {
       slots: this.#slots,
       // The first beat of a new process ends what its predecessor owned; a job taken before it would be ended
       // with it.
-      mayFetch: () => this.#heartbeats.isAnswered,
+      mayFetch: () => this.#heartbeats.isAnswered && this.#host.isWell,
       installation: () => this.#heartbeats.installation,
       openConsumer: (queue, onReach) => this.#openConsumer(queue, onReach),
       onReach: (trouble) => this.#onQueueReach(trouble),
@@ -154,7 +157,7 @@ class Worker implements RunningWorker {
   #takeJob(slot: Slot, taken: TakenJob): void {
     const attempt = new Attempt(taken.job, slot.index, this.#attemptDeps)
     this.#attempts.add(attempt)
-    attempt.once('over', () => this.#attempts.delete(attempt))
+    attempt.once('over', (outcome) => this.#onOver(attempt, outcome))
     slot.reserve(attempt)
     this.#log.info(
       { video: attempt.video, fence: attempt.fence, slot: slot.index },
@@ -162,7 +165,21 @@ class Worker implements RunningWorker {
     )
     // oxlint-disable-next-line typescript/no-floating-promises -- `take` never rejects
     void attempt.take(taken.done)
-    if (this.#isDraining) attempt.yield()
+    if (this.#isDraining || !this.#host.isWell) attempt.yield()
+  }
+
+  #onOver(attempt: Attempt, outcome: AttemptOutcome | undefined): void {
+    this.#attempts.delete(attempt)
+    if (outcome?.type === 'finished') this.#host.succeeded()
+    else if (outcome?.code === 'host_failed') this.#host.failed(outcome.message)
+  }
+
+  /** What is on a device goes on; what waits for one would only fail here. */
+  #onHostChange(): void {
+    if (!this.#host.isWell) this.#slots.handBackWaiting()
+    this.#slots.changed.wake()
+    // oxlint-disable-next-line typescript/no-floating-promises -- `beat` never rejects
+    void this.#heartbeats.beat()
   }
 
   /** Null while the pool is unknown. */
@@ -176,7 +193,7 @@ class Worker implements RunningWorker {
       predecessors: [...this.#folder.lock.predecessors],
       ...slots,
       // A slot whose videos would not be taken is none.
-      slots: this.#isQueueReached ? slots.slots : 0,
+      slots: this.#isQueueReached && this.#host.isWell ? slots.slots : 0,
       cost_per_hour_micros: this.#config.costPerHourMicros,
       draining: this.#isDraining,
       attempts: [...alive, ...this.#spool.owned()],
@@ -204,6 +221,7 @@ class Worker implements RunningWorker {
     if (!isFinished) await this.#handBackAll()
     await Promise.race([this.#heartbeats.beat(), delay(LAST_WORD_MS)])
     this.#heartbeats.stop()
+    this.#host.stop()
     this.#spool.stop()
     await queue.closed
     await Promise.race([this.#folder.lock.leave(), delay(LAST_WORD_MS)])

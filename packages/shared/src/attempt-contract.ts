@@ -126,8 +126,20 @@ export const FAILURE_CODES = [
   'upload_failed',
   'checkpoint_unusable',
   'input_unavailable',
+  // A part of the host does not do its work, such as a full disk: no fault of the video.
+  'host_failed',
 ] as const
 export type FailureCode = (typeof FAILURE_CODES)[number]
+/** Of these the runner may be the cause, and would be with any other video too. */
+export const RUNNER_FAILURES: readonly FailureCode[] = [
+  'out_of_memory',
+  'device_lost',
+  'model_missing',
+  'internal',
+  'stalled',
+  'runner_exited',
+  'bad_output',
+]
 
 export const reportSchema = z.discriminatedUnion('type', [
   /** The job waits for its slot. Binds the claim; the answer holds the `assignment`. May be repeated. */
@@ -242,7 +254,10 @@ export const heartbeatSchema = z.object({
    * things read different queues, so that none gets what it cannot make. Left out, that of its pool.
    */
   queue: z.string().regex(QUEUE_PATTERN).optional(),
-  /** Slots whose runner is ready; 0 while it cannot reach its queue. */
+  /**
+   * Slots whose runner is ready and does not rest after failures; 0 while the queue cannot be reached or the
+   * host keeps videos from being made.
+   */
   slots: outsideCount(0, DEVICES_MAX),
   device: outsideName(),
   devices_per_slot: outsideCount(1, DEVICES_MAX),

@@ -5,6 +5,7 @@ import { failedRequeue, lostRequeue } from '../videos/requeue.ts'
 import { endVideo, requeueVideo } from '../videos/transition.ts'
 import type { LockedAttempt } from './locked-attempt.ts'
 import { lossMessage, mayBeItsDoing, readLoss } from './loss.ts'
+import { failedAnotherBefore } from './worker-record.ts'
 
 /** Why an attempt failed, as its worker reports it. */
 export interface Failure {
@@ -43,11 +44,13 @@ export async function requeueOrFailLost(locked: LockedAttempt): Promise<void> {
 }
 
 /**
- * Whether a failure that a worker reports may be the video's doing. A store that took no upload is not; and
- * what a worker says of its earlier process, which died with its runner, is judged as if it had said nothing.
+ * Whether a failure that a worker reports may be the video's doing. A store that took no upload is not, nor a
+ * host with a full disk, nor a worker on which one video after the other fails; and what a worker says of its
+ * earlier process, which died with its runner, is judged as if it had said nothing.
  */
-async function mayBeBlamed(locked: LockedAttempt, { code }: Failure): Promise<boolean> {
-  if (code === 'upload_failed') return false
+async function mayBeBlamed(locked: LockedAttempt, { code, retryable }: Failure): Promise<boolean> {
+  if (code === 'upload_failed' || code === 'host_failed') return false
+  if (retryable && (await failedAnotherBefore(locked))) return false
   const loss = await readLoss(locked)
   return !loss.hasRestarted || !loss.isOnDevice || mayBeItsDoing(loss)
 }

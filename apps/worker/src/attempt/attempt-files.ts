@@ -2,8 +2,9 @@ import { join } from 'node:path'
 import { type Assignment, UPLOAD_CONTENT_TYPES, type UploadName } from '@sluice/shared/attempt-contract'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
-import { logEachReason, messageOf } from '../error-message.ts'
+import { logEachReason, reasonOf } from '../error-message.ts'
 import { Backoff, retrying } from '../retrying.ts'
+import { isOfHost } from './host-failure.ts'
 import { InputDamagedError, requireHash } from './input-image.ts'
 import { getFile, putBody, putFile, TransferError, type TransferRules } from './transfer.ts'
 
@@ -52,7 +53,10 @@ export class AttemptFiles {
     return this.#resume
   }
 
-  /** Gets the assignment's checkpoint. Never throws: without one the attempt starts at step 0. */
+  /**
+   * Gets the assignment's checkpoint; without one the attempt starts at step 0. Throws only what the host is
+   * to blame for, such as a full disk: no file would fit.
+   */
   async fetchCheckpoint(): Promise<void> {
     const { resume } = this.#assignment
     if (resume === null) return
@@ -70,15 +74,16 @@ export class AttemptFiles {
       }
     }
     const mayRetry = async (error: unknown) => {
-      if (!isWorthFetchingAgain(error)) return false
+      if (!this.#isWorthFetchingAgain(error)) return false
       if (error instanceof TransferError && error.expired) await this.#freshenUrls(CHECKPOINT_MS_MAX)
       return true
     }
     try {
       await retrying(fetchOnce, { signal, backoff: new Backoff(200, 5_000), mayRetry })
       this.#resume = { step: resume.step, path }
-    } catch {
+    } catch (error) {
       // Logged.
+      if (this.#isOfHost(error)) throw error
     }
   }
 
@@ -96,7 +101,7 @@ export class AttemptFiles {
       await requireHash(path, request.reference_sha256)
     }
     const mayRetry = async (error: unknown) => {
-      if (!isWorthFetchingAgain(error)) return false
+      if (!this.#isWorthFetchingAgain(error)) return false
       logTry(error)
       if (error instanceof TransferError && error.expired) await this.#freshenUrls(INPUT_MS_MAX)
       return true
@@ -105,7 +110,7 @@ export class AttemptFiles {
       await retrying(fetchOnce, { signal, backoff: new Backoff(200, 5_000), mayRetry })
       return path
     } catch (error) {
-      throw new InputUnavailableError(`The image cannot be fetched: ${messageOf(error)}`, { cause: error })
+      throw new InputUnavailableError(`The image cannot be fetched: ${reasonOf(error)}`)
     }
   }
 
@@ -147,6 +152,15 @@ export class AttemptFiles {
     this.#urlsGoodUntilMs = goodUntilMs(fresh)
   }
 
+  #isOfHost(error: unknown): boolean {
+    return isOfHost(reasonOf(error), this.#deps.folder)
+  }
+
+  #isWorthFetchingAgain(error: unknown): boolean {
+    if (error instanceof InputDamagedError) return true
+    return error instanceof TransferError && (error.again || error.expired) && !this.#isOfHost(error)
+  }
+
   #rules(signal: AbortSignal): TransferRules {
     const { limits } = this.#deps
     return limits === undefined ? { signal } : { signal, limits }
@@ -157,10 +171,4 @@ export class AttemptFiles {
 function goodUntilMs({ urls_expire_in_s: seconds }: Assignment): number {
   if (seconds === undefined) return Number.POSITIVE_INFINITY
   return performance.now() + seconds * 1_000 - URL_MARGIN_MS
-}
-
-function isWorthFetchingAgain(error: unknown): boolean {
-  return (
-    error instanceof InputDamagedError || (error instanceof TransferError && (error.again || error.expired))
-  )
 }

@@ -13,7 +13,7 @@ import { newClaim } from '@sluice/shared/ids'
 import type { RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import type { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
-import { messageOf } from '../error-message.ts'
+import { reasonOf } from '../error-message.ts'
 import { AttemptReports } from '../reports/attempt-reports.ts'
 import type { ReportClient } from '../reports/report-client.ts'
 import type { ProgressBody } from '../reports/report-queue.ts'
@@ -26,6 +26,7 @@ import { ATTEMPT_FOLLOWERS, type AttemptState } from './attempt-state.ts'
 import { AttemptWork } from './attempt-work.ts'
 import { type Failure, failureOfReply } from './failure.ts'
 import type { FinishedReply } from './finished-video.ts'
+import { blameHost } from './host-failure.ts'
 
 export type StopRequest = 'cancel' | 'yield'
 
@@ -40,13 +41,17 @@ export interface AttemptDeps {
   log: Logger
 }
 
+/** That a video was made, or why not. */
+export type AttemptOutcome = { type: 'finished' } | ({ type: 'failed' } & Failure)
+
 /** What an attempt says of itself; it knows of no slot. */
 interface AttemptEvents {
   /** It is `waiting`, and nothing stops it from being started. */
   ready: []
   /** The runner is to stop it, if it is on the device. */
   stop: [request: StopRequest]
-  over: []
+  /** Undefined: it ended for a reason that says nothing about this host. */
+  over: [outcome: AttemptOutcome | undefined]
 }
 
 type FinalBody = ReportBody<Extract<Report, { type: 'finished' | 'failed' | 'cancelled' | 'yielded' }>>
@@ -111,7 +116,7 @@ export class Attempt extends EventEmitter<AttemptEvents> {
   }
 
   whenOver(): Promise<void> {
-    return this.#isOver ? Promise.resolve() : new Promise((resolve) => this.once('over', resolve))
+    return this.#isOver ? Promise.resolve() : new Promise((resolve) => this.once('over', () => resolve()))
   }
 
   /**
@@ -150,8 +155,9 @@ export class Attempt extends EventEmitter<AttemptEvents> {
     this.#folder.leave('runner')
   }
 
-  fail({ code, message, retryable }: Failure): void {
+  fail(failure: Failure): void {
     if (this.#isOver) return
+    const { code, message, retryable } = blameHost(failure, this.#deps.workDir)
     this.#log.warn({ code, retryable, reason: message }, 'attempt failed')
     const step = this.#work?.ownSteps ?? 0
     this.#finish({ type: 'failed', code, message: message.slice(0, MESSAGE_CHARS_MAX), retryable, step })
@@ -321,7 +327,7 @@ export class Attempt extends EventEmitter<AttemptEvents> {
   /** A defect, or a part of this machine that does not do its work, such as a full disk. */
   #broke(error: unknown): void {
     this.#log.error({ err: error }, 'an attempt broke')
-    this.fail({ code: 'internal', message: messageOf(error), retryable: true })
+    this.fail({ code: 'internal', message: reasonOf(error), retryable: true })
   }
 
   /** Ends the attempt with a report, which lies in the spool before anything else happens. */
@@ -329,7 +335,7 @@ export class Attempt extends EventEmitter<AttemptEvents> {
     if (this.#isOver) return
     const { video, fence } = this
     this.#deps.spool.add({ video, fence, report: this.#reports.signed(report) })
-    this.#end()
+    this.#end(outcomeOf(report))
   }
 
   /** Ends the attempt without a report. */
@@ -339,11 +345,16 @@ export class Attempt extends EventEmitter<AttemptEvents> {
     this.#end()
   }
 
-  #end(): void {
+  #end(outcome?: AttemptOutcome): void {
     this.#state.enter('over')
     this.#ended.abort()
     this.#reports.close()
     this.#folder.leave('attempt')
-    this.emit('over')
+    this.emit('over', outcome)
   }
+}
+
+function outcomeOf(report: FinalBody): AttemptOutcome | undefined {
+  if (report.type === 'finished') return { type: 'finished' }
+  return report.type === 'failed' ? report : undefined
 }

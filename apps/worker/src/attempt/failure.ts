@@ -1,4 +1,4 @@
-import type { FailureCode } from '@sluice/shared/attempt-contract'
+import { type FailureCode, RUNNER_FAILURES } from '@sluice/shared/attempt-contract'
 import type { RunnerReply } from '@sluice/shared/runner-protocol'
 import type { RunnerEnd } from '../runner/runner-process.ts'
 
@@ -18,6 +18,11 @@ export function failureOfReply({ code, message, retryable }: FailedReply, isResu
   if (code === 'bad_input' && isResumed) return { code: 'checkpoint_unusable', message, retryable: true }
   // Weights that are gone here may be there on another host; the API counts how often that is tried.
   return { code, message, retryable: code === 'model_missing' || (code !== 'bad_input' && retryable) }
+}
+
+/** Whether it may be the runner that fails, and would with any other video. */
+export function isOfRunner({ code, retryable }: Failure): boolean {
+  return retryable && RUNNER_FAILURES.includes(code)
 }
 
 /** What the end of a runner means for the attempts it was working on. */

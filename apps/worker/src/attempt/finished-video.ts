@@ -1,7 +1,7 @@
 import type { AttemptResult, OwnedAttempt } from '@sluice/shared/attempt-contract'
 import type { Generation } from '@sluice/shared/generation'
 import type { RunnerReply } from '@sluice/shared/runner-protocol'
-import { messageOf } from '../error-message.ts'
+import { reasonOf } from '../error-message.ts'
 import type { AttemptFiles } from './attempt-files.ts'
 import { BadOutputError, checkVideo } from './check-video.ts'
 import type { Failure } from './failure.ts'
@@ -31,7 +31,7 @@ export async function storeVideo(
     return { result: await checkAndUpload(files, video) }
   } catch (error) {
     const code = error instanceof BadOutputError ? 'bad_output' : 'upload_failed'
-    return { failure: { code, message: messageOf(error), retryable: true } }
+    return { failure: { code, message: reasonOf(error), retryable: true } }
   }
 }
 

@@ -154,6 +154,23 @@ test('the attempts of a runner that dies fail, the one that waits is started by 
   expect(next.state).toBe('starting')
 })
 
+test('after a second video in a row the slot hands back what waits, and what still comes, until one succeeds', async () => {
+  const runner = getReady()
+  const failure = { code: 'internal', message: 'no kernel image', retryable: true } as const
+  const first = await running()
+  runner.reply({ type: 'failed', id: first.runnerId, ...failure })
+  expect([slot.isOffered, slot.wantsJob]).toEqual([true, false])
+  await expect.poll(() => slot.wantsJob).toBe(true)
+  const encoding = await running()
+  runner.reply({ type: 'released', id: encoding.runnerId })
+  const second = await running()
+  const next = await waiting()
+  runner.reply({ type: 'failed', id: encoding.runnerId, ...failure })
+  expect([slot.isOffered, slot.wantsJob]).toEqual([false, false])
+  expect([second.state, next.state]).toEqual(['running', 'over'])
+  expect((await waiting()).state).toBe('over')
+})
+
 test('a runner that cannot load hands back the attempt that waits for it, and is started again', async () => {
   const attempt = await waiting()
   runners[0]?.reply({ type: 'failed', code: 'model_missing', message: 'no weights', retryable: false })

@@ -3,12 +3,13 @@ import { pause } from '@sluice/shared/pause'
 import type { ModelWeights, RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
-import type { Attempt, StopRequest } from '../attempt/attempt.ts'
-import { failureOfEnd } from '../attempt/failure.ts'
+import type { Attempt, AttemptOutcome, StopRequest } from '../attempt/attempt.ts'
+import { failureOfEnd, isOfRunner } from '../attempt/failure.ts'
 import type { RunnerCommand } from '../config.ts'
 import { type RunnerEnd, type RunnerEvents, RunnerProcess } from '../runner/runner-process.ts'
 import { StepPace } from '../runner/step-pace.ts'
 import { type Followers, StateMachine } from '../state-machine.ts'
+import { SlotRest } from './slot-rest.ts'
 
 export type ReadyReply = Extract<RunnerReply, { type: 'ready' }>
 
@@ -64,6 +65,7 @@ export class Slot {
   readonly #log: Logger
   readonly #state: StateMachine<SlotState>
   readonly #pace = new StepPace()
+  readonly #rest: SlotRest
   #runner: Runner | undefined
   #readyReply: ReadyReply | undefined
   /** The failure that spoilt the runner. */
@@ -84,6 +86,7 @@ export class Slot {
     this.#settings = deps.settings
     this.#log = deps.log.child({ slot: index })
     this.#state = new StateMachine<SlotState>(`slot ${index}`, SLOT_FOLLOWERS, 'down')
+    this.#rest = new SlotRest({ onChange: () => this.#onRest(), log: this.#log })
     this.#startRunner()
   }
 
@@ -92,9 +95,14 @@ export class Slot {
     return this.#state.is('ready') ? this.#readyReply : undefined
   }
 
+  /** Whether it is a slot that videos may be sent to. */
+  get isOffered(): boolean {
+    return this.#state.is('ready') && !this.#rest.isLong
+  }
+
   /** True when a job taken now would start at once or within NEARLY_FREE_MS. */
   get wantsJob(): boolean {
-    if (!this.#state.is('ready') || this.#waiting !== undefined) return false
+    if (!this.#state.is('ready') || this.#rest.isResting || this.#waiting !== undefined) return false
     if (this.#running === undefined) return true
     const { remainingMs } = this.#running
     return remainingMs !== null && remainingMs <= NEARLY_FREE_MS
@@ -113,13 +121,22 @@ export class Slot {
     return !this.#state.is('closed') && this.#waiting === undefined
   }
 
-  /** Keeps the waiting place for this attempt: it starts once it is ready and the device is free. */
+  /**
+   * Keeps the waiting place for this attempt: it starts once it is ready and the device is free, or is handed
+   * back when the slot rests for long.
+   */
   reserve(attempt: Attempt): void {
     this.#waiting = attempt
     attempt.on('ready', () => this.#startNext())
     attempt.on('stop', (request) => this.#stop(attempt, request))
-    attempt.on('over', () => this.#onOver(attempt))
+    attempt.on('over', (outcome) => this.#onOver(attempt, outcome))
+    if (this.#rest.isLong) attempt.yield()
     this.#deps.onChange()
+  }
+
+  /** What waits for the device goes back to the gate: here it would only fail. */
+  handBackWaiting(): void {
+    this.#waiting?.yield()
   }
 
   /** Ends the runner for good, with a few seconds' notice. One that the kernel keeps is not waited for. */
@@ -138,6 +155,7 @@ export class Slot {
 
   #close(): void {
     if (!this.#state.is('closed')) this.#state.enter('closed')
+    this.#rest.stop()
     clearTimeout(this.#restartTimer)
     clearTimeout(this.#stopTimer)
   }
@@ -287,8 +305,16 @@ export class Slot {
     }, stallMs)
   }
 
-  #onOver(attempt: Attempt): void {
+  #onOver(attempt: Attempt, outcome: AttemptOutcome | undefined): void {
     if (this.#waiting === attempt) this.#waiting = undefined
+    if (outcome?.type === 'finished') this.#rest.succeeded()
+    else if (outcome !== undefined && isOfRunner(outcome))
+      this.#rest.failed(attempt.video, `${outcome.code}: ${outcome.message}`)
+    this.#deps.onChange()
+  }
+
+  #onRest(): void {
+    if (this.#rest.isLong) this.handBackWaiting()
     this.#deps.onChange()
   }
 

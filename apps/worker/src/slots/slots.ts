@@ -15,15 +15,15 @@ export class Slots {
   /** Woken whenever a slot may want a job. One waiter. */
   readonly changed = new WakeSignal()
   readonly #slots: Slot[] = []
-  readonly #onReadyCount: () => void
+  readonly #onOffered: () => void
   #pool: string | null
-  #readyCount = 0
+  #offered = 0
   #lastReady: ReadyReply | undefined
 
-  /** `onReadyCount` is called when the number of slots whose runner is ready has changed. */
-  constructor(config: WorkerConfig, log: Logger, onReadyCount: () => void) {
+  /** `onOffered` is called when the number of slots that videos may be sent to has changed. */
+  constructor(config: WorkerConfig, log: Logger, onOffered: () => void) {
     this.#pool = config.pool
-    this.#onReadyCount = onReadyCount
+    this.#onOffered = onOffered
     const settings = { runner: config.runner, models: config.models, stallMs: config.stallMs }
     for (const [index, devices] of config.slots.entries())
       this.#slots.push(new Slot(index, devices, { settings, log, onChange: () => this.#onChange() }))
@@ -68,11 +68,16 @@ export class Slots {
     return {
       ...served,
       queue: queueOf(served),
-      slots: this.#readyCount,
+      slots: this.#offered,
       device: ready?.device ?? 'unknown',
       devices_per_slot: ready?.devices ?? 1,
       vram_bytes: ready?.vram_bytes ?? 0,
     }
+  }
+
+  /** What waits for a device goes back to the gate. */
+  handBackWaiting(): void {
+    for (const slot of this.#slots) slot.handBackWaiting()
   }
 
   /** Ends the runners for good, with a few seconds' notice. */
@@ -90,9 +95,10 @@ export class Slots {
     const ready = this.#slots.map((slot) => slot.readiness).filter((reply) => reply !== undefined)
     this.#lastReady = ready[0] ?? this.#lastReady
     if (this.#pool === null && this.#lastReady !== undefined) this.#pool = poolOf(this.#lastReady)
-    if (ready.length === this.#readyCount) return
-    this.#readyCount = ready.length
-    this.#onReadyCount()
+    const offered = this.#slots.filter((slot) => slot.isOffered).length
+    if (offered === this.#offered) return
+    this.#offered = offered
+    this.#onOffered()
   }
 }
 
