@@ -113,6 +113,7 @@ test('the settings say how many proxies there are and where people reach the ser
   expect(read({ SLUICE_MODERATION_URL: 'http://10.0.0.7/check' }).moderation).toEqual({
     url: 'http://10.0.0.7/check',
     key: undefined,
+    takesImages: false,
     failOpen: false,
     timeoutMs: 5_000,
   })

@@ -215,7 +215,7 @@ test('npx sluice quote says what it would cost and what the ceiling would buy, a
     })
   const fits = await sluice('a paper boat', '--tier', 'flex')
   expect(fits).toMatchObject({ code: 0 })
-  expect(fits.text).toContain('animatic, 336x192, 129 frames (5.375 s), 50 steps')
+  expect(fits.text).toContain('animatic, 336x192, 129 frames (5.38 s), 50 steps')
   expect(fits.text).toContain('415800 tokens (8316 x 50 steps) at 0.2 x 0.5 USD per million: 0.04158 USD')
   const tooDear = await sluice('a paper boat', '--max-cost', '0.04')
   expect(tooDear).toMatchObject({ code: 1 })
