@@ -220,7 +220,7 @@ test('npx sluice quote says what it would cost and what the ceiling would buy, a
   const tooDear = await sluice('a paper boat', '--max-cost', '0.04')
   expect(tooDear).toMatchObject({ code: 1 })
   expect(tooDear.text).toContain(
-    'they allow 336x192, 129 frames (5.375 s), 24 steps: 199584 tokens, 0.039917 USD',
+    'they allow 336x192, 129 frames (5.38 s), 24 steps: 199584 tokens, 0.039917 USD',
   )
   const json = await sluice('a paper boat', '--max-tokens', '415800', '--json')
   expect(json.code).toBe(0)
