@@ -75,7 +75,11 @@ function costOf(steps: number, stepCost: bigint): bigint {
   return parts % unit === 0n ? parts / unit : parts / unit + 1n
 }
 
+/** What the worker made or failed last, whichever run it was in: a failure after another's says nothing. */
+let last: { videoId: string; isFailed: boolean } | null = null
+
 function end(video: ModelVideo, status: 'completed' | 'failed' | 'cancelled', chargedSteps: number): void {
+  if (status === 'completed') last = { videoId: video.id, isFailed: false }
   leave(video)
   video.status = status
   video.chargedSteps = chargedSteps
@@ -239,12 +243,17 @@ async function failed(video: ModelVideo, { isRetryable }: { isRetryable: boolean
   const code = isRetryable ? 'internal' : 'bad_input'
   const body = { type: 'failed', code, message: 'by hand', retryable: isRetryable, step: 0 } as const
   await service.report(startOf(video), body)
-  const isExhausted = video.failures + 1 >= FAILURES_MAX
+  const isBlamed = !(isRetryable && last?.isFailed === true && last.videoId !== video.id)
+  const failures = video.failures + (isBlamed ? 1 : 0)
   if (video.cancelStep !== null) endCancelled(video, video.step)
-  else if (!isRetryable || isExhausted) end(video, 'failed', 0)
+  else if (!isRetryable) end(video, 'failed', 0)
   else {
-    video.failures += 1
-    requeue(video, { raise: false })
+    last = { videoId: video.id, isFailed: true }
+    if (isBlamed && failures >= FAILURES_MAX) end(video, 'failed', 0)
+    else {
+      video.failures = failures
+      requeue(video, { raise: false })
+    }
   }
 }
 

@@ -22,7 +22,11 @@ const KEPT_FILES = ['video.mp4', 'thumbnail.webp', 'spritesheet.jpg']
 export async function findMisplacedObjects(installation: Installation): Promise<string[]> {
   const videos = await ageVideos(installation)
   const expected = new Set(await expectedKeys(installation))
-  const surplus = async () => (await listKeys(installation)).filter((key) => !expected.has(key))
+  // An S3 server that is asked for a list while it deletes may stumble; it is asked again.
+  const surplus = async () =>
+    (await listKeys(installation).catch(() => ['the list could not be read'])).filter(
+      (key) => !expected.has(key),
+    )
   const left = await eventually(
     surplus,
     (keys) => keys.length === 0,
