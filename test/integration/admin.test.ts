@@ -576,7 +576,6 @@ describe('bad input is a named 400 and changes nothing', () => {
     ['ACCOUNT/keys', { requests_per_minute: 0 }, 'requests_per_minute'],
     ['ACCOUNT/keys', { queued_max: -1 }, 'queued_max'],
     ['ACCOUNT/keys', { running_max: 1.5 }, 'running_max'],
-    ['ACCOUNT/keys', { running_max: 1.5 }, 'running_max'],
     ['ACCOUNT/keys', { expires_at: 1_700_000_000 }, 'expires_at'],
     ['ACCOUNT/keys', { expires_at: 1_700_000_000, models: ['sora-2'] }, 'expires_at'],
     ['accounts/acct_01m84f0j8df20bh2fw7sqrp04k/keys', { expires_at: 1_700_000_000 }, 'expires_at'],
