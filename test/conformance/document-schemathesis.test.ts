@@ -20,7 +20,11 @@ let dir: string
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'sluice-test-schemathesis-'))
-  api = await startTestApi({ webhookAllowHosts: new Set(['127.0.0.1']) })
+  api = await startTestApi({
+    webhookAllowHosts: new Set(['127.0.0.1']),
+    // It tries every call without a key, as fast as it can.
+    bounds: { strangerRequestsPerSecond: 1_000_000, refusalPauseMs: 1 },
+  })
   bin = (await askServer('pythonOpenApi')).bin
 }, INSTALL_MS)
 afterAll(async () => {
