@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { isGateLed } from '../../apps/api/src/gate/leadership.ts'
 import { Readiness } from '../../apps/api/src/readiness.ts'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
@@ -38,6 +39,7 @@ test('/ready costs one look-up a second whoever asks, and tells strangers which 
 test('what is missing is told to the log in words, but not while the API starts', async () => {
   await using api = await startTestApi()
   const { context } = api
+  await eventually(() => isGateLed(context.internal.db), Boolean)
   const lines: string[] = []
   const note = (line: string) => lines.push(line)
   const log = Object.assign(Object.create(context.log), { info: note, warn: note })
