@@ -49,7 +49,10 @@ class Follower:
         """
         message = b""
         while len(message) < _FORM.size:
-            chunk = self._leader.recv(_FORM.size - len(message))
+            try:
+                chunk = self._leader.recv(_FORM.size - len(message))
+            except OSError as error:
+                raise RunnerFailure("device_lost", f"rank 0 is gone: {error}", retryable=True) from None
             if chunk == b"":
                 raise RunnerFailure("device_lost", "rank 0 is gone", retryable=True)
             message += chunk

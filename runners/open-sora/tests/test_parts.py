@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from sluice_open_sora.lines import LineBuffer
 from sluice_open_sora.lora_file import LoraFile
 from sluice_open_sora.model_weights import Lora, ModelWeights, parse_models, request_of_models
 from sluice_open_sora.pipeline import Readiness
+from sluice_open_sora.rank_agreement import Follower
 from sluice_open_sora.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
 from sluice_open_sora.settings import SettingError, read_settings
 from sluice_open_sora.weight_file import WeightFile
@@ -380,6 +382,20 @@ class AcceleratorError(RuntimeError):
     pass
 
 
+class Agreement(unittest.TestCase):
+    def test_a_leader_that_is_gone_is_a_lost_device_however_its_connection_ended(self) -> None:
+        for reset in (False, True):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                leader = socket.create_connection(server.getsockname())
+                follower, _ = server.accept()
+            if reset:
+                leader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            leader.close()
+            with follower, self.assertRaises(RunnerFailure) as raised:
+                Follower(follower).agree(3)
+            self.assertEqual((raised.exception.code, raised.exception.retryable), ("device_lost", True))
+
+
 class Failures(unittest.TestCase):
     def test_what_the_libraries_raise_is_classified(self) -> None:
         for error, code in (
@@ -398,6 +414,8 @@ class Failures(unittest.TestCase):
                 ),
                 "device_lost",
             ),
+            (ConnectionResetError(104, "Connection reset by peer"), "device_lost"),
+            (BrokenPipeError(32, "Broken pipe"), "device_lost"),
             (RuntimeError("shape '[1, 2]' is invalid for input of size 3"), "internal"),
             (MemoryError("host"), "internal"),
             (ValueError("out of memory is mentioned"), "internal"),
