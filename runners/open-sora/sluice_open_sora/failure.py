@@ -18,7 +18,8 @@ _OUT_OF_MEMORY = re.compile(
 _DEVICE_LOST = re.compile(
     r"CUDA error|CUDA driver error|cuDNN error|CUBLAS_STATUS|CUDNN_STATUS|NCCL|HIP error|device-side assert|"
     r"illegal memory access|unspecified launch failure|uncorrectable ECC|GPU is lost|fallen off the bus|"
-    r"No CUDA GPUs are available|no CUDA-capable device|Connection closed by peer|Connection reset by peer|Broken pipe|ACL error",
+    r"No CUDA GPUs are available|no CUDA-capable device|ACL error|"
+    r"Connection closed by peer|Connection reset by peer|Broken pipe",
     re.I,
 )
 
