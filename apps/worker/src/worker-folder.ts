@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isId, newId } from '@sluice/shared/ids'
+import { makeFolder } from '@sluice/shared/make-folder'
 import { messageOf } from './error-message.ts'
 import { LOCK_TIMES, type LockTimes, takeWorkerLock, type WorkerLock } from './worker-lock.ts'
 
@@ -44,7 +45,7 @@ export async function takeWorkerFolder(
   try {
     for (let n = 1; n <= WORKERS_PER_DATA_DIR_MAX; n += 1) {
       const dir = join(dataDir, n === 1 ? 'worker' : `worker-${n}`)
-      await mkdir(dir, { recursive: true, mode: 0o700 })
+      await makeFolder(dir, 0o700)
       const lock = await takeWorkerLock(dir, times)
       if (lock !== null) return await prepare(dir, lock)
     }
@@ -66,8 +67,8 @@ async function prepare(dir: string, lock: WorkerLock): Promise<WorkerFolder> {
   try {
     const spoolDir = join(dir, 'spool')
     const workDir = join(dir, 'work')
-    await mkdir(spoolDir, { recursive: true, mode: 0o700 })
-    await mkdir(workDir, { recursive: true, mode: 0o700 })
+    await makeFolder(spoolDir, 0o700)
+    await makeFolder(workDir, 0o700)
     for (const left of await readdir(workDir)) await rm(join(workDir, left), { recursive: true, force: true })
     const idPath = join(dir, 'id')
     return {

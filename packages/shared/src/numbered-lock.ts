@@ -1,4 +1,4 @@
-import { link, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { link, open, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
@@ -68,8 +68,12 @@ export async function takeNumberedLock(take: TakeLock): Promise<TakenLock | { he
   }
 }
 
-/** Leaves the lock to whoever comes next. The file stays, for its number must not be given twice. */
+/**
+ * Leaves the lock to whoever comes next. The file stays, for its number must not be given twice; without a
+ * `text` it is emptied, which needs no room on the disk.
+ */
 export async function leaveNumberedLock(path: string, text = ''): Promise<void> {
+  if (text === '') return truncate(path)
   await writeFile(`${path}.free`, text)
   await rename(`${path}.free`, path)
 }

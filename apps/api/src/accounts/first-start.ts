@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '@sluice/shared/make-folder'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { setFirstPrices } from '../prices/first-prices.ts'
@@ -15,7 +15,7 @@ const OTHER_START_MS_MAX = 30_000
  */
 export async function setUpInstallation(context: Context, baseUrl: string): Promise<void> {
   const { dataDir } = context.config
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  await makeFolder(dataDir, 0o700)
   const setUp = async (db: Database) => {
     await db.query({ text: `set local lock_timeout = ${OTHER_START_MS_MAX}` })
     // Conflicts with itself alone. No advisory lock: the role of GPU hosts could hold it.

@@ -43,7 +43,9 @@ export async function openStore(
         {
           ...settings,
           secret:
-            typeof settings.secret === 'string' ? settings.secret : readOrCreateSecret(settings.secret.file),
+            typeof settings.secret === 'string'
+              ? settings.secret
+              : await readOrCreateSecret(settings.secret.file),
         },
         options,
       )

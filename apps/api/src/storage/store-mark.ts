@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, link, mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
+import { copyFile, link, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '@sluice/shared/make-folder'
 import { codeOf } from './disk-steps.ts'
 
 /** No key contains `~`, so this is no object. */
@@ -31,7 +32,7 @@ export async function isEmptyStore(dir: string): Promise<boolean> {
 
 /** The mark of the folder; made with the folder when there is none. */
 export async function makeStoreMark(dir: string): Promise<string> {
-  await mkdir(dir, { recursive: true })
+  await makeFolder(dir)
   const draft = join(dir, `${MARK_FILE}.${randomUUID()}`)
   await writeFile(draft, `${randomUUID()}\n`, { mode: 0o600, flush: true })
   try {

@@ -1,6 +1,7 @@
 import { chownSync } from 'node:fs'
 import { access, mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '@sluice/shared/make-folder'
 import { pause } from '@sluice/shared/pause'
 import { findPostgresBinaries } from './binaries.ts'
 import {
@@ -132,7 +133,7 @@ async function prepareCluster(options: EmbeddedPostgresOptions): Promise<Cluster
   const { onLog = () => {}, signal } = options
   const { initdb, postgres } = await findPostgresBinaries()
   if (options.cluster === 'existing') await requireCluster(options.dir)
-  await mkdir(options.dir, { recursive: true, mode: 0o711 })
+  await makeFolder(options.dir, 0o711)
   const dir = await realpath(options.dir)
   const paths = clusterPaths(dir)
   const account = chooseAccount(paths.cluster)

@@ -1,5 +1,6 @@
-import { link, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { leaveNumberedLock, readNewestLock, takeNumberedLock } from '@sluice/shared/numbered-lock'
 import {
   isFrozen,
   isRunning,
@@ -11,7 +12,7 @@ import { ChildrenList, endLeftChildren } from './children-list.ts'
 import { UpError } from './errors.ts'
 
 /** `sluice.7.pid`: the lock's seventh holder. */
-const LOCK_NAME = /^sluice\.(\d+)\.pid$/
+const LOCK_NAME = 'sluice'
 const CHILDREN_FILE = 'children.json'
 
 export interface DataDirLock {
@@ -23,7 +24,9 @@ export interface DataDirLock {
 
 /** The live process that holds the lock of the data dir, or null. */
 export async function readLockHolder(dataDir: string): Promise<ProcessIdentity | null> {
-  return (await readNewestLock(dataDir)).holder
+  const { text } = await readNewestLock({ dir: dataDir, name: LOCK_NAME })
+  const holder = holderOf(text)
+  return holder !== null && isRunning(holder) ? holder : null
 }
 
 /**
@@ -32,7 +35,17 @@ export async function readLockHolder(dataDir: string): Promise<ProcessIdentity |
  * the dir is in use.
  */
 export async function lockDataDir(dataDir: string, pid: number = process.pid): Promise<DataDirLock> {
-  const path = await takeNextLock(dataDir, { pid, start: startOf(pid) ?? '' })
+  const taken = await takeNumberedLock({
+    dir: dataDir,
+    name: LOCK_NAME,
+    text: JSON.stringify({ pid, start: startOf(pid) ?? '' } satisfies ProcessIdentity),
+    draft: String(pid),
+    isHeld: async ({ text }) => {
+      const holder = holderOf(text)
+      return holder !== null && isRunning(holder)
+    },
+  })
+  if ('heldBy' in taken) throw inUse(dataDir, holderOf(taken.heldBy))
   const childrenPath = join(dataDir, CHILDREN_FILE)
   await endLeftChildren(childrenPath)
   return {
@@ -40,72 +53,17 @@ export async function lockDataDir(dataDir: string, pid: number = process.pid): P
     async release() {
       const isKept = () => undefined
       await rm(childrenPath, { force: true }).catch(isKept)
-      // Emptied, not removed: the number must not be given twice. Emptying needs no room on the disk.
-      await truncate(path).catch(isKept)
+      await leaveNumberedLock(taken.path).catch(isKept)
     },
   }
 }
 
-/**
- * Files can be made only if absent, but not replaced only if unchanged: whoever removed a stale lock could
- * remove the lock of a faster one. So each holder has the next number, the highest number counts, and that
- * file is never removed. Returns the path of the lock.
- */
-async function takeNextLock(dataDir: string, identity: ProcessIdentity): Promise<string> {
-  const draft = join(dataDir, `sluice.pid.${identity.pid}`)
-  try {
-    await writeFile(draft, JSON.stringify(identity))
-    for (;;) {
-      const { number, holder } = await readNewestLock(dataDir)
-      if (holder !== null) throw inUse(dataDir, holder)
-      const own = number + 1
-      const path = join(dataDir, `sluice.${own}.pid`)
-      if (!(await linkIfAbsent(draft, path))) continue
-      // Others may have taken and left higher numbers since the folder was read, and removed this one.
-      const isNewest = (await readNewestLock(dataDir)).number === own
-      await removeLocks(dataDir, (other) => (isNewest ? other < own : other === own))
-      if (isNewest) return path
-    }
-  } finally {
-    await rm(draft, { force: true })
-  }
+function holderOf(text: string): ProcessIdentity | null {
+  return processSchema.safeParse(parseJson(text)).data ?? null
 }
 
-/** A link appears with its content or not at all, and only one of two processes can make it. */
-function linkIfAbsent(from: string, to: string): Promise<boolean> {
-  return link(from, to).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EEXIST') return false
-      throw error
-    },
-  )
-}
-
-/** The lock with the highest number and its holder, if that one is alive; number 0 when there is no lock. */
-async function readNewestLock(dataDir: string): Promise<{ number: number; holder: ProcessIdentity | null }> {
-  const number = Math.max(0, ...(await lockNumbers(dataDir)))
-  const text = await readFile(join(dataDir, `sluice.${number}.pid`), 'utf8').catch(() => '')
-  const parsed = processSchema.safeParse(parseJson(text))
-  return { number, holder: parsed.success && isRunning(parsed.data) ? parsed.data : null }
-}
-
-async function lockNumbers(dataDir: string): Promise<number[]> {
-  // A folder that cannot be read is no folder without locks.
-  const names = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return []
-    throw error
-  })
-  return names.flatMap((name) => LOCK_NAME.exec(name)?.[1] ?? []).map(Number)
-}
-
-async function removeLocks(dataDir: string, isRemoved: (number: number) => boolean): Promise<void> {
-  for (const number of (await lockNumbers(dataDir)).filter(isRemoved)) {
-    await rm(join(dataDir, `sluice.${number}.pid`), { force: true })
-  }
-}
-
-function inUse(dataDir: string, { pid }: ProcessIdentity): UpError {
+function inUse(dataDir: string, holder: ProcessIdentity | null): UpError {
+  const pid = holder?.pid ?? 0
   const todo = isFrozen(pid)
     ? `which is suspended (Ctrl-Z?): "kill -CONT ${pid}" lets it go on, "kill -KILL ${pid}" ends it`
     : 'stop that "sluice up", or set SLUICE_DATA_DIR to another folder'

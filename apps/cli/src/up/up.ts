@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { hideSecrets } from '@sluice/shared/hide-secrets'
 import { requireFreePort } from '@sluice/shared/listen'
+import { makeFolder } from '@sluice/shared/make-folder'
 import { SettingError, SettingErrors } from '@sluice/shared/settings'
 import { faultsOfSettings } from './check-settings.ts'
 import { apiEnvironment, workerEnvironment } from './child-environment.ts'
@@ -87,7 +87,7 @@ async function settingFaults(env: NodeJS.ProcessEnv, settings: UpSettings): Prom
 
 async function makeAndLock(dataDir: string): Promise<DataDirLock> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o711 })
+    await makeFolder(dataDir, 0o711)
     return await lockDataDir(dataDir)
   } catch (error) {
     if (error instanceof UpError || isOfSettings(error)) throw error
