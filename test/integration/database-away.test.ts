@@ -9,8 +9,8 @@ import { openDatabases } from '../../apps/api/src/db/databases.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
 import { HandWorker } from '../support/hand-worker.ts'
-import { startSilentProxy } from '../support/silent-proxy.ts'
 import { callJson, startTestApi } from '../support/start-api.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
 
@@ -49,7 +49,7 @@ test('rows that somebody holds make submissions of that account a 503 with Retry
 test('a database that is away is a 503, one line when that begins and one when it is over, and no stack', async () => {
   await using api = await startTestApi()
   await api.api.stop()
-  await using proxy = await startSilentProxy(api.database.databaseUrl)
+  await using proxy = await startTcpProxy(api.database.databaseUrl)
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const program = spawn(process.execPath, [API_MAIN], {

@@ -2,8 +2,8 @@ import type { QueueSettings } from '@sluice/shared/queue-backend'
 import { expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
-import { startSilentProxy } from '../support/silent-proxy.ts'
 import { startTestApi } from '../support/start-api.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { createTestDatabase } from '../support/test-database.ts'
 import { createTestRedis, testBackend } from '../support/test-redis.ts'
 
@@ -11,7 +11,7 @@ const LIMITS = { answerMs: 700, listenAskEveryMs: 200, listenAnswerMs: 300 }
 
 test('every connection of the API to PostgreSQL goes silent: customers, workers and the gate go on over new ones', async () => {
   await using database = await createTestDatabase()
-  await using proxy = await startSilentProxy(database.databaseUrl)
+  await using proxy = await startTcpProxy(database.databaseUrl)
   await using api = await startTestApi(
     { database: { url: proxy.url, connectionsMax: 10, limits: LIMITS } },
     {
@@ -52,7 +52,7 @@ function throughProxy(queue: QueueSettings, proxyUrl: string): QueueSettings {
 test('every queue connection of a worker goes silent while it waits: it takes the next job over new ones', async () => {
   await using api = await startTestApi()
   const { queue } = api.config
-  await using proxy = await startSilentProxy(queue.backend === 'redis' ? queue.url : api.database.queueUrl)
+  await using proxy = await startTcpProxy(queue.backend === 'redis' ? queue.url : api.database.queueUrl)
   await using worker = new HandWorker({
     ...api,
     config: { ...api.config, queue: throughProxy(queue, proxy.url) },
@@ -75,7 +75,7 @@ test('every queue connection of a worker goes silent while it waits: it takes th
 test('every queue connection of the API goes silent: it dispatches over new ones', async () => {
   await using database = await createTestDatabase()
   const target = testBackend() === 'redis' ? await createTestRedis() : database.databaseUrl
-  await using proxy = await startSilentProxy(target)
+  await using proxy = await startTcpProxy(target)
   const queue: QueueSettings =
     testBackend() === 'redis'
       ? { backend: 'redis', url: target }

@@ -1,16 +1,16 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../../../test/support/eventually.ts'
-import { type SilentProxy, startSilentProxy } from '../../../test/support/silent-proxy.ts'
+import { startTcpProxy, type TcpProxy } from '../../../test/support/tcp-proxy.ts'
 import { createTestDatabase, type TestDatabase } from '../../../test/support/test-database.ts'
 import { BoundedClient, openPool, SilentServerError } from './postgres-client.ts'
 
 let database: TestDatabase
-let proxy: SilentProxy
+let proxy: TcpProxy
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  proxy = await startSilentProxy(database.databaseUrl)
+  proxy = await startTcpProxy(database.databaseUrl)
 })
 afterAll(async () => {
   await proxy[Symbol.asyncDispose]()

@@ -20,9 +20,9 @@ interface ProxiedConnection {
 }
 
 /** A TCP proxy that can misbehave as networks do. Disposing it cuts everything. */
-export interface SilentProxy extends AsyncDisposable {
+export interface TcpProxy extends AsyncDisposable {
   port: number
-  /** The target's URL as seen through the proxy. */
+  /** The first target's URL as seen through the proxy. */
   url: string
   /** What is open now, the oldest first. */
   connections(): readonly ProxiedConnection[]
@@ -37,28 +37,46 @@ export interface SilentProxy extends AsyncDisposable {
   acceptAgain(): void
 }
 
-/** Starts a proxy in front of the host and port of `targetUrl`, on a free port of 127.0.0.1. */
-export async function startSilentProxy(targetUrl: string): Promise<SilentProxy> {
-  const target = new URL(targetUrl)
+export interface TcpProxyOptions {
+  /** Gets each connection that is passed on. */
+  onOpen?: (connection: ProxiedConnection) => void
+  /** Asked before a reply passes: true breaks the connection instead, though the call was carried out. */
+  breaksInsteadOfReply?: () => boolean
+}
+
+/**
+ * Starts a proxy on a free port of 127.0.0.1. Each connection goes to one of the targets (their hosts and
+ * ports), in turn, and to the next one when that accepts none, as a load balancer does.
+ */
+export async function startTcpProxy(
+  targetUrls: string | readonly string[],
+  options: TcpProxyOptions = {},
+): Promise<TcpProxy> {
+  const targets = [targetUrls].flat().map((url) => new URL(url))
   const open = new Set<Passage>()
   let accepted = 0
   let onNew: 'pass' | 'silence' | 'refuse' = 'pass'
   const server = createServer((client) => {
     accepted += 1
+    client.on('error', () => {})
     if (onNew === 'refuse') {
-      client.on('error', () => {})
       client.resetAndDestroy()
       return
     }
-    const passage = new Passage(client, { host: target.hostname, port: Number(target.port) })
+    const first = accepted % targets.length
+    const passage = new Passage(client, options.breaksInsteadOfReply ?? (() => false))
     open.add(passage)
-    // oxlint-disable-next-line typescript/no-floating-promises -- it cannot fail
-    void passage.ended.then(() => open.delete(passage))
+    passage.ended.then(
+      () => open.delete(passage),
+      () => {},
+    )
     if (onNew === 'silence') passage.goSilent()
+    passage.connect([...targets.slice(first), ...targets.slice(0, first)])
+    options.onOpen?.(passage)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const url = new URL(target)
+  const url = new URL(targets[0] ?? '')
   url.hostname = '127.0.0.1'
   url.port = String(port)
   return {
@@ -87,20 +105,46 @@ export async function startSilentProxy(targetUrl: string): Promise<SilentProxy> 
 }
 
 class Passage implements ProxiedConnection {
-  readonly ended: Promise<void>
+  /** Both sides are closed. */
+  readonly ended: Promise<unknown>
   readonly #client: Socket
-  readonly #server: Socket
+  readonly #breaksInsteadOfReply: () => boolean
+  readonly #serverClosed = Promise.withResolvers<void>()
+  #server: Socket | null = null
   #isSilent = false
   #dropsReplies = false
   #delayMs = 0
 
-  constructor(client: Socket, target: { host: string; port: number }) {
+  constructor(client: Socket, breaksInsteadOfReply: () => boolean) {
     this.#client = client
-    this.#server = connect(target)
-    for (const socket of [this.#client, this.#server]) socket.setNoDelay(true)
-    this.#pass(this.#client, this.#server, () => false)
-    this.#pass(this.#server, this.#client, () => this.#dropsReplies)
-    this.ended = Promise.all([closed(this.#client), closed(this.#server)]).then(() => {})
+    this.#breaksInsteadOfReply = breaksInsteadOfReply
+    client.setNoDelay(true)
+    this.ended = Promise.all([closed(client), this.#serverClosed.promise])
+  }
+
+  /** What the client says meanwhile waits. Cuts it off when no target accepts. */
+  connect(targets: readonly URL[]): void {
+    const [target, ...others] = targets
+    if (target === undefined || this.#client.destroyed) {
+      this.#client.destroy()
+      this.#serverClosed.resolve()
+      return
+    }
+    const server = connect({ host: target.hostname, port: Number(target.port) })
+    const tryNext = () => this.connect(others)
+    server.once('error', tryNext)
+    server.once('connect', () => {
+      server.off('error', tryNext)
+      server.setNoDelay(true)
+      server.once('close', () => this.#serverClosed.resolve())
+      this.#server = server
+      this.#pass(this.#client, server, () => false)
+      this.#pass(server, this.#client, () => {
+        if (!this.#breaksInsteadOfReply()) return this.#dropsReplies
+        this.cut()
+        return true
+      })
+    })
   }
 
   get isSilent(): boolean {
@@ -125,7 +169,7 @@ class Passage implements ProxiedConnection {
 
   cut(): void {
     this.#client.destroy()
-    this.#server.destroy()
+    this.#server?.destroy()
   }
 
   /** A silent connection reads on, so that nothing fills up, and says nothing. */
@@ -147,6 +191,7 @@ class Passage implements ProxiedConnection {
       // Who gave up a silent connection is gone; the other side never hears of it, but the test's end does.
       if (!this.#isSilent) later(() => to.destroy())
     })
+    if (from.closed) to.destroy()
   }
 }
 
