@@ -20,8 +20,6 @@ import { findBrokenVideos } from './verify/video-verdict.ts'
 
 /** A service that has made no video for so long after a fault has not recovered. */
 const RECOVERY_MS_MAX = 120_000
-/** Customers in each of the accounts. */
-const CUSTOMERS_PER_ACCOUNT = 3
 /** All videos must have ended so long after the last fault. */
 const SETTLE_MS_MAX = 120_000
 
@@ -33,6 +31,8 @@ export interface CampaignOptions {
   /** The faults end when so many were injected, or after so long, whatever comes first. */
   faultsMax: number
   secondsMax: number
+  /** Each orders one video after the other. */
+  customersPerAccount: number
   /** Only faults whose names contain this. */
   only?: string
   onLine(line: string): void
@@ -115,7 +115,7 @@ function anyClient({ clients }: Run): Client {
 async function disturb(run: Run): Promise<void> {
   let isOver = false
   const customers = [...run.clients].flatMap(([accountName, client]) =>
-    Array.from({ length: CUSTOMERS_PER_ACCOUNT }, (_, index) =>
+    Array.from({ length: run.options.customersPerAccount }, (_, index) =>
       runCustomer({
         client,
         accountName,

@@ -17,6 +17,7 @@ describe.each(CAMPAIGNS)('under faults of every kind: $layout, queue on $queue, 
       ...where,
       seed: SEED,
       secondsMax: SECONDS,
+      customersPerAccount: 3,
       faultsMax: 1_000,
       onLine: (line) => process.stdout.write(`${line}\n`),
     })

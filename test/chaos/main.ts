@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util'
-import { runCampaign } from './campaign.ts'
-import { describeReport } from './report.ts'
+import { type CampaignReport, runCampaign } from './campaign.ts'
+import { describeReport, describeReports } from './report.ts'
 
 const USAGE = `npm run chaos -- [--seed N] [--layout box|fleet] [--queue postgres|redis] [--store disk|s3]
-                 [--faults N] [--seconds N] [--only TEXT]
+                 [--faults N] [--seconds N] [--customers N] [--only TEXT]
 
 Runs the real service under load while faults hit it, and shows that nothing was lost.
-Without --layout, --queue and --store all combinations run one after the other.
+Without --layout, --queue and --store all combinations run one after the other, and a table of all ends it.
+--faults and --seconds are for each combination, --customers for each of the three accounts.
 `
 
 const { values } = parseArgs({
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     store: { type: 'string' },
     faults: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '300' },
+    customers: { type: 'string', default: '3' },
     only: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -37,7 +39,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-let problems = 0
+const reports: CampaignReport[] = []
 for (const layout of chosen('layout', ['box', 'fleet'] as const)) {
   for (const queue of chosen('queue', ['postgres', 'redis'] as const)) {
     for (const store of chosen('store', ['disk', 's3'] as const)) {
@@ -49,16 +51,18 @@ for (const layout of chosen('layout', ['box', 'fleet'] as const)) {
         store,
         faultsMax: numberOf('faults'),
         secondsMax: numberOf('seconds'),
+        customersPerAccount: numberOf('customers'),
         ...(values.only === undefined ? {} : { only: values.only }),
         onLine,
         signal: stopping.signal,
       })
       onLine(describeReport(report))
-      problems += report.problems.length
+      reports.push(report)
     }
   }
 }
-process.exit(problems === 0 ? 0 : 1)
+if (reports.length > 1) onLine(describeReports(reports))
+process.exit(reports.every(({ problems }) => problems.length === 0) ? 0 : 1)
 
 function chosen<const T extends string>(name: 'layout' | 'queue' | 'store', all: readonly T[]): readonly T[] {
   const given = values[name]
@@ -69,7 +73,7 @@ function chosen<const T extends string>(name: 'layout' | 'queue' | 'store', all:
   return process.exit(2)
 }
 
-function numberOf(name: 'seed' | 'faults' | 'seconds'): number {
+function numberOf(name: 'seed' | 'faults' | 'seconds' | 'customers'): number {
   const number = Number(values[name])
   if (Number.isInteger(number) && number >= 0) return number
   process.stderr.write(`--${name} is "${values[name]}": allowed is a whole number\n`)

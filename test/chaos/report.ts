@@ -1,23 +1,42 @@
 import type { CampaignReport, Recovery } from './campaign.ts'
+import type { TrackedVideo } from './load/tracked-video.ts'
 
 /** What a campaign found, for a person at a terminal. */
-export function describeReport(report: CampaignReport): string {
-  const { videos, recoveries, problems } = report
+export function describeReport({ videos, recoveries, problems }: CampaignReport): string {
+  return [
+    videoLine(videos),
+    ...recoveryLines(recoveries),
+    problems.length === 0
+      ? 'nothing lost, nothing charged twice'
+      : `${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+  ].join('\n')
+}
+
+/** The same of several campaigns together, with a line for each. */
+export function describeReports(reports: readonly CampaignReport[]): string {
+  const each = reports.map(
+    ({ options: { layout, queue, store }, videos, recoveries, problems }) =>
+      `${layout}, ${queue}, ${store}: ${videos.length} videos, ${recoveries.length} faults, ${problems.length} problems`,
+  )
+  const all = {
+    videos: reports.flatMap(({ videos }) => videos),
+    recoveries: reports.flatMap(({ recoveries }) => recoveries),
+  }
+  return ['', ...each, videoLine(all.videos), ...recoveryLines(all.recoveries)].join('\n')
+}
+
+function videoLine(videos: readonly TrackedVideo[]): string {
   const count = (status: string) => videos.filter((video) => video.status === status).length
   const failures = new Map<string, number>()
   for (const { status, errorCode } of videos) {
     if (status === 'failed') failures.set(errorCode ?? '?', (failures.get(errorCode ?? '?') ?? 0) + 1)
   }
   const failed = [...failures].map(([code, times]) => `${times} ${code}`).join(', ')
-  return [
+  return (
     `${videos.length} videos: ${count('completed')} completed, ${count('deleted')} deleted, ` +
-      `${count('failed')} failed${failed === '' ? '' : ` (${failed})`}; ` +
-      `${videos.filter(({ setBacks }) => setBacks > 0).length} were seen to do work again`,
-    ...recoveryLines(recoveries),
-    problems.length === 0
-      ? 'nothing lost, nothing charged twice'
-      : `${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
-  ].join('\n')
+    `${count('failed')} failed${failed === '' ? '' : ` (${failed})`}; ` +
+    `${videos.filter(({ setBacks }) => setBacks > 0).length} were seen to do work again`
+  )
 }
 
 /** One line for each kind of fault, the slowest first, then one for all that hit one thing. */

@@ -232,7 +232,8 @@ describe('attempts in a row', () => {
     await restart()
     // Nobody took it.
     const isOpen = (view: Awaited<ReturnType<typeof admin>>) => view.attempts.at(-1)?.outcome === null
-    const { fence } = await eventually(() => adminOf(own, id), isOpen)
+    const { attempts } = await eventually(() => adminOf(own, id), isOpen)
+    const { fence } = attempts.at(-1)
     await own.context.db.query({
       text: `update attempt set heartbeat_at = now() - interval '21 seconds' where video_id = $1 and ended_at is null`,
       values: [id],
