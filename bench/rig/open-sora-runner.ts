@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +12,8 @@ type ReplyOf<T extends RunnerReply['type']> = Extract<RunnerReply, { type: T }>
 
 /** The folder of the runner's Python package. */
 export const RUNNER_FOLDER = fileURLToPath(new URL('../../runners/open-sora', import.meta.url))
+/** What the Python runners share. */
+const SHARED_FOLDER = fileURLToPath(new URL('../../runners/python', import.meta.url))
 
 /** The real Open-Sora runner on the CPU, spoken to as a worker does. */
 export class OpenSoraRunner {
@@ -25,7 +27,7 @@ export class OpenSoraRunner {
       stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
       env: {
         PATH: process.env.PATH,
-        PYTHONPATH: RUNNER_FOLDER,
+        PYTHONPATH: `${RUNNER_FOLDER}${delimiter}${SHARED_FOLDER}`,
         OPENSORA_HOME: where.home,
         OPENSORA_CONFIG: where.config,
         OPENSORA_DEVICE: 'cpu',

@@ -22,7 +22,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const worker = (devices: string, plain: Record<string, string> = {}): Record<string, string> => ({
   SLUICE_RUNNER_COMMAND: JSON.stringify([
     'env',
-    `PYTHONPATH=${at('.')}`,
+    `PYTHONPATH=${at('.')}:${at('../python')}`,
     ...Object.entries(plain).map(([name, value]) => `${name}=${value}`),
     'python3',
     '-B',
@@ -34,7 +34,7 @@ const worker = (devices: string, plain: Record<string, string> = {}): Record<str
   SLUICE_DEFAULT_MODEL: 'open-sora-2',
   SLUICE_MODEL: 'open-sora-2',
   SLUICE_SLOTS: devices,
-  OPENSORA_ENCODER_COMMAND: JSON.stringify([process.execPath, at('tests/encode-frames.ts')]),
+  OPENSORA_ENCODER_COMMAND: JSON.stringify([process.execPath, at('../python/runner_tests/encode-frames.ts')]),
   OPENSORA_CHECKPOINT_MS: '200',
 })
 
@@ -76,7 +76,7 @@ describe('through API, queue, worker and runner', () => {
       async () => (await videoWhen(service, id, (video) => video.status === 'in_progress')).progress,
       (progress) => progress > 30,
     )
-    process.kill(Math.max(...service.pids('sluice_open_sora.rank')), 'SIGKILL')
+    process.kill(Math.max(...service.pids('sluice_runner.rank')), 'SIGKILL')
     const video = await videoWhen(service, id, isEnded)
     expect(video.status).toBe('completed')
     expect(video.usage.generated_tokens).toBe(512 * 60)
@@ -87,7 +87,7 @@ describe('through API, queue, worker and runner', () => {
   })
 
   test('its processes end with the service', async () => {
-    const pids = service.pids('sluice_open_sora')
+    const pids = [...service.pids('sluice_open_sora'), ...service.pids('sluice_runner.rank')]
     expect(pids.length).toBeGreaterThanOrEqual(3)
     expect(await service.interrupt()).toBe(0)
     expect(pids.filter((pid) => isRunning(pid))).toEqual([])
@@ -99,10 +99,10 @@ describe('with models of the operator’s own, through API, queue, worker and ru
   const catalogue = join(folder, 'models.json')
   let service: Service
   beforeAll(async () => {
-    const write = `from pathlib import Path; from tests.tiny_weights import *
+    const write = `from pathlib import Path; from runner_tests.tiny_weights import *
 f = Path(${JSON.stringify(folder)})
 write_gain(f / "tuned.safetensors", 0.4); write_gain_lora(f / "ink.safetensors", 0.3, alpha=1.0)`
-    execFileSync('python3', ['-B', '-c', write], { cwd: at('.') })
+    execFileSync('python3', ['-B', '-c', write], { cwd: at('../python') })
     const own = [
       { id: 'tuned', base: 'open-sora-2', weights: { checkpoint: join(folder, 'tuned.safetensors') } },
       {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { runnerReplySchema } from '@sluice/shared/runner-protocol'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ALL_PASSED, runUnittest } from '../../runners/open-sora/tests/run-unittest.ts'
+import { ALL_PASSED, runUnittest } from '../../runners/python/runner_tests/run-unittest.ts'
 import { readMp4Facts } from '../support/mp4-facts.ts'
 import { contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
@@ -30,7 +30,13 @@ test.each([
     'tests.test_real_weights',
   ],
 ])('%s', async (_, module) => {
-  const { exitCode, summary, replies } = await runUnittest(python, module, folder, { OPENSORA_HOME: home })
+  const { exitCode, summary, replies } = await runUnittest({
+    python,
+    runnerFolder: fileURLToPath(new URL('../../runners/open-sora', import.meta.url)),
+    module,
+    folder,
+    env: { OPENSORA_HOME: home },
+  })
   expect(summary).toMatch(ALL_PASSED)
   expect(exitCode).toBe(0)
   for (const reply of replies) expect(runnerReplySchema.parse(reply)).toEqual(reply)

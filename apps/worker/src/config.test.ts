@@ -125,6 +125,6 @@ test('an open-sora pool is named after its device, and one connection per slot a
   expect(config.runner.command).toEqual(['python3', '-m', 'sluice_open_sora'])
   expect(config.runner.environment).toMatchObject({
     OPENSORA_HOME: '/opt/open-sora',
-    PYTHONPATH: expect.stringMatching(/runners\/open-sora$/),
+    PYTHONPATH: expect.stringMatching(/runners\/open-sora:.*runners\/python$/),
   })
 })

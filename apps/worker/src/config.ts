@@ -1,5 +1,5 @@
 import { homedir } from 'node:os'
-import { resolve } from 'node:path'
+import { delimiter, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { COST_PER_HOUR_MICROS_BELOW, POOL_PATTERN } from '@sluice/shared/attempt-contract'
 import { readCatalogue } from '@sluice/shared/catalogue-file'
@@ -91,9 +91,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
         ...passedEnvironment(env),
         // A runner that starts a process per device reads the list by this name.
         SLUICE_DEVICE_VARIABLE: values.deviceVariable,
-        ...(custom === null && kind === 'open-sora'
-          ? { PYTHONPATH: resolve(REPOSITORY, 'runners/open-sora') }
-          : {}),
+        ...(custom === null && kind === 'open-sora' ? { PYTHONPATH: pythonPath('open-sora') } : {}),
       },
       deviceVariable: values.deviceVariable,
     },
@@ -180,6 +178,11 @@ function builtInCommand(kind: (typeof RUNNERS)[number], env: Environment): reado
   if (kind === 'open-sora')
     return [optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3', '-m', 'sluice_open_sora']
   return [process.execPath, resolve(REPOSITORY, 'runners/animatic/src/main.ts')]
+}
+
+/** Where a Python runner's package lies, and what the Python runners share. */
+function pythonPath(runner: string): string {
+  return [runner, 'python'].map((folder) => resolve(REPOSITORY, 'runners', folder)).join(delimiter)
 }
 
 function readPool(env: Environment): string | null {

@@ -1,4 +1,4 @@
-"""Keeps Open-Sora 2.0 warm and speaks Sluice's runner protocol (packages/shared/src/runner-protocol.ts).
+"""Keeps Open-Sora 2.0 warm, as a pipeline of sluice_runner (runners/python).
 
 Everything outside the folder `open_sora` needs the Python standard library only.
 """

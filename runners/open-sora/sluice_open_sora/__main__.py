@@ -2,78 +2,28 @@
 
 By hand, with the replies on the terminal:
 
-    PYTHONPATH=runners/open-sora OPENSORA_HOME=... python3 -m sluice_open_sora 3>&1
+    PYTHONPATH=runners/open-sora:runners/python OPENSORA_HOME=... python3 -m sluice_open_sora 3>&1
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import signal
 import sys
-from typing import NoReturn
 
-from .lines import LineBuffer
-from .log import log
-from .loop import Loop
-from .pipeline import DEFAULT_PIPELINE
-from .replies import Replies
-from .reply_channel import REPLY_FD, ReplyChannel, is_reply_channel
-from .runner import Runner
-from .settings import SettingError, read_settings, visible_home
+from sluice_runner.program import run_program
 
-# Exit code of a start that cannot work: no reply channel, or a setting that cannot be used.
-EXIT_UNUSABLE = 2
-CHUNK_BYTES = 65_536
+from .settings import Settings, read_settings, visible_home
+
+PIPELINE = "sluice_open_sora.open_sora.pipeline:OpenSoraPipeline"
 
 
-def refuse(why: str) -> NoReturn:
-    log(why)
-    sys.exit(EXIT_UNUSABLE)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="sluice_open_sora")
-    parser.add_argument(
-        "--pipeline", default=DEFAULT_PIPELINE, help="module:name or file.py:name of another pipeline"
-    )
-    pipeline_spec: str = parser.parse_args().pipeline
-    if not is_reply_channel(REPLY_FD):
-        refuse(
-            "file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1"
-        )
-    # Neither ranks nor encoders may keep it open after this process.
-    os.set_inheritable(REPLY_FD, False)
-    try:
-        settings = read_settings(os.environ)
-        if pipeline_spec == DEFAULT_PIPELINE:
-            visible_home(settings)
-    except SettingError as error:
-        refuse(str(error))
-    # Ctrl-C and a service manager signal the whole process group; the worker then yields its videos through
-    # this process, which ends with its stdin. Ranks and encoders inherit this.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-    loop = Loop()
-    channel = ReplyChannel(REPLY_FD, on_reader_gone=lambda: loop.stop(0))
-    runner = Runner(settings, pipeline_spec, loop, Replies(channel.send))
-    lines = LineBuffer()
-
-    def read_requests() -> None:
-        chunk = os.read(0, CHUNK_BYTES)
-        for line in lines.feed(chunk) if chunk else lines.end():
-            runner.receive(line)
-        if not chunk:
-            loop.forget(0)
-            runner.shut_down()
-
-    loop.watch(0, read_requests)
-    try:
-        return loop.run(runner.tick)
-    finally:
-        runner.close()
+def settings_for(pipeline_spec: str) -> Settings:
+    """Raises SettingError; another pipeline than Open-Sora's needs no checkout."""
+    settings = read_settings(os.environ)
+    if pipeline_spec == PIPELINE:
+        visible_home(settings)
+    return settings
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("sluice_open_sora", PIPELINE, settings_for))

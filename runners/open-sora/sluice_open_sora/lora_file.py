@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .weight_file import WeightFile
+from sluice_runner.weight_file import WeightFile
 
 _DOWN = r"lora_A(?:\.default)?\.weight|lora_down\.weight|lora\.down\.weight"
 _UP = r"lora_B(?:\.default)?\.weight|lora_up\.weight|lora\.up\.weight"

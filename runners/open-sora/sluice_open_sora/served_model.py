@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Iterable, Mapping
 
-from .failure import RunnerFailure
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.model_weights import ModelWeights
+from sluice_runner.weight_file import WeightFile
+
 from .lora_file import LoraFile
-from .model_weights import ModelWeights
-from .weight_file import WeightFile
 
 # Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's file), and what a LoRA
 # adds to them ("" = nothing).

@@ -20,11 +20,12 @@ import struct
 import time
 from typing import Callable, Mapping
 
-from sluice_open_sora.checkpoint import Tensor
-from sluice_open_sora.failure import RunnerFailure
-from sluice_open_sora.pipeline import Job, Place, Readiness, Rendered, StepGate
-from sluice_open_sora.served_model import ServedModel, check_fit
-from sluice_open_sora.weight_file import WeightFile
+from sluice_open_sora.served_model import ServedModel, check_fit, open_models
+from sluice_runner.checkpoint import Tensor
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.model_weights import ModelWeights
+from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, StepGate
+from sluice_runner.weight_file import WeightFile
 
 LATENT_LENGTH = 240
 GAIN = "gain.weight"
@@ -88,7 +89,8 @@ class PlainPipeline:
         self._step_s = _number("PLAIN_STEP_MS", 0) / 1000
         self._decode_s = _number("PLAIN_DECODE_MS", 0) / 1000
 
-    def load(self, model: str, models: tuple[ServedModel, ...]) -> Readiness:
+    def load(self, model: str, models: tuple[ModelWeights, ...]) -> Loaded:
+        opened = open_models(models) if models else (ServedModel(model),)
         time.sleep(_number("PLAIN_LOAD_MS", 0) / 1000)
         if not models and model not in ("open-sora-2", "animatic"):
             raise RunnerFailure("model_missing", f"no weights of {model}")
@@ -96,12 +98,12 @@ class PlainPipeline:
             raise FileNotFoundError(f"no weights at {os.environ['PLAIN_LOAD_RAISES']}")
         if model == os.environ.get("PLAIN_LOAD_FAILS"):
             raise RunnerFailure("model_missing", f"model {model!r} does not load")
-        self._served = {served.id: served for served in models or (ServedModel(model),)}
+        self._served = {served.id: served for served in opened}
         for served in self._served.values():
             check_fit(served, {GAIN: (LATENT_LENGTH, 1)}, [GAIN])
         self._gain = _gain_of(self._served[model])
         self._collective = Collective(self._place)
-        return Readiness(
+        readiness = Readiness(
             device="plain",
             devices=self._place.ranks,
             vram_bytes=0,
@@ -111,6 +113,7 @@ class PlainPipeline:
             pixels_max=589_824,
             sequence_ranks=self._place.ranks,
         )
+        return Loaded(readiness, {served.id: served.identity for served in opened} if models else {})
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
         self._served[model].verify()

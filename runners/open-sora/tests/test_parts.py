@@ -1,279 +1,28 @@
-"""The parts that need no process."""
+"""The parts of this runner's own that need no process."""
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import struct
-import subprocess
-import sys
 import tempfile
 import unittest
-from dataclasses import fields
 from pathlib import Path
 
-from sluice_open_sora.check_request import check_request
-from sluice_open_sora.checkpoint import Checkpoint, Tensor, read_checkpoint, write_checkpoint
-from sluice_open_sora.failure import RunnerFailure, classify, classify_load
-from sluice_open_sora.generation import Generation, Reference, parameter_hash, parse_generation, video_tokens
-from sluice_open_sora.lines import LineBuffer
+from runner_tests.source_form import imports_without_packages
+from runner_tests.spawned_runner import SHARED_FOLDER
+from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora.lora_file import LoraFile
-from sluice_open_sora.model_weights import Lora, ModelWeights, parse_models, request_of_models
-from sluice_open_sora.pipeline import Readiness
-from sluice_open_sora.rank_agreement import Follower
-from sluice_open_sora.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
-from sluice_open_sora.settings import SettingError, read_settings
-from sluice_open_sora.weight_file import WeightFile
-from tests.spawned_runner import FIXTURES, PACKAGE_FOLDER, some_request
-from tests.tiny_weights import Numbers, write_gain, write_weights
-
-
-class Requests(unittest.TestCase):
-    def test_every_request_fixture_is_understood(self) -> None:
-        kinds = {"cancel": Cancel, "generate": Generate, "load": Load, "shutdown": Shutdown, "yield": Yield}
-        paths = sorted(FIXTURES.glob("request.*.json"))
-        self.assertGreaterEqual(len(paths), 7)
-        with tempfile.TemporaryDirectory() as folder:
-            image = os.path.join(folder, "image.png")
-            Path(image).write_bytes(b"image")
-            for path in paths:
-                with self.subTest(path.name):
-                    value = parse_json(path.read_bytes())
-                    if value["type"] == "generate":
-                        value["workdir"] = folder
-                        for reference in value.get("references", []):
-                            reference["path"] = image
-                    self.assertIsInstance(parse_request(value), kinds[value["type"]])
-
-    def test_what_cannot_be_generated_is_refused_by_the_name_of_its_field(self) -> None:
-        broken = {
-            "width": (0, -16, 1.5, True, "336", None),
-            "num_frames": (0, 2, 100, 128),
-            "num_steps": (0, 2.5),
-            "seed": (-1, 1.5, 2**63),
-            "guidance": (None, "7.5", True, float("inf")),
-            "motion_score": ("4", 4.5),
-            "mode": ("v2v", 3, None),
-            "prompt": (1984, None, "\ud800", "a\0b"),
-            "fps": (0,),
-            "i2v_condition": ("middle", 1),
-            "reference_sha256": ("abc", "G" * 64, 1),
-        }
-        for field, values in broken.items():
-            for value in values:
-                with self.subTest(field, value=value), self.assertRaises(RunnerFailure) as raised:
-                    parse_generation(some_request(**{field: value}))
-                self.assertEqual(raised.exception.code, "bad_input")
-                self.assertIn(f"request.{field}", raised.exception.message)
-        with self.assertRaisesRegex(RunnerFailure, "request.colour is unknown"):
-            parse_generation(some_request(colour="red"))
-
-    def test_a_line_that_is_no_json_is_refused(self) -> None:
-        for line in (b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b"9" * 5000):
-            with self.subTest(line[:20]), self.assertRaises(RunnerFailure):
-                parse_request(parse_json(line))
-
-    def test_the_models_of_a_load_are_refused_by_the_name_of_their_field(self) -> None:
-        fixture = parse_request(parse_json((FIXTURES / "request.load-models.json").read_bytes()))
-        assert isinstance(fixture, Load)
-        self.assertEqual(
-            fixture.models,
-            (
-                ModelWeights("open-sora-2"),
-                ModelWeights("studio-finetune", "/models/studio.safetensors"),
-                ModelWeights("ink-wash", None, Lora("/models/ink-wash.safetensors", 0.8)),
-            ),
-        )
-        self.assertEqual(parse_models(request_of_models(fixture.models)), fixture.models)
-        self.assertEqual(parse_request({"type": "load", "model": "open-sora-2"}), Load("open-sora-2", ()))
-        for models, said in (
-            ([], "models is"),
-            ({}, "models is"),
-            (["a"], "models[0] is"),
-            ([{"id": ""}], "models[0].id is"),
-            ([{"id": "a"}, {"id": "a"}], 'names "a" twice'),
-            ([{"id": "b"}], 'model is "a"; allowed is one of models: b'),
-            ([{"id": "a", "checkpoint": "a.safetensors"}], "models[0].checkpoint is"),
-            ([{"id": "a", "checkpoint": None}], "models[0].checkpoint is"),
-            ([{"id": "a", "lora": {"path": "a", "strength": 1}}], "models[0].lora.path is"),
-            ([{"id": "a", "lora": {"path": "/a"}}], "models[0].lora.strength is"),
-            ([{"id": "a", "lora": {"path": "/a", "strength": float("inf")}}], "models[0].lora.strength is"),
-        ):
-            with self.subTest(said), self.assertRaises(RunnerFailure) as raised:
-                parse_request({"type": "load", "model": "a", "models": models})
-            self.assertEqual(raised.exception.code, "bad_input")
-            self.assertIn(said, raised.exception.message)
-
-    def test_lines_end_with_lf_only(self) -> None:
-        buffer = LineBuffer()
-        text = '{"prompt":"a\u2028b\u0085c\rd"}'.encode()
-        self.assertEqual(buffer.feed(text[:14]), [])
-        self.assertEqual(buffer.feed(text[14:] + b"\n \n{}"), [text])
-        self.assertEqual(buffer.end(), [b"{}"])
+from sluice_open_sora.settings import read_settings
+from sluice_runner.settings import SettingError
+from tests.spawned_runner import PACKAGE_FOLDER
 
 
 class StandardLibrary(unittest.TestCase):
     def test_nothing_outside_open_sora_needs_more(self) -> None:
-        """The encoder, which needs PyAV and Pillow, is a process of its own."""
-        folder = PACKAGE_FOLDER / "sluice_open_sora"
-        modules = [
-            path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "encode_frames")
-        ]
-        self.assertGreater(len(modules), 20)
-        # Isolated, and without site-packages.
-        named = ", ".join(f"sluice_open_sora.{name}" for name in modules)
-        imports = f"import sys; sys.path.insert(0, {str(PACKAGE_FOLDER)!r}); import {named}"
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-B", "-c", imports], capture_output=True, text=True
-        )
-        self.assertEqual(done.stderr, "")
+        folders = [PACKAGE_FOLDER, SHARED_FOLDER]
+        self.assertEqual(imports_without_packages(PACKAGE_FOLDER / "sluice_open_sora", folders), "")
 
 
-class Tokens(unittest.TestCase):
-    def test_they_are_those_of_the_published_table(self) -> None:
-        for width, height, tokens in (
-            (336, 192, 8316),
-            (256, 256, 8448),
-            (1024, 576, 76_032),
-            (768, 768, 76_032),
-        ):
-            self.assertEqual(
-                video_tokens(parse_generation(some_request(width=width, height=height, num_frames=129))),
-                tokens,
-            )
-
-    def test_a_sequence_that_cannot_be_split_evenly_is_refused_before_the_start(self) -> None:
-        """At 129 frames: which sizes work on how many devices (reference: Several GPUs)."""
-        works = {
-            (1024, 576): 8,
-            (576, 1024): 8,
-            (768, 768): 8,
-            (1184, 496): 2,
-            (1072, 544): 2,
-            (928, 624): 2,
-            (992, 592): 2,
-            (880, 656): 1,
-            (1040, 560): 1,
-            (336, 192): 4,
-        }
-        with tempfile.TemporaryDirectory() as folder:
-            for (width, height), most in works.items():
-                order = parse_request(
-                    {
-                        "type": "generate",
-                        "id": "a",
-                        "workdir": folder,
-                        "request": some_request(width=width, height=height, num_frames=129),
-                    }
-                )
-                assert isinstance(order, Generate)
-                for ranks in (1, 2, 4, 8):
-                    ready = Readiness(
-                        "h100", ranks, 0, ("open-sora-2",), ("t2v",), 129, 589_824, sequence_ranks=ranks
-                    )
-                    with self.subTest(width=width, height=height, ranks=ranks):
-                        if ranks <= most:
-                            check_request(order, ready)
-                        else:
-                            with self.assertRaisesRegex(RunnerFailure, f"on {ranks} devices"):
-                                check_request(order, ready)
-
-
-class Checkpoints(unittest.TestCase):
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.checkpoint = Checkpoint(
-            5, {"latent": Tensor("F32", (2, 2), bytes(range(16))), "mask": Tensor("BF16", (3,), b"abcdef")}
-        )
-        self.path = write_checkpoint(self.folder, "parameters", self.checkpoint)
-
-    def refusal(self) -> str:
-        with self.assertRaises(RunnerFailure) as raised:
-            read_checkpoint(self.path, "parameters", 8)
-        self.assertEqual(raised.exception.code, "bad_input")
-        return raised.exception.message
-
-    def test_what_was_written_is_read(self) -> None:
-        self.assertEqual(read_checkpoint(self.path, "parameters", 8), self.checkpoint)
-        self.assertEqual(os.listdir(self.folder), ["checkpoint.safetensors"])
-
-    def test_the_file_is_laid_out_as_safetensors(self) -> None:
-        content = Path(self.path).read_bytes()
-        (length,) = struct.unpack("<Q", content[:8])
-        header = json.loads(content[8 : 8 + length])
-        self.assertEqual(length % 8, 0)
-        self.assertEqual(header["mask"], {"dtype": "BF16", "shape": [3], "data_offsets": [16, 22]})
-        self.assertEqual(content[8 + length :], bytes(range(16)) + b"abcdef")
-
-    def test_a_later_one_replaces_it_whole(self) -> None:
-        write_checkpoint(self.folder, "parameters", Checkpoint(6, {}))
-        self.assertEqual(read_checkpoint(self.path, "parameters", 8).step, 6)
-        self.assertEqual(os.listdir(self.folder), ["checkpoint.safetensors"])
-
-    def test_any_changed_byte_is_noticed(self) -> None:
-        content = Path(self.path).read_bytes()
-        for index in range(len(content)):
-            Path(self.path).write_bytes(content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :])
-            with self.subTest(index):
-                self.refusal()
-
-    def test_any_cut_is_noticed(self) -> None:
-        content = Path(self.path).read_bytes()
-        for length in range(0, len(content), 3):
-            Path(self.path).write_bytes(content[:length])
-            with self.subTest(length):
-                self.refusal()
-
-    def test_a_missing_or_foreign_one_is_refused(self) -> None:
-        with self.assertRaisesRegex(RunnerFailure, "parameters differ"):
-            read_checkpoint(self.path, "others", 8)
-        with self.assertRaisesRegex(RunnerFailure, "holds 5 steps"):
-            read_checkpoint(self.path, "parameters", 5)
-        os.remove(self.path)
-        self.assertIn("cannot be read", self.refusal())
-
-    def test_the_parameters_are_every_field_and_the_bytes_of_every_image(self) -> None:
-        image = os.path.join(self.folder, "image.png")
-        Path(image).write_bytes(b"one")
-        whole = parameter_hash(parse_generation(some_request()), (Reference("head", image),))
-        changes = {
-            "model": "b",
-            "mode": "i2v",
-            "prompt": "b",
-            "negative_prompt": "b",
-            "width": 96,
-            "height": 64,
-            "num_frames": 5,
-            "fps": 30,
-            "num_steps": 9,
-            "guidance": 7,
-            "guidance_img": 4,
-            "motion_score": 5,
-            "seed": 43,
-            "i2v_condition": "tail",
-            "reference_sha256": "0" * 64,
-        }
-        self.assertEqual(set(changes), {field.name for field in fields(Generation)})
-        hashes = {
-            parameter_hash(parse_generation(some_request(**{name: value})), (Reference("head", image),))
-            for name, value in changes.items()
-        }
-        self.assertEqual(len(hashes | {whole}), len(changes) + 1)
-        self.assertNotEqual(
-            parameter_hash(parse_generation(some_request()), (Reference("tail", image),)), whole
-        )
-        shuffled = dict(reversed(some_request(guidance_img=3.0).items()))
-        self.assertEqual(parameter_hash(parse_generation(shuffled), (Reference("head", image),)), whole)
-        Path(image).write_bytes(b"two")
-        self.assertNotEqual(
-            parameter_hash(parse_generation(some_request()), (Reference("head", image),)), whole
-        )
-
-
-class Weights(unittest.TestCase):
+class Loras(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -287,27 +36,6 @@ class Weights(unittest.TestCase):
     def halves(self, down: str, up: str) -> dict[str, Numbers]:
         """Of rank 2, for a layer of 3 inputs and 4 outputs."""
         return {down: ((2, 3), [0.0] * 6), up: ((4, 2), [0.0] * 8)}
-
-    def test_the_fingerprint_is_of_the_content_not_of_the_place(self) -> None:
-        one = WeightFile(write_gain(self.folder / "one.safetensors", 1))
-        self.assertEqual(
-            WeightFile(write_gain(self.folder / "two.safetensors", 1)).fingerprint, one.fingerprint
-        )
-        self.assertNotEqual(
-            WeightFile(write_gain(self.folder / "three.safetensors", 2)).fingerprint, one.fingerprint
-        )
-        one.verify()
-        write_gain(Path(one.path), 2)
-        with self.assertRaisesRegex(ValueError, "was replaced"):
-            one.verify()
-
-    def test_any_cut_of_a_file_is_noticed(self) -> None:
-        path = Path(write_gain(self.folder / "gain.safetensors", 1, length=9))
-        content = path.read_bytes()
-        for length in range(len(content)):
-            path.write_bytes(content[:length])
-            with self.subTest(length), self.assertRaises(ValueError):
-                WeightFile(str(path))
 
     def test_a_loras_layers_are_found_under_every_common_name(self) -> None:
         for down, up in (
@@ -369,69 +97,6 @@ class Weights(unittest.TestCase):
             with self.subTest(said), self.assertRaisesRegex(ValueError, said):
                 self.lora(tensors)
 
-    def test_the_weights_belong_to_the_parameters_of_a_checkpoint(self) -> None:
-        generation = parse_generation(some_request())
-        self.assertNotEqual(parameter_hash(generation, (), "weights"), parameter_hash(generation, ()))
-
-
-class OutOfMemoryError(RuntimeError):
-    pass
-
-
-class AcceleratorError(RuntimeError):
-    pass
-
-
-class Agreement(unittest.TestCase):
-    def test_a_leader_that_is_gone_is_a_lost_device_however_its_connection_ended(self) -> None:
-        for reset in (False, True):
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                leader = socket.create_connection(server.getsockname())
-                follower, _ = server.accept()
-            if reset:
-                leader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            leader.close()
-            with follower, self.assertRaises(RunnerFailure) as raised:
-                Follower(follower).agree(3)
-            self.assertEqual((raised.exception.code, raised.exception.retryable), ("device_lost", True))
-
-
-class Failures(unittest.TestCase):
-    def test_what_the_libraries_raise_is_classified(self) -> None:
-        for error, code in (
-            (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "out_of_memory"),
-            (RuntimeError("CUDA error: out of memory"), "out_of_memory"),
-            (
-                RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-                "out_of_memory",
-            ),
-            (RuntimeError("CUDA error: an illegal memory access was encountered"), "device_lost"),
-            (AcceleratorError("CUDA error: device-side assert triggered"), "device_lost"),
-            (RuntimeError("NCCL communicator was aborted on rank 1."), "device_lost"),
-            (
-                RuntimeError(
-                    "[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242"
-                ),
-                "device_lost",
-            ),
-            (ConnectionResetError(104, "Connection reset by peer"), "device_lost"),
-            (BrokenPipeError(32, "Broken pipe"), "device_lost"),
-            (RuntimeError("shape '[1, 2]' is invalid for input of size 3"), "internal"),
-            (MemoryError("host"), "internal"),
-            (ValueError("out of memory is mentioned"), "internal"),
-            (AssertionError(), "internal"),
-            (RunnerFailure("bad_input", "no"), "bad_input"),
-        ):
-            with self.subTest(str(error)):
-                self.assertEqual(classify(error).code, code)
-
-    def test_what_is_missing_at_load_is_model_missing(self) -> None:
-        self.assertEqual(
-            classify_load(FileNotFoundError("ckpts/Open_Sora_v2.safetensors")).code, "model_missing"
-        )
-        self.assertEqual(classify_load(ModuleNotFoundError("No module named 'torch'")).code, "model_missing")
-        self.assertEqual(classify_load(OutOfMemoryError("CUDA out of memory")).code, "out_of_memory")
-
 
 class SettingsTest(unittest.TestCase):
     def test_a_wrong_setting_is_named_with_what_is_allowed(self) -> None:
@@ -446,16 +111,6 @@ class SettingsTest(unittest.TestCase):
         ):
             with self.subTest(name), self.assertRaisesRegex(SettingError, f"{name} is .*; allowed"):
                 read_settings({name: value})
-
-    def test_there_is_a_rank_for_each_device(self) -> None:
-        for devices, ranks in (("0", 1), ("0,1,2,3", 4), ("GPU-1a2b,GPU-3c4d", 2), ("", 1)):
-            self.assertEqual(read_settings({"CUDA_VISIBLE_DEVICES": devices}).ranks, ranks)
-        self.assertEqual(read_settings({}).ranks, 1)
-
-    def test_the_devices_are_those_of_the_variable_that_is_named(self) -> None:
-        environment = {"SLUICE_DEVICE_VARIABLE": "ASCEND_RT_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES": "0"}
-        self.assertEqual(read_settings({**environment, "ASCEND_RT_VISIBLE_DEVICES": "0,1,2,3"}).ranks, 4)
-        self.assertEqual(read_settings(environment).ranks, 1)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.spawned_runner import (
-    PACKAGE_FOLDER,
+    PYTHON_FOLDERS,
     PLAIN_PIPELINE,
     RunnerTest,
     SpawnedRunner,
@@ -413,7 +413,7 @@ class Processes(RunnerTest):
             [sys.executable, "-m", "sluice_open_sora", "--pipeline", PLAIN_PIPELINE],
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE_FOLDER)},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_FOLDERS},
             pass_fds=(3, writing),
             preexec_fn=lambda: os.dup2(writing, 3),
         )
@@ -439,7 +439,7 @@ class Processes(RunnerTest):
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     text=True,
-                    env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE_FOLDER), **environment},
+                    env={"PATH": os.environ["PATH"], "PYTHONPATH": PYTHON_FOLDERS, **environment},
                     pass_fds=(3, writing) if fd_3 else (),
                     preexec_fn=(lambda: os.dup2(writing, 3)) if fd_3 else None,
                 )

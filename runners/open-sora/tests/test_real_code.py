@@ -16,7 +16,7 @@ import unittest
 import zlib
 from pathlib import Path
 
-from sluice_open_sora.rank_group import _free_port
+from sluice_runner.rank_group import _free_port
 from tests.spawned_runner import TESTS, SpawnedRunner, RunnerTest, some_request
 
 STEPS = 14
@@ -322,7 +322,7 @@ class Module:
 class OnTheDevice(unittest.TestCase):
     def test_with_offload_one_part_at_a_time_is_there(self) -> None:
         import torch
-        from sluice_open_sora.open_sora.device import Residency
+        from sluice_open_sora.open_sora.residency import Residency
 
         text, model = Module(), Module()
         residency = Residency(torch.device("meta"), {"text": [text], "model": [model]}, offload=True)
@@ -332,7 +332,7 @@ class OnTheDevice(unittest.TestCase):
         self.assertEqual((text.place, model.place), ("cpu", "meta"))
 
     def test_devices_are_named_by_their_family(self) -> None:
-        from sluice_open_sora.open_sora.device import device_family
+        from sluice_runner.with_torch.device import device_family
 
         for name, family in (
             ("NVIDIA H100 80GB HBM3", "h100"),

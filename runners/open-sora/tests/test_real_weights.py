@@ -13,10 +13,10 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from sluice_open_sora.failure import RunnerFailure
-from sluice_open_sora.model_weights import Lora, ModelWeights
 from sluice_open_sora.served_model import open_models
-from sluice_open_sora.weight_file import WeightFile
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.model_weights import Lora, ModelWeights
+from sluice_runner.weight_file import WeightFile
 from tests.spawned_runner import TESTS, RunnerTest, SpawnedRunner
 from tests.test_real_code import REAL, STEPS, request
 

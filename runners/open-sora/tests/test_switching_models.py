@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.spawned_runner import RunnerTest, SpawnedRunner, is_running, some_request
-from tests.tiny_weights import write_gain, write_gain_lora, write_weights
+from runner_tests.tiny_weights import write_gain, write_gain_lora, write_weights
 
 TWO = {"CUDA_VISIBLE_DEVICES": "0,1"}
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { delimiter } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { ModelWeights } from '@sluice/shared/runner-protocol'
@@ -10,7 +11,9 @@ const run = promisify(execFile)
 
 /** The last commit of hpcaitech/Open-Sora that changes code (2025-03-27); it has no release. */
 export const OPEN_SORA_COMMIT = 'd0cd5ac50da79e9a9d2285a952d4dcd806e6c8fc'
-const RUNNER_FOLDER = fileURLToPath(new URL('../../../../runners/open-sora', import.meta.url))
+const PYTHON_FOLDERS = ['open-sora', 'python']
+  .map((folder) => fileURLToPath(new URL(`../../../../runners/${folder}`, import.meta.url)))
+  .join(delimiter)
 /** To import torch alone may take half a minute from a cold disk. */
 const PROBE_MS_MAX = 120_000
 const GIB = 2 ** 30
@@ -71,7 +74,7 @@ export async function checkOpenSora(
     const { stdout } = await run(
       python,
       ['-B', '-m', 'sluice_open_sora.probe', '--models', JSON.stringify(ownWeights)],
-      { timeout: PROBE_MS_MAX, env: { ...env, PYTHONPATH: RUNNER_FOLDER } },
+      { timeout: PROBE_MS_MAX, env: { ...env, PYTHONPATH: PYTHON_FOLDERS } },
     )
     return checkProbe(probeSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')), env, python)
   } catch (error) {

@@ -6,7 +6,8 @@ import json
 import os
 from typing import Any, Mapping
 
-from ..failure import RunnerFailure
+from sluice_runner.failure import RunnerFailure
+
 from ..settings import Settings, visible_home
 
 # They differ in parallelism: 256px.py has none, 768px.py splits the sequence (plugins/sp.py), 256px_tp.py the

@@ -8,9 +8,11 @@ import sys
 from dataclasses import replace
 from typing import Any, Callable
 
-from ..failure import RunnerFailure
-from ..pipeline import Job, Place, Readiness, Rendered, StepGate
-from ..served_model import ServedModel
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.model_weights import ModelWeights
+from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, StepGate
+
+from ..served_model import ServedModel, open_models
 from ..settings import read_settings, visible_home
 
 MODEL = "open-sora-2"
@@ -32,19 +34,22 @@ class OpenSoraPipeline:
         # None while there is one model, whose weights stay.
         self._weights: Any = None
 
-    def load(self, model: str, models: tuple[ServedModel, ...]) -> Readiness:
+    def load(self, model: str, models: tuple[ModelWeights, ...]) -> Loaded:
         if not models and model != MODEL:
             raise RunnerFailure("model_missing", f"model {model!r}; this runner makes {MODEL}")
+        served = open_models(models) if models else (ServedModel(model),)
         sys.path.insert(0, visible_home(self._settings))
         import torch
 
+        from sluice_runner.with_torch.device import describe_device, find_device
+
         from .configuration import check_ranks, read_configuration, sequence_ranks
-        from .device import Residency, describe_device, find_device
+        from .residency import Residency
 
         torch.set_grad_enabled(False)
         self._config = config = read_configuration(self._settings, self._place.ranks)
         check_ranks(config, self._place.ranks, self._settings.device_variable)
-        self._device = find_device()
+        self._device = find_device(os.environ.get("OPENSORA_DEVICE") or "cuda")
 
         from opensora.utils.misc import to_torch_dtype
         from opensora.utils.sampling import prepare_models
@@ -55,7 +60,7 @@ class OpenSoraPipeline:
         # With offload nothing is on the device until it is used.
         model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
         video_model, self._autoencoder, self._t5, self._clip, self._image_parts = model_parts
-        self._served = {served.id: served for served in models or (ServedModel(model),)}
+        self._served = {one.id: one for one in served}
         # Before the ranks split it: each still has every tensor whole.
         self._prepare_weights(video_model)
         self.use(model, lambda *_: None)
@@ -75,7 +80,7 @@ class OpenSoraPipeline:
                 # A decode may take a minute; each layer is a sign of life.
                 module.register_forward_pre_hook(lambda *_: self._steps.alive())
         family, memory = describe_device(self._device)
-        return Readiness(
+        readiness = Readiness(
             device=family,
             devices=self._place.ranks,
             vram_bytes=memory,
@@ -85,9 +90,10 @@ class OpenSoraPipeline:
             pixels_max=PIXELS_MAX,
             sequence_ranks=sequence_ranks(config, self._place.ranks),
         )
+        return Loaded(readiness, {one.id: one.identity for one in served} if models else {})
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
-        from .device import synchronize
+        from sluice_runner.with_torch.device import synchronize
 
         if self._weights is not None:
             self._weights.use(self._served[model], between)
@@ -105,7 +111,8 @@ class OpenSoraPipeline:
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         import torch
 
-        from .device import peak_bytes, reset_peak
+        from sluice_runner.with_torch.device import peak_bytes, reset_peak
+
         from .steps import Steps
 
         self._steps = Steps(job, gate, self._device)

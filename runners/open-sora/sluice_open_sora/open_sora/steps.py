@@ -7,10 +7,10 @@ from typing import Any, Callable, Mapping
 
 import torch
 
-from ..checkpoint import Tensor
-from ..pipeline import Job, StepGate
-from .device import synchronize
-from .tensors import pack_tensor, unpack_tensor
+from sluice_runner.checkpoint import Tensor
+from sluice_runner.pipeline import Job, StepGate
+from sluice_runner.with_torch.device import synchronize
+from sluice_runner.with_torch.tensors import pack_tensor, unpack_tensor
 
 # The denoise loop (I2VDenoiser) runs text + image, negative + image and negative in one batch.
 GUIDANCE_COPIES = 3

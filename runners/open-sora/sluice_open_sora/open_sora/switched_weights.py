@@ -14,9 +14,10 @@ from typing import Any, Callable, Iterable, Mapping
 import torch
 from safetensors import safe_open
 
-from ..failure import RunnerFailure
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.weight_file import WeightFile
+
 from ..served_model import BASE, ServedModel, Source, check_fit
-from ..weight_file import WeightFile
 
 # A tensor that is being written has the numbers of no model.
 _TORN: Source = ("torn", "torn")

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 
 import torch
 
-from .device import Residency
+from .residency import Residency
 
 
 class WatchedModule:

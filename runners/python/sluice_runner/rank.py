@@ -22,7 +22,6 @@ from .model_weights import parse_models
 from .pipeline import Job, Pipeline, Place, Stopped, load_pipeline
 from .rank_agreement import Follower, Leader
 from .rank_gate import RankGate, RankOrder, Wishes
-from .served_model import open_models
 
 
 class Rank:
@@ -71,17 +70,16 @@ class Rank:
 
     def _load(self, model: str, models: list[dict[str, Any]]) -> None:
         try:
-            served = open_models(parse_models(models)) if models else ()
             pipeline = load_pipeline(self._pipeline_spec)(self._place)
-            ready = pipeline.load(model, served)
+            loaded = pipeline.load(model, parse_models(models) if models else ())
         except Exception as error:
             traceback.print_exc()
             self._fail(None, classify_load(error))
             return
         self._pipeline = pipeline
         self._model = model
-        identities = {one.id: one.identity for one in served}
-        self._say({"type": "ready", "readiness": vars(ready), "identities": identities})
+        readiness, identities = vars(loaded.readiness), dict(loaded.identities)
+        self._say({"type": "ready", "readiness": readiness, "identities": identities})
 
     def _generate(self, message: dict[str, Any]) -> None:
         video = message["id"]
@@ -136,7 +134,7 @@ def _order_of(message: dict[str, Any]) -> RankOrder:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="sluice_open_sora.rank")
+    parser = argparse.ArgumentParser(prog="sluice_runner.rank")
     parser.add_argument("--pipeline", required=True)
     parser.add_argument("--rank", type=int, required=True)
     parser.add_argument("--ranks", type=int, required=True)

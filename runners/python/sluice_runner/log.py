@@ -6,4 +6,4 @@ import sys
 
 
 def log(line: str) -> None:
-    print(f"open-sora: {line}", file=sys.stderr, flush=True)
+    print(f"runner: {line}", file=sys.stderr, flush=True)

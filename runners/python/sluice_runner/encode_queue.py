@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import Protocol, Sequence
@@ -25,6 +26,7 @@ SILENCE_S_MAX = 60.0
 # How often a waiting video says so.
 WAITING_NEWS_S = 0.8
 CHUNK_BYTES = 65_536
+DEFAULT_ENCODER = (sys.executable, "-m", "sluice_runner.encode_frames")
 
 
 @dataclass(frozen=True)

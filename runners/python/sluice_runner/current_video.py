@@ -13,7 +13,7 @@ from .log import log
 from .models import Models
 from .pipeline import Phase
 from .replies import Replies
-from .settings import Settings
+from .settings import RunnerSettings
 from .video import Video
 
 # A video that waits, for ranks that load or for room among the encodes, says so this often, in seconds.
@@ -23,7 +23,9 @@ NEWS_S = 1.0
 class CurrentVideo:
     """At most one at a time."""
 
-    def __init__(self, settings: Settings, models: Models, finishing: Finishing, replies: Replies) -> None:
+    def __init__(
+        self, settings: RunnerSettings, models: Models, finishing: Finishing, replies: Replies
+    ) -> None:
         self._settings = settings
         self._models = models
         self._finishing = finishing
@@ -180,7 +182,7 @@ class CurrentVideo:
         self._replies.failed(video.id, failure)
 
     def _on_out_of_memory(self, video: Video, failure: RunnerFailure) -> None:
-        # Several ranks never use offload (open_sora/pipeline.py).
+        # Several ranks never use offload (Open-Sora's pipeline).
         may_retry = self._settings.offload == "retry" and self._models.ranks == 1
         if may_retry and not self._models.is_offloaded and video.wish is None:
             log(

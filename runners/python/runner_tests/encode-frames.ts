@@ -1,6 +1,6 @@
 /**
  * Test scaffolding: the encoder of `npm test`, where Python has no PyAV. Arguments and output as
- * sluice_open_sora/encode_queue.py describes them; encodes as the animatic runner does.
+ * sluice_runner/encode_queue.py describes them; encodes as the animatic runner does.
  */
 import '@napi-rs/webcodecs/polyfill'
 import { readSync, writeFileSync } from 'node:fs'

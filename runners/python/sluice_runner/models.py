@@ -14,7 +14,7 @@ from .pipeline import Readiness
 from .rank_group import GroupStart, RankGroup
 from .replies import Replies
 from .requests import Load
-from .settings import Settings
+from .settings import RunnerSettings
 
 # A first load says so this often, in seconds.
 NEWS_S = 1.0
@@ -39,7 +39,7 @@ class ModelEvents(Protocol):
 class Models:
     """There is a rank group in the states Loading, Ready and Switching."""
 
-    def __init__(self, settings: Settings, pipeline_spec: str, loop: Loop, replies: Replies) -> None:
+    def __init__(self, settings: RunnerSettings, pipeline_spec: str, loop: Loop, replies: Replies) -> None:
         self._settings = settings
         self._pipeline_spec = pipeline_spec
         self._loop = loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unittest
 
-from sluice_open_sora.model_state import (
+from sluice_runner.model_state import (
     IllegalChange,
     Loading,
     Lost,
@@ -15,8 +15,8 @@ from sluice_open_sora.model_state import (
     State,
     Switching,
 )
-from sluice_open_sora.pipeline import Readiness
-from sluice_open_sora.requests import Load
+from sluice_runner.pipeline import Readiness
+from sluice_runner.requests import Load
 
 LOAD = Load("a")
 SERVED = Served(LOAD, Readiness("h100", 1, 0, ("a", "b"), ("t2v",), 129, 589_824), {})

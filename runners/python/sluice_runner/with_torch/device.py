@@ -1,10 +1,9 @@
-"""The device: its name, its memory, and which parts of the model are on it."""
+"""The device: its name and its memory."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Any, Iterable, Mapping
 
 import torch
 
@@ -14,9 +13,8 @@ from ..failure import RunnerFailure
 _NOISE = {"nvidia", "geforce", "tesla", "amd", "instinct", "graphics", "device"}
 
 
-def find_device() -> torch.device:
-    """Returns CUDA, or what OPENSORA_DEVICE says (`cpu`, for tests). Raises RunnerFailure `model_missing`."""
-    wanted = os.environ.get("OPENSORA_DEVICE") or "cuda"
+def find_device(wanted: str) -> torch.device:
+    """`wanted`: cuda, or cpu for tests. Raises RunnerFailure `model_missing`."""
     if wanted == "cuda" and not torch.cuda.is_available():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         raise RunnerFailure(
@@ -56,28 +54,3 @@ def reset_peak(device: torch.device) -> None:
 
 def peak_bytes(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-
-
-class Residency:
-    """Which parts of the model are on the device: all, or with offload one at a time, the others in the
-    host's memory."""
-
-    def __init__(self, device: torch.device, parts: Mapping[str, Iterable[Any]], offload: bool) -> None:
-        self.device = device
-        self._parts = {name: list(modules) for name, modules in parts.items()}
-        self._offload = offload
-        self._present: str | None = None
-
-    def use(self, part: str) -> None:
-        """Brings `part` to the device. Cheap when it is there."""
-        if not self._offload or part == self._present:
-            return
-        for name, modules in self._parts.items():
-            if name != part:
-                for module in modules:
-                    module.to("cpu")
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        for module in self._parts[part]:
-            module.to(self.device)
-        self._present = part

@@ -1,6 +1,6 @@
 """The default encoder: raw RGB24 frames on stdin to an H.264 MP4, a WebP still and a JPEG sheet.
 
-It uses PyAV and Pillow, which Open-Sora needs too. encode_queue.py says what it is given and prints.
+It uses PyAV and Pillow. encode_queue.py says what it is given and prints.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHEET_CELL_PIXELS = 320
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="sluice_open_sora.encode_frames")
+    parser = argparse.ArgumentParser(prog="sluice_runner.encode_frames")
     for name in ("width", "height", "frames", "fps"):
         parser.add_argument(f"--{name}", type=int, required=True)
     for name in ("video", "thumbnail", "spritesheet"):

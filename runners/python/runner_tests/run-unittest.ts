@@ -3,7 +3,18 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const PACKAGE_FOLDER = fileURLToPath(new URL('..', import.meta.url))
+/** What PYTHONPATH needs for `sluice_runner` and `runner_tests`. */
+const SHARED_FOLDER = fileURLToPath(new URL('..', import.meta.url))
+
+export interface Unittest {
+  python: string
+  /** The folder of a runner: its package and its `tests` lie in it. */
+  runnerFolder: string
+  module: string
+  /** Takes the replies. */
+  folder: string
+  env?: Record<string, string>
+}
 
 export interface UnittestRun {
   exitCode: number
@@ -16,21 +27,23 @@ export interface UnittestRun {
 /** A suite that passed, in which tests ran and none was skipped. */
 export const ALL_PASSED = /\nRan [1-9]\d* tests? in .*\n\nOK\n$/
 
-/** Runs one module of the runner's Python suite; `folder` takes its replies. */
-export async function runUnittest(
-  python: string,
-  module: string,
-  folder: string,
-  env: Record<string, string> = {},
-): Promise<UnittestRun> {
+/** Runs one module of a runner's Python suite. */
+export async function runUnittest(suite: Unittest): Promise<UnittestRun> {
+  const { python, runnerFolder, module, folder, env = {} } = suite
   const log = join(folder, `${module}.jsonl`)
   const { exitCode, summary } = await new Promise<{ exitCode: number; summary: string }>((resolve) => {
     const child = execFile(
       python,
       ['-m', 'unittest', module],
       {
-        cwd: PACKAGE_FOLDER,
-        env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: '1', SLUICE_TEST_REPLIES: log, ...env },
+        cwd: runnerFolder,
+        env: {
+          PATH: process.env.PATH,
+          PYTHONPATH: SHARED_FOLDER,
+          PYTHONDONTWRITEBYTECODE: '1',
+          SLUICE_TEST_REPLIES: log,
+          ...env,
+        },
         maxBuffer: 2 ** 24,
       },
       (error, _stdout, stderr) =>

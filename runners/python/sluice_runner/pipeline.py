@@ -9,9 +9,7 @@ from typing import Callable, Literal, Mapping, Protocol
 
 from .checkpoint import Checkpoint, Tensor
 from .generation import Generation, Reference
-from .served_model import ServedModel
-
-DEFAULT_PIPELINE = "sluice_open_sora.open_sora.pipeline:OpenSoraPipeline"
+from .model_weights import ModelWeights
 
 Phase = Literal["load", "encode", "denoise", "decode", "mux"]
 
@@ -42,6 +40,15 @@ class Readiness:
     side_multiple: int = 16
     # Devices a latent sequence is split over: (512 + video tokens) must be a multiple.
     sequence_ranks: int = 1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """`identities`: by model id, what its latents depend on beside the request, the same on every host; a
+    checkpoint belongs to it."""
+
+    readiness: Readiness
+    identities: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class StepGate(Protocol):
 
 
 class Pipeline(Protocol):
-    def load(self, model: str, models: tuple[ServedModel, ...]) -> Readiness:
+    def load(self, model: str, models: tuple[ModelWeights, ...]) -> Loaded:
         """Loads `model`, and checks the files of all `models`, of which it is one.
 
         No `models`: `model` alone, with the pipeline's own weights. Raises RunnerFailure `model_missing`, or

@@ -116,7 +116,7 @@ def parameter_hash(generation: Generation, references: tuple[Reference, ...], we
     """SHA-256 (hex) over all that the latents depend on. Raises OSError.
 
     That is the request, the bytes of the input images, and what tells the model's own weights from others
-    (`weights`: ServedModel.identity; "" = the installation's)."""
+    (`weights`: Loaded.identities; "" = the installation's)."""
     images = [[reference.position, _file_hash(reference.path)] for reference in references]
     # Sorted keys, and floats throughout: neither the order nor the form of numbers in a request matters.
     text = json.dumps(

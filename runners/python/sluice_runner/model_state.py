@@ -13,7 +13,7 @@ from .requests import Load
 class Served:
     """What the first load settled, and no switch changes.
 
-    `identities` tell each model's own weights from others, by model id (ServedModel.identity)."""
+    `identities` tell each model's own weights from others, by model id (Loaded.identities)."""
 
     load: Load
     readiness: Readiness

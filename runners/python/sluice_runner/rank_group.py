@@ -90,7 +90,7 @@ class RankGroup:
         start = self._start
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno(), *(link.fileno() for link in links)]
-        command = [sys.executable, "-m", "sluice_open_sora.rank", "--pipeline", start.pipeline]
+        command = [sys.executable, "-m", "sluice_runner.rank", "--pipeline", start.pipeline]
         command += ["--rank", str(rank), "--ranks", str(start.ranks), "--control-fd", str(fds[0])]
         command += ["--link-fds", ",".join(map(str, fds[1:])), *(["--offload"] if start.offload else [])]
         torchrun = _torchrun_environment(rank, start.ranks, port) if start.ranks > 1 else {}

@@ -20,7 +20,7 @@ from .loop import Loop
 from .models import Models
 from .replies import Replies
 from .requests import Cancel, Generate, Load, Request, Shutdown, Yield, id_of, parse_json, parse_request
-from .settings import Settings
+from .settings import RunnerSettings
 from .video import Video
 
 
@@ -28,7 +28,7 @@ class Runner:
     """One video on the device at a time, finished ones encoded beside it. Every request gets a reply, and
     nothing a request says makes the runner unusable."""
 
-    def __init__(self, settings: Settings, pipeline_spec: str, loop: Loop, replies: Replies) -> None:
+    def __init__(self, settings: RunnerSettings, pipeline_spec: str, loop: Loop, replies: Replies) -> None:
         self._loop = loop
         self._replies = replies
         self._models = Models(settings, pipeline_spec, loop, replies)
