@@ -135,7 +135,8 @@ test(
     const ids = await idsOfThings(worker)
     await writeFile(join(dir, 'hooks.py'), HOOKS)
     await writeFile(join(dir, 'schemathesis.toml'), configOf(api.key, api.adminKey, ids))
-    const args = ['--config-file', 'schemathesis.toml', 'run', `${api.url}/openapi.json`, '--workers', '2']
+    // One worker: two threads that parse at once can end Python 3.11 (python/cpython#106905).
+    const args = ['--config-file', 'schemathesis.toml', 'run', `${api.url}/openapi.json`, '--workers', '1']
     const said = await new Promise<{ code: number; text: string }>((resolve) => {
       execFile(
         join(bin, 'schemathesis'),

@@ -43,6 +43,7 @@ export async function startBox(options: InstallationOptions): Promise<Installati
       SLUICE_DATA_DIR: dataDir,
       [MARK_VARIABLE]: dir,
       ...runnerSettings(dir),
+      SLUICE_SLOTS: '0;1',
       ...outside.env,
       ...clock?.env,
     },
