@@ -457,23 +457,49 @@ test('a failure right after that of another video is its worker’s: no video is
   const [first = '', second = ''] = ids
   expect(await admin(first)).toMatchObject({ error: null, failures_in_a_row: 1 })
   expect(await admin(second)).toMatchObject({ error: null, failures_in_a_row: 0 })
-  const [made, failing] = await takeAll(worker, ids)
+  const [failing, made] = await takeAll(worker, ids)
   await made?.report({ type: 'finished', result: await made.upload() })
   await failing?.report(failIt())
-  for (let failure = 2; failure <= 3; failure += 1) {
-    expect(await admin(second)).toMatchObject({ error: null, failures_in_a_row: failure - 1 })
-    await (await worker.fetch()).report(failIt())
-  }
-  expect(await video(second)).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' } })
+  expect(await admin(first)).toMatchObject({ error: null, failures_in_a_row: 2 })
+  await (await worker.fetch()).report(failIt())
+  expect(await video(first)).toMatchObject({ status: 'failed', error: { code: 'attempts_exhausted' } })
 })
 
-test('what is the host’s fault is never the video’s', async () => {
+test('a failure that is the first that is heard of its attempt follows that of another video all the same', async () => {
+  worker.slots = 2
+  await worker.heartbeat()
+  await Promise.all([submit(), submit()])
+  const attempts = [await worker.fetch(), await worker.fetch()]
+  for (const attempt of attempts) await attempt.report(failIt())
+  const shown = await Promise.all(attempts.map(({ job }) => admin(job.video)))
+  expect(shown.map(({ failures_in_a_row }) => failures_in_a_row)).toEqual([1, 0])
+  for (const { job } of attempts) await api.call('POST', `/v1/videos/${job.video}/cancel`)
+})
+
+test('what is the fault of a host or of the store is never the video’s', async () => {
   const id = await submit()
-  for (let failure = 1; failure <= 4; failure += 1) await (await worker.fetch()).report(failIt('host_failed'))
-  expect(await admin(id)).toMatchObject({ error: null, failures_in_a_row: 0 })
+  for (let failure = 1; failure <= 3; failure += 1) {
+    for (const code of ['host_failed', 'upload_failed'] as const) {
+      await (await worker.fetch()).report(failIt(code))
+      expect(await admin(id)).toMatchObject({ error: null, failures_in_a_row: 0 })
+    }
+  }
   const attempt = await worker.fetch()
   await attempt.report({ type: 'finished', result: await attempt.upload() })
   expect(await video(id)).toMatchObject({ status: 'completed' })
+})
+
+test('a failure right after one that was the host’s says nothing about its video', async () => {
+  worker.slots = 2
+  await worker.heartbeat()
+  const ids = [await submit(), await submit()]
+  const [first, second] = await takeAll(worker, ids)
+  await first?.report(failIt('host_failed'))
+  await second?.report(failIt())
+  for (const id of ids) {
+    expect(await admin(id)).toMatchObject({ error: null, failures_in_a_row: 0 })
+    await api.call('POST', `/v1/videos/${id}/cancel`)
+  }
 })
 
 test('two videos that bring down the same worker in turn end too', async () => {

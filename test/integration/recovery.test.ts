@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
-import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
+import { Recovery, recoverDue } from '../../apps/api/src/attempts/recovery.ts'
 import type { Context } from '../../apps/api/src/context.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
@@ -99,6 +99,38 @@ describe('recovery', () => {
     for (const id of ids) await cancel(id)
   })
 
+  test('of what nobody took waits for no store, also when videos that hang there have all places', async () => {
+    worker.slots = 17
+    await worker.heartbeat()
+    const answered = Promise.withResolvers<null>()
+    const context = {
+      ...withLease(1_000),
+      store: storeWith(api.context.store, { readText: () => answered.promise }),
+    }
+    const ids: string[] = []
+    for (let made = 0; made < 17; made += 1) ids.push(await submit())
+    for (let taken = 0; taken < 16; taken += 1)
+      await (await worker.fetch()).report({ type: 'taken', slot: taken })
+    const untaken = await worker.fetchJob()
+    const recovery = new Recovery(context, { videoMs: 3_600_000 })
+    const startAged = async (aged: readonly string[]) => {
+      for (const id of aged) await age(id, 5)
+      await sql(`update reception set since = now() - interval '1 day', until = now()`)
+      await recovery.startDue()
+    }
+    await worker.heartbeat([], { slots: 0 })
+    await startAged(ids.filter((id) => id !== untaken.video))
+    await startAged([untaken.video])
+    await eventually(
+      () => admin(untaken.video),
+      ({ attempts }) => attempts[0].outcome === 'lost',
+    )
+    answered.resolve(null)
+    await recovery.stop()
+    await sql('update reception set since = now()')
+    for (const id of ids) await cancel(id)
+  })
+
   test('stops within its time, whatever a store does', async () => {
     const id = await submit()
     const attempt = await worker.fetch()
@@ -185,6 +217,12 @@ describe('attempts in a row', () => {
   }
 
   test('that ended with their worker alone are its video’s: the third fails it, and says what happened', async () => {
+    // Another video that was lost an hour ago is no company.
+    const earlier = await submit(own)
+    await onDevice(worker)
+    await restart()
+    await own.call('POST', `/v1/videos/${earlier}/cancel`)
+    await forget()
     const id = await submit(own)
     for (let death = 1; death <= 3; death += 1) {
       await onDevice(worker)
@@ -246,6 +284,27 @@ describe('attempts in a row', () => {
       error: { message: 'No worker took it in time.' },
     })
     await own.call('POST', `/v1/videos/${id}/cancel`)
+  })
+
+  test('that their worker reports after its start, though they died together, are not either', async () => {
+    worker.slots = 2
+    await worker.heartbeat()
+    const pair = [await submit(own), await submit(own)]
+    const attempts = [await onDevice(worker), await onDevice(worker)]
+    worker.boot = `boot-${worker.boot}`.slice(-64)
+    await worker.heartbeat(attempts.map(({ owned }) => owned))
+    for (const attempt of attempts)
+      await attempt.report({
+        type: 'failed',
+        code: 'runner_exited',
+        message: 'the worker was killed',
+        retryable: true,
+        step: 0,
+      })
+    for (const id of pair) {
+      expect(await adminOf(own, id)).toMatchObject({ error: null, failures_in_a_row: 0 })
+      await own.call('POST', `/v1/videos/${id}/cancel`)
+    }
   })
 
   test('without progress have a bound for every video, also for one that brings down others with it', async () => {

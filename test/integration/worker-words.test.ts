@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { Heartbeat, ReportBody } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
+import { runSql } from '../../bench/rig/accounts.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
 import { storeWith } from '../support/store-with.ts'
@@ -117,6 +119,25 @@ describe('what a worker says', () => {
     }
     const { data } = (await api.call('GET', '/v1/admin/workers', undefined, { key: api.adminKey })).body
     expect(data.find(({ id }: { id: string }) => id === worker.id)).toMatchObject({ slots: 1, device: 'cpu' })
+  })
+
+  test('that the database refuses all the same is a 400 in a report, and as a result it counts as none', async () => {
+    const attempt = await started()
+    const { video } = attempt.job
+    await runSql(api.database.adminUrl, [
+      'alter table attempt add constraint no_slot check (slot is null or slot < 5)',
+      `alter table attempt add constraint no_result check (video_id <> '${video}' or result is null)`,
+    ])
+    expect(await attempt.reportRaw({ type: 'taken', slot: 5 })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_value', message: expect.stringContaining('no_slot') } },
+    })
+    await attempt.upload()
+    await giveUpAttempt(api.context, video, attempt.job.fence)
+    const view = await admin(video)
+    expect(view.status).toMatch(/queued|in_progress/)
+    expect(view.attempts[0]).toMatchObject({ outcome: 'lost' })
+    await cancel(video)
   })
 
   test('it measured is left out where it is no measure, and never costs finished work', async () => {

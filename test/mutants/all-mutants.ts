@@ -1,6 +1,12 @@
+import { BLAME_MUTANTS } from './blame-mutants.ts'
 import { DELIVERY_MUTANTS } from './delivery-mutants.ts'
 import { GATE_MUTANTS } from './gate-mutants.ts'
 import { MONEY_MUTANTS } from './money-mutants.ts'
 import type { Mutant } from './mutant.ts'
 
-export const ALL_MUTANTS: readonly Mutant[] = [...MONEY_MUTANTS, ...DELIVERY_MUTANTS, ...GATE_MUTANTS]
+export const ALL_MUTANTS: readonly Mutant[] = [
+  ...MONEY_MUTANTS,
+  ...DELIVERY_MUTANTS,
+  ...BLAME_MUTANTS,
+  ...GATE_MUTANTS,
+]

@@ -148,6 +148,13 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     tests: ['unit', 'packages/shared/src/queue-backend.test.ts'],
   },
   {
+    rule: '11: an attempt is one job, however often it is added',
+    file: 'packages/shared/src/attempt-producer.ts',
+    find: ', jobId: jobId(parsed.video, parsed.fence) }',
+    replace: ' }',
+    tests: ['unit', 'packages/shared/src/queue-backend.test.ts', '-t', 'two adds of one attempt are one job'],
+  },
+  {
     rule: '14: the first cancel freezes the step',
     file: 'apps/api/src/videos/video-store.ts',
     find: 'where id = $1 and cancel_requested_at is null`',

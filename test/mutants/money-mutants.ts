@@ -114,6 +114,20 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     tests: ATTEMPTS,
   },
   {
+    rule: '19: a ledger keeps its currency',
+    file: 'apps/api/src/accounts/installation.ts',
+    find: 'if (bound.currency !== currency) {',
+    replace: `if (bound.currency === '') {`,
+    tests: [...LEDGER, '-t', 'kept in another currency'],
+  },
+  {
+    rule: '19: a ledger keeps its currency',
+    file: 'apps/api/src/accounts/installation.ts',
+    find: 'on conflict do nothing',
+    replace: 'on conflict (singleton) do update set currency = excluded.currency',
+    tests: [...LEDGER, '-t', 'kept in another currency'],
+  },
+  {
     rule: '21: a budget is never overspent',
     file: 'apps/api/migrations/0002-accounts-and-keys.sql',
     find: 'check (used_tokens between 0 and budget_tokens)',
@@ -189,6 +203,27 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: '\n    await recordChange(db, {',
     replace: '\n    if (Date.now() < 0) await recordChange(db, {',
     tests: ADMIN,
+  },
+  {
+    rule: '29: tokens that were charged are not wasted too',
+    file: 'apps/api/src/economics/facts-sql.ts',
+    find: 'greatest(0, generated_to - greatest(kept_after, charged_to)) as dropped_steps',
+    replace: 'greatest(0, generated_to - kept_after) as dropped_steps',
+    tests: [...ECONOMICS, '-t', 'over random endings'],
+  },
+  {
+    rule: '29: revenue counts in one range',
+    file: 'apps/api/src/economics/facts-sql.ts',
+    find: 'where v.ended_at >= $1 and v.ended_at < $2',
+    replace: 'where v.ended_at >= $1 and v.ended_at <= $2',
+    tests: [...ECONOMICS, '-t', 'at the moment a range begins'],
+  },
+  {
+    rule: '29: what a later attempt ran again is charged once',
+    file: 'apps/api/src/economics/facts-sql.ts',
+    find: 'least(video_charged_steps, earliest_later_resume, reached)',
+    replace: 'least(video_charged_steps, reached)',
+    tests: [...ECONOMICS, '-t', 'over random endings'],
   },
   {
     rule: '30: an hour is summed once',

@@ -7,6 +7,6 @@ export interface Mutant {
   /** Stands exactly once in the file. */
   find: string
   replace: string
-  /** Arguments of `vitest run`: a project and files, to be quick. */
-  tests: readonly [project: string, ...files: string[]]
+  /** Arguments of `vitest run`: a project, files, and `-t` with part of a title where a file is slow. */
+  tests: readonly [project: string, ...rest: string[]]
 }

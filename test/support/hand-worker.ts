@@ -28,6 +28,9 @@ export interface HandAttempt {
   upload(): Promise<Extract<Report, { type: 'finished' }>['result']>
 }
 
+/** Longer than any fault lasts: a job that has not come by then never comes. */
+const JOB_MS_MAX = 30_000
+
 /**
  * The worker's side of the contract by hand: takes real jobs off the real queue and speaks HTTP to the real
  * API, so that a test decides the order, the delay and the loss of every message.
@@ -87,10 +90,12 @@ export class HandWorker implements AsyncDisposable {
 
   /** The next job off the queue, acknowledged but not yet reported as taken. */
   async fetchJob(): Promise<AttemptJob> {
+    const deadlineMs = performance.now() + JOB_MS_MAX
     for (;;) {
       const taken = await this.#consumer.next()
       // A closed consumer returns at once, so asking it again would block the event loop for ever.
       if (this.#isClosed) throw new Error('the worker was closed before a job came')
+      if (taken === null && performance.now() > deadlineMs) throw new Error(`no job within ${JOB_MS_MAX} ms`)
       if (taken === null) continue
       await taken.done()
       return taken.job

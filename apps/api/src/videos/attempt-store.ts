@@ -82,7 +82,7 @@ export async function bindClaim(
   })
   // Whoever took one takes more.
   await resumeQueue(db, attempt.queue ?? attempt.pool)
-  attempt.claim = claim
+  Object.assign(attempt, { claim, worker_id: workerId, key_id: keyId } satisfies Partial<Attempt>)
 }
 
 /**
