@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseCatalogue } from '@sluice/shared/catalogue-file'
+import { ANIMATIC } from '@sluice/shared/models/built-in/animatic'
 import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
 import { describe, expect, test } from 'vitest'
 import { ALL_ROUTES } from '../apps/api/src/routes/all-routes.ts'
@@ -119,7 +120,7 @@ describe('README.md', () => {
     const clip = { width: 336, height: 192, frames: 129 }
     const inWords = (count: bigint) => new Intl.NumberFormat('en-US').format(count)
     expect(readme).toContain(
-      `${inWords(videoTokens(clip))} x 50 steps = ${inWords(generatedTokens(clip, 50))} generated tokens`,
+      `${inWords(videoTokens(ANIMATIC.tokens, clip))} x 50 steps = ${inWords(generatedTokens(ANIMATIC.tokens, clip, 50))} generated tokens`,
     )
   })
 

@@ -269,7 +269,7 @@ create table price (
   micros_per_million bigint not null,
   constraint price_pkey PRIMARY KEY (model, resolution, currency, effective_at),
   constraint price_micros_per_million_check CHECK (micros_per_million >= 0),
-  constraint price_resolution_check CHECK (resolution = ANY (ARRAY['256px'::text, '768px'::text]))
+  constraint price_resolution_check CHECK (resolution ~ '^[a-z0-9][a-z0-9._-]{0,31}$'::text)
 );
 grant insert, select on price to sluice_app;
 

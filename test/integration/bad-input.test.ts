@@ -165,7 +165,11 @@ const FIELDS: [title: string, fields: Record<string, unknown>, refusal: Refusal]
   ],
   ['no steps', { num_steps: 0 }, invalid('num_steps', /num_steps is 0: allowed is 1 to 100/)],
   ['too many steps', { num_steps: 101 }, invalid('num_steps', /num_steps is 101: allowed is 1 to 100/)],
-  ['too much guidance', { guidance: 31 }, invalid('guidance', /guidance is 31: allowed is at most 30/)],
+  [
+    'too much guidance',
+    { guidance: 31 },
+    invalid('guidance', /guidance is 31: allowed is 0 to 30 with model animatic/),
+  ],
   [
     'negative guidance',
     { guidance_img: -1 },
@@ -180,7 +184,7 @@ const FIELDS: [title: string, fields: Record<string, unknown>, refusal: Refusal]
   [
     'too much motion',
     { motion_score: 8 },
-    invalid('motion_score', /motion_score is 8: allowed is at most 7/),
+    invalid('motion_score', /motion_score is 8: allowed is 1 to 7 with model animatic/),
   ],
   [
     'a deadline too near',

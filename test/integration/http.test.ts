@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/model-catalogue'
+import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/models/openai-names'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'

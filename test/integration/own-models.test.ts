@@ -1,5 +1,6 @@
 import { parseCatalogue } from '@sluice/shared/catalogue-file'
-import { Catalogue, capabilityOf } from '@sluice/shared/model-catalogue'
+import { capabilityOf } from '@sluice/shared/models/capability'
+import { Catalogue } from '@sluice/shared/models/catalogue'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'

@@ -1,5 +1,5 @@
 import { parseCatalogue } from '@sluice/shared/catalogue-file'
-import { Catalogue } from '@sluice/shared/model-catalogue'
+import { Catalogue } from '@sluice/shared/models/catalogue'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'

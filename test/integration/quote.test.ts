@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { BUILT_IN_MODELS, formatSize, OPENAI_SIZES } from '@sluice/shared/model-catalogue'
+import { FIRST_MODELS } from '@sluice/shared/models/built-in-models'
+import { openAiSizesOf } from '@sluice/shared/models/openai-names'
+import { formatSize } from '@sluice/shared/models/sizes'
 import { parseMicros } from '@sluice/shared/money'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -22,8 +24,12 @@ const quote = async (body: unknown) => {
   return answer.body
 }
 const SIZES = [
-  ...new Set(BUILT_IN_MODELS.flatMap((model) => model.sizes.map(formatSize))),
-  ...Object.keys(OPENAI_SIZES),
+  ...new Set(
+    FIRST_MODELS.flatMap((model) => [
+      ...model.sizes.map(formatSize),
+      ...openAiSizesOf(model).map(({ asked }) => asked),
+    ]),
+  ),
 ]
 const validRequest = fc.record(
   {

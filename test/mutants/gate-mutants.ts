@@ -199,7 +199,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: '27: a private model does not exist for others',
-    file: 'packages/shared/src/model-catalogue.ts',
+    file: 'packages/shared/src/models/catalogue.ts',
     find: 'model.accounts === null || model.accounts.has(accountId)',
     replace: 'model.accounts === null || model.accounts.has(accountId) || accountId !== ""',
     tests: OWN_MODELS,

@@ -247,10 +247,10 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     tests: ['unit', 'packages/shared/src/money.test.ts'],
   },
   {
-    rule: 'tokens: frames are compressed by four',
+    rule: 'tokens: the first frame is a latent frame of its own',
     file: 'packages/shared/src/token-count.ts',
-    find: 'BigInt((clip.frames - 1) / 4 + 1)',
-    replace: 'BigInt((clip.frames - 1) / 4)',
+    find: '1 + Math.ceil((clip.frames - 1) / temporal)',
+    replace: 'Math.ceil((clip.frames - 1) / temporal)',
     tests: ['unit', 'packages/shared/src/token-count.test.ts'],
   },
 ]

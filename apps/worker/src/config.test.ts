@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { OPEN_SORA_2 } from '@sluice/shared/models/built-in/open-sora'
+import { makesOf } from '@sluice/shared/models/makes'
 import { SettingErrors } from '@sluice/shared/settings'
 import { expect, onTestFinished, test } from 'vitest'
 import { splitCommand } from './command-words.ts'
@@ -57,7 +59,7 @@ test('REDIS_URL goes before SLUICE_QUEUE_URL, and defaults are those of the anim
   })
 })
 
-test('several models take their weights from the catalogue, in the order in which they are named', () => {
+test('several models take their weights and what they make from the catalogue, in the order in which they are named', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-worker-config-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'models.json')
@@ -69,10 +71,11 @@ test('several models take their weights from the catalogue, in the order in whic
     }),
   )
   const env = { ...needed, SLUICE_RUNNER: 'open-sora', SLUICE_CATALOGUE: path }
-  expect(readWorkerConfig(env).models).toEqual([{ id: 'open-sora-2' }])
+  const makes = makesOf(OPEN_SORA_2)
+  expect(readWorkerConfig(env).models).toEqual([{ id: 'open-sora-2', makes }])
   expect(readWorkerConfig({ ...env, SLUICE_MODEL: 'ink-wash, open-sora-2' }).models).toEqual([
-    { id: 'ink-wash', lora },
-    { id: 'open-sora-2' },
+    { id: 'ink-wash', lora, makes },
+    { id: 'open-sora-2', makes },
   ])
   for (const wrong of ['ink-wash,ink-wash', 'ink-wash,unknown', ',', 'ink-wash,']) {
     expect(() => readWorkerConfig({ ...env, SLUICE_MODEL: wrong }), wrong).toThrow(

@@ -5,7 +5,7 @@ import { COST_PER_HOUR_MICROS_BELOW, POOL_PATTERN } from '@sluice/shared/attempt
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import { parseMicros } from '@sluice/shared/money'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
-import type { ModelWeights } from '@sluice/shared/runner-protocol'
+import type { ServedModel } from '@sluice/shared/runner-protocol'
 import { readServedModels } from '@sluice/shared/served-models'
 import {
   baseUrlSetting,
@@ -35,7 +35,7 @@ export interface WorkerConfig {
   queueSetting: 'REDIS_URL' | 'SLUICE_QUEUE_URL'
   runner: RunnerCommand
   /** What every runner serves, and where the weights are; the first is loaded at its start. */
-  models: readonly [ModelWeights, ...ModelWeights[]]
+  models: readonly [ServedModel, ...ServedModel[]]
   /** Null = named after the runner's device and devices (`h100x1`) once a runner is ready. */
   pool: string | null
   /** One runner per entry; each is the list of devices it may see. */

@@ -10,7 +10,7 @@ import { attemptResultSchema, type Heartbeat, type Report } from '@sluice/shared
 import { type AttemptProducer, openAttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Generation } from '@sluice/shared/generation'
 import { newId } from '@sluice/shared/ids'
-import { MODES } from '@sluice/shared/model-catalogue'
+import { MODES } from '@sluice/shared/models/model'
 import { migrateQueue } from '@sluice/shared/queue-backend'
 import { queueOf } from '@sluice/shared/queue-of'
 import { type Logger, pino } from 'pino'

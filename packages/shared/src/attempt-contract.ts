@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { generationSchema } from './generation.ts'
-import { MODES } from './model-catalogue.ts'
+import { MODES } from './models/model.ts'
 import {
   measuredBytes,
   measuredSeconds,

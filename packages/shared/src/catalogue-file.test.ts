@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { parseCatalogue, readCatalogue } from './catalogue-file.ts'
 import { newId } from './ids.ts'
-import { BUILT_IN_MODELS, capabilitiesOf, formatSize } from './model-catalogue.ts'
+import { FIRST_MODELS } from './models/built-in-models.ts'
+import { capabilitiesOf } from './models/capability.ts'
+import { formatSize } from './models/sizes.ts'
 import { SettingError, SettingErrors } from './settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-catalogue-'))
@@ -25,8 +27,8 @@ function faultsOf(text: string): string[] {
 }
 
 test('without a file the catalogue is the built-in models', () => {
-  expect(readCatalogue({}).models).toEqual(BUILT_IN_MODELS)
-  expect(readCatalogue({ SLUICE_CATALOGUE: ' ' }).models).toEqual(BUILT_IN_MODELS)
+  expect(readCatalogue({}).models).toEqual(FIRST_MODELS)
+  expect(readCatalogue({ SLUICE_CATALOGUE: ' ' }).models).toEqual(FIRST_MODELS)
 })
 
 test('a model of the operator’s own makes what its base makes, under its own name, price, pool and accounts', () => {
@@ -40,7 +42,7 @@ test('a model of the operator’s own makes what its base makes, under its own n
     weights: { lora: { path: '/models/ink.safetensors' } },
   })
   const base = catalogue.find('open-sora-2')
-  expect(base).toEqual(BUILT_IN_MODELS[0])
+  expect(base).toEqual(FIRST_MODELS[0])
   expect(catalogue.find('ink-wash')).toEqual({
     ...base,
     id: 'ink-wash',
@@ -49,7 +51,7 @@ test('a model of the operator’s own makes what its base makes, under its own n
     description: 'ink-wash, made from open-sora-2',
     pool: 'h100x1',
     accounts: new Set([account]),
-    firstPriceMicros: { '256px': 300_000n },
+    firstPriceMicros: { '256px': 300_000n, '768px': 600_000n },
     weights: { lora: { path: '/models/ink.safetensors', strength: 1 } },
   })
   expect(catalogue.availableTo(account).map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'ink-wash'])
@@ -125,7 +127,7 @@ test('all faults of a file are named at once, and a missing file by its path', (
     /SLUICE_CATALOGUE is ".*none\.json": cannot be read/,
   )
   writeFileSync(join(folder, 'models.json'), '{"models": []}')
-  expect(readCatalogue({ SLUICE_CATALOGUE: join(folder, 'models.json') }).models).toEqual(BUILT_IN_MODELS)
+  expect(readCatalogue({ SLUICE_CATALOGUE: join(folder, 'models.json') }).models).toEqual(FIRST_MODELS)
 })
 
 test('a capability is a model, and for mode t2i2v the mode as well', () => {

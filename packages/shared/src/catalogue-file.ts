@@ -3,15 +3,10 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { POOL_PATTERN } from './attempt-contract.ts'
 import { isId } from './ids.ts'
-import {
-  BUILT_IN_MODELS,
-  Catalogue,
-  DEFAULT_MODEL_ALIASES,
-  findBuiltIn,
-  MODES,
-  type Model,
-  RESOLUTION_CLASSES,
-} from './model-catalogue.ts'
+import { BUILT_IN_MODELS, FIRST_MODELS, findBuiltIn } from './models/built-in-models.ts'
+import { Catalogue } from './models/catalogue.ts'
+import { MODES, type Model } from './models/model.ts'
+import { DEFAULT_MODEL_ALIASES } from './models/openai-names.ts'
 import { parseMicros } from './money.ts'
 import { type Environment, optionalSetting, SettingError, SettingErrors } from './settings.ts'
 
@@ -20,6 +15,11 @@ const BUILT_IN_IDS = BUILT_IN_MODELS.map((model) => model.id)
 /** Without a slash, which separates the model from the mode in a capability. */
 const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/
 
+/** As the database's table of prices asks. */
+const RESOLUTION_PATTERN = /^[a-z0-9][a-z0-9._-]{0,31}$/
+/** A class of the library, which the runner looks up by this name and no other. */
+const CLASS_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/
+
 const priceField = z
   .string()
   .refine(
@@ -27,6 +27,12 @@ const priceField = z
     'text such as "0.30": a decimal number with at most six decimals',
   )
   .transform((text) => parseMicros(text) ?? 0n)
+const resolutionField = z
+  .string()
+  .regex(
+    RESOLUTION_PATTERN,
+    '1 to 32 lower-case letters, digits, ".", "_" and "-", the first a letter or digit',
+  )
 const pathField = z.string().refine(isAbsolute, 'an absolute path')
 const uniqueList = <T extends z.ZodType>(item: T) =>
   z.array(item).refine((list) => new Set(list).size === list.length, 'a list without repeats')
@@ -48,8 +54,8 @@ const entrySchema = z.strictObject({
   owned_by: z.string().min(1).max(100).optional(),
   licence: z.string().min(1).max(2_000).optional(),
   modes: uniqueList(z.enum(MODES)).min(1).optional(),
-  resolutions: uniqueList(z.enum(RESOLUTION_CLASSES)).min(1).optional(),
-  prices: z.partialRecord(z.enum(RESOLUTION_CLASSES), priceField).optional(),
+  resolutions: uniqueList(resolutionField).min(1).optional(),
+  prices: z.record(resolutionField, priceField).optional(),
   pool: z.string().regex(POOL_PATTERN, 'the name of a pool').optional(),
   accounts: uniqueList(
     z
@@ -58,10 +64,15 @@ const entrySchema = z.strictObject({
   ).optional(),
   weights: z
     .strictObject({
+      folder: pathField.optional(),
       checkpoint: pathField.optional(),
       lora: z.strictObject({ path: pathField, strength: z.number().min(-10).max(10).default(1) }).optional(),
     })
     .optional(),
+  pipelines: z
+    .partialRecord(z.enum(MODES), z.string().regex(CLASS_NAME, 'the name of a class, such as WanPipeline'))
+    .optional(),
+  engine_model: z.string().min(1).max(200).optional(),
 })
 type Entry = z.output<typeof entrySchema>
 
@@ -113,12 +124,16 @@ export function parseCatalogue(path: string, text: string): Catalogue {
     faultsOf(entry, index, entries).map((fault) => new SettingError(SETTING, path, fault)),
   )
   if (faults.length > 0) throw new SettingErrors(faults)
-  const changed = BUILT_IN_MODELS.map((builtIn) => {
+  const changed = BUILT_IN_MODELS.flatMap((builtIn) => {
     const entry = entries.find(({ id }) => id === builtIn.id)
-    return entry === undefined ? builtIn : modelOf(entry, builtIn, null)
+    if (entry !== undefined) return [modelOf(entry, builtIn, null)]
+    return FIRST_MODELS.includes(builtIn) ? [builtIn] : []
   })
   const own = entries.flatMap((entry) => {
-    const base = entry.base === undefined ? undefined : changed.find(({ id }) => id === entry.base)
+    const base =
+      entry.base === undefined
+        ? undefined
+        : (changed.find(({ id }) => id === entry.base) ?? findBuiltIn(entry.base))
     return base === undefined ? [] : [modelOf(entry, base, base.id)]
   })
   return new Catalogue([...changed, ...own])
@@ -127,8 +142,16 @@ export function parseCatalogue(path: string, text: string): Catalogue {
 /** What is wrong with an entry beyond its schema. */
 function faultsOf(entry: Entry, index: number, entries: readonly Entry[]): string[] {
   const at = `models[${index}]`
-  const isBuiltIn = findBuiltIn(entry.id) !== undefined
+  const builtIn = findBuiltIn(entry.id)
+  const isBuiltIn = builtIn !== undefined
+  const made = (builtIn ?? findBuiltIn(entry.base ?? ''))?.resolutions ?? []
+  const unknown = (given: readonly string[], place: string): string[] =>
+    given
+      .filter((resolution) => !made.includes(resolution))
+      .map((resolution) => `${at}.${place}: ${resolution} is not one of ${made.join(', ')}`)
   return [
+    ...unknown(entry.resolutions ?? [], 'resolutions'),
+    ...unknown(Object.keys(entry.prices ?? {}), 'prices'),
     ...(entries.findIndex(({ id }) => id === entry.id) < index
       ? [`${at}.id: ${entry.id} stands here twice`]
       : []),
@@ -153,23 +176,38 @@ function modelOf(entry: Entry, like: Model, base: string | null): Model {
     base,
     ownedBy: entry.owned_by ?? (base === null ? like.ownedBy : 'operator'),
     description: entry.description ?? (base === null ? like.description : `${entry.id}, made from ${base}`),
-    licence: entry.licence ?? like.licence,
+    licence: entry.licence === undefined ? like.licence : { ...like.licence, text: entry.licence },
     modes: entry.modes ?? like.modes,
-    sizes:
-      resolutions === undefined
-        ? like.sizes
-        : like.sizes.filter((size) => resolutions.includes(size.resolution)),
-    firstPriceMicros: entry.prices ?? (base === null ? null : like.firstPriceMicros),
+    ...(resolutions === undefined ? {} : onlyResolutions(like, resolutions)),
+    firstPriceMicros: { ...like.firstPriceMicros, ...entry.prices },
+    pipelines: entry.pipelines ?? like.pipelines,
+    engineModel: entry.engine_model ?? (base === null ? like.engineModel : null),
     pool: entry.pool ?? null,
     accounts: entry.accounts === undefined ? null : new Set(entry.accounts),
     weights: weightsOf(entry, like, base),
   }
 }
 
-/** The entry's LoRA is added to the entry's own checkpoint or, without one, to its base's. */
-function weightsOf({ weights = {} }: Entry, like: Model, base: string | null): Model['weights'] {
-  const checkpoint = weights.checkpoint ?? (base === null ? undefined : like.weights.checkpoint)
+/** What is left of a model's classes and sizes when it shall make only these classes. */
+function onlyResolutions(
+  { resolutions, sizes, sizeRule }: Model,
+  wanted: readonly string[],
+): Pick<Model, 'resolutions' | 'sizes' | 'sizeRule'> {
+  const isWanted = ({ resolution }: { resolution: string }) => wanted.includes(resolution)
   return {
+    resolutions: resolutions.filter((resolution) => wanted.includes(resolution)),
+    sizes: sizes.filter(isWanted),
+    sizeRule: sizeRule === null ? null : { ...sizeRule, classes: sizeRule.classes.filter(isWanted) },
+  }
+}
+
+/** The entry's LoRA is added to the entry's own folder or checkpoint or, without one, to its base's. */
+function weightsOf({ weights = {} }: Entry, like: Model, base: string | null): Model['weights'] {
+  const ofBase = base === null ? {} : like.weights
+  const folder = weights.folder ?? ofBase.folder
+  const checkpoint = weights.checkpoint ?? ofBase.checkpoint
+  return {
+    ...(folder === undefined ? {} : { folder }),
     ...(checkpoint === undefined ? {} : { checkpoint }),
     ...(weights.lora === undefined ? {} : { lora: weights.lora }),
   }

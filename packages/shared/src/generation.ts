@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { I2V_CONDITIONS, MODES } from './model-catalogue.ts'
+import { I2V_CONDITIONS, MODES } from './models/model.ts'
 
 /**
  * What a runner is asked to make, fixed at submission: the same object in the video's row, in the runner's
@@ -15,9 +15,10 @@ export const generationSchema = z.strictObject({
   num_frames: z.int().positive(),
   fps: z.int().positive(),
   num_steps: z.int().positive(),
-  guidance: z.number(),
-  guidance_img: z.number(),
-  motion_score: z.int(),
+  /** These three are present exactly when the model has them. */
+  guidance: z.number().optional(),
+  guidance_img: z.number().optional(),
+  motion_score: z.int().optional(),
   seed: z.int().nonnegative(),
   /** Mode i2v only: where the image stands in the clip. Absent = its start. */
   i2v_condition: z.enum(I2V_CONDITIONS).optional(),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { I2V_CONDITIONS } from './model-catalogue.ts'
+import { I2V_CONDITIONS } from './models/model.ts'
 import { SERVICE_TIERS } from './service-tier.ts'
 
 /**
@@ -20,9 +20,7 @@ export const moneySchema = z
 
 export const usageSchema = z
   .object({
-    video_tokens: z
-      .int()
-      .meta({ description: '((frames - 1) / 4 + 1) * ceil(height / 16) * ceil(width / 16)' }),
+    video_tokens: z.int().meta({ description: "By the model's token rule: GET /v1/models." }),
     steps: z.int().meta({ description: 'Steps asked for; once ended, steps charged.' }),
     generated_tokens: z.int().meta({ description: 'video_tokens * steps: what is charged.' }),
   })
@@ -69,7 +67,7 @@ export const videoSchema = z
       .string()
       .nullable()
       .meta({ description: 'The failed or cancelled video this one makes again.' }),
-    seconds: z.string().meta({ description: 'The real length: frames / 24.', example: '5.375' }),
+    seconds: z.string().meta({ description: 'The real length.', example: '5.375' }),
     size: z.string().meta({ description: 'The real size, WIDTHxHEIGHT.', example: '336x192' }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     mode: z.string(),
@@ -80,9 +78,9 @@ export const videoSchema = z
     num_frames: z.int(),
     num_steps: z.int(),
     steps_done: z.int(),
-    guidance: z.number(),
-    guidance_img: z.number(),
-    motion_score: z.int(),
+    guidance: z.number().nullable().meta({ description: 'Null when the model takes none.' }),
+    guidance_img: z.number().nullable(),
+    motion_score: z.int().nullable(),
     negative_prompt: z.string(),
     seed: z.int(),
     service_tier: z.enum(SERVICE_TIERS),

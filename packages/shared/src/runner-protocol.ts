@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { generationSchema } from './generation.ts'
-import { MODES } from './model-catalogue.ts'
+import { makesSchema } from './models/makes.ts'
+import { MODES } from './models/model.ts'
 import { measuredBytes, measuredSeconds } from './outside-values.ts'
 
 /**
@@ -10,6 +11,8 @@ import { measuredBytes, measuredSeconds } from './outside-values.ts'
  *
  * `load` is answered by `ready`, or by `failed` without an id. While the model loads, the runner may send
  * `progress` with the id `load`, which no video has.
+ *
+ * A model that the runner cannot serve fails the load, with `model_missing` or `bad_input` and the reason.
  *
  * `generate` is answered by `started`, any number of `progress` and `checkpoint`, then one of
  *   `released`, then `finished` or `failed`: after `released` the next `generate` may be sent at once
@@ -41,15 +44,27 @@ export type RunnerErrorCode = (typeof RUNNER_ERROR_CODES)[number]
 const filesSchema = z.object({ video: z.string(), thumbnail: z.string(), spritesheet: z.string() })
 
 /**
- * Where a model's weights are on this machine, as absolute paths: its own checkpoint, or without one the base
- * model's. A LoRA, if there is one, is added to them with its strength.
+ * A model that a runner shall serve. Where its weights are on this machine stands as absolute paths: its own
+ * pipeline folder or checkpoint, or without one the base model's. A LoRA, if there is one, is added to them
+ * with its strength.
  */
-const modelWeightsSchema = z.object({
+const servedModelSchema = z.object({
   id: z.string(),
+  /** A folder with a `model_index.json`. */
+  folder: z.string().optional(),
   checkpoint: z.string().optional(),
   lora: z.object({ path: z.string(), strength: z.number() }).optional(),
+  /** For a runner of the library `diffusers`: the class of the pipeline by mode. */
+  pipelines: z.partialRecord(z.enum(MODES), z.string()).optional(),
+  /** For a runner that drives an engine: the engine's name of the model. Absent = the id. */
+  engine_model: z.string().optional(),
+  /**
+   * What a request of it may ask for, and how its tokens are counted. Absent for a model that no catalogue
+   * describes: then Open-Sora's values hold.
+   */
+  makes: makesSchema.optional(),
 })
-export type ModelWeights = z.infer<typeof modelWeightsSchema>
+export type ServedModel = z.infer<typeof servedModelSchema>
 
 export const runnerRequestSchema = z.discriminatedUnion('type', [
   z.object({
@@ -60,7 +75,7 @@ export const runnerRequestSchema = z.discriminatedUnion('type', [
      * Every model that this runner shall serve, including `model`. Absent = `model` alone, with the runner's
      * own weights.
      */
-    models: z.array(modelWeightsSchema).optional(),
+    models: z.array(servedModelSchema).optional(),
   }),
   z.object({
     type: z.literal('generate'),
@@ -96,6 +111,17 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
       /** How many devices share a sequence: 512 + video tokens must be a multiple of it. Absent = any. */
       sequence_devices: z.int().positive().optional(),
     }),
+    /** What this runner makes less of than the model's `makes` says, by id. */
+    per_model: z
+      .record(
+        z.string(),
+        z.object({
+          modes: z.array(z.enum(MODES)).optional(),
+          frames_max: z.int().positive().optional(),
+          pixels_max: z.int().positive().optional(),
+        }),
+      )
+      .optional(),
   }),
   z.object({ type: z.literal('started'), id: z.string() }),
   /**
@@ -123,6 +149,8 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     tokens: z.int().nonnegative(),
     peak_vram_bytes: measuredBytes(),
     seed: z.int().nonnegative(),
+    /** Whether the clip has an audio track. Absent = what the model's `makes` says. */
+    sound: z.boolean().optional(),
   }),
   z.object({
     type: z.literal('failed'),

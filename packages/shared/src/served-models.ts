@@ -1,17 +1,19 @@
 import { defaultModelOf } from './default-model.ts'
-import type { Catalogue } from './model-catalogue.ts'
-import type { ModelWeights } from './runner-protocol.ts'
+import type { Catalogue } from './models/catalogue.ts'
+import { makesOf } from './models/makes.ts'
+import type { Model } from './models/model.ts'
+import type { ServedModel } from './runner-protocol.ts'
 import { type Environment, optionalSetting, SettingError } from './settings.ts'
 
 /**
- * The models that a worker's runners serve, with their weights from the catalogue. SLUICE_MODEL names them,
+ * The models that a worker's runners serve, as the catalogue describes them. SLUICE_MODEL names them,
  * separated by commas, the one to load at the start first; unset = the runner's default model. A single model
  * may be missing in the catalogue, since a runner of the operator's own may know it. Throws SettingError.
  */
 export function readServedModels(
   env: Environment,
   catalogue: Catalogue,
-): readonly [ModelWeights, ...ModelWeights[]] {
+): readonly [ServedModel, ...ServedModel[]] {
   const text = optionalSetting(env, 'SLUICE_MODEL') ?? defaultModelOf(env)
   const [first = '', ...others] = text.split(',').map((id) => id.trim())
   const ids = [first, ...others]
@@ -25,6 +27,17 @@ export function readServedModels(
       `allowed are models separated by commas, each once: ${known.join(', ')}`,
     )
   }
-  const weightsOf = (id: string): ModelWeights => ({ id, ...catalogue.find(id)?.weights })
-  return [weightsOf(first), ...others.map(weightsOf)]
+  const servedModel = (id: string): ServedModel => describe(id, catalogue.find(id))
+  return [servedModel(first), ...others.map(servedModel)]
+}
+
+function describe(id: string, model: Model | undefined): ServedModel {
+  if (model === undefined) return { id }
+  return {
+    id,
+    ...model.weights,
+    ...(model.pipelines === null ? {} : { pipelines: model.pipelines }),
+    ...(model.engineModel === null ? {} : { engine_model: model.engineModel }),
+    makes: makesOf(model),
+  }
 }

@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { OPEN_SORA_2 } from './models/built-in/open-sora.ts'
 import { generatedTokens, videoTokens } from './token-count.ts'
+
+const RULE = OPEN_SORA_2.tokens
 
 test.each([
   ['256px 16:9', 336, 192, 8_316n, 415_800n],
@@ -11,8 +14,8 @@ test.each([
   '%s of 129 frames and 50 steps has the tokens of the published table',
   (_shape, width, height, tokens, generated) => {
     const clip = { width, height, frames: 129 }
-    expect(videoTokens(clip)).toBe(tokens)
-    expect(generatedTokens(clip, 50)).toBe(generated)
+    expect(videoTokens(RULE, clip)).toBe(tokens)
+    expect(generatedTokens(RULE, clip, 50)).toBe(generated)
   },
 )
 
@@ -25,11 +28,11 @@ const clips = fc.record({
 test('tokens are never fewer than one, and grow in proportion to the steps', () => {
   fc.assert(
     fc.property(clips, fc.nat({ max: 1_000 }), fc.nat({ max: 1_000 }), (clip, some, more) => {
-      expect(videoTokens(clip)).toBeGreaterThan(0n)
-      expect(generatedTokens(clip, some) + generatedTokens(clip, more)).toBe(
-        generatedTokens(clip, some + more),
+      expect(videoTokens(RULE, clip)).toBeGreaterThan(0n)
+      expect(generatedTokens(RULE, clip, some) + generatedTokens(RULE, clip, more)).toBe(
+        generatedTokens(RULE, clip, some + more),
       )
-      expect(generatedTokens(clip, 0)).toBe(0n)
+      expect(generatedTokens(RULE, clip, 0)).toBe(0n)
     }),
   )
 })
@@ -37,9 +40,11 @@ test('tokens are never fewer than one, and grow in proportion to the steps', () 
 test('a clip and its transpose have the same tokens; four frames more are one latent frame more', () => {
   fc.assert(
     fc.property(clips, (clip) => {
-      expect(videoTokens({ ...clip, width: clip.height, height: clip.width })).toBe(videoTokens(clip))
-      expect(videoTokens({ ...clip, frames: clip.frames + 4 }) - videoTokens(clip)).toBe(
-        videoTokens({ ...clip, frames: 1 }),
+      expect(videoTokens(RULE, { ...clip, width: clip.height, height: clip.width })).toBe(
+        videoTokens(RULE, clip),
+      )
+      expect(videoTokens(RULE, { ...clip, frames: clip.frames + 4 }) - videoTokens(RULE, clip)).toBe(
+        videoTokens(RULE, { ...clip, frames: 1 }),
       )
     }),
   )
@@ -50,20 +55,35 @@ test('a trade token is W x H x frames / 1024: the same unit, but for the first f
     fc.property(fc.nat({ max: 60 }), fc.nat({ max: 60 }), fc.nat({ max: 60 }), (w, h, k) => {
       const clip = { width: 16 * (w + 1), height: 16 * (h + 1), frames: 4 * k + 1 }
       const trade = BigInt((clip.width * clip.height * (clip.frames + 3)) / 1_024)
-      expect(videoTokens(clip)).toBe(trade)
+      expect(videoTokens(RULE, clip)).toBe(trade)
     }),
   )
 })
 
-test('frames that are not 4k+1 are refused, never rounded', () => {
-  const frames = fc.oneof(
+test('what is no length or size is refused, never rounded', () => {
+  const notWhole = fc.oneof(
     fc.integer({ max: 0 }),
-    fc.nat({ max: 10_000 }).filter((count) => count % 4 !== 1),
-    fc.double().filter((count) => !Number.isInteger(count)),
+    fc.double().filter((value) => !Number.isInteger(value)),
   )
   fc.assert(
-    fc.property(frames, (count) => {
-      expect(() => videoTokens({ width: 16, height: 16, frames: count })).toThrow(RangeError)
+    fc.property(notWhole, fc.constantFrom('frames', 'width', 'height'), (value, side) => {
+      const clip = { width: 16, height: 16, frames: 1, [side]: value }
+      expect(() => videoTokens(RULE, clip)).toThrow(RangeError)
     }),
   )
+})
+
+test('what is left over of a patch, in time or space, counts as a whole one', () => {
+  const rule = { temporal: 8, spatial: 32, patch: [2, 1, 1] } as const
+  const tokens = (width: number, height: number, frames: number) =>
+    videoTokens(rule, { width, height, frames })
+  expect(tokens(32, 32, 1)).toBe(1n)
+  expect([tokens(33, 32, 1), tokens(32, 33, 1), tokens(33, 33, 1)]).toEqual([2n, 2n, 4n])
+  // Two latent frames are one patch: the first frame and the next eight.
+  expect([tokens(32, 32, 2), tokens(32, 32, 9), tokens(32, 32, 10), tokens(32, 32, 25)]).toEqual([
+    1n,
+    1n,
+    2n,
+    2n,
+  ])
 })

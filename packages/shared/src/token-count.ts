@@ -1,21 +1,35 @@
+import type { TokenRule } from './models/token-rule.ts'
+
+/** Width and height in pixels. */
+export interface TokenClip {
+  width: number
+  height: number
+  frames: number
+}
+
 /**
- * The latent positions that the diffusion transformer denoises in one step.
- * T * ceil(H/16) * ceil(W/16) with T = (frames-1)/4 + 1: the VAE compresses 4x8x8 and the model patches 2x2
- * (Open-Sora 2.0, commit d0cd5ac). Width and height are in pixels. Throws RangeError when frames are not
- * 4k+1.
+ * The tokens that a model's transformer denoises in one step of a clip: latent frames, rows and columns by
+ * patches, each rounded up. Throws RangeError unless all three are whole numbers above 0.
  */
-export function videoTokens(clip: { width: number; height: number; frames: number }): bigint {
-  if (!Number.isInteger(clip.frames) || clip.frames < 1 || (clip.frames - 1) % 4 !== 0) {
-    throw new RangeError(`frames must be 4k+1, got ${clip.frames}`)
+export function videoTokens({ temporal, spatial, patch }: TokenRule, clip: TokenClip): bigint {
+  for (const [side, value] of Object.entries({
+    frames: clip.frames,
+    width: clip.width,
+    height: clip.height,
+  })) {
+    if (!Number.isInteger(value) || value < 1)
+      throw new RangeError(`${side} must be a whole number above 0, got ${value}`)
   }
-  const latentFrames = BigInt((clip.frames - 1) / 4 + 1)
-  return latentFrames * BigInt(Math.ceil(clip.height / 16)) * BigInt(Math.ceil(clip.width / 16))
+  const [byTime, byHeight, byWidth] = patch
+  const latentFrames = 1 + Math.ceil((clip.frames - 1) / temporal)
+  return (
+    BigInt(Math.ceil(latentFrames / byTime)) *
+    BigInt(Math.ceil(clip.height / (spatial * byHeight))) *
+    BigInt(Math.ceil(clip.width / (spatial * byWidth)))
+  )
 }
 
 /** Video tokens times denoising steps: the work of the GPU, and what is charged. */
-export function generatedTokens(
-  clip: { width: number; height: number; frames: number },
-  steps: number,
-): bigint {
-  return videoTokens(clip) * BigInt(steps)
+export function generatedTokens(rule: TokenRule, clip: TokenClip, steps: number): bigint {
+  return videoTokens(rule, clip) * BigInt(steps)
 }

@@ -1,8 +1,8 @@
-import { MODES } from '@sluice/shared/model-catalogue'
+import { MODES } from '@sluice/shared/models/model'
 import { type RunnerRequest, runnerRequestSchema } from '@sluice/shared/runner-protocol'
 import { generatedTokens } from '@sluice/shared/token-count'
 import { z } from 'zod'
-import { checkGeneration, FRAMES_MAX, PIXELS_MAX } from './check-generation.ts'
+import { checkGeneration } from './check-generation.ts'
 import { Denoising, type DenoisingParts, type FinishedLatent, type GenerateRequest } from './denoising.ts'
 import { FilmQueue } from './film/film-queue.ts'
 import type { SendReply } from './reply-channel.ts'
@@ -66,15 +66,19 @@ export class Runner {
   #load(request: Extract<RunnerRequest, { type: 'load' }>): void {
     try {
       const models = this.#models.load(request)
+      const makes = [...models.values()]
       this.#films.warm()
       this.#send({
         type: 'ready',
         device: 'cpu',
         devices: 1,
         vram_bytes: 0,
-        models: [...models],
-        modes: [...MODES],
-        limits: { frames_max: FRAMES_MAX, pixels_max: PIXELS_MAX },
+        models: [...models.keys()],
+        modes: MODES.filter((mode) => makes.some(({ modes }) => modes.includes(mode))),
+        limits: {
+          frames_max: Math.max(...makes.map(({ frames }) => frames.max)),
+          pixels_max: Math.max(...makes.map(({ sides }) => sides.pixels_max)),
+        },
       })
     } catch (error) {
       this.#fail(undefined, error)
@@ -95,8 +99,7 @@ export class Runner {
     const denoising = new Denoising(request, this.#parts)
     this.#denoising = denoising
     try {
-      this.#models.check(request.request.model)
-      checkGeneration(request.request)
+      checkGeneration(request.request, this.#models.makesOf(request.request.model))
       const end = await denoising.run()
       this.#denoising = undefined
       if (end.type !== 'denoised') {
@@ -122,15 +125,17 @@ export class Runner {
       ({ phase, step, steps }) => this.#send({ type: 'progress', id, phase, step, steps }),
     )
     const { width, height, num_frames: frames } = generation
+    const { tokens } = this.#models.makesOf(generation.model)
     this.#filming.delete(id)
     this.#send({
       type: 'finished',
       id,
       files: film.files,
       timings: { ...timings, ...film.timings },
-      tokens: Number(generatedTokens({ width, height, frames }, ownSteps)),
+      tokens: Number(generatedTokens(tokens, { width, height, frames }, ownSteps)),
       peak_vram_bytes: 0,
       seed: generation.seed,
+      sound: false,
     })
   }
 

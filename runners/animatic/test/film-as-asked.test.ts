@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { ANIMATIC } from '@sluice/shared/models/built-in/animatic'
 import { generatedTokens } from '@sluice/shared/token-count'
 import { BufferSource, Input, MP4 } from 'mediabunny'
 import sharp from 'sharp'
@@ -45,7 +46,9 @@ describe('the film', () => {
       const thumbnail = await sharp(finished.files.thumbnail).metadata()
       expect([thumbnail.format, thumbnail.width, thumbnail.height]).toEqual(['webp', width, height])
       expect((await sharp(finished.files.spritesheet).metadata()).format).toBe('jpeg')
-      expect(finished.tokens).toBe(Number(generatedTokens({ width, height, frames: num_frames }, 8)))
+      expect(finished.tokens).toBe(
+        Number(generatedTokens(ANIMATIC.tokens, { width, height, frames: num_frames }, 8)),
+      )
       expect(finished.seed).toBe(42)
     },
   )

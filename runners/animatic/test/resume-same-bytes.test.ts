@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Generation } from '@sluice/shared/generation'
+import { ANIMATIC } from '@sluice/shared/models/built-in/animatic'
 import { generatedTokens } from '@sluice/shared/token-count'
 import { describe, expect, test } from 'vitest'
 import { makeVideo, someGeneration, startAnimatic } from '../../../test/support/spawned-animatic.ts'
@@ -21,7 +22,9 @@ describe('checkpoint and resume', () => {
       const resumed = await makeVideo(second, 'v', request, { step: yielded.step, path: yielded.path ?? '' })
       expect(resumed.equals(straight)).toBe(true)
       const { tokens } = await second.reply('finished', 'v')
-      expect(tokens).toBe(Number(generatedTokens({ width: 96, height: 64, frames: 9 }, 8 - yielded.step)))
+      expect(tokens).toBe(
+        Number(generatedTokens(ANIMATIC.tokens, { width: 96, height: 64, frames: 9 }, 8 - yielded.step)),
+      )
     },
   )
 

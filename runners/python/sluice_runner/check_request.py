@@ -19,6 +19,9 @@ def check_request(order: Generate, ready: Readiness) -> None:
     def refuse(field: str, given: object, allowed: str) -> RunnerFailure:
         return RunnerFailure("bad_input", f"{field} is {given}; allowed is {allowed}")
 
+    for name in ("guidance", "guidance_img", "motion_score"):
+        if getattr(generation, name) is None:
+            raise RunnerFailure("bad_input", f"request.{name} is missing")
     width, height, multiple = generation.width, generation.height, ready.side_multiple
     if width % multiple != 0 or height % multiple != 0 or width * height > ready.pixels_max:
         allowed = f"sides that are multiples of {multiple} and at most {ready.pixels_max} pixels"

@@ -36,9 +36,10 @@ class Generation:
     num_frames: int
     fps: int
     num_steps: int
-    guidance: float
-    guidance_img: float
-    motion_score: int
+    # None = the model has none of it.
+    guidance: float | None
+    guidance_img: float | None
+    motion_score: int | None
     seed: int
     # Mode i2v only: where the input image stands, and the SHA-256 (hex) of its file. So say the references.
     i2v_condition: Condition | None = None
@@ -56,7 +57,8 @@ class Reference:
 _POSITIVE = ("width", "height", "num_frames", "fps", "num_steps")
 _TEXTS = ("model", "prompt", "negative_prompt")
 _NUMBERS = ("guidance", "guidance_img")
-_OPTIONAL = ("i2v_condition", "reference_sha256")
+_OF_SOME_MODELS = ("guidance", "guidance_img", "motion_score")
+_OPTIONAL = ("i2v_condition", "reference_sha256", *_OF_SOME_MODELS)
 
 
 def parse_generation(value: Any) -> Generation:
@@ -74,12 +76,14 @@ def parse_generation(value: Any) -> Generation:
         if not isinstance(value[name], str) or not _is_unicode(value[name]):
             raise _refused(f"request.{name}", value[name], "text without lone surrogates")
     for name in _NUMBERS:
+        if name not in value:
+            continue
         if type(value[name]) not in (int, float) or not math.isfinite(value[name]):
             raise _refused(f"request.{name}", value[name], "a finite number")
     for name in _POSITIVE:
         if type(value[name]) is not int or value[name] < 1:
             raise _refused(f"request.{name}", value[name], "a whole number above 0")
-    if type(value["motion_score"]) is not int:
+    if "motion_score" in value and type(value["motion_score"]) is not int:
         raise _refused("request.motion_score", value["motion_score"], "a whole number")
     if type(value["seed"]) is not int or not 0 <= value["seed"] <= SEED_MAX:
         raise _refused("request.seed", value["seed"], f"a whole number from 0 to {SEED_MAX}")
@@ -92,8 +96,9 @@ def parse_generation(value: Any) -> Generation:
         raise _refused("request.reference_sha256", sha256, "64 hexadecimal digits")
     if (value["num_frames"] - 1) % 4 != 0:
         raise _refused("request.num_frames", value["num_frames"], "4k+1")
+    absent = {name: None for name in _OF_SOME_MODELS}
     return Generation(
-        **{**value, "guidance": float(value["guidance"]), "guidance_img": float(value["guidance_img"])}
+        **{**absent, **value, **{name: float(value[name]) for name in _NUMBERS if name in value}}
     )
 
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Catalogue } from '@sluice/shared/model-catalogue'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { isLoopback, ownUrl } from '@sluice/shared/own-address'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ServiceTier } from '@sluice/shared/service-tier'

@@ -1,6 +1,6 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import { defaultModelOf } from '@sluice/shared/default-model'
-import type { Catalogue } from '@sluice/shared/model-catalogue'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { type Environment, optionalSetting, SettingError } from '@sluice/shared/settings'
 
 /** The catalogue, and the model for requests that name none, which is open to every account. */

@@ -1,4 +1,4 @@
-import { Catalogue } from '@sluice/shared/model-catalogue'
+import { Catalogue } from '@sluice/shared/models/catalogue'
 import { afterEach, expect, test, vi } from 'vitest'
 import type { Database } from '../db/database.ts'
 import { Forecaster, type NewVideo } from './forecaster.ts'

@@ -1,5 +1,7 @@
 import { newId } from '@sluice/shared/ids'
-import { type Catalogue, capabilitiesOf, MODES } from '@sluice/shared/model-catalogue'
+import { capabilitiesOf } from '@sluice/shared/models/capability'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
+import { MODES } from '@sluice/shared/models/model'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Database } from '../db/database.ts'
 import { type Fleet, readFleet } from '../gate/fleet.ts'

@@ -1,6 +1,6 @@
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
-import type { Catalogue } from '@sluice/shared/model-catalogue'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { isUnstorable } from '../attempts/unstorable.ts'
 import type { Database } from '../db/database.ts'
 import { readAttempt } from '../videos/attempt-store.ts'

@@ -1,5 +1,5 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
-import type { Catalogue } from '@sluice/shared/model-catalogue'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import { type Database, one } from '../db/database.ts'
 import { type PaceRow, type Paces, type PredictableVideo, pacesOf, predictDeviceMs } from '../workers/pace.ts'

@@ -1,12 +1,12 @@
 import { unixSeconds } from '@sluice/shared/clock'
-import type { ResolutionClass } from '@sluice/shared/model-catalogue'
+
 import { formatMicros } from '@sluice/shared/money'
 import type { Database } from '../db/database.ts'
 
 /** A row of table price, and whether new videos are priced by it now. */
 export interface Price {
   model: string
-  resolution: ResolutionClass
+  resolution: string
   currency: string
   effective_at: Date
   micros_per_million: bigint
@@ -16,7 +16,7 @@ export interface Price {
 /** A price as the audit keeps it and the operator sees it. */
 export interface PriceDetails {
   model: string
-  resolution: ResolutionClass
+  resolution: string
   /** Per million generated tokens, in `currency`. */
   per_million: string
   currency: string

@@ -1,4 +1,5 @@
-import type { ResolutionClass } from '@sluice/shared/model-catalogue'
+import type { Model } from '@sluice/shared/models/model'
+import type { TokenRule } from '@sluice/shared/models/token-rule'
 import { costMicros } from '@sluice/shared/money'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
@@ -30,26 +31,28 @@ export interface Priced {
  */
 export async function priceVideo(
   db: Database,
-  clip: Clip & { model: string; resolution: ResolutionClass },
+  clip: Clip & { model: Model; resolution: string },
   tier: ServiceTier,
   config: Pick<Config, 'currency' | 'tierMultiplierBps'>,
 ): Promise<Priced> {
   const priceMicrosPerMillion = await readPriceMicros(db, clip, config.currency)
-  return computePrice(clip, { priceMicrosPerMillion, multiplierBps: config.tierMultiplierBps[tier] })
+  const multiplierBps = config.tierMultiplierBps[tier]
+  return computePrice(clip, clip.model.tokens, { priceMicrosPerMillion, multiplierBps })
 }
 
-/** The cost of a clip at a known price. Pure. */
+/** The cost of a clip at a known price, by the token rule of its model. Pure. */
 export function computePrice(
   clip: Clip,
+  rule: TokenRule,
   { priceMicrosPerMillion, multiplierBps }: Pick<Priced, 'priceMicrosPerMillion' | 'multiplierBps'>,
 ): Priced {
   const shape = { width: clip.width, height: clip.height, frames: clip.num_frames }
-  const tokens = generatedTokens(shape, clip.num_steps)
+  const tokens = generatedTokens(rule, shape, clip.num_steps)
   return {
     priceMicrosPerMillion,
     multiplierBps,
     tokens,
-    videoTokens: videoTokens(shape),
+    videoTokens: videoTokens(rule, shape),
     costMicros: costMicros(tokens, priceMicrosPerMillion, BigInt(multiplierBps)),
   }
 }
@@ -57,7 +60,7 @@ export function computePrice(
 /** Micro-units per million generated tokens, as of now. Throws SluiceError `unavailable` when none is set. */
 async function readPriceMicros(
   db: Database,
-  { model, resolution }: { model: string; resolution: ResolutionClass },
+  { model, resolution }: { model: Model; resolution: string },
   currency: string,
 ): Promise<bigint> {
   const { rows } = await db.query<{ micros_per_million: bigint }>({
@@ -67,13 +70,13 @@ async function readPriceMicros(
       where model = $1 and resolution = $2 and currency = $3 and effective_at <= now()
       order by effective_at desc
       limit 1`,
-    values: [model, resolution, currency],
+    values: [model.id, resolution, currency],
   })
   const [price] = rows
   if (price === undefined) {
     throw new SluiceError(
       'unavailable',
-      `No price is set for ${model} at ${resolution} in ${currency}.`,
+      `No price is set for ${model.id} at ${resolution} in ${currency}.`,
       'model',
     )
   }

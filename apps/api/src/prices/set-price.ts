@@ -1,5 +1,5 @@
 import { unixSeconds } from '@sluice/shared/clock'
-import { type Model, type ResolutionClass, resolutionsOf } from '@sluice/shared/model-catalogue'
+import type { Model } from '@sluice/shared/models/model'
 import { recordChange } from '../audit/record-change.ts'
 import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
@@ -8,7 +8,7 @@ import { type Price, priceDetails } from './price-store.ts'
 
 export interface NewPrice {
   model: Model
-  resolution: ResolutionClass
+  resolution: string
   microsPerMillion: bigint
   /** The price is that of videos submitted from then on; null = now. */
   effectiveAt: Date | null
@@ -34,7 +34,7 @@ export async function setPrice(context: Context, adminKeyId: string, price: NewP
 }
 
 function requireAllowed({ model, resolution, effectiveAt }: NewPrice, nowMs: number): void {
-  const made = resolutionsOf(model)
+  const made = model.resolutions
   if (!made.includes(resolution))
     throw invalidValue('resolution', resolution, `${made.join(', ')} with model ${model.id}`)
   if (effectiveAt !== null && effectiveAt.getTime() <= nowMs) {

@@ -1,4 +1,4 @@
-import { I2V_CONDITIONS, MODES } from '@sluice/shared/model-catalogue'
+import { I2V_CONDITIONS, MODES } from '@sluice/shared/models/model'
 import { AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { z } from 'zod'
@@ -14,6 +14,9 @@ const DEFAULT_EXPIRES_SECONDS: Record<ServiceTier, number> = {
   standard: 86_400,
   flex: 259_200,
 }
+
+/** No model takes more of any of its numbers; what it takes is checked with it. */
+const PARAMETER_MAX = 100
 
 const METADATA = { keysMax: 16, keyCharsMax: 64, valueCharsMax: 512 }
 
@@ -58,43 +61,53 @@ export const createRequestSchema = z
       .optional()
       .meta({
         description:
-          'The length: a whole number n makes 24n + 1 frames; an exact length such as 5.375 those frames. Either this or num_frames.',
+          'The length: a whole number n makes the fewest frames of the model that last n seconds; an exact length such as 5.375 those frames. Either this or num_frames.',
         example: '4',
       }),
     size: text(20)
       .optional()
       .meta({
-        description: "WIDTHxHEIGHT, one of the model's sizes. Without it, the shape of the image, else 16:9.",
+        description:
+          "WIDTHxHEIGHT, one of the model's sizes or by its size rule. Without it, the shape of the image, else 16:9.",
         pattern: '^\\d{1,5}x\\d{1,5}$',
         example: '336x192',
       }),
     num_frames: z
       .int()
       .optional()
-      .meta({ description: "4k + 1, within the model's frames; default 129.", minimum: 1, example: 129 }),
+      .meta({
+        description: "By the model's frame rule (GET /v1/models); default: the model's.",
+        minimum: 1,
+        example: 129,
+      }),
     num_steps: z
       .int()
       .optional()
-      .meta({ description: "Within the model's steps; default 50.", minimum: 1, example: 50 }),
+      .meta({ description: "Within the model's steps; default: the model's.", minimum: 1, example: 50 }),
     guidance: z
       .number()
       .min(0)
-      .max(30)
+      .max(PARAMETER_MAX)
       .optional()
-      .meta({ description: 'How closely it keeps to the prompt; default 7.5.', example: 7.5 }),
+      .meta({ description: "How closely it keeps to the prompt; default: the model's.", example: 7.5 }),
     guidance_img: z
       .number()
       .min(0)
-      .max(30)
+      .max(PARAMETER_MAX)
       .optional()
-      .meta({ description: 'How closely it keeps to the image; default 3.', example: 3 }),
+      .meta({ description: "How closely it keeps to the image; default: the model's.", example: 3 }),
     seed: z
       .int()
       .min(0)
       .max(2_147_483_647)
       .optional()
       .meta({ description: 'The same seed makes the same video; without it, a random one.' }),
-    motion_score: z.int().min(1).max(7).optional().meta({ description: 'How much moves; default 4.' }),
+    motion_score: z
+      .int()
+      .min(0)
+      .max(PARAMETER_MAX)
+      .optional()
+      .meta({ description: "How much moves; default: the model's." }),
     negative_prompt: text(PROMPT_CHARS_MAX)
       .optional()
       .meta({ description: 'What is not to be seen.', example: 'text, watermark' }),
@@ -112,7 +125,7 @@ export const createRequestSchema = z
       .optional()
       .meta({
         description:
-          'With input_reference alone: the video starts with the image (head, the default), ends with it (tail) or both (loop).',
+          "With input_reference alone: the video starts with the image (head), ends with it (tail) or both (loop); default: the model's first.",
       }),
     service_tier: z
       .enum(SERVICE_TIERS)

@@ -1,4 +1,4 @@
-import { BUILT_IN_MODELS } from '@sluice/shared/model-catalogue'
+import { FIRST_MODELS } from '@sluice/shared/models/built-in-models'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SluiceError } from '../errors.ts'
@@ -6,7 +6,7 @@ import type { CreateRequest } from './create-request.ts'
 import { generationOf, withSize } from './generation-of.ts'
 
 const generationBy = (defaultModel: string, fields: Partial<CreateRequest>, seed = 1) =>
-  withSize(generationOf({ prompt: 'x', ...fields }, { models: BUILT_IN_MODELS, defaultModel }, seed), null)
+  withSize(generationOf({ prompt: 'x', ...fields }, { models: FIRST_MODELS, defaultModel }, seed), null)
 const frames = (fields: { num_frames?: number; seconds?: string | number }) =>
   generationBy('animatic', fields).generation.num_frames
 
@@ -61,7 +61,7 @@ test('the seed is the one given, zero included, or the one generated', () => {
 })
 
 test('an alias is the configured default, and the resolution class follows the size', () => {
-  for (const { id } of BUILT_IN_MODELS) {
+  for (const { id } of FIRST_MODELS) {
     expect(generationBy(id, { model: 'sora-2' }).generation.model).toBe(id)
     expect(generationBy(id, { size: '1024x576' }).resolution).toBe('768px')
     expect(generationBy(id, {})).toMatchObject({
@@ -72,7 +72,7 @@ test('an alias is the configured default, and the resolution class follows the s
 })
 
 test('without a size asked for, a video takes the shape of its input image; with one, it does not', () => {
-  const models = { models: BUILT_IN_MODELS, defaultModel: 'animatic' }
+  const models = { models: FIRST_MODELS, defaultModel: 'animatic' }
   const request = { prompt: 'x', input_reference: 'https://example.com/boat.png' }
   const image = { width: 1080, height: 1920 }
   expect(withSize(generationOf(request, models, 1), image)).toMatchObject({

@@ -1,24 +1,13 @@
 import type { Generation } from '@sluice/shared/generation'
-import {
-  DEFAULT_MODEL_ALIASES,
-  type FrameSize,
-  findSize,
-  formatSeconds,
-  formatSize,
-  type Mode,
-  type Model,
-  nearestSize,
-  OPENAI_SIZES,
-  type ResolutionClass,
-  resolutionsOf,
-} from '@sluice/shared/model-catalogue'
+import type { I2vCondition, Mode, Model, Range } from '@sluice/shared/models/model'
+import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/models/openai-names'
+import { type FrameSize, nearestSize } from '@sluice/shared/models/sizes'
 import type { Context } from '../context.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import type { CreateRequest } from './create-request.ts'
-
-const DEFAULTS = { num_frames: 129, num_steps: 50, guidance: 7.5, guidance_img: 3, motion_score: 4 } as const
-const DEFAULT_SHAPE = { width: 16, height: 9 }
+import { framesOf } from './length.ts'
+import { DEFAULT_SHAPE, sizeAsked } from './size.ts'
 
 /** The models that an account may ask for, and the one that a request gets which names none. */
 export interface OfferedModels {
@@ -39,8 +28,9 @@ export function offeredModels(
 
 /** What will be generated, and the class that its size is priced in. */
 export interface SizedGeneration {
+  model: Model
   generation: Generation
-  resolution: ResolutionClass
+  resolution: string
 }
 
 /** What will be generated, but for its size: without one asked for, that depends on the input image. */
@@ -63,12 +53,13 @@ export function generationOf(
 ): UnsizedGeneration {
   const model = modelOf(request.model, offered)
   const mode = modeOf(model, request)
-  const size = sizeOf(model, request.size)
+  const condition = conditionOf(model, mode, request.i2v_condition)
+  const size = request.size === undefined ? null : sizeAsked(model, request.size)
   const frames = framesOf(model, request)
-  const steps = request.num_steps ?? DEFAULTS.num_steps
-  if (steps < model.stepsMin || steps > model.stepsMax) {
-    throw invalidValue('num_steps', steps, `${model.stepsMin} to ${model.stepsMax}`)
-  }
+  const steps = numberOf(model, model.steps, 'num_steps', request.num_steps)
+  const guidance = numberOf(model, model.guidance, 'guidance', request.guidance)
+  const guidanceImg = numberOf(model, model.guidanceImg, 'guidance_img', request.guidance_img)
+  const motionScore = numberOf(model, model.motionScore, 'motion_score', request.motion_score)
   return {
     model,
     size,
@@ -76,27 +67,27 @@ export function generationOf(
       model: model.id,
       mode,
       prompt: request.prompt,
-      negative_prompt: request.negative_prompt ?? '',
+      negative_prompt: negativePromptOf(model, request.negative_prompt),
       num_frames: frames,
       fps: model.fps,
-      num_steps: steps,
-      guidance: request.guidance ?? DEFAULTS.guidance,
-      guidance_img: request.guidance_img ?? DEFAULTS.guidance_img,
-      motion_score: request.motion_score ?? DEFAULTS.motion_score,
+      num_steps: steps ?? model.steps.default,
+      ...(guidance === undefined ? {} : { guidance }),
+      ...(guidanceImg === undefined ? {} : { guidance_img: guidanceImg }),
+      ...(motionScore === undefined ? {} : { motion_score: motionScore }),
       seed: request.seed ?? seed,
-      ...(mode === 'i2v' ? { i2v_condition: request.i2v_condition ?? 'head' } : {}),
+      ...(condition === null ? {} : { i2v_condition: condition }),
     },
   }
 }
 
-/** Adds the size: the one asked for, or else the image's shape or 16:9 in the model's smaller class. */
+/** Adds the size: the one asked for, or else the image's shape or 16:9 in the model's cheapest class. */
 export function withSize(
   { model, generation, size }: UnsizedGeneration,
   image: { width: number; height: number } | null,
 ): SizedGeneration {
   const { width, height, resolution } =
-    size ?? nearestSize(model, image ?? DEFAULT_SHAPE, resolutionsOf(model)[0] ?? '256px')
-  return { generation: { ...generation, width, height }, resolution }
+    size ?? nearestSize(model, image ?? DEFAULT_SHAPE, model.resolutions[0] ?? '')
+  return { model, generation: { ...generation, width, height }, resolution }
 }
 
 /** An input image means mode i2v, and that mode needs one. */
@@ -114,10 +105,43 @@ function modeOf(model: Model, request: CreateRequest): Mode {
       'input_reference',
     )
   }
-  if (mode !== 'i2v' && request.i2v_condition !== undefined) {
-    throw invalidValue('i2v_condition', request.i2v_condition, 'none without an input_reference')
-  }
   return mode
+}
+
+/** Where the input image stands; null in the other modes. */
+function conditionOf(model: Model, mode: Mode, given: I2vCondition | undefined): I2vCondition | null {
+  if (mode !== 'i2v') {
+    if (given !== undefined) throw invalidValue('i2v_condition', given, 'none without an input_reference')
+    return null
+  }
+  const [first] = model.i2vConditions
+  const condition = given ?? first
+  if (condition === undefined || !model.i2vConditions.includes(condition))
+    throw invalidValue('i2v_condition', given, `${model.i2vConditions.join(', ')} with model ${model.id}`)
+  return condition
+}
+
+/** The number given, or the model's default; undefined when the model has none, and none is given. */
+function numberOf(
+  model: Model,
+  range: Range | null,
+  field: string,
+  given: number | undefined,
+): number | undefined {
+  if (range === null) {
+    if (given === undefined) return undefined
+    throw invalidValue(field, given, `none, since model ${model.id} takes no ${field}`)
+  }
+  const value = given ?? range.default
+  if (value >= range.min && value <= range.max) return value
+  const allowed = range.min === range.max ? `${range.min} alone` : `${range.min} to ${range.max}`
+  throw invalidValue(field, value, `${allowed} with model ${model.id}`)
+}
+
+function negativePromptOf(model: Model, given = ''): string {
+  if (given !== '' && !model.negativePrompt)
+    throw invalidValue('negative_prompt', given, `none, since model ${model.id} takes no negative_prompt`)
+  return given
 }
 
 function modelOf(given: string | undefined, { models, defaultModel }: OfferedModels): Model {
@@ -131,75 +155,4 @@ function modelOf(given: string | undefined, { models, defaultModel }: OfferedMod
     )
   }
   return model
-}
-
-function sizeOf(model: Model, given: string | undefined): FrameSize | null {
-  if (given === undefined) return null
-  const size = findSize(model, given)
-  if (size === undefined) throw invalidValue('size', given, sizesNear(model, given))
-  return size
-}
-
-/** The sizes nearest to what was asked for, and where the others are listed. */
-function sizesNear(model: Model, given: string): string {
-  const [, width, height] = /^(\d{1,5})\D(\d{1,5})$/.exec(given) ?? []
-  const shape = {
-    width: Number(width) || DEFAULT_SHAPE.width,
-    height: Number(height) || DEFAULT_SHAPE.height,
-  }
-  const near = resolutionsOf(model).map((resolution) => formatSize(nearestSize(model, shape, resolution)))
-  const openAi = Object.keys(OPENAI_SIZES).filter((size) => findSize(model, size) !== undefined)
-  const others = `any of the ${model.sizes.length} that GET /v1/models/${model.id} lists`
-  return `${[...near, ...openAi].join(', ')}, or ${others}`
-}
-
-/**
- * Frames from `num_frames`, or from `seconds`: a real length such as "5.375" means those frames, a whole
- * number n means 24n+1 frames (the model makes 4k+1).
- */
-function framesOf(model: Model, request: CreateRequest): number {
-  const fromSeconds = request.seconds === undefined ? undefined : framesOfSeconds(model, request.seconds)
-  const frames = request.num_frames ?? fromSeconds ?? DEFAULTS.num_frames
-  if ((frames - 1) % 4 !== 0 || frames < model.framesMin || frames > model.framesMax) {
-    throw invalidValue(
-      'num_frames',
-      frames,
-      `4k+1 from ${model.framesMin} to ${model.framesMax}, such as ${nearestFrames(model, frames)}`,
-    )
-  }
-  if (fromSeconds !== undefined && fromSeconds !== frames) {
-    throw invalidValue(
-      'seconds',
-      request.seconds,
-      `${formatSeconds(frames, model.fps)}, since num_frames is ${frames}; give one of them`,
-    )
-  }
-  return frames
-}
-
-function framesOfSeconds(model: Model, given: string | number): number {
-  const seconds =
-    typeof given === 'number' ? given : /^\d{1,6}(\.\d{1,20})?$/.test(given) ? Number(given) : Number.NaN
-  const exact = Math.round(seconds * model.fps)
-  const isExact = exact > 0 && Math.abs(seconds * model.fps - exact) < 0.001 && (exact - 1) % 4 === 0
-  const frames = isExact
-    ? exact
-    : Number.isInteger(seconds) && seconds > 0
-      ? seconds * model.fps + 1
-      : Number.NaN
-  if (!Number.isInteger(frames) || frames < model.framesMin || frames > model.framesMax) {
-    const wholeMax = Math.floor((model.framesMax - 1) / model.fps)
-    const longest = formatSeconds(model.framesMax, model.fps)
-    throw invalidValue(
-      'seconds',
-      given,
-      `a whole number from 1 to ${wholeMax}, or an exact length of 4k+1 frames up to ${longest}`,
-    )
-  }
-  return frames
-}
-
-function nearestFrames(model: Model, frames: number): number {
-  const nearest = Math.round((frames - 1) / 4) * 4 + 1
-  return Math.min(Math.max(nearest, model.framesMin), model.framesMax)
 }

@@ -1,4 +1,6 @@
-import type { FrameSize, Model } from '@sluice/shared/model-catalogue'
+import { framesFrom } from '@sluice/shared/models/frame-rule'
+import type { Model } from '@sluice/shared/models/model'
+import { type FrameSize, nearestSize } from '@sluice/shared/models/sizes'
 import type { SizedGeneration } from './generation-of.ts'
 
 /** The settings of a video that its cost depends on. */
@@ -9,29 +11,28 @@ export interface Settings {
 }
 
 /** What a viewer would still call a video: fewer steps leave noise, less than a second shows no motion. */
-const WATCHABLE = { steps: 10, frames: 25 }
+const WATCHABLE = { steps: 10, seconds: 1 }
 
 /**
- * The largest settings up to those asked for that fit: fewer steps, then fewer frames, then the smaller size
- * of the same shape. Fewer than 10 steps or a second of frames come last, when nothing else fits. Null when
- * nothing does. `fits` must be true of whatever is smaller than something that fits.
+ * The largest settings up to those asked for that fit: fewer steps, then fewer frames, then the size of the
+ * same shape in the next smaller class. Fewer than 10 steps or a second of frames come last, when nothing
+ * else fits. Null when nothing does. `fits` must be true of whatever is smaller than something that fits.
  */
 export function largestFitting(
-  { generation }: SizedGeneration,
-  model: Model,
+  { model, generation, resolution }: SizedGeneration,
   fits: (settings: Settings) => boolean,
 ): Settings | null {
-  const asked = model.sizes.find(
-    (size) => size.width === generation.width && size.height === generation.height,
-  )
-  if (asked === undefined) return null
-  const smaller = smallerOfShape(asked, model.sizes)
-  const sizes = smaller === null ? [asked] : [asked, smaller]
-  for (const floor of [WATCHABLE, { steps: model.stepsMin, frames: model.framesMin }]) {
-    const stepsMin = Math.min(floor.steps, generation.num_steps)
+  const { frames: rule, steps } = model
+  const asked = { width: generation.width, height: generation.height, resolution }
+  const floors = [
+    { steps: WATCHABLE.steps, frames: framesFrom(rule, WATCHABLE.seconds * model.fps) },
+    { steps: steps.min, frames: rule.min },
+  ]
+  for (const floor of floors) {
+    const stepsMin = Math.min(Math.max(floor.steps, steps.min), generation.num_steps)
     const framesMin = Math.min(floor.frames, generation.num_frames)
-    for (const size of sizes) {
-      for (let frames = generation.num_frames; frames >= framesMin; frames -= 4) {
+    for (const size of [asked, ...smallerOfShape(asked, model)]) {
+      for (let frames = generation.num_frames; frames >= framesMin; frames -= rule.multiple) {
         const num_steps = mostSteps(stepsMin, generation.num_steps, (steps) =>
           fits({ size, num_frames: frames, num_steps: steps }),
         )
@@ -54,10 +55,8 @@ function mostSteps(stepsMin: number, stepsMax: number, fits: (steps: number) => 
   return most
 }
 
-/** The size of the smaller class with the nearest aspect ratio; null when there is no smaller class. */
-function smallerOfShape(asked: FrameSize, sizes: readonly FrameSize[]): FrameSize | null {
-  const shape = (size: FrameSize) => Math.log(size.width / size.height)
-  const distance = (size: FrameSize) => Math.abs(shape(size) - shape(asked))
-  const smaller = sizes.filter((size) => asked.resolution === '768px' && size.resolution === '256px')
-  return smaller.toSorted((a, b) => distance(a) - distance(b))[0] ?? null
+/** For each class below the one asked for, the dearest first: its size with the nearest aspect ratio. */
+function smallerOfShape(asked: FrameSize, model: Model): FrameSize[] {
+  const classes = model.resolutions.slice(0, model.resolutions.indexOf(asked.resolution))
+  return classes.toReversed().map((resolution) => nearestSize(model, asked, resolution))
 }

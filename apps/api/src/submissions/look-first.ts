@@ -1,4 +1,4 @@
-import { type Model, resolutionsOf } from '@sluice/shared/model-catalogue'
+import type { Model } from '@sluice/shared/models/model'
 import type { Context } from '../context.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { budgetExceeded, readBudget } from '../keys/budget.ts'
@@ -60,7 +60,7 @@ async function leastPrice(
   const sizes = size === null ? sizesWithoutOne(model) : [size]
   const tier = serviceTierOf(request)
   const [first, ...others] = await Promise.all(
-    sizes.map((candidate) => priceVideo(db, { ...generation, ...candidate }, tier, config)),
+    sizes.map((candidate) => priceVideo(db, { ...generation, ...candidate, model }, tier, config)),
   )
   if (first === undefined) throw new RangeError(`model ${model.id} has no size`)
   return others.reduce((least, priced) => (priced.tokens < least.tokens ? priced : least), first)
@@ -68,8 +68,8 @@ async function leastPrice(
 
 /** The sizes among which a request that names none gets the one nearest to its image's shape. */
 function sizesWithoutOne(model: Model): Model['sizes'] {
-  const [smallest] = resolutionsOf(model)
-  return model.sizes.filter(({ resolution }) => resolution === smallest)
+  const [cheapest] = model.resolutions
+  return model.sizes.filter(({ resolution }) => resolution === cheapest)
 }
 
 /** Whether an earlier submission of this request may have made its video. */

@@ -1,4 +1,4 @@
-import { capabilityOf, type Model, type ResolutionClass, resolutionsOf } from '@sluice/shared/model-catalogue'
+import { capabilityOf } from '@sluice/shared/models/capability'
 import type { Context } from '../context.ts'
 import { one } from '../db/database.ts'
 import type { Forecaster, NewVideo } from '../forecast/forecaster.ts'
@@ -41,9 +41,9 @@ export async function quoteVideo(
   key: AccountKey,
   request: CreateRequest,
 ): Promise<Quote> {
-  const { generation, resolution } = await judgeRequest(context, key, request)
-  const sized = { generation, resolution }
-  const clip = { ...generation, resolution }
+  const { model, generation, resolution } = await judgeRequest(context, key, request)
+  const sized = { model, generation, resolution }
+  const clip = { ...generation, model, resolution }
   const priced = await priceVideo(context.db, clip, serviceTierOf(request), context.config)
   const isWithinLimits = exceededCeiling(request, priced) === null
   return {
@@ -104,19 +104,18 @@ async function largestOf(
   request: CreateRequest,
   sized: SizedGeneration,
 ): Promise<Quote['largest']> {
-  const model = context.config.catalogue.find(sized.generation.model)
-  if (model === undefined) return null
-  const pricedClass = await priceClasses(context, request, model, sized)
+  const { model } = sized
+  const pricedClass = await priceClasses(context, request, sized)
   const priceOf = ({ size, num_frames, num_steps }: Settings) => {
     const price = pricedClass.get(size.resolution)
     if (price === undefined) throw new RangeError(`model ${model.id} makes no ${size.resolution} video`)
-    return computePrice({ width: size.width, height: size.height, num_frames, num_steps }, price)
+    return computePrice(
+      { width: size.width, height: size.height, num_frames, num_steps },
+      model.tokens,
+      price,
+    )
   }
-  const settings = largestFitting(
-    sized,
-    model,
-    (candidate) => exceededCeiling(request, priceOf(candidate)) === null,
-  )
+  const settings = largestFitting(sized, (candidate) => exceededCeiling(request, priceOf(candidate)) === null)
   return settings === null ? null : { settings, priced: priceOf(settings) }
 }
 
@@ -124,12 +123,11 @@ async function largestOf(
 async function priceClasses(
   { db, config }: Context,
   request: CreateRequest,
-  model: Model,
-  { generation }: SizedGeneration,
-): Promise<ReadonlyMap<ResolutionClass, Priced>> {
-  const prices = new Map<ResolutionClass, Priced>()
-  for (const resolution of resolutionsOf(model)) {
-    const clip = { ...generation, resolution }
+  { model, generation }: SizedGeneration,
+): Promise<ReadonlyMap<string, Priced>> {
+  const prices = new Map<string, Priced>()
+  for (const resolution of model.resolutions) {
+    const clip = { ...generation, model, resolution }
     prices.set(resolution, await priceVideo(db, clip, serviceTierOf(request), config))
   }
   return prices

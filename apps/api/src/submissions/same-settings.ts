@@ -1,4 +1,4 @@
-import { formatSize } from '@sluice/shared/model-catalogue'
+import { formatSize } from '@sluice/shared/models/sizes'
 import { ImageOfVideo } from '../inputs/input-image.ts'
 import type { Video } from '../videos/video.ts'
 import type { CreateRequest } from './create-request.ts'

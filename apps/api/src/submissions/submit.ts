@@ -58,13 +58,14 @@ export async function submitVideo(
     if (earlier !== null) return earlier
     const prompt = await preparePrompt(context, submission, image)
     const generation = generationToStore(submission, judged, prompt, image)
-    const { resolution } = judged
+    const { model, resolution } = judged
     return await makeVideo(context, {
       ...submission,
       key,
       requestHash,
       prompt,
       image,
+      model,
       generation,
       resolution,
     })
@@ -119,9 +120,9 @@ async function insertOrFind(
   db: Database,
   prepared: PreparedSubmission & { videoId: string },
 ): Promise<{ video: Video; isNew: boolean }> {
-  const { key, request, generation, resolution, image, videoId } = prepared
+  const { key, request, model, generation, resolution, image, videoId } = prepared
   const { currency } = context.config
-  const clip = { ...generation, resolution }
+  const clip = { ...generation, model, resolution }
   const priced = await priceVideo(db, clip, serviceTierOf(request), context.config)
   // Locks the account's money: from here on submissions of one account come one after the other.
   const accounts = await lockOwned(db, key.accountId, currency)

@@ -1,4 +1,6 @@
-import { type Catalogue, capabilitiesOf, type Mode } from '@sluice/shared/model-catalogue'
+import { capabilitiesOf } from '@sluice/shared/models/capability'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
+import type { Mode } from '@sluice/shared/models/model'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/database.ts'
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { delimiter } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { ModelWeights } from '@sluice/shared/runner-protocol'
+import type { ServedModel } from '@sluice/shared/runner-protocol'
 import { optionalSetting } from '@sluice/shared/settings'
 import { z } from 'zod'
 import { type Finding, fail, note, ok } from './finding.ts'
@@ -67,7 +67,7 @@ export type Probe = z.infer<typeof probeSchema>
  */
 export async function checkOpenSora(
   env: NodeJS.ProcessEnv,
-  ownWeights: readonly ModelWeights[] = [],
+  ownWeights: readonly ServedModel[] = [],
 ): Promise<Finding[]> {
   const python = optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3'
   try {

@@ -1,5 +1,5 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
-import type { Model } from '@sluice/shared/model-catalogue'
+import type { Model } from '@sluice/shared/models/model'
 import { readServedModels } from '@sluice/shared/served-models'
 import { optionalSetting, SettingError, SettingErrors } from '@sluice/shared/settings'
 import { checkOpenSora } from './check-open-sora.ts'

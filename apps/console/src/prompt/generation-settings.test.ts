@@ -1,9 +1,9 @@
-import { RESOLUTION_CLASSES } from '@sluice/shared/model-catalogue'
 import { expect, test } from 'vitest'
 import {
   chosenSize,
   DEFAULT_SETTINGS,
   ORIENTATIONS,
+  RESOLUTION_CLASSES,
   SHAPES,
   seedFault,
   shapedLike,

@@ -1,13 +1,11 @@
-import {
-  type FrameSize,
-  findBuiltIn,
-  findSize,
-  formatSize,
-  nearestSize,
-  type ResolutionClass,
-} from '@sluice/shared/model-catalogue'
+import { findBuiltIn } from '@sluice/shared/models/built-in-models'
+import { type FrameSize, findSize, formatSize, nearestSize } from '@sluice/shared/models/sizes'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { VideoRequest } from '../api/video.ts'
+
+/** The classes of the page's shapes. */
+export const RESOLUTION_CLASSES = ['256px', '768px'] as const
+export type ResolutionClass = (typeof RESOLUTION_CLASSES)[number]
 
 export const ORIENTATIONS = ['landscape', 'portrait'] as const
 type Orientation = (typeof ORIENTATIONS)[number]

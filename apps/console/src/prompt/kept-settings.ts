@@ -1,10 +1,10 @@
-import { RESOLUTION_CLASSES } from '@sluice/shared/model-catalogue'
 import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import {
   DEFAULT_SETTINGS,
   type GenerationSettings,
   LIMITS,
   ORIENTATIONS,
+  RESOLUTION_CLASSES,
   SHAPES,
 } from './generation-settings.ts'
 
@@ -33,8 +33,8 @@ export function settingsOf(kept: unknown): GenerationSettings {
     orientation: oneOf('orientation', ORIENTATIONS, DEFAULT_SETTINGS.orientation),
     resolution: oneOf('resolution', RESOLUTION_CLASSES, DEFAULT_SETTINGS.resolution),
     tier: oneOf('tier', SERVICE_TIERS, DEFAULT_SETTINGS.tier),
-    frames: within('frames', LIMITS.framesMin, LIMITS.framesMax, 4),
-    steps: within('steps', LIMITS.stepsMin, LIMITS.stepsMax, 1),
+    frames: within('frames', LIMITS.frames.min, LIMITS.frames.max, 4),
+    steps: within('steps', LIMITS.steps.min, LIMITS.steps.max, 1),
     seed: typeof seed === 'string' ? seed : DEFAULT_SETTINGS.seed,
   }
 }

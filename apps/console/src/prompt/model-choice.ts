@@ -1,6 +1,11 @@
-import { RESOLUTION_CLASSES, type ResolutionClass } from '@sluice/shared/model-catalogue'
 import type { Model } from '../api/api-client.ts'
-import { chosenSize, type GenerationSettings, SHAPES } from './generation-settings.ts'
+import {
+  chosenSize,
+  type GenerationSettings,
+  RESOLUTION_CLASSES,
+  type ResolutionClass,
+  SHAPES,
+} from './generation-settings.ts'
 
 /**
  * The models to choose from: those that a worker serves now, and the default in any case. Empty when the

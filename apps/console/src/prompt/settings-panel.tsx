@@ -1,5 +1,5 @@
 import './settings-panel.css'
-import { formatSeconds } from '@sluice/shared/model-catalogue'
+import { formatSeconds } from '@sluice/shared/models/frame-rule'
 import type { PublicQuote } from '@sluice/shared/public-quote'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { useId } from 'react'
@@ -132,8 +132,8 @@ function LengthField({ id, settings, fault, onChange }: FieldProps) {
       <input
         id={id}
         type="range"
-        min={LIMITS.framesMin}
-        max={LIMITS.framesMax}
+        min={LIMITS.frames.min}
+        max={LIMITS.frames.max}
         step={4}
         value={frames}
         onChange={(event) => onChange({ ...settings, frames: event.target.valueAsNumber })}
@@ -156,8 +156,8 @@ function StepsField({ id, settings, fault, onChange }: FieldProps) {
       <input
         id={id}
         type="range"
-        min={LIMITS.stepsMin}
-        max={LIMITS.stepsMax}
+        min={LIMITS.steps.min}
+        max={LIMITS.steps.max}
         value={steps}
         onChange={(event) => onChange({ ...settings, steps: event.target.valueAsNumber })}
         aria-describedby={`${id}-fault`}

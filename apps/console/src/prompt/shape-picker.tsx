@@ -1,5 +1,5 @@
 import './shape-picker.css'
-import { formatSize } from '@sluice/shared/model-catalogue'
+import { formatSize } from '@sluice/shared/models/sizes'
 import { useId } from 'react'
 import { chosenSize, type GenerationSettings, SHAPES } from './generation-settings.ts'
 

@@ -1,6 +1,6 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import { pause } from '@sluice/shared/pause'
-import type { ModelWeights, RunnerReply, RunnerRequest } from '@sluice/shared/runner-protocol'
+import type { RunnerReply, RunnerRequest, ServedModel } from '@sluice/shared/runner-protocol'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
 import type { Attempt, AttemptOutcome, StopRequest } from '../attempt/attempt.ts'
@@ -16,7 +16,7 @@ export type ReadyReply = Extract<RunnerReply, { type: 'ready' }>
 export interface SlotSettings {
   runner: RunnerCommand
   /** The first is loaded when a runner starts. */
-  models: readonly [ModelWeights, ...ModelWeights[]]
+  models: readonly [ServedModel, ...ServedModel[]]
   stallMs: number
 }
 

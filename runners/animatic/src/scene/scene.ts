@@ -13,6 +13,9 @@ import { composeTitle } from './title-block.ts'
 import { waterPainter } from './water.ts'
 import { wordsPainter } from './words.ts'
 
+/** Of a model that has no motion score. */
+const USUAL_MOTION = 4
+
 /** A title card that can be drawn at any of its frames, in any order. */
 export interface Scene {
   canvas: Canvas
@@ -73,7 +76,7 @@ function chooseSetting(generation: Generation, latent: Float64Array): Setting {
     latent,
     discX,
     direction,
-    speed: Math.min(2, Math.max(0.3, 0.6 + generation.motion_score * 0.1)),
+    speed: Math.min(2, Math.max(0.3, 0.6 + (generation.motion_score ?? USUAL_MOTION) * 0.1)),
   }
 }
 

@@ -1,4 +1,5 @@
-import type { Catalogue, Model } from '@sluice/shared/model-catalogue'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
+import type { Model } from '@sluice/shared/models/model'
 import { AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { invalidValue } from '../../errors.ts'

@@ -1,4 +1,7 @@
-import { capabilityOf, DEFAULT_MODEL_ALIASES, formatSize, type Model } from '@sluice/shared/model-catalogue'
+import { capabilityOf } from '@sluice/shared/models/capability'
+import type { Model } from '@sluice/shared/models/model'
+import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/models/openai-names'
+import { formatSize } from '@sluice/shared/models/sizes'
 import { z } from 'zod'
 import { type AccountKey, mayAskFor } from '../../keys/authenticate.ts'
 import type { Services } from '../../services.ts'
@@ -62,12 +65,12 @@ function modelJson(model: Model, isAvailable: boolean): Omit<z.input<typeof mode
     created: CREATED,
     owned_by: model.ownedBy,
     description: model.description,
-    licence: model.licence,
+    licence: model.licence.text,
     base: model.base,
     is_available: isAvailable,
     modes: [...model.modes],
     sizes: model.sizes.map(formatSize),
-    frames: { min: model.framesMin, max: model.framesMax, fps: model.fps },
-    steps: { min: model.stepsMin, max: model.stepsMax },
+    frames: { min: model.frames.min, max: model.frames.max, fps: model.fps },
+    steps: { min: model.steps.min, max: model.steps.max },
   }
 }

@@ -1,4 +1,5 @@
-import { formatSeconds, formatSize } from '@sluice/shared/model-catalogue'
+import { formatSeconds } from '@sluice/shared/models/frame-rule'
+import { formatSize } from '@sluice/shared/models/sizes'
 import { formatMicros } from '@sluice/shared/money'
 import { type PublicQuote, quoteSchema } from '@sluice/shared/public-quote'
 import type { ServiceTier } from '@sluice/shared/service-tier'

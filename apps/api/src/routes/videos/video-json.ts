@@ -1,5 +1,6 @@
 import { unixSeconds } from '@sluice/shared/clock'
-import { formatSeconds, formatSize } from '@sluice/shared/model-catalogue'
+import { formatSeconds } from '@sluice/shared/models/frame-rule'
+import { formatSize } from '@sluice/shared/models/sizes'
 import { formatMicros } from '@sluice/shared/money'
 import type { PublicVideo } from '@sluice/shared/public-video'
 import type { Forecast } from '../../forecast/simulate.ts'
@@ -41,9 +42,9 @@ export function videoJson(video: Video, forecast: Forecast | null): PublicVideo 
     num_frames: video.num_frames,
     num_steps: video.num_steps,
     steps_done: video.step,
-    guidance: video.request.guidance,
-    guidance_img: video.request.guidance_img,
-    motion_score: video.request.motion_score,
+    guidance: video.request.guidance ?? null,
+    guidance_img: video.request.guidance_img ?? null,
+    motion_score: video.request.motion_score ?? null,
     negative_prompt: video.request.negative_prompt,
     seed: video.request.seed,
     service_tier: video.service_tier,

@@ -1,4 +1,3 @@
-import { RESOLUTION_CLASSES } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
 import { type Price, priceDetails } from '../../../prices/price-store.ts'
 
@@ -6,7 +5,7 @@ export const priceSchema = z
   .object({
     object: z.literal('price'),
     model: z.string(),
-    resolution: z.enum(RESOLUTION_CLASSES),
+    resolution: z.string().meta({ description: "One of the model's resolution classes.", example: '256px' }),
     per_million: z.string().meta({ description: 'Per million generated tokens.', example: '0.2' }),
     currency: z.string(),
     effective_at: z.int(),

@@ -1,7 +1,7 @@
-import { RESOLUTION_CLASSES } from '@sluice/shared/model-catalogue'
 import { z } from 'zod'
 import { scopedRoute } from '../../../http/route.ts'
 import { setPrice } from '../../../prices/set-price.ts'
+import { text } from '../../../text-field.ts'
 import { amountField, modelField, requireKnownModel, unixTimeField } from '../fields.ts'
 import { priceJson, priceSchema } from './price-json.ts'
 
@@ -10,7 +10,7 @@ const PRICE_MICROS_MAX = 1_000_000_000_000n
 
 const bodySchema = z.strictObject({
   model: modelField,
-  resolution: z.enum(RESOLUTION_CLASSES),
+  resolution: text(32).meta({ description: "One of the model's resolution classes.", example: '768px' }),
   per_million: amountField(0n).refine(
     (micros) => micros <= PRICE_MICROS_MAX,
     'text such as "0.20": a decimal number from 0 to 1000000',

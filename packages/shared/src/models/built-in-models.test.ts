@@ -1,12 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import {
-  BUILT_IN_MODELS,
-  Catalogue,
-  findSize,
-  formatSeconds,
-  formatSize,
-  OPENAI_SIZES,
-} from './model-catalogue.ts'
+import { FIRST_MODELS } from './built-in-models.ts'
+import { Catalogue } from './catalogue.ts'
+import { formatSeconds } from './frame-rule.ts'
+import { sizeOfOpenAi } from './openai-names.ts'
+import { findSize, formatSize } from './sizes.ts'
 
 /** Height x width by aspect ratio, as the pinned Open-Sora rounds them. */
 const TABLE = {
@@ -14,9 +11,16 @@ const TABLE = {
   '768px': ['576x1024', '768x768', '496x1184', '656x880', '624x928', '544x1072', '560x1040', '592x992'],
 } as const
 
+const OPENAI_SIZES = {
+  '1280x720': '1024x576',
+  '720x1280': '576x1024',
+  '1792x1024': '992x592',
+  '1024x1792': '592x992',
+}
+
 const catalogue = new Catalogue()
 
-describe.each(BUILT_IN_MODELS)('$id', (model) => {
+describe.each(FIRST_MODELS)('$id', (model) => {
   test('makes the sizes of the table and their transposes, and no others', () => {
     for (const [resolution, sizes] of Object.entries(TABLE)) {
       const both = new Set(sizes.flatMap((size) => [size, size.split('x').reverse().join('x')]))
@@ -32,7 +36,7 @@ describe.each(BUILT_IN_MODELS)('$id', (model) => {
   test('finds each of its sizes by name, OpenAI’s by their shape, and nothing else', () => {
     for (const size of model.sizes) expect(findSize(model, formatSize(size))).toEqual(size)
     for (const [asked, made] of Object.entries(OPENAI_SIZES)) {
-      const size = findSize(model, asked)
+      const size = sizeOfOpenAi(model, asked)
       expect(size === undefined ? null : formatSize(size)).toBe(made)
       const [width = 0, height = 0] = asked.split('x').map(Number)
       // The same aspect ratio within 5 %.
@@ -50,11 +54,12 @@ describe.each(BUILT_IN_MODELS)('$id', (model) => {
       '__proto__',
     ]) {
       expect(findSize(model, text)).toBeUndefined()
+      expect(sizeOfOpenAi(model, text)).toBeUndefined()
     }
   })
 
   test('says its licence', () => {
-    expect(model.licence).not.toBe('')
+    expect(model.licence.text).not.toBe('')
     expect(catalogue.find(model.id)).toBe(model)
   })
 })

@@ -1,0 +1,29 @@
+import type { Model } from '../model.ts'
+import { BY_DIFFUSERS } from './common.ts'
+
+/** Mochi 1 preview, 10B. */
+export const MOCHI_1: Model = {
+  ...BY_DIFFUSERS,
+  id: 'mochi-1',
+  ownedBy: 'genmo',
+  description: 'Mochi 1 preview, 10B parameters, text to video at 30 frames a second',
+  licence: {
+    name: 'Apache-2.0',
+    text: 'Apache-2.0: what it makes may be used and sold.',
+    commercial: 'yes',
+    forbiddenIn: [],
+  },
+  modes: ['t2v'],
+  i2vConditions: [],
+  resolutions: ['480p'],
+  sizes: [{ width: 848, height: 480, resolution: '480p' }],
+  sizeRule: null,
+  frames: { multiple: 6, remainder: 1, min: 7, max: 163, default: 163 },
+  fps: 30,
+  steps: { default: 64, min: 1, max: 100 },
+  guidance: { default: 4.5, min: 0, max: 20 },
+  negativePrompt: true,
+  tokens: { temporal: 6, spatial: 8, patch: [1, 2, 2] },
+  firstPriceMicros: { '480p': 400_000n },
+  pipelines: { t2v: 'MochiPipeline' },
+}
