@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { parseCatalogue, readCatalogue } from './catalogue-file.ts'
 import { newId } from './ids.ts'
-import { FIRST_MODELS } from './models/built-in-models.ts'
+import { FIRST_MODELS, findBuiltIn } from './models/built-in-models.ts'
 import { capabilitiesOf } from './models/capability.ts'
 import { formatSize } from './models/sizes.ts'
 import { SettingError, SettingErrors } from './settings.ts'
@@ -120,6 +120,181 @@ test.each([
     expect(more).toEqual([])
   },
 )
+
+/** A model that the file describes whole. */
+const WHOLE = {
+  id: 'clouds-1',
+  description: 'Clouds',
+  licence: { name: 'Clouds 1.0', text: 'Not for sale.', commercial: 'no', forbidden_in: ['EU', 'KR'] },
+  modes: ['t2v', 'i2v'],
+  resolutions: ['small', 'large'],
+  size_rule: {
+    multiple: 16,
+    side_min: 64,
+    side_max: 1280,
+    classes: {
+      small: { pixels_min: 4_096, pixels_max: 230_400 },
+      large: { pixels_min: 230_401, pixels_max: 921_600 },
+    },
+  },
+  frames: { multiple: 8, remainder: 0, min: 8, max: 240, default: 120 },
+  fps: 30,
+  steps: { min: 8, max: 8, default: 8 },
+  tokens: { temporal: 8, spatial: 32, patch: [1, 1, 1] },
+  prices: { small: '0.05', large: '0.1' },
+}
+
+test('a model without a base is described whole, and what it does not say it does not have', () => {
+  const model = parse(WHOLE).find('clouds-1')
+  expect(model).toEqual({
+    id: 'clouds-1',
+    base: null,
+    ownedBy: 'operator',
+    description: 'Clouds',
+    licence: { name: 'Clouds 1.0', text: 'Not for sale.', commercial: 'no', forbiddenIn: ['EU', 'KR'] },
+    modes: ['t2v', 'i2v'],
+    i2vConditions: ['head'],
+    resolutions: ['small', 'large'],
+    // By the rule, since it lists none.
+    sizes: [
+      { width: 624, height: 352, resolution: 'small' },
+      { width: 352, height: 624, resolution: 'small' },
+      { width: 480, height: 480, resolution: 'small' },
+      { width: 1280, height: 720, resolution: 'large' },
+      { width: 720, height: 1280, resolution: 'large' },
+      { width: 960, height: 960, resolution: 'large' },
+    ],
+    sizeRule: {
+      multiple: 16,
+      sideMin: 64,
+      sideMax: 1280,
+      classes: [
+        { resolution: 'small', pixelsMin: 4_096, pixelsMax: 230_400 },
+        { resolution: 'large', pixelsMin: 230_401, pixelsMax: 921_600 },
+      ],
+    },
+    openAiSizes: {},
+    frames: WHOLE.frames,
+    fps: 30,
+    steps: WHOLE.steps,
+    guidance: null,
+    guidanceImg: null,
+    motionScore: null,
+    negativePrompt: false,
+    sound: false,
+    tokens: WHOLE.tokens,
+    tokensPerSecond: {},
+    firstPriceMicros: { small: 50_000n, large: 100_000n },
+    pool: null,
+    accounts: null,
+    weights: {},
+    pipelines: null,
+    engineModel: null,
+  })
+})
+
+test('another model can be made from one that is described whole, with less or other than it makes', () => {
+  const catalogue = parse(WHOLE, {
+    id: 'ink-clouds',
+    base: 'clouds-1',
+    resolutions: ['small'],
+    modes: ['t2v'],
+    steps: { min: 4, max: 4, default: 4 },
+    guidance: { min: 1, max: 9, default: 3 },
+    weights: { folder: '/models/ink' },
+    sound: true,
+  })
+  const whole = catalogue.find('clouds-1')
+  expect(catalogue.find('ink-clouds')).toEqual({
+    ...whole,
+    id: 'ink-clouds',
+    base: 'clouds-1',
+    description: 'ink-clouds, made from clouds-1',
+    modes: ['t2v'],
+    i2vConditions: [],
+    resolutions: ['small'],
+    sizes: whole?.sizes.filter(({ resolution }) => resolution === 'small'),
+    sizeRule: { ...whole?.sizeRule, classes: [whole?.sizeRule?.classes[0]] },
+    steps: { min: 4, max: 4, default: 4 },
+    guidance: { min: 1, max: 9, default: 3 },
+    weights: { folder: '/models/ink' },
+    sound: true,
+  })
+})
+
+test('a built-in model that is not offered by itself is, once the file names it or one is made from it', () => {
+  expect(parse().models.map(({ id }) => id)).toEqual(['open-sora-2', 'animatic'])
+  const named = parse({ id: 'wan-2.2-5b', weights: { folder: '/models/wan' } })
+  expect(named.models.map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'wan-2.2-5b'])
+  expect(named.find('wan-2.2-5b')).toEqual({
+    ...findBuiltIn('wan-2.2-5b'),
+    weights: { folder: '/models/wan' },
+  })
+  const madeFrom = parse({ id: 'ink-wan', base: 'wan-2.2-5b', weights: { folder: '/models/wan' } })
+  expect(madeFrom.models.map(({ id }) => id)).toEqual(['open-sora-2', 'animatic', 'ink-wan'])
+  expect(madeFrom.find('ink-wan')?.pipelines).toEqual(findBuiltIn('wan-2.2-5b')?.pipelines)
+})
+
+test.each<[string, object]>([
+  ['frames: is missing', { frames: undefined }],
+  ['sizes: is missing', { size_rule: undefined }],
+  ['prices: is missing', { prices: undefined }],
+  ['prices: large is missing', { prices: { small: '1' } }],
+  ['prices.huge: clouds-1 has no such class', { prices: { ...WHOLE.prices, huge: '1' } }],
+  ['tokens_per_second.huge: clouds-1 has no such class', { tokens_per_second: { huge: 1 } }],
+  ['sizes.huge: clouds-1 has no such class', { sizes: { huge: ['64x64'] } }],
+  ['sizes.small: 200x200 is not by the size_rule', { sizes: { small: ['200x200'] } }],
+  [
+    'sizes.small: 641x361: sides are even',
+    { size_rule: undefined, sizes: { small: ['641x361'], large: ['64x64'] } },
+  ],
+  [
+    'resolutions: no size of clouds-1 is in class large',
+    { size_rule: undefined, sizes: { small: ['640x360'] } },
+  ],
+  ['sizes.small[0]', { sizes: { small: ['640X360'] } }],
+  ['openai_sizes.1280x720: clouds-1 makes no 1x1', { openai_sizes: { '1280x720': '1x1' } }],
+  ['size_rule.multiple: is 15', { size_rule: { ...WHOLE.size_rule, multiple: 15 } }],
+  ['size_rule.side_min: is 2000', { size_rule: { ...WHOLE.size_rule, side_min: 2_000 } }],
+  [
+    'size_rule.classes.large: pixels_min is 4096',
+    {
+      size_rule: {
+        ...WHOLE.size_rule,
+        classes: { ...WHOLE.size_rule.classes, large: { pixels_min: 4_096, pixels_max: 921_600 } },
+      },
+    },
+  ],
+  ['frames.default: is 121: it must be 8k', { frames: { ...WHOLE.frames, default: 121 } }],
+  ['frames.default: is 248: it must be from 8 to 240', { frames: { ...WHOLE.frames, default: 248 } }],
+  ['frames.remainder: is 9', { frames: { ...WHOLE.frames, remainder: 9 } }],
+  ['frames.multiple', { frames: { ...WHOLE.frames, multiple: 0 } }],
+  ['steps.min: is 9: it must be at most max, 8', { steps: { min: 9, max: 8, default: 8 } }],
+  ['steps.default: is 9', { steps: { min: 8, max: 8, default: 9 } }],
+  ['guidance.default: is 20: it must be from 0 to 10', { guidance: { min: 0, max: 10, default: 20 } }],
+  ['motion_score.min', { motion_score: { min: 0.5, max: 3, default: 2 } }],
+  ['i2v_conditions: is empty: mode i2v needs one', { i2v_conditions: [] }],
+  ['i2v_conditions: must be empty without mode i2v', { modes: ['t2v'], i2v_conditions: ['head'] }],
+  ['pipelines: i2v is missing', { pipelines: { t2v: 'CloudsPipeline' } }],
+  ['pipelines.t2v: the name of a class', { pipelines: { t2v: 'os.system()', i2v: 'B' } }],
+  ['weights.folder: an absolute path', { weights: { folder: 'models/clouds' } }],
+  ['tokens.patch', { tokens: { ...WHOLE.tokens, patch: [1, 2] } }],
+  ['licence: text, or an object of name', { licence: { name: 'a' } }],
+  ['fps', { fps: 0 }],
+])('a whole model that is wrong at %s is refused, by that place alone', (place, change) => {
+  const faults = faultsOf(JSON.stringify({ models: [{ ...WHOLE, ...change }] }))
+  expect(
+    faults.map((fault) => fault.replace('SLUICE_CATALOGUE is "/etc/models.json": models[0].', '')),
+  ).toEqual([expect.stringContaining(place)])
+  expect(faults[0]).toContain(`models[0].${place}`)
+})
+
+test('a model is made from a built-in or a whole one, never from one that has a base itself', () => {
+  const middle = { id: 'ink', base: 'clouds-1' }
+  expect(faultsOf(JSON.stringify({ models: [WHOLE, middle, { id: 'pen', base: 'ink' }] }))).toEqual([
+    expect.stringContaining('models[2].base: ink is no model that another can be made from: open-sora-2,'),
+  ])
+})
 
 test('all faults of a file are named at once, and a missing file by its path', () => {
   expect(faultsOf('{"models": [{"id": "A"}, {"id": "b", "pool": ""}]}')).toHaveLength(2)

@@ -1,80 +1,14 @@
 import { readFileSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
 import { z } from 'zod'
-import { POOL_PATTERN } from './attempt-contract.ts'
-import { isId } from './ids.ts'
+import { type Entry, entrySchema, NEEDED_OF_A_WHOLE_MODEL } from './catalogue/entry.ts'
+import { modelFaults } from './catalogue/model-faults.ts'
+import { changedModel, madeFrom, wholeModel } from './catalogue/model-of-entry.ts'
 import { BUILT_IN_MODELS, FIRST_MODELS, findBuiltIn } from './models/built-in-models.ts'
 import { Catalogue } from './models/catalogue.ts'
-import { MODES, type Model } from './models/model.ts'
-import { DEFAULT_MODEL_ALIASES } from './models/openai-names.ts'
-import { parseMicros } from './money.ts'
+import type { Model } from './models/model.ts'
 import { type Environment, optionalSetting, SettingError, SettingErrors } from './settings.ts'
 
 const SETTING = 'SLUICE_CATALOGUE'
-const BUILT_IN_IDS = BUILT_IN_MODELS.map((model) => model.id)
-/** Without a slash, which separates the model from the mode in a capability. */
-const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/
-
-/** As the database's table of prices asks. */
-const RESOLUTION_PATTERN = /^[a-z0-9][a-z0-9._-]{0,31}$/
-/** A class of the library, which the runner looks up by this name and no other. */
-const CLASS_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/
-
-const priceField = z
-  .string()
-  .refine(
-    (text) => parseMicros(text) !== null,
-    'text such as "0.30": a decimal number with at most six decimals',
-  )
-  .transform((text) => parseMicros(text) ?? 0n)
-const resolutionField = z
-  .string()
-  .regex(
-    RESOLUTION_PATTERN,
-    '1 to 32 lower-case letters, digits, ".", "_" and "-", the first a letter or digit',
-  )
-const pathField = z.string().refine(isAbsolute, 'an absolute path')
-const uniqueList = <T extends z.ZodType>(item: T) =>
-  z.array(item).refine((list) => new Set(list).size === list.length, 'a list without repeats')
-
-/**
- * One model of the file: a new one made from `base`, or, without `base`, changes to the built-in model with
- * that id.
- */
-const entrySchema = z.strictObject({
-  id: z
-    .string()
-    .regex(MODEL_ID, '1 to 63 lower-case letters, digits, ".", "_" and "-", the first a letter or digit')
-    .refine(
-      (id) => !DEFAULT_MODEL_ALIASES.includes(id),
-      `a name other than ${DEFAULT_MODEL_ALIASES.join(', ')}, which stand for the default`,
-    ),
-  base: z.enum(BUILT_IN_IDS).optional(),
-  description: z.string().min(1).max(500).optional(),
-  owned_by: z.string().min(1).max(100).optional(),
-  licence: z.string().min(1).max(2_000).optional(),
-  modes: uniqueList(z.enum(MODES)).min(1).optional(),
-  resolutions: uniqueList(resolutionField).min(1).optional(),
-  prices: z.record(resolutionField, priceField).optional(),
-  pool: z.string().regex(POOL_PATTERN, 'the name of a pool').optional(),
-  accounts: uniqueList(
-    z
-      .string()
-      .refine((id) => isId('acct', id), 'the id of an account, such as acct_01m84f0j8df20bh2fw7sqrp04k'),
-  ).optional(),
-  weights: z
-    .strictObject({
-      folder: pathField.optional(),
-      checkpoint: pathField.optional(),
-      lora: z.strictObject({ path: pathField, strength: z.number().min(-10).max(10).default(1) }).optional(),
-    })
-    .optional(),
-  pipelines: z
-    .partialRecord(z.enum(MODES), z.string().regex(CLASS_NAME, 'the name of a class, such as WanPipeline'))
-    .optional(),
-  engine_model: z.string().min(1).max(200).optional(),
-})
-type Entry = z.output<typeof entrySchema>
 
 const fileSchema = z.strictObject({ $schema: z.string().optional(), models: z.array(entrySchema).max(1_000) })
 
@@ -101,6 +35,38 @@ export function readCatalogue(env: Environment): Catalogue {
 
 /** The catalogue that `text`, the content of the file `path`, describes. Throws as readCatalogue does. */
 export function parseCatalogue(path: string, text: string): Catalogue {
+  const entries = parseEntries(path, text)
+  const refuse = (faults: readonly string[]): void => {
+    if (faults.length > 0)
+      throw new SettingErrors(faults.map((fault) => new SettingError(SETTING, path, fault)))
+  }
+  refuse(entries.flatMap((entry, index) => entryFaults(entry, entries).map(at(index))))
+  const changed = BUILT_IN_MODELS.map((builtIn) => {
+    const entry = entries.find(({ id }) => id === builtIn.id)
+    return entry === undefined ? builtIn : changedModel(builtIn, entry)
+  })
+  const whole = entries.filter(isWhole).map(wholeModel)
+  const own = entries.flatMap((entry) => {
+    const base = [...changed, ...whole].find(({ id }) => id === entry.base)
+    return base === undefined ? [] : [madeFrom(base, entry)]
+  })
+  const known = [...changed, ...whole, ...own]
+  refuse(
+    entries.flatMap((entry, index) => {
+      const model = known.find(({ id }) => id === entry.id)
+      const like = findBuiltIn(entry.id) ?? known.find(({ id }) => id === entry.base)
+      return model === undefined
+        ? []
+        : modelFaults(model, entry, like).map((fault) => at(index)(fault.join(': ')))
+    }),
+  )
+  const isOffered = ({ id }: Model) =>
+    FIRST_MODELS.some((first) => first.id === id) || entries.some((entry) => entry.id === id)
+  const inOrder = entries.flatMap(({ id }) => known.filter((model) => model.id === id && isOwn(model)))
+  return new Catalogue([...changed.filter(isOffered), ...inOrder])
+}
+
+function parseEntries(path: string, text: string): Entry[] {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -112,105 +78,65 @@ export function parseCatalogue(path: string, text: string): Catalogue {
     )
   }
   const parsed = fileSchema.safeParse(value)
-  if (!parsed.success) {
-    throw new SettingErrors(
-      parsed.error.issues.map(
-        (issue) => new SettingError(SETTING, path, `${placeOf(issue.path)}: ${issue.message}`),
-      ),
-    )
-  }
-  const { models: entries } = parsed.data
-  const faults = entries.flatMap((entry, index) =>
-    faultsOf(entry, index, entries).map((fault) => new SettingError(SETTING, path, fault)),
+  if (parsed.success) return parsed.data.models
+  throw new SettingErrors(
+    parsed.error.issues.map(
+      (issue) => new SettingError(SETTING, path, `${placeOf(issue.path)}: ${issue.message}`),
+    ),
   )
-  if (faults.length > 0) throw new SettingErrors(faults)
-  const changed = BUILT_IN_MODELS.flatMap((builtIn) => {
-    const entry = entries.find(({ id }) => id === builtIn.id)
-    if (entry !== undefined) return [modelOf(entry, builtIn, null)]
-    return FIRST_MODELS.includes(builtIn) ? [builtIn] : []
-  })
-  const own = entries.flatMap((entry) => {
-    const base =
-      entry.base === undefined
-        ? undefined
-        : (changed.find(({ id }) => id === entry.base) ?? findBuiltIn(entry.base))
-    return base === undefined ? [] : [modelOf(entry, base, base.id)]
-  })
-  return new Catalogue([...changed, ...own])
 }
 
-/** What is wrong with an entry beyond its schema. */
-function faultsOf(entry: Entry, index: number, entries: readonly Entry[]): string[] {
-  const at = `models[${index}]`
-  const builtIn = findBuiltIn(entry.id)
-  const isBuiltIn = builtIn !== undefined
-  const made = (builtIn ?? findBuiltIn(entry.base ?? ''))?.resolutions ?? []
-  const unknown = (given: readonly string[], place: string): string[] =>
-    given
-      .filter((resolution) => !made.includes(resolution))
-      .map((resolution) => `${at}.${place}: ${resolution} is not one of ${made.join(', ')}`)
-  return [
-    ...unknown(entry.resolutions ?? [], 'resolutions'),
-    ...unknown(Object.keys(entry.prices ?? {}), 'prices'),
-    ...(entries.findIndex(({ id }) => id === entry.id) < index
-      ? [`${at}.id: ${entry.id} stands here twice`]
-      : []),
-    ...(isBuiltIn && entry.base !== undefined ? [`${at}.base: ${entry.id} is built in and has no base`] : []),
-    ...(!isBuiltIn && entry.base === undefined
-      ? [
-          `${at}.base: is missing; ${entry.id} must name the model it was made from: ${BUILT_IN_IDS.join(', ')}`,
-        ]
-      : []),
-  ]
+function isOwn({ id }: Pick<Model, 'id'>): boolean {
+  return findBuiltIn(id) === undefined
 }
 
-/**
- * The model `like` with what the entry changes. Accounts and pool are always the entry's own: they are not
- * taken over from `like`. `base` is null when the entry changes a built-in model.
- */
-function modelOf(entry: Entry, like: Model, base: string | null): Model {
-  const { resolutions } = entry
-  return {
-    ...like,
-    id: entry.id,
-    base,
-    ownedBy: entry.owned_by ?? (base === null ? like.ownedBy : 'operator'),
-    description: entry.description ?? (base === null ? like.description : `${entry.id}, made from ${base}`),
-    licence: entry.licence === undefined ? like.licence : { ...like.licence, text: entry.licence },
-    modes: entry.modes ?? like.modes,
-    ...(resolutions === undefined ? {} : onlyResolutions(like, resolutions)),
-    firstPriceMicros: { ...like.firstPriceMicros, ...entry.prices },
-    pipelines: entry.pipelines ?? like.pipelines,
-    engineModel: entry.engine_model ?? (base === null ? like.engineModel : null),
-    pool: entry.pool ?? null,
-    accounts: entry.accounts === undefined ? null : new Set(entry.accounts),
-    weights: weightsOf(entry, like, base),
+/** Whether the entry describes a model of its own without a base. */
+function isWhole(entry: Entry): boolean {
+  return isOwn(entry) && entry.base === undefined
+}
+
+const at =
+  (index: number) =>
+  (fault: string): string =>
+    `models[${index}].${fault}`
+
+/** What is wrong with an entry beyond its schema, before it can be made into a model. */
+function entryFaults(entry: Entry, entries: readonly Entry[]): string[] {
+  const faults: string[] = []
+  if (entries.find(({ id }) => id === entry.id) !== entry) faults.push(`id: ${entry.id} stands here twice`)
+  if (entry.base !== undefined) faults.push(...baseFaults(entry.id, entry.base, entries))
+  const builtIn = findBuiltIn(entry.id) ?? findBuiltIn(entry.base ?? '')
+  const isChange = entry.sizes === undefined && entry.size_rule === undefined
+  if (builtIn !== undefined && isChange) {
+    const made = builtIn.resolutions
+    const strange = (entry.resolutions ?? []).filter((resolution) => !made.includes(resolution))
+    faults.push(...strange.map((name) => `resolutions: ${name} is not one of ${made.join(', ')}`))
   }
+  if (isWhole(entry)) faults.push(...missingOf(entry))
+  return faults
 }
 
-/** What is left of a model's classes and sizes when it shall make only these classes. */
-function onlyResolutions(
-  { resolutions, sizes, sizeRule }: Model,
-  wanted: readonly string[],
-): Pick<Model, 'resolutions' | 'sizes' | 'sizeRule'> {
-  const isWanted = ({ resolution }: { resolution: string }) => wanted.includes(resolution)
-  return {
-    resolutions: resolutions.filter((resolution) => wanted.includes(resolution)),
-    sizes: sizes.filter(isWanted),
-    sizeRule: sizeRule === null ? null : { ...sizeRule, classes: sizeRule.classes.filter(isWanted) },
-  }
+function baseFaults(id: string, base: string, entries: readonly Entry[]): string[] {
+  if (!isOwn({ id })) return [`base: ${id} is built in and has no base`]
+  const whole = entries.filter((entry) => isWhole(entry) && entry.id !== id).map((entry) => entry.id)
+  const bases = [...BUILT_IN_MODELS.map((model) => model.id), ...whole]
+  if (bases.includes(base)) return []
+  return [`base: ${base} is no model that another can be made from: ${bases.join(', ')}`]
 }
 
-/** The entry's LoRA is added to the entry's own folder or checkpoint or, without one, to its base's. */
-function weightsOf({ weights = {} }: Entry, like: Model, base: string | null): Model['weights'] {
-  const ofBase = base === null ? {} : like.weights
-  const folder = weights.folder ?? ofBase.folder
-  const checkpoint = weights.checkpoint ?? ofBase.checkpoint
-  return {
-    ...(folder === undefined ? {} : { folder }),
-    ...(checkpoint === undefined ? {} : { checkpoint }),
-    ...(weights.lora === undefined ? {} : { lora: weights.lora }),
+function missingOf(entry: Entry): string[] {
+  const needed = [...NEEDED_OF_A_WHOLE_MODEL, 'sizes'] as const
+  const missing = needed.filter(
+    (field) => entry[field] === undefined && !(field === 'sizes' && entry.size_rule !== undefined),
+  )
+  const saysHowItIsMade = entry.frames !== undefined || entry.tokens !== undefined
+  if (missing.length > 1 && !saysHowItIsMade) {
+    const bases = BUILT_IN_MODELS.map((model) => model.id).join(', ')
+    return [
+      `base: is missing; ${entry.id} names the model it was made from (${bases}), or says all of ${needed.join(', ')}`,
+    ]
   }
+  return missing.map((field) => `${field}: is missing; ${entry.id} has no base to take it from`)
 }
 
 /** `['models', 2, 'weights', 'lora']` -> `models[2].weights.lora`. */

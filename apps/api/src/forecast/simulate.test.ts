@@ -1,3 +1,4 @@
+import { Catalogue } from '@sluice/shared/models/catalogue'
 import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -5,6 +6,7 @@ import { VirtualTime } from '../gate/choose.ts'
 import type { Fleet, InFlight, Pool } from '../gate/fleet.ts'
 import type { HeadRow } from '../gate/head-row.ts'
 import { RunningCounts } from '../gate/running-counts.ts'
+import { pacesOf } from '../workers/pace.ts'
 import { simulate } from './simulate.ts'
 
 const POOL: Pool = {
@@ -27,7 +29,7 @@ function fleetOf(pools: Pool[], inFlight: InFlight[] = [], recentAccounts: strin
     recentAccounts,
     time: new VirtualTime(),
     running: new RunningCounts(inFlight),
-    paces: new Map(),
+    paces: pacesOf([], new Catalogue()),
   }
 }
 

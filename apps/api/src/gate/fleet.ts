@@ -153,7 +153,7 @@ export async function readFleet(
   const time = new VirtualTime()
   for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
   for (const tag of row.tags) time.raiseFinish(tag.service_tier, tag.account_id, tag.finish_ms)
-  const paces = pacesOf(row.paces)
+  const paces = pacesOf(row.paces, settings.catalogue)
   const deviceOfQueue = new Map(row.pools.map((pool) => [pool.queue, pool.device]))
   const inFlight = row.in_flight.map((attempt) =>
     inFlightOf(attempt, paces, deviceOfQueue.get(attempt.queue) ?? ''),

@@ -46,3 +46,24 @@ export async function listPrices(db: Database, currency: string): Promise<Price[
   })
   return rows
 }
+
+/** The prices by which new videos are priced now. */
+export interface PricesInForce {
+  currency: string
+  /** Micro-units per million generated tokens; null when none is set. */
+  of(model: string, resolution: string): bigint | null
+}
+
+/** Reads the price in force of every model and resolution. */
+export async function readPricesInForce(db: Database, currency: string): Promise<PricesInForce> {
+  const { rows } = await db.query<Pick<Price, 'model' | 'resolution' | 'micros_per_million'>>({
+    name: 'prices-in-force',
+    text: `select distinct on (model, resolution) model, resolution, micros_per_million
+      from price
+      where currency = $1 and effective_at <= now()
+      order by model, resolution, effective_at desc`,
+    values: [currency],
+  })
+  const prices = new Map(rows.map((row) => [`${row.model} ${row.resolution}`, row.micros_per_million]))
+  return { currency, of: (model, resolution) => prices.get(`${model} ${resolution}`) ?? null }
+}

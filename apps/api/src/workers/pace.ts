@@ -1,3 +1,5 @@
+import { modelOfCapability } from '@sluice/shared/models/capability'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
 import type { Database } from '../db/database.ts'
 
 /** What a pace is measured for, besides its pool. */
@@ -20,14 +22,14 @@ export interface Pace {
   overheadMs: number
 }
 
-/** Measured paces, by pool, capability and shape. */
-export type Paces = ReadonlyMap<string, Pace>
+/** What was measured, by pool, capability and shape, and what the models say of what was not. */
+export interface Paces {
+  measured: ReadonlyMap<string, Pace>
+  catalogue: Catalogue
+}
 
-/**
- * Generated tokens per second of one H100 in the table Open-Sora publishes (60 s and 1,656 s for 50 steps of
- * 129 frames): the default for a pool and shape that nobody has measured yet.
- */
-const PUBLISHED_TOKENS_PER_SECOND: Record<string, number> = { '256px': 7_040, '768px': 2_296 }
+/** Of a model that says nothing: as slow as the slowest that a GPU is usually given. */
+const UNKNOWN_TOKENS_PER_SECOND = 2_000
 /** The animatic runner's own pace. */
 const CPU_STEP_MS = 100
 const DEFAULT_OVERHEAD_MS = 500
@@ -45,16 +47,17 @@ export interface PaceRow extends PacedShape {
   overhead_ms: number
 }
 
-/** The paces in these rows. */
-export function pacesOf(rows: readonly PaceRow[]): Paces {
-  return new Map(
-    rows.map((row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }]),
+/** The paces in these rows, and those that the models of the catalogue are taken to have. */
+export function pacesOf(rows: readonly PaceRow[], catalogue: Catalogue): Paces {
+  const measured = rows.map(
+    (row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }] as const,
   )
+  return { measured: new Map(measured), catalogue }
 }
 
 /**
- * Milliseconds `steps` steps of this video take on a slot of the pool: as measured, or from the published
- * table.
+ * Milliseconds `steps` steps of this video take on a slot of the pool: as measured, or as the
+ * model says of its class.
  */
 export function predictDeviceMs(
   paces: Paces,
@@ -62,13 +65,14 @@ export function predictDeviceMs(
   video: PredictableVideo,
   steps: number,
 ): number {
-  const pace = paces.get(paceKey(pool.pool, video)) ?? defaultPace(pool.device, video)
+  const pace = paces.measured.get(paceKey(pool.pool, video)) ?? defaultPace(paces, pool.device, video)
   return pace.overheadMs + pace.stepMs * steps
 }
 
-function defaultPace(device: string, video: PredictableVideo): Pace {
+function defaultPace({ catalogue }: Paces, device: string, video: PredictableVideo): Pace {
   if (device === 'cpu') return { stepMs: CPU_STEP_MS, overheadMs: DEFAULT_OVERHEAD_MS }
-  const tokensPerSecond = PUBLISHED_TOKENS_PER_SECOND[video.resolution] ?? 2_296
+  const said = catalogue.find(modelOfCapability(video.capability))?.tokensPerSecond[video.resolution]
+  const tokensPerSecond = said ?? UNKNOWN_TOKENS_PER_SECOND
   return { stepMs: (Number(video.video_tokens) * 1_000) / tokensPerSecond, overheadMs: DEFAULT_OVERHEAD_MS }
 }
 

@@ -75,6 +75,11 @@ export interface Model extends MadeSizes {
   /** Whether its clips have an audio track. */
   sound: boolean
   tokens: TokenRule
+  /**
+   * Generated tokens per second of one H100 by class, published or estimated: what a pool that nobody has
+   * measured yet is taken to make. A class that is missing is taken for a slow one.
+   */
+  tokensPerSecond: Readonly<Record<string, number>>
   /** Its price per million generated tokens by class, in micro-units, until the operator sets another. */
   firstPriceMicros: Readonly<Record<string, bigint>>
   /** The only pool that makes its videos; null = every pool that serves it. */

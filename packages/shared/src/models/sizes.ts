@@ -21,6 +21,8 @@ export interface MadeSizes {
   sizeRule: SizeRule | null
 }
 
+const SIZE_TEXT = /^([1-9]\d{0,4})x([1-9]\d{0,4})$/
+
 /** `{width: 336, height: 192}` -> `"336x192"`. */
 export function formatSize(size: { width: number; height: number }): string {
   return `${size.width}x${size.height}`
@@ -54,7 +56,14 @@ export function sizeOf(
 ): FrameSize | undefined {
   const listed = sizes.find((size) => size.width === width && size.height === height)
   if (listed !== undefined || sizeRule === null) return listed
-  const { multiple, sideMin, sideMax, classes } = sizeRule
+  return sizeByRule(sizeRule, { width, height })
+}
+
+/** The size with its class, when the rule allows these sides. */
+function sizeByRule(
+  { multiple, sideMin, sideMax, classes }: SizeRule,
+  { width, height }: { width: number; height: number },
+): FrameSize | undefined {
   const fits = [width, height].every((side) => side >= sideMin && side <= sideMax && side % multiple === 0)
   if (!fits) return undefined
   const pixels = width * height
@@ -64,9 +73,33 @@ export function sizeOf(
 
 /** The model's size for a text such as `"336x192"`; undefined when it does not make it. */
 export function findSize(model: MadeSizes, text: string): FrameSize | undefined {
-  const [, width, height] = /^([1-9]\d{0,4})x([1-9]\d{0,4})$/.exec(text) ?? []
-  if (width === undefined || height === undefined) return undefined
-  return sizeOf(model, { width: Number(width), height: Number(height) })
+  return SIZE_TEXT.test(text) ? sizeOf(model, parseSize(text)) : undefined
+}
+
+/** `"336x192"` -> `{width: 336, height: 192}`. Throws RangeError for text of another form. */
+export function parseSize(text: string): { width: number; height: number } {
+  const [, width, height] = SIZE_TEXT.exec(text) ?? []
+  if (width === undefined || height === undefined) throw new RangeError(`no size: ${text}`)
+  return { width: Number(width), height: Number(height) }
+}
+
+/** Whether the rule allows the size in its class. */
+export function isByRule(rule: SizeRule, size: FrameSize): boolean {
+  return sizeByRule(rule, size)?.resolution === size.resolution
+}
+
+/** For each class of the rule about its largest sizes of 16:9, upright too, and the largest square. */
+export function suggestedSizes(rule: SizeRule): FrameSize[] {
+  const { multiple, sideMax, classes } = rule
+  const whole = (side: number) => Math.floor(side / multiple) * multiple
+  return classes.flatMap(({ resolution, pixelsMax: pixels }) => {
+    const made = [16 / 9, 1].flatMap((aspect) => {
+      const height = whole(Math.sqrt(pixels / aspect))
+      const width = whole(Math.min(sideMax, height * aspect + multiple / 2, pixels / Math.max(height, 1)))
+      return bothWays({ width, height, resolution })
+    })
+    return made.filter((size) => isByRule(rule, size))
+  })
 }
 
 /**

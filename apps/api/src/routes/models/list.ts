@@ -1,6 +1,7 @@
+import { modelSchema } from '@sluice/shared/public-model'
 import { z } from 'zod'
 import { accountRoute } from '../../http/route.ts'
-import { modelSchema, modelsJson } from './model-json.ts'
+import { modelsJson } from './model-json.ts'
 
 export const listModelsRoute = accountRoute(
   'videos:read',

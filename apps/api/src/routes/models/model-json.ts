@@ -1,9 +1,12 @@
 import { capabilityOf } from '@sluice/shared/models/capability'
+import { formatSeconds } from '@sluice/shared/models/frame-rule'
 import type { Model } from '@sluice/shared/models/model'
-import { DEFAULT_MODEL_ALIASES } from '@sluice/shared/models/openai-names'
+import { DEFAULT_MODEL_ALIASES, openAiSizesOf } from '@sluice/shared/models/openai-names'
 import { formatSize } from '@sluice/shared/models/sizes'
-import { z } from 'zod'
+import { formatMicros } from '@sluice/shared/money'
+import type { PublicModel } from '@sluice/shared/public-model'
 import { type AccountKey, mayAskFor } from '../../keys/authenticate.ts'
+import { type PricesInForce, readPricesInForce } from '../../prices/price-store.ts'
 import type { Services } from '../../services.ts'
 import { offeredModels } from '../../submissions/generation-of.ts'
 import { readCapabilities } from '../../workers/pool-capabilities.ts'
@@ -11,44 +14,19 @@ import { readCapabilities } from '../../workers/pool-capabilities.ts'
 /** When the oldest of the models was released; the field is required by clients and says nothing here. */
 const CREATED = 1_741_737_600
 
-export const modelSchema = z
-  .object({
-    id: z.string(),
-    object: z.literal('model'),
-    created: z.int(),
-    owned_by: z.string(),
-    description: z.string(),
-    licence: z
-      .string()
-      .meta({ description: 'What may be done with what it makes; read it before you charge for it.' }),
-    base: z
-      .string()
-      .nullable()
-      .meta({ description: "The model it was made from; null for one of the service's own." }),
-    is_default: z.boolean(),
-    is_available: z
-      .boolean()
-      .meta({ description: 'A worker that makes it is connected. Else its videos wait for one.' }),
-    alias_of: z.string().optional(),
-    modes: z.array(z.string()),
-    sizes: z.array(z.string()),
-    frames: z.object({ min: z.int(), max: z.int(), fps: z.int() }),
-    steps: z.object({ min: z.int(), max: z.int() }),
-  })
-  .meta({ id: 'Model' })
-
 /** What a key may ask for, aliases last; an alias only with what it stands for. */
-export async function modelsJson(
-  { config, db }: Services,
-  key: AccountKey,
-): Promise<z.input<typeof modelSchema>[]> {
-  const capabilities = await readCapabilities(db, config)
+export async function modelsJson({ config, db }: Services, key: AccountKey): Promise<PublicModel[]> {
+  const [capabilities, prices] = await Promise.all([
+    readCapabilities(db, config),
+    readPricesInForce(db, config.currency),
+  ])
   const { models, defaultModel } = offeredModels({ config }, key)
   const data = models
     .filter((model) => mayAskFor(key, model.id))
     .map((model) => ({
-      ...modelJson(model, capabilities.has(capabilityOf({ model: model.id, mode: model.modes[0] ?? 't2v' }))),
+      ...modelJson(model, prices),
       is_default: model.id === defaultModel,
+      is_available: capabilities.has(capabilityOf({ model: model.id, mode: model.modes[0] ?? 't2v' })),
     }))
   const target = data.find((model) => model.is_default)
   const aliases =
@@ -58,19 +36,60 @@ export async function modelsJson(
   return [...data, ...aliases]
 }
 
-function modelJson(model: Model, isAvailable: boolean): Omit<z.input<typeof modelSchema>, 'is_default'> {
+function modelJson(model: Model, prices: PricesInForce): Omit<PublicModel, 'is_default' | 'is_available'> {
+  const { frames, fps, licence, sizeRule, tokens } = model
   return {
     id: model.id,
     object: 'model',
     created: CREATED,
     owned_by: model.ownedBy,
     description: model.description,
-    licence: model.licence.text,
+    licence: licence.text,
+    licence_terms: {
+      name: licence.name,
+      commercial: licence.commercial,
+      forbidden_in: [...licence.forbiddenIn],
+    },
     base: model.base,
-    is_available: isAvailable,
     modes: [...model.modes],
+    i2v_conditions: [...model.i2vConditions],
     sizes: model.sizes.map(formatSize),
-    frames: { min: model.frames.min, max: model.frames.max, fps: model.fps },
-    steps: { min: model.steps.min, max: model.steps.max },
+    size_rule:
+      sizeRule === null
+        ? null
+        : { multiple: sizeRule.multiple, side_min: sizeRule.sideMin, side_max: sizeRule.sideMax },
+    resolutions: model.resolutions.map((resolution) => resolutionJson(model, resolution, prices)),
+    openai_sizes: Object.fromEntries(
+      openAiSizesOf(model).map(({ asked, made }) => [asked, formatSize(made)]),
+    ),
+    frames: { ...frames, fps },
+    seconds: {
+      min: formatSeconds(frames.min, fps),
+      max: formatSeconds(frames.max, fps),
+      default: formatSeconds(frames.default, fps),
+    },
+    steps: { ...model.steps },
+    guidance: model.guidance,
+    guidance_img: model.guidanceImg,
+    motion_score: model.motionScore,
+    negative_prompt: model.negativePrompt,
+    sound: model.sound,
+    tokens: { temporal: tokens.temporal, spatial: tokens.spatial, patch: [...tokens.patch] },
+  }
+}
+
+function resolutionJson(
+  model: Model,
+  name: string,
+  prices: PricesInForce,
+): PublicModel['resolutions'][number] {
+  const bounds = model.sizeRule?.classes.find(({ resolution }) => resolution === name)
+  const price = prices.of(model.id, name)
+  return {
+    name,
+    sizes: model.sizes.filter(({ resolution }) => resolution === name).map(formatSize),
+    pixels_min: bounds?.pixelsMin ?? null,
+    pixels_max: bounds?.pixelsMax ?? null,
+    price: price === null ? null : { per_million: formatMicros(price), currency: prices.currency },
   }
 }

@@ -1,7 +1,8 @@
+import { modelSchema } from '@sluice/shared/public-model'
 import { z } from 'zod'
 import { SluiceError } from '../../errors.ts'
 import { accountRoute } from '../../http/route.ts'
-import { modelSchema, modelsJson } from './model-json.ts'
+import { modelsJson } from './model-json.ts'
 
 export const retrieveModelRoute = accountRoute(
   'videos:read',

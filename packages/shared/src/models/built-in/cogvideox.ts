@@ -1,7 +1,10 @@
 import type { Model } from '../model.ts'
 import { BY_DIFFUSERS } from './common.ts'
 
-/** CogVideoX-5B. */
+/**
+ * CogVideoX-5B, as diffusers 0.40.0.dev0 (commit 58eb52c) has it: the defaults of CogVideoXPipeline and of
+ * its transformer. The model card asks for 8k+1 frames, at most 49. Image to video has other weights.
+ */
 export const COGVIDEOX_5B: Model = {
   ...BY_DIFFUSERS,
   id: 'cogvideox-5b',
@@ -9,7 +12,7 @@ export const COGVIDEOX_5B: Model = {
   description: 'CogVideoX-5B, 5B parameters, text to video at 8 frames a second',
   licence: {
     name: 'CogVideoX License',
-    text: 'Free for research; commercial use needs a registration and has a bound on visits.',
+    text: 'Free for research; commercial use needs a registration with the publisher, up to a million visits a month.',
     commercial: 'conditions',
     forbiddenIn: [],
   },
@@ -24,6 +27,7 @@ export const COGVIDEOX_5B: Model = {
   guidance: { default: 6, min: 0, max: 20 },
   negativePrompt: true,
   tokens: { temporal: 4, spatial: 8, patch: [1, 2, 2] },
-  firstPriceMicros: { '480p': 300_000n },
+  tokensPerSecond: { '480p': 12_100 },
+  firstPriceMicros: { '480p': 110_000n },
   pipelines: { t2v: 'CogVideoXPipeline' },
 }

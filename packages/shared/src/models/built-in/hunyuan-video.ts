@@ -1,7 +1,11 @@
 import type { Model } from '../model.ts'
 import { BY_DIFFUSERS } from './common.ts'
 
-/** HunyuanVideo, 13B. */
+/**
+ * HunyuanVideo, 13B, as diffusers 0.40.0.dev0 (commit 58eb52c) has it: the defaults of HunyuanVideoPipeline.
+ * Its guidance is a number that it was trained with, so it takes no negative prompt. Image to video has other
+ * weights.
+ */
 export const HUNYUAN_VIDEO: Model = {
   ...BY_DIFFUSERS,
   id: 'hunyuan-video',
@@ -39,6 +43,7 @@ export const HUNYUAN_VIDEO: Model = {
   guidance: { default: 6, min: 0, max: 20 },
   negativePrompt: false,
   tokens: { temporal: 4, spatial: 8, patch: [1, 2, 2] },
-  firstPriceMicros: { '540p': 600_000n, '720p': 900_000n },
+  tokensPerSecond: { '540p': 2_130, '720p': 1_360 },
+  firstPriceMicros: { '540p': 650_000n, '720p': 1_020_000n },
   pipelines: { t2v: 'HunyuanVideoPipeline' },
 }

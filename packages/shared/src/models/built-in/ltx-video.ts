@@ -1,7 +1,11 @@
 import type { Model } from '../model.ts'
 import { BY_DIFFUSERS } from './common.ts'
 
-/** LTX-Video 0.9, 2B. */
+/**
+ * LTX-Video 0.9, 2B, as diffusers 0.40.0.dev0 (commit 58eb52c) has it: the defaults of LTXPipeline, and the
+ * frame rate of its documentation. The model card asks for sides of multiples of 32, 8k+1 frames up to 257
+ * and at most 720x1280.
+ */
 export const LTX_VIDEO: Model = {
   ...BY_DIFFUSERS,
   id: 'ltx-video',
@@ -9,7 +13,7 @@ export const LTX_VIDEO: Model = {
   description: 'LTX-Video 0.9, 2B parameters, text to video and image to video at 24 frames a second',
   licence: {
     name: 'LTX-Video Open Weights License 0.X',
-    text: 'OpenRAIL-M style: what it makes may be used within the use restrictions of the licence.',
+    text: 'What it makes may be used within the restrictions of use that the licence lists; later versions ask for a paid licence from a revenue on.',
     commercial: 'conditions',
     forbiddenIn: [],
   },
@@ -39,6 +43,7 @@ export const LTX_VIDEO: Model = {
   guidance: { default: 3, min: 0, max: 20 },
   negativePrompt: true,
   tokens: { temporal: 8, spatial: 32, patch: [1, 1, 1] },
-  firstPriceMicros: { '480p': 200_000n, '720p': 600_000n },
+  tokensPerSecond: { '480p': 35_900, '720p': 24_400 },
+  firstPriceMicros: { '480p': 40_000n, '720p': 60_000n },
   pipelines: { t2v: 'LTXPipeline', i2v: 'LTXImageToVideoPipeline' },
 }

@@ -1,7 +1,10 @@
 import type { Model } from '../model.ts'
 import { BY_DIFFUSERS } from './common.ts'
 
-/** Mochi 1 preview, 10B. */
+/**
+ * Mochi 1 preview, 10B, as diffusers 0.40.0.dev0 (commit 58eb52c) has it: the defaults of MochiPipeline, and
+ * the longest clip of its documentation.
+ */
 export const MOCHI_1: Model = {
   ...BY_DIFFUSERS,
   id: 'mochi-1',
@@ -24,6 +27,7 @@ export const MOCHI_1: Model = {
   guidance: { default: 4.5, min: 0, max: 20 },
   negativePrompt: true,
   tokens: { temporal: 6, spatial: 8, patch: [1, 2, 2] },
-  firstPriceMicros: { '480p': 400_000n },
+  tokensPerSecond: { '480p': 3_680 },
+  firstPriceMicros: { '480p': 380_000n },
   pipelines: { t2v: 'MochiPipeline' },
 }

@@ -3,12 +3,17 @@ import { BY_DIFFUSERS } from './common.ts'
 
 const LICENCE = {
   name: 'Apache-2.0',
-  text: 'Apache-2.0: what it makes may be used and sold; not to break laws or to harm.',
+  text: 'Apache-2.0: what it makes may be used and sold.',
   commercial: 'yes',
   forbiddenIn: [],
 } as const
 
-/** Wan 2.2 TI2V-5B. */
+/**
+ * Wan 2.2 TI2V-5B, as diffusers 0.40.0.dev0 (commit 58eb52c) has it: scripts/convert_wan_to_diffusers.py says
+ * patches and compression, WanPipeline steps and guidance. Frames and the class of 1280x704 are those of the
+ * model's own configuration (Wan 2.2, ti2v-5B). Its latent rows and columns are paired, so sides are in steps
+ * of 32. With an image it keeps the first frame only (`expand_timesteps`).
+ */
 export const WAN_2_2_5B: Model = {
   ...BY_DIFFUSERS,
   id: 'wan-2.2-5b',
@@ -41,11 +46,15 @@ export const WAN_2_2_5B: Model = {
   guidance: { default: 5, min: 0, max: 20 },
   negativePrompt: true,
   tokens: { temporal: 4, spatial: 16, patch: [1, 2, 2] },
-  firstPriceMicros: { '480p': 200_000n, '720p': 600_000n },
+  tokensPerSecond: { '480p': 13_900, '720p': 9_800 },
+  firstPriceMicros: { '480p': 100_000n, '720p': 140_000n },
   pipelines: { t2v: 'WanPipeline', i2v: 'WanImageToVideoPipeline' },
 }
 
-/** Wan 2.1 T2V-1.3B. */
+/**
+ * Wan 2.1 T2V-1.3B, as diffusers 0.40.0.dev0 (commit 58eb52c) has it: the defaults of WanPipeline, and the
+ * lengths and frame rate of its documentation.
+ */
 export const WAN_2_1_1_3B: Model = {
   ...BY_DIFFUSERS,
   id: 'wan-2.1-1.3b',
@@ -72,6 +81,7 @@ export const WAN_2_1_1_3B: Model = {
   guidance: { default: 5, min: 0, max: 20 },
   negativePrompt: true,
   tokens: { temporal: 4, spatial: 8, patch: [1, 2, 2] },
-  firstPriceMicros: { '480p': 100_000n },
+  tokensPerSecond: { '480p': 34_100 },
+  firstPriceMicros: { '480p': 40_000n },
   pipelines: { t2v: 'WanPipeline' },
 }
