@@ -13,6 +13,9 @@ for name in ("width", "height", "frames", "fps"):
     parser.add_argument(f"--{name}", type=int, required=True)
 for name in ("video", "thumbnail", "spritesheet"):
     parser.add_argument(f"--{name}", required=True)
+parser.add_argument("--sound")
+for name in ("sound-rate", "sound-channels"):
+    parser.add_argument(f"--{name}", type=int)
 given = parser.parse_args()
 if os.environ.get("PLAIN_ENCODER_FAILS") == "1":
     sys.exit(3)
@@ -24,6 +27,9 @@ with open(given.video, "wb") as video:
         video.write(frame)
         print(f"frame {number}", flush=True)
         time.sleep(int(os.environ.get("PLAIN_FRAME_MS") or 0) / 1000)
+    if given.sound is not None:
+        with open(given.sound, "rb") as sound:
+            video.write(sound.read())
 for path in (given.thumbnail, given.spritesheet):
     with open(path, "wb") as still:
         still.write(b"still")

@@ -10,6 +10,7 @@ import tempfile
 import unittest
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from runner_tests.source_form import imports_without_packages
 from runner_tests.spawned_runner import FIXTURES, SHARED_FOLDER, some_request
@@ -17,8 +18,9 @@ from runner_tests.tiny_weights import write_gain
 from sluice_runner.check_request import check_request
 from sluice_runner.checkpoint import Checkpoint, Tensor, read_checkpoint, write_checkpoint
 from sluice_runner.failure import RunnerFailure, classify, classify_load
-from sluice_runner.generation import Generation, Reference, parameter_hash, parse_generation, video_tokens
+from sluice_runner.generation import Generation, Reference, parameter_hash, parse_generation
 from sluice_runner.lines import LineBuffer
+from sluice_runner.makes import OPEN_SORA_MAKES, Frames, Makes, parse_makes, request_of_makes
 from sluice_runner.model_weights import Lora, ModelWeights, parse_models, request_of_models
 from sluice_runner.pipeline import Readiness
 from sluice_runner.rank_agreement import Follower
@@ -47,10 +49,11 @@ class Requests(unittest.TestCase):
     def test_what_cannot_be_generated_is_refused_by_the_name_of_its_field(self) -> None:
         broken = {
             "width": (0, -16, 1.5, True, "336", None),
-            "num_frames": (0, 2, 100, 128),
+            "num_frames": (0, -4, 2.5),
             "num_steps": (0, 2.5),
             "seed": (-1, 1.5, 2**63),
             "guidance": (None, "7.5", True, float("inf")),
+            "guidance_img": ("3",),
             "motion_score": ("4", 4.5),
             "mode": ("v2v", 3, None),
             "prompt": (1984, None, "\ud800", "a\0b"),
@@ -94,6 +97,9 @@ class Requests(unittest.TestCase):
             ([{"id": "b"}], 'model is "a"; allowed is one of models: b'),
             ([{"id": "a", "checkpoint": "a.safetensors"}], "models[0].checkpoint is"),
             ([{"id": "a", "checkpoint": None}], "models[0].checkpoint is"),
+            ([{"id": "a", "folder": "a"}], "models[0].folder is"),
+            ([{"id": "a", "pipelines": ["WanPipeline"]}], "models[0].pipelines is"),
+            ([{"id": "a", "makes": 3}], "models[0].makes is 3"),
             ([{"id": "a", "lora": {"path": "a", "strength": 1}}], "models[0].lora.path is"),
             ([{"id": "a", "lora": {"path": "/a"}}], "models[0].lora.strength is"),
             ([{"id": "a", "lora": {"path": "/a", "strength": float("inf")}}], "models[0].lora.strength is"),
@@ -126,7 +132,7 @@ class Tokens(unittest.TestCase):
             (768, 768, 76_032),
         ):
             self.assertEqual(
-                video_tokens(parse_generation(some_request(width=width, height=height, num_frames=129))),
+                OPEN_SORA_MAKES.video_tokens(width, height, 129),
                 tokens,
             )
 
@@ -161,10 +167,97 @@ class Tokens(unittest.TestCase):
                     )
                     with self.subTest(width=width, height=height, ranks=ranks):
                         if ranks <= most:
-                            check_request(order, ready)
+                            check_request(order, ready, OPEN_SORA_MAKES)
                         else:
                             with self.assertRaisesRegex(RunnerFailure, f"on {ranks} devices"):
-                                check_request(order, ready)
+                                check_request(order, ready, OPEN_SORA_MAKES)
+
+
+WAN: dict[str, Any] = {
+    "modes": ["t2v", "i2v"],
+    "frames": {"multiple": 4, "remainder": 1, "min": 5, "max": 121},
+    "sides": {"multiple": 32, "pixels_max": 921_600},
+    "steps": {"min": 1, "max": 100},
+    "tokens": {"temporal": 4, "spatial": 16, "patch": [1, 2, 2]},
+    "fps": 24,
+    "sound": False,
+}
+
+
+class WhatAModelMakes(unittest.TestCase):
+    def order(self, **changes: object) -> Generate:
+        with tempfile.TemporaryDirectory() as folder:
+            line = {"type": "generate", "id": "a", "workdir": folder, "request": some_request(**changes)}
+            order = parse_request(line)
+        assert isinstance(order, Generate)
+        return order
+
+    def test_tokens_are_counted_by_its_own_compression_and_patch(self) -> None:
+        ltx = Makes(("t2v",), Frames(8, 1, 9, 257), 32, 2**20, 1, 100, 8, 32, (1, 1, 1), 24, False)
+        cog = Makes(("t2v",), Frames(4, 1, 9, 81), 16, 2**20, 1, 100, 4, 8, (2, 2, 2), 16, False)
+        for makes, size, tokens in (
+            (parse_makes("makes", WAN), (1280, 704, 121), 31 * 22 * 40),
+            (ltx, (704, 512, 161), 21 * 16 * 22),
+            (cog, (64, 48, 9), 2 * 3 * 4),
+        ):
+            self.assertEqual(makes.video_tokens(*size), tokens)
+
+    def test_a_request_is_judged_by_its_rule_and_the_answer_names_it(self) -> None:
+        makes = parse_makes("makes", WAN)
+        ready = Readiness("cpu", 1, 0, ("open-sora-2",), ("t2v", "i2v"), 121, 2**24)
+        fits = {"width": 64, "height": 32, "num_frames": 9}
+        check_request(self.order(**fits), ready, makes)
+        for change, said in (
+            ({"width": 80}, "multiples of 32"),
+            ({"width": 1280, "height": 736}, "at most 921600 pixels"),
+            ({"num_frames": 10}, "4k+1 from 5 to 121"),
+            ({"num_frames": 125}, "4k+1 from 5 to 121"),
+            ({"num_frames": 1}, "4k+1 from 5 to 121"),
+            ({"num_steps": 101}, "1 to 100"),
+            ({"mode": "t2i2v"}, "mode is t2i2v; allowed is t2v, i2v"),
+        ):
+            with self.subTest(said), self.assertRaises(RunnerFailure) as raised:
+                check_request(self.order(**{**fits, **change}), ready, makes)
+            self.assertIn(said, raised.exception.message)
+
+    def test_what_a_device_serves_of_it_bounds_it_further(self) -> None:
+        bounds = {"modes": ["t2v"], "frames_max": 9, "pixels_max": 2048}
+        ready = Readiness(
+            "cpu", 1, 0, ("open-sora-2",), ("t2v", "i2v"), 121, 2**24, per_model={"open-sora-2": bounds}
+        )
+        makes = parse_makes("makes", WAN)
+        for change, said in (
+            ({"num_frames": 13}, "up to 9"),
+            ({"height": 64}, "at most 2048 pixels"),
+            ({"mode": "i2v"}, "allowed is t2v"),
+        ):
+            with self.subTest(said), self.assertRaisesRegex(RunnerFailure, said):
+                check_request(self.order(**change), ready, makes)
+
+    def test_a_model_with_one_number_of_steps_makes_no_other(self) -> None:
+        makes = parse_makes("makes", {**WAN, "steps": {"min": 8, "max": 8}})
+        ready = Readiness("cpu", 1, 0, ("open-sora-2",), ("t2v",), 121, 2**24)
+        check_request(self.order(num_steps=8), ready, makes)
+        with self.assertRaisesRegex(RunnerFailure, "num_steps is 7; allowed is 8 to 8"):
+            check_request(self.order(num_steps=7), ready, makes)
+
+    def test_it_is_read_as_it_was_written_and_a_broken_one_is_refused_by_field(self) -> None:
+        makes = parse_makes("makes", WAN)
+        self.assertEqual(request_of_makes(makes), WAN)
+        models = ({"id": "a", "folder": "/a", "pipelines": {"t2v": "WanPipeline"}, "makes": WAN},)
+        self.assertEqual(request_of_models(parse_models(list(models))), list(models))
+        for change, said in (
+            ({"modes": ["v2v"]}, "makes.modes is"),
+            ({"frames": None}, "makes.frames is null"),
+            ({"frames": {**WAN["frames"], "multiple": 0}}, "makes.frames.multiple is 0"),
+            ({"tokens": {"temporal": 4, "spatial": 8, "patch": [1, 2]}}, "makes.tokens.patch is"),
+            ({"fps": "24"}, "makes.fps is"),
+            ({"sound": 1}, "makes.sound is 1"),
+        ):
+            with self.subTest(said), self.assertRaises(RunnerFailure) as raised:
+                parse_makes("makes", {**WAN, **change})
+            self.assertEqual(raised.exception.code, "bad_input")
+            self.assertIn(said, raised.exception.message)
 
 
 class Checkpoints(unittest.TestCase):

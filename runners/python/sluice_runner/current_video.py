@@ -150,6 +150,7 @@ class CurrentVideo:
                 "references": [asdict(reference) for reference in video.order.references],
                 "workdir": video.order.workdir,
                 "frames_path": video.frames_path,
+                "sound_path": video.sound_path,
                 "parameters": video.parameters,
                 "resume": video.resume_path,
                 "checkpoint_ms": self._settings.checkpoint_ms,

@@ -9,7 +9,7 @@ import argparse
 import math
 import sys
 from fractions import Fraction
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy
@@ -34,6 +34,9 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, required=True)
     for name in ("video", "thumbnail", "spritesheet"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--sound")
+    for name in ("sound-rate", "sound-channels"):
+        parser.add_argument(f"--{name}", type=int)
     given = parser.parse_args()
     width, height, frames = given.width, given.height, given.frames
     sheet = Sheet(width, height, frames)
@@ -46,6 +49,7 @@ def main() -> int:
         context.gop_size = KEY_FRAME_S * given.fps
         context.color_primaries = context.color_trc = context.colorspace = BT709
         context.color_range = LIMITED
+        sound = None if given.sound is None else SoundTrack(container, given)
         for index in range(frames):
             pixels = read_frame(sys.stdin.buffer, width, height)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
@@ -53,11 +57,15 @@ def main() -> int:
             )
             frame.pts = index
             container.mux(stream.encode(frame))
+            if sound is not None:
+                sound.put(index)
             if index == thumbnail_index:
                 Image.fromarray(pixels).save(given.thumbnail, "WEBP", quality=84)
             sheet.put(index, pixels)
             print(f"frame {index + 1}", flush=True)
         container.mux(stream.encode(None))
+        if sound is not None:
+            sound.end()
     sheet.image.save(given.spritesheet, "JPEG", quality=82)
     return 0
 
@@ -68,6 +76,30 @@ def read_frame(source: BinaryIO, width: int, height: int) -> numpy.ndarray:
     if len(data) != width * height * 3:
         raise EOFError("the frames end too soon")
     return numpy.frombuffer(data, dtype=numpy.uint8).reshape(height, width, 3)
+
+
+class SoundTrack:
+    """The samples of each frame's time, as AAC; silence where the file ends before the clip does."""
+
+    def __init__(self, container: Any, given: argparse.Namespace) -> None:
+        self._container = container
+        self._rate, self._fps = given.sound_rate, given.fps
+        samples = numpy.fromfile(given.sound, dtype="<i2")
+        self._samples = samples[: len(samples) // given.sound_channels * given.sound_channels]
+        self._samples = self._samples.reshape(-1, given.sound_channels)
+        self._layout = "mono" if given.sound_channels == 1 else "stereo"
+        self._stream = container.add_stream("aac", rate=self._rate, layout=self._layout)
+
+    def put(self, index: int) -> None:
+        begin, end = (number * self._rate // self._fps for number in (index, index + 1))
+        part = self._samples[begin:end]
+        part = numpy.pad(part, ((0, end - begin - len(part)), (0, 0)))
+        frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="s16", layout=self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, begin, Fraction(1, self._rate)
+        self._container.mux(self._stream.encode(frame))
+
+    def end(self) -> None:
+        self._container.mux(self._stream.encode(None))
 
 
 class Sheet:

@@ -2,8 +2,9 @@
 
 An encoder is a command that gets raw RGB24 frames on its stdin (a file, so nothing is copied twice) and these
 arguments after its own: `--width W --height H --frames N --fps F --video PATH --thumbnail PATH --spritesheet
-PATH`. It prints a line `frame N` when N frames are encoded, at least every SILENCE_S_MAX seconds, and exits 0
-once it has written an H.264 MP4, a WebP and a JPEG.
+PATH`; for a clip with sound also `--sound PATH --sound-rate R --sound-channels C`, a file of interleaved
+16-bit little-endian samples. It prints a line `frame N` when N frames are encoded, at least every
+SILENCE_S_MAX seconds, and exits 0 once it has written an H.264 MP4, with the sound as AAC, a WebP and a JPEG.
 """
 
 from __future__ import annotations
@@ -42,6 +43,25 @@ class Files:
         )
 
 
+@dataclass(frozen=True)
+class FilmSound:
+    """Interleaved 16-bit little-endian samples in a file. `rate`: samples per second and channel."""
+
+    path: str
+    rate: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Film:
+    """A finished clip: raw RGB24 frames, and its sound if it has any. `folder` takes the files made of it."""
+
+    generation: Generation
+    frames_path: str
+    folder: str
+    sound: FilmSound | None = None
+
+
 class EncodeEvents(Protocol):
     def on_encode_progress(self, video: str, frames_done: int, frames: int) -> None: ...
     def on_encoded(self, video: str, files: Files, seconds: float) -> None: ...
@@ -49,11 +69,11 @@ class EncodeEvents(Protocol):
 
 
 class _Encode:
-    def __init__(self, video: str, generation: Generation, frames_path: str, folder: str) -> None:
+    def __init__(self, video: str, film: Film) -> None:
         self.video = video
-        self.generation = generation
-        self.frames_path = frames_path
-        self.files = Files.within(folder)
+        self.film = film
+        self.frames = film.generation.num_frames
+        self.files = Files.within(film.folder)
         self.process: subprocess.Popen[bytes] | None = None
         self.buffer = LineBuffer()
         self.frames_done = 0
@@ -80,8 +100,8 @@ class EncodeQueue:
     def has(self, video: str) -> bool:
         return any(encode.video == video for encode in (*self._waiting, *self._running))
 
-    def add(self, video: str, generation: Generation, frames_path: str, folder: str) -> None:
-        self._waiting.append(_Encode(video, generation, frames_path, folder))
+    def add(self, video: str, film: Film) -> None:
+        self._waiting.append(_Encode(video, film))
         self._start_next()
 
     def tick(self) -> None:
@@ -89,7 +109,7 @@ class EncodeQueue:
         for encode in self._waiting:
             if now - encode.news_at >= WAITING_NEWS_S:
                 encode.news_at = now
-                self._events.on_encode_progress(encode.video, 0, encode.generation.num_frames)
+                self._events.on_encode_progress(encode.video, 0, encode.frames)
         for encode in list(self._running):
             if now - encode.news_at > SILENCE_S_MAX and encode.process is not None:
                 encode.process.kill()
@@ -111,7 +131,7 @@ class EncodeQueue:
 
     def _start(self, encode: _Encode) -> None:
         encode.started_at = encode.news_at = time.monotonic()
-        with open(encode.frames_path, "rb") as frames:
+        with open(encode.film.frames_path, "rb") as frames:
             command = [*self._command, *_encoder_arguments(encode)]
             encode.process = subprocess.Popen(command, stdin=frames, stdout=subprocess.PIPE)
         self._running.append(encode)
@@ -130,8 +150,8 @@ class EncodeQueue:
         for line in lines:
             word, _, number = line.strip().partition(b" ")
             if word == b"frame" and number.isdigit():
-                encode.frames_done = min(int(number), encode.generation.num_frames)
-        self._events.on_encode_progress(encode.video, encode.frames_done, encode.generation.num_frames)
+                encode.frames_done = min(int(number), encode.frames)
+        self._events.on_encode_progress(encode.video, encode.frames_done, encode.frames)
 
     def _end(self, encode: _Encode) -> None:
         assert encode.process is not None and encode.process.stdout is not None
@@ -156,16 +176,18 @@ class EncodeQueue:
             self._events.on_encoded(encode.video, encode.files, time.monotonic() - encode.started_at)
 
     def _remove_frames(self, encode: _Encode) -> None:
-        try:
-            os.remove(encode.frames_path)
-        except OSError:
-            # The worker may have removed the whole folder of an attempt it gave up.
-            pass
+        sound = encode.film.sound
+        for path in (encode.film.frames_path, *(() if sound is None else (sound.path,))):
+            try:
+                os.remove(path)
+            except OSError:
+                # The worker may have removed the whole folder of an attempt it gave up.
+                pass
 
 
 def _encoder_arguments(encode: _Encode) -> list[str]:
-    generation, files = encode.generation, encode.files
-    values = {
+    generation, files, sound = encode.film.generation, encode.files, encode.film.sound
+    values: dict[str, object] = {
         "--width": generation.width,
         "--height": generation.height,
         "--frames": generation.num_frames,
@@ -174,4 +196,6 @@ def _encoder_arguments(encode: _Encode) -> list[str]:
         "--thumbnail": files.thumbnail,
         "--spritesheet": files.spritesheet,
     }
+    if sound is not None:
+        values |= {"--sound": sound.path, "--sound-rate": sound.rate, "--sound-channels": sound.channels}
     return [word for name, value in values.items() for word in (name, str(value))]

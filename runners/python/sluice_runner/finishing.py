@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from .encode_queue import EncodeQueue, Files
+from .encode_queue import EncodeQueue, Film, Files, FilmSound
 from .failure import RunnerFailure
-from .generation import video_tokens
 from .loop import Loop
 from .replies import Replies
 from .video import Video
@@ -34,7 +33,8 @@ class Finishing:
         """Takes a video that all ranks have rendered; its device is free from here on."""
         self._outcomes[video.id] = _outcome_of(video)
         self._replies.released(video.id)
-        self._queue.add(video.id, video.generation, video.frames_path, video.order.workdir)
+        film = Film(video.generation, video.frames_path, video.order.workdir, _sound_of(video))
+        self._queue.add(video.id, film)
 
     def tick(self) -> None:
         self._queue.tick()
@@ -58,9 +58,16 @@ class Finishing:
 
 def _outcome_of(video: Video) -> dict[str, Any]:
     leading, generation = video.done[0], video.generation
+    tokens = video.makes.video_tokens(generation.width, generation.height, generation.num_frames)
     return {
         "timings": {**({} if video.load_s is None else {"load": video.load_s}), **leading["timings"]},
-        "tokens": video_tokens(generation) * (generation.num_steps - video.start_step),
+        "tokens": tokens * (generation.num_steps - video.start_step),
         "peak_vram_bytes": max(message["peak_vram_bytes"] for message in video.done.values()),
         "seed": generation.seed,
+        **({"sound": True} if "sound" in leading else {}),
     }
+
+
+def _sound_of(video: Video) -> FilmSound | None:
+    said = video.done[0].get("sound")
+    return None if said is None else FilmSound(video.sound_path, said["rate"], said["channels"])

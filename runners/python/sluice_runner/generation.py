@@ -1,4 +1,4 @@
-"""What is to be generated, and how many latent tokens that is."""
+"""What is to be generated."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from .failure import RunnerFailure
+from .makes import MODES, Mode
 
-Mode = Literal["t2v", "t2i2v", "i2v"]
-MODES = ("t2v", "t2i2v", "i2v")
 Position = Literal["head", "tail"]
 Condition = Literal["head", "tail", "loop"]
 CONDITIONS = ("head", "tail", "loop")
 
-# Latent positions the text adds to every sequence (T5 at max_length 512; Open-Sora d0cd5ac,
-# configs/diffusion/inference/256px.py).
-TEXT_TOKENS = 512
 # torch.Generator.manual_seed, which gets the seed, refuses more.
 SEED_MAX = 2**63 - 1
 
@@ -36,11 +32,11 @@ class Generation:
     num_frames: int
     fps: int
     num_steps: int
-    # None = the model has none of it.
-    guidance: float | None
-    guidance_img: float | None
-    motion_score: int | None
     seed: int
+    # Present exactly when the model has them.
+    guidance: float | None = None
+    guidance_img: float | None = None
+    motion_score: int | None = None
     # Mode i2v only: where the input image stands, and the SHA-256 (hex) of its file. So say the references.
     i2v_condition: Condition | None = None
     reference_sha256: str | None = None
@@ -57,8 +53,7 @@ class Reference:
 _POSITIVE = ("width", "height", "num_frames", "fps", "num_steps")
 _TEXTS = ("model", "prompt", "negative_prompt")
 _NUMBERS = ("guidance", "guidance_img")
-_OF_SOME_MODELS = ("guidance", "guidance_img", "motion_score")
-_OPTIONAL = ("i2v_condition", "reference_sha256", *_OF_SOME_MODELS)
+_OPTIONAL = ("guidance", "guidance_img", "motion_score", "i2v_condition", "reference_sha256")
 
 
 def parse_generation(value: Any) -> Generation:
@@ -75,9 +70,7 @@ def parse_generation(value: Any) -> Generation:
     for name in _TEXTS:
         if not isinstance(value[name], str) or not _is_unicode(value[name]):
             raise _refused(f"request.{name}", value[name], "text without lone surrogates")
-    for name in _NUMBERS:
-        if name not in value:
-            continue
+    for name in (name for name in _NUMBERS if name in value):
         if type(value[name]) not in (int, float) or not math.isfinite(value[name]):
             raise _refused(f"request.{name}", value[name], "a finite number")
     for name in _POSITIVE:
@@ -94,12 +87,8 @@ def parse_generation(value: Any) -> Generation:
     sha256 = value.get("reference_sha256", "0" * 64)
     if not isinstance(sha256, str) or len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
         raise _refused("request.reference_sha256", sha256, "64 hexadecimal digits")
-    if (value["num_frames"] - 1) % 4 != 0:
-        raise _refused("request.num_frames", value["num_frames"], "4k+1")
-    absent = {name: None for name in _OF_SOME_MODELS}
-    return Generation(
-        **{**absent, **value, **{name: float(value[name]) for name in _NUMBERS if name in value}}
-    )
+    numbers = {name: float(value[name]) for name in _NUMBERS if name in value}
+    return Generation(**{**value, **numbers})
 
 
 def request_of(generation: Generation) -> dict[str, Any]:
@@ -107,14 +96,6 @@ def request_of(generation: Generation) -> dict[str, Any]:
 
     Fields that were not given are left out: a field added later changes the hash of no request without it."""
     return {name: value for name, value in asdict(generation).items() if value is not None}
-
-
-def video_tokens(generation: Generation) -> int:
-    """Latent positions denoised in one step: T * ceil(H/16) * ceil(W/16), T = (frames-1)/4 + 1.
-
-    As packages/shared/src/token-count.ts counts them."""
-    latent_frames = (generation.num_frames - 1) // 4 + 1
-    return latent_frames * math.ceil(generation.height / 16) * math.ceil(generation.width / 16)
 
 
 def parameter_hash(generation: Generation, references: tuple[Reference, ...], weights: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
+from .makes import OPEN_SORA_MAKES, Makes
 from .pipeline import Readiness
 from .requests import Load
 
@@ -18,6 +19,13 @@ class Served:
     load: Load
     readiness: Readiness
     identities: Mapping[str, str]
+
+    def folder_of(self, model: str) -> str | None:
+        return next((weights.folder for weights in self.load.models if weights.id == model), None)
+
+    def makes_of(self, model: str) -> Makes:
+        own = [weights.makes for weights in self.load.models if weights.id == model]
+        return own[0] if own else OPEN_SORA_MAKES
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from typing import Any, Iterable
+from dataclasses import field as given_field
+from typing import Any, Iterable, Mapping
 
 from .failure import RunnerFailure
+from .makes import OPEN_SORA_MAKES, Makes, parse_makes, request_of_makes
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,15 @@ class Lora:
 
 @dataclass(frozen=True)
 class ModelWeights:
-    """`checkpoint`: the absolute path of the model's own safetensors file; None = the base model's."""
+    """`checkpoint`: the absolute path of the model's own safetensors file; None = the base model's.
+    `folder`: that of a diffusers pipeline, and `pipelines` the library's class of it by mode."""
 
     id: str
     checkpoint: str | None = None
     lora: Lora | None = None
+    folder: str | None = None
+    pipelines: Mapping[str, str] = given_field(default_factory=dict)
+    makes: Makes = OPEN_SORA_MAKES
 
 
 def parse_models(value: Any) -> tuple[ModelWeights, ...]:
@@ -52,6 +58,9 @@ def request_of_models(models: Iterable[ModelWeights]) -> list[dict[str, Any]]:
             "id": model.id,
             **({} if model.checkpoint is None else {"checkpoint": model.checkpoint}),
             **({} if model.lora is None else {"lora": vars(model.lora)}),
+            **({} if model.folder is None else {"folder": model.folder}),
+            **({} if not model.pipelines else {"pipelines": dict(model.pipelines)}),
+            **({} if model.makes == OPEN_SORA_MAKES else {"makes": request_of_makes(model.makes)}),
         }
         for model in models
     ]
@@ -63,18 +72,32 @@ def _model(field: str, value: Any) -> ModelWeights:
     model_id = value.get("id")
     if not isinstance(model_id, str) or model_id == "":
         raise _refused(f"{field}.id", model_id, "text that is not empty")
-    checkpoint = _path(f"{field}.checkpoint", value["checkpoint"]) if "checkpoint" in value else None
-    if "lora" not in value:
-        return ModelWeights(model_id, checkpoint)
-    lora = value["lora"]
-    if not isinstance(lora, dict):
-        raise _refused(f"{field}.lora", lora, "an object with a path and a strength")
-    strength = lora.get("strength")
-    if type(strength) not in (int, float) or not math.isfinite(strength):
-        raise _refused(f"{field}.lora.strength", strength, "a finite number")
+    paths = {
+        name: _path(f"{field}.{name}", value[name]) for name in ("checkpoint", "folder") if name in value
+    }
     return ModelWeights(
-        model_id, checkpoint, Lora(_path(f"{field}.lora.path", lora.get("path")), float(strength))
+        model_id,
+        paths.get("checkpoint"),
+        _lora(f"{field}.lora", value["lora"]) if "lora" in value else None,
+        paths.get("folder"),
+        _pipelines(f"{field}.pipelines", value.get("pipelines", {})),
+        parse_makes(f"{field}.makes", value["makes"]) if "makes" in value else OPEN_SORA_MAKES,
     )
+
+
+def _lora(field: str, value: Any) -> Lora:
+    if not isinstance(value, dict):
+        raise _refused(field, value, "an object with a path and a strength")
+    strength = value.get("strength")
+    if type(strength) not in (int, float) or not math.isfinite(strength):
+        raise _refused(f"{field}.strength", strength, "a finite number")
+    return Lora(_path(f"{field}.path", value.get("path")), float(strength))
+
+
+def _pipelines(field: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value.values()):
+        raise _refused(field, value, "an object that names a pipeline by mode")
+    return dict(value)
 
 
 def _path(field: str, value: Any) -> str:

@@ -101,18 +101,20 @@ class Models:
             self._replies.ready(now.served.readiness)
 
     def differs_from_last_loaded(self, model: str) -> bool:
-        """Whether there are several ranks, and `model` is not the last one they finished loading."""
+        """Whether ranks have to start again with `model` instead of the last one they finished loading."""
         now = self._state.now
-        last = now.model if isinstance(now, Ready) else now.previous if isinstance(now, Switching) else None
-        return self.ranks > 1 and model != last
+        if not isinstance(now, (Ready, Switching)):
+            return False
+        return not self._is_in_place(now.served, now.model if isinstance(now, Ready) else now.previous, model)
 
     def turn_to(self, model: str) -> bool:
         """Returns whether the ranks can take a video of `model` now; otherwise `on_loaded` follows.
 
-        One rank switches in place when the video comes. Over several the weights lie split or copied, and a
-        rank that failed alone would leave the rest waiting: they all start again with another model."""
+        One rank switches in place when the video comes, unless the other model has a folder of its own: a new
+        process surely has all of the device's memory. Over several ranks the weights lie split or copied, and
+        one that failed alone would leave the rest waiting: they all start again with another model."""
         now = self._state.now
-        if self.ranks > 1 and isinstance(now, (Ready, Switching)) and model != now.model:
+        if isinstance(now, (Ready, Switching)) and not self._is_in_place(now.served, now.model, model):
             self._restart(model, offload=self._offload_default)
             return False
         return isinstance(now, Ready)
@@ -213,12 +215,18 @@ class Models:
     def _offload_default(self) -> bool:
         return self._settings.offload == "always"
 
+    def _is_in_place(self, served: Served, one: str, other: str) -> bool:
+        """Whether ranks that were started with one model can make the other's videos."""
+        return one == other or (self.ranks == 1 and served.folder_of(one) == served.folder_of(other))
+
     def _restart(self, model: str, *, offload: bool) -> None:
         now = self._state.now
         assert isinstance(now, (Ready, Switching))
         previous = now.model if isinstance(now, Ready) else now.previous
-        # The first load checked all files. Several ranks never switch in place, so they need only their own.
-        models = [weights for weights in now.served.load.models if self.ranks == 1 or weights.id == model]
+        # The first load checked all files. Ranks need only what they can switch to in place.
+        models = [
+            weights for weights in now.served.load.models if self._is_in_place(now.served, model, weights.id)
+        ]
         self._end_group()
         self._state.change(Switching(now.served, model, previous))
         self._start_group(model, models, offload=offload)

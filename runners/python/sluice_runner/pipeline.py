@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass, field
-from typing import Callable, Literal, Mapping, Protocol
+from typing import Any, Callable, Literal, Mapping, Protocol
 
 from .checkpoint import Checkpoint, Tensor
 from .generation import Generation, Reference
@@ -35,11 +35,16 @@ class Readiness:
     modes: tuple[str, ...]
     frames_max: int
     pixels_max: int
-    steps_max: int = 100
-    # Sides are multiples of this many pixels.
-    side_multiple: int = 16
     # Devices a latent sequence is split over: (512 + video tokens) must be a multiple.
     sequence_ranks: int = 1
+    # By model id, what differs from the above: modes, frames_max, pixels_max.
+    per_model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def modes_of(self, model: str) -> tuple[str, ...]:
+        return tuple(self.per_model.get(model, {}).get("modes", self.modes))
+
+    def bound_of(self, model: str, name: Literal["frames_max", "pixels_max"]) -> int:
+        return int(self.per_model.get(model, {}).get(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Job:
     workdir: str
     # Where rank 0 puts the finished clip: raw RGB24 frames, width * height * 3 bytes each.
     frames_path: str
+    # Where it puts the sound of a model that makes sound: interleaved 16-bit little-endian samples.
+    sound_path: str
     resume: Checkpoint | None
 
     @property
@@ -67,11 +74,20 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """What lies at a job's sound_path. `rate`: samples per second and channel."""
+
+    rate: int
+    channels: int
+
+
+@dataclass(frozen=True)
 class Rendered:
     """Seconds by phase (encode, denoise, decode), and the peak of memory in use on this rank's device."""
 
     timings: Mapping[str, float] = field(default_factory=dict)
     peak_vram_bytes: int = 0
+    sound: Sound | None = None
 
 
 class Stopped(Exception):
@@ -84,12 +100,15 @@ class Stopped(Exception):
         self.path = path
 
 
+# Returns what goes into a checkpoint; None = this video cannot be resumed to the same bytes.
+Capture = Callable[[], Mapping[str, Tensor] | None]
+
+
 class StepGate(Protocol):
-    def boundary(self, step: int, capture: Callable[[], Mapping[str, Tensor]]) -> None:
+    def boundary(self, step: int, capture: Capture) -> None:
         """`step` steps are done, on the device too. Every rank calls it at the same steps, the last included.
 
-        `capture` returns what goes into a checkpoint; it is called on rank 0 when one is written. Raises
-        Stopped."""
+        `capture` is called on rank 0 when a checkpoint is due. Raises Stopped."""
 
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
         """Says that the phase still goes on. Cheap: most calls send nothing."""

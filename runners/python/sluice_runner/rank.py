@@ -91,7 +91,8 @@ class Rank:
             switch = self._use(self._pipeline, order.job.generation.model, gate)
             rendered = self._pipeline.generate(order.job, gate)
             timings, peak = {**switch, **rendered.timings}, rendered.peak_vram_bytes
-            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": peak})
+            sound = {} if rendered.sound is None else {"sound": vars(rendered.sound)}
+            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": peak, **sound})
         except Stopped as stopped:
             where = {"how": stopped.how, "step": stopped.step, "path": stopped.path}
             self._say({"type": "stopped", "id": video, **where})
@@ -128,6 +129,7 @@ def _order_of(message: dict[str, Any]) -> RankOrder:
         references=tuple(Reference(**reference) for reference in message["references"]),
         workdir=message["workdir"],
         frames_path=message["frames_path"],
+        sound_path=message["sound_path"],
         resume=None if resume is None else read_checkpoint(resume, parameters, generation.num_steps),
     )
     return RankOrder(message["id"], job, parameters, message["checkpoint_ms"] / 1000)

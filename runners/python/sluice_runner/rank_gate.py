@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable
 
-from .checkpoint import Checkpoint, Tensor, write_checkpoint
-from .pipeline import Job, Phase, Stopped
+from .checkpoint import Checkpoint, write_checkpoint
+from .pipeline import Capture, Job, Phase, Stopped
 from .rank_agreement import Decision, Follower, Leader
 
 # Signs of life come no more often than this, in seconds.
@@ -61,7 +61,7 @@ class RankGate:
         self._reported_step = order.job.start_step
         self._alive_at = 0.0
 
-    def boundary(self, step: int, capture: Callable[[], Mapping[str, Tensor]]) -> None:
+    def boundary(self, step: int, capture: Capture) -> None:
         steps = self._job.generation.num_steps
         if self._leads and step > self._reported_step:
             self._reported_step = step
@@ -79,7 +79,8 @@ class RankGate:
         is_due = time.monotonic() - self._checkpoint_at >= self._order.checkpoint_s
         if self._leads and is_due and self._job.start_step < step < steps:
             path = self._checkpoint(step, capture)
-            self._report({"type": "checkpoint", "id": self._order.video, "step": step, "path": path})
+            if path is not None:
+                self._report({"type": "checkpoint", "id": self._order.video, "step": step, "path": path})
             self._checkpoint_at = time.monotonic()
 
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
@@ -100,5 +101,8 @@ class RankGate:
         said = {"type": "progress", "id": self._order.video, "phase": phase, "step": step, "steps": steps}
         self._report(said)
 
-    def _checkpoint(self, step: int, capture: Callable[[], Mapping[str, Tensor]]) -> str:
-        return write_checkpoint(self._job.workdir, self._order.parameters, Checkpoint(step, capture()))
+    def _checkpoint(self, step: int, capture: Capture) -> str | None:
+        captured = capture()
+        if captured is None:
+            return None
+        return write_checkpoint(self._job.workdir, self._order.parameters, Checkpoint(step, captured))

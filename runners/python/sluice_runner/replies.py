@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping
 
 from .failure import RunnerFailure
-from .generation import MODES
+from .makes import MODES
 from .log import log
 from .pipeline import Phase, Readiness
 
@@ -34,6 +34,7 @@ class Replies:
                     "pixels_max": readiness.pixels_max,
                     **({"sequence_devices": split} if split > 1 else {}),
                 },
+                **({"per_model": dict(readiness.per_model)} if readiness.per_model else {}),
             }
         )
 

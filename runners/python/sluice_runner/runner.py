@@ -102,18 +102,19 @@ class Runner:
             message = f"{present} is being generated; send the next video after its released"
             raise RunnerFailure("bad_input", message)
         served = self._models.served()
-        check_request(order, served.readiness)
+        makes = served.makes_of(order.request.model)
+        check_request(order, served.readiness, makes)
         try:
             weights = served.identities.get(order.request.model, "")
             parameters = parameter_hash(order.request, order.references, weights)
         except OSError as error:
             raise RunnerFailure("bad_input", f"references cannot be read: {error}") from None
         if order.resume is None or order.resume.step == 0:
-            return Video(order, parameters, start_step=0, step=0, resume_path=None)
+            return Video(order, makes, parameters, start_step=0, step=0, resume_path=None)
         step = read_checkpoint(order.resume.path, parameters, order.request.num_steps).step
         if step != order.resume.step:
             log(f"{order.id} resumes from step {step}; {order.resume.step} was announced")
-        return Video(order, parameters, start_step=step, step=step, resume_path=order.resume.path)
+        return Video(order, makes, parameters, start_step=step, step=step, resume_path=order.resume.path)
 
     def _is_in_work(self, video_id: str) -> bool:
         return self._current.id == video_id or self._finishing.has(video_id)

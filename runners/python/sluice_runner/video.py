@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .generation import Generation
+from .makes import Makes
 from .requests import Generate
 
 FRAMES_FILE = "frames.rgb"
+SOUND_FILE = "sound.pcm"
 
 # It waits for ranks that load; the ranks have it; or its frames are complete and wait for an encoder.
 Stage = Literal["waiting", "sent", "rendered"]
@@ -19,6 +21,8 @@ Stage = Literal["waiting", "sent", "rendered"]
 @dataclass
 class Video:
     order: Generate
+    # What its model can make.
+    makes: Makes
     # parameter_hash(): what a checkpoint of it must match.
     parameters: str
     # Finished steps this attempt began with, and those done by now.
@@ -53,9 +57,14 @@ class Video:
     def frames_path(self) -> str:
         return os.path.join(self.order.workdir, FRAMES_FILE)
 
+    @property
+    def sound_path(self) -> str:
+        return os.path.join(self.order.workdir, SOUND_FILE)
+
     def remove_frames(self) -> None:
-        try:
-            os.remove(self.frames_path)
-        except OSError:
-            # Most videos that end early have none yet.
-            pass
+        for path in (self.frames_path, self.sound_path):
+            try:
+                os.remove(path)
+            except OSError:
+                # Most videos that end early have none yet.
+                pass

@@ -138,6 +138,14 @@ class OpenSoraPipeline:
         from .watched_parts import WatchedAutoencoder, WatchedModule
 
         generation, steps, config = job.generation, self._steps, self._config
+        guidance = {
+            name: value
+            for name, value in (
+                ("guidance", generation.guidance),
+                ("guidance_img", generation.guidance_img),
+            )
+            if value is not None
+        }
         option = sanitize_sampling_option(
             replace(
                 SamplingOption(**config.sampling_option),
@@ -147,9 +155,8 @@ class OpenSoraPipeline:
                 height=generation.height,
                 num_frames=generation.num_frames,
                 num_steps=generation.num_steps,
-                guidance=generation.guidance,
-                guidance_img=generation.guidance_img,
                 seed=generation.seed,
+                **guidance,
             )
         )
         t5 = WatchedModule(self._t5, self._residency, "text", steps.before_text)
@@ -161,9 +168,9 @@ class OpenSoraPipeline:
         condition, references = self._condition(job, option, t5, clip)
         api = prepare_api(model, autoencoder, t5, clip, self._image_parts)
         # As Open-Sora's script does: "..., 24 FPS. 4 motion score."
-        text = add_motion_score_to_text(
-            add_fps_info_to_text([generation.prompt], fps=generation.fps), generation.motion_score
-        )
+        text = add_fps_info_to_text([generation.prompt], fps=generation.fps)
+        if generation.motion_score is not None:
+            text = add_motion_score_to_text(text, generation.motion_score)
         clip_pixels = api(
             option,
             condition,
