@@ -11,7 +11,10 @@ _NAMES = {
     torch.float16: "F16",
     torch.float32: "F32",
     torch.float64: "F64",
+    torch.int64: "I64",
+    torch.int32: "I32",
     torch.uint8: "U8",
+    torch.bool: "BOOL",
 }
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 
