@@ -82,11 +82,15 @@ describe.each(pages)('$path', ({ path, text }) => {
 })
 
 describe('docs/settings.md', () => {
-  const sources = globSync(['{apps/api,apps/worker,runners/animatic}/src/**/*.ts'], { cwd: root }).filter(
-    (path) => !path.endsWith('.test.ts'),
-  )
+  const sources = globSync(
+    [
+      '{apps/api,apps/worker,runners/animatic,runners/engine}/src/**/*.ts',
+      'packages/shared/src/engine-settings.ts',
+    ],
+    { cwd: root },
+  ).filter((path) => !path.endsWith('.test.ts'))
 
-  test('names every setting that the API, the worker and the animatic runner read', () => {
+  test('names every setting that the API, the worker and their runners in TypeScript read', () => {
     const names = sources.flatMap((path) =>
       [...read(path).matchAll(/'((?:SLUICE_[A-Z0-9_]+|HOST|PORT|REDIS_URL))'/g)].map(
         (match) => match[1] ?? '',

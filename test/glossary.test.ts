@@ -43,7 +43,7 @@ const FOR_READERS: Record<string, string> = {
   user: "PostgreSQL's and the SDKs' word",
   release: 'a runner says `released`, and `cost.state` is `released`',
   rate: 'of requests, and a currency has none',
-  job: "BullMQ's word for what carries an attempt",
+  job: "BullMQ's word for what carries an attempt, and an engine's for a video",
   task: 'no word of this code, but of libraries',
   reference: 'the field `input_reference`, and the page /docs',
   try: 'the keyword, and a try of a delivery',

@@ -152,7 +152,7 @@ function resolveImport(from: string, specifier: string): string {
   const workspace = /^(?:@sluice\/(\w+)|sluice)(?:\/(.+))?$/.exec(specifier)
   if (workspace === null) return specifier
   const name = workspace[1] ?? 'cli'
-  return name === 'shared' ? specifier : `apps/${name}/${workspace[2] ?? ''}`
+  return name === 'shared' || name === 'runner' ? specifier : `apps/${name}/${workspace[2] ?? ''}`
 }
 
 /** The repository's TypeScript under apps, packages and runners. */

@@ -16,8 +16,8 @@ type ReplyOf<Type extends RunnerReply['type']> = Extract<RunnerReply, { type: Ty
 export const MAIN = fileURLToPath(new URL('../../runners/animatic/src/main.ts', import.meta.url))
 
 /**
- * The real animatic runner as a child process over real pipes. Every reply is checked by the protocol's
- * schema.
+ * The real animatic runner, or another of ours, as a child process over real pipes. Every reply is checked by
+ * the protocol's schema.
  */
 export class SpawnedRunner {
   readonly child: ChildProcess
@@ -31,9 +31,9 @@ export class SpawnedRunner {
   #waiting: (() => void)[] = []
   #broken: unknown
 
-  constructor(environment: Record<string, string> = {}) {
+  constructor(environment: Record<string, string> = {}, main = MAIN) {
     this.#folder = mkdtempSync(join(tmpdir(), 'animatic-test-'))
-    this.child = spawn(process.execPath, [MAIN], {
+    this.child = spawn(process.execPath, [main], {
       stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, SLUICE_ANIMATIC_STEP_MS: '0', ...environment },
     })
@@ -80,7 +80,16 @@ export class SpawnedRunner {
       reply.type === type &&
       (id === undefined || ('id' in reply && reply.id === id)) &&
       test(reply as ReplyOf<Type>)
-    return this.until(() => this.replies.find(isWanted), `${type} ${id ?? ''}`)
+    const failure = (reply: RunnerReply) => reply.type === 'failed' && id !== undefined && reply.id === id
+    return this.until(
+      () => {
+        const wanted = this.replies.find(isWanted)
+        const failed = wanted === undefined ? this.replies.find(failure) : undefined
+        if (failed !== undefined) throw new Error(`no ${type} of ${id}: ${JSON.stringify(failed)}`)
+        return wanted
+      },
+      `${type} ${id ?? ''}`,
+    )
   }
 
   /** Waits, woken by each reply, log line and the exit, for a value that is not undefined. */

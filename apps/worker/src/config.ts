@@ -3,6 +3,7 @@ import { delimiter, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { COST_PER_HOUR_MICROS_BELOW, POOL_PATTERN } from '@sluice/shared/attempt-contract'
 import { readCatalogue } from '@sluice/shared/catalogue-file'
+import { readEngineSettings } from '@sluice/shared/engine-settings'
 import { parseMicros } from '@sluice/shared/money'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ServedModel } from '@sluice/shared/runner-protocol'
@@ -56,7 +57,7 @@ export interface RunnerCommand {
   deviceVariable: string
 }
 
-const RUNNERS = ['animatic', 'open-sora'] as const
+const RUNNERS = ['animatic', 'open-sora', 'engine'] as const
 const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR']
 const PASSED_PREFIXES = ['SLUICE_ANIMATIC_', 'OPENSORA_', 'CUDA_', 'NCCL_', 'PYTORCH_', 'HF_', 'ASCEND_']
 
@@ -70,6 +71,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
     models: () => readModels(env),
     kind: () => choiceSetting(env, 'SLUICE_RUNNER', 'animatic', RUNNERS),
     custom: () => readCustomCommand(env),
+    engine: () => judgeEngineSettings(env),
     pool: () => readPool(env),
     costPerHourMicros: () => readCost(env),
     stallMs: () => integerSetting(env, 'SLUICE_RUNNER_STALL_MS', 120_000, { min: 100, max: 86_400_000 }),
@@ -88,7 +90,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
       command: custom ?? builtInCommand(kind, env),
       environment: {
         ...(custom === null && kind === 'animatic' ? { SLUICE_ANIMATIC_MODELS: values.models.animatic } : {}),
-        ...passedEnvironment(env),
+        ...passedEnvironment(env, custom !== null || kind === 'engine'),
         // A runner that starts a process per device reads the list by this name.
         SLUICE_DEVICE_VARIABLE: values.deviceVariable,
         ...(custom === null && kind === 'open-sora' ? { PYTHONPATH: pythonPath('open-sora') } : {}),
@@ -96,7 +98,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
       deviceVariable: values.deviceVariable,
     },
     models: values.models.served,
-    pool: values.pool ?? (custom === null && kind === 'animatic' ? 'animatic' : null),
+    pool: values.pool ?? (custom === null && kind !== 'open-sora' ? kind : null),
     slots: values.slots,
     costPerHourMicros: values.costPerHourMicros,
     dataDir: values.dataDir,
@@ -177,7 +179,13 @@ function readCustomCommand(env: Environment): readonly [string, ...string[]] | n
 function builtInCommand(kind: (typeof RUNNERS)[number], env: Environment): readonly [string, ...string[]] {
   if (kind === 'open-sora')
     return [optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3', '-m', 'sluice_open_sora']
-  return [process.execPath, resolve(REPOSITORY, 'runners/animatic/src/main.ts')]
+  return [process.execPath, resolve(REPOSITORY, `runners/${kind}/src/main.ts`)]
+}
+
+/** The engine runner reads them itself: here only a start with wrong ones is refused. */
+function judgeEngineSettings(env: Environment): void {
+  const isCustom = optionalSetting(env, 'SLUICE_RUNNER_COMMAND') !== undefined
+  if (!isCustom && optionalSetting(env, 'SLUICE_RUNNER') === 'engine') readEngineSettings(env)
 }
 
 /** Where a Python runner's package lies, and what the Python runners share. */
@@ -217,12 +225,14 @@ function readDeviceVariable(env: Environment): string {
   return name
 }
 
-function passedEnvironment(env: Environment): Record<string, string> {
+/** `withEngine`: the key of an engine is for the runner that drives it, and no other. */
+function passedEnvironment(env: Environment, withEngine: boolean): Record<string, string> {
+  const prefixes = withEngine ? [...PASSED_PREFIXES, 'SLUICE_ENGINE_'] : PASSED_PREFIXES
   const passed: Record<string, string> = { HOME: homedir() }
   for (const [name, value] of Object.entries(env)) {
     if (
       value !== undefined &&
-      (PASSED_NAMES.includes(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix)))
+      (PASSED_NAMES.includes(name) || prefixes.some((prefix) => name.startsWith(prefix)))
     )
       passed[name] = value
   }

@@ -122,7 +122,6 @@ export const FAILURE_CODES = [
   ...RUNNER_ERROR_CODES,
   'stalled',
   'runner_exited',
-  'bad_output',
   'upload_failed',
   'checkpoint_unusable',
   'input_unavailable',

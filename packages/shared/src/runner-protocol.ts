@@ -37,6 +37,10 @@ export const RUNNER_ERROR_CODES = [
   'device_lost',
   'model_missing',
   'internal',
+  // What the runner drives made something else than what was asked for.
+  'bad_output',
+  // The server that the runner drives takes no work now: no fault of any video.
+  'engine_away',
 ] as const
 export type RunnerErrorCode = (typeof RUNNER_ERROR_CODES)[number]
 
@@ -133,6 +137,11 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     phase: z.enum(['load', 'encode', 'denoise', 'decode', 'mux']),
     step: z.int().nonnegative(),
     steps: z.int().positive(),
+    /**
+     * An estimate of the time until the device is free, by a runner that does not see the steps. Absent = the
+     * worker estimates it by them.
+     */
+    remaining_ms: z.number().nonnegative().optional(),
   }),
   /**
    * A complete checkpoint (renamed into place) of `step` steps. A later one may replace it at the same path.

@@ -102,6 +102,21 @@ export const TIME_LIMITS = {
     /** A whole transfer; a video of a few MB takes seconds, a checkpoint of some GB minutes. */
     wholeMs: 300_000,
   },
+  /** What the runner `engine` asks the server that it drives. */
+  engine: {
+    /** For one answer without a file: engines answer from memory, another Sluice from its database. */
+    answerMs: 10_000,
+    /** For the answer to a submission, which brings an image and waits for an engine that warms up. */
+    submitMs: 30_000,
+    /** An engine that gives no answer for this long is away, unless a setting says otherwise. */
+    awayMs: 60_000,
+    /** No byte of a video comes. */
+    silenceMs: 15_000,
+    /** A whole video of some MB, from an engine that may be across a slow line. */
+    wholeMs: 300_000,
+    /** For a cancel to be heard: it is said again meanwhile, and the slot is free before. */
+    stopMs: 60_000,
+  },
   /** Requests to the API. */
   client: {
     /** To the end of a request's headers: they are a few kilobytes. */

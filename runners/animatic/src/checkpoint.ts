@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { RunnerFailure } from '@sluice/runner/runner-failure'
 import { type Generation, generationSchema } from '@sluice/shared/generation'
 import { z } from 'zod'
 import type { InputImage } from './input-image.ts'
 import { LATENT_LENGTH } from './latent.ts'
-import { RunnerFailure } from './runner-failure.ts'
 
 export interface Checkpoint {
   /** Steps that are done. */

@@ -1,10 +1,10 @@
+import type { SendReply } from '@sluice/runner/reply-channel'
 import { pause } from '@sluice/shared/pause'
 import type { RunnerRequest } from '@sluice/shared/runner-protocol'
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import type { FilmQueue } from './film/film-queue.ts'
 import { type InputImage, readInputImages } from './input-image.ts'
 import { advanceLatent, initialLatent } from './latent.ts'
-import type { SendReply } from './reply-channel.ts'
 import type { ServedModels } from './served-models.ts'
 import type { AnimaticSettings } from './settings.ts'
 

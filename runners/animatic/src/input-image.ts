@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { RunnerFailure } from '@sluice/runner/runner-failure'
 import type { Generation } from '@sluice/shared/generation'
 import type { RunnerRequest } from '@sluice/shared/runner-protocol'
 import sharp from 'sharp'
-import { RunnerFailure } from './runner-failure.ts'
 
 /** An input image as the request names it: the protocol calls them references. */
 type Reference = NonNullable<Extract<RunnerRequest, { type: 'generate' }>['references']>[number]

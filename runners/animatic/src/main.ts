@@ -1,6 +1,6 @@
+import { isReplyChannel, openReplyChannel } from '@sluice/runner/reply-channel'
 import { readJsonLines } from '@sluice/shared/json-lines'
 import { SettingErrors } from '@sluice/shared/settings'
-import { isReplyChannel, openReplyChannel } from './reply-channel.ts'
 import { Runner } from './runner.ts'
 import { type AnimaticSettings, readAnimaticSettings } from './settings.ts'
 

@@ -1,8 +1,8 @@
+import { RunnerFailure } from '@sluice/runner/runner-failure'
 import { OPEN_SORA_2 } from '@sluice/shared/models/built-in/open-sora'
 import { type Makes, makesOf } from '@sluice/shared/models/makes'
 import { MODES } from '@sluice/shared/models/model'
 import type { RunnerRequest } from '@sluice/shared/runner-protocol'
-import { RunnerFailure } from './runner-failure.ts'
 
 /** What holds for a model that `load` does not describe: Open-Sora's values, in every mode. */
 const UNDESCRIBED: Makes = { ...makesOf(OPEN_SORA_2), modes: [...MODES] }

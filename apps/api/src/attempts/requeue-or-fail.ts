@@ -45,11 +45,12 @@ export async function requeueOrFailLost(locked: LockedAttempt): Promise<void> {
 
 /**
  * Whether a failure that a worker reports may be the video's doing. A store that took no upload is not, nor a
- * host with a full disk, nor a worker on which one video after the other fails; and what a worker says of its
- * earlier process, which died with its runner, is judged as if it had said nothing.
+ * host with a full disk, nor an engine that is away, nor a worker on which one video after the other fails;
+ * and what a worker says of its earlier process, which died with its runner, is judged as if it had said
+ * nothing.
  */
 async function mayBeBlamed(locked: LockedAttempt, { code, retryable }: Failure): Promise<boolean> {
-  if (code === 'upload_failed' || code === 'host_failed') return false
+  if (code === 'upload_failed' || code === 'host_failed' || code === 'engine_away') return false
   if (retryable && (await failedAnotherBefore(locked))) return false
   const loss = await readLoss(locked)
   return !loss.hasRestarted || !loss.isOnDevice || mayBeItsDoing(loss)
@@ -78,7 +79,8 @@ async function countFailure(
       text: `
         select count(*) as attempts from attempt
         where video_id = $1 and claim is not null and resumed_from_step >= $2
-          and (ended_at is null or outcome in ('lost', 'failed'))`,
+          and (ended_at is null or outcome in ('lost', 'failed'))
+          and error_code is distinct from 'engine_away'`,
       values: [video.id, video.checkpoint_step ?? 0],
     }),
   )

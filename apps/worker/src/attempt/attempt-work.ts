@@ -38,6 +38,8 @@ export class AttemptWork {
   #phase: ProgressBody['phase'] = 'encode'
   /** Newest step that the runner named. */
   #runnerStep = 0
+  /** What the runner itself estimates, and when it said so. */
+  #saidRemaining: { ms: number; at: number } | undefined
 
   /** Creates the folder; throws what that throws. */
   constructor(assignment: Assignment, deps: AttemptWorkDeps) {
@@ -81,6 +83,8 @@ export class AttemptWork {
 
   /** Estimated milliseconds until the device is free; null while there is no estimate. */
   get remainingMs(): number | null {
+    if (this.#saidRemaining !== undefined)
+      return Math.max(this.#saidRemaining.ms - (performance.now() - this.#saidRemaining.at), 0)
     return this.#pace?.remainingMs(Math.max(this.#request.num_steps - this.step, 0)) ?? null
   }
 
@@ -106,8 +110,9 @@ export class AttemptWork {
     }
   }
 
-  onProgress({ phase, step }: Reply<'progress'>): void {
+  onProgress({ phase, step, remaining_ms: ms }: Reply<'progress'>): void {
     this.#phase = phase
+    this.#saidRemaining = ms === undefined ? undefined : { ms, at: performance.now() }
     // Other phases count something else than denoising steps, which are what is charged.
     if (phase === 'denoise') this.#runnerStep = Math.max(this.#runnerStep, step)
   }

@@ -17,7 +17,7 @@ const HOST_WORDS = new RegExp(
   'i',
 )
 /** What another server says of itself, such as a store whose own disk is full. */
-const REFUSAL = /\b(GET|PUT): HTTP \d{3} .*/s
+const REFUSAL = /\b(GET|PUT|POST|DELETE): HTTP \d{3} .*/s
 /** Says something about the host only where it is about a folder that is the worker's own. */
 const DENIED_WORDS = /\bEACCES\b|permission denied/i
 
@@ -27,8 +27,8 @@ const DENIED_WORDS = /\bEACCES\b|permission denied/i
  */
 export function blameHost(failure: Failure, workDir: string): Failure {
   const { code, message } = failure
-  // A device's memory is no part of the host, whatever the words are.
-  if (code === 'out_of_memory' || code === 'device_lost') return failure
+  // A device's memory is no part of the host, nor is another server, whatever the words are.
+  if (code === 'out_of_memory' || code === 'device_lost' || code === 'engine_away') return failure
   const own = message.replace(REFUSAL, '')
   const isDenied = DENIED_WORDS.test(own) && own.includes(workDir)
   return isDenied || HOST_WORDS.test(own) ? { code: 'host_failed', message, retryable: true } : failure

@@ -41,13 +41,18 @@ const SLOT_FOLLOWERS: Followers<SlotState> = {
   /** The runner was started and has not said `ready`. */
   loading: ['ready', 'down', 'closed'],
   ready: ['spoilt', 'down', 'closed'],
-  /** Out of memory, or the device is lost: the runner ends once what it still encodes is out. */
+  /**
+   * Out of memory, the device is lost, or what the runner drives is away: the runner ends once what it still
+   * encodes is out.
+   */
   spoilt: ['down', 'closed'],
   /** The runner has ended; the next one starts after a pause. */
   down: ['loading', 'closed'],
   closed: [],
 }
 
+/** After these a runner is started again. */
+const SPOILING: readonly string[] = ['out_of_memory', 'device_lost', 'engine_away']
 const SHUT_DOWN: RunnerEnd = { why: 'shut_down', message: 'the worker shuts down' }
 const RESTART_FIRST_MS = 200
 const RESTART_MS_MAX = 30_000
@@ -326,7 +331,7 @@ export class Slot {
   }
 
   #noteSpoilt(reply: RunnerReply): void {
-    if (reply.type !== 'failed' || (reply.code !== 'out_of_memory' && reply.code !== 'device_lost')) return
+    if (reply.type !== 'failed' || !SPOILING.includes(reply.code)) return
     if (!this.#state.is('ready')) return
     this.#state.enter('spoilt')
     this.#spoiltBy = reply.code
@@ -358,7 +363,9 @@ export class Slot {
     // A runner that cannot even load will not serve the video that waits for it.
     if (!hadLoaded) this.#waiting?.yield()
     this.#deps.onChange()
-    if (!this.#state.is('closed')) this.#restartAfter(isDeliberate ? 0 : this.#nextPauseMs())
+    // An engine that turned work down may well answer the next runner's first question.
+    const isAtOnce = isDeliberate && this.#spoiltBy !== 'engine_away'
+    if (!this.#state.is('closed')) this.#restartAfter(isAtOnce ? 0 : this.#nextPauseMs())
   }
 
   #nextPauseMs(): number {

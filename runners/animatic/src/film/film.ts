@@ -2,6 +2,8 @@ import '@napi-rs/webcodecs/polyfill'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Canvas } from '@napi-rs/canvas'
+import { createContactSheet } from '@sluice/runner/contact-sheet'
+import { thumbnailIndex, writeStills } from '@sluice/runner/write-stills'
 import type { Generation } from '@sluice/shared/generation'
 import {
   BufferTarget,
@@ -11,10 +13,8 @@ import {
   VideoSample,
   VideoSampleSource,
 } from 'mediabunny'
-import sharp from 'sharp'
 import type { InputImage } from '../input-image.ts'
 import { createScene, type Scene } from '../scene/scene.ts'
-import { createContactSheet } from './contact-sheet.ts'
 import { freeFrames } from './frame-memory.ts'
 import { clearTimes } from './mp4-times.ts'
 import { writeI420 } from './pixel-format.ts'
@@ -40,8 +40,6 @@ export interface FilmProgress {
 }
 
 const FREE_EVERY_FRAMES = 12
-/** The thumbnail is the frame at this share of the clip. */
-const THUMBNAIL_AT = 0.6
 const LIMITED_BT709 = { primaries: 'bt709', transfer: 'bt709', matrix: 'bt709', fullRange: false } as const
 
 /**
@@ -74,14 +72,14 @@ async function encodeFrames(
   const scene = createScene(generation, latent, images)
   const encoder = openEncoder(generation)
   const sheet = createContactSheet(generation)
-  const thumbnailIndex = Math.floor(frames * THUMBNAIL_AT)
+  const thumbnailAt = thumbnailIndex(frames)
   let thumbnail = Buffer.alloc(0)
   try {
     await encoder.start()
     for (let index = 0; index < frames; index++) {
       scene.draw(index)
       await encoder.add(scene, index)
-      if (index === thumbnailIndex) thumbnail = Buffer.from(scene.canvas.data())
+      if (index === thumbnailAt) thumbnail = Buffer.from(scene.canvas.data())
       sheet.put(index, scene.canvas)
       onProgress({ phase: 'decode', step: index + 1, steps: frames })
       if (index % FREE_EVERY_FRAMES === FREE_EVERY_FRAMES - 1) await freeFrames()
@@ -149,21 +147,9 @@ async function writeFiles(
   { mp4, thumbnail, sheet }: Pictures,
 ): Promise<Film['files']> {
   const { width, height } = generation
-  const files = {
-    video: join(folder, 'video.mp4'),
-    thumbnail: join(folder, 'thumbnail.webp'),
-    spritesheet: join(folder, 'spritesheet.jpg'),
-  }
-  await writeFile(files.video, mp4)
-  await sharp(thumbnail, { raw: { width, height, channels: 4 } })
-    .removeAlpha()
-    .webp({ quality: 84 })
-    .toFile(files.thumbnail)
-  await sharp(sheet.data(), { raw: { width: sheet.width, height: sheet.height, channels: 4 } })
-    .removeAlpha()
-    .jpeg({ quality: 82 })
-    .toFile(files.spritesheet)
-  return files
+  const video = join(folder, 'video.mp4')
+  await writeFile(video, mp4)
+  return { video, ...(await writeStills(folder, { width, height, thumbnail, sheet })) }
 }
 
 /**

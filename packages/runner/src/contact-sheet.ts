@@ -7,11 +7,17 @@ const CELL_PIXELS = 320
 /** A grid of up to twelve frames, evenly spaced over the clip, in reading order. */
 export interface ContactSheet {
   canvas: Canvas
+  /** Whether the frame is one of those on the sheet. */
+  has(index: number): boolean
   /** Draws the frame if it is one of those on the sheet. */
   put(index: number, frame: Canvas): void
 }
 
-export function createContactSheet({ width, height, num_frames: frames }: Generation): ContactSheet {
+export function createContactSheet({
+  width,
+  height,
+  num_frames: frames,
+}: Pick<Generation, 'width' | 'height' | 'num_frames'>): ContactSheet {
   const count = Math.min(frames, FRAMES_MAX)
   const columns = Math.min(count, width >= height ? 3 : 6)
   const scale = Math.min(1, CELL_PIXELS / Math.max(width, height))
@@ -31,6 +37,7 @@ export function createContactSheet({ width, height, num_frames: frames }: Genera
   )
   return {
     canvas,
+    has: (index) => cellOf.has(index),
     put(index, frame) {
       const cell = cellOf.get(index)
       if (cell === undefined) return

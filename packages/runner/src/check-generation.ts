@@ -3,7 +3,7 @@ import { frameRuleText, makesFrames } from '@sluice/shared/models/frame-rule'
 import type { Makes } from '@sluice/shared/models/makes'
 import { RunnerFailure } from './runner-failure.ts'
 
-/** Smaller, and there is no room for a word. */
+/** No model makes less, and on less there is no room for a word. */
 const SIDE_MIN = 32
 const FPS_MAX = 120
 
