@@ -59,6 +59,11 @@ test('a process that was silent for long may be gone: another with its id is hea
   const next = await twin.fetch()
   await next.report({ type: 'taken', slot: 0 })
   for (let beat = 0; beat < 2; beat += 1) {
+    // Also while the one that took it over is silent itself.
+    await api.context.db.query({
+      text: `update worker set heartbeat_at = now() - interval '11 s' where id = $1`,
+      values: [worker.id],
+    })
     const woken = await worker.heartbeatRaw([attempt.owned], { predecessors: [] })
     expect(woken).toMatchObject({ status: 409, body: { error: { code: 'worker_id_in_use' } } })
     expect(await verdictOn(twin, next.owned)).toBe('continue')

@@ -1,6 +1,7 @@
 import { BLAME_MUTANTS } from './blame-mutants.ts'
 import { DELIVERY_MUTANTS } from './delivery-mutants.ts'
 import { GATE_MUTANTS } from './gate-mutants.ts'
+import { HOST_MUTANTS } from './host-mutants.ts'
 import { MONEY_MUTANTS } from './money-mutants.ts'
 import type { Mutant } from './mutant.ts'
 
@@ -9,4 +10,5 @@ export const ALL_MUTANTS: readonly Mutant[] = [
   ...DELIVERY_MUTANTS,
   ...BLAME_MUTANTS,
   ...GATE_MUTANTS,
+  ...HOST_MUTANTS,
 ]

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,6 +68,16 @@ test('the lock of a process that was killed is free at once', async () => {
   expect((await take())?.predecessors).toEqual([boot])
 })
 
+test('the lock of a process whose pid another process has now is free at once', async () => {
+  const { boot, child } = await holder()
+  const [file = ''] = readdirSync(dir)
+  const held = JSON.parse(readFileSync(join(dir, file), 'utf8'))
+  const earlier = { ...held, process: { ...held.process, start: 'an earlier one' } }
+  writeFileSync(join(dir, file), JSON.stringify(earlier))
+  expect((await take())?.predecessors).toEqual([boot])
+  expect(child.exitCode).toBeNull()
+})
+
 test.skipIf(!mayUnshare())(
   'a live process in another container has its lock though its pid cannot be seen, and loses it when it is killed',
   async () => {
@@ -122,7 +132,7 @@ test('a process whose lock was taken from it while it was frozen is told', async
   await told
   await lock?.leave()
   expect((await readdir(dir)).toSorted()).toEqual(['worker.1.pid', 'worker.9.pid'])
-})
+}, 10_000)
 
 test('two workers on one data dir have folders and ids of their own, and a new id is kept', async () => {
   const [one, two] = [await takeWorkerFolder(dir, QUICK), await takeWorkerFolder(dir, QUICK)]

@@ -321,6 +321,7 @@ test.skipIf(!mayMount())(
     await expect.poll(() => readdir(join(dataDir, 'worker/spool'))).toEqual([])
     expect(child.exitCode).toBeNull()
   },
+  30_000,
 )
 
 test('a final report the API will never accept leaves the spool', async () => {

@@ -93,8 +93,8 @@ test('a replica, a cluster, a server that wants a password, one that is too old 
   expect(verdicts.map(({ state }) => state)).toEqual(urls.map(() => 'unfit'))
   const said = verdicts.map((verdict) => ('problem' in verdict ? verdict.problem : ''))
   for (const [index, words] of [
-    'replica',
-    'cluster',
+    'needs its primary',
+    'needs a single Redis',
     'asks for a password',
     'Redis 4.0.14',
     'no Redis',

@@ -33,4 +33,5 @@ test.runIf(process.platform === 'linux')(
   async () => {
     await expect(makeFolder('/proc/no-such-folder/below')).rejects.toThrow('ENOENT')
   },
+  5_000,
 )

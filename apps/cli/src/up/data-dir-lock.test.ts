@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -87,6 +87,16 @@ describe('the data dir lock', () => {
     await writeFile(join(dir, name), JSON.stringify({ pid: process.pid, start: 'an earlier boot/1' }))
   }
 
+  it('is held whether or not the list of children can be written, which is said once', async () => {
+    await mkdir(join(dir, 'children.json'))
+    const lock = await lockDataDir(dir)
+    const problems: string[] = []
+    const list = lock.children(({ message }) => problems.push(message))
+    for (let times = 0; times < 2; times += 1) list.write([process.pid])
+    expect(problems).toEqual([expect.stringContaining('EISDIR')])
+    await lock.release()
+  })
+
   it('ends the children a killed supervisor left', async () => {
     const lock = await lockDataDir(dir)
     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {
@@ -100,5 +110,5 @@ describe('the data dir lock', () => {
     await ended
     expect(child.signalCode).toBe('SIGTERM')
     await next.release()
-  })
+  }, 15_000)
 })

@@ -34,6 +34,9 @@ test.each([
   expect(codeOf(message)).toBe('internal')
 })
 
-test('a device without memory is not the host: its runner has to be started again', () => {
-  expect(codeOf('cannot allocate memory', 'out_of_memory')).toBe('out_of_memory')
-})
+test.each(['out_of_memory', 'device_lost'] as const)(
+  'a device that says %s is not the host, whatever its words: its runner has to be started again',
+  (code) => {
+    expect(codeOf('cannot allocate memory', code)).toBe(code)
+  },
+)

@@ -1,0 +1,293 @@
+import type { Mutant } from './mutant.ts'
+
+const HOST_FAILURE: Mutant['tests'] = ['unit', 'apps/worker/src/attempt/host-failure.test.ts']
+const HOST_HEALTH: Mutant['tests'] = ['unit', 'apps/worker/src/host-health.test.ts']
+const SLOT_REST: Mutant['tests'] = ['unit', 'apps/worker/src/slots/slot-rest.test.ts']
+const WORKER_LOCK: Mutant['tests'] = ['unit', 'apps/worker/src/worker-lock.test.ts']
+const DATA_DIR_LOCK: Mutant['tests'] = ['unit', 'apps/cli/src/up/data-dir-lock.test.ts']
+const NUMBERED_LOCK: Mutant['tests'] = ['unit', 'packages/shared/src/numbered-lock.test.ts']
+const ONE_OF_EACH = (title: string): Mutant['tests'] => [
+  'unit',
+  'apps/cli/src/up/one-of-each.test.ts',
+  '-t',
+  title,
+]
+const MAKE_FOLDER: Mutant['tests'] = ['unit', 'packages/shared/src/make-folder.test.ts']
+const JUDGE_DATABASE = (title: string): Mutant['tests'] => [
+  'unit',
+  'test/judge-database.test.ts',
+  '-t',
+  title,
+]
+const JUDGE_REDIS: Mutant['tests'] = ['unit', 'packages/shared/src/judge-redis.test.ts']
+const IDENTITY: Mutant['tests'] = ['integration-postgres', 'test/integration/worker-identity.test.ts']
+
+/** What a machine, its disk, its processes and its surroundings may do to the service. */
+export const HOST_MUTANTS: readonly Mutant[] = [
+  {
+    rule: 'host: a full disk is its own',
+    file: 'apps/worker/src/attempt/host-failure.ts',
+    find: 'isDenied || HOST_WORDS.test(own)',
+    replace: 'isDenied',
+    tests: HOST_FAILURE,
+  },
+  {
+    rule: 'host: the store’s full disk is not its own',
+    file: 'apps/worker/src/attempt/host-failure.ts',
+    find: `message.replace(REFUSAL, '')`,
+    replace: 'message',
+    tests: HOST_FAILURE,
+  },
+  {
+    rule: 'host: a device without memory is no host without',
+    file: 'apps/worker/src/attempt/host-failure.ts',
+    find: `if (code === 'out_of_memory' || code === 'device_lost') return failure`,
+    replace: `if (code === 'device_lost') return failure`,
+    tests: HOST_FAILURE,
+  },
+  {
+    rule: 'host: a lost device is no broken host',
+    file: 'apps/worker/src/attempt/host-failure.ts',
+    find: `if (code === 'out_of_memory' || code === 'device_lost') return failure`,
+    replace: `if (code === 'out_of_memory') return failure`,
+    tests: HOST_FAILURE,
+  },
+  {
+    rule: 'host: only its own folder tells of its rights',
+    file: 'apps/worker/src/attempt/host-failure.ts',
+    find: ' && own.includes(workDir)',
+    replace: '',
+    tests: HOST_FAILURE,
+  },
+  {
+    rule: 'host: it is unwell until it can write',
+    file: 'apps/worker/src/host-health.ts',
+    find: '} while (!(await this.#probe()))',
+    replace: '} while (this.isWell)',
+    tests: HOST_HEALTH,
+  },
+  {
+    rule: 'host: its waits grow until a video succeeds',
+    file: 'apps/worker/src/host-health.ts',
+    find: '    this.#unwell.end()\n',
+    replace: '    this.#unwell.end()\n    this.#backoff.reset()\n',
+    tests: HOST_HEALTH,
+  },
+  {
+    rule: 'host: an unwell one offers no slot',
+    file: 'apps/worker/src/worker.ts',
+    find: 'slots: this.#isQueueReached && this.#host.isWell ? slots.slots : 0,',
+    replace: 'slots: this.#isQueueReached ? slots.slots : 0,',
+    tests: ['unit', 'apps/worker/src/worker.test.ts', '-t', 'a full disk under everything a worker writes'],
+  },
+  {
+    rule: 'slots: videos that fail together are one failure',
+    file: 'apps/worker/src/slots/slot-rest.ts',
+    find: '    if (this.isResting) return\n    const isFirst',
+    replace: '    const isFirst',
+    tests: SLOT_REST,
+  },
+  {
+    rule: 'slots: a second video that fails tells of the slot',
+    file: 'apps/worker/src/slots/slot-rest.ts',
+    find: 'this.#video === undefined || this.#video === video',
+    replace: 'this.#rests === 0',
+    tests: SLOT_REST,
+  },
+  {
+    rule: 'slots: one that made a video is well',
+    file: 'apps/worker/src/slots/slot-rest.ts',
+    find: '    this.#rests = 0\n    this.#unwell.end()',
+    replace: '    this.#unwell.end()',
+    tests: SLOT_REST,
+  },
+  {
+    rule: 'locks: a pid that was given again is another process',
+    file: 'apps/worker/src/worker-lock.ts',
+    find: 'heldHere.has(holder.boot) : startOf(pid) === start',
+    replace: 'heldHere.has(holder.boot) : startOf(pid) !== null',
+    tests: WORKER_LOCK,
+  },
+  {
+    rule: 'locks: a pid of another machine says nothing here',
+    file: 'apps/worker/src/worker-lock.ts',
+    find: 'if (space === own.space) {',
+    replace: `if (space !== '') {`,
+    tests: WORKER_LOCK,
+  },
+  {
+    rule: 'locks: who renews its lock has it',
+    file: 'apps/worker/src/worker-lock.ts',
+    find: 'if (now.changedAtMs !== newest.changedAtMs) return true',
+    replace: '',
+    tests: WORKER_LOCK,
+  },
+  {
+    rule: 'locks: who lost its lock is told',
+    file: 'apps/worker/src/worker-lock.ts',
+    find: 'if (number <= this.#taken.number || this.#isLost) return',
+    replace: 'if (number >= this.#taken.number || this.#isLost) return',
+    tests: WORKER_LOCK,
+  },
+  {
+    rule: 'locks: one of many gets it',
+    file: 'packages/shared/src/numbered-lock.ts',
+    find: 'return link(from, to).then(',
+    replace: 'return rename(from, to).then(',
+    tests: DATA_DIR_LOCK,
+  },
+  {
+    rule: 'locks: a number that others have passed is nobody’s',
+    file: 'packages/shared/src/numbered-lock.ts',
+    find: 'const isNewest = (await readNewestLock(take)).number === number',
+    replace: 'const isNewest = true',
+    tests: NUMBERED_LOCK,
+  },
+  {
+    rule: 'locks: a number is not given twice',
+    file: 'packages/shared/src/numbered-lock.ts',
+    find: `if (text === '') return truncate(path)`,
+    replace: `if (text === '') return rm(path)`,
+    tests: NUMBERED_LOCK,
+  },
+  {
+    rule: 'folders: a file in the way is an error',
+    file: 'packages/shared/src/make-folder.ts',
+    find: `if (code === 'EEXIST' && (await stat(path)).isDirectory()) return`,
+    replace: `if (code === 'EEXIST') return`,
+    tests: MAKE_FOLDER,
+  },
+  {
+    rule: 'folders: those above have the mode too',
+    file: 'packages/shared/src/make-folder.ts',
+    find: 'await makeFolder(parent, mode)',
+    replace: 'await makeFolder(parent)',
+    tests: MAKE_FOLDER,
+  },
+  {
+    rule: 'folders: one that cannot be made is not tried for ever',
+    file: 'packages/shared/src/make-folder.ts',
+    find: ' || (await isThere(parent))) throw error',
+    replace: ') throw error',
+    tests: MAKE_FOLDER,
+  },
+  {
+    rule: 'supervisor: what a killed one left is ended first',
+    file: 'apps/cli/src/up/data-dir-lock.ts',
+    find: '  await endLeftChildren(childrenPath)\n',
+    replace: '',
+    tests: DATA_DIR_LOCK,
+  },
+  {
+    rule: 'supervisor: a later process of the same pid is not its child',
+    file: 'apps/cli/src/processes/process-identity.ts',
+    find: 'return isAlive(pid) && startOf(pid) === start',
+    replace: 'return isAlive(pid)',
+    tests: DATA_DIR_LOCK,
+  },
+  {
+    rule: 'supervisor: runners end with their worker',
+    file: 'apps/cli/src/up/supervised-child.ts',
+    find: `if (pid !== undefined) sendSignal(-pid, 'SIGKILL')`,
+    replace: '',
+    tests: ONE_OF_EACH('a new start of everything leaves nothing behind'),
+  },
+  {
+    rule: 'supervisor: a child that hangs is killed',
+    file: 'apps/cli/src/up/supervised-child.ts',
+    find: `child === ending && sendSignal(-pid, 'SIGKILL')`,
+    replace: `child === ending && sendSignal(-pid, 'SIGTERM')`,
+    tests: ONE_OF_EACH('ends children that hang and children that are frozen'),
+  },
+  {
+    rule: 'supervisor: a list that cannot be written stops nothing',
+    file: 'apps/cli/src/up/children-list.ts',
+    find: '      if (!this.#isTrouble) this.#onProblem(error as Error)\n',
+    replace: '      throw error\n',
+    tests: DATA_DIR_LOCK,
+  },
+  {
+    rule: 'surroundings: a schema newer than the program is refused',
+    file: 'packages/shared/src/judge-database.ts',
+    find: 'if (unknown.length > 0) {',
+    replace: 'if (rows.length === 0) {',
+    tests: JUDGE_DATABASE('a schema newer than the program'),
+  },
+  {
+    rule: 'surroundings: PostgreSQL from 16 on',
+    file: 'packages/shared/src/judge-database.ts',
+    find: 'if (num >= POSTGRES_VERSION_MIN * 10_000) return version',
+    replace: 'if (num > POSTGRES_VERSION_MIN * 10_000) return version',
+    tests: JUDGE_DATABASE('PostgreSQL before 16 is refused'),
+  },
+  {
+    rule: 'surroundings: a pooler that drops options is refused',
+    file: 'packages/shared/src/judge-database.ts',
+    find: `(await readSetting(client, 'sluice.judged')) !== mark`,
+    replace: `(await readSetting(client, 'sluice.judged')) === ''`,
+    tests: JUDGE_DATABASE('told to drop what it does not know'),
+  },
+  {
+    rule: 'surroundings: a pooler that shares sessions is refused',
+    file: 'packages/shared/src/judge-database.ts',
+    find: 'if (seenByOther === mark || seen !== mark)',
+    replace: `if (seenByOther === '')`,
+    tests: JUDGE_DATABASE('a pooler that shares sessions is refused'),
+  },
+  {
+    rule: 'surroundings: prompts hold any character',
+    file: 'packages/shared/src/judge-database.ts',
+    find: `if (encoding !== 'UTF8') {`,
+    replace: `if (encoding === '') {`,
+    tests: JUDGE_DATABASE('another encoding than UTF-8'),
+  },
+  {
+    rule: 'surroundings: an API of the version before goes on after a migration',
+    file: 'apps/api/src/db/migrate.ts',
+    find: 'if (hasChanged) await renewOtherSessions(client)',
+    replace: '',
+    tests: ['integration-postgres', 'test/integration/rollout.test.ts'],
+  },
+  {
+    rule: 'surroundings: a Redis that takes no writes is refused',
+    file: 'packages/shared/src/judge-redis.ts',
+    find: `if (info.get('role') === 'slave')`,
+    replace: `if (info.get('role') === 'replica')`,
+    tests: JUDGE_REDIS,
+  },
+  {
+    rule: 'surroundings: a Redis that still loads is waited for',
+    file: 'packages/shared/src/judge-redis.ts',
+    find: 'return isPassing(problem) ? {',
+    replace: `return problem === '' ? {`,
+    tests: JUDGE_REDIS,
+  },
+  {
+    rule: 'surroundings: a Redis that evicts is doubtful',
+    file: 'packages/shared/src/judge-redis.ts',
+    find: `...(policy === 'noeviction'`,
+    replace: `...(policy !== ''`,
+    tests: JUDGE_REDIS,
+  },
+  {
+    rule: 'one worker: a process that was replaced is heard no more',
+    file: 'apps/api/src/workers/note-worker.ts',
+    find: 'if (earlier.replaced_boots.includes(beat.boot))',
+    replace: 'if (earlier.replaced_boots.length > 99)',
+    tests: IDENTITY,
+  },
+  {
+    rule: 'one worker: a live process keeps its id',
+    file: 'apps/api/src/workers/note-worker.ts',
+    find: 'if (!isKnownGone && earlier.silent_ms < ALIVE_MS)',
+    replace: 'if (!isKnownGone && earlier.silent_ms < 0)',
+    tests: IDENTITY,
+  },
+  {
+    rule: 'one worker: a silent process loses its id',
+    file: 'apps/api/src/workers/note-worker.ts',
+    find: 'if (!isKnownGone && earlier.silent_ms < ALIVE_MS)',
+    replace: 'if (!isKnownGone)',
+    tests: IDENTITY,
+  },
+]
