@@ -167,7 +167,20 @@ test('bodies that stop coming hold no more than an account may hold, and no othe
   await eventually(letIn, (count) => count === 2)
   await requireOthersGoOn(api, other)
   expect(await letIn()).toBe(2)
+  // Whoever gives up gives back the room.
+  for (const { socket, received } of opened) if (received() !== '') socket.destroy()
+  await eventually(letIn, (count) => count === 4)
   for (const { socket } of opened) socket.destroy()
+  // A body that does not say its length may be as long as any.
+  const endless = head.replace(/content-length: \d+/, 'transfer-encoding: chunked')
+  const unbound = await Promise.all(Array.from({ length: 3 }, () => rawConnection(api.url, endless)))
+  await eventually(
+    async () => unbound.some((one) => one.received().startsWith('HTTP/1.1 100')),
+    (isLetIn) => isLetIn,
+  )
+  await requireOthersGoOn(api, other)
+  expect(unbound.some((one) => one.received() === '')).toBe(true)
+  for (const { socket } of unbound) socket.destroy()
 })
 
 test('a body that stops coming is given up, and its connection is closed', async () => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Assignment } from '@sluice/shared/attempt-contract'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { StoreUnavailableError } from '../../apps/api/src/storage/object-store.ts'
+import { Sweeper } from '../../apps/api/src/videos/sweep.ts'
 import { eventually } from '../support/eventually.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -43,12 +44,12 @@ const textOf = async (id: string): Promise<string> => {
 }
 
 /** As if a video had ended so long ago that none of its signed URLs is good any more. */
-const age = (id: string, swept: string) =>
+const age = (id: string, swept: string, ago = '1 hour') =>
   api.context.db.query({
     text: `
-      update video set ended_at = now() - interval '1 hour', ${swept}
+      update video set ended_at = now() - $2::interval, ${swept}
       where id = $1`,
-    values: [id],
+    values: [id, ago],
   })
 
 const column = async (id: string, name: string): Promise<unknown> =>
@@ -80,7 +81,7 @@ function sharedTests(): void {
     expect(await objectsOf(id)).toBe(3)
   })
 
-  test('an ended video is swept once more when no URL of its attempts is good any more', async () => {
+  test('an ended video is swept once more when no URL of its attempts is good any more, and not while one may be good', async () => {
     const { store } = api.context
     const { id, attempt } = await taken()
     await finish(attempt)
@@ -88,6 +89,9 @@ function sharedTests(): void {
     await age(id, 'swept_at = now(), swept_for_good_at = now()')
     const late = `videos/${id}/1-${attempt.claim}/checkpoint/latest.bin`
     await store.put(late, Buffer.from('late'), PUT_TYPES.checkpoint)
+    await age(id, 'swept_for_good_at = null', '20 minutes')
+    await new Sweeper(api.context).sweep()
+    expect(await store.head(late)).not.toBeNull()
     await age(id, 'swept_for_good_at = null')
     await eventually(
       () => store.head(late),

@@ -2,6 +2,7 @@ import { OpenAI } from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { sayJson, startJsonServer } from '../support/json-server.ts'
+import { operatorOf } from '../support/operator.ts'
 import { rawConnection } from '../support/raw-connection.ts'
 import { callJson, startTestApi, type TestApi } from '../support/start-api.ts'
 
@@ -54,6 +55,21 @@ test('a call whose answer was spoiled on its way gets its video once: a second r
   expect((await send('spoiled', 2)).body.id).toBe(first.body.id)
   expect((await send('spoiled', 1)).body.id).not.toBe(first.body.id)
   expect(await idsOf('spoiled')).toHaveLength(2)
+  const once = await send('spoiled once', 0)
+  expect((await send('spoiled once', 1)).body.id).toBe(once.body.id)
+  expect((await send('spoiled once', 1)).body.id).not.toBe(once.body.id)
+})
+
+test('a refusal that no SDK repeats is nobody’s try: the repeat is of the call that was answered', async () => {
+  const operator = operatorOf(api)
+  const accountId = await operator.account()
+  const { key } = await operator.key(accountId)
+  const caller = { url: api.url, key }
+  expect((await send('too poor', 0, caller)).status).toBe(402)
+  await operator.must('POST', `/v1/admin/accounts/${accountId}/credit`, { amount: '1' })
+  const answered = await send('too poor', 0, caller)
+  expect(answered.status).toBe(200)
+  expect((await send('too poor', 1, caller)).body.id).toBe(answered.body.id)
 })
 
 test('a video that its caller asked for, or deleted, is never the answer of another call', async () => {

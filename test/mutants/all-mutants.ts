@@ -1,9 +1,11 @@
 import { BLAME_MUTANTS } from './blame-mutants.ts'
 import { DELIVERY_MUTANTS } from './delivery-mutants.ts'
+import { DOOR_MUTANTS } from './door-mutants.ts'
 import { GATE_MUTANTS } from './gate-mutants.ts'
 import { HOST_MUTANTS } from './host-mutants.ts'
 import { MONEY_MUTANTS } from './money-mutants.ts'
 import type { Mutant } from './mutant.ts'
+import { SILENCE_MUTANTS } from './silence-mutants.ts'
 
 export const ALL_MUTANTS: readonly Mutant[] = [
   ...MONEY_MUTANTS,
@@ -11,4 +13,6 @@ export const ALL_MUTANTS: readonly Mutant[] = [
   ...BLAME_MUTANTS,
   ...GATE_MUTANTS,
   ...HOST_MUTANTS,
+  ...DOOR_MUTANTS,
+  ...SILENCE_MUTANTS,
 ]

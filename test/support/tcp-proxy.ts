@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 /** One client's connection through the proxy. */
 interface ProxiedConnection {
   readonly isSilent: boolean
-  /** The client has closed it. */
+  /** The client has closed it, or its half of it. */
   readonly isGivenUp: boolean
   /**
    * From now on no byte passes in either direction, and neither side hears of an end: as when a router in
@@ -56,7 +56,8 @@ export async function startTcpProxy(
   const open = new Set<Passage>()
   let accepted = 0
   let onNew: 'pass' | 'silence' | 'refuse' = 'pass'
-  const server = createServer((client) => {
+  // Half open, or Node itself would answer the end of one that is silent.
+  const server = createServer({ allowHalfOpen: true }, (client) => {
     accepted += 1
     client.on('error', () => {})
     if (onNew === 'refuse') {
@@ -130,7 +131,7 @@ class Passage implements ProxiedConnection {
       this.#serverClosed.resolve()
       return
     }
-    const server = connect({ host: target.hostname, port: Number(target.port) })
+    const server = connect({ host: target.hostname, port: Number(target.port), allowHalfOpen: true })
     const tryNext = () => this.connect(others)
     server.once('error', tryNext)
     server.once('connect', () => {
@@ -152,7 +153,7 @@ class Passage implements ProxiedConnection {
   }
 
   get isGivenUp(): boolean {
-    return this.#client.closed
+    return this.#client.readableEnded || this.#client.closed
   }
 
   goSilent(): void {

@@ -44,8 +44,11 @@ test('what waits beyond its bound, too long or for nobody is refused, and leaves
   const running = held()
   const done = line.run('a', running.work)
   const late = line.run('a', async () => {})
-  await expect(line.run('a', async () => {})).rejects.toBeInstanceOf(LineFullError)
-  await expect(late).rejects.toThrow('waited 5 ms')
+  const refused = Promise.allSettled([line.run('a', async () => {}), late])
+  expect(await refused).toMatchObject([
+    { reason: new LineFullError('1 wait already') },
+    { reason: new LineFullError('waited 5 ms') },
+  ])
   const gone = new AbortController()
   const left = line.run('a', async () => {}, gone.signal)
   gone.abort(new Error('gone'))
@@ -54,6 +57,22 @@ test('what waits beyond its bound, too long or for nobody is refused, and leaves
   await done
   expect(await line.run('b', async () => 'free')).toBe('free')
 })
+
+test('a light piece waits behind a heavy one of the same tenant, and comes when that one leaves', async () => {
+  const line = new FairLine({ places: 10, placesOfTenant: 8, waitingOfTenant: 10 })
+  await line.enter('a', 6)
+  const gone = new AbortController()
+  const heavy = line.enter('a', 5, gone.signal)
+  let isIn = false
+  const light = line.enter('a', 1).then(() => {
+    isIn = true
+  })
+  await settled()
+  expect(isIn).toBe(false)
+  gone.abort(new Error('gone'))
+  await expect(heavy).rejects.toThrow('gone')
+  await light
+}, 5_000)
 
 test('weights count: a heavy piece waits for room, a small one of another tenant goes before it', async () => {
   const line = new FairLine({ places: 10, placesOfTenant: 8, waitingOfTenant: 10 })

@@ -20,7 +20,7 @@ afterAll(async () => {
 const LIMITS = { answerMs: 200, listenAskEveryMs: 50, listenAnswerMs: 100 }
 
 test('a query without an answer fails, and neither its connection nor an idle one is handed out again', async () => {
-  const pool = openPool({ connectionString: proxy.url, max: 3, connectionTimeoutMillis: 2_000, ...LIMITS })
+  const pool = openPool({ connectionString: proxy.url, max: 3, idleTimeoutMillis: 0, ...LIMITS })
   try {
     const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
     for (const client of clients) client.release()
@@ -29,6 +29,7 @@ test('a query without an answer fails, and neither its connection nor an idle on
     await eventually(
       async () => pool.idleCount,
       (idle) => idle === 0,
+      5_000,
     )
     expect((await pool.query('select 2 as two')).rows).toEqual([{ two: 2 }])
   } finally {
@@ -54,7 +55,7 @@ test('a connection that only listens notices that it went silent', async () => {
   const [error] = await once(client, 'error')
   expect(error).toBeInstanceOf(SilentServerError)
   await client.end()
-})
+}, 10_000)
 
 test('a slow answer within the limit is an answer, and a statement may ask for a longer one', async () => {
   const client = new BoundedClient({ connectionString: database.databaseUrl, ...LIMITS })
@@ -70,4 +71,4 @@ test('a connection is closed although its server does not take leave', async () 
   await client.connect()
   proxy.silenceOpen()
   await client.end()
-})
+}, 10_000)

@@ -136,8 +136,8 @@ export const TIME_LIMITS = {
     closeMs: 1_000,
   },
   workerReport: {
-    /** For the store to say what lies in it, while a worker waits 10 s for the answer to its report. */
-    storeMs: 8_000,
+    /** For the store to say what lies in it, while a worker waits for the answer to its report. */
+    storeMs: 6_000,
   },
   recovery: {
     /** For one video: longer than one answer of the store, shorter than what a single fault may last. */

@@ -68,7 +68,10 @@ test.each<[string, { pools: Pool[]; inFlight: InFlight[] }]>([
     'it was put there just now',
     { pools: [pool('deaf'), pool('idle')], inFlight: [attempt('deaf', { dispatchedMs: 4_999 })] },
   ],
-  ['it was taken', { pools: [pool('deaf'), pool('idle')], inFlight: [attempt('deaf', { isTaken: true })] }],
+  [
+    'it was taken, also where another slot is free',
+    { pools: [pool('deaf', { slots: 2 }), pool('idle')], inFlight: [attempt('deaf', { isTaken: true })] },
+  ],
   [
     'it waits for a device that is nearly free',
     {
