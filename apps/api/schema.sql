@@ -314,6 +314,16 @@ create table refused_try (
 );
 grant delete, insert, select, update on refused_try to sluice_app;
 
+create table switch_pace (
+  pool text not null,
+  switch_ms double precision not null,
+  samples integer not null,
+  constraint switch_pace_pkey PRIMARY KEY (pool),
+  constraint switch_pace_samples_check CHECK (samples > 0),
+  constraint switch_pace_switch_ms_check CHECK (switch_ms >= 0::double precision)
+);
+grant delete, insert, select, update on switch_pace to sluice_app;
+
 create table transfer (
   id text not null,
   idempotency_key text not null,
@@ -398,6 +408,7 @@ END) stored,
   deleted_at timestamp with time zone,
   swept_at timestamp with time zone,
   swept_for_good_at timestamp with time zone,
+  passed_over_at timestamp with time zone,
   constraint video_pkey PRIMARY KEY (id),
   constraint video_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint video_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
@@ -538,6 +549,7 @@ create table worker (
   heartbeat_at timestamp with time zone not null,
   queue text not null,
   replaced_boots text[] not null default '{}'::text[],
+  loaded jsonb not null default '[]'::jsonb,
   constraint worker_pkey PRIMARY KEY (id),
   constraint worker_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
   constraint worker_devices_per_slot_check CHECK (devices_per_slot > 0),
@@ -659,7 +671,10 @@ create view device_occupant with (security_invoker=true) as
     a.started_at,
     a.dispatched_at,
     a.taken_at,
-    COALESCE(a.queue, a.pool) AS queue
+    COALESCE(a.queue, a.pool) AS queue,
+    v.model,
+    a.worker_id,
+    a.slot
    FROM video v
      JOIN attempt a ON a.video_id = v.id AND a.fence = v.fence
   WHERE (v.status = ANY (ARRAY['dispatched'::text, 'running'::text])) AND a.released_at IS NULL;

@@ -77,7 +77,8 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
       pool,
       queue: pool,
       tier: 'standard',
-      startTagMs: 0,
+      clockMs: 0,
+      passedOver: [],
       finishTagMs: 0,
       leaseMs: api.config.timings.leaseMs,
     }
@@ -108,7 +109,8 @@ test('a worker that was silent for longer than the lease gets nothing, and does 
       pool,
       queue: pool,
       tier: 'standard',
-      startTagMs: 0,
+      clockMs: 0,
+      passedOver: [],
       finishTagMs: 0,
     }
     expect(await dispatchVideo(db, { ...dispatch, leaseMs })).toEqual({ refused: 'pool_gone' })
@@ -274,6 +276,8 @@ test('while the queue is away a video costs one fence, not one a try', async () 
         catalogue: context.config.catalogue,
         accountSharePercent: 75,
         leaseMs: context.config.timings.leaseMs,
+        switchMs: 0,
+        switchWaitMsMax: 0,
       },
       {
         onError: () => {},

@@ -142,7 +142,7 @@ test('a leader that another follows in the middle of a pass dispatches nothing m
   const gate = startGate(
     db,
     producer,
-    { catalogue, accountSharePercent, leaseMs: 600_000, renewEveryMs: 0 },
+    { catalogue, accountSharePercent, leaseMs: 600_000, switchMs: 0, switchWaitMsMax: 0, renewEveryMs: 0 },
     { onError: (error) => errors.push(error), onLead: () => {} },
   )
   try {

@@ -126,6 +126,8 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
           catalogue: config.catalogue,
           accountSharePercent: config.accountSharePercent,
           leaseMs: LEASE_MS,
+          switchMs: config.switchMs,
+          switchWaitMsMax: config.switchWaitMsMax,
         },
         queueHeads: new QueueHeads(db),
         keepLeadership: async () => {},

@@ -114,6 +114,8 @@ function openForecaster(config: Config, db: Database, onError: (error: Error) =>
     catalogue: config.catalogue,
     accountSharePercent: config.accountSharePercent,
     leaseMs: config.timings.leaseMs,
+    switchMs: config.switchMs,
+    switchWaitMsMax: config.switchWaitMsMax,
     onForecasts: (forecasts) => {
       etaSample.take(forecasts).catch(onError)
     },
@@ -142,6 +144,8 @@ export function startBackgroundWork(services: Services): BackgroundWork {
       catalogue: config.catalogue,
       accountSharePercent: config.accountSharePercent,
       leaseMs: config.timings.leaseMs,
+      switchMs: config.switchMs,
+      switchWaitMsMax: config.switchWaitMsMax,
     },
     {
       onError: (error) => {

@@ -19,6 +19,8 @@ export interface TakenJob {
    * job is delivered a second time, and that attempt is a zombie.
    */
   done(): Promise<void>
+  /** Leaves the job to whoever asks next. Never throws: what cannot be put back counts as untaken. */
+  putBack(): Promise<void>
 }
 
 /** Takes attempts off one queue, one call of `next` at a time. */
@@ -28,6 +30,8 @@ export interface AttemptConsumer {
    * throws.
    */
   next(): Promise<TakenJob | null>
+  /** As `next`, but does not wait. */
+  nextThatWaits(): Promise<TakenJob | null>
   /**
    * Ends a waiting `next` and closes the connections. A job fetched at that moment goes back to the queue.
    */
@@ -68,6 +72,8 @@ export function openAttemptConsumer(
   return new QueueConsumer(settings, queue, workerName, options)
 }
 
+type FetchJob = (worker: AttemptWorker, token: string) => Promise<QueuedJob | undefined>
+
 class QueueConsumer implements AttemptConsumer {
   readonly #connection: QueueConnection
   readonly #openWorker: () => AttemptWorker
@@ -98,9 +104,17 @@ class QueueConsumer implements AttemptConsumer {
     void this.#watch()
   }
 
-  async next(): Promise<TakenJob | null> {
+  next(): Promise<TakenJob | null> {
+    return this.#nextBy((worker, token) => this.#fetch(worker, token))
+  }
+
+  nextThatWaits(): Promise<TakenJob | null> {
+    return this.#nextBy((worker, token) => worker.getNextJob(token, { block: false }))
+  }
+
+  async #nextBy(fetch: FetchJob): Promise<TakenJob | null> {
     if (this.#closing.signal.aborted) return null
-    this.#fetching = this.#fetch().catch(async (error: unknown) => {
+    this.#fetching = this.#fetchBy(fetch).catch(async (error: unknown) => {
       if (!this.#closing.signal.aborted) {
         this.#noteTrouble(asError(error))
         await pause(RETRY_MS, this.#closing.signal)
@@ -164,14 +178,18 @@ class QueueConsumer implements AttemptConsumer {
     return opened
   }
 
-  async #fetch(): Promise<TakenJob | null> {
-    const worker = await this.#readyWorker()
-    const token = randomUUID()
+  async #fetch(worker: AttemptWorker, token: string): Promise<QueuedJob | undefined> {
     // The first call after the queue ran empty does not wait; the second does.
     let job: QueuedJob | undefined
     for (let call = 0; call < 2 && job === undefined && !this.#closing.signal.aborted; call += 1) {
       job = await worker.getNextJob(token, { block: true })
     }
+    return job
+  }
+
+  async #fetchBy(fetch: FetchJob): Promise<TakenJob | null> {
+    const token = randomUUID()
+    const job = await fetch(await this.#readyWorker(), token)
     if (job === undefined) return null
     if (job.deferredFailure !== undefined) {
       await this.#removeStalled(job, token, job.deferredFailure)
@@ -201,13 +219,20 @@ class QueueConsumer implements AttemptConsumer {
         this.#onError(asError(error))
       }
     }
+    const putBack = async () => {
+      try {
+        await job.moveToWait(token)
+      } catch (error) {
+        this.#onError(asError(error))
+      }
+    }
     const parsed = attemptJobSchema.safeParse(job.data)
     if (!parsed.success) {
       this.#onError(new Error(`queue job ${job.id} is not an attempt: ${parsed.error.message}`))
       await done()
       return null
     }
-    return { job: parsed.data, done }
+    return { job: parsed.data, done, putBack }
   }
 }
 

@@ -66,6 +66,11 @@ export const attemptJobSchema = z.object({
   queue: z.string().regex(QUEUE_PATTERN).optional(),
   /** Lets a worker of several models choose a slot that has this one loaded. */
   model: z.string().optional(),
+  /**
+   * What the free slot that it was chosen for has loaded: its own model, or the one that is switched from. A
+   * worker without such a slot leaves the job to others for a moment. Left out, any slot is as good.
+   */
+  loaded: z.string().optional(),
 })
 /**
  * The BullMQ job. All else (request, signed URLs, checkpoint) comes in the answer to `taken`, so that it is
@@ -88,6 +93,10 @@ const MODELS_MAX = 1_000
 /** Below this, the cost of a worker of DEVICES_MAX slots fits a bigint. */
 export const COST_PER_HOUR_MICROS_BELOW = 10n ** 15n
 const COST_PATTERN = /^\d{1,15}$/
+
+/** A slot that takes videos, and the model that its next one starts with at once. */
+const loadedSlotSchema = z.object({ slot: outsideCount(0, DEVICES_MAX), model: outsideName() })
+export type LoadedSlot = z.infer<typeof loadedSlotSchema>
 
 const claimSchema = z.string().regex(/^[0-9a-f]{32}$/)
 const fenceSchema = outsideCount(1)
@@ -258,6 +267,11 @@ export const heartbeatSchema = z.object({
    * host keeps videos from being made.
    */
   slots: outsideCount(0, DEVICES_MAX),
+  /**
+   * What these slots have loaded, or are loading. Left out by workers that do not say it: then no video is
+   * preferred for them.
+   */
+  loaded: z.array(loadedSlotSchema).max(DEVICES_MAX).optional(),
   device: outsideName(),
   devices_per_slot: outsideCount(1, DEVICES_MAX),
   vram_bytes: outsideBytes(),

@@ -3,7 +3,7 @@ import { writeResult } from '../videos/attempt-store.ts'
 import { cancelledEnd, completedEnd } from '../videos/end.ts'
 import { endVideo } from '../videos/transition.ts'
 import { outputPrefix } from '../videos/video.ts'
-import { learnPace, type Pace } from '../workers/pace.ts'
+import { learnPace, learnSwitch, type Pace } from '../workers/pace.ts'
 import type { LockedAttempt } from './locked-attempt.ts'
 
 /**
@@ -23,7 +23,7 @@ export async function finishVideo(locked: LockedAttempt, result: AttemptResult):
 }
 
 /**
- * Adds what the attempt measured to the pace of its pool, unless it ran no step or its times are not known.
+ * Adds what the attempt measured to the paces of its pool, unless it ran no step or its times are not known.
  * How long the device was at it is what the API saw; of that, the worker says which part were steps.
  */
 async function learn({ db, video, attempt }: LockedAttempt, result: AttemptResult): Promise<void> {
@@ -31,6 +31,13 @@ async function learn({ db, video, attempt }: LockedAttempt, result: AttemptResul
   const seenMs = attempt.released_at.getTime() - attempt.started_at.getTime()
   const pace = paceOf(result, seenMs, video.num_steps)
   if (pace !== null) await learnPace(db, attempt.pool, video, pace)
+  const switchMs = switchMsOf(result, seenMs)
+  if (switchMs > 0) await learnSwitch(db, attempt.pool, switchMs)
+}
+
+/** What a switch of models took of the time that the device was at work; 0 = there was none. */
+function switchMsOf({ timings }: Pick<AttemptResult, 'timings'>, seenMs: number): number {
+  return within(seenMs, (timings.load ?? 0) * 1_000)
 }
 
 /** No step and no video takes longer, or is measured. */
@@ -46,7 +53,7 @@ export function paceOf(
   stepsMax: number,
 ): Pace | null {
   // A switch of models is the cost of what was served before, not of this shape.
-  const switchMs = within(seenMs, (timings.load ?? 0) * 1_000)
+  const switchMs = switchMsOf({ timings }, seenMs)
   const denoiseMs = within(seenMs - switchMs, (timings.denoise ?? 0) * 1_000)
   const steps = Math.min(steps_run, stepsMax)
   if (steps < 1 || denoiseMs <= 0) return null

@@ -51,6 +51,10 @@ export interface Config {
   tierMultiplierBps: Record<ServiceTier, number>
   /** Share of a pool's slots that one account may occupy while other accounts are active. */
   accountSharePercent: number
+  /** What a switch of models is taken to cost on a pool that has not measured any. */
+  switchMs: number
+  /** The longest that a video is passed over because another one's model is loaded; 0 = never. */
+  switchWaitMsMax: number
   /** A video fails when this many workers or runners in a row ended on it without progress. */
   attemptsMax: number
   /** A worker token chosen by the operator, for deployments that give it to both sides. */
@@ -95,6 +99,9 @@ export function readConfig(env: Environment): Config {
     currency: () => readCurrency(env),
     models: () => readModels(env),
     accountSharePercent: () => integerSetting(env, 'SLUICE_ACCOUNT_SHARE_PERCENT', 75, { min: 1, max: 100 }),
+    switchMs: () => 1_000 * integerSetting(env, 'SLUICE_SWITCH_SECONDS', 20, { min: 0, max: 3_600 }),
+    switchWaitMsMax: () =>
+      1_000 * integerSetting(env, 'SLUICE_SWITCH_WAIT_SECONDS', 300, { min: 0, max: 86_400 }),
     attemptsMax: () => integerSetting(env, 'SLUICE_ATTEMPTS_MAX', 3, { min: 1, max: 100 }),
     workerToken: () => readChosenSecret(env, 'SLUICE_WORKER_TOKEN'),
     adminKey: () => readAdminKey(env),

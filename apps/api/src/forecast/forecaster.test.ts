@@ -28,7 +28,7 @@ const NEW_VIDEO: NewVideo = {
 /** A database without workers and videos, whose first reading never returns. */
 function databaseWithDeadConnection(): Database & { readings: () => number } {
   let readings = 0
-  const fleet = { pools: [], in_flight: [], clocks: [], tags: [], paces: [], recent: [] }
+  const fleet = { pools: [], in_flight: [], clocks: [], tags: [], paces: [], switches: [], recent: [] }
   const query = ({ name }: { name?: string }) => {
     if (name !== 'gate-fleet') return Promise.resolve({ rows: [] })
     readings += 1
@@ -40,7 +40,14 @@ function databaseWithDeadConnection(): Database & { readings: () => number } {
 test('a reading on a dead connection does not keep those waiting who ask ten seconds later', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   const db = databaseWithDeadConnection()
-  const parts = { db, catalogue: new Catalogue(), accountSharePercent: 75, leaseMs: 20_000 }
+  const parts = {
+    db,
+    catalogue: new Catalogue(),
+    accountSharePercent: 75,
+    leaseMs: 20_000,
+    switchMs: 0,
+    switchWaitMsMax: 0,
+  }
   const forecaster = new Forecaster(parts)
   const dead = forecaster.ofNew(NEW_VIDEO)
   vi.advanceTimersByTime(9_999)

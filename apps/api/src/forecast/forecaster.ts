@@ -4,7 +4,7 @@ import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { MODES } from '@sluice/shared/models/model'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Database } from '../db/database.ts'
-import { type Fleet, readFleet } from '../gate/fleet.ts'
+import { type Fleet, type FleetSettings, readFleet } from '../gate/fleet.ts'
 import { type HeadRow, queueKeyOf } from '../gate/head-row.ts'
 import { readFirstOfQueues } from '../gate/queue-heads.ts'
 import type { Video } from '../videos/video.ts'
@@ -20,7 +20,7 @@ const KEPT = { keptMsMin: KEPT_MS, keptMsMax: KEPT_MS, sharedMsMax: SHARED_MS_MA
 const RENEWED_MS_MIN = 250
 
 /** A video that is not queued yet. */
-export type NewVideo = Omit<HeadRow, 'id' | 'checkpoint_step'>
+export type NewVideo = Omit<HeadRow, 'id' | 'checkpoint_step' | 'passed_over_ms'>
 
 /** What is simulated: the fleet, and the first videos of each queue. */
 interface Snapshot {
@@ -36,11 +36,9 @@ interface Forecasts {
   cutQueues: ReadonlySet<string>
 }
 
-export interface ForecasterParts {
+export interface ForecasterParts extends FleetSettings {
   db: Database
-  catalogue: Catalogue
   accountSharePercent: number
-  leaseMs: number
   /** Gets all forecasts each time they were made. May not throw. */
   onForecasts?: (forecasts: ReadonlyMap<string, Forecast>) => void
 }
@@ -79,7 +77,7 @@ export class Forecaster {
     const { fleet, rows, perQueue } = await this.#snapshot.get(() => this.#read())
     const queueKey = queueKeyOf(video)
     if (rows.filter((row) => queueKeyOf(row) === queueKey).length >= perQueue) return null
-    const added: HeadRow = { ...video, id: newId('video'), checkpoint_step: null }
+    const added: HeadRow = { ...video, id: newId('video'), checkpoint_step: null, passed_over_ms: null }
     return simulate(fleet, [...rows, added], this.#parts.accountSharePercent).get(added.id) ?? null
   }
 

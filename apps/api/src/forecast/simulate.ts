@@ -3,6 +3,7 @@ import { inOrderOfFilling } from '../gate/delivery.ts'
 import { activeAccounts, type Fleet, type InFlight, type Pool } from '../gate/fleet.ts'
 import { type HeadRow, headOf, queueKeyOf } from '../gate/head-row.ts'
 import { Heap } from '../gate/heap.ts'
+import { unoccupiedSlots } from '../gate/loaded-slots.ts'
 import { fitsPool } from '../gate/pool-fits.ts'
 import type { Owner, RunningCounts } from '../gate/running-counts.ts'
 
@@ -44,6 +45,8 @@ interface Slot {
   freeAtMs: number
   /** Whose video occupies it until then. */
   occupant: Owner | null
+  /** What it has loaded; null = not known. */
+  model: string | null
 }
 
 interface SimulatedPool {
@@ -52,6 +55,8 @@ interface SimulatedPool {
   accountCap: number
   /** Slots each account occupies. */
   occupied: Map<string, number>
+  /** All of them, where the workers say what they have loaded; else none. */
+  slots: Slot[]
   /**
    * Free slots for which nobody was found; one is tried again when a video ends and its account and key may
    * go on.
@@ -93,6 +98,7 @@ class Simulation {
         queue: new FairQueue(this.#time, heads),
         accountCap: accountCap(pool, activeAccounts(fleet, pool, heads), accountSharePercent),
         occupied: new Map(),
+        slots: [],
         idle: [],
       }
     })
@@ -120,15 +126,26 @@ class Simulation {
    * the slot that is free first.
    */
   #occupySlots(pool: SimulatedPool): void {
-    const earliest = new Heap<Slot>((a, b) => a.freeAtMs < b.freeAtMs)
-    for (let index = 0; index < pool.pool.slots; index += 1) earliest.push({ freeAtMs: 0, occupant: null })
+    // What runs is not on a slot that is known to be free.
+    const isEarlier = (a: Slot, b: Slot) =>
+      a.freeAtMs < b.freeAtMs || (a.freeAtMs === b.freeAtMs && a.model === null && b.model !== null)
+    const earliest = new Heap<Slot>(isEarlier)
     const attempts = this.#fleet.inFlight.filter((attempt) => attempt.queue === pool.pool.queue)
+    const models = unoccupiedSlots(pool.pool, attempts).map(({ model }) => model)
+    const slots = Array.from(
+      { length: pool.pool.slots },
+      (_, index): Slot => ({ freeAtMs: 0, occupant: null, model: models[index] ?? null }),
+    )
+    for (const slot of slots) earliest.push(slot)
+    if (pool.pool.loaded.length > 0 && pool.pool.loaded.every(({ model }) => model !== null))
+      pool.slots = slots
     for (const attempt of attempts.sort((a, b) => Number(b.isRunning) - Number(a.isRunning))) {
       const slot = earliest.pop()
       if (slot === undefined) break
       if (slot.occupant !== null) this.#freed.push({ slot: { ...slot }, pool: null })
       slot.freeAtMs += msLeft(attempt)
       slot.occupant = attempt
+      slot.model = attempt.model
       this.#forecasts.set(attempt.videoId, {
         position: null,
         etaSeconds: attempt.freeInMs === null ? null : etaOf(slot.freeAtMs),
@@ -148,7 +165,7 @@ class Simulation {
     const online = new Set(this.#fleet.pools.map((pool) => pool.queue))
     for (const attempt of this.#fleet.inFlight) {
       if (online.has(attempt.queue)) continue
-      this.#freed.push({ slot: { freeAtMs: msLeft(attempt), occupant: attempt }, pool: null })
+      this.#freed.push({ slot: { freeAtMs: msLeft(attempt), occupant: attempt, model: null }, pool: null })
     }
   }
 
@@ -164,17 +181,24 @@ class Simulation {
     for (const other of this.#pools) {
       // One more may run, so one slot of each pool is enough.
       const idle = other.queue.resume(occupant) ? other.idle.pop() : undefined
-      if (idle !== undefined) this.#freed.push({ slot: { ...idle, freeAtMs: slot.freeAtMs }, pool: other })
+      if (idle === undefined) continue
+      idle.freeAtMs = slot.freeAtMs
+      this.#freed.push({ slot: idle, pool: other })
     }
   }
 
   /** Gives the slot to the video the gate would choose, or leaves it idle. */
   #giveSlot(slot: Slot, pool: SimulatedPool): void {
-    const choice = pool.queue.next((head) =>
+    const limitOf = (head: Head) =>
       (pool.occupied.get(head.accountId) ?? 0) >= pool.accountCap
         ? head.accountId
-        : this.#running.limitOf(head),
-    )
+        : this.#running.limitOf(head)
+    const free = pool.slots.filter((other) => other.occupant === null && other.freeAtMs <= slot.freeAtMs)
+    const choice = pool.queue.next(limitOf, {
+      loaded: new Set(free.flatMap(({ model }) => model ?? [])),
+      nowMs: slot.freeAtMs,
+      waitMsMax: pool.pool.switchWaitMsMax,
+    })
     if (choice === null) {
       pool.idle.push(slot)
       return
@@ -183,6 +207,9 @@ class Simulation {
     const isStillQueued = queue?.rows[queue.served]?.id === choice.head.videoId
     if (queue !== undefined && isStillQueued) {
       queue.served += 1
+      // Slots are alike but for what they have loaded.
+      const loaded = free.find(({ model }) => model === choice.head.model)
+      if (loaded !== undefined) [loaded.model, slot.model] = [slot.model, loaded.model]
       this.#occupy(slot, pool, choice)
     }
     const head = queue?.rows[queue.served]
@@ -194,7 +221,10 @@ class Simulation {
 
   #occupy(slot: Slot, pool: SimulatedPool, choice: Choice): void {
     this.#time.advance(choice)
-    slot.freeAtMs += choice.head.costMs
+    const { costMs, model } = choice.head
+    const isSwitch = slot.model !== null && slot.model !== model && pool.slots.length > 0
+    slot.freeAtMs += costMs + (isSwitch ? pool.pool.switchMs : 0)
+    slot.model = model
     slot.occupant = choice.head
     countSlot(pool, choice.head, 1)
     this.#running.add(choice.head, 1)

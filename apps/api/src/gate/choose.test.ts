@@ -76,6 +76,7 @@ test('the fair queue chooses as the rule says, through any run of arrivals, disp
             tier: given.tier,
             costMs: given.costMs,
             expiresInMs: given.isUrgent ? 1_000 : 86_400_000,
+            passedOverAtMs: null,
           }
           queue.push(head)
           standing.push(head)
@@ -116,6 +117,7 @@ function serve(accounts: readonly Pick<Head, 'accountId' | 'weight' | 'costMs'>[
       keyRunningMax: null,
       tier: 'standard',
       expiresInMs: 86_400_000,
+      passedOverAtMs: null,
     })
   for (const account of accounts) push(account)
   for (let turn = 0; turn < turns; turn += 1) {

@@ -19,15 +19,37 @@ export interface Head {
   costMs: number
   /** Milliseconds until it expires. */
   expiresInMs: number
+  /**
+   * When it was passed over first because of what a slot had loaded, by the clock of `Switching.nowMs`; null =
+   * never.
+   */
+  passedOverAtMs: number | null
 }
 
 export interface Choice {
   head: Head
   /** The tier it is served in: its own, but for a flex video whose deadline is near. */
   tier: ServiceTier
+  /** Where the tier's clock stands from then on: the start of the fairest head, whoever is served. */
+  clockMs: number
   startTagMs: number
   finishTagMs: number
+  /** Fairer heads that it was taken before, because its model is loaded and theirs are not. */
+  passedOver: readonly Head[]
 }
+
+/** What a choice knows of switches of models. */
+export interface Switching {
+  /** The models that the free slots have loaded. */
+  loaded: ReadonlySet<string>
+  nowMs: number
+  /** The longest that a head is passed over because of what is loaded; 0 = never. */
+  waitMsMax: number
+}
+
+const IN_ORDER: Switching = { loaded: new Set(), nowMs: 0, waitMsMax: 0 }
+/** How many heads are passed over for one: the time of a choice stays bounded, and so do the notes it makes. */
+const PASSED_OVER_MAX = 64
 
 /**
  * A flex video is served as standard once its deadline is no further off than this many times its cost, or
@@ -64,7 +86,7 @@ export class VirtualTime {
 
   /** What a dispatch does to it. */
   advance(choice: Choice): void {
-    this.raiseClock(choice.tier, choice.startTagMs)
+    this.raiseClock(choice.tier, choice.clockMs)
     this.raiseFinish(choice.tier, choice.head.accountId, choice.finishTagMs)
   }
 
@@ -81,9 +103,10 @@ export class VirtualTime {
 /**
  * Who goes next on one pool: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first
  * tier that has anyone to serve. An account's head starts at the later of the tier's clock and the account's
- * last finish; the earliest start goes first, among equals the older video. Plain data and no clock, so that
- * the forecast chooses exactly as the gate does. The time of a choice is logarithmic in the number of
- * accounts.
+ * last finish; the earliest start goes first, among equals the older video. A head whose model is loaded may
+ * go before fairer ones of its tier, as long as none of them is passed over for longer than the bound by then.
+ * Plain data and no clock, so that the forecast chooses exactly as the gate does. The time of a choice is
+ * logarithmic in the number of accounts.
  */
 export class FairQueue {
   readonly #time: VirtualTime
@@ -113,22 +136,64 @@ export class FairQueue {
   /**
    * Takes out who goes next; null when nobody may. `limitOf` names the account (first) or key whose limit
    * keeps a head waiting, or null. Such heads are set aside, and not looked at again until `resume`. The
-   * caller pushes the successor.
+   * caller pushes the successor. Heads that are passed over keep when they first were.
    */
-  next(limitOf: (head: Head) => string | null): Choice | null {
+  next(limitOf: (head: Head) => string | null, switching: Switching = IN_ORDER): Choice | null {
     for (const queue of this.#tiers) {
-      for (let head = queue.next(); head !== null; head = queue.next()) {
-        const limit = limitOf(head)
-        if (limit !== null) {
-          if (limit === head.accountId) queue.setAside(head)
-          else this.#setAside(head, queue)
-          continue
-        }
-        const { tier } = queue
-        const startTagMs = Math.max(this.#time.clockMs(tier), this.#time.finishMs(tier, head.accountId))
-        return { head, tier, startTagMs, finishTagMs: startTagMs + (head.costMs * 100) / head.weight }
-      }
+      const fairest = this.#nextOf(queue, limitOf)
+      if (fairest === null) continue
+      const { tier } = queue
+      const clockMs = this.#startMs(queue, fairest)
+      const loaded = this.#loadedBefore(fairest, { queue, limitOf, switching })
+      const head = loaded?.head ?? fairest
+      const startTagMs = this.#startMs(queue, head)
+      const finishTagMs = startTagMs + (head.costMs * 100) / head.weight
+      return { head, tier, clockMs, startTagMs, finishTagMs, passedOver: loaded?.passedOver ?? [] }
     }
+    return null
+  }
+
+  #startMs({ tier }: TierQueue, { accountId }: Head): number {
+    return Math.max(this.#time.clockMs(tier), this.#time.finishMs(tier, accountId))
+  }
+
+  /** Takes out the fairest head of the tier that may go. */
+  #nextOf(queue: TierQueue, limitOf: (head: Head) => string | null): Head | null {
+    for (let head = queue.next(); head !== null; head = queue.next()) {
+      const limit = limitOf(head)
+      if (limit === null) return head
+      if (limit === head.accountId) queue.setAside(head)
+      else this.#setAside(head, queue)
+    }
+    return null
+  }
+
+  /**
+   * Takes out the fairest head whose model is loaded, when all that are fairer may be passed over for as long
+   * as it takes: each of them is back in the queue then, `fairest` too. Null when `fairest` goes.
+   */
+  #loadedBefore(
+    fairest: Head,
+    parts: { queue: TierQueue; limitOf: (head: Head) => string | null; switching: Switching },
+  ): { head: Head; passedOver: readonly Head[] } | null {
+    const { queue, limitOf, switching } = parts
+    const { loaded, nowMs, waitMsMax } = switching
+    const passedOver: Head[] = []
+    let waitedMs = 0
+    let head: Head | null = fairest
+    while (head !== null && !loaded.has(head.model) && passedOver.length < PASSED_OVER_MAX) {
+      passedOver.push(head)
+      waitedMs = Math.max(waitedMs, nowMs - (head.passedOverAtMs ?? nowMs))
+      head = waitedMs < waitMsMax ? this.#nextOf(queue, limitOf) : null
+    }
+    if (head === fairest) return null
+    const mayGo = head !== null && loaded.has(head.model) && waitedMs + head.costMs <= waitMsMax
+    for (const other of passedOver) {
+      if (mayGo) other.passedOverAtMs ??= nowMs
+      if (mayGo || other !== fairest) queue.push(other)
+    }
+    if (head !== null && mayGo) return { head, passedOver }
+    if (head !== null) queue.push(head)
     return null
   }
 

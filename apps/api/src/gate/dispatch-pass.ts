@@ -1,6 +1,5 @@
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
-import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { isUnstorable } from '../attempts/unstorable.ts'
 import type { Database } from '../db/database.ts'
 import { readAttempt } from '../videos/attempt-store.ts'
@@ -13,6 +12,7 @@ import { inOrderOfFilling, movable, takesNow } from './delivery.ts'
 import {
   activeAccounts,
   type Fleet,
+  type FleetSettings,
   type InFlight,
   occupantsOf,
   occupiesSlot,
@@ -20,13 +20,12 @@ import {
   readFleet,
   slotsByAccount,
 } from './fleet.ts'
+import { loadedModels, type SlotState, takeSlot, unoccupiedSlots } from './loaded-slots.ts'
 import { limitOn, type PoolShares, preemptable, victimFor } from './preempt.ts'
 import type { QueueHeads } from './queue-heads.ts'
 
-export interface GateSettings {
-  catalogue: Catalogue
+export interface GateSettings extends FleetSettings {
   accountSharePercent: number
-  leaseMs: number
   /** How often a leader renews its leadership; tests set it. */
   renewEveryMs?: number
 }
@@ -105,6 +104,8 @@ function capFor({ fleet, settings }: Pass, pool: Pool, heads: readonly Head[]): 
 async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise<number> {
   const { fleet, queueHeads } = pass
   const known = await queueHeads.read(fleet, pool)
+  const free = unoccupiedSlots(pool, occupantsOf(fleet, pool))
+  const wanted = new Set(known.heads.map(({ model }) => model))
   let { areKept } = known
   const shares = sharesOf(pass, pool, known.heads)
   const limitOf = (head: Head) => limitOn(head, shares, fleet.running)
@@ -112,7 +113,8 @@ async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise
   let dispatched = 0
   while (dispatched < freeSlots) {
     await pass.keepLeadership()
-    const choice = queue.next(limitOf)
+    const { switchWaitMsMax: waitMsMax } = pool
+    const choice = queue.next(limitOf, { loaded: loadedModels(free), nowMs: 0, waitMsMax })
     if (choice === null) {
       if (!areKept) break
       // A video may have come since the heads were read.
@@ -125,7 +127,8 @@ async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise
     const outcome: Dispatched =
       choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(pass, pool, choice)
     if ('fence' in outcome) {
-      await deliver(pass, jobOf(choice, outcome.fence, pool))
+      const slot = takeSlot(free, choice.head.model, wanted)
+      await deliver(pass, jobOf(choice, outcome.fence, { pool, slot }))
       countDispatch(fleet, shares, choice)
       dispatched += 1
     } else if (outcome.refused === 'pool_gone') {
@@ -157,8 +160,9 @@ async function dispatch(pass: Pass, pool: Pool, choice: Choice): Promise<Dispatc
       pool: pool.pool,
       queue: pool.queue,
       tier: choice.tier,
-      startTagMs: choice.startTagMs,
+      clockMs: choice.clockMs,
       finishTagMs: choice.finishTagMs,
+      passedOver: choice.passedOver.map(({ videoId }) => videoId),
       leaseMs: pass.settings.leaseMs,
     })
   } catch (error) {
@@ -169,8 +173,21 @@ async function dispatch(pass: Pass, pool: Pool, choice: Choice): Promise<Dispatc
   }
 }
 
-function jobOf({ head }: Choice, fence: number, { pool, queue }: Pool): AttemptJob {
-  return { video: head.videoId, fence, pool, model: head.model, ...(queue === pool ? {} : { queue }) }
+/** `slot`: the one it was chosen for; where all have the same loaded it makes no difference. */
+function jobOf(
+  { head }: Choice,
+  fence: number,
+  { pool: { pool, queue, loaded }, slot }: { pool: Pool; slot: SlotState | undefined },
+): AttemptJob {
+  const differ = loaded.some(({ model }) => model !== loaded[0]?.model)
+  return {
+    video: head.videoId,
+    fence,
+    pool,
+    model: head.model,
+    ...(queue === pool ? {} : { queue }),
+    ...(slot?.model != null && differ ? { loaded: slot.model } : {}),
+  }
 }
 
 async function deliver({ db, producer }: Pass, job: AttemptJob): Promise<void> {

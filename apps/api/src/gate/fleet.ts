@@ -5,6 +5,7 @@ import { type Database, one } from '../db/database.ts'
 import { type PaceRow, type Paces, type PredictableVideo, pacesOf, predictDeviceMs } from '../workers/pace.ts'
 import { capabilitiesOfPool, type ServedModels } from '../workers/pool-capabilities.ts'
 import { VirtualTime } from './choose.ts'
+import { type DeclaredSlots, type SlotState, slotStates, switchWaitMsMax } from './loaded-slots.ts'
 import type { FittedShape, PoolLimits } from './pool-fits.ts'
 import { RunningCounts } from './running-counts.ts'
 
@@ -18,6 +19,12 @@ export interface Pool extends PoolLimits {
   untaken: number
   /** Nothing is put into the queue for now, since nobody took what was put there. */
   isPaused: boolean
+  /** Its slots, and what they have loaded. */
+  loaded: readonly SlotState[]
+  /** What a switch of models takes there. */
+  switchMs: number
+  /** The longest that a video is passed over there because of what is loaded. */
+  switchWaitMsMax: number
 }
 
 /** An attempt that has not given its device back. */
@@ -30,6 +37,10 @@ export interface InFlight {
   queue: string
   fence: number
   shape: FittedShape
+  model: string
+  /** Whose slot it has; null until it is taken. */
+  worker: string | null
+  slot: number | null
   /** A worker has taken it off the queue. */
   isTaken: boolean
   /** Milliseconds since its dispatch. */
@@ -73,6 +84,7 @@ interface PoolRow {
   served: ServedModels[]
   frames_max: number
   pixels_max: number
+  workers: DeclaredSlots[]
 }
 
 interface InFlightRow extends Omit<PredictableVideo, 'video_tokens'> {
@@ -93,6 +105,9 @@ interface InFlightRow extends Omit<PredictableVideo, 'video_tokens'> {
   ran_ms: number
   expires_in_ms: number
   free_in_ms: number | null
+  model: string
+  worker_id: string | null
+  slot: number | null
 }
 
 interface FleetRow {
@@ -101,6 +116,7 @@ interface FleetRow {
   clocks: { service_tier: ServiceTier; virtual_ms: number }[]
   tags: { service_tier: ServiceTier; account_id: string; finish_ms: number }[]
   paces: PaceRow[]
+  switches: { pool: string; switch_ms: number }[]
   recent: string[]
 }
 
@@ -111,6 +127,7 @@ const FLEET_SQL = `select
     select w.pool, w.queue, min(device) as device, sum(slots) as slots,
       max(sequence_devices) as sequence_devices, min(frames_max) as frames_max, min(pixels_max) as pixels_max,
       json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as served,
+      json_agg(json_build_object('worker', w.id, 'slots', w.slots, 'loaded', w.loaded) order by w.id) as workers,
       coalesce(max(d.untaken_in_a_row), 0) as untaken,
       coalesce(bool_or(d.paused_until > now()), false) as paused
     from living_worker($1) w
@@ -124,7 +141,8 @@ const FLEET_SQL = `select
       coalesce(extract(epoch from now() - started_at), 0)::float8 * 1000 as ran_ms,
       capability, resolution, width, height, num_frames, num_steps, video_tokens, step,
       extract(epoch from execution_expires_at - now())::float8 * 1000 as expires_in_ms,
-      extract(epoch from free_at - now())::float8 * 1000 as free_in_ms
+      extract(epoch from free_at - now())::float8 * 1000 as free_in_ms,
+      model, worker_id, slot
     from device_occupant) f) as in_flight,
   -- virtual time: a tag that is not ahead of its clock counts for nothing
   (select json_agg(c) from (select service_tier, virtual_ms from gate_clock) c) as clocks,
@@ -134,15 +152,22 @@ const FLEET_SQL = `select
     join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
   (select coalesce(json_agg(p), '[]') from (
     select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
+  (select coalesce(json_agg(s), '[]') from (select pool, switch_ms from switch_pace) s) as switches,
   -- two accounts are enough to know that there is more than one
   (select coalesce(json_agg(id), '[]') from (
     select id from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as recent`
 
+export interface FleetSettings {
+  catalogue: Catalogue
+  leaseMs: number
+  /** What a switch of models is taken to cost where none was measured. */
+  switchMs: number
+  /** The longest that a video is passed over because of what is loaded; 0 = never. */
+  switchWaitMsMax: number
+}
+
 /** Reads the pools of living workers, what occupies their devices, and the virtual time. */
-export async function readFleet(
-  db: Database,
-  settings: { catalogue: Catalogue; leaseMs: number },
-): Promise<Fleet> {
+export async function readFleet(db: Database, settings: FleetSettings): Promise<Fleet> {
   const row = one(
     await db.query<FleetRow>({
       name: 'gate-fleet',
@@ -154,28 +179,36 @@ export async function readFleet(
   for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
   for (const tag of row.tags) time.raiseFinish(tag.service_tier, tag.account_id, tag.finish_ms)
   const paces = pacesOf(row.paces, settings.catalogue)
+  const switchMs = new Map(row.switches.map((measured) => [measured.pool, measured.switch_ms]))
   const deviceOfQueue = new Map(row.pools.map((pool) => [pool.queue, pool.device]))
   const inFlight = row.in_flight.map((attempt) =>
     inFlightOf(attempt, paces, deviceOfQueue.get(attempt.queue) ?? ''),
   )
   return {
-    pools: row.pools.map((pool) => ({
-      pool: pool.pool,
-      queue: pool.queue,
-      device: pool.device,
-      slots: pool.slots,
-      untaken: pool.untaken,
-      isPaused: pool.paused,
-      capabilities: capabilitiesOfPool(pool.pool, pool.served, settings.catalogue),
-      sequenceDevices: pool.sequence_devices,
-      framesMax: pool.frames_max,
-      pixelsMax: pool.pixels_max,
-    })),
+    pools: row.pools.map((pool) => poolOf(pool, switchMs.get(pool.pool) ?? settings.switchMs, settings)),
     inFlight,
     recentAccounts: row.recent,
     time,
     running: new RunningCounts(inFlight),
     paces,
+  }
+}
+
+function poolOf(row: PoolRow, switchMs: number, settings: FleetSettings): Pool {
+  return {
+    pool: row.pool,
+    queue: row.queue,
+    device: row.device,
+    slots: row.slots,
+    untaken: row.untaken,
+    isPaused: row.paused,
+    loaded: slotStates(row.workers),
+    switchMs,
+    switchWaitMsMax: switchWaitMsMax(switchMs, settings.switchWaitMsMax),
+    capabilities: capabilitiesOfPool(row.pool, row.served, settings.catalogue),
+    sequenceDevices: row.sequence_devices,
+    framesMax: row.frames_max,
+    pixelsMax: row.pixels_max,
   }
 }
 
@@ -190,6 +223,9 @@ function inFlightOf(row: InFlightRow, paces: Paces, device: string): InFlight {
     queue: row.queue,
     fence: row.fence,
     shape: video,
+    model: row.model,
+    worker: row.worker_id,
+    slot: row.slot,
     isTaken: row.taken,
     dispatchedMs: row.dispatched_ms,
     isRunning: row.status === 'running',

@@ -16,6 +16,8 @@ export interface HeadRow extends PredictableVideo {
   num_steps: number
   checkpoint_step: number | null
   expires_in_ms: number
+  /** Milliseconds since it was first passed over because of what was loaded; null = never. */
+  passed_over_ms: number | null
 }
 
 /** The columns of a HeadRow, from video v, its key k and its account a. */
@@ -23,9 +25,10 @@ export const HEAD_COLUMNS = `
   v.id, v.account_id, v.key_id, v.service_tier,
   a.weight, a.running_max as account_running_max, k.running_max as key_running_max,
   v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens,
-  v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms`
+  v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms,
+  extract(epoch from now() - v.passed_over_at)::float8 * 1000 as passed_over_ms`
 
-/** A queued video as the head of its queue, with what it costs on this pool. */
+/** A queued video as the head of its queue, with what it costs on this pool. The clock starts now, at 0. */
 export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces: Paces): Head {
   return {
     videoId: row.id,
@@ -39,6 +42,7 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
     tier: row.service_tier,
     costMs: predictDeviceMs(paces, pool, row, row.num_steps - (row.checkpoint_step ?? 0)),
     expiresInMs: row.expires_in_ms,
+    passedOverAtMs: row.passed_over_ms === null ? null : -row.passed_over_ms,
   }
 }
 

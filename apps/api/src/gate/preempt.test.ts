@@ -11,6 +11,9 @@ const POOL: Pool = {
   slots: 1,
   untaken: 0,
   isPaused: false,
+  loaded: [],
+  switchMs: 0,
+  switchWaitMsMax: 0,
   capabilities: ['animatic'],
   sequenceDevices: 1,
   framesMax: 129,
@@ -29,6 +32,9 @@ function flexRun(changes: Partial<InFlight> = {}): InFlight {
     queue: 'a',
     fence: 1,
     shape: { capability: 'animatic', width: 336, height: 192, num_frames: 5, video_tokens: 504n },
+    model: 'animatic',
+    worker: null,
+    slot: null,
     isTaken: true,
     dispatchedMs: 0,
     isRunning: true,
@@ -55,6 +61,7 @@ function tinyHead(number: number, changes: Partial<Head> = {}): Head {
     tier: 'standard',
     costMs: 100,
     expiresInMs: DAY_MS,
+    passedOverAtMs: null,
     ...changes,
   }
 }

@@ -64,14 +64,17 @@ export interface Dispatch {
   queue: string
   /** The tier it was chosen in; a flex video near its deadline is chosen in standard. */
   tier: string
-  startTagMs: number
+  /** Where the tier's clock goes. */
+  clockMs: number
   finishTagMs: number
+  /** Queued videos that it is taken before though they are fairer. */
+  passedOver: readonly string[]
   leaseMs: number
 }
 
 /**
  * queued -> dispatched: gives a video to a pool under a new fence, opens its attempt and moves the gate's
- * virtual time, in one statement. Refused when the video is no longer queued (cancelled meanwhile), or when
+ * virtual time, in one statement, which also notes since when others are passed over. Refused when the video is no longer queued (cancelled meanwhile), or when
  * no worker takes videos from the queue any more. Locks the row by itself.
  */
 export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<Dispatched> {
@@ -89,6 +92,13 @@ export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<D
         select id, fence, $2, $8, coalesce(checkpoint_step, 0), coalesce(checkpoint_step, 0) from dispatched),
       clock as (
         update gate_clock set virtual_ms = greatest(virtual_ms, $5) from dispatched where service_tier = $4),
+      passed_over as (
+        update video set passed_over_at = now()
+        -- one that is locked is being ended or dispatched
+        where exists (select from dispatched) and id in (
+          select id from video
+          where id = any ($9::text[]) and status = 'queued' and passed_over_at is null
+          for update skip locked)),
       tag as (
         insert into gate_tag (service_tier, account_id, finish_ms) select $4, $3, $6 from dispatched
         on conflict (service_tier, account_id) do update set finish_ms = excluded.finish_ms)
@@ -98,10 +108,11 @@ export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<D
       dispatch.pool,
       dispatch.accountId,
       dispatch.tier,
-      dispatch.startTagMs,
+      dispatch.clockMs,
       dispatch.finishTagMs,
       dispatch.leaseMs,
       dispatch.queue,
+      dispatch.passedOver,
     ],
   })
   const row = rows[0]

@@ -94,16 +94,17 @@ async function upsertWorker(
     text: `
       insert into worker (
         id, key_id, boot, pool, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
-        cost_per_hour_micros, draining, modes, sequence_devices, queue, replaced_boots,
+        cost_per_hour_micros, draining, modes, sequence_devices, queue, replaced_boots, loaded,
         heartbeat_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, now())
+      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+        now())
       on conflict (id) do update set
         key_id = excluded.key_id, boot = excluded.boot, pool = excluded.pool, slots = excluded.slots,
         device = excluded.device, devices_per_slot = excluded.devices_per_slot,
         vram_bytes = excluded.vram_bytes, models = excluded.models, frames_max = excluded.frames_max,
         pixels_max = excluded.pixels_max, cost_per_hour_micros = excluded.cost_per_hour_micros,
         draining = excluded.draining, modes = excluded.modes, sequence_devices = excluded.sequence_devices,
-        queue = excluded.queue, replaced_boots = excluded.replaced_boots,
+        queue = excluded.queue, replaced_boots = excluded.replaced_boots, loaded = excluded.loaded,
         heartbeat_at = now()`,
     values: [
       beat.worker,
@@ -124,6 +125,7 @@ async function upsertWorker(
       beat.limits.sequence_devices ?? beat.devices_per_slot,
       queueRead(beat),
       replacedBoots,
+      JSON.stringify(beat.loaded ?? []),
     ],
   })
 }

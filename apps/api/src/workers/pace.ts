@@ -100,3 +100,16 @@ export async function learnPace(db: Database, pool: string, shape: PacedShape, p
     ],
   })
 }
+
+/** Adds what a switch of models took to the running mean of the pool. */
+export async function learnSwitch(db: Database, pool: string, switchMs: number): Promise<void> {
+  await db.query({
+    name: 'switch-learn',
+    text: `insert into switch_pace as p (pool, switch_ms, samples)
+      values ($1, $2, 1)
+      on conflict (pool) do update set
+        switch_ms = p.switch_ms + (excluded.switch_ms - p.switch_ms) * greatest($3, 1.0 / (p.samples + 1)),
+        samples = p.samples + 1`,
+    values: [pool, switchMs, NEWEST_WEIGHT],
+  })
+}

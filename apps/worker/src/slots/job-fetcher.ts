@@ -1,8 +1,10 @@
 import type { AttemptConsumer, TakenJob } from '@sluice/shared/attempt-consumer'
+import type { AttemptJob } from '@sluice/shared/attempt-contract'
 import { pause } from '@sluice/shared/pause'
 import { within } from '@sluice/shared/time-limit'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
+import { LEFT_AT_ONCE_MAX, LeftJobs } from './left-jobs.ts'
 import type { Slot } from './slot.ts'
 import type { Slots } from './slots.ts'
 
@@ -24,6 +26,12 @@ export interface JobFetcherDeps {
 const ROOM_WAIT_MS = 15_000
 const CHECK_EVERY_MS = 500
 const BROKEN_WAIT_MS = 1_000
+/**
+ * After leaving a job to others: they take it within milliseconds. Workers that leave each other's jobs at the
+ * same moment come back at different ones.
+ */
+const ASIDE_MS_MIN = 100
+const ASIDE_MS_MAX = 200
 
 class FetchHangsError extends Error {
   override name = 'FetchHangsError'
@@ -34,7 +42,8 @@ export class JobFetcher {
   readonly #deps: JobFetcherDeps
   #open: { consumer: AttemptConsumer; queue: string; installation: string | undefined } | undefined
   #isReached = false
-  #isStopped = false
+  readonly #stopping = new AbortController()
+  readonly #left = new LeftJobs()
   #fetching: Promise<void> = Promise.resolve()
 
   constructor(deps: JobFetcherDeps) {
@@ -48,13 +57,13 @@ export class JobFetcher {
 
   /** Fetches no more, and begins to close the connection to the queue. Both promises never reject. */
   stop(): { fetched: Promise<void>; closed: Promise<void> } {
-    this.#isStopped = true
+    this.#stopping.abort()
     this.#deps.slots.changed.wake()
     return { fetched: this.#fetching, closed: this.#close() }
   }
 
   async #fetchAll(): Promise<void> {
-    while (!this.#isStopped) {
+    while (!this.#stopping.signal.aborted) {
       try {
         await this.#fetchNext()
       } catch (error) {
@@ -70,12 +79,32 @@ export class JobFetcher {
     const consumer = slots.queue !== null && mayFetch() ? await this.#consumerOf(slots.queue) : null
     if (consumer === null || !this.#isReached || !slots.wantJob)
       return await slots.changed.wait(CHECK_EVERY_MS)
-    const taken = await this.#next(consumer)
+    const fetched = await this.#next(() => consumer.next())
+    const taken = fetched === null ? null : await this.#meantForUs(consumer, fetched)
     if (taken === null) return
-    const slot = await this.#slotForJob(taken.job.model)
+    const slot = await this.#slotForJob(taken.job)
     if (slot === undefined)
       log.warn({ video: taken.job.video }, 'no slot has room for a job; it is left to the reconciler')
     else takeJob(slot, taken)
+  }
+
+  /**
+   * The job, or another that waits, when it was chosen for a slot with a model loaded that none here has: the
+   * others get the moment to take it. Null when there is nothing for this worker now.
+   */
+  async #meantForUs(consumer: AttemptConsumer, fetched: TakenJob): Promise<TakenJob | null> {
+    const { slots } = this.#deps
+    const others: TakenJob[] = []
+    let taken: TakenJob | null = fetched
+    while (taken !== null && this.#left.leaves(taken.job, (loaded) => slots.wantJobWith(loaded))) {
+      others.push(taken)
+      const hasLooked = others.length >= LEFT_AT_ONCE_MAX
+      taken = hasLooked ? null : await this.#next(() => consumer.nextThatWaits())
+    }
+    for (const other of others) await other.putBack()
+    if (taken === null)
+      await pause(ASIDE_MS_MIN + Math.random() * (ASIDE_MS_MAX - ASIDE_MS_MIN), this.#stopping.signal)
+    return taken
   }
 
   /** The open consumer, or a new one when the queue is another by now; null once stopped. */
@@ -83,16 +112,16 @@ export class JobFetcher {
     const installation = this.#deps.installation()
     if (this.#open?.queue === queue && this.#open.installation === installation) return this.#open.consumer
     await this.#close()
-    if (this.#isStopped) return null
+    if (this.#stopping.signal.aborted) return null
     const consumer = this.#deps.openConsumer(queue, (trouble) => this.#onReach(trouble))
     this.#open = { consumer, queue, installation }
     return consumer
   }
 
   /** A consumer that does not come back is replaced; what it may still fetch goes back to the queue. */
-  async #next(consumer: AttemptConsumer): Promise<TakenJob | null> {
+  async #next(fetch: () => Promise<TakenJob | null>): Promise<TakenJob | null> {
     try {
-      return await within(TIME_LIMITS.queue.fetchMs, consumer.next(), () => new FetchHangsError())
+      return await within(TIME_LIMITS.queue.fetchMs, fetch(), () => new FetchHangsError())
     } catch (error) {
       if (!(error instanceof FetchHangsError)) throw error
       this.#deps.log.warn('fetching a job hangs; the connection to the queue is made anew')
@@ -119,11 +148,11 @@ export class JobFetcher {
   }
 
   /** Waits while a runner starts again; undefined when no slot has room in time. */
-  async #slotForJob(model: string | undefined): Promise<Slot | undefined> {
+  async #slotForJob(job: AttemptJob): Promise<Slot | undefined> {
     const deadline = Date.now() + ROOM_WAIT_MS
     for (;;) {
-      const slot = this.#deps.slots.forJob(model)
-      if (slot !== undefined || this.#isStopped || Date.now() > deadline) return slot
+      const slot = this.#deps.slots.forJob(job)
+      if (slot !== undefined || this.#stopping.signal.aborted || Date.now() > deadline) return slot
       await this.#deps.slots.changed.wait(CHECK_EVERY_MS)
     }
   }

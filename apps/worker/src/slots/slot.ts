@@ -79,7 +79,7 @@ export class Slot {
   #waiting: Attempt | undefined
   readonly #encoding = new Map<string, Attempt>()
   /** The model of the newest request, which the runner has in its device or is loading. */
-  #loadedModel: string | undefined
+  #loadedModel: string
   #restartTimer: NodeJS.Timeout | undefined
   #stopTimer: NodeJS.Timeout | undefined
   #restarts = 0
@@ -89,6 +89,7 @@ export class Slot {
     this.#devices = devices
     this.#deps = deps
     this.#settings = deps.settings
+    this.#loadedModel = deps.settings.models[0].id
     this.#log = deps.log.child({ slot: index })
     this.#state = new StateMachine<SlotState>(`slot ${index}`, SLOT_FOLLOWERS, 'down')
     this.#rest = new SlotRest({ onChange: () => this.#onRest(), log: this.#log })
@@ -111,6 +112,11 @@ export class Slot {
     if (this.#running === undefined) return true
     const { remainingMs } = this.#running
     return remainingMs !== null && remainingMs <= NEARLY_FREE_MS
+  }
+
+  /** The model whose videos start without a switch of weights. */
+  get loadedModel(): string {
+    return this.#loadedModel
   }
 
   /** True when a video of this model starts without a switch of weights, or its model is unknown. */

@@ -1,4 +1,9 @@
-import { type Heartbeat, POOL_PATTERN } from '@sluice/shared/attempt-contract'
+import {
+  type AttemptJob,
+  type Heartbeat,
+  type LoadedSlot,
+  POOL_PATTERN,
+} from '@sluice/shared/attempt-contract'
 import { queueOf } from '@sluice/shared/queue-of'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type { Logger } from 'pino'
@@ -7,7 +12,16 @@ import { type ReadyReply, Slot } from './slot.ts'
 
 export type SlotsDescription = Pick<
   Heartbeat,
-  'pool' | 'queue' | 'slots' | 'device' | 'devices_per_slot' | 'vram_bytes' | 'models' | 'modes' | 'limits'
+  | 'pool'
+  | 'queue'
+  | 'slots'
+  | 'loaded'
+  | 'device'
+  | 'devices_per_slot'
+  | 'vram_bytes'
+  | 'models'
+  | 'modes'
+  | 'limits'
 >
 
 /** The slots of this worker: which of them takes a job, and what the heartbeat says of them. */
@@ -17,10 +31,11 @@ export class Slots {
   readonly #slots: Slot[] = []
   readonly #onOffered: () => void
   #pool: string | null
-  #offered = 0
+  /** As last told. */
+  #offered = ''
   #lastReady: ReadyReply | undefined
 
-  /** `onOffered` is called when the number of slots that videos may be sent to has changed. */
+  /** `onOffered` is called when the slots that videos may be sent to have changed, or what they have loaded. */
   constructor(config: WorkerConfig, log: Logger, onOffered: () => void) {
     this.#pool = config.pool
     this.#onOffered = onOffered
@@ -43,10 +58,21 @@ export class Slots {
     return this.#slots.some((slot) => slot.wantsJob)
   }
 
-  /** The best slot for a job: idle before nearly free, then without a switch of weights before with one. */
-  forJob(model: string | undefined): Slot | undefined {
+  /** Whether a slot that has this model loaded wants a job. */
+  wantJobWith(loaded: string): boolean {
+    return this.#slots.some((slot) => slot.wantsJob && slot.hasLoaded(loaded))
+  }
+
+  /**
+   * The best slot for a job: one that has loaded what the job was meant for; idle before nearly free, then
+   * without a switch of weights before with one.
+   */
+  forJob({ model, loaded }: Pick<AttemptJob, 'model' | 'loaded'>): Slot | undefined {
     const wanting = this.#slots.filter((slot) => slot.wantsJob)
+    const meant = loaded === undefined ? [] : wanting.filter((slot) => slot.hasLoaded(loaded))
     return (
+      meant.find((slot) => slot.isIdle) ??
+      meant[0] ??
       wanting.find((slot) => slot.isIdle && slot.hasLoaded(model)) ??
       wanting.find((slot) => slot.isIdle) ??
       wanting.find((slot) => slot.hasLoaded(model)) ??
@@ -68,7 +94,8 @@ export class Slots {
     return {
       ...served,
       queue: queueOf(served),
-      slots: this.#offered,
+      slots: this.#loaded().length,
+      loaded: this.#loaded(),
       device: ready?.device ?? 'unknown',
       devices_per_slot: ready?.devices ?? 1,
       vram_bytes: ready?.vram_bytes ?? 0,
@@ -90,12 +117,19 @@ export class Slots {
     await Promise.all(this.#slots.map((slot) => slot.kill()))
   }
 
+  /** The slots that videos may be sent to. */
+  #loaded(): LoadedSlot[] {
+    return this.#slots
+      .filter((slot) => slot.isOffered)
+      .map((slot) => ({ slot: slot.index, model: slot.loadedModel }))
+  }
+
   #onChange(): void {
     this.changed.wake()
     const ready = this.#slots.map((slot) => slot.readiness).filter((reply) => reply !== undefined)
     this.#lastReady = ready[0] ?? this.#lastReady
     if (this.#pool === null && this.#lastReady !== undefined) this.#pool = poolOf(this.#lastReady)
-    const offered = this.#slots.filter((slot) => slot.isOffered).length
+    const offered = JSON.stringify(this.#loaded())
     if (offered === this.#offered) return
     this.#offered = offered
     this.#onOffered()
