@@ -8,6 +8,7 @@ export interface WorkerRow {
   /** Dispatches in a row that nobody took from its queue. */
   untaken: number
   slots: number
+  loaded: { slot: number; model: string }[]
   device: string
   devices_per_slot: number
   vram_bytes: bigint
@@ -42,7 +43,7 @@ const WORKERS_MAX = 1_000
 export async function listWorkers(db: Database): Promise<WorkerRow[]> {
   const { rows } = await db.query<WorkerRow>({
     text: `select w.id, w.pool, w.queue, coalesce(d.untaken_in_a_row, 0) as untaken,
-        w.slots, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.modes,
+        w.slots, w.loaded, w.device, w.devices_per_slot, w.vram_bytes, w.models, w.modes,
         w.frames_max, w.pixels_max, w.sequence_devices, w.cost_per_hour_micros, w.draining, w.key_id,
         w.heartbeat_at,
         greatest(0, extract(epoch from now() - w.heartbeat_at) * 1000)::float8 as heartbeat_age_ms,

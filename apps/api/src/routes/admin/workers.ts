@@ -43,6 +43,9 @@ const workerSchema = z
     heartbeat_age_seconds: z.number(),
     draining: z.boolean().meta({ description: 'Takes nothing new.' }),
     slots: z.int(),
+    loaded: z
+      .array(z.object({ slot: z.int(), model: z.string() }))
+      .meta({ description: 'The model that each slot has loaded, as far as the worker says it.' }),
     device: z.string(),
     devices_per_slot: z.int(),
     vram_bytes: z.int(),
@@ -102,6 +105,7 @@ function workerJson(
     heartbeat_age_seconds: Math.round(worker.heartbeat_age_ms) / 1_000,
     draining: worker.draining,
     slots: worker.slots,
+    loaded: worker.loaded,
     device: worker.device,
     devices_per_slot: worker.devices_per_slot,
     vram_bytes: Number(worker.vram_bytes),
