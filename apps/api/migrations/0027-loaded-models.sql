@@ -1,4 +1,4 @@
--- What each slot has loaded, what a switch of models takes, and since when a video is passed over because of it.
+-- What each slot has loaded, what a switch of models takes, and since when a video is passed over for that.
 -- Up Migration
 
 -- [{"slot": 0, "model": "..."}] of the slots that take videos; a slot that is left out has said nothing.

@@ -19,10 +19,7 @@ export interface Head {
   costMs: number
   /** Milliseconds until it expires. */
   expiresInMs: number
-  /**
-   * When it was passed over first because of what a slot had loaded, by the clock of `Switching.nowMs`; null =
-   * never.
-   */
+  /** When it was first passed over, by the clock of `Switching.nowMs`; null = never. */
   passedOverAtMs: number | null
 }
 
@@ -48,7 +45,7 @@ export interface Switching {
 }
 
 const IN_ORDER: Switching = { loaded: new Set(), nowMs: 0, waitMsMax: 0 }
-/** How many heads are passed over for one: the time of a choice stays bounded, and so do the notes it makes. */
+/** Heads that are passed over for one: it bounds the time of a choice, and the notes it makes. */
 const PASSED_OVER_MAX = 64
 
 /**
@@ -104,7 +101,7 @@ export class VirtualTime {
  * Who goes next on one pool: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first
  * tier that has anyone to serve. An account's head starts at the later of the tier's clock and the account's
  * last finish; the earliest start goes first, among equals the older video. A head whose model is loaded may
- * go before fairer ones of its tier, as long as none of them is passed over for longer than the bound by then.
+ * go before fairer ones of its tier, as long as none of them is passed over for longer than the bound then.
  * Plain data and no clock, so that the forecast chooses exactly as the gate does. The time of a choice is
  * logarithmic in the number of accounts.
  */

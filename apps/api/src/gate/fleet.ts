@@ -127,7 +127,8 @@ const FLEET_SQL = `select
     select w.pool, w.queue, min(device) as device, sum(slots) as slots,
       max(sequence_devices) as sequence_devices, min(frames_max) as frames_max, min(pixels_max) as pixels_max,
       json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as served,
-      json_agg(json_build_object('worker', w.id, 'slots', w.slots, 'loaded', w.loaded) order by w.id) as workers,
+      json_agg(json_build_object('worker', w.id, 'slots', w.slots, 'loaded', w.loaded)
+        order by w.id) as workers,
       coalesce(max(d.untaken_in_a_row), 0) as untaken,
       coalesce(bool_or(d.paused_until > now()), false) as paused
     from living_worker($1) w

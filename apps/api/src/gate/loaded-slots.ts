@@ -1,5 +1,4 @@
 import type { LoadedSlot } from '@sluice/shared/attempt-contract'
-import type { InFlight, Pool } from './fleet.ts'
 
 /*
  * What the slots of a pool have loaded, and how long a video may be passed over because of it.
@@ -19,6 +18,13 @@ export interface DeclaredSlots {
   loaded: readonly LoadedSlot[]
 }
 
+/** What of an attempt says which slot is its own; until a worker took it, its model alone. */
+interface Occupant {
+  worker: string | null
+  slot: number | null
+  model: string
+}
+
 /** As many slots as the workers offer, whatever they say of them. */
 export function slotStates(workers: readonly DeclaredSlots[]): SlotState[] {
   return workers.flatMap(({ worker, slots, loaded }) => {
@@ -30,12 +36,12 @@ export function slotStates(workers: readonly DeclaredSlots[]): SlotState[] {
 }
 
 /**
- * The slots of the pool without those that these attempts occupy. Which slot an untaken one will occupy is not
- * known yet: the one that it was chosen for, by the same rule.
+ * The slots of the pool without those that these attempts occupy. An untaken one has the slot that it was
+ * chosen for, by the same rule.
  */
 export function unoccupiedSlots(
-  pool: Pick<Pool, 'loaded'>,
-  attempts: readonly Pick<InFlight, 'worker' | 'slot' | 'model'>[],
+  pool: { loaded: readonly SlotState[] },
+  attempts: readonly Occupant[],
 ): SlotState[] {
   const free = [...pool.loaded]
   const remove = (index: number) => index >= 0 && free.splice(index, 1)

@@ -73,9 +73,10 @@ export interface Dispatch {
 }
 
 /**
- * queued -> dispatched: gives a video to a pool under a new fence, opens its attempt and moves the gate's
- * virtual time, in one statement, which also notes since when others are passed over. Refused when the video is no longer queued (cancelled meanwhile), or when
- * no worker takes videos from the queue any more. Locks the row by itself.
+ * queued -> dispatched: gives a video to a pool under a new fence, opens its attempt, moves the gate's
+ * virtual time and notes since when others are passed over, in one statement. Refused when the video is no
+ * longer queued (cancelled meanwhile), or when no worker takes videos from the queue any more. Locks the row
+ * by itself.
  */
 export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<Dispatched> {
   const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({

@@ -27,8 +27,8 @@ const ROOM_WAIT_MS = 15_000
 const CHECK_EVERY_MS = 500
 const BROKEN_WAIT_MS = 1_000
 /**
- * After leaving a job to others: they take it within milliseconds. Workers that leave each other's jobs at the
- * same moment come back at different ones.
+ * After leaving a job to others: they take it within milliseconds. Workers that leave each other's jobs at
+ * the same moment come back at different ones.
  */
 const ASIDE_MS_MIN = 100
 const ASIDE_MS_MAX = 200

@@ -35,7 +35,9 @@ export class Slots {
   #offered = ''
   #lastReady: ReadyReply | undefined
 
-  /** `onOffered` is called when the slots that videos may be sent to have changed, or what they have loaded. */
+  /**
+   * `onOffered` is called when the slots that videos may be sent to have changed, or what they have loaded.
+   */
   constructor(config: WorkerConfig, log: Logger, onOffered: () => void) {
     this.#pool = config.pool
     this.#onOffered = onOffered
