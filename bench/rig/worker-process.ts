@@ -17,7 +17,7 @@ export interface WorkerProcess {
  */
 export async function startWorkerProcess(
   api: ApiProcess,
-  settings: { queueUrl: string; dataDir: string },
+  settings: { queueUrl: string; dataDir: string; env?: Record<string, string> },
 ): Promise<WorkerProcess> {
   const child = spawn(process.execPath, [WORKER_MAIN], {
     env: {
@@ -29,6 +29,7 @@ export async function startWorkerProcess(
       SLUICE_LOG: 'warn',
       SLUICE_ANIMATIC_STEP_MS: '1',
       SLUICE_GRACE_MS: '100',
+      ...settings.env,
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
