@@ -52,6 +52,7 @@ async function serve(postgres: BenchPostgres, waitSeconds: number | null): Promi
   await writeFile(catalogue, JSON.stringify({ models }))
   const env = {
     SLUICE_CATALOGUE: catalogue,
+    SLUICE_DEFAULT_MODEL: 'ink',
     // Measured from the first switch on.
     SLUICE_SWITCH_SECONDS: '1',
     ...(waitSeconds === null ? {} : { SLUICE_SWITCH_WAIT_SECONDS: String(waitSeconds) }),
