@@ -1,8 +1,8 @@
 /**
  * Counts the switches of models per hundred videos: two accounts ask one slot for two models in turns, in the
  * plain order (SLUICE_SWITCH_WAIT_SECONDS=0) and with the preference for what is loaded. Prints both, how
- * long all of it takes, the longest that a video was passed over, and how much later than in the plain order the
- * worst one came. Real API, worker and animatic runner; a switch takes half a second.
+ * long all of it takes, the longest that a video was passed over, and how much later the worst one came than
+ * in the plain order. Real API, worker and animatic runner; a switch takes half a second.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
