@@ -62,15 +62,15 @@ export const BLAME_MUTANTS: readonly Mutant[] = [
   {
     rule: '15: a host’s fault is no video’s',
     file: 'apps/api/src/attempts/requeue-or-fail.ts',
-    find: `if (code === 'upload_failed' || code === 'host_failed') return false`,
-    replace: `if (code === 'upload_failed') return false`,
+    find: ` || code === 'host_failed'`,
+    replace: '',
     tests: ATTEMPTS('fault of a host or of the store'),
   },
   {
     rule: '15: a store that took no upload is no video’s fault',
     file: 'apps/api/src/attempts/requeue-or-fail.ts',
-    find: `if (code === 'upload_failed' || code === 'host_failed') return false`,
-    replace: `if (code === 'host_failed') return false`,
+    find: `if (code === 'upload_failed' || `,
+    replace: 'if (',
     tests: ATTEMPTS('fault of a host or of the store'),
   },
   {

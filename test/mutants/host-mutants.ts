@@ -41,15 +41,15 @@ export const HOST_MUTANTS: readonly Mutant[] = [
   {
     rule: 'host: a device without memory is no host without',
     file: 'apps/worker/src/attempt/host-failure.ts',
-    find: `if (code === 'out_of_memory' || code === 'device_lost') return failure`,
-    replace: `if (code === 'device_lost') return failure`,
+    find: `if (code === 'out_of_memory' || `,
+    replace: 'if (',
     tests: HOST_FAILURE,
   },
   {
     rule: 'host: a lost device is no broken host',
     file: 'apps/worker/src/attempt/host-failure.ts',
-    find: `if (code === 'out_of_memory' || code === 'device_lost') return failure`,
-    replace: `if (code === 'out_of_memory') return failure`,
+    find: ` || code === 'device_lost'`,
+    replace: '',
     tests: HOST_FAILURE,
   },
   {
@@ -198,6 +198,20 @@ export const HOST_MUTANTS: readonly Mutant[] = [
     find: `child === ending && sendSignal(-pid, 'SIGKILL')`,
     replace: `child === ending && sendSignal(-pid, 'SIGTERM')`,
     tests: ONE_OF_EACH('ends children that hang and children that are frozen'),
+  },
+  {
+    rule: 'supervisor: a frozen child hears that it is to end',
+    file: 'apps/cli/src/processes/stop-process.ts',
+    find: `  sendSignal(pid, 'SIGCONT')\n`,
+    replace: '',
+    tests: DATA_DIR_LOCK,
+  },
+  {
+    rule: 'supervisor: nothing is started during a stop',
+    file: 'apps/cli/src/up/supervised-child.ts',
+    find: '    if (stopping.signal.aborted) return null\n    const started',
+    replace: '    const started',
+    tests: ONE_OF_EACH('a new start of everything leaves nothing behind'),
   },
   {
     rule: 'supervisor: a list that cannot be written stops nothing',

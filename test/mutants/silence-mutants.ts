@@ -83,6 +83,13 @@ export const SILENCE_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/gate-goes-on.test.ts', '-t', 'an account at its cap'],
   },
   {
+    rule: '13: who takes over knows that the silent leader is gone',
+    file: 'apps/api/src/gate/leadership.ts',
+    find: 'const LEASE_MS = 10_000',
+    replace: 'const LEASE_MS = 5_000',
+    tests: ['unit', 'apps/api/src/gate/leadership.test.ts'],
+  },
+  {
     rule: '13: with the session of its leader the leadership is free',
     file: 'apps/api/src/gate/leadership.ts',
     find: 'or not exists (select from pg_stat_activity a where a.pid = gate_leader.pid)',

@@ -14,7 +14,7 @@ import {
   type PassParts,
   type PassResult,
 } from './dispatch-pass.ts'
-import { type Leadership, renewLeadership, winLeadership } from './leadership.ts'
+import { LEADER_SILENT_MS_MAX, type Leadership, renewLeadership, winLeadership } from './leadership.ts'
 import { QueueHeads } from './queue-heads.ts'
 import { GATE_CHANNEL, registerLocalLeader } from './wake.ts'
 
@@ -24,11 +24,6 @@ const CANDIDATE_EVERY_MS = 500
 const PASS_EVERY_MS = 1_000
 const RETRY_MS = 1_000
 const RENEW_EVERY_MS = 1_000
-/**
- * A leader that is silent for so long is frozen, or out of reach: the server ends its session, and the
- * leadership with it.
- */
-const LEADER_SILENT_MS_MAX = 5_000
 /** Longest wait for a row that another transaction has locked. */
 const LOCK_WAIT_MS = 200
 

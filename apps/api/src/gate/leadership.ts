@@ -1,10 +1,15 @@
 import { type Database, one } from '../db/database.ts'
 
 /**
+ * A leader that is silent for so long is frozen, or out of reach: the server ends its session, and the
+ * leadership with it.
+ */
+export const LEADER_SILENT_MS_MAX = 5_000
+/**
  * A leader renews its leadership every second. Longer than its session may be idle before the server ends it,
  * so that whoever takes over after this time knows that the former leader can dispatch nothing more.
  */
-const LEASE_MS = 10_000
+export const LEASE_MS = 10_000
 
 /** A leadership that was won. */
 export interface Leadership {

@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { startOf } from '../processes/process-identity.ts'
+import { eventually } from '../../../../test/support/eventually.ts'
+import { isFrozen, startOf } from '../processes/process-identity.ts'
 import { lockDataDir, readLockHolder } from './data-dir-lock.ts'
 
 let dir: string
@@ -105,6 +106,9 @@ describe('the data dir lock', () => {
     })
     const ended = once(child, 'exit')
     lock.children(({ message }) => expect.unreachable(message)).write([Number(child.pid)])
+    // One that is frozen hears it too. Whether it is frozen yet is known on Linux only.
+    child.kill('SIGSTOP')
+    await eventually(async () => process.platform !== 'linux' || isFrozen(Number(child.pid)), Boolean)
     await rm(lockFile())
     const next = await lockDataDir(dir)
     await ended
