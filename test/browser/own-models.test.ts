@@ -26,6 +26,17 @@ beforeAll(async () => {
           resolutions: ['256px'],
           weights: { lora: { path: '/models/ink.safetensors' } },
         },
+        { id: 'wan-2.2-5b' },
+        {
+          id: 'flat-1',
+          base: 'wan-2.2-5b',
+          description: 'Eight steps, one size',
+          modes: ['t2v'],
+          resolutions: ['480p'],
+          sizes: { '480p': ['448x256'] },
+          steps: { min: 8, max: 8, default: 8 },
+          guidance: null,
+        },
       ],
     }),
   )
@@ -33,7 +44,8 @@ beforeAll(async () => {
     queue: 'postgres',
     env: {
       SLUICE_CATALOGUE: path,
-      SLUICE_MODEL: 'animatic,ink-wash',
+      SLUICE_MODEL: 'animatic,ink-wash,wan-2.2-5b,flat-1',
+      SLUICE_ANIMATIC_MODELS: 'animatic,ink-wash,wan-2.2-5b,flat-1',
       SLUICE_ANIMATIC_SWITCH_MS: '100',
       SLUICE_ANIMATIC_STEP_MS: '20',
     },
@@ -53,7 +65,12 @@ test('an own model is chosen on the page, made by a worker that serves it, and h
   await page.getByRole('button', { name: /^Options/ }).click()
   const picker = page.getByRole('combobox', { name: 'Model' })
   await picker.waitFor()
-  expect(await picker.getByRole('option').allTextContents()).toEqual(['animatic', 'ink-wash'])
+  expect(await picker.getByRole('option').allTextContents()).toEqual([
+    'animatic',
+    'wan-2.2-5b',
+    'ink-wash',
+    'flat-1',
+  ])
   expect(await picker.inputValue()).toBe('animatic')
   await page.getByText('768px', { exact: true }).click()
   await picker.selectOption('ink-wash')
@@ -79,6 +96,58 @@ test('an own model is chosen on the page, made by a worker that serves it, and h
   const [attempt] = (await adminView(service, id)).attempts
   // A timer may be early by a fraction of a millisecond.
   expect(attempt.timings.load).toBeGreaterThan(0.09)
+  await page.close()
+})
+
+test('everything that the page offers is what the chosen model makes, and a wish outlives the choice', async () => {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
+  await page.goto(new URL(`/#key=${service.key}`, service.baseUrl).href)
+  await page.getByRole('button', { name: /^Options/ }).click()
+  const picker = page.getByRole('combobox', { name: 'Model' })
+  const length = page.getByRole('slider', { name: 'Length' })
+  const steps = page.getByRole('slider', { name: 'Steps' })
+  const classes = page.getByRole('group', { name: 'Resolution' }).locator('label')
+  const shapes = page.getByRole('group', { name: 'Shape' }).locator('label')
+  await picker.waitFor()
+  await steps.fill('30')
+  await length.fill('97')
+  await picker.selectOption('wan-2.2-5b')
+  await page.getByText('121 frames').waitFor({ state: 'detached' })
+  expect(await classes.allTextContents()).toEqual(['480p', '720p'])
+  expect(await shapes.allTextContents()).toEqual(['16:9', '1:1'])
+  // Both models have 24 frames a second, and 4k+1 of them.
+  expect(await length.inputValue()).toBe('97')
+  expect(await page.getByRole('slider', { name: 'Guidance' }).inputValue()).toBe('5')
+  await page.getByText('720p', { exact: true }).click()
+  await page.getByText('1280 × 704').waitFor()
+
+  await picker.selectOption('flat-1')
+  await page.getByText('448 × 256').waitFor()
+  expect(await steps.count()).toBe(0)
+  expect(await page.getByRole('slider', { name: 'Guidance' }).count()).toBe(0)
+  expect(await page.getByRole('button', { name: 'Portrait' }).count()).toBe(0)
+  expect(await page.getByLabel('Add an image').count()).toBe(0)
+  await length.press('Home')
+  await page.getByRole('textbox', { name: 'What the video shows' }).fill('A flat sea')
+  await page.keyboard.press('Enter')
+  const card = page.getByRole('article', { name: 'A flat sea', exact: true })
+  await card.locator('video').waitFor({ timeout: 90_000 })
+  const video = (await service.call('GET', `/v1/videos/${await card.getAttribute('data-video')}`)).body
+  expect(video).toMatchObject({
+    model: 'flat-1',
+    size: '448x256',
+    num_frames: 5,
+    num_steps: 8,
+    guidance: null,
+    // Two latent frames of 8 by 14 patches, at 0.10 per million.
+    usage: { video_tokens: 224, generated_tokens: 1_792 },
+    cost: { amount: '0.00018', state: 'charged' },
+  })
+
+  await page.getByRole('button', { name: /^Options/ }).click()
+  await picker.selectOption('wan-2.2-5b')
+  await page.getByText('1280 × 704').waitFor()
+  expect(await steps.inputValue()).toBe('30')
   await page.close()
 })
 

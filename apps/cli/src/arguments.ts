@@ -14,6 +14,12 @@ export function positiveNumber(text: string): number {
   return value
 }
 
+/** A decimal number of at least 0. */
+export function decimalNumber(text: string): number {
+  if (!/^\d{1,9}(\.\d{1,9})?$/.test(text)) throw new InvalidArgumentError('It must be a number, such as 7.5.')
+  return Number(text)
+}
+
 /** An amount of money, as text: a decimal number with at most six decimals. */
 export function moneyAmount(text: string): string {
   const micros = parseMicros(text)

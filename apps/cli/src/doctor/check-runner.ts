@@ -1,5 +1,5 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
-import type { Model } from '@sluice/shared/models/model'
+import type { Licence, Model } from '@sluice/shared/models/model'
 import { readServedModels } from '@sluice/shared/served-models'
 import { optionalSetting, SettingError, SettingErrors } from '@sluice/shared/settings'
 import { checkOpenSora } from './check-open-sora.ts'
@@ -43,7 +43,7 @@ export function checkModels(env: NodeJS.ProcessEnv): Finding[] {
   try {
     return readCatalogue(env).models.flatMap((model) => [
       ...describe(model),
-      note('licence', `${model.id}: ${model.licence}`),
+      note('licence', `${model.id}: ${licenceText(model.licence)}`),
     ])
   } catch (error) {
     if (!(error instanceof SettingError || error instanceof SettingErrors)) throw error
@@ -54,11 +54,21 @@ export function checkModels(env: NodeJS.ProcessEnv): Finding[] {
   }
 }
 
+function licenceText({ name, text, commercial, forbiddenIn }: Licence): string {
+  const facts = [
+    ...(commercial === 'no' ? ['not for sale'] : []),
+    ...(forbiddenIn.length === 0 ? [] : [`not in ${forbiddenIn.join(', ')}`]),
+  ]
+  const words = name === text ? name : `${name}. ${text}`
+  return facts.length === 0 ? words : `${words} (${facts.join('; ')})`
+}
+
 /** What the operator changed in a model or added; nothing for an unchanged built-in model. */
 function describe(model: Model): Finding[] {
-  const { checkpoint, lora } = model.weights
+  const { folder, checkpoint, lora } = model.weights
   const facts = [
     ...(model.base === null ? [] : [`made from ${model.base}`]),
+    ...(folder === undefined ? [] : [`folder ${folder}`]),
     ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint}`]),
     ...(lora === undefined ? [] : [`LoRA ${lora.path} at ${lora.strength}`]),
     ...(model.pool === null ? [] : [`in pool ${model.pool} alone`]),

@@ -8,7 +8,15 @@ import {
   readBody,
 } from '../connection/http-client.ts'
 import { saveBody } from './save-body.ts'
-import { type Quote, quoteSchema, type Video, type VideoRequest, videoSchema } from './video.ts'
+import {
+  type Model,
+  modelListSchema,
+  type Quote,
+  quoteSchema,
+  type Video,
+  type VideoRequest,
+  videoSchema,
+} from './video.ts'
 
 export interface Answer {
   video: Video
@@ -63,6 +71,12 @@ export class VideoClient {
     return this.#patiently(() =>
       this.#http.call(quoteSchema, '/videos/quote', { method: 'POST', body: request }),
     )
+  }
+
+  /** The models that the key may ask for, aliases included. */
+  async models(): Promise<Model[]> {
+    const list = await this.#patiently(() => this.#http.call(modelListSchema, '/models'))
+    return list.data
   }
 
   retrieve(id: string): Promise<Answer> {

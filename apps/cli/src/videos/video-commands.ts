@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
-import { moneyAmount, positiveNumber, wholeNumber } from '../arguments.ts'
+import { decimalNumber, moneyAmount, positiveNumber, wholeNumber } from '../arguments.ts'
 import { findConnection } from '../connection/find-connection.ts'
 import { interrupts } from '../processes/interrupts.ts'
 import { generate } from './generate.ts'
+import { models } from './models.ts'
 import { quote } from './quote.ts'
 import type { Terminal } from './terminal.ts'
 import type { VideoRequest } from './video.ts'
@@ -14,6 +15,7 @@ interface RequestFlags {
   seconds?: number
   frames?: number
   steps?: number
+  guidance?: number
   seed?: number
   negativePrompt?: string
   maxTokens?: number
@@ -23,7 +25,7 @@ interface RequestFlags {
   json?: boolean
 }
 
-/** Adds `sluice generate`, `sluice quote` and `sluice watch`. */
+/** Adds `sluice generate`, `sluice quote`, `sluice models` and `sluice watch`. */
 export function addVideoCommands(program: Command, env: NodeJS.ProcessEnv, terminal: Terminal): void {
   withRequestOptions(program.command('generate').description('make a video from a sentence and download it'))
     .option('-o, --output <file>', 'where the MP4 goes (default: <video id>.mp4)')
@@ -56,6 +58,8 @@ export function addVideoCommands(program: Command, env: NodeJS.ProcessEnv, termi
       })
     })
 
+  addModelsCommand(program, env, terminal)
+
   program
     .command('watch')
     .description("show an existing video's progress; exit with 3 if it was cancelled")
@@ -68,15 +72,36 @@ export function addVideoCommands(program: Command, env: NodeJS.ProcessEnv, termi
     })
 }
 
+function addModelsCommand(program: Command, env: NodeJS.ProcessEnv, terminal: Terminal): void {
+  program
+    .command('models')
+    .description('show what each model makes, what it costs and what its licence allows')
+    .option('--json', 'print the models as JSON, nothing else')
+    .action(async (flags: { json?: boolean }) => {
+      const connection = await findConnection(env)
+      process.exitCode = await models({
+        connection,
+        terminal,
+        stop: interrupts().stop,
+        isJson: flags.json === true,
+      })
+    })
+}
+
 /** The options that say what the video shall be. */
 function withRequestOptions(command: Command): Command {
   return command
     .argument('<prompt>', 'what the video shall show')
-    .option('--model <id>', 'open-sora-2, animatic, ...')
-    .option('--size <size>', 'WIDTHxHEIGHT in pixels, e.g. 336x192')
-    .option('--seconds <n>', 'length in whole seconds (24n+1 frames)', positiveNumber)
-    .option('--frames <n>', 'length in frames, 4k+1', positiveNumber)
+    .option('--model <id>', 'one of `sluice models`')
+    .option('--size <size>', 'WIDTHxHEIGHT in pixels, as the model makes it')
+    .option(
+      '--seconds <n>',
+      'length in whole seconds, or the least that the model makes above it',
+      positiveNumber,
+    )
+    .option('--frames <n>', "length in frames, by the model's rule", positiveNumber)
     .option('--steps <n>', 'denoising steps', positiveNumber)
+    .option('--guidance <n>', 'how closely it keeps to the prompt, if the model can be told', decimalNumber)
     .option('--seed <n>', 'the same seed makes the same video', wholeNumber)
     .option('--negative-prompt <text>', 'what the video shall not show')
     .option('--max-tokens <n>', 'refuse when it would generate more', positiveNumber)
@@ -93,6 +118,7 @@ function requestOf(prompt: string, flags: RequestFlags): VideoRequest {
     ...(flags.seconds === undefined ? {} : { seconds: String(flags.seconds) }),
     ...(flags.frames === undefined ? {} : { num_frames: flags.frames }),
     ...(flags.steps === undefined ? {} : { num_steps: flags.steps }),
+    ...(flags.guidance === undefined ? {} : { guidance: flags.guidance }),
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     ...(flags.negativePrompt === undefined ? {} : { negative_prompt: flags.negativePrompt }),
     ...(flags.maxTokens === undefined ? {} : { max_tokens: flags.maxTokens }),

@@ -1,6 +1,7 @@
+import { modelSchema as publicModelSchema } from '@sluice/shared/public-model'
 import { quoteSchema as publicQuoteSchema } from '@sluice/shared/public-quote'
 import { videoSchema as publicVideoSchema } from '@sluice/shared/public-video'
-import type { z } from 'zod'
+import { z } from 'zod'
 
 /**
  * The fields of the API's video that the command line reads. The schema is loose, and what is only shown may
@@ -28,6 +29,10 @@ export type Video = z.output<typeof videoSchema>
 export const quoteSchema = publicQuoteSchema.loose()
 export type Quote = z.output<typeof quoteSchema>
 
+/** The API's list of models; fields of newer servers pass. */
+export const modelListSchema = z.object({ data: z.array(publicModelSchema.loose()) })
+export type Model = z.output<typeof modelListSchema>['data'][number]
+
 /** What POST /v1/videos takes. Only what the user named is sent; for the rest the API's defaults apply. */
 export interface VideoRequest {
   prompt: string
@@ -37,6 +42,7 @@ export interface VideoRequest {
   seconds?: string
   num_frames?: number
   num_steps?: number
+  guidance?: number
   seed?: number
   negative_prompt?: string
   max_tokens?: number

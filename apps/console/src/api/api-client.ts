@@ -1,3 +1,4 @@
+import type { PublicModel } from '@sluice/shared/public-model'
 import type { PublicQuote } from '@sluice/shared/public-quote'
 import type { PublicVideo } from '@sluice/shared/public-video'
 import { noteConnection } from './connection.ts'
@@ -70,16 +71,6 @@ export interface VideoPage {
   has_more: boolean
 }
 
-/** A model of `GET /v1/models`. */
-export interface Model {
-  id: string
-  description: string
-  is_default: boolean
-  is_available: boolean
-  alias_of?: string
-  sizes: string[]
-}
-
 /** `GET /v1/videos`, newest first: the first page, or the one `after` a video. */
 export function listVideos(
   { limit, after }: { limit: number; after?: string },
@@ -147,7 +138,7 @@ export async function readOwnKey(signal?: AbortSignal, key?: string): Promise<Ow
 }
 
 /** `GET /v1/models` */
-export function listModels(signal: AbortSignal): Promise<Polled<{ data: Model[] }>> {
+export function listModels(signal: AbortSignal): Promise<Polled<{ data: PublicModel[] }>> {
   return call('GET', '/v1/models', { signal })
 }
 

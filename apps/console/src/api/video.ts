@@ -4,9 +4,10 @@ import type { ServiceTier } from '@sluice/shared/service-tier'
 /** The body of `POST /v1/videos`, as far as the page fills it in. */
 export interface VideoRequest {
   prompt: string
-  size: string
-  num_frames: number
-  num_steps: number
+  size?: string
+  num_frames?: number
+  num_steps?: number
+  guidance?: number
   seed?: number
   model?: string
   service_tier?: ServiceTier

@@ -6,7 +6,16 @@ export interface Fault {
 }
 
 /** Where on the form a fault is shown. */
-export type FaultPlace = 'prompt' | 'image' | 'size' | 'model' | 'frames' | 'steps' | 'seed' | 'form'
+export type FaultPlace =
+  | 'prompt'
+  | 'image'
+  | 'size'
+  | 'model'
+  | 'frames'
+  | 'steps'
+  | 'guidance'
+  | 'seed'
+  | 'form'
 
 const PLACE_BY_PARAM = new Map<string | null, FaultPlace>([
   ['prompt', 'prompt'],
@@ -16,6 +25,7 @@ const PLACE_BY_PARAM = new Map<string | null, FaultPlace>([
   ['num_frames', 'frames'],
   ['seconds', 'frames'],
   ['num_steps', 'steps'],
+  ['guidance', 'guidance'],
   ['seed', 'seed'],
 ])
 
@@ -27,5 +37,5 @@ export function faultPlace(fault: Fault, shown: { hasModelField: boolean }): Fau
 
 /** True for the places in the settings panel, which is usually closed. */
 export function isInSettings(place: FaultPlace): boolean {
-  return ['model', 'frames', 'steps', 'seed'].includes(place)
+  return ['model', 'frames', 'steps', 'guidance', 'seed'].includes(place)
 }

@@ -9,20 +9,24 @@ test('settings that were kept come back as they were', () => {
     orientation: 'portrait',
     resolution: '768px',
     tier: 'flex',
-    frames: 9,
+    seconds: 0.375,
     steps: 3,
+    guidance: 2.5,
     seed: '7',
   } as const
   expect(settingsOf(JSON.parse(JSON.stringify(chosen)))).toEqual(chosen)
 })
 
 test('what means nothing any more is the default', () => {
-  for (const kept of [
-    null,
-    'x',
-    7,
-    [],
-    { shape: '5:9', frames: 10, steps: 1e9, seed: 1, model: 2, tier: '' },
-  ])
-    expect(settingsOf(kept)).toEqual(DEFAULT_SETTINGS)
+  const strange = {
+    shape: 5,
+    frames: 10,
+    seconds: '4',
+    steps: -1,
+    guidance: null,
+    seed: 1,
+    model: 2,
+    tier: '',
+  }
+  for (const kept of [null, 'x', 7, [], strange]) expect(settingsOf(kept)).toEqual(DEFAULT_SETTINGS)
 })

@@ -16,7 +16,8 @@ import { type Prompt, usePromptForm } from './use-prompt-form.ts'
 export function PromptBox({ prompt }: { prompt: Prompt }) {
   const id = useId()
   const form = usePromptForm(prompt)
-  const { image, settings, faults } = form
+  const { image, settings, faults, chosen } = form
+  const choice = chosen?.choice ?? null
   const takeImage = (file: File) => void form.takeImage(file)
   const drop = useImageDrop({
     onImage: takeImage,
@@ -44,12 +45,13 @@ export function PromptBox({ prompt }: { prompt: Prompt }) {
         onSubmit={form.submit}
       />
       {image === null ? null : <ImagePreview image={image} onRemove={form.removeImage} />}
-      <FieldFault id={`${id}-image-fault`} text={faults.at('image')} />
+      <FieldFault id={`${id}-image-fault`} text={faults.at('image') ?? unusedImage(form)} />
       <div className="prompt-box-row">
-        <ImageButton onFile={takeImage} />
-        <ShapePicker settings={settings} onChange={form.setSettings} />
+        {choice?.takesImage !== false && <ImageButton onFile={takeImage} />}
+        {choice !== null && <ShapePicker settings={settings} choice={choice} onChange={form.setSettings} />}
         <OptionsButton
           settings={settings}
+          choice={choice}
           panelId={`${id}-panel`}
           isOpen={faults.isPanelOpen}
           onToggle={faults.togglePanel}
@@ -61,6 +63,7 @@ export function PromptBox({ prompt }: { prompt: Prompt }) {
         id={`${id}-panel`}
         isOpen={faults.isPanelOpen}
         models={form.models}
+        chosen={chosen}
         settings={settings}
         tierPrices={form.tierPrices}
         faultAt={faults.at}
@@ -79,6 +82,12 @@ export function PromptBox({ prompt }: { prompt: Prompt }) {
       )}
     </form>
   )
+}
+
+/** A sentence about an image that the chosen model cannot begin with; null when it can, or there is none. */
+function unusedImage({ image, chosen }: ReturnType<typeof usePromptForm>): string | null {
+  if (image === null || chosen === null || chosen.choice.takesImage) return null
+  return `${chosen.model.id} makes videos from a sentence alone: the image is not used.`
 }
 
 function SubmitButton({ form }: { form: ReturnType<typeof usePromptForm> }) {

@@ -1,22 +1,26 @@
 import './settings-panel.css'
 import { formatSeconds } from '@sluice/shared/models/frame-rule'
+import type { PublicModel } from '@sluice/shared/public-model'
 import type { PublicQuote } from '@sluice/shared/public-quote'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { useId } from 'react'
-import type { Model } from '../api/api-client.ts'
 import { moneyText } from '../text/money-text.ts'
+import type { Choice } from './choice.ts'
 import type { FaultPlace } from './fault.ts'
 import { FieldFault } from './field-fault.tsx'
-import { chosenSize, type GenerationSettings, LIMITS } from './generation-settings.ts'
-import { chosenModel, resolutionsFor, settingsFor } from './model-choice.ts'
+import type { GenerationSettings } from './generation-settings.ts'
+import { settingsFor } from './model-choice.ts'
+
+const GUIDANCE_STEP = 0.5
 
 type TierPrices = Partial<Record<ServiceTier, PublicQuote['cost']>> | undefined
 
 interface SettingsPanelProps {
   id: string
   isOpen: boolean
-  /** Empty when there is nothing to choose: then the model field is missing. */
-  models: readonly Model[]
+  models: readonly PublicModel[]
+  /** The one of them that is chosen, and what it makes of the settings; null while none is known. */
+  chosen: { model: PublicModel; choice: Choice } | null
   settings: GenerationSettings
   /** What the video would cost in each tier, as far as it is known. */
   tierPrices: TierPrices
@@ -25,26 +29,41 @@ interface SettingsPanelProps {
   onChange: (next: GenerationSettings) => void
 }
 
-/** Model, resolution, length, steps, tier and seed; hidden until the viewer opens it. */
+/**
+ * Model, resolution, length, steps, guidance, tier and seed, as far as the model leaves a choice; hidden
+ * until the viewer opens it.
+ */
 export function SettingsPanel(props: SettingsPanelProps) {
-  const { id, isOpen, models, settings, tierPrices, faultAt, onChange } = props
+  const { id, isOpen, models, chosen, settings, tierPrices, faultAt, onChange } = props
   const field = useId()
   const common = { settings, onChange }
-  const model = chosenModel(models, settings)
   return (
     <div id={id} className="settings-panel" hidden={!isOpen}>
-      {model === undefined ? null : (
-        <ModelField
-          id={`${field}-model`}
-          models={models}
-          chosen={model}
-          fault={faultAt('model')}
-          onChoose={(next) => onChange(settingsFor(settings, next))}
-        />
+      {chosen !== null && (
+        <>
+          {models.length > 1 && (
+            <ModelField
+              id={`${field}-model`}
+              models={models}
+              chosen={chosen.model}
+              fault={faultAt('model')}
+              onChoose={(next) => onChange(settingsFor(settings, next))}
+            />
+          )}
+          <ResolutionField {...common} {...chosen} id={`${field}-resolution`} />
+          <LengthField {...common} {...chosen} id={`${field}-frames`} fault={faultAt('frames')} />
+          <StepsField {...common} {...chosen} id={`${field}-steps`} fault={faultAt('steps')} />
+          {chosen.model.guidance !== null && (
+            <GuidanceField
+              {...common}
+              id={`${field}-guidance`}
+              range={chosen.model.guidance}
+              value={chosen.choice.guidance ?? chosen.model.guidance.default}
+              fault={faultAt('guidance')}
+            />
+          )}
+        </>
       )}
-      <ResolutionField {...common} id={`${field}-resolution`} model={model} />
-      <LengthField {...common} id={`${field}-frames`} fault={faultAt('frames')} />
-      <StepsField {...common} id={`${field}-steps`} fault={faultAt('steps')} />
       <TierField {...common} id={`${field}-tier`} prices={tierPrices} />
       <SeedField {...common} id={`${field}-seed`} fault={faultAt('seed')} />
     </div>
@@ -53,10 +72,10 @@ export function SettingsPanel(props: SettingsPanelProps) {
 
 interface ModelFieldProps {
   id: string
-  models: readonly Model[]
-  chosen: Model
+  models: readonly PublicModel[]
+  chosen: PublicModel
   fault: string | null
-  onChoose: (model: Model) => void
+  onChoose: (model: PublicModel) => void
 }
 
 function ModelField({ id, models, chosen, fault, onChoose }: ModelFieldProps) {
@@ -81,7 +100,10 @@ function ModelField({ id, models, chosen, fault, onChoose }: ModelFieldProps) {
           </option>
         ))}
       </select>
-      <p className="setting-note">{chosen.description}</p>
+      <p className="setting-note">
+        {chosen.description}
+        {chosen.sound && ', with sound'}
+      </p>
       <FieldFault id={`${id}-fault`} text={fault} />
     </div>
   )
@@ -94,70 +116,73 @@ interface FieldProps {
   onChange: (next: GenerationSettings) => void
 }
 
-interface ResolutionFieldProps extends Omit<FieldProps, 'fault'> {
-  model: Model | undefined
+interface ChosenProps {
+  model: PublicModel
+  choice: Choice
 }
 
-function ResolutionField({ id, settings, model, onChange }: ResolutionFieldProps) {
-  const size = chosenSize(settings)
+function ResolutionField({ id, settings, model, choice, onChange }: Omit<FieldProps, 'fault'> & ChosenProps) {
   return (
     <fieldset className="setting">
       <legend>Resolution</legend>
       <div className="segments">
-        {resolutionsFor(model).map((resolution) => (
-          <label key={resolution}>
+        {model.resolutions.map(({ name }) => (
+          <label key={name}>
             <input
               type="radio"
               name={id}
               className="unseen"
-              checked={settings.resolution === resolution}
-              onChange={() => onChange({ ...settings, resolution })}
+              checked={choice.resolution === name}
+              onChange={() => onChange({ ...settings, resolution: name })}
             />
-            <span>{resolution}</span>
+            <span>{name}</span>
           </label>
         ))}
       </div>
-      <p className="setting-note figures">
-        {size.width} × {size.height}
-      </p>
+      <p className="setting-note figures">{choice.size.replace('x', ' × ')}</p>
     </fieldset>
   )
 }
 
-function LengthField({ id, settings, fault, onChange }: FieldProps) {
-  const { frames } = settings
+function LengthField({ id, settings, model, choice, fault, onChange }: FieldProps & ChosenProps) {
+  const { min, max, multiple, fps } = model.frames
+  const { frames } = choice
   return (
     <div className="setting">
       <label htmlFor={id}>Length</label>
       <input
         id={id}
         type="range"
-        min={LIMITS.frames.min}
-        max={LIMITS.frames.max}
-        step={4}
+        min={min}
+        max={max}
+        step={multiple}
+        disabled={min === max}
         value={frames}
-        onChange={(event) => onChange({ ...settings, frames: event.target.valueAsNumber })}
-        aria-valuetext={`${frames} frames, ${formatSeconds(frames, LIMITS.fps)} seconds`}
+        onChange={(event) => onChange({ ...settings, seconds: event.target.valueAsNumber / fps })}
+        aria-valuetext={`${frames} frames, ${formatSeconds(frames, fps)} seconds`}
         aria-describedby={`${id}-fault`}
       />
       <p className="setting-note figures">
-        {frames} {frames === 1 ? 'frame' : 'frames'} · {Number((frames / LIMITS.fps).toFixed(3))} s
+        {frames} {frames === 1 ? 'frame' : 'frames'} · {Number(choice.seconds.toFixed(3))} s
       </p>
       <FieldFault id={`${id}-fault`} text={fault} />
     </div>
   )
 }
 
-function StepsField({ id, settings, fault, onChange }: FieldProps) {
-  const { steps } = settings
+/** Without a slider when the model makes one number of steps alone. */
+function StepsField({ id, settings, model, choice, fault, onChange }: FieldProps & ChosenProps) {
+  const { min, max } = model.steps
+  if (min === max) return null
+  const { steps } = choice
   return (
     <div className="setting">
       <label htmlFor={id}>Steps</label>
       <input
         id={id}
         type="range"
-        min={LIMITS.steps.min}
-        max={LIMITS.steps.max}
+        min={min}
+        max={max}
         value={steps}
         onChange={(event) => onChange({ ...settings, steps: event.target.valueAsNumber })}
         aria-describedby={`${id}-fault`}
@@ -165,6 +190,31 @@ function StepsField({ id, settings, fault, onChange }: FieldProps) {
       <p className="setting-note figures">
         {steps} {steps === 1 ? 'step' : 'steps'}
       </p>
+      <FieldFault id={`${id}-fault`} text={fault} />
+    </div>
+  )
+}
+
+interface GuidanceFieldProps extends FieldProps {
+  range: { min: number; max: number }
+  value: number
+}
+
+function GuidanceField({ id, settings, range, value, fault, onChange }: GuidanceFieldProps) {
+  return (
+    <div className="setting">
+      <label htmlFor={id}>Guidance</label>
+      <input
+        id={id}
+        type="range"
+        min={range.min}
+        max={range.max}
+        step={GUIDANCE_STEP}
+        value={value}
+        onChange={(event) => onChange({ ...settings, guidance: event.target.valueAsNumber })}
+        aria-describedby={`${id}-fault`}
+      />
+      <p className="setting-note figures">{value}</p>
       <FieldFault id={`${id}-fault`} text={fault} />
     </div>
   )

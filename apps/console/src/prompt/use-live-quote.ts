@@ -2,7 +2,9 @@ import type { PublicQuote } from '@sluice/shared/public-quote'
 import { useEffect, useState } from 'react'
 import { useMayWrite, useQuote, useTierPrices } from '../api/queries.ts'
 import type { VideoRequest } from '../api/video.ts'
-import { type GenerationSettings, videoRequest } from './generation-settings.ts'
+import type { Choice } from './choice.ts'
+import type { GenerationSettings } from './generation-settings.ts'
+import { videoRequest } from './video-request.ts'
 
 /** A slider sends many values; the one it rests at is asked about. */
 const REST_MS = 350
@@ -17,14 +19,20 @@ export interface LiveQuote {
   error: Error | null
 }
 
-/** Follows the settings with a quote, one call at a time; with `wantsTiers` also with each tier's price. */
-export function useLiveQuote(settings: GenerationSettings, { wantsTiers }: { wantsTiers: boolean }) {
-  const text = JSON.stringify(videoRequest(ANY_PROMPT, { ...settings, seed: '' }))
+/**
+ * Follows the settings with a quote, one call at a time; with `wantsTiers` also with each tier's price.
+ * Nothing is asked until it is known what the model makes of them.
+ */
+export function useLiveQuote(
+  { settings, choice }: { settings: GenerationSettings; choice: Choice | null },
+  { wantsTiers, isKnown }: { wantsTiers: boolean; isKnown: boolean },
+) {
+  const text = JSON.stringify(videoRequest({ prompt: ANY_PROMPT }, { ...settings, seed: '' }, choice))
   const restedText = useRested(text)
   const request: VideoRequest = JSON.parse(restedText)
   const mayWrite = useMayWrite()
-  const quote = useQuote(request, { wanted: mayWrite })
-  const tiers = useTierPrices(request, { wanted: mayWrite && wantsTiers })
+  const quote = useQuote(request, { wanted: mayWrite && isKnown })
+  const tiers = useTierPrices(request, { wanted: mayWrite && isKnown && wantsTiers })
   const live: LiveQuote = {
     shown: quote.data,
     isCurrent: text === restedText && !quote.isPlaceholderData && quote.error === null,

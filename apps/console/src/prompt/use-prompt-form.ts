@@ -1,16 +1,19 @@
+import type { PublicModel } from '@sluice/shared/public-model'
 import { type Dispatch, type RefObject, type SetStateAction, useEffect, useRef, useState } from 'react'
 import { keepSettings, readKeptSettings } from '../account/draft-store.ts'
 import { ApiError, UnreachableError } from '../api/api-client.ts'
 import { faultWords } from '../api/fault-words.ts'
 import { newIdempotencyKey, useModels, useSubmit } from '../api/queries.ts'
 import type { VideoRequest } from '../api/video.ts'
+import { choiceOf, shapedLike } from './choice.ts'
 import { type ChosenImage, ImageFault, readImage } from './chosen-image.ts'
 import { isInSettings } from './fault.ts'
-import { type GenerationSettings, seedFault, shapedLike, videoRequest } from './generation-settings.ts'
+import { type GenerationSettings, seedFault } from './generation-settings.ts'
 import { settingsOf } from './kept-settings.ts'
 import { chosenModel, offeredModels, settingsFor } from './model-choice.ts'
 import { useFault } from './use-fault.ts'
 import { useLiveQuote } from './use-live-quote.ts'
+import { videoRequest } from './video-request.ts'
 
 /** The prompt, which the examples of the page set as well. */
 export interface Prompt {
@@ -21,12 +24,14 @@ export interface Prompt {
 /** The state of the prompt box: settings, image and fault, and the one way to submit them. */
 export function usePromptForm(prompt: Prompt) {
   const textarea = useRef<HTMLTextAreaElement>(null)
-  const { models, modelsError, settings, setSettings } = useSettings()
-  const faults = useFault({ textarea, hasModelField: models.length > 0 })
-  const { image, takeImage, removeImage } = useImage({ textarea, faults, setSettings })
+  const { models, isKnown, modelsError, chosen, settings, setSettings } = useSettings()
+  const choice = chosen?.choice ?? null
+  const faults = useFault({ textarea, hasModelField: models.length > 1 })
+  const { image, takeImage, removeImage } = useImage({ textarea, faults, setSettings, model: chosen?.model })
   const create = useSubmit()
   const keyOf = useSubmissionKey()
-  const { quote, tierPrices, mayWrite } = useLiveQuote(settings, { wantsTiers: faults.isPanelOpen })
+  const wanted = { wantsTiers: faults.isPanelOpen, isKnown }
+  const { quote, tierPrices, mayWrite } = useLiveQuote({ settings, choice }, wanted)
 
   function changePrompt(text: string) {
     prompt.setText(text)
@@ -46,7 +51,7 @@ export function usePromptForm(prompt: Prompt) {
     if (seed !== null) return faults.show({ param: 'seed', message: seed })
     faults.clear()
     faults.closePanel()
-    const request = videoRequest(text, settings, image?.dataUrl)
+    const request = videoRequest({ prompt: text, imageUrl: image?.dataUrl }, settings, choice)
     create.mutate(
       { request, idempotencyKey: keyOf.request(request) },
       {
@@ -68,6 +73,7 @@ export function usePromptForm(prompt: Prompt) {
     image,
     models,
     modelsError,
+    chosen,
     settings,
     faults,
     isSending: create.isPending,
@@ -107,26 +113,36 @@ function submitFault(error: Error): string {
   return faultWords(error)
 }
 
-/** The chosen settings, adapted to the models that are offered now. */
+/** The chosen settings, and what the chosen one of the models that are offered now makes of them. */
 function useSettings() {
-  const [chosen, setSettings] = useState(() => settingsOf(readKeptSettings()))
-  useEffect(() => keepSettings(chosen), [chosen])
+  const [wished, setSettings] = useState(() => settingsOf(readKeptSettings()))
+  useEffect(() => keepSettings(wished), [wished])
   const query = useModels()
   const models = offeredModels(query.data ?? [])
-  const model = chosenModel(models, chosen)
-  const settings = model === undefined ? { ...chosen, model: null } : settingsFor(chosen, model)
+  const model = chosenModel(models, wished)
+  const settings = model === undefined ? { ...wished, model: null } : settingsFor(wished, model)
+  const choice = model === undefined ? null : choiceOf(settings, model)
   const modelsError = query.data === undefined ? query.error : null
-  return { models, modelsError, settings, setSettings }
+  return {
+    models,
+    // Without an answer the service's default is asked for.
+    isKnown: query.data !== undefined || modelsError !== null,
+    modelsError,
+    chosen: model === undefined || choice === null ? null : { model, choice },
+    settings,
+    setSettings,
+  }
 }
 
 interface ImageDeps {
   textarea: RefObject<HTMLTextAreaElement | null>
   faults: ReturnType<typeof useFault>
   setSettings: Dispatch<SetStateAction<GenerationSettings>>
+  model: PublicModel | undefined
 }
 
 /** The chosen image. Taking one gives the settings its shape. */
-function useImage({ textarea, faults, setSettings }: ImageDeps) {
+function useImage({ textarea, faults, setSettings, model }: ImageDeps) {
   const [image, setImage] = useState<ChosenImage | null>(null)
 
   /** Never rejects. */
@@ -134,7 +150,7 @@ function useImage({ textarea, faults, setSettings }: ImageDeps) {
     try {
       const next = await readImage(file)
       setImage(next)
-      setSettings((current) => shapedLike(current, next))
+      if (model !== undefined) setSettings((current) => shapedLike(current, model, next))
       faults.clear((place) => place === 'image')
       textarea.current?.focus()
     } catch (error) {
