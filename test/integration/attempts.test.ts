@@ -489,6 +489,17 @@ test('what is the fault of a host or of the store is never the video’s', async
   expect(await video(id)).toMatchObject({ status: 'completed' })
 })
 
+test('an engine that is away ends no video, however often it turns one down', async () => {
+  await using strict = await startTestApi({ attemptsMax: 1 })
+  await using single = new HandWorker(strict)
+  await single.heartbeat()
+  const { body } = await strict.call('POST', '/v1/videos', { prompt: 'a boat', num_frames: 5, num_steps: 10 })
+  for (let failure = 1; failure <= 12; failure += 1)
+    await (await single.fetch()).report(failIt('engine_away'))
+  const shown = await strict.call('GET', `/v1/admin/videos/${body.id}`, undefined, { key: strict.adminKey })
+  expect(shown.body).toMatchObject({ error: null, failures_in_a_row: 0 })
+})
+
 test('a failure right after one that was the host’s says nothing about its video', async () => {
   worker.slots = 2
   await worker.heartbeat()

@@ -74,6 +74,20 @@ export const BLAME_MUTANTS: readonly Mutant[] = [
     tests: ATTEMPTS('fault of a host or of the store'),
   },
   {
+    rule: '15: an engine that is away is no video’s fault',
+    file: 'apps/api/src/attempts/requeue-or-fail.ts',
+    find: ` || code === 'engine_away'`,
+    replace: '',
+    tests: ATTEMPTS('an engine that is away'),
+  },
+  {
+    rule: '15: an engine that is away ends no video, however long',
+    file: 'apps/api/src/attempts/requeue-or-fail.ts',
+    find: `and error_code is distinct from 'engine_away'`,
+    replace: '',
+    tests: ATTEMPTS('an engine that is away'),
+  },
+  {
     rule: '15: a worker that fails one video after the other is at fault itself',
     file: 'apps/api/src/attempts/requeue-or-fail.ts',
     find: 'if (retryable && (await failedAnotherBefore(locked))) return false',

@@ -33,7 +33,12 @@ export async function startFaultProxy(target: string, faults: readonly Fault[]):
       method: request.method ?? 'GET',
       headers: headers as Record<string, string>,
       body,
-    })
+    }).catch(() => null)
+    if (answer === null) {
+      // Nobody answers there, so nobody answers here.
+      request.socket.destroy()
+      return
+    }
     const bytes = Buffer.from(await answer.arrayBuffer())
     const fault = proxy.faults.shift()
     if (fault === 'cut') request.socket.destroy()

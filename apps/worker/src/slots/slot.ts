@@ -395,6 +395,6 @@ export class Slot {
 /** One model with the runner's own weights is asked for by name only: a runner need not know of several. */
 function loadRequest(models: SlotSettings['models']): RunnerRequest {
   const [first] = models
-  const isPlain = models.length === 1 && first.checkpoint === undefined && first.lora === undefined
+  const isPlain = models.length === 1 && Object.keys(first).length === 1
   return isPlain ? { type: 'load', model: first.id } : { type: 'load', model: first.id, models: [...models] }
 }
