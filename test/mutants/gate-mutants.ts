@@ -10,6 +10,9 @@ const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.te
 const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger.test.ts']
 const OWN_MODELS: Mutant['tests'] = ['integration-postgres', 'test/integration/own-models.test.ts']
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
+const SWITCHING: Mutant['tests'] = ['unit', 'apps/api/src/gate/switching.test.ts']
+const LOADED: Mutant['tests'] = ['unit', 'apps/api/src/gate/loaded-slots.test.ts']
+const SWITCHES: Mutant['tests'] = ['integration-postgres', 'test/integration/model-switches.test.ts']
 const DOOR: Mutant['tests'] = ['integration-postgres', 'test/integration/door.test.ts']
 
 /** Who goes next, who may do what, and what a tenant may take of what all share. */
@@ -83,6 +86,83 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     find: `video.costMs * PROMOTION_COSTS) ? 'standard' : 'flex'`,
     replace: `video.costMs * PROMOTION_COSTS) ? 'flex' : 'flex'`,
     tests: CHOOSE,
+  },
+  {
+    rule: 'switches: what is loaded is preferred',
+    file: 'apps/api/src/gate/choose.ts',
+    find: 'while (head !== null && !loaded.has(head.model) && passedOver.length < PASSED_OVER_MAX) {',
+    replace: 'while (head !== null && passedOver.length > PASSED_OVER_MAX) {',
+    tests: SWITCHING,
+  },
+  {
+    rule: 'switches: nobody is passed over for a video that outlasts the bound',
+    file: 'apps/api/src/gate/choose.ts',
+    find: 'waitedMs + head.costMs <= waitMsMax',
+    replace: 'waitedMs <= waitMsMax',
+    tests: SWITCHING,
+  },
+  {
+    rule: 'switches: who was passed over keeps since when',
+    file: 'apps/api/src/gate/choose.ts',
+    find: 'if (mayGo) other.passedOverAtMs ??= nowMs',
+    replace: 'if (mayGo) other.passedOverAtMs = nowMs',
+    tests: SWITCHING,
+  },
+  {
+    rule: 'switches: of all that are fairer, not of the fairest alone',
+    file: 'apps/api/src/gate/choose.ts',
+    find: 'waitedMs = Math.max(waitedMs, nowMs - (head.passedOverAtMs ?? nowMs))',
+    replace: 'waitedMs = nowMs - (fairest.passedOverAtMs ?? nowMs)',
+    tests: SWITCHING,
+  },
+  {
+    rule: 'switches: who is passed over keeps its place in virtual time',
+    file: 'apps/api/src/gate/choose.ts',
+    find: 'this.raiseClock(choice.tier, choice.clockMs)',
+    replace: 'this.raiseClock(choice.tier, choice.startTagMs)',
+    tests: SWITCHING,
+  },
+  {
+    rule: 'switches: since when is written down',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'update video set passed_over_at = now()',
+    replace: 'update video set passed_over_at = passed_over_at',
+    tests: SWITCHES,
+  },
+  {
+    rule: 'switches: since when is read',
+    file: 'apps/api/src/gate/head-row.ts',
+    find: 'passedOverAtMs: row.passed_over_ms === null ? null : -row.passed_over_ms,',
+    replace: 'passedOverAtMs: null,',
+    tests: SWITCHES,
+  },
+  {
+    rule: 'switches: a slot of which nothing is known is preferred for nobody',
+    file: 'apps/api/src/gate/loaded-slots.ts',
+    find: 'return new Set(models.length === free.length ? models : [])',
+    replace: 'return new Set(models)',
+    tests: LOADED,
+  },
+  {
+    rule: 'switches: a job is left to the slot that it was chosen for',
+    file: 'apps/worker/src/slots/left-jobs.ts',
+    find: 'if (job.loaded === undefined || wantsWith(job.loaded)) return false',
+    replace: 'if (job.loaded !== undefined || wantsWith(job.video)) return false',
+    tests: SWITCHES,
+  },
+  {
+    rule: 'switches: and is taken when nobody else does',
+    file: 'apps/worker/src/slots/left-jobs.ts',
+    find: 'if (times >= LEFT_MAX) return false',
+    replace: '',
+    tests: ['unit', 'apps/worker/src/slots/left-jobs.test.ts'],
+  },
+  {
+    rule: 'switches: the forecast runs the same rule ahead',
+    file: 'apps/api/src/forecast/simulate.ts',
+    find: 'waitMsMax: pool.pool.switchWaitMsMax,',
+    replace: 'waitMsMax: 0,',
+    tests: ['unit', 'apps/api/src/forecast/simulate.test.ts'],
   },
   {
     rule: 'yield: a video that came back runs for a while',

@@ -161,6 +161,53 @@ test('the videos of an account that may run none have a position and no ETA', ()
   expect(forecasts.get('video_000002')).toMatchObject({ position: 1, etaSeconds: { p50: 1.5 } })
 })
 
+test('a video whose model is loaded is foretold before a fairer one until the bound has gone by, and a switch counts', () => {
+  const ink: Pool = {
+    ...POOL,
+    capabilities: ['ink', 'clay'],
+    loaded: [{ worker: 'one', slot: 0, model: 'ink' }],
+    switchMs: 1_000,
+  }
+  const asksFor = (model: string) => ({ model, capability: model })
+  const queued = [
+    queuedRow(1, 1, asksFor('clay')),
+    queuedRow(2, 2, asksFor('ink')),
+    queuedRow(3, 3, asksFor('ink')),
+  ]
+  const etas = (pool: Pool, inFlight: InFlight[] = []) => {
+    const forecasts = simulate(fleetOf([pool], inFlight), queued, 75)
+    return queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)
+  }
+  expect(etas({ ...ink, switchWaitMsMax: 0 })).toEqual([2.5, 5, 6.5])
+  expect(etas({ ...ink, switchWaitMsMax: 10_000 })).toEqual([5.5, 1.5, 3])
+  expect(etas({ ...ink, switchWaitMsMax: 2_000 })).toEqual([4, 1.5, 6.5])
+  expect(etas({ ...ink, loaded: [], switchWaitMsMax: 10_000 })).toEqual([1.5, 3, 4.5])
+  // What runs is what its slot has loaded when it is free.
+  const running: InFlight = {
+    ...runningOn('a', { accountId: 'account_4', keyId: 'key_of_4' }, 4),
+    model: 'clay',
+    worker: 'one',
+    slot: 0,
+  }
+  expect(etas({ ...ink, switchWaitMsMax: 10_000 }, [running])).toEqual([5.5, 8, 9.5])
+})
+
+test('of two free slots each gets the video whose model it has loaded', () => {
+  const both: Pool = {
+    ...POOL,
+    slots: 2,
+    capabilities: ['ink', 'clay'],
+    loaded: [
+      { worker: 'one', slot: 0, model: 'ink' },
+      { worker: 'one', slot: 1, model: 'clay' },
+    ],
+    switchMs: 1_000,
+  }
+  const queued = ['clay', 'ink'].map((model, index) => queuedRow(index, index, { model, capability: model }))
+  const forecasts = simulate(fleetOf([both]), queued, 75)
+  expect(queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([1.5, 1.5])
+})
+
 /** Two accounts of three keys each: their limits, what runs and what waits. */
 const crowd = fc.record({
   slots: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 }),
