@@ -2,7 +2,7 @@
  * Counts the switches of models per hundred videos: two accounts ask one slot for two models in turns, in the
  * plain order (SLUICE_SWITCH_WAIT_SECONDS=0) and with the preference for what is loaded. Prints both, how
  * long all of it takes, the longest that a video was passed over, and how much later the worst one came than
- * in the plain order. Real API, worker and animatic runner; a switch takes half a second.
+ * in the plain order. Real API, worker and animatic runner; a switch takes a second.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ import { startWorkerProcess } from './rig/worker-process.ts'
 
 const VIDEOS = 100
 const MODELS = ['ink', 'clay']
-const SWITCH_MS = 500
+const SWITCH_MS = 1_000
 const RUN_MS_MAX = 600_000
 
 interface Run {
@@ -53,7 +53,7 @@ async function serve(postgres: BenchPostgres, waitSeconds: number | null): Promi
   const env = {
     SLUICE_CATALOGUE: catalogue,
     SLUICE_DEFAULT_MODEL: 'ink',
-    // Measured from the first switch on.
+    // What it takes; measured from the first one on.
     SLUICE_SWITCH_SECONDS: '1',
     ...(waitSeconds === null ? {} : { SLUICE_SWITCH_WAIT_SECONDS: String(waitSeconds) }),
   }
