@@ -1,5 +1,5 @@
 /**
- * Counts the switches of models per hundred videos: two accounts ask one slot for two models in turns, in the
+ * Counts the switches of models per hundred videos: an account asks one slot for two models in turns, in the
  * plain order (SLUICE_SWITCH_WAIT_SECONDS=0) and with the preference for what is loaded. Prints both, how
  * long all of it takes, the longest that a video was passed over, and how much later the worst one came than
  * in the plain order. Real API, worker and animatic runner; a switch takes a second.
@@ -58,11 +58,10 @@ async function serve(postgres: BenchPostgres, waitSeconds: number | null): Promi
     ...(waitSeconds === null ? {} : { SLUICE_SWITCH_WAIT_SECONDS: String(waitSeconds) }),
   }
   const api = await startApiProcess({ databaseUrl, redisUrl: null, dataDir: join(postgres.dir, 'api'), env })
-  const accounts = await createBenchAccounts(databaseUrl, join(postgres.dir, 'api'), MODELS.length)
+  const [account] = await createBenchAccounts(databaseUrl, join(postgres.dir, 'api'), 1)
   for (let index = 0; index < VIDEOS; index += 1) {
-    const turn = index % MODELS.length
-    const fields = { prompt: 'a paper boat', num_frames: 5, num_steps: 10, model: MODELS[turn] }
-    await api.submit(fields, accounts[turn]?.key)
+    const model = MODELS[index % MODELS.length]
+    await api.submit({ prompt: 'a paper boat', num_frames: 5, num_steps: 10, model }, account?.key)
   }
   const worker = await startWorkerProcess(api, {
     queueUrl,
