@@ -145,8 +145,8 @@ describe('README.md', () => {
   })
 })
 
-test('docs/own-models.md and docs/gpu-worker.md show catalogues that are taken', () => {
-  const [block = ''] = /(?<=```json\n)[\s\S]*?(?=```)/.exec(read('docs/own-models.md')) ?? []
+test('docs/models.md and docs/gpu-worker.md show catalogues that are taken', () => {
+  const [block = ''] = /(?<=```json\n)[\s\S]*?(?=```)/.exec(read('docs/models.md')) ?? []
   const idsOf = (text: string) => parseCatalogue('models.json', text).models.map((model) => model.id)
   expect(idsOf(block)).toEqual(['open-sora-2', 'animatic', 'ink-wash', 'studio'])
   const [onTheHost = ''] = /\{"models": \[[\s\S]*?\n\s*\{[^\n]*\]\}/.exec(read('docs/gpu-worker.md')) ?? []

@@ -253,4 +253,32 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     replace: 'Math.ceil((clip.frames - 1) / temporal)',
     tests: ['unit', 'packages/shared/src/token-count.test.ts'],
   },
+  {
+    rule: 'tokens: rows and columns by the patches of the model',
+    file: 'packages/shared/src/token-count.ts',
+    find: 'Math.ceil(clip.width / (spatial * byWidth))',
+    replace: 'Math.ceil(clip.width / 16)',
+    tests: ['integration-postgres', 'test/integration/models.test.ts'],
+  },
+  {
+    rule: 'prices: of the class that the size is in',
+    file: 'packages/shared/src/models/sizes.ts',
+    find: 'pixels >= one.pixelsMin && pixels <= one.pixelsMax',
+    replace: 'pixels >= one.pixelsMin || pixels <= one.pixelsMax',
+    tests: ['integration-postgres', 'test/integration/models.test.ts'],
+  },
+  {
+    rule: 'models: a number that the model does not take is refused',
+    file: 'apps/api/src/submissions/generation-of.ts',
+    find: 'if (given === undefined) return undefined',
+    replace: 'if (given !== null) return undefined',
+    tests: ['integration-postgres', 'test/integration/models.test.ts'],
+  },
+  {
+    rule: 'models: seconds are the fewest frames of the rule that last so long',
+    file: 'packages/shared/src/models/frame-rule.ts',
+    find: 'Math.ceil((frames - remainder) / multiple) * multiple + remainder',
+    replace: 'Math.floor((frames - remainder) / multiple) * multiple + remainder',
+    tests: ['integration-postgres', 'test/integration/models.test.ts'],
+  },
 ]

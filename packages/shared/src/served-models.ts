@@ -14,7 +14,7 @@ export function readServedModels(
   env: Environment,
   catalogue: Catalogue,
 ): readonly [ServedModel, ...ServedModel[]] {
-  const text = optionalSetting(env, 'SLUICE_MODEL') ?? defaultModelOf(env)
+  const text = optionalSetting(env, 'SLUICE_MODEL') ?? defaultModelOf(env, catalogue)
   const [first = '', ...others] = text.split(',').map((id) => id.trim())
   const ids = [first, ...others]
   const known = catalogue.models.map((model) => model.id)

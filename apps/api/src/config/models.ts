@@ -6,7 +6,7 @@ import { type Environment, optionalSetting, SettingError } from '@sluice/shared/
 /** The catalogue, and the model for requests that name none, which is open to every account. */
 export function readModels(env: Environment): { catalogue: Catalogue; defaultModel: string } {
   const catalogue = readCatalogue(env)
-  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? defaultModelOf(env)
+  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? defaultModelOf(env, catalogue)
   const model = catalogue.find(defaultModel)
   const open = catalogue.models.filter((known) => known.accounts === null).map((known) => known.id)
   if (model === undefined)
