@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url'
+import { readEngineSettings } from '@sluice/shared/engine-settings'
 import type { Generation } from '@sluice/shared/generation'
 import type { RunnerRequest } from '@sluice/shared/runner-protocol'
 import { onTestFinished } from 'vitest'
+import { Runner } from '../../runners/engine/src/runner.ts'
+import { RunnerReplies } from './runner-replies.ts'
 import { closeWithTest, makeVideo, SpawnedRunner, someGeneration } from './spawned-animatic.ts'
 import { type StandInDialect, StandInEngine, type StandInJob } from './stand-in-engine.ts'
 
@@ -31,10 +34,36 @@ export function spawnEngineRunner(environment: Record<string, string>): SpawnedR
   return closeWithTest(new SpawnedRunner(environment, MAIN))
 }
 
+/** The real engine runner within the test's own process, which saves its start. */
+class EngineRunner extends RunnerReplies {
+  readonly #runner: Runner
+
+  constructor(environment: Record<string, string>) {
+    super()
+    this.#runner = new Runner(
+      readEngineSettings(environment),
+      (reply) => this.heard(reply),
+      (line) => this.logged(`engine: ${line}\n`),
+    )
+  }
+
+  protected override get hasEnded(): boolean {
+    return false
+  }
+
+  override send(request: RunnerRequest): void {
+    this.#runner.receive(JSON.stringify(request))
+  }
+
+  close(): void {
+    this.removeFolders()
+  }
+}
+
 /** A stand-in engine, and the real runner that drives it. */
 export interface DrivenEngine {
   engine: StandInEngine
-  runner: SpawnedRunner
+  runner: RunnerReplies
   /** Sends `generate`; resolves with the job that comes of it, and the folder of the video. */
   submit(id: string, generation?: Generation): Promise<{ job: StandInJob; folder: string }>
   stop(): Promise<void>
@@ -46,7 +75,7 @@ export async function driveEngine(
 ): Promise<DrivenEngine> {
   const engine = await new StandInEngine(dialect).start()
   const named: Record<string, string> = dialect === 'openai' ? { SLUICE_ENGINE_DIALECT: 'openai' } : {}
-  const runner = new SpawnedRunner({ SLUICE_ENGINE_URL: engine.url, ...named, ...environment }, MAIN)
+  const runner = new EngineRunner({ SLUICE_ENGINE_URL: engine.url, ...named, ...environment })
   return {
     engine,
     runner,
@@ -56,7 +85,7 @@ export async function driveEngine(
       return { folder, job: await engine.job(count) }
     },
     async stop() {
-      await runner.close()
+      runner.close()
       await engine[Symbol.asyncDispose]()
     },
   }

@@ -131,3 +131,20 @@ test('an open-sora pool is named after its device, and one connection per slot a
     PYTHONPATH: expect.stringMatching(/runners\/open-sora:.*runners\/python$/),
   })
 })
+
+test('the settings of an engine are judged with all others, and given to the runner that drives it alone', () => {
+  const engine = { SLUICE_ENGINE_URL: 'http://127.0.0.1:8000/v1/', SLUICE_ENGINE_KEY: 'the-engines-key' }
+  const driving = readWorkerConfig({ ...needed, ...engine, SLUICE_RUNNER: 'engine' })
+  expect(driving).toMatchObject({ pool: 'engine', runner: { environment: engine } })
+  expect(driving.runner.command.at(-1)).toMatch(/runners\/engine\/src\/main\.ts$/)
+  expect(JSON.stringify(readWorkerConfig({ ...needed, ...engine }))).not.toContain('the-engines-key')
+  expect(() =>
+    readWorkerConfig({
+      ...needed,
+      SLUICE_RUNNER: 'engine',
+      SLUICE_ENGINE_URL: 'http://user:hunter2@host',
+      SLUICE_ENGINE_KEY: 'a',
+      SLUICE_ENGINE_KEY_FILE: '/nowhere',
+    }),
+  ).toThrow(/SLUICE_ENGINE_URL.*\n.*SLUICE_ENGINE_KEY_FILE|SLUICE_ENGINE_KEY_FILE.*\n.*SLUICE_ENGINE_URL/)
+})

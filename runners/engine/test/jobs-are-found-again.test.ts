@@ -2,18 +2,20 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { RunnerReplies } from '../../../test/support/runner-replies.ts'
 import type { SpawnedRunner } from '../../../test/support/spawned-animatic.ts'
 import {
   loadedEngine,
   servedWan,
   spawnEngineRunner,
+  startEngine,
   wanClip,
   wanGeneration,
 } from '../../../test/support/spawned-engine.ts'
 import type { StandInEngine } from '../../../test/support/stand-in-engine.ts'
 
 /** The checkpoint as a worker keeps it: the runner's folder may be gone by the time it is needed. */
-async function keptCheckpoint(runner: SpawnedRunner, id: string): Promise<{ step: number; path: string }> {
+async function keptCheckpoint(runner: RunnerReplies, id: string): Promise<{ step: number; path: string }> {
   const { step, path } = await runner.reply('checkpoint', id)
   const folder = mkdtempSync(join(tmpdir(), 'engine-checkpoint-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
@@ -22,8 +24,8 @@ async function keptCheckpoint(runner: SpawnedRunner, id: string): Promise<{ step
   return { step, path: kept }
 }
 
-/** Another runner of the same engine, as another worker or the next process of this one has. */
-async function anotherRunner(engine: StandInEngine): Promise<SpawnedRunner> {
+/** A process that drives the engine, as a worker has one, and another one after its death. */
+async function processOf(engine: StandInEngine): Promise<SpawnedRunner> {
   const runner = spawnEngineRunner({ SLUICE_ENGINE_URL: engine.url })
   runner.send({ type: 'load', model: 'wan', models: [servedWan()] })
   await runner.reply('ready')
@@ -34,14 +36,15 @@ const posts = (engine: StandInEngine) => engine.calls.filter(({ method }) => met
 
 describe('a runner that dies', () => {
   test('leaves its job in the engine, and the next one finds it there and does not make it twice', async () => {
-    const { engine, runner } = await loadedEngine('sglang')
+    const { engine } = await startEngine('sglang')
+    const runner = await processOf(engine)
     runner.generate('video_a-1', wanGeneration())
     const job = await engine.job(1)
     engine.begin(job, 50)
     const resume = await keptCheckpoint(runner, 'video_a-1')
     runner.child.kill('SIGKILL')
     await runner.exited
-    const next = await anotherRunner(engine)
+    const next = await processOf(engine)
     next.generate('video_a-2', wanGeneration(), resume)
     await next.reply('progress', 'video_a-2', ({ step }) => step === 10)
     engine.complete(job, await wanClip())
@@ -52,14 +55,15 @@ describe('a runner that dies', () => {
   })
 
   test('after its job was completed: the next one fetches it', async () => {
-    const { engine, runner } = await loadedEngine('vllm-omni')
+    const { engine } = await startEngine('vllm-omni')
+    const runner = await processOf(engine)
     runner.generate('video_a-1', wanGeneration())
     const job = await engine.job(1)
     const resume = await keptCheckpoint(runner, 'video_a-1')
     runner.child.kill('SIGKILL')
     await runner.exited
     engine.complete(job, await wanClip())
-    const next = await anotherRunner(engine)
+    const next = await processOf(engine)
     next.generate('video_a-2', wanGeneration(), resume)
     await next.reply('finished', 'video_a-2')
     expect(posts(engine)).toBe(1)
@@ -69,7 +73,8 @@ describe('a runner that dies', () => {
 test.each(['was lost by the engine', 'failed in the engine'])(
   'a job of an earlier attempt that %s is made again, with a checkpoint that replaces the first',
   async (what) => {
-    const { engine, runner } = await loadedEngine('vllm-omni')
+    const { engine } = await startEngine('vllm-omni')
+    const runner = await processOf(engine)
     runner.generate('video_a-1', wanGeneration())
     const first = await engine.job(1)
     const resume = await keptCheckpoint(runner, 'video_a-1')
@@ -77,7 +82,7 @@ test.each(['was lost by the engine', 'failed in the engine'])(
     await runner.exited
     if (what.startsWith('was lost')) engine.jobs.delete(first.id)
     else engine.fail(first, { code: 500, message: 'the engine was shut down' })
-    const next = await anotherRunner(engine)
+    const next = await processOf(engine)
     next.generate('video_a-2', wanGeneration(), resume)
     engine.complete(await engine.job(2), await wanClip())
     expect(await next.reply('checkpoint', 'video_a-2')).toMatchObject({ step: 2 })

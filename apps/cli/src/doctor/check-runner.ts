@@ -2,6 +2,7 @@ import { readCatalogue } from '@sluice/shared/catalogue-file'
 import type { Licence, Model } from '@sluice/shared/models/model'
 import { readServedModels } from '@sluice/shared/served-models'
 import { optionalSetting, SettingError, SettingErrors } from '@sluice/shared/settings'
+import { checkEngine } from './check-engine.ts'
 import { checkOpenSora } from './check-open-sora.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
@@ -12,12 +13,30 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
     return [note('runner', 'SLUICE_RUNNER_COMMAND: a command of your own')]
   }
   if (runner === 'animatic') return [ok('runner', 'animatic: draws title cards, no model, no GPU')]
+  if (runner === 'engine')
+    return [ok('runner', 'engine: drives another server'), ...(await checkServedByEngine(env))]
   if (runner !== 'open-sora') {
     return [
-      fail('runner', `SLUICE_RUNNER must be animatic or open-sora, got "${runner}"`, 'correct SLUICE_RUNNER'),
+      fail(
+        'runner',
+        `SLUICE_RUNNER must be animatic, open-sora or engine, got "${runner}"`,
+        'correct SLUICE_RUNNER',
+      ),
     ]
   }
   return [ok('runner', 'open-sora'), ...(await checkServedModels(env))]
+}
+
+async function checkServedByEngine(env: NodeJS.ProcessEnv): Promise<Finding[]> {
+  try {
+    return await checkEngine(env, readServedModels(env, readCatalogue(env)))
+  } catch (error) {
+    if (error instanceof SettingError && error.setting === 'SLUICE_MODEL')
+      return [fail('models', error.message, 'correct SLUICE_MODEL')]
+    // checkModels reports a wrong catalogue.
+    if (error instanceof SettingError || error instanceof SettingErrors) return []
+    throw error
+  }
 }
 
 async function checkServedModels(env: NodeJS.ProcessEnv): Promise<Finding[]> {

@@ -212,3 +212,34 @@ test('a closed slot takes nothing and starts no other runner', async () => {
   expect(slot.hasRoom || slot.wantsJob).toBe(false)
   expect(runners).toHaveLength(1)
 })
+
+test('an engine that is away takes no video until another runner has judged it, and is not asked in a hurry', async () => {
+  const runner = getReady()
+  const attempt = await waiting()
+  runner.reply({ type: 'started', id: attempt.runnerId })
+  runner.reply({ type: 'failed', id: attempt.runnerId, code: 'engine_away', message: 'no', retryable: true })
+  expect(slot.isOffered).toBe(false)
+  await attempt.whenOver()
+  // After the memory of a device was too small the next runner starts in the same moment.
+  expect(runners).toHaveLength(1)
+  await expect.poll(() => runners.length).toBe(2)
+  expect(slot.isOffered).toBe(false)
+  getReady()
+  expect(slot.isOffered).toBe(true)
+  const { report } = await api.reported((received) => received.report.type === 'failed')
+  expect(report).toMatchObject({ code: 'engine_away', retryable: true })
+})
+
+test('an estimate that the runner makes goes before one by steps', async () => {
+  const runner = getReady()
+  const attempt = await waiting()
+  const { runnerId: id } = attempt
+  runner.reply({ type: 'started', id })
+  runner.reply({ type: 'progress', id, phase: 'denoise', step: 1, steps: 10 })
+  expect(attempt.remainingMs).toBeNull()
+  runner.reply({ type: 'progress', id, phase: 'denoise', step: 1, steps: 10, remaining_ms: 60_000 })
+  expect(attempt.remainingMs).toBeGreaterThan(50_000)
+  expect(slot.wantsJob).toBe(false)
+  runner.reply({ type: 'progress', id, phase: 'denoise', step: 1, steps: 10, remaining_ms: 100 })
+  expect(slot.wantsJob).toBe(true)
+})
