@@ -114,15 +114,23 @@ function spawnWorker(
 /** What the animatic runner says it serves. */
 const ANIMATIC = { modes: [...MODES], limits: { frames_max: 129, pixels_max: 589_824, sequence_devices: 1 } }
 
+/** The same of models that a catalogue describes: only what these make. */
+const DESCRIBED = { ...ANIMATIC, modes: ['t2v' as const, 'i2v' as const] }
+
 /** Puts the video's job into the queue of workers of the pool that serve `models`. */
-async function deliver(video: string, fence: number, model?: string, models = ['animatic']): Promise<void> {
-  const queue = queueOf({ pool, models, ...ANIMATIC })
-  await producer.add({ video, fence, pool, queue, ...(model === undefined ? {} : { model }) })
+async function deliver(
+  video: string,
+  fence: number,
+  job: { model?: string | undefined; loaded?: string | undefined } = {},
+  models = ['animatic'],
+): Promise<void> {
+  const served = models.length > 1 ? DESCRIBED : ANIMATIC
+  await producer.add({ video, fence, pool, queue: queueOf({ pool, models, ...served }), ...job })
 }
 
 async function submit(extra: Partial<Generation> = {}, video = newId('video')): Promise<string> {
   api.requests.set(video, { ...CLIP, ...extra })
-  await deliver(video, 1, extra.model)
+  await deliver(video, 1, { model: extra.model })
   return video
 }
 
@@ -190,13 +198,20 @@ test('a worker of several models gives a video to the slot that has its model lo
   })
   expect(await api.beat(({ slots }) => slots === 2)).toMatchObject({
     models: ['animatic', 'ink-wash'],
-    modes: ['t2v', 't2i2v', 'i2v'],
+    modes: ['t2v', 'i2v'],
     limits: { frames_max: 129, sequence_devices: 1 },
   })
-  const made = async (model: string) => {
+  const loaded = (first: string, second: string) => (beat: Heartbeat) =>
+    JSON.stringify(beat.loaded) ===
+    JSON.stringify([
+      { slot: 0, model: first },
+      { slot: 1, model: second },
+    ])
+  await api.beat(loaded('animatic', 'animatic'))
+  const made = async (model: string, meantFor?: string) => {
     const video = newId('video')
     api.requests.set(video, { ...CLIP, model })
-    await deliver(video, 1, model, ['animatic', 'ink-wash'])
+    await deliver(video, 1, { model, loaded: meantFor }, ['animatic', 'ink-wash'])
     const { result } = await final(video, 'finished')
     const { report } = await api.reported(of(video, 'taken'))
     return { slot: report.type === 'taken' ? report.slot : null, switched: (result.timings.load ?? 0) > 0 }
@@ -208,6 +223,10 @@ test('a worker of several models gives a video to the slot that has its model lo
     expect(await made('animatic')).toEqual({ slot: 1, switched: false })
     expect(await made('ink-wash')).toEqual({ slot: 0, switched: false })
   }
+  await api.beat(loaded('ink-wash', 'animatic'))
+  // The gate may know better which of the two is to switch.
+  expect(await made('ink-wash', 'animatic')).toEqual({ slot: 1, switched: true })
+  await api.beat(loaded('ink-wash', 'ink-wash'))
 })
 
 test('finished is repeated until it is answered, and named in heartbeats meanwhile', async () => {
