@@ -104,14 +104,14 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/videos/end.ts',
     find: 'return { ...cancelledEnd(video, stepsDone), raiseFence: true }',
     replace: 'return { ...cancelledEnd(video, video.num_steps), raiseFence: true }',
-    tests: ATTEMPTS,
+    tests: [...ATTEMPTS, '-t', 'a queued video cancels at once'],
   },
   {
     rule: '5: a failed video costs nothing',
     file: 'apps/api/src/videos/end.ts',
     find: `    status: 'failed',\n    chargedSteps: 0,`,
     replace: `    status: 'failed',\n    chargedSteps: 1,`,
-    tests: ATTEMPTS,
+    tests: [...ATTEMPTS, '-t', 'ends three runners in a row'],
   },
   {
     rule: '19: a ledger keeps its currency',
@@ -132,7 +132,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/migrations/0002-accounts-and-keys.sql',
     find: 'check (used_tokens between 0 and budget_tokens)',
     replace: 'check (used_tokens >= 0)',
-    tests: KEYS,
+    tests: [...KEYS, '-t', 'is overspent by nobody'],
   },
   {
     rule: '21: a budget is never overspent',
@@ -230,14 +230,14 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/economics/closed-hours.ts',
     find: '} for update`',
     replace: '}`',
-    tests: ECONOMICS,
+    tests: [...ECONOMICS, '-t', 'by one of many readers at once'],
   },
   {
     rule: '30: an hour is summed when nothing is added to it any more',
     file: 'apps/api/src/economics/closed-hours.ts',
     find: `const CLOSED_AFTER = '15 minutes'`,
     replace: `const CLOSED_AFTER = '-2 hours'`,
-    tests: ECONOMICS,
+    tests: [...ECONOMICS, '-t', 'can no longer be open'],
   },
   {
     rule: 'money: costs round up once',

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../../../../test/support/eventually.ts'
 import { isFrozen, startOf } from '../processes/process-identity.ts'
 import { lockDataDir, readLockHolder } from './data-dir-lock.ts'
@@ -104,6 +104,7 @@ describe('the data dir lock', () => {
       stdio: 'ignore',
       detached: true,
     })
+    onTestFinished(() => void child.kill('SIGKILL'))
     const ended = once(child, 'exit')
     lock.children(({ message }) => expect.unreachable(message)).write([Number(child.pid)])
     // One that is frozen hears it too. Whether it is frozen yet is known on Linux only.
