@@ -5,7 +5,6 @@ const GATE: Mutant['tests'] = ['integration-postgres', 'test/integration/gate.te
 const PLACES: Mutant['tests'] = ['unit', 'apps/api/src/places.test.ts']
 const LEADERSHIP: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-leadership.test.ts']
 const CHOOSE: Mutant['tests'] = ['unit', 'apps/api/src/gate']
-const SWITCHING: Mutant['tests'] = ['unit', 'apps/api/src/gate/switching.test.ts']
 const LIMITS: Mutant['tests'] = ['integration-postgres', 'test/integration/running-limits.test.ts']
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
 const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger.test.ts']
@@ -73,20 +72,6 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     find: '(head.costMs * 100) / head.weight',
     replace: 'head.costMs',
     tests: CHOOSE,
-  },
-  {
-    rule: 'fairness: nobody is passed over for longer than it may be',
-    file: 'apps/api/src/gate/choose.ts',
-    find: 'waitedMs + head.costMs <= waitMsMax',
-    replace: 'waitedMs <= waitMsMax',
-    tests: SWITCHING,
-  },
-  {
-    rule: 'fairness: who was passed over is counted from the first time on',
-    file: 'apps/api/src/gate/choose.ts',
-    find: 'other.passedOverAtMs ??= nowMs',
-    replace: 'other.passedOverAtMs = nowMs',
-    tests: SWITCHING,
   },
   {
     rule: 'fairness: the account’s share of a pool',
