@@ -10,7 +10,6 @@ import { attemptResultSchema, type Heartbeat, type Report } from '@sluice/shared
 import { type AttemptProducer, openAttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Generation } from '@sluice/shared/generation'
 import { newId } from '@sluice/shared/ids'
-import { MODES } from '@sluice/shared/models/model'
 import { migrateQueue } from '@sluice/shared/queue-backend'
 import { queueOf } from '@sluice/shared/queue-of'
 import { type Logger, pino } from 'pino'
@@ -112,10 +111,10 @@ function spawnWorker(
 }
 
 /** What the animatic runner says it serves. */
-const ANIMATIC = { modes: [...MODES], limits: { frames_max: 129, pixels_max: 589_824, sequence_devices: 1 } }
-
-/** The same of models that a catalogue describes: only what these make. */
-const DESCRIBED = { ...ANIMATIC, modes: ['t2v' as const, 'i2v' as const] }
+const ANIMATIC = {
+  modes: ['t2v' as const, 'i2v' as const],
+  limits: { frames_max: 129, pixels_max: 589_824, sequence_devices: 1 },
+}
 
 /** Puts the video's job into the queue of workers of the pool that serve `models`. */
 async function deliver(
@@ -124,8 +123,7 @@ async function deliver(
   job: { model?: string | undefined; loaded?: string | undefined } = {},
   models = ['animatic'],
 ): Promise<void> {
-  const served = models.length > 1 ? DESCRIBED : ANIMATIC
-  await producer.add({ video, fence, pool, queue: queueOf({ pool, models, ...served }), ...job })
+  await producer.add({ video, fence, pool, queue: queueOf({ pool, models, ...ANIMATIC }), ...job })
 }
 
 async function submit(extra: Partial<Generation> = {}, video = newId('video')): Promise<string> {
