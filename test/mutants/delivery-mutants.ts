@@ -236,7 +236,7 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     file: 'runners/animatic/src/checkpoint.ts',
     find: 'if (digest !== sha256(JSON.stringify(content)) || latent === undefined) {',
     replace: 'if (latent === undefined) {',
-    tests: ['unit', 'runners/animatic/test'],
+    tests: ['unit', 'runners/animatic/test/resume-same-bytes.test.ts'],
   },
   {
     rule: '20: a checkpoint resumes to the same bytes',

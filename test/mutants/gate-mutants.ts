@@ -194,7 +194,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: '26: a device that was given back is not counted',
-    file: 'apps/api/migrations/0021-queues.sql',
+    file: 'apps/api/migrations/0027-loaded-models.sql',
     find: `where v.status in ('dispatched', 'running') and a.released_at is null;`,
     replace: `where v.status in ('dispatched', 'running');`,
     tests: LIMITS,
