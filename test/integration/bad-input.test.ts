@@ -85,6 +85,11 @@ const FIELDS: [title: string, fields: Record<string, unknown>, refusal: Refusal]
   ['an unknown field', { frames: 129 }, unknown('frames')],
   ['a field of the prototype', { constructor: 'x' }, unknown('constructor')],
   [
+    'a built-in model that is not offered here',
+    { model: 'wan-2.2-5b' },
+    invalid('model', /model is "wan-2\.2-5b": allowed is open-sora-2, animatic, sora-2/),
+  ],
+  [
     'frames not 4k+1',
     { num_frames: 100 },
     invalid('num_frames', /num_frames is 100: allowed is 4k\+1 from 1 to 129, such as 101\./),

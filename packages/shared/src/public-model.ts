@@ -79,9 +79,9 @@ export const modelSchema = z
         side_min: z.int().meta({ example: 256 }),
         side_max: z.int().meta({ example: 1_280 }),
       })
+      .meta({ id: 'SizeRule' })
       .nullable()
       .meta({
-        id: 'SizeRule',
         description:
           'Any size whose sides are by this rule and whose pixels are those of a resolution; null: only the sizes.',
       }),
@@ -119,7 +119,11 @@ export const modelSchema = z
       .object({
         temporal: z.int().meta({ example: 4 }),
         spatial: z.int().meta({ example: 8 }),
-        patch: z.tuple([z.int(), z.int(), z.int()]).meta({ example: [1, 2, 2] }),
+        // Not a tuple: generators of clients do not know `prefixItems`.
+        patch: z
+          .array(z.int())
+          .length(3)
+          .meta({ description: 'By time, height and width.', example: [1, 2, 2] }),
       })
       .meta({
         description:

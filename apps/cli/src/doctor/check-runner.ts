@@ -78,7 +78,7 @@ function licenceText({ name, text, commercial, forbiddenIn }: Licence): string {
     ...(commercial === 'no' ? ['not for sale'] : []),
     ...(forbiddenIn.length === 0 ? [] : [`not in ${forbiddenIn.join(', ')}`]),
   ]
-  const words = name === text ? name : `${name}. ${text}`
+  const words = text.startsWith(name) ? text : `${name}. ${text}`
   return facts.length === 0 ? words : `${words} (${facts.join('; ')})`
 }
 
