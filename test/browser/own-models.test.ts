@@ -67,8 +67,8 @@ test('an own model is chosen on the page, made by a worker that serves it, and h
   await picker.waitFor()
   expect(await picker.getByRole('option').allTextContents()).toEqual([
     'animatic',
-    'wan-2.2-5b',
     'ink-wash',
+    'wan-2.2-5b',
     'flat-1',
   ])
   expect(await picker.inputValue()).toBe('animatic')

@@ -60,10 +60,12 @@ export function parseCatalogue(path: string, text: string): Catalogue {
         : modelFaults(model, entry, like).map((fault) => at(index)(fault.join(': ')))
     }),
   )
-  const isOffered = ({ id }: Model) =>
-    FIRST_MODELS.some((first) => first.id === id) || entries.some((entry) => entry.id === id)
-  const inOrder = entries.flatMap(({ id }) => known.filter((model) => model.id === id && isOwn(model)))
-  return new Catalogue([...changed.filter(isOffered), ...inOrder])
+  const isFirst = ({ id }: { id: string }) => FIRST_MODELS.some((first) => first.id === id)
+  const others = entries.filter((entry) => !isFirst(entry))
+  return new Catalogue([
+    ...changed.filter(isFirst),
+    ...others.flatMap((entry) => known.filter(({ id }) => id === entry.id)),
+  ])
 }
 
 function parseEntries(path: string, text: string): Entry[] {
