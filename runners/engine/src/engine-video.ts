@@ -172,9 +172,10 @@ export class EngineVideo {
       if (this.#wish !== undefined || job === undefined) return this.#stopped(held)
       if (job === null) return 'lost'
       if (job.state === 'failed') throw failedJob(job)
-      if (job.state !== 'queued') atWork ??= performance.now()
-      const elapsedMs = atWork === undefined ? 0 : performance.now() - atWork
+      if (job.state === 'running') atWork ??= performance.now()
       if (job.state === 'completed') {
+        // A short job is never seen at work, and some engines call it queued until it is over.
+        const elapsedMs = performance.now() - (atWork ?? begun)
         const sawAll = isOwn && job !== first
         if (sawAll) this.#parts.durations.learn(this.#request.request, elapsedMs)
         this.#parts.progress.say({ phase: 'denoise', step: steps, steps })
@@ -185,7 +186,7 @@ export class EngineVideo {
           ownSteps: isOwn ? steps : Math.max(steps - (this.#request.resume?.step ?? 0), 0),
         }
       }
-      this.#sayProgress(job, elapsedMs)
+      this.#sayProgress(job, atWork === undefined ? 0 : performance.now() - atWork)
       const waited = (performance.now() - begun) * LOOK_SHARE
       await pause(Math.min(Math.max(waited, LOOK_MS_MIN), LOOK_MS_MAX), signal)
       if (this.#wish === undefined) job = await this.#parts.engine.lookPatiently(job.id, steps, signal)

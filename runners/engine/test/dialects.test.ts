@@ -197,7 +197,9 @@ test.each(['vllm-omni', 'tensorrt-llm'] as const)(
     const first = await engine.job(1)
     engine.begin(first)
     await runner.reply('progress', 'v-1', ({ phase }) => phase === 'denoise')
-    expect(saidOf('v-1')[0]).toEqual({ type: 'progress', id: 'v-1', phase: 'denoise', step: 1, steps: 20 })
+    await runner.until(() => (saidOf('v-1').length > 4 ? true : undefined), 'five words')
+    for (const said of saidOf('v-1'))
+      expect(said).toEqual({ type: 'progress', id: 'v-1', phase: 'denoise', step: 1, steps: 20 })
     engine.complete(first, await wanClip())
     await runner.reply('finished', 'v-1')
     runner.generate('v-2', wanGeneration())
@@ -206,6 +208,16 @@ test.each(['vllm-omni', 'tensorrt-llm'] as const)(
     expect(saidOf('v-2')[0]).toMatchObject({ step: 1, remaining_ms: expect.any(Number) })
   },
 )
+
+test('a job that is never seen at work took the time since it was submitted', async () => {
+  const { engine, runner, submit } = await loadedEngine('tensorrt-llm')
+  const { job } = await submit('v-1')
+  const looks = () => engine.calls.filter(({ path }) => path.endsWith(job.id)).length
+  await expect.poll(looks).toBeGreaterThan(2)
+  engine.complete(job, await wanClip())
+  // Two looks are 200 ms apart.
+  expect((await runner.reply('finished', 'v-1')).timings.denoise).toBeGreaterThan(0.3)
+})
 
 test('the OpenAI API is asked for whole seconds; what it cannot be told is refused before it is asked', async () => {
   const { engine, runner } = await loadedEngine('openai')
