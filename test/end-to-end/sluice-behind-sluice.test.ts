@@ -31,6 +31,7 @@ beforeAll(async () => {
       SLUICE_ENGINE_URL: line.url,
       SLUICE_ENGINE_KEY: inner.key,
       SLUICE_MODEL: 'animatic',
+      SLUICE_DEFAULT_MODEL: 'animatic',
     },
   })
   const set = await outer.call('POST', '/v1/admin/prices', OUTER_PRICE, outer.adminKey)
