@@ -2,8 +2,10 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
+import { farthest, quadrantMeans, quadrants } from '../support/images.ts'
 import { adminView, contentOf, isEnded, ledgerCheck, submit, videoWhen } from '../support/service-videos.ts'
 import { type Service, startService } from '../support/start-service.ts'
+import { frameAt } from '../support/video-frame.ts'
 
 const API = 'apps/api/src/main.ts'
 const WORKER = 'apps/worker/src/main.ts'
@@ -134,6 +136,24 @@ test('runner, worker and API of the inner one are killed in the middle of a vide
   await expectMadeOnce(id, prompt, LONG.num_steps)
   const { attempts } = await adminView(outer, id)
   expect(attempts).toHaveLength(1)
+})
+
+test('a clip that ends with its picture ends with it, two installations away', async () => {
+  const prompt = '.'
+  const image = (await quadrants(600, 400).png().toBuffer()).toString('base64')
+  const id = await submit(outer, {
+    prompt,
+    input_reference: `data:image/png;base64,${image}`,
+    i2v_condition: 'tail',
+    num_frames: 25,
+    num_steps: STEPS,
+    seed: 11,
+    size: '256x256',
+  })
+  await expectMadeOnce(id, prompt)
+  const last = await frameAt(await contentOf(outer, id), 1)
+  // The caption and its shade change the mean colours a little.
+  expect(farthest(await quadrantMeans(last))).toBeLessThan(40)
 })
 
 test('a submission whose answer is lost twice answers the same video', async () => {

@@ -1,6 +1,7 @@
 import { BLAME_MUTANTS } from './blame-mutants.ts'
 import { DELIVERY_MUTANTS } from './delivery-mutants.ts'
 import { DOOR_MUTANTS } from './door-mutants.ts'
+import { ENGINE_MUTANTS } from './engine-mutants.ts'
 import { GATE_MUTANTS } from './gate-mutants.ts'
 import { HOST_MUTANTS } from './host-mutants.ts'
 import { MONEY_MUTANTS } from './money-mutants.ts'
@@ -15,4 +16,5 @@ export const ALL_MUTANTS: readonly Mutant[] = [
   ...HOST_MUTANTS,
   ...DOOR_MUTANTS,
   ...SILENCE_MUTANTS,
+  ...ENGINE_MUTANTS,
 ]
