@@ -35,7 +35,15 @@ export function attemptDeps(api: StandInApi): AttemptDeps {
   const client = new ReportClient(api.url, api.token, log)
   const spool = new Spool(dir, client, log)
   onTestFinished(() => spool.stop())
-  return { worker: 'worker_a', workDir: dir, client, spool, uploading: new Semaphore(4), log }
+  return {
+    worker: 'worker_a',
+    workDir: dir,
+    client,
+    spool,
+    uploading: new Semaphore(4),
+    soundModels: new Set(),
+    log,
+  }
 }
 
 /** An attempt at a new video that the API knows. */

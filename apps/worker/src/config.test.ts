@@ -113,6 +113,21 @@ test('the environment of a runner says which variable names its devices', () => 
   expect(ascend.deviceVariable).toBe('ASCEND_RT_VISIBLE_DEVICES')
 })
 
+test('the diffusers runner gets its settings, its package and what the Python runners share', () => {
+  const config = readWorkerConfig({
+    ...needed,
+    SLUICE_RUNNER: 'diffusers',
+    SLUICE_MODEL: 'wan-2.2-5b',
+    SLUICE_DIFFUSERS_PYTHON: '/opt/diffusers/bin/python',
+    SLUICE_DIFFUSERS_OFFLOAD: 'model',
+  })
+  expect(config.runner.command).toEqual(['/opt/diffusers/bin/python', '-m', 'sluice_diffusers'])
+  expect(config.runner.environment).toMatchObject({
+    SLUICE_DIFFUSERS_OFFLOAD: 'model',
+    PYTHONPATH: expect.stringMatching(/runners\/diffusers:.*runners\/python$/),
+  })
+})
+
 test('an open-sora pool is named after its device, and one connection per slot and two more go to PostgreSQL', () => {
   const config = readWorkerConfig({
     ...needed,

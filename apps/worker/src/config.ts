@@ -57,9 +57,19 @@ export interface RunnerCommand {
   deviceVariable: string
 }
 
-const RUNNERS = ['animatic', 'open-sora', 'engine'] as const
+const RUNNERS = ['animatic', 'open-sora', 'diffusers', 'engine'] as const
+type RunnerKind = (typeof RUNNERS)[number]
 const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR']
-const PASSED_PREFIXES = ['SLUICE_ANIMATIC_', 'OPENSORA_', 'CUDA_', 'NCCL_', 'PYTORCH_', 'HF_', 'ASCEND_']
+const PASSED_PREFIXES = [
+  'SLUICE_ANIMATIC_',
+  'SLUICE_DIFFUSERS_',
+  'OPENSORA_',
+  'CUDA_',
+  'NCCL_',
+  'PYTORCH_',
+  'HF_',
+  'ASCEND_',
+]
 
 /** Reads and checks the worker's settings. Throws SettingErrors that names every setting at fault. */
 export function readWorkerConfig(env: Environment): WorkerConfig {
@@ -93,7 +103,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
         ...passedEnvironment(env, custom !== null || kind === 'engine'),
         // A runner that starts a process per device reads the list by this name.
         SLUICE_DEVICE_VARIABLE: values.deviceVariable,
-        ...(custom === null && kind === 'open-sora' ? { PYTHONPATH: pythonPath('open-sora') } : {}),
+        ...(custom === null ? pythonPath(kind) : {}),
       },
       deviceVariable: values.deviceVariable,
     },
@@ -176,9 +186,11 @@ function readCustomCommand(env: Environment): readonly [string, ...string[]] | n
   return text === undefined ? null : splitCommand('SLUICE_RUNNER_COMMAND', text)
 }
 
-function builtInCommand(kind: (typeof RUNNERS)[number], env: Environment): readonly [string, ...string[]] {
+function builtInCommand(kind: RunnerKind, env: Environment): readonly [string, ...string[]] {
   if (kind === 'open-sora')
     return [optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3', '-m', 'sluice_open_sora']
+  if (kind === 'diffusers')
+    return [optionalSetting(env, 'SLUICE_DIFFUSERS_PYTHON') ?? 'python3', '-m', 'sluice_diffusers']
   return [process.execPath, resolve(REPOSITORY, `runners/${kind}/src/main.ts`)]
 }
 
@@ -189,8 +201,10 @@ function judgeEngineSettings(env: Environment): void {
 }
 
 /** Where a Python runner's package lies, and what the Python runners share. */
-function pythonPath(runner: string): string {
-  return [runner, 'python'].map((folder) => resolve(REPOSITORY, 'runners', folder)).join(delimiter)
+function pythonPath(kind: RunnerKind): Record<string, string> {
+  if (kind !== 'open-sora' && kind !== 'diffusers') return {}
+  const folders = [kind, 'python'].map((folder) => resolve(REPOSITORY, 'runners', folder))
+  return { PYTHONPATH: folders.join(delimiter) }
 }
 
 function readPool(env: Environment): string | null {

@@ -86,6 +86,7 @@ class Worker implements RunningWorker {
       client: this.#client,
       spool: this.#spool,
       uploading: new Semaphore(UPLOADING_MAX),
+      soundModels: new Set(config.models.filter(({ makes }) => makes?.sound).map(({ id }) => id)),
       log,
     }
     this.#heartbeats = new Heartbeats({

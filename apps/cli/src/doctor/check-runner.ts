@@ -1,7 +1,9 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import type { Licence, Model } from '@sluice/shared/models/model'
+import type { ServedModel } from '@sluice/shared/runner-protocol'
 import { readServedModels } from '@sluice/shared/served-models'
 import { optionalSetting, SettingError, SettingErrors } from '@sluice/shared/settings'
+import { checkDiffusers } from './check-diffusers.ts'
 import { checkEngine } from './check-engine.ts'
 import { checkOpenSora } from './check-open-sora.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
@@ -15,16 +17,23 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   if (runner === 'animatic') return [ok('runner', 'animatic: draws title cards, no model, no GPU')]
   if (runner === 'engine')
     return [ok('runner', 'engine: drives another server'), ...(await checkServedByEngine(env))]
+  if (runner === 'diffusers')
+    return [
+      ok('runner', 'diffusers'),
+      ...(await checkServed(env, (models) => checkDiffusers(env, models ?? []))),
+    ]
   if (runner !== 'open-sora') {
     return [
       fail(
         'runner',
-        `SLUICE_RUNNER must be animatic, open-sora or engine, got "${runner}"`,
+        `SLUICE_RUNNER must be animatic, open-sora, diffusers or engine, got "${runner}"`,
         'correct SLUICE_RUNNER',
       ),
     ]
   }
-  return [ok('runner', 'open-sora'), ...(await checkServedModels(env))]
+  const own = (models: readonly ServedModel[] = []) =>
+    models.filter((model) => model.checkpoint !== undefined || model.lora !== undefined)
+  return [ok('runner', 'open-sora'), ...(await checkServed(env, (models) => checkOpenSora(env, own(models))))]
 }
 
 async function checkServedByEngine(env: NodeJS.ProcessEnv): Promise<Finding[]> {
@@ -39,21 +48,21 @@ async function checkServedByEngine(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   }
 }
 
-async function checkServedModels(env: NodeJS.ProcessEnv): Promise<Finding[]> {
+/** `check` gets what is served; undefined when the settings or the catalogue do not say. */
+async function checkServed(
+  env: NodeJS.ProcessEnv,
+  check: (models?: readonly ServedModel[]) => Promise<Finding[]>,
+): Promise<Finding[]> {
   try {
     const models = readServedModels(env, readCatalogue(env))
-    const own = models.filter((model) => model.checkpoint !== undefined || model.lora !== undefined)
-    return [
-      note('models', `serves ${models.map(({ id }) => id).join(', ')}`),
-      ...(await checkOpenSora(env, own)),
-    ]
+    return [note('models', `serves ${models.map(({ id }) => id).join(', ')}`), ...(await check(models))]
   } catch (error) {
     const isOfModel = error instanceof SettingError && error.setting === 'SLUICE_MODEL'
     const isOfCatalogue = error instanceof SettingError || error instanceof SettingErrors
     if (!isOfCatalogue) throw error
     // checkModels reports a wrong catalogue.
-    if (!isOfModel) return checkOpenSora(env)
-    return [fail('models', error.message, 'correct SLUICE_MODEL'), ...(await checkOpenSora(env))]
+    if (!isOfModel) return check()
+    return [fail('models', error.message, 'correct SLUICE_MODEL'), ...(await check())]
   }
 }
 

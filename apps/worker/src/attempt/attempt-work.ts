@@ -13,6 +13,8 @@ import { referencesOf } from './input-image.ts'
 export interface AttemptWorkDeps {
   attempt: OwnedAttempt
   folder: AttemptFolder
+  /** The models whose clips have a sound. */
+  soundModels: ReadonlySet<string>
   /** Aborted when the attempt is over. */
   ended: AbortSignal
   /** Asks for the assignment again, whose signed URLs are then fresh; null when none comes in time. */
@@ -141,8 +143,10 @@ export class AttemptWork {
 
   /** Checks and stores a finished video; as `storeVideo`. */
   store(reply: FinishedReply): ReturnType<typeof storeVideo> {
-    const { attempt } = this.#deps
-    return storeVideo(this.#files, { attempt, request: this.#request, startStep: this.startStep, reply })
+    const { attempt, soundModels } = this.#deps
+    const request = this.#request
+    const hasSound = soundModels.has(request.model)
+    return storeVideo(this.#files, { attempt, request, startStep: this.startStep, reply, hasSound })
   }
 
   /** `remainingMs`: until the device is free, null = unknown. */

@@ -38,6 +38,8 @@ export interface AttemptDeps {
   spool: Spool
   /** Bounds how many finished videos are checked and uploaded at a time. */
   uploading: Semaphore
+  /** The models whose clips have a sound. */
+  soundModels: ReadonlySet<string>
   log: Logger
 }
 
@@ -236,6 +238,7 @@ export class Attempt extends EventEmitter<AttemptEvents> {
     return new AttemptWork(assignment, {
       attempt: this.#identity,
       folder: this.#folder,
+      soundModels: this.#deps.soundModels,
       ended: this.#ended.signal,
       freshAssignment: (withinMs) => this.#reports.freshAssignment(withinMs),
       onCheckpoint: (step, bytes) => this.#reports.milestone({ type: 'checkpoint', step, bytes }),

@@ -14,6 +14,8 @@ export interface FinishedVideo {
   /** Steps that came from a checkpoint. */
   startStep: number
   reply: FinishedReply
+  /** Whether clips of its model have a sound. */
+  hasSound: boolean
 }
 
 /** A store that is away is waited for this long, with the finished video in hand. */
@@ -36,8 +38,8 @@ export async function storeVideo(
 }
 
 async function checkAndUpload(files: AttemptFiles, video: FinishedVideo): Promise<AttemptResult> {
-  const { attempt, request, reply, startStep } = video
-  await checkVideo(reply.files.video, request)
+  const { attempt, request, reply, startStep, hasSound } = video
+  await checkVideo(reply.files.video, request, { sound: hasSound || reply.sound === true })
   const put = async (name: 'video' | 'thumbnail' | 'spritesheet') => ({
     bytes: await files.upload(name, reply.files[name], UPLOAD_MS_MAX),
   })

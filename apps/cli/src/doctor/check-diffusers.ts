@@ -1,0 +1,169 @@
+import { execFile } from 'node:child_process'
+import { delimiter } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { ServedModel } from '@sluice/shared/runner-protocol'
+import { optionalSetting } from '@sluice/shared/settings'
+import { z } from 'zod'
+import { type Finding, fail, note, ok } from './finding.ts'
+
+const run = promisify(execFile)
+
+const PYTHON_FOLDERS = ['diffusers', 'python']
+  .map((folder) => fileURLToPath(new URL(`../../../../runners/${folder}`, import.meta.url)))
+  .join(delimiter)
+const INSTALL = 'pip install -r runners/diffusers/requirements.txt'
+/** To import torch alone may take half a minute from a cold disk. */
+const PROBE_MS_MAX = 120_000
+const GIB = 2 ** 30
+
+const probeSchema = z.object({
+  python: z.tuple([z.number(), z.number(), z.number()]),
+  torch: z
+    .object({
+      version: z.string().nullable(),
+      error: z.string().optional(),
+      cuda: z.string().nullable().optional(),
+      devices: z.array(z.object({ name: z.string(), bytes: z.number() })).optional(),
+    })
+    .nullable(),
+  pinned: z.string(),
+  packages: z.record(z.string(), z.string().nullable()),
+  settings: z.string().nullable(),
+  models: z.array(
+    z.object({
+      id: z.string(),
+      folder: z.string().nullable(),
+      bytes: z.number(),
+      problems: z.array(z.string()),
+    }),
+  ),
+})
+/** What `python -m sluice_diffusers.probe` prints. */
+export type DiffusersProbe = z.infer<typeof probeSchema>
+
+/** Checks everything that the diffusers runner needs on this machine, in the Python that would run it. */
+export async function checkDiffusers(
+  env: NodeJS.ProcessEnv,
+  models: readonly ServedModel[] = [],
+): Promise<Finding[]> {
+  const python = optionalSetting(env, 'SLUICE_DIFFUSERS_PYTHON') ?? 'python3'
+  try {
+    const { stdout } = await run(
+      python,
+      ['-B', '-m', 'sluice_diffusers.probe', '--models', JSON.stringify(models)],
+      { timeout: PROBE_MS_MAX, env: { ...env, PYTHONPATH: PYTHON_FOLDERS } },
+    )
+    const probe = probeSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? ''))
+    return checkDiffusersProbe(probe, env, python)
+  } catch (error) {
+    const why = error instanceof Error ? (error.message.trim().split('\n').at(-1) ?? '') : String(error)
+    return [
+      fail(
+        'python',
+        `${python} does not run the check: ${why}`,
+        'install Python 3.10 or newer, or set SLUICE_DIFFUSERS_PYTHON to the one to use',
+      ),
+    ]
+  }
+}
+
+/** What the probe found, in the order in which one would correct it. */
+export function checkDiffusersProbe(
+  probe: DiffusersProbe,
+  env: NodeJS.ProcessEnv,
+  python: string,
+): Finding[] {
+  const [major, minor] = probe.python
+  const version = `${python} is ${probe.python.join('.')}`
+  const isRecent = major > 3 || (major === 3 && minor >= 10)
+  return [
+    isRecent
+      ? ok('python', version)
+      : fail('python', version, 'install Python 3.10 or newer, and set SLUICE_DIFFUSERS_PYTHON to it'),
+    ...(probe.settings === null ? [] : [fail('settings', probe.settings, 'correct it')]),
+    ...checkLibrary(probe),
+    ...checkTorch(probe, env),
+    ...probe.models.flatMap(checkModel),
+    ...checkMemory(probe, env),
+  ]
+}
+
+function checkLibrary({ packages, pinned }: DiffusersProbe): Finding[] {
+  const missing = Object.entries(packages).filter(([, version]) => version === null)
+  const found = packages.diffusers ?? null
+  return [
+    ...(missing.length === 0
+      ? []
+      : [fail('packages', `not installed: ${missing.map(([name]) => name).join(', ')}`, INSTALL)]),
+    ...(found === null
+      ? []
+      : [
+          found === pinned
+            ? ok('diffusers', found)
+            : note(
+                'diffusers',
+                `${found}; this runner is tested with ${pinned}`,
+                'another version may lack a pipeline, or make other clips of the same seed',
+              ),
+        ]),
+  ]
+}
+
+function checkTorch({ torch }: DiffusersProbe, env: NodeJS.ProcessEnv): Finding[] {
+  if (torch === null) return [fail('torch', 'not installed', INSTALL)]
+  if (torch.error !== undefined)
+    return [
+      fail('torch', `${torch.version} does not import: ${torch.error}`, 'install it again for this machine'),
+    ]
+  if (optionalSetting(env, 'SLUICE_DIFFUSERS_DEVICE') === 'cpu')
+    return [note('torch', `${torch.version} on the CPU (SLUICE_DIFFUSERS_DEVICE): for tests`)]
+  const devices = torch.devices ?? []
+  if (devices.length === 0)
+    return [
+      fail(
+        'torch',
+        `${torch.version} finds no CUDA device`,
+        'install torch for CUDA and the NVIDIA driver, and check CUDA_VISIBLE_DEVICES',
+      ),
+    ]
+  const names = devices.map(({ name, bytes }) => `${name} (${gib(bytes)})`)
+  return [ok('torch', `${torch.version}, CUDA ${torch.cuda}`), ok('gpu', names.join('; '))]
+}
+
+function checkModel({ id, folder, bytes, problems }: DiffusersProbe['models'][number]): Finding[] {
+  if (problems.length === 0) return [ok('model', `${id}: ${folder}, ${gib(bytes)} of weights`)]
+  return problems.map((problem) =>
+    fail(
+      'model',
+      problem.includes(id) ? problem : `${id}: ${problem}`,
+      'correct the catalogue or the folder',
+    ),
+  )
+}
+
+/** Files say how large weights are, not what a clip takes beside them: memory is noted, never failed. */
+function checkMemory({ torch, models }: DiffusersProbe, env: NodeJS.ProcessEnv): Finding[] {
+  const bytes = (torch?.devices ?? []).map((device) => device.bytes)
+  const [largest] = models.filter((model) => model.bytes > 0).sort((a, b) => b.bytes - a.bytes)
+  if (bytes.length === 0 || largest === undefined) return []
+  const smallest = Math.min(...bytes)
+  const weights = `${largest.id} has ${gib(largest.bytes)} of weights on disk`
+  const said = `${gib(smallest)} per device; ${weights}`
+  if (largest.bytes < smallest * 0.8) return [ok('vram', said)]
+  const offload = optionalSetting(env, 'SLUICE_DIFFUSERS_OFFLOAD') ?? 'none'
+  const quantization = optionalSetting(env, 'SLUICE_DIFFUSERS_QUANTIZATION') ?? 'none'
+  if (offload !== 'none' || quantization !== 'none')
+    return [note('vram', `${said}; offload ${offload}, quantization ${quantization}`)]
+  return [
+    note(
+      'vram',
+      `${said}: they may not fit`,
+      'SLUICE_DIFFUSERS_OFFLOAD=model or SLUICE_DIFFUSERS_QUANTIZATION',
+    ),
+  ]
+}
+
+function gib(bytes: number): string {
+  return `${(bytes / GIB).toFixed(1)} GiB`
+}
