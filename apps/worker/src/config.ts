@@ -59,6 +59,8 @@ export interface RunnerCommand {
 
 const RUNNERS = ['animatic', 'open-sora', 'diffusers', 'engine'] as const
 type RunnerKind = (typeof RUNNERS)[number]
+/** Their pools are named after them: they have no device whose name says what a slot can do. */
+const WITHOUT_DEVICE: readonly string[] = ['animatic', 'engine']
 const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR']
 const PASSED_PREFIXES = [
   'SLUICE_ANIMATIC_',
@@ -108,7 +110,7 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
       deviceVariable: values.deviceVariable,
     },
     models: values.models.served,
-    pool: values.pool ?? (custom === null && kind !== 'open-sora' ? kind : null),
+    pool: values.pool ?? (custom === null && WITHOUT_DEVICE.includes(kind) ? kind : null),
     slots: values.slots,
     costPerHourMicros: values.costPerHourMicros,
     dataDir: values.dataDir,
