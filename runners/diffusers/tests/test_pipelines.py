@@ -10,6 +10,7 @@ from typing import Any, Mapping
 
 from PIL import Image
 
+from sluice_runner.failure import RunnerFailure
 from sluice_runner.pipeline import Stopped
 from tests.pipelines import MODELS, STEPS, Pipelines, makes, model_of, request
 
@@ -80,6 +81,21 @@ class EveryPipeline(unittest.TestCase):
             with self.assertRaises(Stopped):
                 made_by.make(made_by.job(asked, images), stop_at=step)
         self.assertTrue(made_by.make(made_by.job(asked, images))[0] == whole, "after three that were stopped")
+
+
+class InputImages(unittest.TestCase):
+    def test_a_clip_may_end_with_an_image_where_the_pipeline_has_a_place_for_it(self) -> None:
+        both = {"head": image(), "tail": image()}
+        name = "wan-2.2-14b-image"
+        made_by = Pipelines([model_of(name, PIPELINES[name])])
+        self.addCleanup(made_by.close)
+        asked = request(model=name, mode="i2v", num_steps=2)
+        loop = made_by.make(made_by.job(asked, both))[0]
+        self.assertNotEqual(loop, made_by.make(made_by.job(asked, {"head": image()}))[0])
+        head_only = Pipelines([model_of("wan-2.2-5b", PIPELINES["wan-2.2-5b"])])
+        self.addCleanup(head_only.close)
+        with self.assertRaisesRegex(RunnerFailure, "i2v_condition is loop; allowed is head"):
+            head_only.make(head_only.job(request(mode="i2v"), both))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 from typing import Any, Callable
 
 from sluice_runner.failure import RunnerFailure
-from sluice_runner.generation import Generation, Reference
+from sluice_runner.generation import Condition, Generation, Reference
 from sluice_runner.model_weights import ModelWeights
 from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, Sound, StepGate
 
@@ -99,7 +99,10 @@ class DiffusersPipeline:
         # Whatever draws from the generator that all share gets the same numbers too.
         torch.manual_seed(generation.seed)
         arguments = self._arguments(pipeline, generation)
-        arguments |= _images(served, generation, job.references)
+        # A pipeline that expands timesteps by frame (Wan 2.2 5B) leaves a last image out without a word.
+        is_head_only = bool(pipeline.config.get("expand_timesteps"))
+        conditions: tuple[Condition, ...] = ("head",) if is_head_only else served.family.conditions
+        arguments |= _images(conditions, generation, job.references)
         try:
             with torch.no_grad(), steps.watching(pipeline):
                 made = pipeline(generator=generator, callback_on_step_end=steps.after_step, **arguments)
@@ -172,15 +175,17 @@ class DiffusersPipeline:
         return write_sound(path, made.audio[0], pipeline.vocoder.config.output_sampling_rate)
 
 
-def _images(served: ServedModel, generation: Generation, references: tuple[Reference, ...]) -> dict[str, Any]:
+def _images(
+    conditions: tuple[Condition, ...], generation: Generation, references: tuple[Reference, ...]
+) -> dict[str, Any]:
     """The input images, cropped to the clip's shape. Raises RunnerFailure for what is no image, and for a
     place that the pipeline has none for."""
     if not references:
         return {}
     images = {reference.position: _image(reference.path, generation) for reference in references}
     condition = "loop" if len(images) == 2 else next(iter(images))
-    if condition not in served.family.conditions:
-        allowed = ", ".join(served.family.conditions)
+    if condition not in conditions:
+        allowed = ", ".join(conditions)
         raise RunnerFailure("bad_input", f"request.i2v_condition is {condition}; allowed is {allowed}")
     return {"image": images["head"], **({"last_image": images["tail"]} if condition == "loop" else {})}
 
