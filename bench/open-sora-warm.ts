@@ -4,14 +4,11 @@
  * this machine's CPU, in turns. With full-size weights, which the script loads for each video, the difference
  * is larger. Needs OPENSORA_HOME and OPENSORA_PYTHON (docs/gpu-worker.md).
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { freePort } from '../test/support/free-port.ts'
-import { OpenSoraRunner } from './rig/open-sora-runner.ts'
+import { OpenSoraRunner, RUNNER_FOLDER } from './rig/open-sora-runner.ts'
+import { runScript } from './rig/open-sora-script.ts'
 import { asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
 
 const VIDEOS = 3
@@ -23,8 +20,7 @@ if (home === undefined || home === '') {
   throw new Error('OPENSORA_HOME is not set: it names a checkout of hpcaitech/Open-Sora, commit d0cd5ac')
 }
 const python = process.env.OPENSORA_PYTHON ?? 'python3'
-const runnerFolder = fileURLToPath(new URL('../runners/open-sora', import.meta.url))
-const config = join(runnerFolder, 'tests/tiny_config.py')
+const config = join(RUNNER_FOLDER, 'tests/tiny_config.py')
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-bench-'))
 const asSeconds = (value: number): string => `${value.toFixed(2)} s`
 
@@ -34,53 +30,23 @@ async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - startedAtMs) / 1000
 }
 
-/** Makes one video with the script, in a process of its own. The environment is that of torchrun. */
-async function runScript(index: number): Promise<void> {
-  const child = spawn(
-    python,
-    [
-      join(runnerFolder, 'tests/run_script.py'),
-      config,
-      '--save-dir',
-      join(folder, `script-${index}`),
-      '--prompt',
-      PROMPT,
-      '--sampling_option.seed',
-      '42',
-      '--num_frames',
-      String(CLIP.num_frames),
-      '--num_steps',
-      String(CLIP.num_steps),
-    ],
-    {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: {
-        PATH: process.env.PATH,
-        OPENSORA_HOME: home,
-        RANK: '0',
-        LOCAL_RANK: '0',
-        WORLD_SIZE: '1',
-        LOCAL_WORLD_SIZE: '1',
-        MASTER_ADDR: '127.0.0.1',
-        MASTER_PORT: String(await freePort()),
-      },
-    },
-  )
-  let log = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    log = `${log}${chunk}`.slice(-2000)
-  })
-  const [code] = await once(child, 'exit')
-  if (code !== 0) throw new Error(`the script ended with ${code}: ${log}`)
-}
-
 const runner = new OpenSoraRunner({ home, python, config })
 try {
   const load = await secondsOf(() => runner.ask({ type: 'load', model: 'open-sora-2' }, 'ready'))
   const script: number[] = []
   const warm: number[] = []
   for (let index = 0; index < VIDEOS; index += 1) {
-    script.push(await secondsOf(() => runScript(index)))
+    script.push(
+      await runScript(
+        { home, python, config },
+        {
+          prompt: PROMPT,
+          frames: CLIP.num_frames,
+          steps: CLIP.num_steps,
+          folder: join(folder, `script-${index}`),
+        },
+      ),
+    )
     warm.push(await secondsOf(() => runner.generate(folder, `video-${index}`, { ...CLIP, prompt: PROMPT })))
   }
   const clip = `${CLIP.width}x${CLIP.height}, ${CLIP.num_frames} frames, ${CLIP.num_steps} steps`

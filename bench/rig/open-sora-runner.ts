@@ -52,8 +52,13 @@ export class OpenSoraRunner {
     })
   }
 
-  /** Makes one video, in a new folder within `folder`. */
-  generate(folder: string, id: string, clip: Partial<Generation>): Promise<ReplyOf<'finished'>> {
+  /** Makes one video, in a new folder within `folder`. `more`: further fields of the request to the runner. */
+  generate(
+    folder: string,
+    id: string,
+    clip: Partial<Generation>,
+    more: Record<string, unknown> = {},
+  ): Promise<ReplyOf<'finished'>> {
     const workdir = join(folder, id)
     mkdirSync(workdir)
     const request = {
@@ -72,7 +77,7 @@ export class OpenSoraRunner {
       seed: 42,
       ...clip,
     }
-    return this.ask({ type: 'generate', id, request, workdir }, 'finished')
+    return this.ask({ type: 'generate', id, request, workdir, ...more }, 'finished')
   }
 
   async end(): Promise<void> {

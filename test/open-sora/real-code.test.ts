@@ -26,6 +26,10 @@ test.each([
     'tests.test_real_code',
   ],
   [
+    "a step runs the guidance branches that its scales need, and clips stay what Open-Sora's way makes",
+    'tests.test_guidance_branches',
+  ],
+  [
     "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",
     'tests.test_real_weights',
   ],

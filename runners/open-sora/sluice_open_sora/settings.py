@@ -19,6 +19,9 @@ from sluice_runner.settings import (
 )
 
 Parallel = Literal["sequence", "tensor"]
+# Guidance branches of a step: those that its scales need, or all three, as Open-Sora itself runs them.
+Branches = Literal["needed", "all"]
+BRANCHES: tuple[Branches, ...] = ("needed", "all")
 PARALLEL: tuple[Parallel, ...] = ("sequence", "tensor")
 
 
@@ -29,6 +32,7 @@ class Settings(RunnerSettings):
     parallel: Parallel
     # Mode t2i2v: FLUX.1-dev, whose licence is non-commercial, is loaded only when the operator says so.
     t2i2v: bool
+    branches: Branches
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -44,6 +48,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         home=environment.get("OPENSORA_HOME") or None,
         parallel=read_choice(environment, "OPENSORA_PARALLEL", PARALLEL, "sequence"),
         t2i2v=read_choice(environment, "OPENSORA_T2I2V", ("0", "1"), "0") == "1",
+        branches=read_choice(environment, "OPENSORA_GUIDANCE_BRANCHES", BRANCHES, "needed"),
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 import unittest
+from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 from runner_tests.source_form import imports_without_packages
 from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
+from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.lora_file import LoraFile
 from sluice_open_sora.settings import read_settings
 from sluice_runner.settings import SettingError
@@ -98,11 +101,63 @@ class Loras(unittest.TestCase):
                 self.lora(tensors)
 
 
+def mix(text: Fraction, image: Fraction, branches: tuple[Fraction, ...]) -> Fraction:
+    """As Open-Sora's denoise loop mixes the three."""
+    cond, uncond, uncond_2 = branches
+    return uncond_2 + image * (uncond - uncond_2) + text * (cond - uncond)
+
+
+class GuidanceBranches(unittest.TestCase):
+    def test_a_branch_runs_exactly_when_it_counts(self) -> None:
+        same, grows = (3.0, 3.0), (1.0, 2.5)
+        for scales, same_negatives, needed in (
+            (Scales(7.5, same), False, "text negative bare"),
+            (Scales(7.5, grows), False, "text negative bare"),
+            (Scales(7.5, (1.0, 1.0)), False, "text negative"),
+            (Scales(1.0, (1.0, 1.0)), False, "text"),
+            (Scales(3.0, same), False, "text bare"),
+            (Scales(1.0, grows), False, "text negative bare"),
+            (Scales(1.0, same), False, "text negative bare"),
+            (Scales(0.0, same), False, "negative bare"),
+            (Scales(0.0, (1.0, 1.0)), False, "negative"),
+            (Scales(0.0, (0.0, 0.0)), False, "bare"),
+            (Scales(7.5, same), True, "text negative"),
+            (Scales(7.5, grows), True, "text negative"),
+            (Scales(1.0, same), True, "text"),
+            (Scales(0.0, same), True, "negative"),
+        ):
+            with self.subTest(scales=scales, same_negatives=same_negatives):
+                self.assertEqual(needed_branches(scales, same_negatives), tuple(needed.split()))
+
+    def test_the_mix_of_those_that_ran_is_the_mix_of_all_three(self) -> None:
+        numbers = [Fraction(number, 2) for number in (-1, 0, 1, 2, 3, 15)]
+        for text, low, high, same_negatives in product(numbers, numbers, numbers, (False, True)):
+            results = (Fraction(3), Fraction(5), Fraction(5 if same_negatives else 11))
+            scales = Scales(float(text), (float(low), float(high)))
+            ran = needed_branches(scales, same_negatives)
+            kept = tuple(results[BRANCHES.index(branch)] for branch in ran)
+            replaced = tuple(kept[place] for place in stand_ins(ran))
+            for image in (low, high):
+                self.assertEqual(mix(text, image, replaced), mix(text, image, results), (scales, ran))
+
+    def test_fifty_steps_with_open_soras_own_options_need_80_or_110_of_150(self) -> None:
+        def at(step: int, image_at: float) -> Scales:
+            # From step 10 on both scales are 1 at every odd step (opensora.utils.sampling).
+            if step >= 10 and step % 2 == 1:
+                return Scales(1.0, (1.0, 1.0))
+            return Scales(7.5, (1.0, image_at))
+
+        t2v = sum(len(needed_branches(at(step, 3.0), True)) for step in range(50))
+        i2v = sum(len(needed_branches(at(step, 3.0 - step / 25), False)) for step in range(50))
+        self.assertEqual((t2v, i2v), (80, 110))
+
+
 class SettingsTest(unittest.TestCase):
     def test_a_wrong_setting_is_named_with_what_is_allowed(self) -> None:
         for name, value in (
             ("OPENSORA_PARALLEL", "both"),
             ("OPENSORA_OFFLOAD", "yes"),
+            ("OPENSORA_GUIDANCE_BRANCHES", "some"),
             ("OPENSORA_T2I2V", "true"),
             ("OPENSORA_CHECKPOINT_MS", "1s"),
             ("OPENSORA_LOAD_MS_MAX", "-1"),

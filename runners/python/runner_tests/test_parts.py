@@ -315,6 +315,14 @@ class Checkpoints(unittest.TestCase):
         os.remove(self.path)
         self.assertIn("cannot be read", self.refusal())
 
+    def test_one_of_an_earlier_format_is_refused_in_words(self) -> None:
+        content = Path(self.path).read_bytes()
+        Path(self.path).write_bytes(content.replace(b"checkpoint-2", b"checkpoint-1"))
+        self.assertIn(
+            "its format is 'sluice-open-sora-checkpoint-1'; allowed is 'sluice-open-sora-checkpoint-2'",
+            self.refusal(),
+        )
+
     def test_the_parameters_are_every_field_and_the_bytes_of_every_image(self) -> None:
         image = os.path.join(self.folder, "image.png")
         Path(image).write_bytes(b"one")

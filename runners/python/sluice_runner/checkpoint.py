@@ -17,7 +17,8 @@ from typing import Any, Mapping
 
 from .failure import RunnerFailure
 
-FORMAT = "sluice-open-sora-checkpoint-1"
+# Counted up when the same generation is computed otherwise: another clip would come of an older checkpoint.
+FORMAT = "sluice-open-sora-checkpoint-2"
 FILE_NAME = "checkpoint.safetensors"
 BYTES_PER_ITEM = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
 # What the safetensors library itself allows for a header.
@@ -84,7 +85,7 @@ def read_checkpoint(path: str, parameters: str, steps: int) -> Checkpoint:
         metadata, header, data = _split(content)
         tensors = {name: _tensor(entry, data) for name, entry in header.items()}
         if metadata.get("format") != FORMAT:
-            raise ValueError(f"its format is {metadata.get('format')!r}")
+            raise ValueError(f"its format is {metadata.get('format')!r}; allowed is {FORMAT!r}")
         step = int(metadata["step"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise RunnerFailure("bad_input", f"resume.path is not a checkpoint of this runner: {error}") from None

@@ -90,7 +90,10 @@ class OpenSoraPipeline:
             pixels_max=PIXELS_MAX,
             sequence_ranks=sequence_ranks(config, self._place.ranks),
         )
-        return Loaded(readiness, {one.id: one.identity for one in served} if models else {})
+        # Both ways round differently, so a checkpoint of one is none of the other.
+        way = "" if self._settings.branches == "needed" else " branches=all"
+        identities = {one.id: f"{one.identity}{way}" for one in served}
+        return Loaded(readiness, identities if models or way else {})
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
         from sluice_runner.with_torch.device import synchronize
@@ -135,6 +138,7 @@ class OpenSoraPipeline:
         from opensora.utils.inference import add_fps_info_to_text, add_motion_score_to_text
         from opensora.utils.sampling import SamplingOption, prepare_api, sanitize_sampling_option
 
+        from .guided_model import GuidedModel, scales_of
         from .watched_parts import WatchedAutoencoder, WatchedModule
 
         generation, steps, config = job.generation, self._steps, self._config
@@ -161,11 +165,14 @@ class OpenSoraPipeline:
         )
         t5 = WatchedModule(self._t5, self._residency, "text", steps.before_text)
         clip = WatchedModule(self._clip, self._residency, "text", steps.before_text)
-        model = WatchedModule(self._model, self._residency, "model", steps.before_step)
         autoencoder = WatchedAutoencoder(
             self._autoencoder, self._residency, "autoencoder", steps.encode_reference, steps.before_decode
         )
         condition, references = self._condition(job, option, t5, clip)
+        network = self._model
+        if self._settings.branches == "needed":
+            network = GuidedModel(network, scales_of(option, condition), lambda: steps.step)
+        model = WatchedModule(network, self._residency, "model", steps.before_step)
         api = prepare_api(model, autoencoder, t5, clip, self._image_parts)
         # As Open-Sora's script does: "..., 24 FPS. 4 motion score."
         text = add_fps_info_to_text([generation.prompt], fps=generation.fps)
@@ -310,6 +317,12 @@ class OpenSoraPipeline:
             for name in os.listdir(folder):
                 os.remove(os.path.join(folder, name))
             os.rmdir(folder)
+
+
+def blocks_of(transformer: Any) -> list[Any]:
+    """Open-Sora's blocks, also of a network that a LoRA or parallelism wraps."""
+    kinds = ("DoubleStreamBlock", "SingleStreamBlock")
+    return [module for module in transformer.modules() if type(module).__name__ in kinds]
 
 
 def _check_image(path: str) -> None:

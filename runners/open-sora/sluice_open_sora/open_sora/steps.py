@@ -34,6 +34,11 @@ class Steps:
         self._denoise_at: float | None = None
         self._decode_at: float | None = None
 
+    @property
+    def step(self) -> int:
+        """The step that is being made."""
+        return self._done - 1
+
     def before_step(self, *, img: torch.Tensor, **_: Any) -> torch.Tensor | None:
         """Called with the latent at every step. Returns what replaces its result; None = run the step."""
         step = self._done
