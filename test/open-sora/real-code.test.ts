@@ -30,6 +30,10 @@ test.each([
     'tests.test_guidance_branches',
   ],
   [
+    'a step gives signs of life, and hears a cancel, at every block of the network',
+    'tests.test_within_a_step',
+  ],
+  [
     "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",
     'tests.test_real_weights',
   ],

@@ -155,7 +155,11 @@ class PlainPipeline:
         for step in range(job.start_step, steps):
             gate.boundary(step, capture)
             self._misbehave(step)
-            time.sleep(self._step_s)
+            until = time.monotonic() + self._step_s
+            while time.monotonic() < until:
+                time.sleep(min(0.01, self._step_s))
+                gate.alive("denoise", step, steps)
+                gate.heed_cancel(step)
             latent = self._advance(latent, target, steps)
         gate.boundary(steps, capture)
         decode_at = time.monotonic()

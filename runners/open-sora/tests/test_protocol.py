@@ -138,6 +138,17 @@ class Wishes(RunnerTest):
         self.assertEqual(max(reply["step"] for reply in runner.of("a") if reply["type"] == "progress"), step)
         runner.make("b", some_request())
 
+    def test_a_step_gives_signs_of_life_and_a_cancel_is_heard_within_it(self) -> None:
+        runner = self.start({"PLAIN_STEP_MS": "3600000"})
+        runner.generate("a", some_request())
+
+        def signs() -> bool:
+            return len([reply for reply in runner.of("a") if reply.get("phase") == "denoise"]) >= 3
+
+        runner.until(signs, "signs of life")
+        runner.send({"type": "cancel", "id": "a"})
+        self.assertEqual(runner.reply("cancelled", "a")["step"], 0)
+
     def test_a_cancel_or_yield_of_a_video_not_in_work_is_ignored(self) -> None:
         runner = self.start()
         runner.make("a", some_request())

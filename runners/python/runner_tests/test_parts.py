@@ -22,8 +22,9 @@ from sluice_runner.generation import Generation, Reference, parameter_hash, pars
 from sluice_runner.lines import LineBuffer
 from sluice_runner.makes import OPEN_SORA_MAKES, Frames, Makes, parse_makes, request_of_makes
 from sluice_runner.model_weights import Lora, ModelWeights, parse_models, request_of_models
-from sluice_runner.pipeline import Readiness
-from sluice_runner.rank_agreement import Follower
+from sluice_runner.pipeline import Job, Readiness, Stopped
+from sluice_runner.rank_agreement import Follower, Leader
+from sluice_runner.rank_gate import RankGate, RankOrder, Wishes
 from sluice_runner.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
 from sluice_runner.settings import read_devices
 from sluice_runner.weight_file import WeightFile
@@ -258,6 +259,36 @@ class WhatAModelMakes(unittest.TestCase):
                 parse_makes("makes", {**WAN, **change})
             self.assertEqual(raised.exception.code, "bad_input")
             self.assertIn(said, raised.exception.message)
+
+
+class WithinAStep(unittest.TestCase):
+    def gate(self, agreement: Leader | Follower, wishes: Wishes, said: list[dict[str, Any]]) -> RankGate:
+        job = Job(parse_generation(some_request()), (), "", "", "", None)
+        return RankGate(RankOrder("a", job, "parameters", 30), wishes, agreement, said.append)
+
+    def test_signs_of_life_are_bounded_and_the_first_comes_at_once(self) -> None:
+        said: list[dict[str, Any]] = []
+        gate = self.gate(Leader([]), Wishes(), said)
+        for _ in range(1000):
+            gate.alive("denoise", 3, 8)
+        told = {"type": "progress", "id": "a", "phase": "denoise", "step": 3, "steps": 8}
+        self.assertEqual(said, [told])
+
+    def test_a_cancel_is_heeded_there_by_a_rank_that_is_alone(self) -> None:
+        wishes = Wishes()
+        alone = self.gate(Leader([]), wishes, [])
+        alone.heed_cancel(3)
+        wishes.set("a", "yield")
+        alone.heed_cancel(3)
+        wishes.set("a", "cancel")
+        with self.assertRaises(Stopped) as raised:
+            alone.heed_cancel(3)
+        self.assertEqual((raised.exception.how, raised.exception.step), ("cancel", 3))
+        near, far = socket.socketpair()
+        with near, far:
+            # The others would wait for it inside the step.
+            for agreement in (Leader([near]), Follower(far)):
+                self.gate(agreement, wishes, []).heed_cancel(3)
 
 
 class Checkpoints(unittest.TestCase):

@@ -113,6 +113,11 @@ class StepGate(Protocol):
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
         """Says that the phase still goes on. Cheap: most calls send nothing."""
 
+    def heed_cancel(self, step: int) -> None:
+        """Called between two boundaries, after `step` finished steps, as often as a few milliseconds apart.
+
+        Raises Stopped for a cancel where no other rank would be left waiting."""
+
 
 class Pipeline(Protocol):
     def load(self, model: str, models: tuple[ModelWeights, ...]) -> Loaded:

@@ -23,6 +23,10 @@ class Leader:
     def __init__(self, followers: list[socket.socket]) -> None:
         self._followers = followers
 
+    @property
+    def is_alone(self) -> bool:
+        return self._followers == []
+
     def agree(self, step: int, decision: Decision) -> Decision:
         """Raises RunnerFailure `device_lost` when a follower is gone."""
         message = _FORM.pack(_DECISIONS.index(decision), step)

@@ -57,6 +57,7 @@ class RankGate:
         self._agreement = agreement
         self._report = report
         self._leads = isinstance(agreement, Leader)
+        self._is_alone = isinstance(agreement, Leader) and agreement.is_alone
         self._checkpoint_at = time.monotonic()
         self._reported_step = order.job.start_step
         self._alive_at = 0.0
@@ -86,6 +87,10 @@ class RankGate:
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
         if self._leads and time.monotonic() - self._alive_at >= ALIVE_S:
             self._say(phase, step, steps)
+
+    def heed_cancel(self, step: int) -> None:
+        if self._is_alone and self._wishes.of(self._order.video) == "cancel":
+            raise Stopped("cancel", step)
 
     def between_weights(self, done: int, tensors: int) -> None:
         """Called while another model's weights go in, `done` of `tensors` so far.

@@ -75,10 +75,7 @@ class OpenSoraPipeline:
             "image": [part for part in (flux, flux_autoencoder) if part is not None],
         }
         self._residency = Residency(self._device, parts, offload)
-        for autoencoder in (self._autoencoder, flux_autoencoder):
-            for module in [] if autoencoder is None else autoencoder.modules():
-                # A decode may take a minute; each layer is a sign of life.
-                module.register_forward_pre_hook(lambda *_: self._steps.alive())
+        self._watch(flux, flux_autoencoder)
         family, memory = describe_device(self._device)
         readiness = Readiness(
             device=family,
@@ -101,6 +98,16 @@ class OpenSoraPipeline:
         if self._weights is not None:
             self._weights.use(self._served[model], between)
             synchronize(self._device)
+
+    def _watch(self, flux: Any, flux_autoencoder: Any) -> None:
+        """A decode may take a minute, and so may a step: each layer and each block is a sign of life."""
+        for autoencoder in (self._autoencoder, flux_autoencoder):
+            for module in [] if autoencoder is None else autoencoder.modules():
+                module.register_forward_pre_hook(lambda *_: self._steps.alive())
+        for block in blocks_of(self._model):
+            block.register_forward_pre_hook(lambda *_: self._steps.before_block())
+        for block in [] if flux is None else blocks_of(flux):
+            block.register_forward_pre_hook(lambda *_: self._steps.before_image_block())
 
     def _prepare_weights(self, video_model: Any) -> None:
         from .switched_weights import SwitchedWeights, base_file

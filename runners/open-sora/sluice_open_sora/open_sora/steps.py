@@ -12,6 +12,8 @@ from sluice_runner.pipeline import Job, StepGate
 from sluice_runner.with_torch.device import synchronize
 from sluice_runner.with_torch.tensors import pack_tensor, unpack_tensor
 
+from .block_pace import BlockPace
+
 # The denoise loop (I2VDenoiser) runs text + image, negative + image and negative in one batch.
 GUIDANCE_COPIES = 3
 CONDITION_IMAGE = "condition_image"
@@ -23,6 +25,7 @@ class Steps:
     def __init__(self, job: Job, gate: StepGate, device: torch.device) -> None:
         self._job = job
         self._gate = gate
+        self._pace = BlockPace(device)
         self._device = device
         self._done = 0
         # What the autoencoder made of the input images. It samples its posterior, so a resumed attempt takes
@@ -55,6 +58,17 @@ class Steps:
         self._gate.boundary(step, lambda: self._capture(img))
         return None
 
+    def before_block(self) -> None:
+        """Called before every block of the video model: a step may take longer than a worker's patience."""
+        self._pace.wait()
+        self._gate.alive("denoise", self.step, self._job.generation.num_steps)
+        self._gate.heed_cancel(self.step)
+
+    def before_image_block(self) -> None:
+        """Called before every block of the image model."""
+        self._pace.wait()
+        self.alive()
+
     def before_image_step(self, **_: Any) -> None:
         """Called at every step of mode t2i2v's image model, where the video can be stopped at its step 0."""
         synchronize(self._device)
@@ -81,8 +95,13 @@ class Steps:
         self._gate.alive("decode")
 
     def alive(self) -> None:
-        """Called by every layer of the autoencoder."""
-        self._gate.alive("encode" if self._decode_at is None else "decode")
+        """Called by every layer of the autoencoders."""
+        if self._decode_at is None:
+            self._gate.alive("encode")
+            self._gate.heed_cancel(self._job.start_step)
+        else:
+            self._gate.alive("decode")
+            self._gate.heed_cancel(self._job.generation.num_steps)
 
     def stored_condition_image(self) -> bytes | None:
         """Returns the image that an earlier attempt made."""
