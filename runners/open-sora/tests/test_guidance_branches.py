@@ -13,10 +13,11 @@ from tests.real_pipeline import RealPipeline, RecordingGate, generation, images
 # Past step 10 Open-Sora's scales are 1 at every odd step.
 STEPS = 14
 # A bf16 number has 8 significant bits, so the same mix is rounded elsewhere: u + (u - u) + (c - u) is not
-# quite c. Over 16 steps that is less than 0.8 of 255 levels.
+# quite c. Over 16 steps of a small clip that is less than 0.8 of 255 levels.
 BF16_STEPS, BF16_PSNR_MIN = 16, 50.0
-# Over 50 steps the rounding grows with every pass through this random network, and Open-Sora's own way is as
-# far from itself as soon as its three rows are not run in one batch. No further than that, but for a decibel.
+# In longer and larger clips any rounding grows with every pass through this random network: Open-Sora's own
+# way is below 50 dB from itself as soon as its three rows are not run in one batch. No further than that, but
+# for a decibel.
 ITSELF_DB = 1.0
 # In 32-bit floats what differs is the order of sums: a product over another batch, and c itself instead of
 # u + (u - u) + (c - u). One such rounding is 6e-8 (2 ** -24) of what is summed; 50 steps gave up to 6e-7 of
@@ -89,6 +90,9 @@ class TwoWays(unittest.TestCase):
 
     def test_in_bf16_clips_are_at_least_50_db_from_those_of_all_branches(self) -> None:
         for name, changes, more in self.modes(num_steps=BF16_STEPS):
+            if name == "t2i2v":
+                # Made only at sizes that have a name, which are larger: see the next test.
+                continue
             with self.subTest(name):
                 asked = generation(**changes)
                 ours, theirs = (self.pipelines["tiny", way].make(asked, **more) for way in ("needed", "all"))
@@ -97,9 +101,9 @@ class TwoWays(unittest.TestCase):
                 print(f"{name}, {BF16_STEPS} steps, bf16: {apart:.1f} dB PSNR")
                 self.assertGreaterEqual(apart, BF16_PSNR_MIN)
 
-    def test_after_fifty_steps_they_are_as_near_as_open_soras_own_way_is_to_itself(self) -> None:
+    def test_longer_and_larger_ones_are_as_near_as_open_soras_own_way_is_to_itself(self) -> None:
         needed, whole = (self.pipelines["tiny", way] for way in ("needed", "all"))
-        for name, changes, more in self.modes(num_steps=50)[::2]:
+        for name, changes, more in self.modes(num_steps=50)[:3]:
             with self.subTest(name):
                 asked = generation(**changes)
                 theirs = whole.make(asked, **more)
