@@ -52,7 +52,7 @@ export class OpenSoraRunner {
     })
   }
 
-  /** Makes one video, in a new folder within `folder`. `more`: further fields of the request to the runner. */
+  /** Makes one video, in a new folder within `folder`. `more`: further fields of the request. */
   generate(
     folder: string,
     id: string,
