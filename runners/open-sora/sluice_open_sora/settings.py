@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Literal, Mapping
+from typing import Literal, Mapping, MutableMapping
 
 from sluice_runner.encode_queue import DEFAULT_ENCODER
 from sluice_runner.settings import (
@@ -50,6 +50,17 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         t2i2v=read_choice(environment, "OPENSORA_T2I2V", ("0", "1"), "0") == "1",
         branches=read_choice(environment, "OPENSORA_GUIDANCE_BRANCHES", BRANCHES, "needed"),
     )
+
+
+# What torch calls its settings of the device's allocator: before and since 2.9.
+ALLOCATOR_VARIABLES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+
+
+def set_allocator(environment: MutableMapping[str, str]) -> None:
+    """Before torch is imported. Clips of many sizes leave holes that no other size fits into; segments that
+    grow leave none. The operator's own settings stand."""
+    if not any(environment.get(name) for name in ALLOCATOR_VARIABLES):
+        environment[ALLOCATOR_VARIABLES[0]] = "expandable_segments:True"
 
 
 def visible_home(settings: Settings) -> str:

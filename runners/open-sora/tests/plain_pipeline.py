@@ -94,6 +94,8 @@ class PlainPipeline:
         time.sleep(_number("PLAIN_LOAD_MS", 0) / 1000)
         if not models and model not in ("open-sora-2", "animatic"):
             raise RunnerFailure("model_missing", f"no weights of {model}")
+        if os.environ.get("PLAIN_LOAD_OUT_OF_MEMORY") and not self._place.offload:
+            raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         if os.environ.get("PLAIN_LOAD_RAISES"):
             raise FileNotFoundError(f"no weights at {os.environ['PLAIN_LOAD_RAISES']}")
         if model == os.environ.get("PLAIN_LOAD_FAILS"):

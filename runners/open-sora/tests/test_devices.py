@@ -134,8 +134,34 @@ class Memory(RunnerTest):
                 self.assertEqual(len([reply for reply in runner.of("a") if reply["type"] == "started"]), 1)
                 # What the lost steps cost is not counted twice.
                 self.assertEqual(runner.reply("finished", "a")["tokens"], 3 * 2 * 4 * 8)
-                # The memory is still too small for the next one: it goes on with offload.
-                self.assertEqual(runner.make("b", some_request()), whole)
+
+    def test_offload_is_for_the_one_video_that_needed_it(self) -> None:
+        settings = {"PLAIN_OUT_OF_MEMORY_AT": "3", "PLAIN_OFFLOAD_HELPS": "1", "OPENSORA_OFFLOAD": "retry"}
+        runner = self.start(settings)
+        runner.make("a", some_request())
+        self.assertNotIn("load", runner.reply("finished", "a")["timings"])
+        # Too short to run out of memory.
+        runner.make("b", some_request(num_steps=3))
+        starts = [line for line in runner.errors.splitlines() if "rank(s) load" in line]
+        self.assertEqual(["with offload" in line for line in starts], [False, True, False])
+        self.assertIn("load", runner.reply("finished", "b")["timings"])
+        runner.make("c", some_request(num_steps=3))
+        self.assertEqual(runner.errors.count("rank(s) load"), 3)
+
+    def test_a_model_that_does_not_fit_whole_is_loaded_with_offload_and_stays_so(self) -> None:
+        runner = self.start({"PLAIN_LOAD_OUT_OF_MEMORY": "1", "OPENSORA_OFFLOAD": "retry"})
+        whole = self.start().make("whole", some_request())
+        self.assertEqual(runner.make("a", some_request()), whole)
+        runner.make("b", some_request(num_steps=3))
+        starts = [line for line in runner.errors.splitlines() if "rank(s) load" in line]
+        self.assertEqual(["with offload" in line for line in starts], [False, True])
+
+    def test_without_that_setting_or_on_several_devices_the_load_fails(self) -> None:
+        for settings in ({}, {**TWO, "OPENSORA_OFFLOAD": "retry"}):
+            with self.subTest(settings):
+                runner = self.start({"PLAIN_LOAD_OUT_OF_MEMORY": "1", **settings}, load=False)
+                runner.send({"type": "load", "model": "open-sora-2"})
+                self.assertEqual(runner.reply("failed")["code"], "out_of_memory")
 
     def test_a_second_time_is_the_last(self) -> None:
         runner = self.start({"PLAIN_OUT_OF_MEMORY_AT": "3", "OPENSORA_OFFLOAD": "retry"})

@@ -14,7 +14,7 @@ from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.lora_file import LoraFile
-from sluice_open_sora.settings import read_settings
+from sluice_open_sora.settings import read_settings, set_allocator
 from sluice_runner.settings import SettingError
 from tests.spawned_runner import PACKAGE_FOLDER
 
@@ -166,6 +166,15 @@ class SettingsTest(unittest.TestCase):
         ):
             with self.subTest(name), self.assertRaisesRegex(SettingError, f"{name} is .*; allowed"):
                 read_settings({name: value})
+
+    def test_the_allocators_segments_grow_unless_the_operator_says_otherwise(self) -> None:
+        unset: dict[str, str] = {}
+        set_allocator(unset)
+        self.assertEqual(unset, {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"})
+        for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+            own = {name: "max_split_size_mb:512"}
+            set_allocator(own)
+            self.assertEqual(own, {name: "max_split_size_mb:512"})
 
 
 if __name__ == "__main__":

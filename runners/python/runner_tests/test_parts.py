@@ -53,8 +53,8 @@ class Requests(unittest.TestCase):
             "num_frames": (0, -4, 2.5),
             "num_steps": (0, 2.5),
             "seed": (-1, 1.5, 2**63),
-            "guidance": (None, "7.5", True, float("inf")),
-            "guidance_img": ("3",),
+            "guidance": (None, "7.5", True, float("inf"), float("nan"), 1e308, 100.5, -0.5),
+            "guidance_img": ("3", -1, 101),
             "motion_score": ("4", 4.5),
             "mode": ("v2v", 3, None),
             "prompt": (1984, None, "\ud800", "a\0b"),
@@ -455,6 +455,19 @@ class Failures(unittest.TestCase):
                 RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
                 "out_of_memory",
             ),
+            *(
+                (RuntimeError(said), "out_of_memory")
+                for said in (
+                    "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+                    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR",
+                    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+                    "GET was unable to find an engine to execute this computation",
+                    "FIND was unable to find an engine to execute this computation",
+                    "Unable to find a valid cuDNN algorithm to run convolution",
+                    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+                )
+            ),
+            (RuntimeError("cuDNN error: CUDNN_STATUS_MAPPING_ERROR"), "device_lost"),
             (RuntimeError("CUDA error: an illegal memory access was encountered"), "device_lost"),
             (AcceleratorError("CUDA error: device-side assert triggered"), "device_lost"),
             (RuntimeError("NCCL communicator was aborted on rank 1."), "device_lost"),

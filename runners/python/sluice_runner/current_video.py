@@ -41,9 +41,11 @@ class CurrentVideo:
         assert self._video is None
         self._video = video
         model = video.generation.model
+        must_restart = self._models.must_restart_for(model)
         self._replies.started(video.id)
-        self._say_progress(video, "encode" if model == self._models.weights else "load", 0, 1)
-        if self._models.differs_from_last_loaded(model):
+        is_loaded = model == self._models.weights and not must_restart
+        self._say_progress(video, "encode" if is_loaded else "load", 0, 1)
+        if must_restart:
             video.load_asked_at = time.monotonic()
         if self._models.turn_to(model):
             self._send(video)

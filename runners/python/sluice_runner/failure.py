@@ -12,8 +12,12 @@ MESSAGE_CHARS_MAX = 600
 
 # Device errors reach Python as RuntimeError (torch.AcceleratorError since torch 2.8); only the driver's words
 # in the message tell them apart.
+# cuDNN and cuBLAS allocate beside torch, and have many words for it: a workspace that cannot be had is an
+# engine that is not found, an execution that failed or an internal error. After any of them the ranks end.
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|HIP out of memory", re.I
+    r"out of memory|CU(BLAS|DNN)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|"
+    r"CUDNN_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)|unable to find (an engine|a valid cuDNN algorithm)",
+    re.I,
 )
 _DEVICE_LOST = re.compile(
     r"CUDA error|CUDA driver error|cuDNN error|CUBLAS_STATUS|CUDNN_STATUS|NCCL|HIP error|device-side assert|"

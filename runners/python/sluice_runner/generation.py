@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -14,6 +13,10 @@ from .makes import MODES, Mode
 Position = Literal["head", "tail"]
 Condition = Literal["head", "tail", "loop"]
 CONDITIONS = ("head", "tail", "loop")
+
+# The widest range of a model of the catalogue is 0 to 30. Far more overflows in 16-bit floats; a scale below
+# 0 leads away from the prompt.
+GUIDANCE_MAX = 100
 
 # torch.Generator.manual_seed, which gets the seed, refuses more.
 SEED_MAX = 2**63 - 1
@@ -69,10 +72,10 @@ def parse_generation(value: Any) -> Generation:
             raise RunnerFailure("bad_input", f"request.{name} is missing")
     for name in _TEXTS:
         if not isinstance(value[name], str) or not _is_unicode(value[name]):
-            raise _refused(f"request.{name}", value[name], "text without lone surrogates")
+            raise _refused(f"request.{name}", value[name], "text without lone surrogates and NUL")
     for name in (name for name in _NUMBERS if name in value):
-        if type(value[name]) not in (int, float) or not math.isfinite(value[name]):
-            raise _refused(f"request.{name}", value[name], "a finite number")
+        if type(value[name]) not in (int, float) or not 0 <= value[name] <= GUIDANCE_MAX:
+            raise _refused(f"request.{name}", value[name], f"a number from 0 to {GUIDANCE_MAX}")
     for name in _POSITIVE:
         if type(value[name]) is not int or value[name] < 1:
             raise _refused(f"request.{name}", value[name], "a whole number above 0")

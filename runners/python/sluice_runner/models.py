@@ -50,6 +50,8 @@ class Models:
         # Ranks of the present group that have loaded, and what they said.
         self._loaded: dict[int, Readiness] = {}
         self._started_at = self._news_at = 0.0
+        # Whether memory ran out while a model loaded whole, with nothing made yet.
+        self._loads_with_offload_alone = False
 
     def listen(self, events: ModelEvents) -> None:
         self._events = events
@@ -100,21 +102,23 @@ class Models:
         elif not isinstance(now, Loading):
             self._replies.ready(now.served.readiness)
 
-    def differs_from_last_loaded(self, model: str) -> bool:
-        """Whether ranks have to start again with `model` instead of the last one they finished loading."""
+    def must_restart_for(self, model: str) -> bool:
+        """Whether ranks have to start again for a video of `model`, since they last finished loading."""
         now = self._state.now
         if not isinstance(now, (Ready, Switching)):
             return False
-        return not self._is_in_place(now.served, now.model if isinstance(now, Ready) else now.previous, model)
+        last = now.model if isinstance(now, Ready) else now.previous
+        return self._must_restart(now.served, last, model)
 
     def turn_to(self, model: str) -> bool:
         """Returns whether the ranks can take a video of `model` now; otherwise `on_loaded` follows.
 
         One rank switches in place when the video comes, unless the other model has a folder of its own: a new
-        process surely has all of the device's memory. Over several ranks the weights lie split or copied, and
+        process surely has all of the device's memory. Ranks that offload for one video that ran out of memory
+        start again without. Over several ranks the weights lie split or copied, and
         one that failed alone would leave the rest waiting: they all start again with another model."""
         now = self._state.now
-        if isinstance(now, (Ready, Switching)) and not self._is_in_place(now.served, now.model, model):
+        if isinstance(now, (Ready, Switching)) and self._must_restart(now.served, now.model, model):
             self._restart(model, offload=self._offload_default)
             return False
         return isinstance(now, Ready)
@@ -213,7 +217,10 @@ class Models:
 
     @property
     def _offload_default(self) -> bool:
-        return self._settings.offload == "always"
+        return self._settings.offload == "always" or self._loads_with_offload_alone
+
+    def _must_restart(self, served: Served, one: str, other: str) -> bool:
+        return not self._is_in_place(served, one, other) or self.is_offloaded != self._offload_default
 
     def _is_in_place(self, served: Served, one: str, other: str) -> bool:
         """Whether ranks that were started with one model can make the other's videos."""
@@ -223,13 +230,24 @@ class Models:
         now = self._state.now
         assert isinstance(now, (Ready, Switching))
         previous = now.model if isinstance(now, Ready) else now.previous
-        # The first load checked all files. Ranks need only what they can switch to in place.
-        models = [
-            weights for weights in now.served.load.models if self._is_in_place(now.served, model, weights.id)
-        ]
         self._end_group()
         self._state.change(Switching(now.served, model, previous))
-        self._start_group(model, models, offload=offload)
+        self._start_group(model, self._models_with(model), offload=offload)
+
+    def _models_with(self, model: str) -> list[ModelWeights]:
+        """Returns the models that ranks are started with beside `model`: all at the first load, which checks
+        their files; later only those that they can switch to in place."""
+        now = self._state.now
+        if isinstance(now, Loading):
+            return list(now.load.models)
+        assert isinstance(now, (Ready, Switching))
+        served = now.served
+        return [weights for weights in served.load.models if self._is_in_place(served, model, weights.id)]
+
+    def _may_load_with_offload(self, failure: RunnerFailure) -> bool:
+        is_short = failure.code == "out_of_memory" and not self.is_offloaded
+        # Several ranks never use offload (Open-Sora's pipeline).
+        return is_short and self._settings.offload == "retry" and self.ranks == 1
 
     def _start_group(self, model: str, models: Iterable[ModelWeights], *, offload: bool) -> None:
         self._started_at = time.monotonic()
@@ -267,6 +285,15 @@ class Models:
         self._listener.on_loaded()
 
     def _fail_load(self, failure: RunnerFailure) -> None:
+        if self._may_load_with_offload(failure):
+            log(f"the model does not fit whole; loading again with offload: {failure.message}")
+            now = self._state.now
+            assert isinstance(now, (Loading, Switching))
+            self._loads_with_offload_alone = True
+            model = now.load.model if isinstance(now, Loading) else now.model
+            self._end_group()
+            self._start_group(model, self._models_with(model), offload=True)
+            return
         self._end_group()
         if isinstance(self._state.now, Loading):
             self._state.change(NoModel())

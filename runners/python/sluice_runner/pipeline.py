@@ -83,7 +83,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Rendered:
-    """Seconds by phase (encode, denoise, decode), and the peak of memory in use on this rank's device."""
+    """Seconds by phase (encode, denoise, decode), and the peak of memory reserved on this rank's device."""
 
     timings: Mapping[str, float] = field(default_factory=dict)
     peak_vram_bytes: int = 0

@@ -13,7 +13,7 @@ from sluice_runner.model_weights import ModelWeights
 from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, StepGate
 
 from ..served_model import ServedModel, open_models
-from ..settings import read_settings, visible_home
+from ..settings import read_settings, set_allocator, visible_home
 
 MODEL = "open-sora-2"
 # The training clips' bounds: 129 frames, 768 x 768 pixels (README of commit d0cd5ac).
@@ -31,6 +31,7 @@ class OpenSoraPipeline:
         # The Steps of the video in work.
         self._steps: Any = None
         self._served: dict[str, ServedModel] = {}
+        self._causal_mask: Any = None
         # None while there is one model, whose weights stay.
         self._weights: Any = None
 
@@ -39,10 +40,12 @@ class OpenSoraPipeline:
             raise RunnerFailure("model_missing", f"model {model!r}; this runner makes {MODEL}")
         served = open_models(models) if models else (ServedModel(model),)
         sys.path.insert(0, visible_home(self._settings))
+        set_allocator(os.environ)
         import torch
 
         from sluice_runner.with_torch.device import describe_device, find_device
 
+        from .causal_mask import CausalMask
         from .configuration import check_ranks, read_configuration, sequence_ranks
         from .residency import Residency
 
@@ -74,6 +77,8 @@ class OpenSoraPipeline:
             "autoencoder": [self._autoencoder],
             "image": [part for part in (flux, flux_autoencoder) if part is not None],
         }
+        self._causal_mask = CausalMask()
+        self._causal_mask.replace()
         self._residency = Residency(self._device, parts, offload)
         self._watch(flux, flux_autoencoder)
         family, memory = describe_device(self._device)
@@ -136,6 +141,7 @@ class OpenSoraPipeline:
                     file.write(memoryview(frames.numpy()).cast("B"))
             return Rendered(self._steps.timings(), peak_bytes(self._device))
         finally:
+            self._causal_mask.forget()
             self._remove_scratch(job)
 
     def _frames(self, job: Job) -> Any:

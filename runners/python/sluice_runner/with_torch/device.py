@@ -53,4 +53,5 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    """With what torch's allocator keeps in reserve: so much memory a card must have."""
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
