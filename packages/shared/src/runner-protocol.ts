@@ -105,9 +105,9 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     device: z.string(),
     devices: z.int().positive(),
     vram_bytes: z.number().nonnegative(),
-    /** The models it serves: all `models` of `load`. */
+    /** The models it serves: all `models` of `load`. Others that it names are not asked of it. */
     models: z.array(z.string()),
-    /** The modes it serves with them. Absent = t2v and i2v. */
+    /** The modes it serves with them: t2v and i2v where the model makes them. Absent = t2v and i2v. */
     modes: z.array(z.enum(MODES)).optional(),
     limits: z.object({
       frames_max: z.int().positive(),
@@ -115,17 +115,8 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
       /** How many devices share a sequence: 512 + video tokens must be a multiple of it. Absent = any. */
       sequence_devices: z.int().positive().optional(),
     }),
-    /** What this runner makes less of than the model's `makes` says, by id. */
-    per_model: z
-      .record(
-        z.string(),
-        z.object({
-          modes: z.array(z.enum(MODES)).optional(),
-          frames_max: z.int().positive().optional(),
-          pixels_max: z.int().positive().optional(),
-        }),
-      )
-      .optional(),
+    /** Whether it changes from one model to another at once, as one without weights does. Absent = no. */
+    switches_at_once: z.boolean().optional(),
   }),
   z.object({ type: z.literal('started'), id: z.string() }),
   /**

@@ -149,16 +149,20 @@ class Models(InAFolder):
             self.open(*models)
         return raised.exception.code, raised.exception.message
 
-    def test_a_folder_serves_the_modes_its_pipelines_make(self) -> None:
+    def test_a_folder_serves_every_mode_of_its_model_or_none(self) -> None:
         folder = write_folder(self.folder / "wan")
         (both,) = self.open(described(folder))
-        self.assertEqual(
-            (both.modes, both.main_pipeline, both.family.name), (("t2v", "i2v"), "WanPipeline", "Wan")
-        )
-        (text,) = self.open(described(folder, pipelines={"t2v": "WanPipeline"}))
-        self.assertEqual(text.modes, ("t2v",))
-        (own,) = self.open(described(folder, pipelines={}))
+        self.assertEqual((both.main_pipeline, both.family.name), ("WanPipeline", "Wan"))
+        text = {**described()["makes"], "modes": ["t2v"]}
+        (own,) = self.open(described(folder, pipelines={}, makes=text))
         self.assertEqual(own.pipelines, {"t2v": "WanPipeline"})
+        for pipelines in ({"t2v": "WanPipeline"}, {}):
+            with self.subTest(pipelines):
+                said = "makes.modes is t2v, i2v; its pipelines make t2v"
+                self.assertEqual(
+                    self.refusal(described(folder, pipelines=pipelines)),
+                    ("bad_input", f"model 'wan': {said}"),
+                )
 
     def test_what_cannot_be_served_is_refused_with_what_can(self) -> None:
         folder = write_folder(self.folder / "wan")
@@ -203,11 +207,12 @@ class Models(InAFolder):
     def test_a_checkpoint_belongs_to_weights_lora_strength_pipeline_and_precision(self) -> None:
         folder = write_folder(self.folder / "wan")
         path = write_weights(self.folder / "a.safetensors", {"a": ((1,), [1.0])})
+        text = {**described()["makes"], "modes": ["t2v"]}
         models = (
             described(folder),
             described(folder, lora={"path": path, "strength": 1}),
             described(folder, lora={"path": path, "strength": 2}),
-            described(folder, pipelines={"t2v": "WanPipeline"}),
+            described(folder, pipelines={"t2v": "WanPipeline"}, makes=text),
         )
         identities = {self.open(model)[0].identity("bf16") for model in models}
         identities.add(self.open(models[0])[0].identity("fp16"))

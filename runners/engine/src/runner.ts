@@ -105,6 +105,8 @@ export class Runner {
           frames_max: Math.max(...makes.map(({ frames }) => frames.max)),
           pixels_max: Math.max(...makes.map(({ sides }) => sides.pixels_max)),
         },
+        // What a switch costs in the engine is not known here, and is not this slot's to save.
+        switches_at_once: true,
       })
     } catch (error) {
       this.#fail(undefined, error)

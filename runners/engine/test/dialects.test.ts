@@ -57,6 +57,7 @@ describe.each(DIALECTS)('%s', (dialect) => {
       models: ['wan'],
       modes: ['t2v', 'i2v'],
       limits: { frames_max: 121, pixels_max: 1280 * 704 },
+      switches_at_once: true,
     })
     const { job, folder } = await submit('a-1', wanGeneration({ negative_prompt: 'text' }))
     const { format, ...fields } = job.fields

@@ -222,10 +222,7 @@ class WhatAModelMakes(unittest.TestCase):
             self.assertIn(said, raised.exception.message)
 
     def test_what_a_device_serves_of_it_bounds_it_further(self) -> None:
-        bounds = {"modes": ["t2v"], "frames_max": 9, "pixels_max": 2048}
-        ready = Readiness(
-            "cpu", 1, 0, ("open-sora-2",), ("t2v", "i2v"), 121, 2**24, per_model={"open-sora-2": bounds}
-        )
+        ready = Readiness("cpu", 1, 0, ("open-sora-2",), ("t2v",), 9, 2048)
         makes = parse_makes("makes", WAN)
         for change, said in (
             ({"num_frames": 13}, "up to 9"),

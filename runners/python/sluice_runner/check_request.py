@@ -23,22 +23,20 @@ def check_request(order: Generate, ready: Readiness, makes: Makes) -> None:
             "model_missing", f"model {generation.model!r}; this runner makes {', '.join(ready.models)}"
         )
     width, height, multiple = generation.width, generation.height, makes.side_multiple
-    pixels_max = min(makes.pixels_max, ready.bound_of(generation.model, "pixels_max"))
+    pixels_max = min(makes.pixels_max, ready.pixels_max)
     if width % multiple != 0 or height % multiple != 0 or width * height > pixels_max:
         allowed = f"sides that are multiples of {multiple} and at most {pixels_max} pixels"
         raise _refused("width x height", f"{width}x{height}", allowed)
-    frames_max = ready.bound_of(generation.model, "frames_max")
     if not makes.frames.allows(generation.num_frames):
         raise _refused("num_frames", generation.num_frames, str(makes.frames))
-    if generation.num_frames > frames_max:
-        raise _refused(
-            "num_frames", generation.num_frames, f"{makes.frames}, on this device up to {frames_max}"
-        )
+    if generation.num_frames > ready.frames_max:
+        allowed = f"{makes.frames}, on this device up to {ready.frames_max}"
+        raise _refused("num_frames", generation.num_frames, allowed)
     if not makes.steps_min <= generation.num_steps <= makes.steps_max:
         raise _refused("num_steps", generation.num_steps, f"{makes.steps_min} to {makes.steps_max}")
     if generation.fps > FPS_MAX:
         raise _refused("fps", generation.fps, f"1 to {FPS_MAX}")
-    modes = [mode for mode in MODES if mode in makes.modes and mode in ready.modes_of(generation.model)]
+    modes = [mode for mode in MODES if mode in makes.modes and mode in ready.modes]
     if generation.mode not in modes:
         raise _refused("mode", generation.mode, ", ".join(modes))
     if (generation.mode == "i2v") != (len(order.references) > 0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass, field
-from typing import Any, Callable, Literal, Mapping, Protocol
+from typing import Callable, Literal, Mapping, Protocol
 
 from .checkpoint import Checkpoint, Tensor
 from .generation import Generation, Reference
@@ -37,14 +37,6 @@ class Readiness:
     pixels_max: int
     # Devices a latent sequence is split over: (512 + video tokens) must be a multiple.
     sequence_ranks: int = 1
-    # By model id, what differs from the above: modes, frames_max, pixels_max.
-    per_model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def modes_of(self, model: str) -> tuple[str, ...]:
-        return tuple(self.per_model.get(model, {}).get("modes", self.modes))
-
-    def bound_of(self, model: str, name: Literal["frames_max", "pixels_max"]) -> int:
-        return int(self.per_model.get(model, {}).get(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ class Replies:
                     "pixels_max": readiness.pixels_max,
                     **({"sequence_devices": split} if split > 1 else {}),
                 },
-                **({"per_model": dict(readiness.per_model)} if readiness.per_model else {}),
             }
         )
 

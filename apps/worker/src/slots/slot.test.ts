@@ -73,11 +73,11 @@ beforeEach(async () => {
   onTestFinished(() => slot.kill())
 })
 
-function getReady(): HandRunner {
+function getReady(models = ['animatic']): HandRunner {
   const runner = runners.at(-1)
   if (runner === undefined) throw new Error('no runner was opened')
   const limits = { frames_max: 129, pixels_max: 589_824 }
-  runner.reply({ type: 'ready', device: 'cpu', devices: 1, vram_bytes: 0, models: ['animatic'], limits })
+  runner.reply({ type: 'ready', device: 'cpu', devices: 1, vram_bytes: 0, models, limits })
   return runner
 }
 
@@ -177,6 +177,16 @@ test('a runner that cannot load hands back the attempt that waits for it, and is
   expect(attempt.state).toBe('over')
   expect(await api.reported(({ video }) => video === attempt.video)).toBeDefined()
   await expect.poll(() => runners.length).toBe(2)
+})
+
+test('a runner that names other models than it was asked for offers what it was asked for, and one that lacks some is never ready', async () => {
+  getReady(['ink-wash', 'animatic']).kill({ why: 'exited', message: 'gone' })
+  await expect.poll(() => runners.length).toBe(2)
+  getReady(['ink-wash'])
+  expect(slot.readiness).toBeUndefined()
+  await expect.poll(() => runners.length).toBe(3)
+  getReady(['ink-wash', 'animatic'])
+  expect(slot.readiness?.models).toEqual(['animatic'])
 })
 
 test('a runner may be silent while it is idle, and not while it loads, generates or encodes', async () => {

@@ -204,16 +204,24 @@ export class Slot {
     }
   }
 
+  /** What the runner names beyond what it was asked for is not offered: nobody checked its weights. */
   #onReady(reply: ReadyReply): void {
+    const asked = this.#settings.models.map(({ id }) => id)
+    const missing = asked.filter((id) => !reply.models.includes(id))
+    if (missing.length > 0) {
+      const message = `it serves ${reply.models.join(', ')}; asked was ${missing.join(', ')} too`
+      this.#onLoadFailed({ code: 'model_missing', message })
+      return
+    }
     if (this.#state.is('loading')) this.#state.enter('ready')
-    this.#readyReply = reply
+    this.#readyReply = { ...reply, models: asked }
     this.#log.info({ device: reply.device, devices: reply.devices, models: reply.models }, 'runner ready')
     this.#startNext()
     this.#watchForSilence()
     this.#deps.onChange()
   }
 
-  #onLoadFailed({ code, message }: Extract<RunnerReply, { type: 'failed' }>): void {
+  #onLoadFailed({ code, message }: Pick<Extract<RunnerReply, { type: 'failed' }>, 'code' | 'message'>): void {
     const models = this.#settings.models.map(({ id }) => id)
     this.#log.error({ code, models }, `the runner cannot load: ${message}`)
     this.#runner?.kill({ why: 'restarted', message: `the runner failed: ${code}: ${message}` })

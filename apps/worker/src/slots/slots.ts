@@ -97,7 +97,8 @@ export class Slots {
       ...served,
       queue: queueOf(served),
       slots: this.#loaded().length,
-      loaded: this.#loaded(),
+      // Nobody shall be passed over for a switch that costs nothing.
+      ...(ready?.switches_at_once === true ? {} : { loaded: this.#loaded() }),
       device: ready?.device ?? 'unknown',
       devices_per_slot: ready?.devices ?? 1,
       vram_bytes: ready?.vram_bytes ?? 0,

@@ -59,10 +59,9 @@ class DiffusersPipeline:
             devices=1,
             vram_bytes=memory,
             models=tuple(self._served),
-            modes=tuple({mode: None for one in served for mode in one.modes}),
+            modes=tuple({mode: None for one in served for mode in one.weights.makes.modes}),
             frames_max=max(one.weights.makes.frames.max for one in served),
             pixels_max=max(one.weights.makes.pixels_max for one in served),
-            per_model={one.id: {"modes": list(one.modes)} for one in served},
         )
         return Loaded(readiness, {one.id: one.identity(precision) for one in served})
 
