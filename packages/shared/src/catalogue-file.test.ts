@@ -281,6 +281,20 @@ test.each<[string, object]>([
   ['tokens.patch', { tokens: { ...WHOLE.tokens, patch: [1, 2] } }],
   ['licence: text, or an object of name', { licence: { name: 'a' } }],
   ['fps', { fps: 0 }],
+  [
+    'tokens: the largest clip has about',
+    {
+      frames: { multiple: 1, remainder: 0, min: 1, max: 100_000, default: 1 },
+      steps: { min: 1, max: 1_000, default: 1 },
+      tokens: { temporal: 1, spatial: 1, patch: [1, 1, 1] },
+      size_rule: {
+        ...WHOLE.size_rule,
+        side_max: 9_999,
+        classes: { ...WHOLE.size_rule.classes, large: { pixels_min: 230_401, pixels_max: 99_980_001 } },
+      },
+    },
+  ],
+  ['resolutions[0]: another name than constructor', { resolutions: ['constructor'] }],
 ])('a whole model that is wrong at %s is refused, by that place alone', (place, change) => {
   const faults = faultsOf(JSON.stringify({ models: [{ ...WHOLE, ...change }] }))
   expect(

@@ -55,6 +55,16 @@ test('whatever is given as seconds gives frames the model makes, or an error tha
   )
 })
 
+test('a whole number of seconds is the fewest frames that last so long, also where the model makes nothing as short', () => {
+  const [model] = FIRST_MODELS
+  if (model === undefined) throw new Error('there is no model')
+  const own = { ...model, fps: 24, frames: { multiple: 1, remainder: 0, min: 49, max: 97, default: 49 } }
+  const framesOf = (seconds: string) =>
+    generationOf({ prompt: 'x', seconds }, { models: [own], defaultModel: own.id }, 1).generation.num_frames
+  expect(['1', '2', '3', '4'].map(framesOf)).toEqual([49, 49, 72, 96])
+  for (const seconds of ['5', '1.5', '0.0001']) expect(() => framesOf(seconds)).toThrow(SluiceError)
+})
+
 test('the seed is the one given, zero included, or the one generated', () => {
   expect(generationBy('animatic', { seed: 0 }, 7).generation.seed).toBe(0)
   expect(generationBy('animatic', {}, 7).generation.seed).toBe(7)

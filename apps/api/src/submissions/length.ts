@@ -1,5 +1,4 @@
 import {
-  followsRule,
   formatSeconds,
   frameRuleText,
   framesFrom,
@@ -39,7 +38,7 @@ function framesOfSeconds(
   const seconds =
     typeof given === 'number' ? given : /^\d{1,6}(\.\d{1,20})?$/.test(given) ? Number(given) : Number.NaN
   const exact = Math.round(seconds * fps)
-  const isExact = exact > 0 && Math.abs(seconds * fps - exact) < 0.001 && followsRule(rule, exact)
+  const isExact = exact > 0 && Math.abs(seconds * fps - exact) < 0.001 && makesFrames(rule, exact)
   const isWhole = Number.isInteger(seconds) && seconds > 0
   const frames = isExact ? exact : isWhole ? framesFrom(rule, seconds * fps) : Number.NaN
   if (makesFrames(rule, frames)) return frames

@@ -30,6 +30,8 @@ const idField = z
 const resolutionField = z
   .string()
   .regex(RESOLUTION, '1 to 32 lower-case letters, digits, ".", "_" and "-", the first a letter or digit')
+  // What is said by class is looked up by its name, and this one every object has.
+  .refine((name) => name !== 'constructor', 'another name than constructor')
 const sizeField = z.string().regex(SIZE, 'a size such as "832x480"')
 const priceField = z
   .string()

@@ -1,11 +1,14 @@
 import { followsRule, frameRuleText } from '../models/frame-rule.ts'
 import type { Model, Range } from '../models/model.ts'
-import { findSize, formatSize, isByRule } from '../models/sizes.ts'
+import { findSize, formatSize, isByRule, pixelsMax } from '../models/sizes.ts'
+import { generatedTokens } from '../token-count.ts'
 import type { Entry } from './entry.ts'
 
 /** H.264 halves the colours of each side, so it has whole pairs of pixels. */
 const SIDE_MULTIPLE = 2
 const SIDE_MIN = 32
+/** A tenth of what JSON's numbers hold: sides are rounded up to whole tokens. */
+const TOKENS_MAX = BigInt(Number.MAX_SAFE_INTEGER) / 10n
 
 /** A fault and the field of the entry where it stands, such as `frames.default`. */
 export type Fault = readonly [field: string, message: string]
@@ -25,6 +28,7 @@ export function modelFaults(model: Model, entry: Entry, like: Model | undefined)
     ...rangeFaults('guidance_img', model.guidanceImg),
     ...rangeFaults('motion_score', model.motionScore),
     ...modeFaults(model),
+    ...tokenFaults(model),
   ]
 }
 
@@ -117,6 +121,19 @@ function rangeFaults(field: string, range: Range | null): Fault[] {
   if (min > max) return [[`${field}.min`, `is ${min}: it must be at most max, ${max}`]]
   if (range.default >= min && range.default <= max) return []
   return [[`${field}.default`, `is ${range.default}: it must be from ${min} to ${max}`]]
+}
+
+/** Tokens are told as numbers of JSON, and a quote that is rounded is not what is charged. */
+function tokenFaults({ sizes, sizeRule, frames, steps, tokens }: Model): Fault[] {
+  if (sizes.length === 0) return []
+  const pixels = pixelsMax({ sizes, sizeRule })
+  const shape = { width: pixels, height: 1, frames: frames.max }
+  const most = generatedTokens({ ...tokens, spatial: 1, patch: [tokens.patch[0], 1, 1] }, shape, steps.max)
+  const perToken = BigInt(tokens.spatial ** 2 * tokens.patch[1] * tokens.patch[2])
+  if (most / perToken <= TOKENS_MAX) return []
+  return [
+    ['tokens', `the largest clip has about ${most / perToken} tokens; at most ${TOKENS_MAX} are counted`],
+  ]
 }
 
 function modeFaults({ modes, i2vConditions, pipelines }: Model): Fault[] {
