@@ -113,6 +113,8 @@ export class StandInEngine implements AsyncDisposable {
   refusal: ((call: Call) => { status: number; body: unknown } | null) | null = null
   /** A job that is made is of this size, whatever was asked for. */
   sizeMade: string | null = null
+  /** Where its files are, when it does not send them itself. */
+  redirectsTo: string | null = null
   url = ''
   readonly #server = createServer((request, response) => {
     this.#answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)))
@@ -193,7 +195,8 @@ export class StandInEngine implements AsyncDisposable {
     }
     if (isContent === undefined) return this.#show(response, job)
     if (job.content === null) return say(response, 404, { detail: 'Generation is still in-progress' })
-    response.writeHead(200, { 'content-type': 'video/mp4' }).end(job.content)
+    if (this.redirectsTo !== null) response.writeHead(302, { location: this.redirectsTo }).end()
+    else response.writeHead(200, { 'content-type': 'video/mp4' }).end(job.content)
   }
 
   #modelList(): unknown {

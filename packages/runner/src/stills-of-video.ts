@@ -34,6 +34,13 @@ export async function writeStillsOf(
   try {
     using input = new Input({ source: new FilePathSource(path), formats: [MP4] })
     for await (const sample of new VideoSampleSink(await trackOf(input, asked)).samples()) {
+      // It may go on for hours, and every frame of it would be decoded.
+      if (index === asked.num_frames) {
+        sample.close()
+        throw new UnusableVideoError(`the MP4 has more than ${index} frames, which were asked`, {
+          isBroken: false,
+        })
+      }
       const isThumbnail = index === thumbnailAt
       if (isThumbnail || sheet.has(index)) {
         const pixels = await pixelsOf(sample, canvas)
@@ -48,10 +55,8 @@ export async function writeStillsOf(
     const why = error instanceof Error ? error.message : String(error)
     throw new UnusableVideoError(`the MP4 cannot be read: ${why}`, { isBroken: true })
   }
-  if (index !== asked.num_frames) {
-    const isBroken = index < asked.num_frames
-    throw new UnusableVideoError(`the MP4 has ${index} frames, asked ${asked.num_frames}`, { isBroken })
-  }
+  if (index < asked.num_frames)
+    throw new UnusableVideoError(`the MP4 has ${index} frames, asked ${asked.num_frames}`, { isBroken: true })
   return writeStills(folder, { width, height, thumbnail, sheet: sheet.canvas })
 }
 

@@ -114,6 +114,8 @@ export const TIME_LIMITS = {
     silenceMs: 15_000,
     /** A whole video of some MB, from an engine that may be across a slow line. */
     wholeMs: 300_000,
+    /** For a job that a yielded video left in an engine that stops none: longer than a clip takes. */
+    leftJobMs: 1_800_000,
     /** For a cancel to be heard: it is said again meanwhile, and the slot is free before. */
     stopMs: 60_000,
   },

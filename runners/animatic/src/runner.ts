@@ -79,6 +79,7 @@ export class Runner {
           frames_max: Math.max(...makes.map(({ frames }) => frames.max)),
           pixels_max: Math.max(...makes.map(({ sides }) => sides.pixels_max)),
         },
+        ...(this.#parts.settings.switchMs === 0 ? { switches_at_once: true } : {}),
       })
     } catch (error) {
       this.#fail(undefined, error)

@@ -19,6 +19,7 @@ describe('requests', () => {
       models: ['animatic'],
       modes: ['t2v', 't2i2v', 'i2v'],
       limits: { frames_max: 129, pixels_max: 589_824 },
+      switches_at_once: true,
     })
     runner.send({ type: 'load', model: 'open-sora-2' })
     expect(await runner.reply('failed')).toMatchObject({ code: 'model_missing', retryable: false })

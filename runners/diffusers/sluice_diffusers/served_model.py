@@ -29,6 +29,10 @@ class ServedModel:
         return self.weights.id
 
     @property
+    def modes(self) -> tuple[str, ...]:
+        return tuple(mode for mode in self.weights.makes.modes if mode in self.pipelines)
+
+    @property
     def main_pipeline(self) -> str:
         """The one that is loaded; the others are made of its components."""
         names = tuple(self.pipelines.values())
@@ -94,8 +98,8 @@ def _family(model: ModelWeights, mode: str, name: str) -> Family:
 
 def _check_makes(served: ServedModel) -> None:
     makes, family = served.weights.makes, served.family
-    # A video of the mode would be taken, and fail here.
-    if any(mode not in served.pipelines for mode in makes.modes):
+    # Only those of mode t2i2v go by what a worker says of its modes: others would be given to it, and fail.
+    if not served.modes or any(mode not in served.pipelines for mode in makes.modes if mode != "t2i2v"):
         said = f"makes.modes is {', '.join(makes.modes)}; its pipelines make {', '.join(served.pipelines)}"
         raise _refused(served.id, said)
     if makes.sound and not family.sound:

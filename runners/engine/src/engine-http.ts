@@ -73,7 +73,11 @@ export class EngineHttp {
     try {
       // A Sluice whose store is S3 redirects to a signed URL; fetch takes the key along to no other host.
       const response = await fetch(this.#settings.url + path, { headers: this.#authorization, signal })
-      if (!response.ok || response.body === null) return await this.#read('GET', response)
+      if (!response.ok || response.body === null) {
+        const refusal = await this.#read('GET', response)
+        // A store's refusal shows names and parts of what signs its URLs.
+        return response.redirected ? { ...refusal, words: 'where the engine redirects to' } : refusal
+      }
       await pipeline(
         Readable.from(watched(response.body, () => timer.refresh())),
         createWriteStream(`${file}.part`),
@@ -92,7 +96,12 @@ export class EngineHttp {
   async #read(method: EngineRequest['method'], response: Response): Promise<EngineAnswer> {
     const text = await textOf(response)
     const json = parseJson(text)
-    return { method, status: response.status, body: json, words: this.#hide(wordsOf(json, text)) }
+    return {
+      method,
+      status: response.status,
+      body: json,
+      words: this.#hide(wordsOf(json, text)).slice(0, WORDS_CHARS_MAX),
+    }
   }
 
   get #authorization(): Record<string, string> {
@@ -101,9 +110,13 @@ export class EngineHttp {
   }
 
   #hide(text: string): string {
-    const { key } = this.#settings
-    return key === null ? text : text.replaceAll(key, '***')
+    return hideKey(this.#settings, text)
   }
+}
+
+/** The text, which an engine may have written, without the key. */
+export function hideKey({ key }: Pick<EngineSettings, 'key'>, text: string): string {
+  return key === null ? text : text.replaceAll(key, '***')
 }
 
 /** Passes the chunks on, and calls `onChunk` for each. Throws when there is no end to them. */
@@ -154,7 +167,7 @@ function wordsOf(json: unknown, text: string): string {
   const words = [at(at(json, 'error'), 'message'), at(json, 'message'), fields, at(json, 'error')].find(
     (candidate) => typeof candidate === 'string' && candidate !== '',
   )
-  return (typeof words === 'string' ? words : text).slice(0, WORDS_CHARS_MAX)
+  return typeof words === 'string' ? words : text
 }
 
 /** Of what `fetch` throws, only the code: its words show the address. */

@@ -1,4 +1,5 @@
 import { pause } from '@sluice/shared/pause'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Engine } from './engine.ts'
 
 const LOOK_MS = 1_000
@@ -9,10 +10,13 @@ const LOOK_MS = 1_000
  */
 export class LeftJobs {
   readonly #engine: Engine
+  readonly #waitMsMax: number
   readonly #ids = new Set<string>()
 
-  constructor(engine: Engine) {
+  /** `waitMsMax`: after it the next job is submitted beside one that does not end. */
+  constructor(engine: Engine, waitMsMax: number = TIME_LIMITS.engine.leftJobMs) {
     this.#engine = engine
+    this.#waitMsMax = waitMsMax
   }
 
   add(id: string): void {
@@ -29,17 +33,21 @@ export class LeftJobs {
     const { dialect } = this.#engine
     for (const id of this.#ids) {
       if (dialect.cancelFreesDevice) await this.#engine.tell(dialect.cancel(id), log)
-      else await this.#untilOver(id, signal)
+      else if (!(await this.#isOverInTime(id, signal)) && !signal.aborted)
+        log(`job ${id}, which its video left, does not end: the next one is submitted beside it`)
       if (signal.aborted) return
       this.#ids.delete(id)
     }
   }
 
-  async #untilOver(id: string, signal: AbortSignal): Promise<void> {
+  async #isOverInTime(id: string, signal: AbortSignal): Promise<boolean> {
+    const untilMs = performance.now() + this.#waitMsMax
     while (!signal.aborted) {
       const job = await this.#engine.lookPatiently(id, 1, signal)
-      if (job === null || job?.state === 'completed' || job?.state === 'failed') return
+      if (job === null || job?.state === 'completed' || job?.state === 'failed') return true
+      if (performance.now() >= untilMs) return false
       await pause(LOOK_MS, signal)
     }
+    return false
   }
 }

@@ -10,7 +10,7 @@ import { collect } from './collect.ts'
 import { Durations } from './durations.ts'
 import { Engine } from './engine.ts'
 import { EngineAwayError } from './engine-error.ts'
-import { EngineHttp } from './engine-http.ts'
+import { EngineHttp, hideKey } from './engine-http.ts'
 import { EngineVideo, type EngineVideoEnd, type GenerateRequest } from './engine-video.ts'
 import { LeftJobs } from './left-jobs.ts'
 import { Progress } from './news.ts'
@@ -19,6 +19,9 @@ import { StoredJobs } from './stored-jobs.ts'
 
 /** Videos that are fetched from the engine beside the next one; with more the slot waits. */
 const COLLECTING_MAX = 4
+
+/** A worker keeps no more of a failure. */
+const MESSAGE_CHARS_MAX = 2_000
 
 interface Loaded {
   engine: Engine
@@ -45,7 +48,7 @@ export class Runner {
   constructor(settings: EngineSettings, send: SendReply, log: (line: string) => void) {
     this.#settings = settings
     this.#send = send
-    this.#log = log
+    this.#log = (line) => log(hideKey(settings, line))
   }
 
   /** Takes one line of JSON. Returns true when it asks the runner to end. */
@@ -204,15 +207,21 @@ export class Runner {
     return this.#current?.id === id || this.#collected.has(id)
   }
 
+  /** What an engine says of a job may hold what it was sent, and as much as it likes. */
+  #words(message: string): string {
+    return hideKey(this.#settings, message).slice(0, MESSAGE_CHARS_MAX)
+  }
+
   /** `id`: of the video; undefined = a `load` failed. */
   #fail(id: string | undefined, error: unknown): void {
     const about = id === undefined ? {} : { id }
     if (error instanceof RunnerFailure) {
-      const { code, message, retryable } = error
+      const { code, retryable } = error
+      const message = this.#words(error.message)
       this.#send({ type: 'failed', ...about, code, message, retryable })
       return
     }
-    const message = error instanceof Error ? error.message : String(error)
+    const message = this.#words(error instanceof Error ? error.message : String(error))
     this.#log(`${id ?? 'load'} failed: ${message}`)
     const code = error instanceof EngineAwayError ? 'engine_away' : 'internal'
     this.#send({ type: 'failed', ...about, code, message, retryable: true })

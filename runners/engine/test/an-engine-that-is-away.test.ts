@@ -1,8 +1,11 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RunnerRequest } from '@sluice/shared/runner-protocol'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   loadedEngine,
   servedWan,
@@ -204,7 +207,45 @@ describe('a file', () => {
       code: 'bad_output',
       message: expect.stringContaining('25 frames, asked 26'),
     })
+    runner.generate('v-2', wanGeneration({ num_frames: 24 }))
+    engine.complete(await engine.job(2), await wanClip())
+    expect(await runner.reply('failed', 'v-2')).toMatchObject({
+      code: 'bad_output',
+      message: expect.stringContaining('more than 24 frames'),
+    })
   })
+})
+
+test('the key is in no word, wherever an engine repeats it and however long its words are', async () => {
+  const key = 'the-very-key-of-this-engine'
+  const { engine, runner } = await loadedEngine('vllm-omni', { SLUICE_ENGINE_KEY: key })
+  runner.generate('v-1', wanGeneration())
+  engine.fail(await engine.job(1), { code: 500, message: `Bearer ${key} ${'x'.repeat(100_000)}` })
+  const ofJob = await runner.reply('failed', 'v-1')
+  // It would be cut in its middle.
+  engine.refusal = () => ({ status: 422, body: { detail: `${'x'.repeat(490)}${key}` } })
+  runner.generate('v-2', wanGeneration())
+  const ofRefusal = await runner.reply('failed', 'v-2')
+  for (const { message } of [ofJob, ofRefusal]) {
+    expect(message).not.toContain('the-very')
+    expect(message.length).toBeLessThan(2_001)
+  }
+  expect(runner.stderr).not.toContain('the-very')
+})
+
+test('of a refusal by a store that the engine redirects to only the status is told', async () => {
+  const store = createServer((_, response) =>
+    response.writeHead(403).end('<Error><AWSAccessKeyId>AKIA123</AWSAccessKeyId></Error>'),
+  ).listen(0, '127.0.0.1')
+  await once(store, 'listening')
+  onTestFinished(() => void store.close())
+  const { engine, runner } = await loadedEngine('vllm-omni', { SLUICE_ENGINE_AWAY_MS: '0' })
+  engine.redirectsTo = `http://127.0.0.1:${(store.address() as AddressInfo).port}/video.mp4`
+  runner.generate('v-1', wanGeneration())
+  engine.complete(await engine.job(1), await wanClip())
+  const { message } = await runner.reply('failed', 'v-1')
+  expect(message).toContain('HTTP 403 where the engine redirects to')
+  expect(message + runner.stderr).not.toContain('AKIA123')
 })
 
 test('the next video starts in the engine while one is fetched', async () => {

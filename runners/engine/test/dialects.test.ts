@@ -214,7 +214,7 @@ test('a job that is never seen at work took the time since it was submitted', as
   const { engine, runner, submit } = await loadedEngine('tensorrt-llm')
   const { job } = await submit('v-1')
   const looks = () => engine.calls.filter(({ path }) => path.endsWith(job.id)).length
-  await expect.poll(looks).toBeGreaterThan(2)
+  await expect.poll(looks, { timeout: 20_000 }).toBeGreaterThan(2)
   engine.complete(job, await wanClip())
   // Two looks are 200 ms apart.
   expect((await runner.reply('finished', 'v-1')).timings.denoise).toBeGreaterThan(0.3)

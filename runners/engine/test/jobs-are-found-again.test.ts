@@ -13,6 +13,10 @@ import {
   wanGeneration,
 } from '../../../test/support/spawned-engine.ts'
 import type { StandInEngine } from '../../../test/support/stand-in-engine.ts'
+import { SGLANG } from '../src/dialects/sglang.ts'
+import { Engine } from '../src/engine.ts'
+import { EngineHttp } from '../src/engine-http.ts'
+import { LeftJobs } from '../src/left-jobs.ts'
 
 /** The checkpoint as a worker keeps it: the runner's folder may be gone by the time it is needed. */
 async function keptCheckpoint(runner: RunnerReplies, id: string): Promise<{ step: number; path: string }> {
@@ -164,5 +168,16 @@ describe('a yielded video', () => {
     expect(engine.made).toBe(1)
     engine.complete(first, await wanClip())
     await engine.job(2)
+  })
+
+  test('is waited for no longer than the bound, though it never ends', async () => {
+    const { engine, submit } = await loadedEngine('sglang')
+    const { job } = await submit('video_a-1')
+    const http = new EngineHttp({ url: engine.url, key: null })
+    const left = new LeftJobs(new Engine(http, SGLANG, 1_000), 0)
+    left.add(job.id)
+    const said: string[] = []
+    await left.clear(new AbortController().signal, (line) => said.push(line))
+    expect(said).toEqual([expect.stringContaining(`job ${job.id}, which its video left, does not end`)])
   })
 })

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { WAN_2_1_1_3B } from '@sluice/shared/models/built-in/wan'
+import { makesOf } from '@sluice/shared/models/makes'
 import { afterAll, expect, test } from 'vitest'
 import { checkDiffusers, checkDiffusersProbe, type DiffusersProbe } from './check-diffusers.ts'
 
@@ -34,6 +36,7 @@ for name in ("whole", "cut"): write_folder(Path(${JSON.stringify(folder)}) / nam
     id,
     folder: join(folder, id),
     pipelines: { t2v: 'WanPipeline' },
+    makes: { ...makesOf(WAN_2_1_1_3B), modes: ['t2v' as const] },
   }))
   const findings = await checkDiffusers({ PATH: process.env.PATH }, models)
   const said = findings.filter(({ part }) => part === 'model').map(({ state, text }) => `${state} ${text}`)

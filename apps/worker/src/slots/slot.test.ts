@@ -181,10 +181,10 @@ test('a runner that cannot load hands back the attempt that waits for it, and is
 
 test('a runner that names other models than it was asked for offers what it was asked for, and one that lacks some is never ready', async () => {
   getReady(['ink-wash', 'animatic']).kill({ why: 'exited', message: 'gone' })
-  await expect.poll(() => runners.length).toBe(2)
+  await expect.poll(() => runners.length, { timeout: 20_000 }).toBe(2)
   getReady(['ink-wash'])
   expect(slot.readiness).toBeUndefined()
-  await expect.poll(() => runners.length).toBe(3)
+  await expect.poll(() => runners.length, { timeout: 20_000 }).toBe(3)
   getReady(['ink-wash', 'animatic'])
   expect(slot.readiness?.models).toEqual(['animatic'])
 })

@@ -59,7 +59,7 @@ class DiffusersPipeline:
             devices=1,
             vram_bytes=memory,
             models=tuple(self._served),
-            modes=tuple({mode: None for one in served for mode in one.weights.makes.modes}),
+            modes=tuple({mode: None for one in served for mode in one.modes}),
             frames_max=max(one.weights.makes.frames.max for one in served),
             pixels_max=max(one.weights.makes.pixels_max for one in served),
         )
