@@ -111,7 +111,8 @@ export class EngineVideo {
 
   /**
    * Submits job `number`. Returns undefined when it was stopped before, null when that number cannot be had
-   * any more. One of unknown fate is asked for again: the same idempotency key answers the same job.
+   * any more. A cancelled one of unknown fate is asked for again, so that it can be stopped: the same
+   * idempotency key answers the same job, and the next attempt's too.
    */
   async #submit(number: number): Promise<EngineJob | undefined | null> {
     const { engine, leftJobs, log } = this.#parts
@@ -120,16 +121,17 @@ export class EngineVideo {
     const untilMs = performance.now() + engine.awayMs
     let isUncertain = false
     for (const waitMs of growingPauses()) {
-      if (this.#wish !== undefined && !(isUncertain && engine.dialect.isIdempotent)) return undefined
+      const isWorthFinding = this.#isCancelled && isUncertain && engine.dialect.isIdempotent
+      if (this.#wish !== undefined && !isWorthFinding) return undefined
       try {
         return await this.#submitOnce(request)
       } catch (error) {
         if (error instanceof KeyTakenError) return null
         if (!(error instanceof EngineAwayError)) throw error
         if (!error.mayPass || performance.now() > untilMs) throw error
-        isUncertain = true
+        isUncertain ||= !error.isRefusal
       }
-      await pause(waitMs)
+      await pause(waitMs, this.#wish === undefined ? this.#interruption.signal : undefined)
     }
   }
 

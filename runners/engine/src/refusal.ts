@@ -35,5 +35,5 @@ export function awayBy({ method, status, words }: EngineAnswer): EngineAwayError
   if (status >= 200 && status < 300)
     return away(`SLUICE_ENGINE_DIALECT: the engine's answer describes no job: ${said}`)
   const mayPass = PASSING.includes(status) || status >= 500
-  return new EngineAwayError(`the engine takes no work: ${said}`, { mayPass })
+  return new EngineAwayError(`the engine takes no work: ${said}`, { mayPass, isRefusal: status === 429 })
 }

@@ -216,6 +216,33 @@ describe('a file', () => {
   })
 })
 
+test.each(['yield', 'cancel'] as const)(
+  'a %s is heard at once while another Sluice has no room for the video',
+  async (type) => {
+    const { engine, runner } = await loadedEngine('tensorrt-llm', { SLUICE_ENGINE_DIALECT: 'sluice' })
+    const body = { error: { code: 'too_many_queued', message: 'no room' } }
+    engine.refusal = ({ method }) => (method === 'POST' ? { status: 429, body } : null)
+    runner.generate('v-1', wanGeneration())
+    await expect
+      .poll(() => engine.calls.some(({ method }) => method === 'POST'), { timeout: 20_000 })
+      .toBe(true)
+    runner.send({ type, id: 'v-1' })
+    expect(await runner.reply(type === 'yield' ? 'yielded' : 'cancelled', 'v-1')).toMatchObject({ step: 0 })
+    expect(engine.made).toBe(0)
+  },
+)
+
+test('a yield is heard at once while it is not known whether another Sluice has the video', async () => {
+  const { engine, runner } = await loadedEngine('tensorrt-llm', { SLUICE_ENGINE_DIALECT: 'sluice' })
+  engine.refusal = ({ method }) => (method === 'POST' ? { status: 502, body: 'nobody there' } : null)
+  runner.generate('v-1', wanGeneration())
+  await expect
+    .poll(() => engine.calls.some(({ method }) => method === 'POST'), { timeout: 20_000 })
+    .toBe(true)
+  runner.send({ type: 'yield', id: 'v-1' })
+  expect(await runner.reply('yielded', 'v-1')).toMatchObject({ step: 0 })
+})
+
 test('the key is in no word, wherever an engine repeats it and however long its words are', async () => {
   const key = 'the-very-key-of-this-engine'
   const { engine, runner } = await loadedEngine('vllm-omni', { SLUICE_ENGINE_KEY: key })
