@@ -26,6 +26,7 @@ test('a runner is told of each model its weights, pipelines, the engine’s name
       pipelines: { t2v: 'WanPipeline', i2v: 'WanImageToVideoPipeline' },
       makes: {
         modes: ['t2v', 'i2v'],
+        i2v_conditions: ['head'],
         frames: { multiple: 4, remainder: 1, min: 5, max: 121 },
         sides: { multiple: 32, pixels_max: 921_600 },
         steps: { min: 1, max: 100 },

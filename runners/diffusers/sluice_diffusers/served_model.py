@@ -102,6 +102,9 @@ def _check_makes(served: ServedModel) -> None:
     if not served.modes or any(mode not in served.pipelines for mode in makes.modes if mode != "t2i2v"):
         said = f"makes.modes is {', '.join(makes.modes)}; its pipelines make {', '.join(served.pipelines)}"
         raise _refused(served.id, said)
+    if any(condition not in family.conditions for condition in makes.i2v_conditions):
+        said = f"makes.i2v_conditions is {', '.join(makes.i2v_conditions)}"
+        raise _refused(served.id, f"{said}; {family.name} makes {', '.join(family.conditions)}")
     if makes.sound and not family.sound:
         raise _refused(served.id, f"makes.sound is true; {served.main_pipeline} makes no sound")
     if served.lora is not None and "transformer_2" in served.folder.components:

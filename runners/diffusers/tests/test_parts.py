@@ -171,6 +171,7 @@ class Models(InAFolder):
         two = write_folder(self.folder / "two", transformer_2="WanTransformer3DModel")
         lora = {"path": write_weights(self.folder / "a.safetensors", {"a": ((1,), [1.0])}), "strength": 1}
         sound = {**described()["makes"], "sound": True}
+        tail = {**described()["makes"], "i2v_conditions": ["head", "tail"]}
         image = {**described()["makes"], "modes": ["i2v"]}
         for model, code, said in (
             (
@@ -183,6 +184,7 @@ class Models(InAFolder):
             (described(), "bad_input", "weights.folder is not set"),
             (described(folder, checkpoint="/a.safetensors"), "bad_input", "weights.checkpoint is set"),
             (described(folder, makes=sound), "bad_input", "WanPipeline makes no sound"),
+            (described(folder, makes=tail), "bad_input", "is head, tail; Wan makes head, loop"),
             (
                 described(folder, pipelines={"t2v": "WanPipeline"}, makes=image),
                 "bad_input",

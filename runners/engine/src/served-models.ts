@@ -75,6 +75,13 @@ function judgeModel(model: ServedModel, listed: readonly ListedModel[], dialect:
   }
   if (!makes.modes.some((mode) => dialect.modes.includes(mode)))
     throw refuse(`its modes are ${makes.modes.join(', ')}; ${dialect.name} makes ${dialect.modes.join(', ')}`)
+  const conditions = makes.i2v_conditions ?? []
+  if (conditions.some((condition) => !dialect.conditions.includes(condition))) {
+    const made = dialect.conditions.join(', ')
+    throw refuse(
+      `its i2v_conditions are ${conditions.join(', ')}; ${dialect.name} makes ${made}, which the catalogue then says too`,
+    )
+  }
   const { frames } = found
   if (frames !== undefined && (frames.fps !== makes.fps || frames.max < makes.frames.max)) {
     throw refuse(

@@ -66,6 +66,15 @@ describe('load says which setting is at fault', () => {
     expect((await engine.job(1)).fields.model).toBe('Wan-AI/Wan2.2-TI2V-5B-Diffusers')
   })
 
+  test('a model whose images may stand where this engine puts none', async () => {
+    const { runner } = await startEngine('sglang')
+    runner.send({ type: 'load', model: 'wan', models: [servedWan({ i2v_conditions: ['head', 'tail'] })] })
+    expect(await runner.reply('failed')).toMatchObject({
+      code: 'model_missing',
+      message: expect.stringContaining('model wan: its i2v_conditions are head, tail; sglang makes head'),
+    })
+  })
+
   test('a dialect that the models do not tell', async () => {
     const { runner } = await startEngine('openai', { SLUICE_ENGINE_DIALECT: '' })
     runner.send(load)

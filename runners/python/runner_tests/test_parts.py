@@ -250,6 +250,7 @@ class WhatAModelMakes(unittest.TestCase):
             ({"frames": {**WAN["frames"], "multiple": 0}}, "makes.frames.multiple is 0"),
             ({"tokens": {"temporal": 4, "spatial": 8, "patch": [1, 2]}}, "makes.tokens.patch is"),
             ({"fps": "24"}, "makes.fps is"),
+            ({"i2v_conditions": ["end"]}, "makes.i2v_conditions is"),
             ({"sound": 1}, "makes.sound is 1"),
         ):
             with self.subTest(said), self.assertRaises(RunnerFailure) as raised:

@@ -11,6 +11,7 @@ from .failure import RunnerFailure
 
 Mode = str
 MODES = ("t2v", "t2i2v", "i2v")
+CONDITIONS = ("head", "tail", "loop")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Makes:
     patch: tuple[int, int, int]
     fps: int
     sound: bool
+    # Where the image of mode i2v may stand; () = wherever the pipeline can put it.
+    i2v_conditions: tuple[str, ...] = ()
 
     def video_tokens(self, width: int, height: int, frames: int) -> int:
         """Latent positions denoised in one step, as packages/shared/src/token-count.ts counts them."""
@@ -92,13 +95,21 @@ def parse_makes(field: str, value: Any) -> Makes:
         patch=(patch[0], patch[1], patch[2]),
         fps=given.number("fps"),
         sound=sound,
+        i2v_conditions=_conditions(f"{field}.i2v_conditions", given.value.get("i2v_conditions", [])),
     )
+
+
+def _conditions(field: str, given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list) or any(condition not in CONDITIONS for condition in given):
+        raise _refused(field, given, f"a list of {', '.join(CONDITIONS)}")
+    return tuple(given)
 
 
 def request_of_makes(makes: Makes) -> dict[str, Any]:
     """Returns what `parse_makes` reads."""
     return {
         "modes": list(makes.modes),
+        **({"i2v_conditions": list(makes.i2v_conditions)} if makes.i2v_conditions else {}),
         "frames": vars(makes.frames),
         "sides": {"multiple": makes.side_multiple, "pixels_max": makes.pixels_max},
         "steps": {"min": makes.steps_min, "max": makes.steps_max},

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { MODES, type Model } from './model.ts'
+import { I2V_CONDITIONS, MODES, type Model } from './model.ts'
 import { pixelsMax, sideMultiple } from './sizes.ts'
 
 const count = z.int().positive()
@@ -7,6 +7,8 @@ const count = z.int().positive()
 /** What a runner judges requests by, and counts tokens by: its part of a model. */
 export const makesSchema = z.object({
   modes: z.array(z.enum(MODES)).min(1),
+  /** Where the image of mode i2v may stand. Absent = wherever the runner can put it. */
+  i2v_conditions: z.array(z.enum(I2V_CONDITIONS)).optional(),
   /** `multiple` * k + `remainder`. */
   frames: z.object({ multiple: count, remainder: z.int().nonnegative(), min: count, max: count }),
   /** Both sides are multiples of `multiple`; a frame has at most `pixels_max` pixels. */
@@ -21,9 +23,10 @@ export type Makes = z.infer<typeof makesSchema>
 
 /** What the model makes, as a runner is told it. */
 export function makesOf(model: Model): Makes {
-  const { frames, steps, tokens } = model
+  const { frames, steps, tokens, i2vConditions } = model
   return {
     modes: [...model.modes],
+    ...(i2vConditions.length === 0 ? {} : { i2v_conditions: [...i2vConditions] }),
     frames: { multiple: frames.multiple, remainder: frames.remainder, min: frames.min, max: frames.max },
     sides: { multiple: sideMultiple(model), pixels_max: pixelsMax(model) },
     steps: { min: steps.min, max: steps.max },

@@ -1,13 +1,13 @@
 import type { EngineDialect } from '@sluice/shared/engine-settings'
 import type { Generation } from '@sluice/shared/generation'
-import type { Mode } from '@sluice/shared/models/model'
+import type { I2vCondition, Mode } from '@sluice/shared/models/model'
 import type { RunnerErrorCode } from '@sluice/shared/runner-protocol'
 import type { EngineAnswer, EngineRequest } from '../engine-http.ts'
 
 /** An image that a clip starts with, ends with, or both. */
 export interface EngineImage {
   file: File
-  condition: 'head' | 'tail' | 'loop'
+  condition: I2vCondition
 }
 
 /** What is asked of an engine. */
@@ -50,6 +50,8 @@ export interface Dialect {
   /** What its entries in GET /v1/models have as `owned_by`; null = various. */
   ownedBy: string | null
   modes: readonly Mode[]
+  /** Where it puts the image of mode i2v. */
+  conditions: readonly I2vCondition[]
   /** Whether the same idempotency key again answers the same job. */
   isIdempotent: boolean
   /** Whether a cancelled job leaves the device at once. */

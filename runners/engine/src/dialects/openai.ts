@@ -10,6 +10,7 @@ export const OPENAI: Dialect = {
   name: 'openai',
   ownedBy: null,
   modes: ['t2v', 'i2v'],
+  conditions: ['head'],
   isIdempotent: false,
   cancelFreesDevice: false,
   keepsJobs: false,

@@ -19,6 +19,7 @@ export const SGLANG: Dialect = {
   name: 'sglang',
   ownedBy: 'sglang',
   modes: ['t2v', 'i2v'],
+  conditions: ['head'],
   isIdempotent: false,
   cancelFreesDevice: false,
   keepsJobs: false,

@@ -19,6 +19,7 @@ export const SLUICE: Dialect = {
   name: 'sluice',
   ownedBy: null,
   modes: ['t2v', 't2i2v', 'i2v'],
+  conditions: ['head', 'tail', 'loop'],
   isIdempotent: true,
   cancelFreesDevice: true,
   keepsJobs: true,

@@ -12,6 +12,7 @@ export const TENSORRT_LLM: Dialect = {
   name: 'tensorrt-llm',
   ownedBy: 'tensorrt_llm',
   modes: ['t2v', 'i2v'],
+  conditions: ['head'],
   isIdempotent: false,
   cancelFreesDevice: false,
   keepsJobs: false,

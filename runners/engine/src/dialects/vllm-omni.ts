@@ -11,6 +11,7 @@ export const VLLM_OMNI: Dialect = {
   // vLLM's ModelCard.
   ownedBy: 'vllm',
   modes: ['t2v', 'i2v'],
+  conditions: ['head'],
   isIdempotent: false,
   cancelFreesDevice: true,
   keepsJobs: false,
