@@ -4,7 +4,7 @@ import { POOL_PATTERN } from '../attempt-contract.ts'
 import { isId } from '../ids.ts'
 import { COMMERCIAL_USES, I2V_CONDITIONS, MODES } from '../models/model.ts'
 import { DEFAULT_MODEL_ALIASES } from '../models/openai-names.ts'
-import { parseMicros } from '../money.ts'
+import { PRICE_MICROS_MAX, parseMicros } from '../money.ts'
 
 /** Without a slash, which separates the model from the mode in a capability. */
 const MODEL_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/
@@ -40,6 +40,7 @@ const priceField = z
     'text such as "0.30": a decimal number with at most six decimals',
   )
   .transform((text) => parseMicros(text) ?? 0n)
+  .refine((micros) => micros <= PRICE_MICROS_MAX, 'at most "1000000" for a million tokens')
 const pathField = z.string().refine(isAbsolute, 'an absolute path')
 const uniqueList = <T extends z.ZodType>(item: T) =>
   z.array(item).refine((list) => new Set(list).size === list.length, 'a list without repeats')

@@ -7,8 +7,8 @@ import type { Entry } from './entry.ts'
 /** H.264 halves the colours of each side, so it has whole pairs of pixels. */
 const SIDE_MULTIPLE = 2
 const SIDE_MIN = 32
-/** A tenth of what JSON's numbers hold: sides are rounded up to whole tokens. */
-const TOKENS_MAX = BigInt(Number.MAX_SAFE_INTEGER) / 10n
+/** A thousand times what today's clips have; at the highest price they cost what 64 bits hold. */
+const TOKENS_MAX = 100_000_000_000n
 
 /** A fault and the field of the entry where it stands, such as `frames.default`. */
 export type Fault = readonly [field: string, message: string]
@@ -123,7 +123,7 @@ function rangeFaults(field: string, range: Range | null): Fault[] {
   return [[`${field}.default`, `is ${range.default}: it must be from ${min} to ${max}`]]
 }
 
-/** Tokens are told as numbers of JSON, and a quote that is rounded is not what is charged. */
+/** Costs are kept in 64 bits, and tokens are told as numbers of JSON. */
 function tokenFaults({ sizes, sizeRule, frames, steps, tokens }: Model): Fault[] {
   if (sizes.length === 0) return []
   const pixels = pixelsMax({ sizes, sizeRule })

@@ -1,12 +1,10 @@
+import { PRICE_MICROS_MAX } from '@sluice/shared/money'
 import { z } from 'zod'
 import { scopedRoute } from '../../../http/route.ts'
 import { setPrice } from '../../../prices/set-price.ts'
 import { text } from '../../../text-field.ts'
 import { amountField, modelField, requireKnownModel, unixTimeField } from '../fields.ts'
 import { priceJson, priceSchema } from './price-json.ts'
-
-/** So that no video's price leaves 64 bits. */
-const PRICE_MICROS_MAX = 1_000_000_000_000n
 
 const bodySchema = z.strictObject({
   model: modelField,
