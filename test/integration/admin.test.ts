@@ -427,6 +427,7 @@ test('workers are listed with their pool, age, cost and what they run', async ()
       vram_bytes: 80_000_000_000,
       models: ['animatic'],
       modes: ['i2v', 't2v'],
+      loaded: [],
       limits: { frames_max: 129, pixels_max: 589_824, sequence_devices: 1 },
       heartbeat_at: expect.any(Number),
       heartbeat_age_seconds: expect.any(Number),
