@@ -121,6 +121,34 @@ test.each([
   },
 )
 
+test.each([
+  ['{"models": [{"id": "Ink"}]}', 'models[0].id: is "Ink": 1 to 63 lower-case letters'],
+  ['{"model": []}', 'models: is missing: allowed is a list of models'],
+  ['[]', 'the file: allowed is an object of $schema, models'],
+  [
+    '{"models": [{"id": "animatic", "weigths": {}}]}',
+    'models[0]: has no field "weigths": allowed is an object of id, base,',
+  ],
+  [
+    '{"models": [{"id": "animatic", "prices": {"256px": 0.3}}]}',
+    'models[0].prices.256px: is 0.3: text such as "0.30"',
+  ],
+  [
+    '{"models": [{"id": "animatic", "steps": 8}]}',
+    'models[0].steps: is 8: allowed is an object of min, max, default',
+  ],
+  [
+    '{"models": [{"id": "animatic", "weights": {"folder": "models/x"}}]}',
+    'models[0].weights.folder: is "models/x": an absolute path',
+  ],
+  [
+    '{"models": [{"id": "ink", "base": "wan-2.2-5B"}]}',
+    'models[0].base: wan-2.2-5B is no model that another can be made from: open-sora-2, animatic, wan-2.2-5b,',
+  ],
+])('a fault of %s says what was given and what is allowed', (text, said) => {
+  expect(faultsOf(text)[0]).toContain(`SLUICE_CATALOGUE is "/etc/models.json": ${said}`)
+})
+
 /** A model that the file describes whole. */
 const WHOLE = {
   id: 'clouds-1',
@@ -277,8 +305,8 @@ test.each<[string, object]>([
   ['i2v_conditions: is empty: mode i2v needs one', { i2v_conditions: [] }],
   ['i2v_conditions: must be empty without mode i2v', { modes: ['t2v'], i2v_conditions: ['head'] }],
   ['pipelines: i2v is missing', { pipelines: { t2v: 'CloudsPipeline' } }],
-  ['pipelines.t2v: the name of a class', { pipelines: { t2v: 'os.system()', i2v: 'B' } }],
-  ['weights.folder: an absolute path', { weights: { folder: 'models/clouds' } }],
+  ['pipelines.t2v: is "os.system()": the name of a class', { pipelines: { t2v: 'os.system()', i2v: 'B' } }],
+  ['weights.folder: is "models/clouds": an absolute path', { weights: { folder: 'models/clouds' } }],
   ['tokens.patch', { tokens: { ...WHOLE.tokens, patch: [1, 2] } }],
   ['licence: text, or an object of name', { licence: { name: 'a' } }],
   ['fps', { fps: 0 }],
@@ -295,7 +323,7 @@ test.each<[string, object]>([
       },
     },
   ],
-  ['resolutions[0]: another name than constructor', { resolutions: ['constructor'] }],
+  ['resolutions[0]: is "constructor": another name than constructor', { resolutions: ['constructor'] }],
 ])('a whole model that is wrong at %s is refused, by that place alone', (place, change) => {
   const faults = faultsOf(JSON.stringify({ models: [{ ...WHOLE, ...change }] }))
   expect(

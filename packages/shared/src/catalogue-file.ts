@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { type Entry, entrySchema, NEEDED_OF_A_WHOLE_MODEL } from './catalogue/entry.ts'
+import { type Entry, entrySchema, fields, NEEDED_OF_A_WHOLE_MODEL } from './catalogue/entry.ts'
 import { modelFaults } from './catalogue/model-faults.ts'
 import { changedModel, madeFrom, wholeModel } from './catalogue/model-of-entry.ts'
 import { BUILT_IN_MODELS, FIRST_MODELS, findBuiltIn } from './models/built-in-models.ts'
@@ -10,7 +10,13 @@ import { type Environment, optionalSetting, SettingError, SettingErrors } from '
 
 const SETTING = 'SLUICE_CATALOGUE'
 
-const fileSchema = z.strictObject({ $schema: z.string().optional(), models: z.array(entrySchema).max(1_000) })
+/** As long as a path may well be. */
+const GIVEN_LENGTH_MAX = 200
+
+const fileSchema = fields({
+  $schema: z.string().optional(),
+  models: z.array(entrySchema, 'allowed is a list of models').max(1_000),
+})
 
 /**
  * The catalogue in the JSON file that SLUICE_CATALOGUE names, or the built-in models when it is unset. API
@@ -83,7 +89,12 @@ function parseEntries(path: string, text: string): Entry[] {
   if (parsed.success) return parsed.data.models
   throw new SettingErrors(
     parsed.error.issues.map(
-      (issue) => new SettingError(SETTING, path, `${placeOf(issue.path)}: ${issue.message}`),
+      (issue) =>
+        new SettingError(
+          SETTING,
+          path,
+          `${placeOf(issue.path)}: ${given(value, issue.path)}${issue.message}`,
+        ),
     ),
   )
 }
@@ -139,6 +150,17 @@ function missingOf(entry: Entry): string[] {
     ]
   }
   return missing.map((field) => `${field}: is missing; ${entry.id} has no base to take it from`)
+}
+
+/** What stands at a wrong place of the file, when that is short enough to be shown. */
+function given(file: unknown, path: readonly PropertyKey[]): string {
+  const at = path.reduce<unknown>(
+    (value, part) => (typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined),
+    file,
+  )
+  if (at === undefined) return 'is missing: '
+  const text = JSON.stringify(at)
+  return typeof at === 'object' || text.length > GIVEN_LENGTH_MAX ? '' : `is ${text}: `
 }
 
 /** `['models', 2, 'weights', 'lora']` -> `models[2].weights.lora`. */

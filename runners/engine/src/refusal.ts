@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { EngineAwayError } from './engine-error.ts'
 import type { EngineAnswer } from './engine-http.ts'
 
+/** Which of the two settings holds it is the operator's to know. */
+const KEY = 'the key (SLUICE_ENGINE_KEY or SLUICE_ENGINE_KEY_FILE)'
 /** Statuses that say: not now. */
 const PASSING = [408, 425, 429]
 /** Statuses that say: not this request. */
@@ -27,8 +29,8 @@ export function refusedSubmission(answer: EngineAnswer): RunnerFailure | EngineA
 export function awayBy({ method, status, words }: EngineAnswer): EngineAwayError {
   const said = `${method}: HTTP ${status} ${words}`
   const away = (message: string) => new EngineAwayError(message, { mayPass: false })
-  if (status === 401 || status === 403) return away(`SLUICE_ENGINE_KEY is refused by the engine: ${said}`)
-  if (status === 402) return away(`the engine's account of SLUICE_ENGINE_KEY cannot pay: ${said}`)
+  if (status === 401 || status === 403) return away(`${KEY} is refused by the engine: ${said}`)
+  if (status === 402) return away(`the engine's account of ${KEY} cannot pay: ${said}`)
   if (status === 404 || status === 405) return away(`SLUICE_ENGINE_URL: there is no /v1/videos: ${said}`)
   if (status >= 300 && status < 400)
     return away(`SLUICE_ENGINE_URL redirects (HTTP ${status}): allowed is the URL that it redirects to`)

@@ -35,7 +35,7 @@ describe('load says which setting is at fault', () => {
   })
 
   test.each([
-    [401, 'engine_away', 'SLUICE_ENGINE_KEY is refused by the engine'],
+    [401, 'engine_away', 'the key (SLUICE_ENGINE_KEY or SLUICE_ENGINE_KEY_FILE) is refused by the engine'],
     [404, 'bad_input', 'SLUICE_ENGINE_URL: there is no list of models'],
     [308, 'engine_away', 'SLUICE_ENGINE_URL redirects'],
     [503, 'engine_away', 'the engine takes no work: GET: HTTP 503'],
@@ -162,8 +162,8 @@ describe('while the engine is away', () => {
   )
 
   test.each([
-    [401, 'SLUICE_ENGINE_KEY is refused'],
-    [402, "the engine's account of SLUICE_ENGINE_KEY cannot pay"],
+    [401, 'the key (SLUICE_ENGINE_KEY or SLUICE_ENGINE_KEY_FILE) is refused'],
+    [402, "the engine's account of the key (SLUICE_ENGINE_KEY or SLUICE_ENGINE_KEY_FILE) cannot pay"],
     [404, 'there is no /v1/videos'],
   ])('a submission that is answered %i is no fault of the video', async (status, words) => {
     const { engine, runner } = await loadedEngine('vllm-omni', { SLUICE_ENGINE_KEY: 'the-very-key' })

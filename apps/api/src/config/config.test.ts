@@ -85,6 +85,16 @@ test('one error names every setting at fault, each once', () => {
   )
 })
 
+test.each([
+  // As `npm start` in front of another installation that makes `animatic`.
+  [{ SLUICE_RUNNER: 'engine', SLUICE_MODEL: 'animatic' }, 'animatic'],
+  [{ SLUICE_MODEL: 'open-sora-2, animatic' }, 'open-sora-2'],
+  [{ SLUICE_MODEL: 'one-that-only-a-runner-knows' }, 'animatic'],
+  [{ SLUICE_MODEL: 'open-sora-2', SLUICE_DEFAULT_MODEL: 'animatic' }, 'animatic'],
+])('with %j in its environment requests that name no model are for %s', (env, model) => {
+  expect(readConfig({ ...DATABASE, ...env }).defaultModel).toBe(model)
+})
+
 test('with S3 what only the disk store needs is ignored, whatever it is', () => {
   const env = { SLUICE_S3_ENDPOINT: 'http://127.0.0.1:7070', SLUICE_SECRET: 'short' }
   const { store } = readConfig({ ...DATABASE, ...env, SLUICE_INTERNAL_URL: 'api:3000' })

@@ -6,7 +6,10 @@ import { type Environment, optionalSetting, SettingError } from '@sluice/shared/
 /** The catalogue, and the model for requests that name none, which is open to every account. */
 export function readModels(env: Environment): { catalogue: Catalogue; defaultModel: string } {
   const catalogue = readCatalogue(env)
-  const defaultModel = optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ?? defaultModelOf(env, catalogue)
+  const defaultModel =
+    optionalSetting(env, 'SLUICE_DEFAULT_MODEL') ??
+    firstServedHere(env, catalogue) ??
+    defaultModelOf(env, catalogue)
   const model = catalogue.find(defaultModel)
   const open = catalogue.models.filter((known) => known.accounts === null).map((known) => known.id)
   if (model === undefined)
@@ -19,4 +22,10 @@ export function readModels(env: Environment): { catalogue: Catalogue; defaultMod
     )
   }
   return { catalogue, defaultModel }
+}
+
+/** `npm start` gives API and worker one environment: the first model that the worker serves and all may use. */
+function firstServedHere(env: Environment, catalogue: Catalogue): string | undefined {
+  const served = optionalSetting(env, 'SLUICE_MODEL')?.split(',') ?? []
+  return served.map((id) => id.trim()).find((id) => catalogue.find(id)?.accounts === null)
 }

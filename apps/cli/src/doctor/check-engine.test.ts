@@ -21,7 +21,10 @@ test('an engine is asked as a worker would ask it: what it is, its key, and whet
   ])
   engine.refusal = () => ({ status: 401, body: {} })
   expect(await check({ SLUICE_ENGINE_URL: engine.url })).toMatchObject([
-    { state: 'fail', text: expect.stringContaining('SLUICE_ENGINE_KEY is refused') },
+    {
+      state: 'fail',
+      text: expect.stringContaining('the key (SLUICE_ENGINE_KEY or SLUICE_ENGINE_KEY_FILE) is refused'),
+    },
   ])
 })
 

@@ -33,26 +33,32 @@ const resolutionField = z
   // What is said by class is looked up by its name, and this one every object has.
   .refine((name) => name !== 'constructor', 'another name than constructor')
 const sizeField = z.string().regex(SIZE, 'a size such as "832x480"')
+const PRICE_TEXT = 'text such as "0.30": a decimal number with at most six decimals'
 const priceField = z
-  .string()
-  .refine(
-    (text) => parseMicros(text) !== null,
-    'text such as "0.30": a decimal number with at most six decimals',
-  )
+  .string(PRICE_TEXT)
+  .refine((text) => parseMicros(text) !== null, PRICE_TEXT)
   .transform((text) => parseMicros(text) ?? 0n)
   .refine((micros) => micros <= PRICE_MICROS_MAX, 'at most "1000000" for a million tokens')
 const pathField = z.string().refine(isAbsolute, 'an absolute path')
+/** An object of these fields and no others. */
+export const fields = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  z.strictObject(shape, {
+    error: ({ code, keys }) => {
+      const allowed = `allowed is an object of ${Object.keys(shape).join(', ')}`
+      if (code !== 'unrecognized_keys') return allowed
+      return `has no field ${JSON.stringify(keys).slice(1, -1)}: ${allowed}`
+    },
+  })
 const uniqueList = <T extends z.ZodType>(item: T) =>
   z.array(item).refine((list) => new Set(list).size === list.length, 'a list without repeats')
 const count = (max: number) => z.int().min(1).max(max)
-const range = <T extends z.ZodType<number>>(value: T) =>
-  z.strictObject({ min: value, max: value, default: value })
+const range = <T extends z.ZodType<number>>(value: T) => fields({ min: value, max: value, default: value })
 const parameterField = range(z.number().min(0).max(PARAMETER_MAX)).nullable()
 
 const licenceField = z.union(
   [
     z.string().min(1).max(2_000),
-    z.strictObject({
+    fields({
       name: z.string().min(1).max(100),
       text: z.string().min(1).max(2_000),
       commercial: z.enum(COMMERCIAL_USES),
@@ -64,13 +70,13 @@ const licenceField = z.union(
   },
 )
 
-const sizeRuleField = z.strictObject({
+const sizeRuleField = fields({
   multiple: count(SIDE_MAX),
   side_min: count(SIDE_MAX),
   side_max: count(SIDE_MAX),
   classes: z.record(
     resolutionField,
-    z.strictObject({ pixels_min: count(SIDE_MAX ** 2), pixels_max: count(SIDE_MAX ** 2) }),
+    fields({ pixels_min: count(SIDE_MAX ** 2), pixels_max: count(SIDE_MAX ** 2) }),
   ),
 })
 
@@ -78,12 +84,12 @@ const sizeRuleField = z.strictObject({
  * One model of the file: changes to the built-in model with that id, a new one made from `base`, or a new one
  * that it describes whole. Whatever an entry leaves out is as in the model it changes or is made from.
  */
-export const entrySchema = z.strictObject({
+export const entrySchema = fields({
   id: idField.refine(
     (id) => !DEFAULT_MODEL_ALIASES.includes(id),
     `a name other than ${DEFAULT_MODEL_ALIASES.join(', ')}, which stand for the default`,
   ),
-  base: idField.optional(),
+  base: z.string().min(1).max(200).optional(),
   description: z.string().min(1).max(500).optional(),
   owned_by: z.string().min(1).max(100).optional(),
   licence: licenceField.optional(),
@@ -93,15 +99,13 @@ export const entrySchema = z.strictObject({
   sizes: z.record(resolutionField, uniqueList(sizeField).min(1).max(100)).optional(),
   size_rule: sizeRuleField.optional(),
   openai_sizes: z.record(sizeField, sizeField).optional(),
-  frames: z
-    .strictObject({
-      multiple: count(FRAMES_MAX),
-      remainder: z.int().min(0).max(FRAMES_MAX),
-      min: count(FRAMES_MAX),
-      max: count(FRAMES_MAX),
-      default: count(FRAMES_MAX),
-    })
-    .optional(),
+  frames: fields({
+    multiple: count(FRAMES_MAX),
+    remainder: z.int().min(0).max(FRAMES_MAX),
+    min: count(FRAMES_MAX),
+    max: count(FRAMES_MAX),
+    default: count(FRAMES_MAX),
+  }).optional(),
   fps: count(FPS_MAX).optional(),
   steps: range(count(STEPS_MAX)).optional(),
   guidance: parameterField.optional(),
@@ -109,28 +113,27 @@ export const entrySchema = z.strictObject({
   motion_score: range(z.int().min(0).max(PARAMETER_MAX)).nullable().optional(),
   negative_prompt: z.boolean().optional(),
   sound: z.boolean().optional(),
-  tokens: z
-    .strictObject({
-      temporal: count(COMPRESSION_MAX),
-      spatial: count(COMPRESSION_MAX),
-      patch: z.tuple([count(COMPRESSION_MAX), count(COMPRESSION_MAX), count(COMPRESSION_MAX)]),
-    })
-    .optional(),
+  tokens: fields({
+    temporal: count(COMPRESSION_MAX),
+    spatial: count(COMPRESSION_MAX),
+    patch: z.tuple([count(COMPRESSION_MAX), count(COMPRESSION_MAX), count(COMPRESSION_MAX)]),
+  }).optional(),
   tokens_per_second: z.record(resolutionField, z.number().positive().max(1e12)).optional(),
   prices: z.record(resolutionField, priceField).optional(),
-  pool: z.string().regex(POOL_PATTERN, 'the name of a pool').optional(),
+  pool: z
+    .string()
+    .regex(POOL_PATTERN, '1 to 63 lower-case letters, digits, "_" and "-", the first a letter or digit')
+    .optional(),
   accounts: uniqueList(
     z
       .string()
       .refine((id) => isId('acct', id), 'the id of an account, such as acct_01m84f0j8df20bh2fw7sqrp04k'),
   ).optional(),
-  weights: z
-    .strictObject({
-      folder: pathField.optional(),
-      checkpoint: pathField.optional(),
-      lora: z.strictObject({ path: pathField, strength: z.number().min(-10).max(10).default(1) }).optional(),
-    })
-    .optional(),
+  weights: fields({
+    folder: pathField.optional(),
+    checkpoint: pathField.optional(),
+    lora: fields({ path: pathField, strength: z.number().min(-10).max(10).default(1) }).optional(),
+  }).optional(),
   pipelines: z
     .partialRecord(z.enum(MODES), z.string().regex(CLASS_NAME, 'the name of a class, such as WanPipeline'))
     .optional(),
