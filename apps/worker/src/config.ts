@@ -7,7 +7,7 @@ import { readEngineSettings } from '@sluice/shared/engine-settings'
 import { parseMicros } from '@sluice/shared/money'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import type { ServedModel } from '@sluice/shared/runner-protocol'
-import { readServedModels } from '@sluice/shared/served-models'
+import { animaticModels, readServedModels } from '@sluice/shared/served-models'
 import {
   baseUrlSetting,
   choiceSetting,
@@ -120,16 +120,10 @@ export function readWorkerConfig(env: Environment): WorkerConfig {
   }
 }
 
-/**
- * What is served; and, for the animatic runner, the models that it makes without any further setting: those
- * based on animatic.
- */
+/** What is served; and, for the animatic runner, the models that it makes. */
 function readModels(env: Environment): { served: WorkerConfig['models']; animatic: string } {
   const catalogue = readCatalogue(env)
-  const animatic = catalogue.models
-    .filter((model) => (model.base ?? model.id) === 'animatic')
-    .map((model) => model.id)
-  return { served: readServedModels(env, catalogue), animatic: animatic.join(',') }
+  return { served: readServedModels(env, catalogue), animatic: animaticModels(env, catalogue).join(',') }
 }
 
 function readApiUrl(env: Environment): string {

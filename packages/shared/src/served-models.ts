@@ -31,6 +31,13 @@ export function readServedModels(
   return [servedModel(first), ...others.map(servedModel)]
 }
 
+/** The models that the animatic runner makes: by its setting, or those made from `animatic`. */
+export function animaticModels(env: Environment, catalogue: Catalogue): string[] {
+  const named = optionalSetting(env, 'SLUICE_ANIMATIC_MODELS')
+  if (named !== undefined) return named.split(',').map((id) => id.trim())
+  return catalogue.models.filter(({ id, base }) => (base ?? id) === 'animatic').map(({ id }) => id)
+}
+
 function describe(id: string, model: Model | undefined): ServedModel {
   if (model === undefined) return { id }
   return {

@@ -12,7 +12,6 @@ const run = promisify(execFile)
 const PYTHON_FOLDERS = ['diffusers', 'python']
   .map((folder) => fileURLToPath(new URL(`../../../../runners/${folder}`, import.meta.url)))
   .join(delimiter)
-const INSTALL = 'pip install -r runners/diffusers/requirements.txt'
 /** To import torch alone may take half a minute from a cold disk. */
 const PROBE_MS_MAX = 120_000
 const GIB = 2 ** 30
@@ -82,20 +81,26 @@ export function checkDiffusersProbe(
       ? ok('python', version)
       : fail('python', version, 'install Python 3.10 or newer, and set SLUICE_DIFFUSERS_PYTHON to it'),
     ...(probe.settings === null ? [] : [fail('settings', probe.settings, 'correct it')]),
-    ...checkLibrary(probe),
-    ...checkTorch(probe, env),
+    ...checkLibrary(probe, python),
+    ...checkTorch(probe, env, python),
     ...probe.models.flatMap(checkModel),
     ...checkMemory(probe, env),
   ]
 }
 
-function checkLibrary({ packages, pinned }: DiffusersProbe): Finding[] {
+function installWith(python: string): string {
+  return `${python} -m pip install -r runners/diffusers/requirements.txt`
+}
+
+function checkLibrary({ packages, pinned }: DiffusersProbe, python: string): Finding[] {
   const missing = Object.entries(packages).filter(([, version]) => version === null)
   const found = packages.diffusers ?? null
   return [
     ...(missing.length === 0
       ? []
-      : [fail('packages', `not installed: ${missing.map(([name]) => name).join(', ')}`, INSTALL)]),
+      : [
+          fail('packages', `not installed: ${missing.map(([name]) => name).join(', ')}`, installWith(python)),
+        ]),
     ...(found === null
       ? []
       : [
@@ -110,8 +115,8 @@ function checkLibrary({ packages, pinned }: DiffusersProbe): Finding[] {
   ]
 }
 
-function checkTorch({ torch }: DiffusersProbe, env: NodeJS.ProcessEnv): Finding[] {
-  if (torch === null) return [fail('torch', 'not installed', INSTALL)]
+function checkTorch({ torch }: DiffusersProbe, env: NodeJS.ProcessEnv, python: string): Finding[] {
+  if (torch === null) return [fail('torch', 'not installed', installWith(python))]
   if (torch.error !== undefined)
     return [
       fail('torch', `${torch.version} does not import: ${torch.error}`, 'install it again for this machine'),

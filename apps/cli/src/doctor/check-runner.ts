@@ -1,7 +1,7 @@
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import type { Licence, Model } from '@sluice/shared/models/model'
 import type { ServedModel } from '@sluice/shared/runner-protocol'
-import { readServedModels } from '@sluice/shared/served-models'
+import { animaticModels, readServedModels } from '@sluice/shared/served-models'
 import { optionalSetting, SettingError, SettingErrors } from '@sluice/shared/settings'
 import { checkDiffusers } from './check-diffusers.ts'
 import { checkEngine } from './check-engine.ts'
@@ -14,7 +14,12 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   if (optionalSetting(env, 'SLUICE_RUNNER_COMMAND') !== undefined) {
     return [note('runner', 'SLUICE_RUNNER_COMMAND: a command of your own')]
   }
-  if (runner === 'animatic') return [ok('runner', 'animatic: draws title cards, no model, no GPU')]
+  if (runner === 'animatic') {
+    return [
+      ok('runner', 'animatic: draws title cards, no model, no GPU'),
+      ...(await checkServed(env, async (models) => checkAnimatic(env, models ?? []))),
+    ]
+  }
   if (runner === 'engine')
     return [ok('runner', 'engine: drives another server'), ...(await checkServedByEngine(env))]
   if (runner === 'diffusers')
@@ -34,6 +39,19 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
   const own = (models: readonly ServedModel[] = []) =>
     models.filter((model) => model.checkpoint !== undefined || model.lora !== undefined)
   return [ok('runner', 'open-sora'), ...(await checkServed(env, (models) => checkOpenSora(env, own(models))))]
+}
+
+function checkAnimatic(env: NodeJS.ProcessEnv, models: readonly ServedModel[]): Finding[] {
+  const made = animaticModels(env, readCatalogue(env))
+  return models
+    .filter(({ id }) => !made.includes(id))
+    .map(({ id }) =>
+      fail(
+        'model',
+        `SLUICE_MODEL has ${id}; the animatic runner makes ${made.join(', ')}`,
+        `name it in SLUICE_ANIMATIC_MODELS too, if title cards shall stand in for ${id}`,
+      ),
+    )
 }
 
 async function checkServedByEngine(env: NodeJS.ProcessEnv): Promise<Finding[]> {

@@ -55,6 +55,14 @@ test('it names every setting that API or worker would refuse, in their words', a
     )
 })
 
+test('it says of a model that the animatic runner was not told to stand in for what to do', async () => {
+  const { code, lines } = await examine({ SLUICE_MODEL: 'animatic,open-sora-2' })
+  expect(code).toBe(1)
+  expect(lines).toContain('✗ model        SLUICE_MODEL has open-sora-2; the animatic runner makes animatic')
+  const named = { SLUICE_MODEL: 'open-sora-2', SLUICE_ANIMATIC_MODELS: 'animatic, open-sora-2' }
+  expect((await examine(named)).code).toBe(0)
+})
+
 test('it sees a Redis as API and worker see it', async () => {
   const of = (lines: string[]) => lines.filter((line) => /^. redis/.test(line)).join('\n')
   const refused = await examine({ REDIS_URL: `redis://nobody:pw@127.0.0.1:${redis.port}` })

@@ -222,9 +222,7 @@ export class Slot {
   }
 
   #onLoadFailed({ code, message }: Pick<Extract<RunnerReply, { type: 'failed' }>, 'code' | 'message'>): void {
-    const models = this.#settings.models.map(({ id }) => id)
-    this.#log.error({ code, models }, `the runner cannot load: ${message}`)
-    this.#runner?.kill({ why: 'restarted', message: `the runner failed: ${code}: ${message}` })
+    this.#runner?.kill({ why: 'restarted', message: `the runner cannot load: ${code}: ${message}` })
   }
 
   #onRunningReply(attempt: Attempt, reply: RunnerReply): void {
