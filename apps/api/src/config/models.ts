@@ -24,7 +24,7 @@ export function readModels(env: Environment): { catalogue: Catalogue; defaultMod
   return { catalogue, defaultModel }
 }
 
-/** `npm start` gives API and worker one environment: the first model that the worker serves and all may use. */
+/** Of the models that a worker beside it serves, as `npm start` runs one, the first that is open to all. */
 function firstServedHere(env: Environment, catalogue: Catalogue): string | undefined {
   const served = optionalSetting(env, 'SLUICE_MODEL')?.split(',') ?? []
   return served.map((id) => id.trim()).find((id) => catalogue.find(id)?.accounts === null)
