@@ -2,7 +2,7 @@
  * Measures seconds per video of the Open-Sora runner, which runs the guidance branches that a step needs,
  * beside the same runner with all three at every step (OPENSORA_GUIDANCE_BRANCHES=all) and beside Open-Sora's
  * own script, which is started for each video. From text, and from an image. All make the same clip of 50
- * steps with the same tiny random model on this machine's CPU, in turns. Needs OPENSORA_HOME and
+ * steps with the same small random model on this machine's CPU, in turns. Needs OPENSORA_HOME and
  * OPENSORA_PYTHON (docs/gpu-worker.md).
  */
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -24,7 +24,9 @@ if (home === undefined || home === '') {
 const where = {
   home,
   python: process.env.OPENSORA_PYTHON ?? 'python3',
-  config: join(RUNNER_FOLDER, 'tests/tiny_config.py'),
+  config: join(RUNNER_FOLDER, 'tests/small_config.py'),
+  // Threads that wait for each other measure what else runs on this machine.
+  env: { OMP_NUM_THREADS: '1' },
 }
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-branches-'))
 const head = join(folder, 'head.png')
@@ -32,7 +34,7 @@ const asSeconds = (value: number): string => `${value.toFixed(2)} s`
 
 const WAYS = ['needed', 'all'] as const
 const runners = WAYS.map(
-  (way) => [way, new OpenSoraRunner(where, { OPENSORA_GUIDANCE_BRANCHES: way })] as const,
+  (way) => [way, new OpenSoraRunner(where, { ...where.env, OPENSORA_GUIDANCE_BRANCHES: way })] as const,
 )
 
 /** Returns seconds of whole videos and of their steps alone, by who made them. */
@@ -66,7 +68,7 @@ try {
       medianAndSpread(seconds, asSeconds),
       asTimes(percentile(seconds, 0.5) / percentile(ours, 0.5)),
     ]
-    printTable(`${mode}, ${clip}, tiny random model on the CPU, ${VIDEOS} videos each`, [
+    printTable(`${mode}, ${clip}, small random model on the CPU, ${VIDEOS} videos each`, [
       ['', 'seconds per video: median (lowest to highest)', 'beside the branches needed'],
       row('the runner, branches needed', whole.needed, whole.needed),
       row('the runner, all branches', whole.all, whole.needed),

@@ -19,7 +19,7 @@ export interface ScriptVideo {
  * Returns the seconds from its start to its end.
  */
 export async function runScript(
-  where: { home: string; python: string; config: string },
+  where: { home: string; python: string; config: string; env?: Record<string, string> },
   video: ScriptVideo,
 ): Promise<number> {
   const { prompt, frames, steps, folder, head } = video
@@ -44,6 +44,7 @@ export async function runScript(
         LOCAL_WORLD_SIZE: '1',
         MASTER_ADDR: '127.0.0.1',
         MASTER_PORT: String(await freePort()),
+        ...where.env,
       },
     },
   )

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { runnerReplySchema } from '@sluice/shared/runner-protocol'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -17,8 +19,19 @@ if (home === undefined || home === '') {
   )
 }
 const python = process.env.OPENSORA_PYTHON ?? 'python3'
+/** On two busy cores the longest takes four minutes. */
+const SECONDS_PER_TEST = 600
+const REQUIREMENTS = 'runners/open-sora/tests/requirements.txt'
 const folder = mkdtempSync(join(tmpdir(), 'open-sora-real-'))
 afterAll(() => rmSync(folder, { recursive: true }))
+
+beforeAll(async () => {
+  const installed = fileURLToPath(new URL('../../runners/open-sora/tests/installed.py', import.meta.url))
+  await promisify(execFile)(python, [installed]).catch((error: { stdout?: string; message: string }) => {
+    const why = error.stdout || error.message
+    throw new Error(`${python} -m pip install -r ${REQUIREMENTS} is needed (OPENSORA_PYTHON): ${why}`)
+  })
+})
 
 test.each([
   [
@@ -45,6 +58,7 @@ test.each([
     module,
     folder,
     env: { OPENSORA_HOME: home },
+    secondsPerTest: SECONDS_PER_TEST,
   })
   expect(summary).toMatch(ALL_PASSED)
   expect(exitCode).toBe(0)

@@ -10,7 +10,8 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     include: ['test/open-sora/**/*.test.ts'],
-    testTimeout: 600_000,
+    // Each Python test has a bound of its own; this one is for a whole module of them.
+    testTimeout: 3_600_000,
     hookTimeout: 300_000,
   },
 })

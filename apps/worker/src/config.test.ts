@@ -163,3 +163,13 @@ test('the settings of an engine are judged with all others, and given to the run
     }),
   ).toThrow(/SLUICE_ENGINE_URL.*\n.*SLUICE_ENGINE_KEY_FILE|SLUICE_ENGINE_KEY_FILE.*\n.*SLUICE_ENGINE_URL/)
 })
+
+test('a runner sees what torch compiles with', () => {
+  const given = {
+    CC: '/usr/bin/clang',
+    TORCHINDUCTOR_CACHE_DIR: '/cache/inductor',
+    TORCHDYNAMO_DISABLE: '1',
+    TRITON_CACHE_DIR: '/cache/triton',
+  }
+  expect(runnerOf(given).environment).toMatchObject(given)
+})

@@ -61,7 +61,8 @@ const RUNNERS = ['animatic', 'open-sora', 'diffusers', 'engine'] as const
 type RunnerKind = (typeof RUNNERS)[number]
 /** Their pools are named after them: they have no device whose name says what a slot can do. */
 const WITHOUT_DEVICE: readonly string[] = ['animatic', 'engine']
-const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR']
+/** CC: torch.compile's C compiler. */
+const PASSED_NAMES = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'CC']
 const PASSED_PREFIXES = [
   'SLUICE_ANIMATIC_',
   'SLUICE_DIFFUSERS_',
@@ -69,6 +70,9 @@ const PASSED_PREFIXES = [
   'CUDA_',
   'NCCL_',
   'PYTORCH_',
+  'TORCHINDUCTOR_',
+  'TORCHDYNAMO_',
+  'TRITON_',
   'HF_',
   'ASCEND_',
 ]

@@ -10,8 +10,10 @@ import argparse
 import json
 import os
 import re
+import shutil
 import sys
-from typing import Any
+import sysconfig
+from typing import Any, Mapping
 
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.model_weights import ModelWeights, parse_models
@@ -52,6 +54,8 @@ def main() -> None:
         "python": list(sys.version_info[:3]),
         "torch": describe_torch(),
         "packages": {name: package_version(name) for name in PACKAGES},
+        "compiler": find_compiler(os.environ),
+        "python_headers": os.path.isfile(os.path.join(sysconfig.get_paths()["include"], "Python.h")),
         "package_found": home is not None and os.path.isdir(os.path.join(home, "opensora")),
         "commit": None if home is None else read_commit(home),
         "weights": []
@@ -60,6 +64,14 @@ def main() -> None:
         "models": describe_models(json.loads(models), home),
     }
     print(json.dumps(found))
+
+
+def find_compiler(environment: Mapping[str, str]) -> str | None:
+    """The C compiler that torch.compile would take (triton.runtime.build): CC, or else gcc or clang."""
+    named = environment.get("CC")
+    names = [named] if named else ["gcc", "clang"]
+    found = (shutil.which(name, path=environment.get("PATH")) for name in names)
+    return next((path for path in found if path is not None), None)
 
 
 def read_commit(home: str) -> str | None:

@@ -14,6 +14,8 @@ export interface Unittest {
   /** Takes the replies. */
   folder: string
   env?: Record<string, string>
+  /** Bound of each test, whose name and time are printed as it ends. Absent: neither. */
+  secondsPerTest?: number
 }
 
 export interface UnittestRun {
@@ -29,12 +31,14 @@ export const ALL_PASSED = /\nRan [1-9]\d* tests? in .*\n\nOK\n$/
 
 /** Runs one module of a runner's Python suite. */
 export async function runUnittest(suite: Unittest): Promise<UnittestRun> {
-  const { python, runnerFolder, module, folder, env = {} } = suite
+  const { python, runnerFolder, module, folder, env = {}, secondsPerTest } = suite
   const log = join(folder, `${module}.jsonl`)
   const { exitCode, summary } = await new Promise<{ exitCode: number; summary: string }>((resolve) => {
     const child = execFile(
       python,
-      ['-m', 'unittest', module],
+      secondsPerTest === undefined
+        ? ['-m', 'unittest', module]
+        : ['-m', 'runner_tests.timed', module, String(secondsPerTest)],
       {
         cwd: runnerFolder,
         env: {
@@ -52,6 +56,7 @@ export async function runUnittest(suite: Unittest): Promise<UnittestRun> {
           summary: stderr === '' && error !== null ? error.message : stderr,
         }),
     )
+    if (secondsPerTest !== undefined) child.stderr?.pipe(process.stderr, { end: false })
   })
   const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : []
   return { exitCode, summary, replies: lines.map((line) => JSON.parse(line) as unknown) }

@@ -120,6 +120,8 @@ describe('memory is compared with the published peak for the devices of a slot',
     python: [3, 11, 0],
     torch: { version: '2.4.0', cuda: '12.4', devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }] },
     packages: {},
+    compiler: '/usr/bin/gcc',
+    python_headers: true,
     package_found: true,
     commit: OPEN_SORA_COMMIT,
     weights: [],
@@ -129,7 +131,9 @@ describe('memory is compared with the published peak for the devices of a slot',
     [80, '0', {}, 'ok'],
     [55, '0', {}, 'note'],
     [48, '0', {}, 'fail'],
-    [24, '0', { OPENSORA_OFFLOAD: 'retry' }, 'note'],
+    [48, '0', { OPENSORA_OFFLOAD: 'retry' }, 'note'],
+    // The transformer alone fills it.
+    [24, '0', { OPENSORA_OFFLOAD: 'always' }, 'fail'],
     [24, '0,1', { OPENSORA_OFFLOAD: 'retry' }, 'fail'],
     [48.5, '0,1', {}, 'ok'],
     [45, '0,1,2,3,4,5,6,7', {}, 'ok'],
@@ -144,11 +148,55 @@ describe('memory is compared with the published peak for the devices of a slot',
   })
 })
 
+describe("what torch compiles with, and its allocator's settings, are looked at before a video needs them", () => {
+  const probe: Probe = {
+    python: [3, 11, 0],
+    torch: null,
+    packages: {},
+    compiler: '/usr/bin/gcc',
+    python_headers: true,
+    package_found: true,
+    commit: OPEN_SORA_COMMIT,
+    weights: [],
+    models: [],
+  }
+  const findingsOf = (changes: Partial<Probe>, env: NodeJS.ProcessEnv = {}) =>
+    checkProbe({ ...probe, ...changes }, { OPENSORA_HOME: '/x', ...env }, 'python3')
+
+  test.each([
+    ['ok', {}, {}, '/usr/bin/gcc'],
+    ['fail', { compiler: null }, {}, 'a C compiler'],
+    ['fail', { python_headers: false }, {}, 'Python.h'],
+    ['note', { compiler: null }, { TORCHDYNAMO_DISABLE: '1' }, 'not needed'],
+  ] as const)('compiler: %s with %j, %j', (state, changes, env, text) => {
+    const [finding] = findingsOf(changes, env).filter(({ part }) => part === 'compiler')
+    expect(finding).toMatchObject({ state, text: expect.stringContaining(text) })
+  })
+
+  test.each([
+    ['ok', {}],
+    ['ok', { PYTORCH_CUDA_ALLOC_CONF: 'expandable_segments:True' }],
+    ['note', { PYTORCH_CUDA_ALLOC_CONF: 'max_split_size_mb:512' }],
+    ['note', { PYTORCH_ALLOC_CONF: 'max_split_size_mb:512' }],
+  ] as const)('allocator: %s with %j', (state, env) => {
+    expect(statesOf(findingsOf({}, env), 'allocator')).toEqual([state])
+  })
+
+  test('the probe names the compiler that CC names, and none that is not there', async () => {
+    const findingsWith = (CC: string) => checkOpenSora({ PATH: process.env.PATH, OPENSORA_HOME: home, CC })
+    const textOf = (findings: Finding[]) => findings.find(({ part }) => part === 'compiler')?.text
+    expect(textOf(await findingsWith('/nowhere/cc'))).toContain('a C compiler')
+    expect(textOf(await findingsWith(process.execPath))).not.toContain('a C compiler')
+  })
+})
+
 test('the licence terms are always listed, those of FLUX when it is on', () => {
   const probe: Probe = {
     python: [3, 9, 0],
     torch: null,
     packages: {},
+    compiler: null,
+    python_headers: false,
     package_found: false,
     commit: null,
     weights: [],
@@ -159,5 +207,12 @@ test('the licence terms are always listed, those of FLUX when it is on', () => {
   expect(licences({}).map(({ text }) => text)).toEqual([expect.stringContaining('Hunyuan')])
   expect(licences({ OPENSORA_T2I2V: '1' })[1]?.text).toContain('FLUX.1-dev')
   const failed = checkProbe(probe, {}, 'python3').filter(({ state }) => state === 'fail')
-  expect(failed.map(({ part }) => part)).toEqual(['python', 'open-sora', 'torch', 'packages', 'flash-attn'])
+  expect(failed.map(({ part }) => part)).toEqual([
+    'python',
+    'open-sora',
+    'torch',
+    'packages',
+    'flash-attn',
+    'compiler',
+  ])
 })

@@ -28,6 +28,14 @@ const PEAK_GIB: Readonly<Record<number, readonly [small: number | null, large: n
   8: [null, 44.3],
 }
 
+/**
+ * With offload, on one device: the published peak less what is not loaded then, of 34 GB in bf16 all but the
+ * transformer's 23.8 GB.
+ */
+const OFFLOAD_GIB = [43, 51] as const
+/** The transformer's 22.2 GiB, and room for the smallest clip. */
+const OFFLOAD_GIB_MIN = 28
+
 const weightsSchema = z.object({
   path: z.string(),
   bytes: z.number().nullable(),
@@ -52,6 +60,9 @@ const probeSchema = z.object({
     })
     .nullable(),
   packages: z.record(z.string(), z.string().nullable()),
+  /** The C compiler that torch.compile would take. */
+  compiler: z.string().nullable(),
+  python_headers: z.boolean(),
   package_found: z.boolean(),
   commit: z.string().nullable(),
   weights: z.array(weightsSchema),
@@ -104,6 +115,8 @@ export function checkProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string)
     ...checkCheckout(probe, optionalSetting(env, 'OPENSORA_HOME')),
     ...checkTorch(probe, env),
     ...checkPackages(probe, devicesPerSlot(env)),
+    checkCompiler(probe, env),
+    checkAllocator(env),
     ...probe.weights.map(checkWeights),
     ...probe.models.map(checkModel),
     ...licenceNotes(env),
@@ -209,7 +222,13 @@ function checkMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
   const needs = `${has}; published peak with ${per}: ${peak}`
   const offload = optionalSetting(env, 'OPENSORA_OFFLOAD')
   if (count === 1 && (offload === 'retry' || offload === 'always')) {
-    return note('vram', `${needs}; OPENSORA_OFFLOAD=${offload} needs less, and is slower`)
+    if (bytes < OFFLOAD_GIB_MIN * GIB) {
+      const why = 'even with offload the transformer alone has 22.2 GiB, beside what a step needs'
+      return fail('vram', `${has}; ${why}`, `use a device of more than ${OFFLOAD_GIB_MIN} GiB`)
+    }
+    const derived = `256px about ${OFFLOAD_GIB[0]} GiB, 768px about ${OFFLOAD_GIB[1]} GiB`
+    const how = 'worked out from the published peaks, not measured'
+    return note('vram', `${needs}; with OPENSORA_OFFLOAD=${offload} ${derived} (${how}), and slower`)
   }
   return fail('vram', needs, 'use more devices per slot in SLUICE_SLOTS, or one with OPENSORA_OFFLOAD=retry')
 }
@@ -247,6 +266,38 @@ function checkPackages(probe: Probe, devices: number): Finding[] {
         )
       : ok('flash-attn', flash),
   ]
+}
+
+/**
+ * Open-Sora compiles a function at the first step of the first video (timestep_embedding), for which triton
+ * needs a C compiler and Python's headers. Without them every video fails there.
+ */
+function checkCompiler({ compiler, python_headers }: Probe, env: NodeJS.ProcessEnv): Finding {
+  if (optionalSetting(env, 'TORCHDYNAMO_DISABLE') === '1') {
+    return note('compiler', 'not needed: TORCHDYNAMO_DISABLE=1 keeps torch from compiling')
+  }
+  const missing = [
+    ...(compiler === null ? ['a C compiler'] : []),
+    ...(python_headers ? [] : ["Python's headers (Python.h)"]),
+  ]
+  if (compiler !== null && python_headers) return ok('compiler', `${compiler}, with Python's headers`)
+  return fail(
+    'compiler',
+    `not installed: ${missing.join(' and ')}; torch compiles a function at the first step, so every video would fail`,
+    'apt install gcc python3-dev for that Python, or set CC; or TORCHDYNAMO_DISABLE=1, which is slower',
+  )
+}
+
+/** How torch's allocator is set: by the operator, or as the runner does it. */
+function checkAllocator(env: NodeJS.ProcessEnv): Finding {
+  for (const name of ['PYTORCH_CUDA_ALLOC_CONF', 'PYTORCH_ALLOC_CONF']) {
+    const own = optionalSetting(env, name)
+    if (own === undefined) continue
+    if (own.includes('expandable_segments:True')) return ok('allocator', `${name}=${own}`)
+    const todo = `add expandable_segments:True to ${name}, or leave it unset`
+    return note('allocator', `${name}=${own}: clips of many sizes leave holes in the memory`, todo)
+  }
+  return ok('allocator', 'expandable_segments:True, which the runner sets')
 }
 
 function checkWeights({ path, bytes, parameters, problem }: z.infer<typeof weightsSchema>): Finding {

@@ -14,7 +14,7 @@ const WORKER = anyOf([
   'SLUICE_\\w+|REDIS_URL',
   'OPENSORA_\\w+|LD_LIBRARY_PATH',
   'CUDA_\\w+|NVIDIA_\\w+|ASCEND_\\w+',
-  'HF_\\w+|TORCH_\\w+|PYTORCH_\\w+|NCCL_\\w+',
+  'HF_\\w+|TORCH_\\w+|TORCHINDUCTOR_\\w+|TORCHDYNAMO_\\w+|TRITON_\\w+|PYTORCH_\\w+|NCCL_\\w+|CC',
 ])
 /** A worker gets no credentials of the database, the store, or the operator's own services. */
 const NOT_FOR_WORKERS =
