@@ -171,5 +171,5 @@ test('a runner sees what torch compiles with', () => {
     TORCHDYNAMO_DISABLE: '1',
     TRITON_CACHE_DIR: '/cache/triton',
   }
-  expect(runnerOf(given).environment).toMatchObject(given)
+  expect(readWorkerConfig({ ...needed, ...given }).runner.environment).toMatchObject(given)
 })
