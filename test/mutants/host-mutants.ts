@@ -19,6 +19,8 @@ const JUDGE_DATABASE = (title: string): Mutant['tests'] => [
   '-t',
   title,
 ]
+const CONFIG: Mutant['tests'] = ['unit', 'apps/api/src/config/config.test.ts']
+const CATALOGUE_FILE: Mutant['tests'] = ['unit', 'packages/shared/src/catalogue-file.test.ts']
 const JUDGE_REDIS: Mutant['tests'] = ['unit', 'packages/shared/src/judge-redis.test.ts']
 const IDENTITY: Mutant['tests'] = ['integration-postgres', 'test/integration/worker-identity.test.ts']
 
@@ -303,5 +305,19 @@ export const HOST_MUTANTS: readonly Mutant[] = [
     find: 'if (!isKnownGone && earlier.silent_ms < ALIVE_MS)',
     replace: 'if (!isKnownGone)',
     tests: IDENTITY,
+  },
+  {
+    rule: 'models: without a setting the default is what the worker beside the API serves',
+    file: 'apps/api/src/config/models.ts',
+    find: 'catalogue.find(id)?.accounts === null)',
+    replace: 'catalogue.find(id)?.accounts === undefined)',
+    tests: CONFIG,
+  },
+  {
+    rule: 'models: a wrong value of the catalogue is shown',
+    file: 'packages/shared/src/catalogue-file.ts',
+    find: "text.length > GIVEN_LENGTH_MAX ? ''",
+    replace: "text.length > 0 ? ''",
+    tests: CATALOGUE_FILE,
   },
 ]
