@@ -46,4 +46,18 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     replace: 'if (width > 0 && height > 0) return job',
     tests: DIALECTS('makes another size'),
   },
+  {
+    rule: 'engine: the wait for a job that its video left has a bound',
+    file: 'runners/engine/src/left-jobs.ts',
+    find: 'if (performance.now() >= untilMs) return false',
+    replace: '',
+    tests: [...JOBS, '-t', 'no longer than the bound'],
+  },
+  {
+    rule: 'engine: its key is hidden before words are cut',
+    file: 'runners/engine/src/engine-http.ts',
+    find: 'words: this.#hide(wordsOf(json, text)).slice(0, WORDS_CHARS_MAX)',
+    replace: 'words: this.#hide(wordsOf(json, text).slice(0, WORDS_CHARS_MAX))',
+    tests: ['unit', 'runners/engine/test/an-engine-that-is-away.test.ts', '-t', 'the key is in no word'],
+  },
 ]

@@ -7,8 +7,8 @@ import type { Entry } from './entry.ts'
 /** H.264 halves the colours of each side, so it has whole pairs of pixels. */
 const SIDE_MULTIPLE = 2
 const SIDE_MIN = 32
-/** A thousand times what today's clips have; at the highest price they cost what 64 bits hold. */
-const TOKENS_MAX = 100_000_000_000n
+/** A thousand times what today's clips have; at the highest price and multiplier they cost what 64 bits hold. */
+const TOKENS_MAX = 90_000_000_000n
 
 /** A fault and the field of the entry where it stands, such as `frames.default`. */
 export type Fault = readonly [field: string, message: string]
