@@ -7,7 +7,7 @@ import type { Entry } from './entry.ts'
 /** H.264 halves the colours of each side, so it has whole pairs of pixels. */
 const SIDE_MULTIPLE = 2
 const SIDE_MIN = 32
-/** A thousand times what today's clips have; at the highest price and multiplier they cost what 64 bits hold. */
+/** Far more than any clip has; at the highest price and multiplier they cost what 64 bits hold. */
 const TOKENS_MAX = 90_000_000_000n
 
 /** A fault and the field of the entry where it stands, such as `frames.default`. */
