@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -115,6 +115,7 @@ test.each([
 
 test('a key comes from a file as well', async () => {
   const path = join(tmpdir(), `engine-key-${process.pid}`)
+  onTestFinished(() => rmSync(path))
   writeFileSync(path, 'key-in-a-file\n')
   const { engine } = await loadedEngine('vllm-omni', { SLUICE_ENGINE_KEY_FILE: path })
   expect(engine.calls[0]?.authorization).toBe('Bearer key-in-a-file')

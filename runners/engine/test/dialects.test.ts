@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../../../test/support/eventually.ts'
 import {
   type DrivenEngine,
@@ -32,6 +32,7 @@ const ASKED = {
 
 async function imageFile(): Promise<string> {
   const path = join(tmpdir(), `engine-image-${process.pid}.png`)
+  onTestFinished(() => rmSync(path, { force: true }))
   writeFileSync(
     path,
     await sharp({ create: { width: 96, height: 64, channels: 3, background: 'red' } })
