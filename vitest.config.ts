@@ -54,6 +54,8 @@ export default defineConfig({
           env: { SLUICE_TEST_BACKEND: 'postgres' },
           testTimeout: 180_000,
           hookTimeout: 180_000,
+          // The default is a second, which a page on a busy machine may take to draw.
+          expect: { poll: { timeout: 20_000 } },
         },
       },
     ],
