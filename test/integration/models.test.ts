@@ -10,6 +10,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { footprint } from '../support/footprint.ts'
 import { HandWorker } from '../support/hand-worker.ts'
+import { quadrants } from '../support/images.ts'
 import { operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
@@ -18,9 +19,15 @@ const catalogue = parseCatalogue(
   'models.json',
   JSON.stringify({
     models: [
-      ...['wan-2.2-5b', 'wan-2.1-1.3b', 'ltx-video', 'hunyuan-video', 'cogvideox-5b', 'mochi-1'].map(
-        (id) => ({ id }),
-      ),
+      ...[
+        'wan-2.2-5b',
+        'wan-2.1-1.3b',
+        'ltx-video',
+        'hunyuan-video',
+        'hunyuan-video-i2v',
+        'cogvideox-5b',
+        'mochi-1',
+      ].map((id) => ({ id })),
       {
         id: 'clouds-1',
         description: 'Clouds',
@@ -54,6 +61,11 @@ beforeAll(async () => {
 })
 afterAll(() => api.stop())
 
+const picture = await quadrants(64, 36).png().toBuffer()
+/** What a request of a model must have besides: an image, where it makes videos from one alone. */
+const neededBy = ({ modes }: { modes: readonly string[] }) =>
+  modes.includes('t2v') ? {} : { input_reference: `data:image/png;base64,${picture.toString('base64')}` }
+
 const post = (body: object) => api.call('POST', '/v1/videos', { prompt: 'rain', ...body })
 const quote = async (body: object) =>
   (await api.call('POST', '/v1/videos/quote', { prompt: 'rain', ...body })).body
@@ -63,7 +75,7 @@ test('a model’s list entry says all that a request of it may say: its defaults
   const own = data.filter((model: { alias_of?: string }) => model.alias_of === undefined)
   expect(own.map(({ id }: { id: string }) => id)).toEqual(catalogue.models.map(({ id }) => id))
   for (const model of own) {
-    const told = { model: model.id }
+    const told = { model: model.id, ...neededBy(model) }
     expect(await quote(told)).toMatchObject({
       num_frames: model.frames.default,
       num_steps: model.steps.default,
@@ -168,8 +180,8 @@ test('a quote is what is held and, once made, charged, to the micro-unit: tokens
   for (const model of catalogue.models) {
     const [request] = fc.sample(requestOf(model), 1)
     if (request === undefined) throw new Error('no request')
-    const quoted = await quote(request)
-    const video = (await post(request)).body
+    const quoted = await quote({ ...request, ...neededBy(model) })
+    const video = (await post({ ...request, ...neededBy(model) })).body
     expect(video).toMatchObject({ ...request, cost: { ...quoted.cost, state: 'held' } })
     const size = findSize(model, request.size)
     if (size === undefined) throw new Error('no size')

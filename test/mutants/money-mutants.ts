@@ -275,6 +275,13 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/models.test.ts'],
   },
   {
+    rule: '31: a model that makes videos from an image alone asks for one',
+    file: 'apps/api/src/submissions/generation-of.ts',
+    find: "hasImage || !model.modes.includes('t2v')",
+    replace: 'hasImage',
+    tests: ['unit', 'apps/api/src/submissions/generation-of.test.ts'],
+  },
+  {
     rule: '31: seconds are the fewest frames of the rule that last so long',
     file: 'packages/shared/src/models/frame-rule.ts',
     find: 'Math.ceil((frames - remainder) / multiple) * multiple + remainder',

@@ -30,6 +30,8 @@ class Family:
     # Decodes in tiles: a whole clip at once takes more memory than the rest of the model.
     tiles_vae: bool = False
     conditions: tuple[Condition, ...] = ("head",)
+    # What stands for the input image in the text that its pipeline makes of a prompt.
+    image_word: str | None = None
     # Its pipelines return a sound beside the frames.
     sound: bool = False
 
@@ -51,7 +53,13 @@ FAMILIES = (
         tiles_vae=True,
         sound=True,
     ),
-    Family("HunyuanVideo", {"HunyuanVideoPipeline": "t2v"}, channels_at=1, tiles_vae=True),
+    Family(
+        "HunyuanVideo",
+        {"HunyuanVideoPipeline": "t2v", "HunyuanVideoImageToVideoPipeline": "i2v"},
+        channels_at=1,
+        tiles_vae=True,
+        image_word="<image>",
+    ),
     Family(
         "CogVideoX",
         {"CogVideoXPipeline": "t2v", "CogVideoXImageToVideoPipeline": "i2v"},

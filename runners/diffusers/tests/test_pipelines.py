@@ -23,6 +23,8 @@ PIPELINES: Mapping[str, Mapping[str, str]] = {
     "ltx-video": {"t2v": "LTXPipeline", "i2v": "LTXImageToVideoPipeline"},
     "ltx-2": {"t2v": "LTX2Pipeline", "i2v": "LTX2ImageToVideoPipeline"},
     "hunyuan-video": {"t2v": "HunyuanVideoPipeline"},
+    "hunyuan-video-i2v": {"i2v": "HunyuanVideoImageToVideoPipeline"},
+    "hunyuan-video-i2v-33ch": {"i2v": "HunyuanVideoImageToVideoPipeline"},
     "cogvideox-5b": {"t2v": "CogVideoXPipeline"},
     "cogvideox-ddim": {"t2v": "CogVideoXPipeline"},
     "cogvideox-image": {"i2v": "CogVideoXImageToVideoPipeline"},
@@ -33,11 +35,12 @@ WITH_SOUND = ("ltx-2",)
 CHANGES: Mapping[str, Mapping[str, Any]] = {"mochi-1": {"num_frames": 7}}
 
 
-def image(name: str = "image.png") -> str:
+def image(name: str = "image.png", channels: tuple[int, int, int] = (0, 1, 2)) -> str:
     path = MODELS / name
     if not path.exists():
         made = Image.linear_gradient("L").resize((96, 80))
-        Image.merge("RGB", (made, made.rotate(90, expand=False), made.rotate(180))).save(path)
+        parts = (made, made.rotate(90, expand=False), made.rotate(180))
+        Image.merge("RGB", tuple(parts[channel] for channel in channels)).save(path)
     return str(path)
 
 
@@ -96,6 +99,30 @@ class InputImages(unittest.TestCase):
         self.addCleanup(head_only.close)
         with self.assertRaisesRegex(RunnerFailure, "i2v_condition is loop; allowed is head"):
             head_only.make(head_only.job(request(mode="i2v"), both))
+
+    def test_a_prompt_that_names_a_second_image_is_refused(self) -> None:
+        name = "hunyuan-video-i2v"
+        made_by = Pipelines([model_of(name, PIPELINES[name])])
+        self.addCleanup(made_by.close)
+        asked = request(model=name, mode="i2v", num_steps=1, prompt="an <image> of a boat")
+        with self.assertRaisesRegex(RunnerFailure, "request.prompt has <image>") as raised:
+            made_by.make(made_by.job(asked, {"head": image()}))
+        self.assertEqual(raised.exception.code, "bad_input")
+        # Its other marks are words like any others.
+        marks = {**asked, "prompt": "<|end_header_id|> {} <|eot_id|>" * 60}
+        made_by.make(made_by.job(marks, {"head": image()}))
+
+    def test_a_prompt_and_an_image_both_count(self) -> None:
+        for name in ("hunyuan-video-i2v", "hunyuan-video-i2v-33ch"):
+            made_by = Pipelines([model_of(name, PIPELINES[name])])
+            self.addCleanup(made_by.close)
+            asked = request(model=name, mode="i2v", num_steps=2)
+            clips = {
+                made_by.make(made_by.job({**asked, "prompt": prompt}, {"head": picture}))[0]
+                for prompt in ("a paper boat", "a paper goat")
+                for picture in (image(), image("other.png", (1, 0, 2)))
+            }
+            self.assertEqual(len(clips), 4, name)
 
 
 if __name__ == "__main__":

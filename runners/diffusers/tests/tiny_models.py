@@ -8,6 +8,7 @@ those of the tests lie on a hub.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, Callable
@@ -15,7 +16,8 @@ from typing import Any, Callable
 import diffusers
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from diffusers.pipelines.hunyuan_video import pipeline_hunyuan_video_image2video as hunyuan_of_an_image
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 TEXT_TOKENS = 300
 
@@ -36,6 +38,38 @@ def tokenizer(length: int = 64) -> Any:
         unk_token="<unk>",
         bos_token="<s>",
         model_max_length=length,
+    )
+
+
+def template_tokenizer() -> Any:
+    """One token for each word of HunyuanVideo's template for an image, one for each byte of anything else.
+
+    The template is as many tokens as with the real tokenizer: the library cuts it off by their number."""
+    marks = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<image>"]
+    inner_split = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r" ?\p{L}+|\p{N}|[^\s\p{L}\p{N}]|\s+"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    template = hunyuan_of_an_image.DEFAULT_PROMPT_TEMPLATE["template"]
+    parts = re.split("|".join(re.escape(mark) for mark in [*marks, "{}"]), template)
+    words = {word for part in parts for word, _ in inner_split.pre_tokenize_str(part)}
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    tokens = ["<pad>", "<|begin_of_text|>", *marks, *sorted(letters), *sorted(words.difference(letters))]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
+    inner.pre_tokenizer = inner_split
+    inner.decoder = decoders.ByteLevel()
+    inner.post_processor = processors.TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", 1)]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        bos_token="<|begin_of_text|>",
+        additional_special_tokens=marks,
+        model_max_length=1024,
     )
 
 
@@ -217,10 +251,13 @@ def ltx() -> Any:
     )
 
 
-def hunyuan() -> Any:
+HUNYUAN_TEXT = {"intermediate_size": 37, "num_attention_heads": 4, "num_hidden_layers": 2}
+
+
+def hunyuan_transformer(channels: int = 4, **changes: Any) -> Any:
     torch.manual_seed(0)
-    transformer = diffusers.HunyuanVideoTransformer3DModel(
-        in_channels=4,
+    return diffusers.HunyuanVideoTransformer3DModel(
+        in_channels=channels,
         out_channels=4,
         num_attention_heads=2,
         attention_head_dim=10,
@@ -229,12 +266,15 @@ def hunyuan() -> Any:
         num_refiner_layers=1,
         patch_size=1,
         patch_size_t=1,
-        guidance_embeds=True,
         text_embed_dim=16,
         pooled_projection_dim=8,
         rope_axes_dim=(2, 4, 4),
+        **changes,
     )
-    vae = diffusers.AutoencoderKLHunyuanVideo(
+
+
+def hunyuan_vae() -> Any:
+    return diffusers.AutoencoderKLHunyuanVideo(
         in_channels=3,
         out_channels=3,
         latent_channels=4,
@@ -249,22 +289,66 @@ def hunyuan() -> Any:
         temporal_compression_ratio=4,
         mid_block_add_attention=True,
     )
+
+
+def hunyuan_clip() -> Any:
     text = {
-        "intermediate_size": 37,
-        "num_attention_heads": 4,
-        "num_hidden_layers": 2,
+        **HUNYUAN_TEXT,
         "vocab_size": TEXT_TOKENS,
+        "pad_token_id": 0,
+        "bos_token_id": 3,
+        "eos_token_id": 1,
     }
+    return transformers.CLIPTextModel(transformers.CLIPTextConfig(hidden_size=8, **text))
+
+
+def hunyuan() -> Any:
+    transformer, vae = hunyuan_transformer(guidance_embeds=True), hunyuan_vae()
+    text = {**HUNYUAN_TEXT, "vocab_size": TEXT_TOKENS}
     llama = transformers.LlamaConfig(hidden_size=16, pad_token_id=0, bos_token_id=3, eos_token_id=1, **text)
-    clip = transformers.CLIPTextConfig(hidden_size=8, pad_token_id=0, bos_token_id=3, eos_token_id=1, **text)
     return diffusers.HunyuanVideoPipeline(
         text_encoder=transformers.LlamaModel(llama),
         tokenizer=tokenizer(),
         transformer=transformer,
         vae=vae,
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=7.0),
-        text_encoder_2=transformers.CLIPTextModel(clip),
+        text_encoder_2=hunyuan_clip(),
         tokenizer_2=tokenizer(77),
+    )
+
+
+def hunyuan_image(condition: str = "token_replace") -> Any:
+    """With an image in place of the first latent frame (`token_replace`), or beside all (`latent_concat`)."""
+    is_beside = condition == "latent_concat"
+    transformer = hunyuan_transformer(
+        2 * 4 + 1 if is_beside else 4, guidance_embeds=not is_beside, image_condition_type=condition
+    )
+    vae = hunyuan_vae()
+    words = template_tokenizer()
+    llama = transformers.LlamaConfig(
+        hidden_size=16, pad_token_id=0, bos_token_id=1, eos_token_id=4, vocab_size=len(words), **HUNYUAN_TEXT
+    )
+    # As many patches of an image as the library's template says: 24 x 24.
+    vision = transformers.CLIPVisionConfig(
+        hidden_size=8, image_size=336, patch_size=14, projection_dim=8, **HUNYUAN_TEXT
+    )
+    llava = transformers.LlavaConfig(
+        vision_config=vision,
+        text_config=llama,
+        pad_token_id=0,
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+    )
+    return diffusers.HunyuanVideoImageToVideoPipeline(
+        text_encoder=transformers.LlavaForConditionalGeneration(llava).eval(),
+        tokenizer=words,
+        transformer=transformer,
+        vae=vae,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=7.0),
+        text_encoder_2=hunyuan_clip(),
+        tokenizer_2=tokenizer(77),
+        image_processor=transformers.CLIPImageProcessor(
+            size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}
+        ),
     )
 
 
@@ -473,6 +557,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "ltx-video": ltx,
     "ltx-2": ltx_2,
     "hunyuan-video": hunyuan,
+    "hunyuan-video-i2v": hunyuan_image,
+    "hunyuan-video-i2v-33ch": lambda: hunyuan_image("latent_concat"),
     "cogvideox-5b": cogvideox,
     "cogvideox-ddim": lambda: cogvideox(dpm=False),
     "cogvideox-image": lambda: cogvideox(image=True),

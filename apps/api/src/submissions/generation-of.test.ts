@@ -1,4 +1,4 @@
-import { FIRST_MODELS } from '@sluice/shared/models/built-in-models'
+import { BUILT_IN_MODELS, FIRST_MODELS } from '@sluice/shared/models/built-in-models'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SluiceError } from '../errors.ts'
@@ -93,4 +93,14 @@ test('without a size asked for, a video takes the shape of its input image; with
     resolution: '768px',
     generation: { width: 768, height: 768 },
   })
+})
+
+test('a model that makes videos from an image alone asks for one, and needs no mode', () => {
+  const offered = { models: BUILT_IN_MODELS, defaultModel: 'hunyuan-video-i2v' }
+  expect(() => generationOf({ prompt: 'x' }, offered, 1)).toThrow(/input_reference is missing/)
+  expect(() => generationOf({ prompt: 'x', mode: 't2v' }, offered, 1)).toThrow(
+    /mode is "t2v": allowed is i2v with model hunyuan-video-i2v/,
+  )
+  const request = { prompt: 'x', input_reference: 'https://example.com/boat.png' }
+  expect(generationOf(request, offered, 1).generation).toMatchObject({ mode: 'i2v', i2v_condition: 'head' })
 })

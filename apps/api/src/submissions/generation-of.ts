@@ -90,10 +90,11 @@ export function withSize(
   return { model, generation: { ...generation, width, height }, resolution }
 }
 
-/** An input image means mode i2v, and that mode needs one. */
+/** An input image means mode i2v, which needs one; without either it is t2v, if the model makes that. */
 function modeOf(model: Model, request: CreateRequest): Mode {
   const hasImage = request.input_reference !== undefined
-  const mode = model.modes.find((candidate) => candidate === (request.mode ?? (hasImage ? 'i2v' : 't2v')))
+  const fitting = hasImage || !model.modes.includes('t2v') ? 'i2v' : 't2v'
+  const mode = model.modes.find((candidate) => candidate === (request.mode ?? fitting))
   if (mode === undefined)
     throw invalidValue('mode', request.mode, `${model.modes.join(', ')} with model ${model.id}`)
   if (hasImage && mode !== 'i2v')

@@ -1,6 +1,6 @@
 import { ANIMATIC } from './built-in/animatic.ts'
 import { COGVIDEOX_5B } from './built-in/cogvideox.ts'
-import { HUNYUAN_VIDEO } from './built-in/hunyuan-video.ts'
+import { HUNYUAN_VIDEO, HUNYUAN_VIDEO_I2V } from './built-in/hunyuan-video.ts'
 import { LTX_VIDEO } from './built-in/ltx-video.ts'
 import { MOCHI_1 } from './built-in/mochi.ts'
 import { OPEN_SORA_2 } from './built-in/open-sora.ts'
@@ -17,6 +17,7 @@ export const BUILT_IN_MODELS: readonly Model[] = [
   WAN_2_1_1_3B,
   LTX_VIDEO,
   HUNYUAN_VIDEO,
+  HUNYUAN_VIDEO_I2V,
   COGVIDEOX_5B,
   MOCHI_1,
 ]

@@ -102,6 +102,7 @@ class DiffusersPipeline:
         is_head_only = bool(pipeline.config.get("expand_timesteps"))
         conditions: tuple[Condition, ...] = ("head",) if is_head_only else served.family.conditions
         arguments |= _images(conditions, generation, job.references)
+        _check_prompt(served.family.image_word, generation)
         try:
             with torch.no_grad(), steps.watching(pipeline):
                 made = pipeline(generator=generator, callback_on_step_end=steps.after_step, **arguments)
@@ -157,7 +158,7 @@ class DiffusersPipeline:
             "negative_prompt": generation.negative_prompt,
             "width": generation.width,
             "height": generation.height,
-            "num_frames": generation.num_frames,
+            "num_frames": generation.num_frames + _frames_left_out(pipeline),
             "frame_rate": generation.fps,
             "num_inference_steps": generation.num_steps,
             # 1 = no guidance: for a distilled model, which has none.
@@ -172,6 +173,19 @@ class DiffusersPipeline:
         if not served.weights.makes.sound:
             return None
         return write_sound(path, made.audio[0], pipeline.vocoder.config.output_sampling_rate)
+
+
+def _check_prompt(image_word: str | None, generation: Generation) -> None:
+    """Raises RunnerFailure where the text encoder would look for a second image."""
+    if generation.mode == "i2v" and image_word is not None and image_word in generation.prompt:
+        said = f"request.prompt has {image_word}, which stands for the input image with this model"
+        raise RunnerFailure("bad_input", f"{said}; allowed is any other word")
+
+
+def _frames_left_out(pipeline: Any) -> int:
+    """How many frames at its start the pipeline decodes and leaves out of a clip: HunyuanVideo those of the
+    image's own latent frame, where the image stands beside the noise."""
+    return 4 if pipeline.transformer.config.get("image_condition_type") == "latent_concat" else 0
 
 
 def _images(

@@ -4,7 +4,7 @@ import { BY_DIFFUSERS } from './common.ts'
 /**
  * HunyuanVideo, 13B, as diffusers 0.40.0.dev0 (commit 58eb52c) has it: the defaults of HunyuanVideoPipeline.
  * Its guidance is a number that it was trained with, so it takes no negative prompt. Image to video has other
- * weights.
+ * weights, below.
  */
 export const HUNYUAN_VIDEO: Model = {
   ...BY_DIFFUSERS,
@@ -46,4 +46,19 @@ export const HUNYUAN_VIDEO: Model = {
   tokensPerSecond: { '540p': 2_130, '720p': 1_360 },
   firstPriceMicros: { '540p': 650_000n, '720p': 1_020_000n },
   pipelines: { t2v: 'HunyuanVideoPipeline' },
+}
+
+/**
+ * HunyuanVideo-I2V, 13B, as diffusers 0.42.1 has it: the defaults of HunyuanVideoImageToVideoPipeline, and the
+ * guidance of its example with the weights that put the image in place of the first latent frame. So a clip
+ * of one frame would be the image alone.
+ */
+export const HUNYUAN_VIDEO_I2V: Model = {
+  ...HUNYUAN_VIDEO,
+  id: 'hunyuan-video-i2v',
+  description: 'HunyuanVideo-I2V, 13B parameters, image to video at 24 frames a second',
+  modes: ['i2v'],
+  i2vConditions: ['head'],
+  frames: { ...HUNYUAN_VIDEO.frames, min: 5 },
+  pipelines: { i2v: 'HunyuanVideoImageToVideoPipeline' },
 }
