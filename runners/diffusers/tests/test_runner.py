@@ -130,25 +130,30 @@ class AVideo(RunnerTest):
 
 class Stopping(RunnerTest):
     def test_a_cancel_and_a_yield_stop_at_the_next_step_and_a_resumed_clip_is_the_same_bytes(self) -> None:
-        runner = self.start(model_of(WAN, PIPELINES[WAN]), SLUICE_DIFFUSERS_CHECKPOINT_MS="0")
-        many = request(num_steps=40)
-        whole = runner.make("whole", many)
-        runner.generate("cancelled", many)
+        self.stops(request(num_steps=40), [])
+        pictured = [{"position": "head", "path": image()}]
+        self.stops(request(model="hunyuan-video-i2v", mode="i2v", num_steps=40), pictured)
+
+    def stops(self, many: dict[str, Any], references: list[dict[str, str]]) -> None:
+        name = many["model"]
+        runner = self.start(model_of(name, PIPELINES[name]), SLUICE_DIFFUSERS_CHECKPOINT_MS="0")
+        whole = runner.make("whole", many, references=references)
+        runner.generate("cancelled", many, references=references)
         runner.at_step("cancelled", 3)
         runner.send({"type": "cancel", "id": "cancelled"})
         self.assertLess(runner.reply("cancelled", "cancelled")["step"], 40)
-        runner.generate("yielded", many)
+        runner.generate("yielded", many, references=references)
         runner.at_step("yielded", 5)
         runner.send({"type": "yield", "id": "yielded"})
         yielded = runner.reply("yielded", "yielded")
         self.assertGreaterEqual(yielded["step"], 5)
         resume = {"step": yielded["step"], "path": yielded["path"]}
-        self.assertTrue(runner.make("resumed", many, resume=resume) == whole)
+        self.assertTrue(runner.make("resumed", many, references=references, resume=resume) == whole)
         finished = runner.reply("finished", "resumed")
         self.assertEqual(finished["tokens"], 3 * 2 * 4 * (40 - yielded["step"]))
         checkpoint = [reply for reply in runner.of("resumed") if reply["type"] == "checkpoint"]
         self.assertGreater(len(checkpoint), 2)
-        runner.generate("other", {**many, "seed": 43}, resume=resume)
+        runner.generate("other", {**many, "seed": 43}, references=references, resume=resume)
         self.assertIn("parameters differ", runner.reply("failed", "other")["message"])
 
     def test_before_the_first_step_too(self) -> None:

@@ -185,7 +185,9 @@ def _check_prompt(image_word: str | None, generation: Generation) -> None:
 def _frames_left_out(pipeline: Any) -> int:
     """How many frames at its start the pipeline decodes and leaves out of a clip: HunyuanVideo those of the
     image's own latent frame, where the image stands beside the noise."""
-    return 4 if pipeline.transformer.config.get("image_condition_type") == "latent_concat" else 0
+    # Wan may come without one of its two transformers.
+    config = getattr(pipeline.transformer, "config", {})
+    return 4 if config.get("image_condition_type") == "latent_concat" else 0
 
 
 def _images(
