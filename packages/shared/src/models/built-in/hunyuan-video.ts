@@ -49,9 +49,9 @@ export const HUNYUAN_VIDEO: Model = {
 }
 
 /**
- * HunyuanVideo-I2V, 13B, as diffusers 0.42.1 has it: the defaults of HunyuanVideoImageToVideoPipeline, and the
- * guidance of its example with the weights that put the image in place of the first latent frame. So a clip
- * of one frame would be the image alone.
+ * HunyuanVideo-I2V, 13B, as diffusers 0.42.1 has it: the defaults of HunyuanVideoImageToVideoPipeline, and
+ * the guidance of its example with the weights that put the image in place of the first latent frame. So a
+ * clip of one frame would be the image alone.
  */
 export const HUNYUAN_VIDEO_I2V: Model = {
   ...HUNYUAN_VIDEO,
