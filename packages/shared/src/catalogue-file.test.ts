@@ -268,7 +268,7 @@ test.each<[string, object]>([
   ['sizes: is missing', { size_rule: undefined }],
   ['prices: is missing', { prices: undefined }],
   ['prices: large is missing', { prices: { small: '1' } }],
-  ['prices.large: at most', { prices: { small: '1', large: '1000000.000001' } }],
+  ['prices.large: is "1000000.000001": at most', { prices: { small: '1', large: '1000000.000001' } }],
   ['prices.huge: clouds-1 has no such class', { prices: { ...WHOLE.prices, huge: '1' } }],
   ['tokens_per_second.huge: clouds-1 has no such class', { tokens_per_second: { huge: 1 } }],
   ['sizes.huge: clouds-1 has no such class', { sizes: { huge: ['64x64'] } }],
