@@ -8,7 +8,7 @@ import { RunnerReplies } from './runner-replies.ts'
 import { closeWithTest, makeVideo, SpawnedRunner, someGeneration } from './spawned-animatic.ts'
 import { type StandInDialect, StandInEngine, type StandInJob } from './stand-in-engine.ts'
 
-const MAIN = fileURLToPath(new URL('../../runners/engine/src/main.ts', import.meta.url))
+export const ENGINE_MAIN = fileURLToPath(new URL('../../runners/engine/src/main.ts', import.meta.url))
 
 type Served = NonNullable<Extract<RunnerRequest, { type: 'load' }>['models']>[number]
 
@@ -31,7 +31,7 @@ export function servedWan(makes: Partial<Served['makes']> = {}): Served {
 
 /** The real engine runner as a child process, with these settings, for as long as the present test. */
 export function spawnEngineRunner(environment: Record<string, string>): SpawnedRunner {
-  return closeWithTest(new SpawnedRunner(environment, MAIN))
+  return closeWithTest(new SpawnedRunner(environment, ENGINE_MAIN))
 }
 
 /** The real engine runner within the test's own process, which saves its start. */

@@ -1,5 +1,5 @@
-"""Test scaffolding: `python tests/installed.py` names each line of requirements.txt that is installed in
-another version or not at all, and exits 1 when there is one."""
+"""Test scaffolding: `python tests/installed.py [FILE]` names each line of FILE, or of the requirements.txt
+beside it, that is installed in another version or not at all, and exits 1 when there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
 
 def main() -> int:
     wrong = []
-    for line in REQUIREMENTS.read_text().splitlines():
+    requirements = Path(sys.argv[1]) if len(sys.argv) > 1 else REQUIREMENTS
+    for line in requirements.read_text().splitlines():
         if line == "" or line.startswith("#"):
             continue
         name, _, version = line.partition("==")
