@@ -1,6 +1,6 @@
 """vLLM-Omni's own routes of /v1/videos and /v1/models, form parsing, jobs and storage, with an engine that
-has no device: `python vllm_omni_server.py CLIP WORK_FOLDER`. vLLM itself is not installed; of it stand here the
-three bodies of GET /v1/models (vllm/entrypoints/serve/engine/protocol.py)."""
+has no device: `python vllm_omni_server.py CLIP WORK_FOLDER`. vLLM itself is not installed; of it stand here
+the three bodies of GET /v1/models (vllm/entrypoints/serve/engine/protocol.py)."""
 
 from __future__ import annotations
 
