@@ -100,3 +100,17 @@ test('an image can be dropped, pasted and taken away again; what is no image is 
   await page.getByRole('alert').getByText('It may be damaged').waitFor()
   expect(complaints).toEqual([])
 })
+
+test('an image that comes before the models are known gives the video its shape as well', async () => {
+  const { promise: isKnown, resolve: tell } = Promise.withResolvers<void>()
+  await page.route('**/v1/models', async (route) => {
+    await isKnown
+    await route.continue()
+  })
+  await page.reload()
+  const buffer = await quadrants(320, 320).png().toBuffer()
+  await picker().setInputFiles({ name: 'square.png', mimeType: 'image/png', buffer })
+  await preview().getByRole('img').waitFor()
+  tell()
+  await expect.poll(() => page.getByRole('radio', { name: /^1:1/ }).isChecked()).toBe(true)
+})

@@ -141,16 +141,22 @@ interface ImageDeps {
   model: PublicModel | undefined
 }
 
-/** The chosen image. Taking one gives the settings its shape. */
+/** The chosen image. It gives the settings its shape, once: when it is there and the models are known. */
 function useImage({ textarea, faults, setSettings, model }: ImageDeps) {
   const [image, setImage] = useState<ChosenImage | null>(null)
+  const shapedBy = useRef<ChosenImage | null>(null)
+
+  useEffect(() => {
+    if (image === null || model === undefined || shapedBy.current === image) return
+    shapedBy.current = image
+    setSettings((current) => shapedLike(current, model, image))
+  }, [image, model, setSettings])
 
   /** Never rejects. */
   async function takeImage(file: File) {
     try {
       const next = await readImage(file)
       setImage(next)
-      if (model !== undefined) setSettings((current) => shapedLike(current, model, next))
       faults.clear((place) => place === 'image')
       textarea.current?.focus()
     } catch (error) {
