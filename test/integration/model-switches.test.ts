@@ -117,33 +117,35 @@ describe('one slot', () => {
     const [first, second] = [await api.account(1_000_000_000n), await api.account(1_000_000_000n)]
     const passedOver = await submit('clay', first.key)
     const [one, two] = [await submit('ink', second.key), await submit('ink', second.key)]
-    await using worker = new HandWorker(api, { pool })
-    const beat = (model: string) =>
-      worker.heartbeat([], { models: ['ink', 'clay'], loaded: [{ slot: 0, model }] })
-    await beat('ink')
-    const attempt = await worker.fetch()
+    const models = ['ink', 'clay']
+    const loaded = (model: string) => ({ models, loaded: [{ slot: 0, model }] })
+    await using early = new HandWorker(api, { pool })
+    await early.heartbeat([], loaded('ink'))
+    const attempt = await early.fetch()
     expect(attempt.job).toMatchObject({ video: one, model: 'ink' })
-    const since = async () =>
-      (
-        await api.context.db.query<{ id: string }>({
-          text: 'select id from video where passed_over_at is not null and id = any ($1)',
-          values: [[passedOver, one, two]],
-        })
-      ).rows.map(({ id }) => id)
-    expect(await since()).toEqual([passedOver])
+    const { rows } = await api.context.db.query<{ id: string }>({
+      text: 'select id from video where passed_over_at is not null and id = any ($1)',
+      values: [[passedOver, one, two]],
+    })
+    expect(rows.map(({ id }) => id)).toEqual([passedOver])
+    const result = await attempt.upload()
+    await early.heartbeat([attempt.owned], { models, draining: true })
+    await attempt.report({ type: 'finished', result })
     await api.context.db.query({
       text: `update video set passed_over_at = now() - interval '20 seconds' where id = $1`,
       values: [passedOver],
     })
-    await attempt.report({ type: 'finished', result: await attempt.upload() })
-    const next = await worker.fetch()
+    // On a queue of its own, whose heads the gate has not read yet.
+    await using late = new HandWorker(api, { pool: `${pool}-late` })
+    await late.heartbeat([], loaded('ink'))
+    const next = await late.fetch()
     expect(next.job.video).toBe(passedOver)
-    await beat('clay')
+    await late.heartbeat([next.owned], loaded('clay'))
     await next.report({ type: 'finished', result: await next.upload() })
-    const last = await worker.fetch()
+    const last = await late.fetch()
     expect(last.job.video).toBe(two)
     await last.report({ type: 'finished', result: await last.upload() })
-    await worker.heartbeat([], { models: ['ink', 'clay'], draining: true })
+    await late.heartbeat([], { models, draining: true })
   })
 
   test('never keeps a video of a higher tier waiting for what it has loaded', async () => {
