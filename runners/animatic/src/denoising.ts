@@ -1,3 +1,4 @@
+import { Interruption, type Wish } from '@sluice/runner/interruption'
 import type { SendReply } from '@sluice/runner/reply-channel'
 import { pause } from '@sluice/shared/pause'
 import type { RunnerRequest } from '@sluice/shared/runner-protocol'
@@ -43,9 +44,7 @@ export class Denoising {
   readonly id: string
   readonly #request: GenerateRequest
   readonly #parts: DenoisingParts
-  /** Aborted when a wish arrives: it ends the pause of the step in progress. */
-  readonly #interruption = new AbortController()
-  #wish: 'cancel' | 'yield' | undefined
+  readonly #interruption = new Interruption()
 
   constructor(request: GenerateRequest, parts: DenoisingParts) {
     this.id = request.id
@@ -53,10 +52,9 @@ export class Denoising {
     this.#parts = parts
   }
 
-  /** The worker wants it stopped. The first wish stands, except that a cancel overrules a yield. */
-  stop(wish: 'cancel' | 'yield'): void {
-    if (this.#wish !== 'cancel') this.#wish = wish
-    this.#interruption.abort()
+  /** The worker wants it stopped. */
+  stop(wish: Wish): void {
+    this.#interruption.stop(wish)
   }
 
   /**
@@ -168,6 +166,6 @@ export class Denoising {
   }
 
   #isStopped(wish?: 'cancel' | 'yield'): boolean {
-    return wish === undefined ? this.#wish !== undefined : this.#wish === wish
+    return wish === undefined ? this.#interruption.wish !== undefined : this.#interruption.wish === wish
   }
 }

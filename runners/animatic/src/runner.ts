@@ -1,10 +1,10 @@
 import { checkGeneration } from '@sluice/runner/check-generation'
+import { readRequest } from '@sluice/runner/read-request'
 import type { SendReply } from '@sluice/runner/reply-channel'
 import { RunnerFailure } from '@sluice/runner/runner-failure'
 import { MODES } from '@sluice/shared/models/model'
-import { type RunnerRequest, runnerRequestSchema } from '@sluice/shared/runner-protocol'
+import type { RunnerRequest } from '@sluice/shared/runner-protocol'
 import { generatedTokens } from '@sluice/shared/token-count'
-import { z } from 'zod'
 import { Denoising, type DenoisingParts, type FinishedLatent, type GenerateRequest } from './denoising.ts'
 import { FilmQueue } from './film/film-queue.ts'
 import { ServedModels } from './served-models.ts'
@@ -33,12 +33,10 @@ export class Runner {
 
   /** Takes one line of JSON. Returns true when it asks the runner to end. */
   receive(line: string): boolean {
-    const value = parseJson(line)
-    const parsed = runnerRequestSchema.safeParse(value)
-    if (parsed.success) return this.#take(parsed.data)
-    const why = value === undefined ? 'not JSON' : z.prettifyError(parsed.error).replaceAll('\n', ' ')
+    const read = readRequest(line)
+    if (read.request !== null) return this.#take(read.request)
+    const { why, id } = read
     this.#log(`a request was not understood: ${why}`)
-    const id = idOf(value)
     // A broken line about a video in work must not end that video.
     if (id !== undefined && !this.#isInWork(id))
       this.#fail(id, new RunnerFailure('bad_input', `the request was not understood: ${why}`))
@@ -155,18 +153,5 @@ export class Runner {
     const message = error instanceof Error ? error.message : String(error)
     this.#log(`${id ?? 'load'} failed: ${message}`)
     this.#send({ type: 'failed', ...about, code: 'internal', message, retryable: true })
-  }
-}
-
-function idOf(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null || !('id' in value)) return undefined
-  return typeof value.id === 'string' ? value.id : undefined
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
   }
 }

@@ -1,3 +1,4 @@
+import { Interruption, type Wish } from '@sluice/runner/interruption'
 import { RunnerFailure } from '@sluice/runner/runner-failure'
 import { pause } from '@sluice/shared/pause'
 import type { RunnerRequest } from '@sluice/shared/runner-protocol'
@@ -50,9 +51,7 @@ export class EngineVideo {
   readonly id: string
   readonly #request: GenerateRequest
   readonly #parts: EngineVideoParts
-  /** Aborted when a wish arrives. */
-  readonly #interruption = new AbortController()
-  #wish: 'cancel' | 'yield' | undefined
+  readonly #interruption = new Interruption()
   /** Steps that the engine has done, as far as it says. */
   #step = 0
 
@@ -62,10 +61,9 @@ export class EngineVideo {
     this.#parts = parts
   }
 
-  /** The worker wants it stopped. The first wish stands, except that a cancel overrules a yield. */
-  stop(wish: 'cancel' | 'yield'): void {
-    if (this.#wish !== 'cancel') this.#wish = wish
-    this.#interruption.abort()
+  /** The worker wants it stopped. */
+  stop(wish: Wish): void {
+    this.#interruption.stop(wish)
   }
 
   /**
@@ -122,7 +120,7 @@ export class EngineVideo {
     let isUncertain = false
     for (const waitMs of growingPauses()) {
       const isWorthFinding = this.#isCancelled && isUncertain && engine.dialect.isIdempotent
-      if (this.#wish !== undefined && !isWorthFinding) return undefined
+      if (this.#interruption.wish !== undefined && !isWorthFinding) return undefined
       try {
         return await this.#submitOnce(request)
       } catch (error) {
@@ -131,7 +129,7 @@ export class EngineVideo {
         if (!error.mayPass || performance.now() > untilMs) throw error
         isUncertain ||= !error.isRefusal
       }
-      await pause(waitMs, this.#wish === undefined ? this.#interruption.signal : undefined)
+      await pause(waitMs, this.#interruption.wish === undefined ? this.#interruption.signal : undefined)
     }
   }
 
@@ -171,7 +169,7 @@ export class EngineVideo {
     const begun = performance.now()
     let atWork = first.state === 'running' ? begun : undefined
     for (;;) {
-      if (this.#wish !== undefined || job === undefined) return this.#stopped(held)
+      if (this.#interruption.wish !== undefined || job === undefined) return this.#stopped(held)
       if (job === null) return 'lost'
       if (job.state === 'failed') throw failedJob(job)
       if (job.state === 'running') atWork ??= performance.now()
@@ -191,7 +189,8 @@ export class EngineVideo {
       this.#sayProgress(job, atWork === undefined ? 0 : performance.now() - atWork)
       const waited = (performance.now() - begun) * LOOK_SHARE
       await pause(Math.min(Math.max(waited, LOOK_MS_MIN), LOOK_MS_MAX), signal)
-      if (this.#wish === undefined) job = await this.#parts.engine.lookPatiently(job.id, steps, signal)
+      if (this.#interruption.wish === undefined)
+        job = await this.#parts.engine.lookPatiently(job.id, steps, signal)
     }
   }
 
@@ -219,7 +218,7 @@ export class EngineVideo {
   }
 
   get #isCancelled(): boolean {
-    return this.#wish === 'cancel'
+    return this.#interruption.wish === 'cancel'
   }
 
   /** Ends as wished; `held`: the job that the engine has. */

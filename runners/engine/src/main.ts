@@ -1,45 +1,9 @@
-import { isReplyChannel, openReplyChannel } from '@sluice/runner/reply-channel'
-import { type EngineSettings, readEngineSettings } from '@sluice/shared/engine-settings'
-import { readJsonLines } from '@sluice/shared/json-lines'
-import { SettingErrors } from '@sluice/shared/settings'
+import { runRunner } from '@sluice/runner/run-runner'
+import { readEngineSettings } from '@sluice/shared/engine-settings'
 import { Runner } from './runner.ts'
 
-const REPLY_FD = 3
-/** Exit code of a start that cannot work: no reply channel, or a setting that cannot be used. */
-const EXIT_UNUSABLE = 2
-
-function log(line: string): void {
-  process.stderr.write(`engine: ${line}\n`)
-}
-
-function refuse(why: string): never {
-  log(why)
-  process.exit(EXIT_UNUSABLE)
-}
-
-if (!isReplyChannel(REPLY_FD)) {
-  refuse('file descriptor 3 is not open; replies go there, so start it from a worker, or by hand with 3>&1')
-}
-
-let settings: EngineSettings
-try {
-  settings = readEngineSettings(process.env)
-} catch (error) {
-  if (error instanceof SettingErrors) refuse(error.message)
-  throw error
-}
-
-const stop = (): void => process.exit(0)
-const runner = new Runner(settings, openReplyChannel(REPLY_FD, stop), log)
-
-// As the animatic runner: the worker yields its videos through this process, which ends with its stdin.
-process.on('SIGINT', () => undefined)
-process.on('SIGTERM', () => undefined)
-
-readJsonLines(
-  process.stdin,
-  (line) => {
-    if (runner.receive(line)) stop()
-  },
-  stop,
-)
+runRunner({
+  name: 'engine',
+  readSettings: readEngineSettings,
+  open: (settings, send, log) => new Runner(settings, send, log),
+})

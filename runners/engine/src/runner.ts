@@ -1,11 +1,11 @@
 import { checkGeneration } from '@sluice/runner/check-generation'
+import { readRequest } from '@sluice/runner/read-request'
 import type { SendReply } from '@sluice/runner/reply-channel'
 import { RunnerFailure } from '@sluice/runner/runner-failure'
 import type { EngineSettings } from '@sluice/shared/engine-settings'
-import { type RunnerRequest, runnerRequestSchema } from '@sluice/shared/runner-protocol'
+import type { RunnerRequest } from '@sluice/shared/runner-protocol'
 import { Semaphore } from '@sluice/shared/semaphore'
 import { generatedTokens } from '@sluice/shared/token-count'
-import { z } from 'zod'
 import { collect } from './collect.ts'
 import { Durations } from './durations.ts'
 import { Engine } from './engine.ts'
@@ -53,12 +53,10 @@ export class Runner {
 
   /** Takes one line of JSON. Returns true when it asks the runner to end. */
   receive(line: string): boolean {
-    const value = parseJson(line)
-    const parsed = runnerRequestSchema.safeParse(value)
-    if (parsed.success) return this.#take(parsed.data)
-    const why = value === undefined ? 'not JSON' : z.prettifyError(parsed.error).replaceAll('\n', ' ')
+    const read = readRequest(line)
+    if (read.request !== null) return this.#take(read.request)
+    const { why, id } = read
     this.#log(`a request was not understood: ${why}`)
-    const id = z.looseObject({ id: z.string() }).safeParse(value).data?.id
     // A broken line about a video in work must not end that video.
     if (id !== undefined && !this.#isInWork(id))
       this.#fail(id, new RunnerFailure('bad_input', `the request was not understood: ${why}`))
@@ -225,13 +223,5 @@ export class Runner {
     this.#log(`${id ?? 'load'} failed: ${message}`)
     const code = error instanceof EngineAwayError ? 'engine_away' : 'internal'
     this.#send({ type: 'failed', ...about, code, message, retryable: true })
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

@@ -1,19 +1,9 @@
-import { execFile } from 'node:child_process'
-import { delimiter } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { ServedModel } from '@sluice/shared/runner-protocol'
 import { optionalSetting } from '@sluice/shared/settings'
 import { z } from 'zod'
 import { type Finding, fail, note, ok } from './finding.ts'
+import { checkPython, probePython } from './python-probe.ts'
 
-const run = promisify(execFile)
-
-const PYTHON_FOLDERS = ['diffusers', 'python']
-  .map((folder) => fileURLToPath(new URL(`../../../../runners/${folder}`, import.meta.url)))
-  .join(delimiter)
-/** To import torch alone may take half a minute from a cold disk. */
-const PROBE_MS_MAX = 120_000
 const GIB = 2 ** 30
 
 const probeSchema = z.object({
@@ -41,30 +31,15 @@ const probeSchema = z.object({
 /** What `python -m sluice_diffusers.probe` prints. */
 export type DiffusersProbe = z.infer<typeof probeSchema>
 
+const SETTING = 'SLUICE_DIFFUSERS_PYTHON'
+const PROBE = { runner: 'diffusers', module: 'sluice_diffusers.probe', setting: SETTING, schema: probeSchema }
+
 /** Checks everything that the diffusers runner needs on this machine, in the Python that would run it. */
 export async function checkDiffusers(
   env: NodeJS.ProcessEnv,
   models: readonly ServedModel[] = [],
 ): Promise<Finding[]> {
-  const python = optionalSetting(env, 'SLUICE_DIFFUSERS_PYTHON') ?? 'python3'
-  try {
-    const { stdout } = await run(
-      python,
-      ['-B', '-m', 'sluice_diffusers.probe', '--models', JSON.stringify(models)],
-      { timeout: PROBE_MS_MAX, env: { ...env, PYTHONPATH: PYTHON_FOLDERS } },
-    )
-    const probe = probeSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? ''))
-    return checkDiffusersProbe(probe, env, python)
-  } catch (error) {
-    const why = error instanceof Error ? (error.message.trim().split('\n').at(-1) ?? '') : String(error)
-    return [
-      fail(
-        'python',
-        `${python} does not run the check: ${why}`,
-        'install Python 3.10 or newer, or set SLUICE_DIFFUSERS_PYTHON to the one to use',
-      ),
-    ]
-  }
+  return probePython(PROBE, models, env, checkDiffusersProbe)
 }
 
 /** What the probe found, in the order in which one would correct it. */
@@ -73,17 +48,12 @@ export function checkDiffusersProbe(
   env: NodeJS.ProcessEnv,
   python: string,
 ): Finding[] {
-  const [major, minor] = probe.python
-  const version = `${python} is ${probe.python.join('.')}`
-  const isRecent = major > 3 || (major === 3 && minor >= 10)
   return [
-    isRecent
-      ? ok('python', version)
-      : fail('python', version, 'install Python 3.10 or newer, and set SLUICE_DIFFUSERS_PYTHON to it'),
+    checkPython(python, probe.python, SETTING),
     ...(probe.settings === null ? [] : [fail('settings', probe.settings, 'correct it')]),
     ...checkLibrary(probe, python),
     ...checkTorch(probe, env, python),
-    ...probe.models.flatMap(checkModel),
+    ...probe.models.flatMap((model) => checkModel(model, env)),
     ...checkMemory(probe, env),
   ]
 }
@@ -136,15 +106,16 @@ function checkTorch({ torch }: DiffusersProbe, env: NodeJS.ProcessEnv, python: s
   return [ok('torch', `${torch.version}, CUDA ${torch.cuda}`), ok('gpu', names.join('; '))]
 }
 
-function checkModel({ id, folder, bytes, problems }: DiffusersProbe['models'][number]): Finding[] {
+function checkModel(
+  { id, folder, bytes, problems }: DiffusersProbe['models'][number],
+  env: NodeJS.ProcessEnv,
+): Finding[] {
   if (problems.length === 0) return [ok('model', `${id}: ${folder}, ${gib(bytes)} of weights`)]
-  return problems.map((problem) =>
-    fail(
-      'model',
-      problem.includes(id) ? problem : `${id}: ${problem}`,
-      'correct the catalogue or the folder',
-    ),
-  )
+  const hint =
+    optionalSetting(env, 'SLUICE_CATALOGUE') === undefined
+      ? 'set SLUICE_CATALOGUE to a file that names the model and its weights.folder, see docs/models.md'
+      : 'correct the catalogue or the folder'
+  return problems.map((problem) => fail('model', problem.includes(id) ? problem : `${id}: ${problem}`, hint))
 }
 
 /** Files say how large weights are, not what a clip takes beside them: memory is noted, never failed. */

@@ -1,21 +1,11 @@
-import { execFile } from 'node:child_process'
-import { delimiter } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { ServedModel } from '@sluice/shared/runner-protocol'
 import { optionalSetting } from '@sluice/shared/settings'
 import { z } from 'zod'
 import { type Finding, fail, note, ok } from './finding.ts'
-
-const run = promisify(execFile)
+import { checkPython, probePython } from './python-probe.ts'
 
 /** The last commit of hpcaitech/Open-Sora that changes code (2025-03-27); it has no release. */
 export const OPEN_SORA_COMMIT = 'd0cd5ac50da79e9a9d2285a952d4dcd806e6c8fc'
-const PYTHON_FOLDERS = ['open-sora', 'python']
-  .map((folder) => fileURLToPath(new URL(`../../../../runners/${folder}`, import.meta.url)))
-  .join(delimiter)
-/** To import torch alone may take half a minute from a cold disk. */
-const PROBE_MS_MAX = 120_000
 const GIB = 2 ** 30
 /**
  * Peak memory in GiB on each of 1, 2, 4 or 8 devices, at 50 steps, from Open-Sora's README; null = not
@@ -72,6 +62,9 @@ const probeSchema = z.object({
 /** What `python -m sluice_open_sora.probe` prints. */
 export type Probe = z.infer<typeof probeSchema>
 
+const SETTING = 'OPENSORA_PYTHON'
+const PROBE = { runner: 'open-sora', module: 'sluice_open_sora.probe', setting: SETTING, schema: probeSchema }
+
 /**
  * Checks everything that the Open-Sora runner needs on this machine, in the Python that would run it.
  * `ownWeights`: models of the operator's catalogue, whose files are checked as the runner checks them.
@@ -80,38 +73,13 @@ export async function checkOpenSora(
   env: NodeJS.ProcessEnv,
   ownWeights: readonly ServedModel[] = [],
 ): Promise<Finding[]> {
-  const python = optionalSetting(env, 'OPENSORA_PYTHON') ?? 'python3'
-  try {
-    const { stdout } = await run(
-      python,
-      ['-B', '-m', 'sluice_open_sora.probe', '--models', JSON.stringify(ownWeights)],
-      { timeout: PROBE_MS_MAX, env: { ...env, PYTHONPATH: PYTHON_FOLDERS } },
-    )
-    return checkProbe(probeSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')), env, python)
-  } catch (error) {
-    const why = error instanceof Error ? (error.message.trim().split('\n').at(-1) ?? '') : String(error)
-    return [
-      fail(
-        'python',
-        `${python} does not run the check: ${why}`,
-        'install Python 3.10 or newer, or set OPENSORA_PYTHON to the one to use',
-      ),
-    ]
-  }
+  return probePython(PROBE, ownWeights, env, checkProbe)
 }
 
 /** What the probe found, in the order in which one would correct it. */
 export function checkProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string): Finding[] {
-  const [major, minor] = probe.python
-  const version = probe.python.join('.')
   return [
-    major > 3 || (major === 3 && minor >= 10)
-      ? ok('python', `${python} is ${version}`)
-      : fail(
-          'python',
-          `${python} is ${version}`,
-          'install Python 3.10 or newer, and set OPENSORA_PYTHON to it',
-        ),
+    checkPython(python, probe.python, SETTING),
     ...checkCheckout(probe, optionalSetting(env, 'OPENSORA_HOME')),
     ...checkTorch(probe, env),
     ...checkPackages(probe, devicesPerSlot(env)),

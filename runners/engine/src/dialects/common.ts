@@ -11,26 +11,33 @@ const jobSchema = z.looseObject({
   size: z.string().nullish().catch(null),
   error: z.unknown(),
 })
-export type AnsweredJob = z.infer<typeof jobSchema>
-
-/** The words of a dialect for the states of a job; any other word means that it is at work. */
-export interface StatusWords {
-  queued: readonly string[]
-  completed: readonly string[]
-  failed: readonly string[]
-}
+type AnsweredJob = z.infer<typeof jobSchema>
 
 /**
  * The job in an answer, whatever its HTTP status: vLLM-Omni shows a failed one with the status of its error.
+ * `stepsOf`: the steps that it has done. `failed`: what its dialect says of one that failed.
  */
-export function answeredJob({ body }: EngineAnswer): AnsweredJob | undefined {
-  return jobSchema.safeParse(body).data
+export function jobIn(
+  { body }: EngineAnswer,
+  stepsOf: (job: AnsweredJob) => number | null,
+  failed: { words?: readonly string[]; failureOf?: (error: unknown) => JobFailure } = {},
+): EngineJob | undefined {
+  const job = jobSchema.safeParse(body).data
+  if (job === undefined) return undefined
+  const { words = ['failed'], failureOf: readFailure = failureOf } = failed
+  return {
+    id: job.id,
+    state: stateOf(job.status, words),
+    steps: stepsOf(job),
+    size: job.size ?? null,
+    failure: job.status === 'failed' ? readFailure(job.error) : null,
+  }
 }
 
-export function stateOf(status: string, words: StatusWords): EngineJob['state'] {
-  if (words.queued.includes(status)) return 'queued'
-  if (words.completed.includes(status)) return 'completed'
-  return words.failed.includes(status) ? 'failed' : 'running'
+/** Any other word means that it is at work. */
+function stateOf(status: string, failed: readonly string[]): EngineJob['state'] {
+  if (status === 'queued' || status === 'completed') return status
+  return failed.includes(status) ? 'failed' : 'running'
 }
 
 /** Steps of a progress in percent; a job that is not over has not done its last one. */
@@ -97,4 +104,20 @@ export function deleteJob(id: string): EngineRequest {
 
 export function jobPath(id: string): string {
   return `/v1/videos/${encodeURIComponent(id)}`
+}
+
+/** What SGLang, vLLM-Omni and TensorRT-LLM call the same. */
+export function clipFields(wanted: WantedVideo) {
+  const { generation, engineModel } = wanted
+  return {
+    model: engineModel,
+    prompt: generation.prompt,
+    negative_prompt: generation.negative_prompt,
+    size: sizeOf(wanted),
+    num_frames: generation.num_frames,
+    fps: generation.fps,
+    num_inference_steps: generation.num_steps,
+    guidance_scale: generation.guidance,
+    seed: generation.seed,
+  }
 }

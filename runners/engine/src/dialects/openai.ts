@@ -1,5 +1,5 @@
 import { RunnerFailure } from '@sluice/runner/runner-failure'
-import { answeredJob, failureOf, formOf, headImage, sizeOf, stateOf, stepsOfPercent } from './common.ts'
+import { formOf, headImage, jobIn, sizeOf, stepsOfPercent } from './common.ts'
 import type { Dialect } from './dialect.ts'
 
 /**
@@ -39,17 +39,7 @@ export const OPENAI: Dialect = {
     }
   },
 
-  jobOf(answer, steps) {
-    const job = answeredJob(answer)
-    if (job === undefined) return undefined
-    return {
-      id: job.id,
-      state: stateOf(job.status, { queued: ['queued'], completed: ['completed'], failed: ['failed'] }),
-      steps: stepsOfPercent(job.progress, steps),
-      size: job.size ?? null,
-      failure: job.status === 'failed' ? failureOf(job.error) : null,
-    }
-  },
+  jobOf: (answer, steps) => jobIn(answer, ({ progress }) => stepsOfPercent(progress, steps)),
 
   cancel: () => null,
   remove: () => null,

@@ -1,13 +1,4 @@
-import {
-  answeredJob,
-  deleteJob,
-  failureOf,
-  formOf,
-  headImage,
-  sizeOf,
-  stateOf,
-  stepsOfPercent,
-} from './common.ts'
+import { clipFields, deleteJob, formOf, headImage, jobIn, stepsOfPercent } from './common.ts'
 import type { Dialect } from './dialect.ts'
 
 /**
@@ -25,40 +16,15 @@ export const SGLANG: Dialect = {
   keepsJobs: false,
 
   create(wanted) {
-    const { generation } = wanted
     return {
       method: 'POST',
       path: '/v1/videos',
-      body: formOf({
-        model: wanted.engineModel,
-        prompt: generation.prompt,
-        negative_prompt: generation.negative_prompt,
-        size: sizeOf(wanted),
-        num_frames: generation.num_frames,
-        fps: generation.fps,
-        num_inference_steps: generation.num_steps,
-        guidance_scale: generation.guidance,
-        seed: generation.seed,
-        input_reference: headImage(wanted, 'SGLang'),
-      }),
+      body: formOf({ ...clipFields(wanted), input_reference: headImage(wanted, 'SGLang') }),
     }
   },
 
-  jobOf(answer, steps) {
-    const job = answeredJob(answer)
-    if (job === undefined) return undefined
-    return {
-      id: job.id,
-      state: stateOf(job.status, {
-        queued: ['queued'],
-        completed: ['completed'],
-        failed: ['failed', 'deleted'],
-      }),
-      steps: stepsOfPercent(job.progress, steps),
-      size: job.size ?? null,
-      failure: job.status === 'failed' ? failureOf(job.error) : null,
-    }
-  },
+  jobOf: (answer, steps) =>
+    jobIn(answer, ({ progress }) => stepsOfPercent(progress, steps), { words: ['failed', 'deleted'] }),
 
   cancel: deleteJob,
   remove: deleteJob,

@@ -1,14 +1,5 @@
 import { z } from 'zod'
-import {
-  answeredJob,
-  failureOf,
-  formOf,
-  jobPath,
-  sizeOf,
-  stateOf,
-  stepsOfPercent,
-  withoutNothing,
-} from './common.ts'
+import { failureOf, formOf, jobIn, jobPath, sizeOf, stepsOfPercent, withoutNothing } from './common.ts'
 import type { Dialect, JobFailure } from './dialect.ts'
 
 /**
@@ -46,18 +37,15 @@ export const SLUICE: Dialect = {
     return { method: 'POST', path: '/v1/videos', headers: { 'idempotency-key': wanted.idempotencyKey }, body }
   },
 
-  jobOf(answer, steps) {
-    const job = answeredJob(answer)
-    if (job === undefined) return undefined
-    const done = z.int().nonnegative().safeParse(job.steps_done).data
-    return {
-      id: job.id,
-      state: stateOf(job.status, { queued: ['queued'], completed: ['completed'], failed: ['failed'] }),
-      steps: done === undefined ? stepsOfPercent(job.progress, steps) : Math.min(done, steps),
-      size: job.size ?? null,
-      failure: job.status === 'failed' ? sluiceFailure(job.error) : null,
-    }
-  },
+  jobOf: (answer, steps) =>
+    jobIn(
+      answer,
+      (job) => {
+        const done = z.int().nonnegative().safeParse(job.steps_done).data
+        return done === undefined ? stepsOfPercent(job.progress, steps) : Math.min(done, steps)
+      },
+      { failureOf: sluiceFailure },
+    ),
 
   cancel: (id) => ({ method: 'POST', path: `${jobPath(id)}/cancel` }),
   // It keeps its videos as long as its operator says.

@@ -1,4 +1,4 @@
-import { answeredJob, deleteJob, failureOf, headImage, sizeOf, stateOf, withoutNothing } from './common.ts'
+import { clipFields, deleteJob, headImage, jobIn, withoutNothing } from './common.ts'
 import type { Dialect } from './dialect.ts'
 
 /**
@@ -24,33 +24,16 @@ export const TENSORRT_LLM: Dialect = {
       method: 'POST',
       path: '/v1/videos',
       body: withoutNothing({
-        model: wanted.engineModel,
-        prompt: generation.prompt,
-        negative_prompt: generation.negative_prompt,
-        size: sizeOf(wanted),
-        num_frames: generation.num_frames,
-        fps: generation.fps,
-        num_inference_steps: generation.num_steps,
+        ...clipFields(wanted),
         // 0, which turns guidance off, is refused; left out, the model's own holds.
         guidance_scale: (generation.guidance ?? 0) > 0 ? generation.guidance : undefined,
-        seed: generation.seed,
         format: 'mp4',
         input_reference: image === null ? undefined : Buffer.from(await image.bytes()).toString('base64'),
       }),
     }
   },
 
-  jobOf(answer) {
-    const job = answeredJob(answer)
-    if (job === undefined) return undefined
-    return {
-      id: job.id,
-      state: stateOf(job.status, { queued: ['queued'], completed: ['completed'], failed: ['failed'] }),
-      steps: null,
-      size: job.size ?? null,
-      failure: job.status === 'failed' ? failureOf(job.error) : null,
-    }
-  },
+  jobOf: (answer) => jobIn(answer, () => null),
 
   cancel: deleteJob,
   remove: deleteJob,

@@ -1,4 +1,4 @@
-import { answeredJob, deleteJob, failureOf, formOf, headImage, sizeOf, stateOf } from './common.ts'
+import { clipFields, deleteJob, formOf, headImage, jobIn } from './common.ts'
 import type { Dialect } from './dialect.ts'
 
 /**
@@ -17,37 +17,18 @@ export const VLLM_OMNI: Dialect = {
   keepsJobs: false,
 
   create(wanted) {
-    const { generation } = wanted
     return {
       method: 'POST',
       path: '/v1/videos',
       body: formOf({
-        model: wanted.engineModel,
-        prompt: generation.prompt,
-        negative_prompt: generation.negative_prompt,
-        size: sizeOf(wanted),
-        num_frames: generation.num_frames,
-        fps: generation.fps,
-        num_inference_steps: generation.num_steps,
-        guidance_scale: generation.guidance,
-        seed: generation.seed,
+        ...clipFields(wanted),
         generate_sound: wanted.sound ? true : undefined,
         input_reference: headImage(wanted, 'vLLM-Omni'),
       }),
     }
   },
 
-  jobOf(answer) {
-    const job = answeredJob(answer)
-    if (job === undefined) return undefined
-    return {
-      id: job.id,
-      state: stateOf(job.status, { queued: ['queued'], completed: ['completed'], failed: ['failed'] }),
-      steps: null,
-      size: job.size ?? null,
-      failure: job.status === 'failed' ? failureOf(job.error) : null,
-    }
-  },
+  jobOf: (answer) => jobIn(answer, () => null),
 
   cancel: deleteJob,
   remove: deleteJob,
