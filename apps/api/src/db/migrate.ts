@@ -16,6 +16,8 @@ interface MigrateOptions {
   waitMs?: number
   /** Gets a line when the wait begins. */
   onWaiting?: (error: DatabaseAwayError) => void
+  /** The folder of the migrations; tests set it. */
+  dir?: string
 }
 
 /**
@@ -23,31 +25,32 @@ interface MigrateOptions {
  * it at once: one at a time migrates. Throws UnfitDatabaseError, or DatabaseAwayError after `waitMs`.
  */
 export async function migrateDatabase(ownerUrl: string, options: MigrateOptions = {}): Promise<void> {
-  const { isBehind, isFresh } = await judgeWhenThere(ownerUrl, options)
+  const { dir = MIGRATIONS_DIR } = options
+  const { isBehind, isFresh } = await judgeWhenThere(ownerUrl, dir, options)
   if (!isBehind) return
   await withOwner(ownerUrl, async (client) => {
     if (isFresh) {
-      await runMigrations(client, { noLock: false })
+      await runMigrations(client, { dir, noLock: false })
       return
     }
     // Where there is a schema there may be GPU hosts, whose role can take any advisory lock but not this.
     await withOwner(ownerUrl, async (locker) => {
       await locker.query('begin')
       await locker.query('lock table migration in share update exclusive mode')
-      const hasChanged = await runMigrations(client, { noLock: true })
+      const hasChanged = await runMigrations(client, { dir, noLock: true })
       await locker.query('commit')
       if (hasChanged) await renewOtherSessions(client)
     })
   })
 }
 
-async function judgeWhenThere(url: string, options: MigrateOptions): Promise<JudgedDatabase> {
+async function judgeWhenThere(url: string, dir: string, options: MigrateOptions): Promise<JudgedDatabase> {
   const { waitMs = TIME_LIMITS.database.startMs, onWaiting = () => {} } = options
   const deadlineMs = performance.now() + waitMs
   let isWaiting = false
   for (;;) {
     try {
-      return await judgeDatabase(url, MIGRATIONS_DIR)
+      return await judgeDatabase(url, dir)
     } catch (error) {
       if (!(error instanceof DatabaseAwayError) || performance.now() > deadlineMs) throw error
       if (!isWaiting) onWaiting(error)
@@ -93,10 +96,13 @@ async function renewOtherSessions(client: pg.Client): Promise<void> {
  * Returns whether there was anything to do. Nothing is logged: node-pg-migrate shows a failed migration's
  * whole SQL, and the error says why.
  */
-async function runMigrations(dbClient: pg.Client, { noLock }: { noLock: boolean }): Promise<boolean> {
+async function runMigrations(
+  dbClient: pg.Client,
+  { dir, noLock }: { dir: string; noLock: boolean },
+): Promise<boolean> {
   const done = await runner({
     dbClient,
-    dir: MIGRATIONS_DIR,
+    dir,
     direction: 'up',
     migrationsTable: 'migration',
     checkOrder: true,
