@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from '../../test/support/eventually.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { Connection } from './connection.ts'
+import { asMs } from './statistics.ts'
+import { type Told, WATCH_ARGUMENTS, WatchedChild } from './watched-child.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
 const START_MS_MAX = 30_000
@@ -23,6 +25,9 @@ export interface ApiProcess {
   submit(fields: Record<string, unknown>, key?: string): Promise<unknown>
   /** Resident memory in bytes. */
   residentBytes(): Promise<number>
+  /** How late its event loop was since the last call, and the CPU seconds it has used; see WatchedChild. */
+  watched: WatchedChild
+  /** Prints how late its event loop was, of what was not asked for before, and its CPU seconds. */
   stop(): Promise<void>
 }
 
@@ -34,7 +39,7 @@ export async function startApiProcess(settings: {
   env?: Record<string, string>
 }): Promise<ApiProcess> {
   const port = await freePort()
-  const child: ChildProcess = spawn(process.execPath, [API_MAIN], {
+  const child: ChildProcess = spawn(process.execPath, [...WATCH_ARGUMENTS, API_MAIN], {
     env: {
       PATH: process.env.PATH ?? '',
       PORT: String(port),
@@ -44,7 +49,7 @@ export async function startApiProcess(settings: {
       ...(settings.redisUrl === null ? {} : { REDIS_URL: settings.redisUrl }),
       ...settings.env,
     },
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   process.once('exit', () => child.kill('SIGKILL'))
   const url = `http://127.0.0.1:${port}`
@@ -59,6 +64,9 @@ export async function startApiProcess(settings: {
   const keys = JSON.parse(readFileSync(join(settings.dataDir, 'keys.json'), 'utf8'))
   const pid = child.pid ?? 0
   const connection = new Connection(url)
+  const watched = new WatchedChild(child)
+  // What a start does (compiling, migrating) is no part of what is measured.
+  await watched.ask()
   return {
     url,
     pid,
@@ -67,14 +75,23 @@ export async function startApiProcess(settings: {
     dataDir: settings.dataDir,
     workerToken: readFileSync(join(settings.dataDir, 'worker-token'), 'utf8').trim(),
     submit: (fields, key = keys.key) => connection.post('/v1/videos', key, fields),
+    watched,
     residentBytes: async () =>
       Number(/VmRSS:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
     stop: async () => {
       connection.close()
       if (child.exitCode !== null) return
+      printWatched(await watched.ask())
       const exited = once(child, 'exit')
       child.kill('SIGTERM')
       await exited
     },
   }
+}
+
+function printWatched({ loop, cpuSeconds }: Told): void {
+  process.stdout.write(
+    `  the API: event loop late by p50 ${asMs(loop.p50)}, p99 ${asMs(loop.p99)}, at most ${asMs(loop.max)}; ` +
+      `${cpuSeconds.toFixed(1)} s of CPU\n`,
+  )
 }

@@ -5,11 +5,15 @@ import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../apps/cli/src/embedded-postgres/start-embedded-postgres.ts'
+import { cpuSecondsOfFamily } from './process-times.ts'
 
 export interface BenchPostgres {
   server: EmbeddedPostgres
   /** The folder for all files of the run; removed at the end. */
   dir: string
+  /** CPU seconds that the server has used since its start, all of its processes together; NaN off Linux. */
+  cpuSeconds(): Promise<number>
+  /** Prints the CPU seconds that the server has used. */
   stop(): Promise<void>
 }
 
@@ -27,8 +31,11 @@ export async function startBenchPostgres(): Promise<BenchPostgres> {
   return {
     server,
     dir,
+    cpuSeconds: () => cpuSecondsOfFamily(server.pid),
     stop: async () => {
       process.off('exit', quit)
+      const seconds = await cpuSecondsOfFamily(server.pid)
+      process.stdout.write(`  PostgreSQL: ${seconds.toFixed(1)} s of CPU\n`)
       await server.stop()
       await rm(dir, { recursive: true, force: true })
     },

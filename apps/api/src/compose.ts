@@ -19,6 +19,7 @@ import { KeyReader } from './keys/key-reader.ts'
 import { openRateLimits } from './keys/rate-limit.ts'
 import { openSystem } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
+import { observeLoopDelay } from './metrics/loop-delay.ts'
 import { Metrics } from './metrics/metrics.ts'
 import { openPlaces } from './places.ts'
 import { QueueWatch } from './queue-watch.ts'
@@ -133,7 +134,7 @@ export interface BackgroundWork {
   stop(): Promise<void>
 }
 
-/** Starts the gate, the reconciler and the webhook sender. */
+/** Starts the gate, the reconciler, the webhook sender and the watch of the event loop. */
 export function startBackgroundWork(services: Services): BackgroundWork {
   const { config, log, clock, metrics } = services
   const { db } = services.internal
@@ -176,8 +177,10 @@ export function startBackgroundWork(services: Services): BackgroundWork {
     rules: { allowHosts: config.webhookAllowHosts },
     onTry: (outcome) => metrics.webhookTries.inc({ outcome }),
   })
+  const endLoopDelay = observeLoopDelay(metrics.loopDelays)
   return {
     stop: async () => {
+      endLoopDelay()
       await Promise.all([gate.stop(), reconciler.stop(), webhooks.stop()])
     },
   }

@@ -6,6 +6,8 @@ import { InstallationReader } from './read-installation.ts'
 /** Seconds; from a cached read to a long upload. */
 const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 const PASS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
+/** Nothing may hold the event loop for longer than 0.01. */
+const LOOP_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 
 /** What this process counts, and the figures of the whole installation, as Prometheus reads them. */
 export class Metrics {
@@ -20,6 +22,7 @@ export class Metrics {
   readonly gatePasses: Histogram
   readonly gateDispatches: Counter
   readonly webhookTries: Counter<'outcome'>
+  readonly loopDelays: Histogram
 
   constructor(pool: DatabasePool, { currency, leaseMs }: { currency: string; leaseMs: number }) {
     const registers = [this.#registry]
@@ -57,6 +60,12 @@ export class Metrics {
       name: 'sluice_webhook_tries_total',
       help: 'Webhook requests of this process.',
       labelNames: ['outcome'],
+      registers,
+    })
+    this.loopDelays = new Histogram({
+      name: 'sluice_event_loop_delay_seconds',
+      help: 'How late the event loop of this process was, looked at every 10 ms.',
+      buckets: LOOP_BUCKETS,
       registers,
     })
     this.#installation = new InstallationReader(pool, leaseMs)
