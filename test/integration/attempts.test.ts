@@ -85,6 +85,8 @@ test('finished may be repeated, arrive before started, and settles once', async 
   expect((await attempt.reportRaw({ type: 'started' })).body).toEqual({ verdict: 'stop' })
   expect(await video(id)).toMatchObject({ status: 'completed' })
   expect(await transfersOf(id)).toEqual(['hold', 'settle'])
+  // Nor is it taken again, though its fence is still the video's.
+  expect(await attempt.report({ type: 'taken', slot: 5 })).toEqual({ verdict: 'stop' })
 })
 
 test('a zombie with an older fence is answered stop and nothing is written', async () => {
@@ -97,6 +99,7 @@ test('a zombie with an older fence is answered stop and nothing is written', asy
   expect(heir.job.fence).toBeGreaterThan(zombie.job.fence)
   const before = await admin(id)
   for (const body of [
+    { type: 'taken', slot: 1 },
     { type: 'started' },
     { type: 'progress', phase: 'denoise', step: 9, remaining_ms: 0 },
     { type: 'checkpoint', step: 9, bytes: 1 },

@@ -132,6 +132,43 @@ async function judge(
   expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
 }
 
+test('however the statements of takers, a cancel, a delete and a recovery interleave, one start at most has the attempt', async () => {
+  const others = fc.shuffledSubarray(['cancel', 'delete', 'recover'] as const)
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), others, async (scheduler, chosen) => {
+      const key = await service.account(TRIAL_MICROS)
+      const { id: videoId } = await service.submit(key, STEPS)
+      expect(await service.gatePass()).toBe(1)
+      const { fence } = await service.readVideo(videoId)
+      if (chosen.includes('recover')) await service.silence()
+      const gated = gateDatabase(service.context.db, scheduler)
+      const context = { ...service.context, db: gated.db }
+      const starts = Array.from({ length: 3 }, () => ({ videoId, fence, claim: newClaim() }))
+      const [first, second, third] = starts as [Start, Start, Start]
+      const takers = [
+        service.report(first, { type: 'taken', slot: 0 }, context),
+        service.report(second, { type: 'taken', slot: 0 }, context),
+        service.report(third, { type: 'started' }, context),
+      ]
+      const calls = {
+        cancel: () => cancelVideo(context, key.accountId, videoId),
+        delete: () => deleteVideo(context, key.accountId, videoId, { isRepeat: false }),
+        recover: () => service.recover(context),
+      }
+      await gated.run([...takers, ...chosen.map((name) => calls[name]())])
+      const verdicts = (await Promise.all(takers)).map(({ verdict }) => verdict)
+      const had = starts.filter((_, index) => verdicts[index] !== 'stop').map(({ claim }) => claim)
+      const { rows } = await service.owner.query<{ claim: string | null }>({
+        text: 'select claim from attempt where video_id = $1 and fence = $2',
+        values: [videoId, fence],
+      })
+      expect(had).toEqual(rows[0]?.claim === null ? [] : [rows[0]?.claim])
+      await clear()
+    }),
+    { numRuns: RUNS, endOnFailure: true },
+  )
+}, 120_000)
+
 test('however the statements of gate passes, cancels and deletes interleave, a video is dispatched once and no slot twice', async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, isCancelled) => {

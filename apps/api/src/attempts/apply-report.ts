@@ -8,6 +8,7 @@ import type { Attempt } from '../videos/attempt.ts'
 import {
   bindClaim,
   readAttempt,
+  takeAttempt,
   writeProgress,
   writeRelease,
   writeSlot,
@@ -19,8 +20,8 @@ import { yieldedRequeue } from '../videos/requeue.ts'
 import { endVideo, requeueVideo, startVideo } from '../videos/transition.ts'
 import { attemptPrefix, OUTPUT_FILES } from '../videos/video.ts'
 import { writeCheckpoint } from '../videos/video-store.ts'
-import { assignmentFor } from './assignment.ts'
-import { bootOfClaimant } from './claimant.ts'
+import { bootOfClaimant } from '../workers/claimant.ts'
+import { assignmentFor, signUploads } from './assignment.ts'
 import { finishVideo } from './finish.ts'
 import { type LockedAttempt, lockAttempt } from './locked-attempt.ts'
 import { type Failure, requeueOrFail } from './requeue-or-fail.ts'
@@ -53,6 +54,8 @@ const ENDED: Applied = { answer: { verdict: 'continue' }, freesSlot: true }
  * lately, and `unavailable` while the store is away that must be asked.
  */
 export async function applyReport(context: Context, sent: SentReport): Promise<ReportAnswer> {
+  const taken = await take(context, sent)
+  if (taken !== null) return taken
   const files = await lookAtFiles(context, sent)
   const { answer, freesSlot } = await transaction(context.db, async (db) => {
     const locked = await lockAttempt(context, db, sent.videoId, sent.fence)
@@ -62,6 +65,25 @@ export async function applyReport(context: Context, sent: SentReport): Promise<R
   if (freesSlot) context.wakeGate()
   if (answer instanceof SluiceError) throw answer
   return answer
+}
+
+/**
+ * Applies `taken` in one statement; null when that cannot be, and for every other report: then it is applied,
+ * or refused, as all are. The URLs are signed while the database is asked.
+ */
+async function take(
+  { db, store, config }: Context,
+  { keyId, videoId, fence, report }: SentReport,
+): Promise<ReportAnswer | null> {
+  if (report.type !== 'taken') return null
+  const { claim, worker: workerId, slot } = report
+  const { leaseMs } = config.timings
+  const [video, uploads] = await Promise.all([
+    takeAttempt(db, { videoId, fence, claim, workerId, keyId, slot, leaseMs }),
+    signUploads(store, { videoId, fence, claim }),
+  ])
+  if (video === null) return null
+  return { verdict: verdictOf(video), assignment: await assignmentFor(store, video, uploads) }
 }
 
 /** What was seen of the files that a finished attempt names. */
@@ -106,7 +128,7 @@ async function acceptsClaim(
   if (attempt.claim !== null)
     return attempt.claim === claim && attempt.worker_id === workerId && attempt.key_id === keyId
   const { leaseMs } = context.config.timings
-  const boot = await bootOfClaimant(db, attempt, { workerId, keyId }, leaseMs)
+  const boot = await bootOfClaimant(db, attempt.pool, { workerId, keyId }, leaseMs)
   if (boot === null) return false
   await bindClaim(db, video, attempt, { claim, workerId, keyId, boot })
   return true
@@ -118,7 +140,9 @@ async function apply(locked: LockedAttempt, report: Report, files: SeenFiles): P
   switch (report.type) {
     case 'taken': {
       await writeSlot(db, video, report.slot)
-      const assignment = await assignmentFor(context.store, video, report.claim)
+      const start = { videoId: video.id, fence: video.fence, claim: report.claim }
+      const uploads = await signUploads(context.store, start)
+      const assignment = await assignmentFor(context.store, video, uploads)
       return { answer: { verdict, assignment }, freesSlot: false }
     }
     case 'started':

@@ -6,28 +6,38 @@ import { attemptPrefix, OUTPUT_FILES, type Video } from '../videos/video.ts'
 
 const URL_SECONDS = SIGNED_URL_MS / 1_000
 
-/**
- * What a worker gets for one attempt: the request, signed PUT URLs below the attempt's own prefix, and signed
- * GET URLs of the checkpoint to resume from and of the input image, where there are any.
- */
-export async function assignmentFor(store: ObjectStore, video: Video, claim: string): Promise<Assignment> {
-  const prefix = attemptPrefix(video.id, video.fence, claim)
+type Uploads = Assignment['uploads']
+
+/** Signed PUT URLs below the prefix of one start of an attempt. Whether that start counts is not asked. */
+export async function signUploads(
+  store: ObjectStore,
+  { videoId, fence, claim }: { videoId: string; fence: number; claim: string },
+): Promise<Uploads> {
+  const prefix = attemptPrefix(videoId, fence, claim)
   const signPut = (name: UploadName) =>
     store.signPut(`${prefix}/${OUTPUT_FILES[name]}`, {
       contentType: UPLOAD_CONTENT_TYPES[name],
       expiresInSeconds: URL_SECONDS,
     })
+  return {
+    video: await signPut('video'),
+    thumbnail: await signPut('thumbnail'),
+    spritesheet: await signPut('spritesheet'),
+    checkpoint: await signPut('checkpoint'),
+    result: await signPut('result'),
+  }
+}
+
+/**
+ * What a worker gets for one attempt: the request, where to upload to, and signed GET URLs of the checkpoint
+ * to resume from and of the input image, where there are any.
+ */
+export async function assignmentFor(store: ObjectStore, video: Video, uploads: Uploads): Promise<Assignment> {
   const signGet = (key: string) => store.signGet(key, { expiresInSeconds: URL_SECONDS, audience: 'worker' })
   const { checkpoint_key: checkpointKey, checkpoint_step: step } = video
   const assignment = {
     request: video.request,
-    uploads: {
-      video: await signPut('video'),
-      thumbnail: await signPut('thumbnail'),
-      spritesheet: await signPut('spritesheet'),
-      checkpoint: await signPut('checkpoint'),
-      result: await signPut('result'),
-    },
+    uploads,
     resume: checkpointKey === null || step === null ? null : { step, url: await signGet(checkpointKey) },
     urls_expire_in_s: URL_SECONDS,
   }

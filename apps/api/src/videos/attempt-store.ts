@@ -1,5 +1,6 @@
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
+import { isHeardOfSql, mayBindSql } from '../workers/claimant.ts'
 import { resumeQueue } from '../workers/queue-delivery.ts'
 import type { Attempt } from './attempt.ts'
 import type { LockedVideo } from './transition.ts'
@@ -60,6 +61,14 @@ export interface ClaimHolder {
   boot: string
 }
 
+/** Which attempt was taken, by whom, and for which slot. */
+export interface TakenAttempt extends Omit<ClaimHolder, 'boot'> {
+  videoId: string
+  fence: number
+  slot: number
+  leaseMs: number
+}
+
 /**
  * Binds an attempt that nobody has claimed yet, in the database and in `attempt`. Waits for the disk, and
  * with it for the dispatch that gave out the fence, which stands before it in the same log: once a worker was
@@ -83,6 +92,40 @@ export async function bindClaim(
   // Whoever took one takes more.
   await resumeQueue(db, attempt.queue ?? attempt.pool)
   Object.assign(attempt, { claim, worker_id: workerId, key_id: keyId } satisfies Partial<Attempt>)
+}
+
+/**
+ * Binds an attempt and writes its slot, as `bindClaim` and `writeSlot` do, in one statement of its own, which
+ * waits for the disk: this stands between a submission and its start. Locks the video, as every change does.
+ * Null, and nothing is written, unless the attempt is the video's newest, lasts, and is the worker's or may
+ * become so: who is told what then is not decided here.
+ */
+export async function takeAttempt(
+  db: Database,
+  { videoId, fence, slot, leaseMs, ...by }: TakenAttempt,
+): Promise<Video | null> {
+  const { rows } = await db.query<Video>({
+    name: 'attempt-take',
+    text: `
+      with locked as (select * from video where id = $1 and fence = $2 for update),
+      taken as (
+        update attempt a
+        set claim = $3, worker_id = $4, key_id = $5, slot = $6, heartbeat_at = now(),
+          taken_at = coalesce(a.taken_at, now()), boot = coalesce(a.boot, w.boot),
+          devices = coalesce(a.devices, w.devices_per_slot)
+        from locked v left join worker w on w.id = $4
+        where a.video_id = v.id and a.fence = v.fence and a.ended_at is null
+          and (a.claim = $3 and a.worker_id = $4 and a.key_id = $5
+            or a.claim is null and ${isHeardOfSql('$7::int')} and ${mayBindSql('$5', 'a.pool')})
+        returning coalesce(a.queue, a.pool) as queue, a.taken_at = now() as is_bound),
+      -- Whoever took one takes more.
+      resumed as (
+        update queue_delivery d set untaken_in_a_row = 0, paused_until = null
+        from taken t where d.queue = t.queue and t.is_bound and d.untaken_in_a_row > 0)
+      select v.* from locked v where exists (select from taken)`,
+    values: [videoId, fence, by.claim, by.workerId, by.keyId, slot, leaseMs],
+  })
+  return rows[0] ?? null
 }
 
 /**
