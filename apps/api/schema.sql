@@ -351,6 +351,29 @@ create table unconfirmed_answer (
 );
 grant delete, insert, select, update on unconfirmed_answer to sluice_app;
 
+create table usage_sum (
+  key_id text not null,
+  span text not null,
+  starts_at timestamp with time zone not null,
+  model text not null,
+  account_id text not null,
+  completed bigint not null,
+  failed bigint not null,
+  cancelled bigint not null,
+  tokens bigint not null,
+  charged_micros bigint not null,
+  constraint usage_sum_pkey PRIMARY KEY (key_id, span, starts_at, model),
+  constraint usage_sum_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint usage_sum_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
+  constraint usage_sum_cancelled_check CHECK (cancelled >= 0),
+  constraint usage_sum_charged_micros_check CHECK (charged_micros >= 0),
+  constraint usage_sum_completed_check CHECK (completed >= 0),
+  constraint usage_sum_failed_check CHECK (failed >= 0),
+  constraint usage_sum_span_check CHECK (span = ANY (ARRAY['hour'::text, 'day'::text, 'ever'::text, 'budget'::text])),
+  constraint usage_sum_tokens_check CHECK (tokens >= 0)
+) with (fillfactor=80);
+grant delete, insert, select, update on usage_sum to sluice_app;
+
 create table video (
   id text not null,
   account_id text not null,
@@ -603,7 +626,7 @@ CREATE INDEX unconfirmed_answer_by_age ON public.unconfirmed_answer USING btree 
 
 CREATE INDEX unconfirmed_answer_of_request ON public.unconfirmed_answer USING btree (key_id, request_hash);
 
-CREATE INDEX video_charged_of_key ON public.video USING btree (key_id, ended_at) WHERE (charged_micros > 0);
+CREATE INDEX usage_sum_of_account ON public.usage_sum USING btree (account_id, span, starts_at);
 
 CREATE INDEX video_ended ON public.video USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 
@@ -745,6 +768,48 @@ AS $function$
   where slots > 0 and not draining and heartbeat_at > now() - lease_ms * interval '1 millisecond'
 $function$;
 
+CREATE OR REPLACE FUNCTION public.usage_of(v video)
+ RETURNS SETOF usage_sum
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select v.key_id, s.span, s.starts_at, v.model, v.account_id,
+    (v.status = 'completed')::int::bigint, (v.status = 'failed')::int::bigint,
+    (v.status = 'cancelled')::int::bigint, v.video_tokens * v.charged_steps, v.charged_micros
+  from (values
+    ('hour', date_trunc('hour', v.ended_at, 'UTC')),
+    ('day', date_trunc('day', v.ended_at, 'UTC')),
+    ('ever', '-infinity'::timestamptz),
+    ('budget', v.budget_starts_at)
+  ) s(span, starts_at)
+  where s.starts_at is not null
+$function$;
+
+CREATE OR REPLACE FUNCTION public.video_end_is_summed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  -- Whoever mends the end of a video by hand mends the sums with it.
+  if old.ended_at is not null then
+    update usage_sum u set
+      completed = u.completed - o.completed, failed = u.failed - o.failed,
+      cancelled = u.cancelled - o.cancelled, tokens = u.tokens - o.tokens,
+      charged_micros = u.charged_micros - o.charged_micros
+    from usage_of(old) o
+    where u.key_id = o.key_id and u.span = o.span and u.starts_at = o.starts_at and u.model = o.model;
+  end if;
+  if new.ended_at is not null then
+    insert into usage_sum as u select * from usage_of(new)
+    on conflict (key_id, span, starts_at, model) do update set
+      completed = u.completed + excluded.completed, failed = u.failed + excluded.failed,
+      cancelled = u.cancelled + excluded.cancelled, tokens = u.tokens + excluded.tokens,
+      charged_micros = u.charged_micros + excluded.charged_micros;
+  end if;
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.worker_queue_of_pool()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -762,5 +827,7 @@ CREATE TRIGGER entry_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.e
 CREATE CONSTRAINT TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION entry_sums_to_zero();
 
 CREATE TRIGGER transfer_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+
+CREATE CONSTRAINT TRIGGER video_end_summed AFTER UPDATE OF ended_at ON public.video DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.ended_at IS DISTINCT FROM new.ended_at)) EXECUTE FUNCTION video_end_is_summed();
 
 CREATE TRIGGER worker_reads_the_queue_of_its_pool BEFORE INSERT ON public.worker FOR EACH ROW WHEN ((new.queue IS NULL)) EXECUTE FUNCTION worker_queue_of_pool();

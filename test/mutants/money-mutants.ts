@@ -4,6 +4,7 @@ const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledge
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
 const ADMIN: Mutant['tests'] = ['integration-postgres', 'test/integration/admin.test.ts']
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
+const USAGE_SUMS: Mutant['tests'] = ['integration-postgres', 'test/integration/usage-sums.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
 
 /** Ledger, holds, budgets, prices, refunds, economics. */
@@ -238,6 +239,27 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: `const CLOSED_AFTER = '15 minutes'`,
     replace: `const CLOSED_AFTER = '-2 hours'`,
     tests: [...ECONOMICS, '-t', 'can no longer be open'],
+  },
+  {
+    rule: '32: what ended is summed once, with what was there',
+    file: 'apps/api/migrations/0030-kept-sums.sql',
+    find: 'charged_micros = u.charged_micros + excluded.charged_micros;',
+    replace: 'charged_micros = excluded.charged_micros;',
+    tests: USAGE_SUMS,
+  },
+  {
+    rule: '32: every end of a video is summed, whoever ends it',
+    file: 'apps/api/migrations/0030-kept-sums.sql',
+    find: 'when (old.ended_at is distinct from new.ended_at)',
+    replace: "when (old.ended_at is distinct from new.ended_at and new.status = 'failed')",
+    tests: USAGE_SUMS,
+  },
+  {
+    rule: '32: a piece of a range is read once',
+    file: 'apps/api/src/accounts/usage.ts',
+    find: 'const last = Math.floor(to /',
+    replace: 'const last = Math.ceil(to /',
+    tests: ['unit', 'apps/api/src/accounts'],
   },
   {
     rule: 'money: costs round up once',

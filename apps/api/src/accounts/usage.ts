@@ -24,54 +24,97 @@ export interface UsageRow extends UsageCounts {
 interface Row {
   part: string
   key_name: string | null
-  videos: bigint
-  completed: bigint
-  failed: bigint
-  cancelled: bigint
+  completed: string
+  failed: string
+  cancelled: string
   tokens: string
   cost: string
 }
 
 const PARTS: Record<UsageGroup, { part: string; name: string }> = {
-  day: { part: `to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD')`, name: 'null::text' },
-  key: { part: 'v.key_id', name: '(select k.name from api_key k where k.id = v.key_id)' },
-  model: { part: 'v.model', name: 'null::text' },
+  day: { part: `to_char(u.at at time zone 'UTC', 'YYYY-MM-DD')`, name: 'null::text' },
+  key: { part: 'u.key_id', name: '(select k.name from api_key k where k.id = u.key_id)' },
+  model: { part: 'u.model', name: 'null::text' },
+}
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+/** A piece of a range and where its usage is read: in kept sums of whole days or hours, or in the videos. */
+export interface UsagePiece {
+  source: 'day' | 'hour' | 'video'
+  from: Date
+  /** Null: without an end. */
+  to: Date | null
 }
 
 /**
- * An account's usage by day, key or model: videos that ended from `from` until just before `to`. The ledger
- * charged them when they ended, so the sums are the ledger's to the last micro-unit.
+ * Cuts [from, to) so that whole UTC days and hours are read from their sums, and no more than two pieces of
+ * less than an hour from the videos. Pure.
+ */
+export function usagePieces({ from, to }: { from: Date; to: Date | null }): UsagePiece[] {
+  return cut([from.getTime(), to?.getTime() ?? Number.POSITIVE_INFINITY], ['day', 'hour', 'video'])
+}
+
+const SPAN_MS = { day: DAY_MS, hour: HOUR_MS, video: 1 } as const
+
+function cut(
+  [from, to]: [number, number],
+  [source = 'video', ...finer]: readonly UsagePiece['source'][],
+): UsagePiece[] {
+  const first = Math.ceil(from / SPAN_MS[source]) * SPAN_MS[source]
+  const last = Math.floor(to / SPAN_MS[source]) * SPAN_MS[source]
+  if (first >= last) return from < to && finer.length > 0 ? cut([from, to], finer) : []
+  const whole = {
+    source,
+    from: new Date(first),
+    to: last === Number.POSITIVE_INFINITY ? null : new Date(last),
+  }
+  return [...cut([from, first], finer), whole, ...cut([last, to], finer)]
+}
+
+const SUM_SQL = 'key_id, model, starts_at as at, completed, failed, cancelled, tokens, charged_micros'
+const VIDEO_SQL = `key_id, model, ended_at,
+      (status = 'completed')::int, (status = 'failed')::int, (status = 'cancelled')::int,
+      video_tokens * charged_steps, charged_micros`
+
+/** Selects a piece; `$1` is the account, `$number` and the one after it the piece's ends. */
+function pieceSql({ source }: UsagePiece, number: number): string {
+  const within = (column: string) => `${column} >= $${number} and ${column} < $${number + 1}`
+  return source === 'video'
+    ? `select ${VIDEO_SQL} from video where account_id = $1 and ${within('ended_at')}`
+    : `select ${SUM_SQL} from usage_sum
+      where account_id = $1 and span = '${source}' and ${within('starts_at')}`
+}
+
+/**
+ * An account's usage by day, key or model: videos that ended from `from` until just before `to`, or until now
+ * when it is null. The ledger charged them when they ended, so the sums are the ledger's to the last
+ * micro-unit.
  */
 export async function readUsage(
   db: Database,
   accountId: string,
-  range: { from: Date; to: Date },
+  range: { from: Date; to: Date | null },
   group: UsageGroup,
 ): Promise<{ rows: UsageRow[]; total: UsageCounts }> {
   const { part, name } = PARTS[group]
-  const { rows } = await db.query<Row>({
-    text: `select ${part} as part, ${name} as key_name,
-      count(*) as videos,
-      count(*) filter (where v.status = 'completed') as completed,
-      count(*) filter (where v.status = 'failed') as failed,
-      count(*) filter (where v.status = 'cancelled') as cancelled,
-      sum(v.video_tokens * v.charged_steps)::text as tokens,
-      sum(v.charged_micros)::text as cost
-    from video v
-    where v.account_id = $1 and v.ended_at >= $2 and v.ended_at < $3
-    group by 1, 2 order by 1`,
-    values: [accountId, range.from, range.to],
-  })
-  const usage = rows.map((row) => ({
-    group: row.part,
-    keyName: row.key_name,
-    videos: row.videos,
-    completed: row.completed,
-    failed: row.failed,
-    cancelled: row.cancelled,
-    tokens: BigInt(row.tokens),
-    costMicros: BigInt(row.cost),
-  }))
+  const pieces = usagePieces(range)
+  const { rows } =
+    pieces.length === 0
+      ? { rows: [] }
+      : await db.query<Row>({
+          text: `select ${part} as part, ${name} as key_name,
+            sum(completed)::text as completed, sum(failed)::text as failed,
+            sum(cancelled)::text as cancelled,
+            sum(tokens)::text as tokens, sum(charged_micros)::text as cost
+          from (
+            ${pieces.map((piece, index) => pieceSql(piece, 2 + 2 * index)).join(' union all ')}
+          ) u(key_id, model, at, completed, failed, cancelled, tokens, charged_micros)
+          group by 1, 2 order by 1`,
+          values: [accountId, ...pieces.flatMap((piece) => [piece.from, piece.to ?? 'infinity'])],
+        })
+  const usage = rows.map(usageRowOf)
   const sum = (field: keyof UsageCounts) => usage.reduce((total, row) => total + row[field], 0n)
   return {
     rows: usage,
@@ -86,12 +129,27 @@ export async function readUsage(
   }
 }
 
+function usageRowOf(row: Row): UsageRow {
+  const [completed, failed, cancelled] = [BigInt(row.completed), BigInt(row.failed), BigInt(row.cancelled)]
+  return {
+    group: row.part,
+    keyName: row.key_name,
+    videos: completed + failed + cancelled,
+    completed,
+    failed,
+    cancelled,
+    tokens: BigInt(row.tokens),
+    costMicros: BigInt(row.cost),
+  }
+}
+
 /** What was ever charged for an account's videos, in micro-units. */
 export async function readChargedMicros(db: Database, accountId: string): Promise<bigint> {
   const { charged } = one(
     await db.query<{ charged: string }>({
-      text: `select coalesce(sum(charged_micros), 0)::text as charged from video
-      where account_id = $1 and charged_micros > 0`,
+      name: 'charged-ever',
+      text: `select coalesce(sum(charged_micros), 0)::text as charged from usage_sum
+      where account_id = $1 and span = 'ever'`,
       values: [accountId],
     }),
   )
@@ -110,13 +168,17 @@ export interface Spent {
 
 /** Reads what a key has spent. */
 export async function readSpent(db: Database, keyId: string): Promise<Spent> {
+  const begins = (unit: string) => `date_trunc('${unit}', now(), 'UTC')`
   const since = (unit: string) =>
-    `coalesce(sum(charged_micros) filter (where ended_at >= date_trunc('${unit}', now(), 'UTC')), 0)::text`
+    `coalesce(sum(charged_micros) filter (where span = 'day' and starts_at >= ${begins(unit)}), 0)::text`
   const row = one(
     await db.query<{ total: string; day: string; week: string; month: string }>({
-      text: `select coalesce(sum(charged_micros), 0)::text as total,
+      name: 'key-spent',
+      text: `select coalesce(sum(charged_micros) filter (where span = 'ever'), 0)::text as total,
         ${since('day')} as day, ${since('week')} as week, ${since('month')} as month
-      from video where key_id = $1 and charged_micros > 0`,
+      from usage_sum
+      where key_id = $1 and (
+        span = 'ever' or span = 'day' and starts_at >= least(${begins('week')}, ${begins('month')}))`,
       values: [keyId],
     }),
   )

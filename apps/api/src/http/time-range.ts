@@ -35,15 +35,18 @@ export const reportFields = {
   format: z.enum(['json', 'csv']).optional().meta({ description: 'Without it, what Accept prefers.' }),
 } as const
 
-/** The range a query asks for at `nowMs` (Unix time). Throws SluiceError when it ends before it begins. */
+/**
+ * The range a query asks for at `nowMs` (Unix time), and whether it ends with whatever is newest. Throws
+ * SluiceError when it ends before it begins.
+ */
 export function rangeOf(
   query: { from?: Date | undefined; to?: Date | undefined },
   nowMs: number,
-): { from: Date; to: Date } {
+): { from: Date; to: Date; isUntilNow: boolean } {
   const to = query.to ?? new Date(nowMs)
   const firstDayMs = Math.floor(Math.min(nowMs, to.getTime()) / DAY_MS - DAYS_SHOWN) * DAY_MS
   const from = query.from ?? new Date(firstDayMs)
   if (from > to)
     throw invalidValue('from', from.toISOString(), `a time before ${to.toISOString()}, which is to`)
-  return { from, to }
+  return { from, to, isUntilNow: query.to === undefined }
 }

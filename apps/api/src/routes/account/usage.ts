@@ -60,10 +60,10 @@ export const readUsageRoute = accountRoute(
     errors: [],
   },
   async ({ context, key, query, request }) => {
-    const { from, to } = rangeOf(query, context.clock.now())
+    const { from, to, isUntilNow } = rangeOf(query, context.clock.now())
     const { currency } = context.config
     const group = query.group_by
-    const usage = await readUsage(context.db, key.accountId, { from, to }, group)
+    const usage = await readUsage(context.db, key.accountId, { from, to: isUntilNow ? null : to }, group)
     if (wantsCsv(request, query.format))
       return csvReply(`usage-by-${group}.csv`, usageLines(usage.rows, group, currency))
     const report: z.input<typeof usageSchema> = {
