@@ -273,6 +273,18 @@ create table price (
 );
 grant insert, select on price to sluice_app;
 
+create table queue_count (
+  account_id text not null,
+  key_id text not null,
+  service_tier text not null,
+  writer text not null,
+  queued bigint not null default 0,
+  in_flight bigint not null default 0,
+  constraint queue_count_pkey PRIMARY KEY (account_id, key_id, service_tier, writer),
+  constraint queue_count_writer_check CHECK (writer = ANY (ARRAY['account'::text, 'gate'::text, 'requeue'::text, 'repair'::text]))
+) with (fillfactor=25);
+grant delete, insert, select, update on queue_count to sluice_app;
+
 create table queue_delivery (
   queue text not null,
   pool text not null,
@@ -640,6 +652,8 @@ CREATE UNIQUE INDEX video_idempotent ON public.video USING btree (account_id, id
 
 CREATE INDEX video_in_flight ON public.video USING btree (pool) WHERE (status = ANY (ARRAY['dispatched'::text, 'running'::text]));
 
+CREATE INDEX video_in_flight_of_account ON public.video USING btree (account_id, key_id) WHERE (status = ANY (ARRAY['dispatched'::text, 'running'::text]));
+
 CREATE INDEX video_input_ending ON public.video USING btree (COALESCE(deleted_at, expires_at, ended_at)) WHERE (input_kept AND ((deleted_at IS NOT NULL) OR (expires_at IS NOT NULL) OR (status = ANY (ARRAY['failed'::text, 'cancelled'::text]))));
 
 CREATE INDEX video_of_account ON public.video USING btree (account_id, id) WHERE (deleted_at IS NULL);
@@ -703,6 +717,40 @@ create view device_occupant with (security_invoker=true) as
   WHERE (v.status = ANY (ARRAY['dispatched'::text, 'running'::text])) AND a.released_at IS NULL;
 grant select on device_occupant to sluice_app;
 
+create view queue_count_drift with (security_invoker=true) as
+ SELECT account_id,
+    key_id,
+    service_tier,
+    sum(queued)::bigint AS queued,
+    sum(in_flight)::bigint AS in_flight
+   FROM ( SELECT queue_count.account_id,
+            queue_count.key_id,
+            queue_count.service_tier,
+            queue_count.queued,
+            queue_count.in_flight
+           FROM queue_count
+        UNION ALL
+         SELECT video.account_id,
+            COALESCE(video.key_id, ''::text) AS "coalesce",
+            video.service_tier,
+            - count(*),
+            0
+           FROM video
+          WHERE video.status = 'queued'::text
+          GROUP BY GROUPING SETS ((video.account_id, video.service_tier), (video.account_id, video.key_id, video.service_tier))
+        UNION ALL
+         SELECT video.account_id,
+            COALESCE(video.key_id, ''::text) AS "coalesce",
+            video.service_tier,
+            0,
+            - count(*)
+           FROM video
+          WHERE video.status = ANY (ARRAY['dispatched'::text, 'running'::text])
+          GROUP BY GROUPING SETS ((video.account_id, video.service_tier), (video.account_id, video.key_id, video.service_tier))) said
+  GROUP BY account_id, key_id, service_tier
+ HAVING sum(queued) <> 0::numeric OR sum(in_flight) <> 0::numeric;
+grant select on queue_count_drift to sluice_app;
+
 CREATE OR REPLACE FUNCTION public.attempt_over(a attempt)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -734,6 +782,46 @@ AS $function$
     when '30d' then date_bin('30 days', at, date_trunc('day', key_created_at, 'UTC'))
     else date_trunc('day', key_created_at, 'UTC')
   end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.count_changed_video()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  by_writer constant text :=
+    case new.status when 'dispatched' then 'gate' when 'queued' then 'requeue' else 'account' end;
+  queued_by constant integer := (new.status = 'queued')::integer - (old.status = 'queued')::integer;
+  in_flight_by constant integer :=
+    (new.status in ('dispatched', 'running'))::integer - (old.status in ('dispatched', 'running'))::integer;
+begin
+  insert into queue_count as c (account_id, key_id, service_tier, writer, queued, in_flight)
+  values
+    (new.account_id, '', new.service_tier, by_writer, queued_by, in_flight_by),
+    (new.account_id, new.key_id, new.service_tier, by_writer, queued_by, in_flight_by)
+  on conflict (account_id, key_id, service_tier, writer) do update
+    set queued = c.queued + excluded.queued, in_flight = c.in_flight + excluded.in_flight;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.count_inserted_videos()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into queue_count as c (account_id, key_id, service_tier, writer, queued, in_flight)
+  select account_id, coalesce(key_id, ''), service_tier, 'account',
+    count(*) filter (where status = 'queued'),
+    count(*) filter (where status in ('dispatched', 'running'))
+  from inserted
+  where status in ('queued', 'dispatched', 'running')
+  group by grouping sets ((account_id, service_tier), (account_id, key_id, service_tier))
+  order by 1, 2, 3
+  on conflict (account_id, key_id, service_tier, writer) do update
+    set queued = c.queued + excluded.queued, in_flight = c.in_flight + excluded.in_flight;
+  return null;
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION public.entry_sums_to_zero()
@@ -828,6 +916,10 @@ CREATE CONSTRAINT TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry DEF
 
 CREATE TRIGGER transfer_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
 
+CREATE CONSTRAINT TRIGGER video_change_is_counted AFTER UPDATE OF status ON public.video DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.status <> new.status) AND (NOT ((old.status = ANY (ARRAY['dispatched'::text, 'running'::text])) AND (new.status = ANY (ARRAY['dispatched'::text, 'running'::text])))))) EXECUTE FUNCTION count_changed_video();
+
 CREATE CONSTRAINT TRIGGER video_end_summed AFTER UPDATE OF ended_at ON public.video DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.ended_at IS DISTINCT FROM new.ended_at)) EXECUTE FUNCTION video_end_is_summed();
+
+CREATE TRIGGER video_inserted_is_counted AFTER INSERT ON public.video REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION count_inserted_videos();
 
 CREATE TRIGGER worker_reads_the_queue_of_its_pool BEFORE INSERT ON public.worker FOR EACH ROW WHEN ((new.queue IS NULL)) EXECUTE FUNCTION worker_queue_of_pool();

@@ -78,7 +78,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
   {
     rule: 'money first: a full queue is looked at too',
     file: 'apps/api/src/submissions/look-first.ts',
-    find: '      await checkQueue(db, key)\n',
+    find: '      queues.check(key)\n',
     replace: '',
     tests: LOOK_FIRST,
   },

@@ -294,22 +294,22 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'limits: queued_max of an account',
     file: 'apps/api/src/submissions/check-queue.ts',
-    find: 'if (queued >= BigInt(queued_max)) throw',
-    replace: 'if (queued > BigInt(queued_max)) throw',
+    find: 'if (queued >= BigInt(queuedMax)) throw',
+    replace: 'if (queued > BigInt(queuedMax)) throw',
     tests: KEYS,
   },
   {
     rule: 'limits: queued_max of a key',
     file: 'apps/api/src/submissions/check-queue.ts',
-    find: 'queued_of_key >= BigInt(queuedMax)',
-    replace: 'queued_of_key > BigInt(queuedMax)',
+    find: 'queuedOfKey >= BigInt(queuedMaxOfKey)',
+    replace: 'queuedOfKey > BigInt(queuedMaxOfKey)',
     tests: KEYS,
   },
   {
     rule: 'limits: unfinished_max of an account',
     file: 'apps/api/src/submissions/check-queue.ts',
-    find: 'unfinished >= BigInt(unfinished_max)',
-    replace: 'unfinished > BigInt(unfinished_max)',
+    find: 'unfinished >= BigInt(unfinishedMax)',
+    replace: 'unfinished > BigInt(unfinishedMax)',
     tests: KEYS,
   },
   {

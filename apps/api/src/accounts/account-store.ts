@@ -1,6 +1,7 @@
 import { isId, newId } from '@sluice/shared/ids'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { queueCountSql } from '../keys/queue-counts.ts'
 import { openOwned } from '../ledger/accounts.ts'
 
 /** A row of table account with what it has: money in micro-units, videos by where they stand. */
@@ -35,16 +36,14 @@ export type AccountSettings = {
 const DEFAULTS = { weight: 100, queued_max: 1_000 } as const
 
 const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.running_max,
-    a.last_submitted_at, a.created_at, m.*,
-    (select count(*) from video v where v.account_id = a.id and v.status = 'queued') as queued,
-    (select count(*) from video v
-      where v.account_id = a.id and v.status in ('dispatched', 'running')) as in_flight,
+    a.last_submitted_at, a.created_at, m.*, c.queued, c.in_flight,
     (select count(*) from device_occupant o where o.account_id = a.id) as running
   from account a cross join lateral (
     select coalesce(max(balance) filter (where kind = 'customer'), 0) as paid_micros,
       coalesce(max(balance) filter (where kind = 'trial'), 0) as trial_micros,
       coalesce(max(balance) filter (where kind = 'hold'), 0) as held_micros
-    from ledger_account l where l.account_id = a.id) m`
+    from ledger_account l where l.account_id = a.id) m
+  cross join lateral ${queueCountSql('a.id')} c`
 
 /** One account. Throws SluiceError `not_found` for an unknown or malformed id. */
 export async function readAccount(db: Database, accountId: string): Promise<Account> {

@@ -3,6 +3,7 @@ import { isId } from '@sluice/shared/ids'
 import { type Database, one } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { type BudgetInterval, LIMIT_COLUMNS, type LimitColumns, type Scope } from './api-key.ts'
+import { queueCountSql } from './queue-counts.ts'
 
 /** A row of table api_key without its hash. */
 export interface StoredKey extends LimitColumns {
@@ -118,10 +119,9 @@ export async function readLoad(db: Database, key: { id: string; accountId: strin
   return one(
     await db.query<KeyLoad>({
       name: 'key-load',
-      text: `select
-        (select count(*) from video
-          where account_id = $1 and key_id = $2 and status = 'queued') as queued,
-        (select count(*) from device_occupant where key_id = $2) as running`,
+      text: `select queued,
+        (select count(*) from device_occupant where account_id = $1 and key_id = $2) as running
+      from ${queueCountSql('$1', '$2')} c`,
       values: [key.accountId, key.id],
     }),
   )

@@ -96,9 +96,11 @@ const INVARIANTS = {
     where a.kind = 'hold'
     group by a.id
     having a.balance <> coalesce(sum(v.hold_micros), 0)`,
+  queue_counts_that_differ_from_their_videos: `
+    select account_id from queue_count_drift`,
 } as const
 
-/** Recomputes every invariant of the ledger in one consistent snapshot. */
+/** Recomputes every invariant of the ledger, and counts the queue, in one consistent snapshot. */
 export async function checkLedger(pool: DatabasePool): Promise<LedgerCheck> {
   return transaction(pool, countViolations, {
     isolation: 'repeatable read',

@@ -1,13 +1,93 @@
-import { type Database, one } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
+import { queueCountSql } from '../keys/queue-counts.ts'
+
+interface AccountQueue {
+  queued: bigint
+  inFlight: bigint
+  queuedMax: number
+  unfinishedMax: number | null
+}
 
 interface QueueRow {
+  account_id: string
+  /** Empty: the account's own row, which alone has limits. */
+  key_id: string
   queued: bigint
-  queued_max: number
   in_flight: bigint
+  queued_max: number | null
   unfinished_max: number | null
-  queued_of_key: bigint
+}
+
+/** What some accounts and keys have queued and unfinished, and how much more they may. */
+export class QueueLimits {
+  readonly #accounts = new Map<string, AccountQueue>()
+  readonly #queuedOfKey = new Map<string, bigint>()
+
+  private constructor(rows: readonly QueueRow[]) {
+    for (const row of rows) {
+      if (row.key_id !== '') this.#queuedOfKey.set(row.key_id, row.queued)
+      else {
+        this.#accounts.set(row.account_id, {
+          queued: row.queued,
+          inFlight: row.in_flight,
+          queuedMax: row.queued_max ?? 0,
+          unfinishedMax: row.unfinished_max,
+        })
+      }
+    }
+  }
+
+  /**
+   * Reads them for the keys and their accounts, in one statement. While the money of the accounts is locked
+   * nothing is added to their queues, so what is read stays true until `add`, or becomes less.
+   */
+  static async read(db: Database, keys: Iterable<AccountKey>): Promise<QueueLimits> {
+    const limited = new Map<string, string>()
+    const accountIds = new Set<string>()
+    for (const { id, accountId, limits } of keys) {
+      accountIds.add(accountId)
+      if (limits.queuedMax !== null) limited.set(id, accountId)
+    }
+    const { rows } = await db.query<QueueRow>({
+      name: 'queue-limits',
+      text: `
+        select a.id as account_id, '' as key_id, c.queued, c.in_flight, a.queued_max, a.unfinished_max
+        from account a, lateral ${queueCountSql('a.id')} c
+        where a.id = any ($1::text[])
+        union all
+        select k.account_id, k.id, c.queued, c.in_flight, null, null
+        from unnest($2::text[], $3::text[]) k(account_id, id),
+          lateral ${queueCountSql('k.account_id', 'k.id')} c`,
+      values: [[...accountIds], [...limited.values()], [...limited.keys()]],
+    })
+    return new QueueLimits(rows)
+  }
+
+  /** Throws SluiceError `queue_full` when account or key have as many queued or unfinished as they may. */
+  check({ id, accountId, limits: { queuedMax: queuedMaxOfKey } }: AccountKey): void {
+    const queuedOfKey = this.#queuedOfKey.get(id) ?? 0n
+    if (queuedMaxOfKey !== null && queuedOfKey >= BigInt(queuedMaxOfKey))
+      throw queueFull(`This key has ${queuedOfKey} videos queued`, queuedMaxOfKey)
+    const { queued, inFlight, queuedMax, unfinishedMax } = this.#of(accountId)
+    if (queued >= BigInt(queuedMax)) throw queueFull(`This account has ${queued} videos queued`, queuedMax)
+    const unfinished = queued + inFlight
+    if (unfinishedMax !== null && unfinished >= BigInt(unfinishedMax))
+      throw queueFull(`This account has ${unfinished} videos queued or running`, unfinishedMax)
+  }
+
+  /** Counts a video of the key that this transaction queues. */
+  add({ id, accountId }: AccountKey): void {
+    this.#of(accountId).queued += 1n
+    this.#queuedOfKey.set(id, (this.#queuedOfKey.get(id) ?? 0n) + 1n)
+  }
+
+  #of(accountId: string): AccountQueue {
+    const account = this.#accounts.get(accountId)
+    if (account === undefined) throw new Error(`the queue of account ${accountId} was not read`)
+    return account
+  }
 }
 
 /**
@@ -16,37 +96,8 @@ interface QueueRow {
  * none is counted twice.
  */
 export async function checkQueue(db: Database, key: AccountKey): Promise<void> {
-  const { queued, queued_max, in_flight, unfinished_max, queued_of_key } = await readQueue(db, key)
-  const { queuedMax } = key.limits
-  if (queuedMax !== null && queued_of_key >= BigInt(queuedMax))
-    throw queueFull(`This key has ${queued_of_key} videos queued`, queuedMax)
-  if (queued >= BigInt(queued_max)) throw queueFull(`This account has ${queued} videos queued`, queued_max)
-  const unfinished = queued + in_flight
-  if (unfinished_max !== null && unfinished >= BigInt(unfinished_max))
-    throw queueFull(`This account has ${unfinished} videos queued or running`, unfinished_max)
-}
-
-/** Counts only what a limit of the account or key asks for. */
-async function readQueue(db: Database, { id, accountId, limits }: AccountKey): Promise<QueueRow> {
-  return one(
-    await db.query<QueueRow>({
-      name: 'queue-check',
-      text: `
-        select queued_max, unfinished_max,
-          (select count(*) from video where account_id = $1 and status = 'queued') as queued,
-          case when unfinished_max is null then 0
-            else (
-              select count(*) from video
-              where account_id = $1 and status in ('dispatched', 'running')) end as in_flight,
-          case when $3::int is null then 0
-            else (
-              select count(*) from video
-              where account_id = $1 and key_id = $2 and status = 'queued') end as queued_of_key
-        from account
-        where id = $1`,
-      values: [accountId, id, limits.queuedMax],
-    }),
-  )
+  const limits = await QueueLimits.read(db, [key])
+  limits.check(key)
 }
 
 function queueFull(state: string, max: number): SluiceError {

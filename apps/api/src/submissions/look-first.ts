@@ -7,7 +7,7 @@ import { inTurn } from '../places.ts'
 import { type Priced, priceVideo } from '../prices/price.ts'
 import { balanceTooSmall } from './balance-too-small.ts'
 import { checkCeilings } from './ceilings.ts'
-import { checkQueue } from './check-queue.ts'
+import { QueueLimits } from './check-queue.ts'
 import { serviceTierOf } from './create-request.ts'
 import type { UnsizedGeneration } from './generation-of.ts'
 import type { Submission } from './submission.ts'
@@ -37,7 +37,8 @@ export async function lookFirst(
     try {
       const priced = await leastPrice(context, submission, unsized)
       checkCeilings(submission.request, priced, config.currency)
-      await checkQueue(db, key)
+      const queues = await QueueLimits.read(db, [key])
+      queues.check(key)
       const budget = await readBudget(db, key.id)
       if (budget.remainingTokens !== null && priced.tokens > budget.remainingTokens)
         throw budgetExceeded(key, priced.tokens, budget)
