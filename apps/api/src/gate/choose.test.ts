@@ -154,3 +154,41 @@ test('a flex video is served as standard when its deadline is near: within an ho
   expect(tierOfFlex(hourMs, 10 * hourMs + 1)).toBe('flex')
   expect(tierOf({ tier: 'priority', costMs: 1, expiresInMs: 0 })).toBe('priority')
 })
+
+test('a choice looks at a few heads, however many queues one account has', () => {
+  let looks = 0
+  class CountedTime extends VirtualTime {
+    override finishMs(tier: ServiceTier, accountId: string): number {
+      looks += 1
+      return super.finishMs(tier, accountId)
+    }
+  }
+  const time = new CountedTime()
+  const head = (number: number): Head => ({
+    videoId: `video_${String(number).padStart(6, '0')}`,
+    accountId: 'account',
+    model: 'animatic',
+    keyId: `key_${number % 1_000}`,
+    queueKey: `key_${number % 1_000}`,
+    accountRunningMax: null,
+    keyRunningMax: null,
+    weight: 100,
+    tier: 'standard',
+    costMs: 10,
+    expiresInMs: 86_400_000,
+    passedOverAtMs: null,
+  })
+  const queue = new FairQueue(
+    time,
+    Array.from({ length: 1_000 }, (_, index) => head(index)),
+  )
+  looks = 0
+  for (let turn = 0; turn < 1_000; turn += 1) {
+    const choice = queue.next(() => null)
+    expect(choice?.head.videoId).toBe(head(turn).videoId)
+    if (choice === null) break
+    time.advance(choice)
+    queue.push(head(1_000 + turn))
+  }
+  expect(looks / 1_000).toBeLessThan(10)
+})

@@ -160,7 +160,7 @@ export class FairQueue {
       const limit = limitOf(head)
       if (limit === null) return head
       if (limit === head.accountId) queue.setAside(head)
-      else this.#setAside(head, queue)
+      else this.#setAside(head)
     }
     return null
   }
@@ -175,6 +175,7 @@ export class FairQueue {
   ): { head: Head; passedOver: readonly Head[] } | null {
     const { queue, limitOf, switching } = parts
     const { loaded, nowMs, waitMsMax } = switching
+    if (loaded.size === 0) return null
     const passedOver: Head[] = []
     let waitedMs = 0
     let head: Head | null = fairest
@@ -200,7 +201,7 @@ export class FairQueue {
    */
   resume({ accountId, keyId }: Pick<Head, 'accountId' | 'keyId'>): boolean {
     let hasWaited = false
-    for (const queue of this.#tiers) hasWaited = queue.resumeOldest(accountId) || hasWaited
+    for (const queue of this.#tiers) hasWaited = queue.resume(accountId) || hasWaited
     const heads = this.#waitingByKey.get(keyId)
     if (heads === undefined) return hasWaited
     this.#waitingByKey.delete(keyId)
@@ -208,31 +209,36 @@ export class FairQueue {
     return true
   }
 
-  #setAside(head: Head, queue: TierQueue): void {
+  #setAside(head: Head): void {
     const heads = this.#waitingByKey.get(head.keyId)
     if (heads === undefined) this.#waitingByKey.set(head.keyId, [head])
     else heads.push(head)
-    // The account still has capacity; let another of its keys use it.
-    queue.resumeOldest(head.accountId)
   }
 }
 
 const byAge = (a: Head, b: Head) => a.videoId < b.videoId
 
 /**
- * The heads of one tier. Those whose account's last finish is not ahead of the clock all start now, oldest
- * first; the others wait by finish tag. Tags and clock only rise, so a head stored under an old tag is at
- * most too early, and is stored anew.
+ * The heads of one tier. All heads of an account start at the same time, so its oldest stands for those
+ * behind it, and a choice costs the same however many queues an account has. Accounts whose last finish is
+ * not ahead of the clock all start now, oldest head first; the others wait by finish tag. Tags and clock only
+ * rise, so an account that stands under an old tag is at most too early, and is put where it belongs then.
  */
 class TierQueue {
   readonly tier: ServiceTier
   readonly #time: VirtualTime
+  /** All heads, by account. */
+  readonly #heads = new Map<string, Heap<Head>>()
+  /**
+   * The oldest head of each account that may go, and some that were: those are told by `#isOldest`, and
+   * dropped.
+   */
   readonly #ready = new Heap<Head>(byAge)
   readonly #ahead = new Heap<{ finishMs: number; head: Head }>(
     (a, b) => a.finishMs < b.finishMs || (a.finishMs === b.finishMs && byAge(a.head, b.head)),
   )
-  /** Heads that wait because their account is at a limit, by account. */
-  readonly #waitingByAccount = new Map<string, Heap<Head>>()
+  /** Accounts that are at a limit, whose heads all wait. */
+  readonly #waiting = new Set<string>()
 
   constructor(tier: ServiceTier, time: VirtualTime) {
     this.tier = tier
@@ -240,30 +246,28 @@ class TierQueue {
   }
 
   get size(): number {
-    const waiting = [...this.#waitingByAccount.values()].reduce((sum, heads) => sum + heads.size, 0)
-    return this.#ready.size + this.#ahead.size + waiting
+    return [...this.#heads.values()].reduce((sum, heads) => sum + heads.size, 0)
   }
 
   push(head: Head): void {
-    const finishMs = this.#time.finishMs(this.tier, head.accountId)
-    if (finishMs <= this.#time.clockMs(this.tier)) this.#ready.push(head)
-    else this.#ahead.push({ finishMs, head })
-  }
-
-  setAside(head: Head): void {
-    const heads = this.#waitingByAccount.get(head.accountId) ?? new Heap<Head>(byAge)
-    this.#waitingByAccount.set(head.accountId, heads)
+    const { accountId } = head
+    const heads = this.#heads.get(accountId) ?? new Heap<Head>(byAge)
+    this.#heads.set(accountId, heads)
     heads.push(head)
+    if (heads.peek() === head || this.#waiting.delete(accountId)) this.#enter(accountId)
   }
 
-  /**
-   * Brings back the oldest head that waits for its account, and returns whether there was one. All heads of
-   * an account in one tier start at the same time, so the oldest stands for those behind it.
-   */
-  resumeOldest(accountId: string): boolean {
-    const oldest = this.#waitingByAccount.get(accountId)?.pop()
-    if (oldest !== undefined) this.push(oldest)
-    return oldest !== undefined
+  /** Puts a head that was taken out back, and has all of its account wait. */
+  setAside(head: Head): void {
+    this.push(head)
+    this.#waiting.add(head.accountId)
+  }
+
+  /** Has an account go on that waits, and returns whether it did. */
+  resume(accountId: string): boolean {
+    if (!this.#waiting.delete(accountId)) return false
+    this.#enter(accountId)
+    return true
   }
 
   /** Takes out the head with the earliest start, among equals the oldest. */
@@ -275,17 +279,40 @@ class TierQueue {
       first = this.#ahead.peek()
     ) {
       this.#ahead.pop()
-      this.push(first.head)
+      if (this.#isOldest(first.head)) this.#enter(first.head.accountId)
     }
     for (let head = this.#ready.pop(); head !== undefined; head = this.#ready.pop()) {
-      if (this.#time.finishMs(this.tier, head.accountId) <= clockMs) return head
-      this.push(head)
+      if (!this.#isOldest(head)) continue
+      if (this.#time.finishMs(this.tier, head.accountId) <= clockMs) return this.#take(head)
+      this.#enter(head.accountId)
     }
     for (let first = this.#ahead.pop(); first !== undefined; first = this.#ahead.pop()) {
-      if (this.#time.finishMs(this.tier, first.head.accountId) === first.finishMs) return first.head
-      this.push(first.head)
+      const { head, finishMs } = first
+      if (!this.#isOldest(head)) continue
+      if (this.#time.finishMs(this.tier, head.accountId) === finishMs) return this.#take(head)
+      this.#enter(head.accountId)
     }
     return null
+  }
+
+  #isOldest(head: Head): boolean {
+    return !this.#waiting.has(head.accountId) && this.#heads.get(head.accountId)?.peek() === head
+  }
+
+  /** Puts an account where its oldest head belongs now. */
+  #enter(accountId: string): void {
+    const head = this.#heads.get(accountId)?.peek()
+    if (head === undefined) return
+    const finishMs = this.#time.finishMs(this.tier, accountId)
+    if (finishMs <= this.#time.clockMs(this.tier)) this.#ready.push(head)
+    else this.#ahead.push({ finishMs, head })
+  }
+
+  #take(head: Head): Head {
+    const { accountId } = head
+    this.#heads.get(accountId)?.pop()
+    this.#enter(accountId)
+    return head
   }
 }
 
