@@ -1,126 +1,29 @@
 """Test scaffolding, never used by the runner: lets Open-Sora's real code be imported and run on a CPU.
 
-Stands in for what only works with CUDA (flash_attn, liger_kernel, colossalai, tensornvme) and for what
-torchvision 0.28 removed; gives the plain text encoder and the random weights of tiny_config.py. The kernels
-here compute the same functions in plain torch, more slowly.
+stand_ins.py stands in for what only works with CUDA (flash_attn, liger_kernel, colossalai, tensornvme) and
+for what torchvision 0.28 removed. Here are the plain text encoder and the random weights of tiny_config.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.abc
-import importlib.machinery
 import os
 import sys
-import types
 from typing import Any
 
 import torch
-import torch.distributed
-import torchvision.io
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import stand_ins  # noqa: E402
 
 # No compiler is needed for clips this small; read when the first function is compiled.
 os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
-# The last is for preparing training data, and does not go with every pandas.
+# Where one is installed, it would still want CUDA. The last is for preparing training data, and does not go
+# with every pandas.
 ABSENT = ("flash_attn", "liger_kernel", "colossalai", "tensornvme", "pandarallel")
-
-
-class _Absent:
-    """A name of an absent library: may be subclassed and annotated with, not used."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        raise NotImplementedError("this needs a GPU")
-
-
-class _AbsentModule(types.ModuleType):
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (_Absent,), {})
-
-
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        return (
-            importlib.machinery.ModuleSpec(name, self, is_package=True)
-            if name.partition(".")[0] in ABSENT
-            else None
-        )
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        return _AbsentModule(spec.name)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        pass
-
-
-# First: where one is installed, it would still want CUDA.
-sys.meta_path.insert(0, _Finder())
-
-
-def _attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """[batch, length, heads, width], as flash_attn_func."""
-    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-
-
-class _Rope:
-    @staticmethod
-    def apply(
-        q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        def rotate(x: torch.Tensor) -> torch.Tensor:
-            first, second = x.chunk(2, dim=-1)
-            turned = torch.cat((-second, first), dim=-1)
-            return (x * cos.unsqueeze(1) + turned * sin.unsqueeze(1)).to(x.dtype)
-
-        return rotate(q), rotate(k)
-
-
-class _RmsNorm:
-    @staticmethod
-    def apply(x: torch.Tensor, scale: torch.Tensor, epsilon: float, *_: Any) -> torch.Tensor:
-        normal = x.float() * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + epsilon)
-        return normal.to(x.dtype) * scale
-
-
-class _Coordinator:
-    @property
-    def world_size(self) -> int:
-        return torch.distributed.get_world_size()
-
-
-def _module(name: str, **content: Any) -> None:
-    module = importlib.import_module(name)
-    for key, value in content.items():
-        setattr(module, key, value)
-
-
-_module("flash_attn", flash_attn_func=_attention)
-_module("liger_kernel.ops.rope", LigerRopeFunction=_Rope)
-_module("liger_kernel.ops.rms_norm", LigerRMSNormFunction=_RmsNorm)
-_module("colossalai.utils", get_current_device=lambda: torch.device("cpu"))
-# Real ranks over gloo, by the environment the runner gives them.
-_module("colossalai", launch_from_torch=lambda _config: torch.distributed.init_process_group("gloo"))
-_module("colossalai.cluster", DistCoordinator=_Coordinator)
-
-
-def _removed(*_: Any, **__: Any) -> None:
-    raise NotImplementedError("torchvision 0.28 has no video reading and writing")
-
-
-for removed in ("write_video", "read_video"):
-    if not hasattr(torchvision.io, removed):
-        setattr(torchvision.io, removed, _removed)
-if not hasattr(torchvision, "get_video_backend"):
-    torchvision.get_video_backend = lambda: "pyav"
-try:
-    importlib.import_module("torchvision.io.video")
-except ImportError:
-    video = types.ModuleType("torchvision.io.video")
-    video._check_av_available = lambda: None  # type: ignore[attr-defined]
-    sys.modules["torchvision.io.video"] = video
+stand_ins.install(ABSENT, torch.device("cpu"))
 
 from opensora.models.hunyuan_vae.autoencoder_kl_causal_3d import (  # noqa: E402
     AutoEncoder3DConfig,

@@ -40,7 +40,7 @@ def set_seed(seed: int) -> None:
 torch.cuda.synchronize = lambda: None
 torch.cuda.max_memory_allocated = torch.cuda.max_memory_reserved = lambda: 0
 torchvision.io.write_video = write_video
-cpu_scaffolding._module("colossalai.utils", set_seed=set_seed)
+cpu_scaffolding.stand_ins.put("colossalai.utils", set_seed=set_seed)
 script = os.path.join("scripts", "diffusion", "inference.py")
 sys.argv[0] = script
 runpy.run_path(script, run_name="__main__")
