@@ -18,11 +18,13 @@ from sluice_runner.settings import (
     read_words,
 )
 
-Parallel = Literal["sequence", "tensor"]
+# Over several devices the sequence or the tensors are split, by Open-Sora itself; or the guidance branches,
+# and the sequence of each (rank_layout.py).
+Parallel = Literal["sequence", "tensor", "guidance"]
 # Guidance branches of a step: those that its scales need, or all three, as Open-Sora itself runs them.
 Branches = Literal["needed", "all"]
 BRANCHES: tuple[Branches, ...] = ("needed", "all")
-PARALLEL: tuple[Parallel, ...] = ("sequence", "tensor")
+PARALLEL: tuple[Parallel, ...] = ("sequence", "tensor", "guidance")
 
 
 @dataclass(frozen=True)

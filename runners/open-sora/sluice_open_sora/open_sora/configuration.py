@@ -8,11 +8,12 @@ from typing import Any, Mapping
 
 from sluice_runner.failure import RunnerFailure
 
+from ..rank_layout import allowed_ranks
 from ..settings import Settings, visible_home
 
 # They differ in parallelism: 256px.py has none, 768px.py splits the sequence (plugins/sp.py), 256px_tp.py the
 # tensors (plugins/tp.py). The resolution in a name means nothing here: it comes with each request.
-_FILES = {"none": "256px.py", "sequence": "768px.py", "tensor": "256px_tp.py"}
+_FILES = {"none": "256px.py", "sequence": "768px.py", "tensor": "256px_tp.py", "guidance": "256px.py"}
 _FOLDER = "configs/diffusion/inference"
 # opensora.utils.sampling reads it from the environment, and divides by it to pack the latent.
 _SPATIAL_COMPRESSION = 16
@@ -65,6 +66,18 @@ def sequence_ranks(config: Mapping[str, Any], ranks: int) -> int:
     (opensora.utils.cai)."""
     plugin = config.get("plugin_config") or {}
     return min(int(plugin.get("sp_size", 1)), ranks)
+
+
+def check_heads(config: Mapping[str, Any], ranks: int, device_variable: str) -> None:
+    """Raises RunnerFailure when the network's attention heads do not go evenly into the ranks."""
+    heads = int(config["model"]["num_heads"])
+    if heads % ranks != 0:
+        allowed = ", ".join(map(str, allowed_ranks(heads)))
+        raise RunnerFailure(
+            "model_missing",
+            f"{device_variable} names {ranks} devices; with OPENSORA_PARALLEL=guidance "
+            f"allowed are {allowed}, since the network has {heads} heads",
+        )
 
 
 def check_ranks(config: Mapping[str, Any], ranks: int, device_variable: str) -> None:

@@ -10,7 +10,8 @@ from ..guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 
 
 class GuidedModel:
-    """Stands for Open-Sora's model for one video. `scales_at`: the scales of a step; `step`: the present one.
+    """Stands for Open-Sora's model for one video. `module`: a Network; `scales_at`: the scales of a step;
+    `step`: the present one.
 
     Which branches run depends on the step and the inputs alone, so a resumed video runs the same ones."""
 
@@ -35,9 +36,10 @@ class GuidedModel:
         needed = needed_branches(self._scales_at(self._step()), self._same_negatives)
         self.ran += len(needed)
         if len(needed) == len(BRANCHES):
-            return self._module(**inputs)
+            return self._module(branches=needed, **inputs)
         places = [BRANCHES.index(branch) for branch in needed]
-        result = self._module(**{**inputs, **{name: value[places] for name, value in rows.items()}})
+        own = {**inputs, **{name: value[places] for name, value in rows.items()}}
+        result = self._module(branches=needed, **own)
         return result[list(stand_ins(needed))]
 
 
