@@ -43,6 +43,14 @@ test.each([
     'tests.test_guidance_branches',
   ],
   [
+    'ranks that share the guidance branches and the sequence of each come to the latents of one',
+    'tests.test_parallel_guidance',
+  ],
+  [
+    'a step cache leaves out what changed little, and a clip with it is resumed to the same bits',
+    'tests.test_step_cache',
+  ],
+  [
     'a step gives signs of life, and hears a cancel, at every block of the network',
     'tests.test_within_a_step',
   ],

@@ -121,6 +121,42 @@ test.each([
   },
 )
 
+test('a step cache is a trait of a model of its own id, and goes over to what is made from it', () => {
+  const catalogue = parse(
+    { id: 'open-sora-2-fast', step_cache: { threshold: 0.1 } },
+    { id: 'ink-fast', base: 'open-sora-2', step_cache: { threshold: 0.2 } },
+    { id: 'ink-faster', base: 'open-sora-2-fast' },
+    { id: 'ink', base: 'open-sora-2-fast', step_cache: null },
+  )
+  expect(catalogue.models.map(({ id, stepCache }) => [id, stepCache?.threshold ?? null])).toEqual([
+    ['open-sora-2', null],
+    ['animatic', null],
+    ['open-sora-2-fast', 0.1],
+    ['ink-fast', 0.2],
+    ['ink-faster', 0.1],
+    ['ink', null],
+  ])
+})
+
+test.each([
+  [
+    { id: 'open-sora-2', step_cache: { threshold: 0.1 } },
+    'open-sora-2 is exact and has none; what is made otherwise has an id of its own, with base open-sora-2',
+  ],
+  [
+    { id: 'open-sora-2-fast', step_cache: null },
+    'open-sora-2-fast has one; what is made otherwise has an id of its own, with base open-sora-2-fast',
+  ],
+  [
+    { id: 'wan-fast', base: 'wan-2.2-5b', step_cache: { threshold: 0.1 } },
+    'is for models of the runner open-sora, and this one has pipelines',
+  ],
+])('a step cache of %j is refused', (entry, said) => {
+  expect(faultsOf(JSON.stringify({ models: [entry] }))).toEqual([
+    `SLUICE_CATALOGUE is "/etc/models.json": models[0].step_cache: ${said}`,
+  ])
+})
+
 test.each([
   ['{"models": [{"id": "Ink"}]}', 'models[0].id: is "Ink": 1 to 63 lower-case letters'],
   ['{"model": []}', 'models: is missing: allowed is a list of models'],
@@ -143,7 +179,7 @@ test.each([
   ],
   [
     '{"models": [{"id": "ink", "base": "wan-2.2-5B"}]}',
-    'models[0].base: wan-2.2-5B is no model that another can be made from: open-sora-2, animatic, wan-2.2-5b,',
+    'models[0].base: wan-2.2-5B is no model that another can be made from: open-sora-2, animatic, open-sora-2-fast,',
   ],
 ])('a fault of %s says what was given and what is allowed', (text, said) => {
   expect(faultsOf(text)[0]).toContain(`SLUICE_CATALOGUE is "/etc/models.json": ${said}`)
@@ -217,6 +253,7 @@ test('a model without a base is described whole, and what it does not say it doe
     accounts: null,
     weights: {},
     pipelines: null,
+    stepCache: null,
     engineModel: null,
   })
 })

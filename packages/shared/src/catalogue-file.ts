@@ -126,7 +126,17 @@ function entryFaults(entry: Entry, entries: readonly Entry[]): string[] {
     faults.push(...strange.map((name) => `resolutions: ${name} is not one of ${made.join(', ')}`))
   }
   if (isWhole(entry)) faults.push(...missingOf(entry))
+  faults.push(...stepCacheFaults(entry))
   return faults
+}
+
+/** Whether a built-in model approximates is no setting of it: its customers would not see the change. */
+function stepCacheFaults({ id, step_cache }: Entry): string[] {
+  const builtIn = findBuiltIn(id)
+  if (builtIn === undefined || step_cache === undefined) return []
+  if ((step_cache === null) === (builtIn.stepCache === null)) return []
+  const which = step_cache === null ? 'has one' : 'is exact and has none'
+  return [`step_cache: ${id} ${which}; what is made otherwise has an id of its own, with base ${id}`]
 }
 
 function baseFaults(id: string, base: string, entries: readonly Entry[]): string[] {

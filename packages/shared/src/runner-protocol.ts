@@ -60,6 +60,8 @@ const servedModelSchema = z.object({
   lora: z.object({ path: z.string(), strength: z.number() }).optional(),
   /** For a runner of the library `diffusers`: the class of the pipeline by mode. */
   pipelines: z.partialRecord(z.enum(MODES), z.string()).optional(),
+  /** For a runner of Open-Sora (`StepCache`). Absent = every step is run in full. */
+  step_cache: z.object({ threshold: z.number() }).optional(),
   /** For a runner that drives an engine: the engine's name of the model. Absent = the id. */
   engine_model: z.string().optional(),
   /**

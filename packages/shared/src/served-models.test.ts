@@ -12,6 +12,7 @@ const catalogue = parseCatalogue(
     models: [
       { id: 'studio', base: 'open-sora-2', accounts: [] },
       { id: 'by-engine', base: 'open-sora-2', engine_model: 'hub/open-sora' },
+      { id: 'open-sora-2-fast' },
       { id: 'wan-2.2-5b', weights: { folder: '/models/wan', lora: { path: '/models/ink', strength: 0.5 } } },
     ],
   }),
@@ -36,6 +37,10 @@ test('a runner is told of each model its weights, pipelines, the engine’s name
       },
     },
     expect.objectContaining({ id: 'by-engine', engine_model: 'hub/open-sora' }),
+  ])
+  expect(readServedModels({ SLUICE_MODEL: 'open-sora-2,open-sora-2-fast' }, catalogue)).toEqual([
+    expect.not.objectContaining({ step_cache: expect.anything() }),
+    expect.objectContaining({ id: 'open-sora-2-fast', step_cache: { threshold: 0.05 } }),
   ])
   // A single model may be one that only the runner knows.
   expect(readServedModels({ SLUICE_MODEL: 'unheard-of' }, catalogue)).toEqual([{ id: 'unheard-of' }])

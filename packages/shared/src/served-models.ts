@@ -44,6 +44,7 @@ function describe(id: string, model: Model | undefined): ServedModel {
     id,
     ...model.weights,
     ...(model.pipelines === null ? {} : { pipelines: model.pipelines }),
+    ...(model.stepCache === null ? {} : { step_cache: model.stepCache }),
     ...(model.engineModel === null ? {} : { engine_model: model.engineModel }),
     makes: makesOf(model),
   }

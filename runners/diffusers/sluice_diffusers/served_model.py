@@ -65,6 +65,8 @@ def _open_model(model: ModelWeights, folders: dict[str, PipelineFolder]) -> Serv
         raise _refused(
             model.id, "weights.checkpoint is set; a model of this runner is a folder (weights.folder)"
         )
+    if model.step_cache is not None:
+        raise _refused(model.id, "step_cache is set; this runner has none, the runner open-sora does")
     if model.folder is None:
         raise _refused(model.id, "weights.folder is not set; it names a pipeline's folder (model_index.json)")
     families = {mode: _family(model, mode, name) for mode, name in model.pipelines.items()}

@@ -9,8 +9,10 @@ from typing import Iterable, Mapping
 
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.model_weights import ModelWeights
+from sluice_runner.step_cache import StepCache
 from sluice_runner.weight_file import WeightFile
 
+from .fast_model import cache_identity, check_exact
 from .lora_file import LoraFile
 
 # Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's file), and what a LoRA
@@ -25,6 +27,7 @@ class ServedModel:
     checkpoint: WeightFile | None = None
     lora: LoraFile | None = None
     strength: float = 0.0
+    step_cache: StepCache | None = None
 
     @property
     def is_base(self) -> bool:
@@ -34,7 +37,8 @@ class ServedModel:
     def identity(self) -> str:
         """What its latents depend on beside the request, the same on every host; "" for the base model."""
         checkpoint = "" if self.checkpoint is None else self.checkpoint.fingerprint
-        return "" if self.is_base else json.dumps([checkpoint, self._added])
+        weights = "" if self.is_base else json.dumps([checkpoint, self._added])
+        return f"{weights}{cache_identity(self.step_cache)}"
 
     def source_of(self, name: str) -> Source:
         """Where the tensor called `name` comes from."""
@@ -62,18 +66,20 @@ class ServedModel:
 
 
 def open_models(models: Iterable[ModelWeights]) -> tuple[ServedModel, ...]:
-    """Raises RunnerFailure `model_missing`, with model and path, for a file that is missing or unusable."""
+    """Raises RunnerFailure `model_missing`, with model and path, for a file that is missing or unusable, and
+    `bad_input` for a step cache on the exact model."""
     return tuple(_open_model(model) for model in models)
 
 
 def _open_model(model: ModelWeights) -> ServedModel:
+    check_exact(model)
     kind, path = "checkpoint", model.checkpoint
     try:
         checkpoint = None if path is None else WeightFile(path)
         if model.lora is None:
-            return ServedModel(model.id, checkpoint)
+            return ServedModel(model.id, checkpoint, step_cache=model.step_cache)
         kind, path = "lora", model.lora.path
-        return ServedModel(model.id, checkpoint, LoraFile(path), model.lora.strength)
+        return ServedModel(model.id, checkpoint, LoraFile(path), model.lora.strength, model.step_cache)
     except (OSError, ValueError) as error:
         raise _unusable(model.id, kind, path, error) from None
 

@@ -13,6 +13,7 @@ from typing import Any, Iterator
 
 from sluice_runner.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from sluice_runner.generation import Generation, Reference, parse_generation
+from sluice_runner.model_weights import ModelWeights
 from sluice_runner.pipeline import Capture, Job, Phase, Place
 from runner_tests.spawned_runner import some_request
 
@@ -28,14 +29,15 @@ class RecordingGate:
     checkpoints: dict[int, str] = field(default_factory=dict)
     latent: bytes = b""
 
-    def boundary(self, step: int, capture: Capture) -> None:
+    def boundary(self, step: int, capture: Capture, captured_step: int | None = None) -> None:
         captured = capture()
         if not captured:
             return
         self.latent = captured["latent"].data
-        if self.folder is not None and step > 0:
+        kept = step if captured_step is None else captured_step
+        if self.folder is not None and kept > 0:
             folder = tempfile.mkdtemp(dir=self.folder)
-            self.checkpoints[step] = write_checkpoint(folder, "parameters", Checkpoint(step, captured))
+            self.checkpoints[step] = write_checkpoint(folder, "parameters", Checkpoint(kept, captured))
 
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
         self.signs.append((phase, step))
@@ -45,9 +47,15 @@ class RecordingGate:
 
 
 class RealPipeline:
-    """`branches`: OPENSORA_GUIDANCE_BRANCHES."""
+    """`branches`: OPENSORA_GUIDANCE_BRANCHES. `models`: of `load`; the first is loaded."""
 
-    def __init__(self, folder: str, config: str = "tiny_config.py", branches: str = "needed") -> None:
+    def __init__(
+        self,
+        folder: str,
+        config: str = "tiny_config.py",
+        branches: str = "needed",
+        models: tuple[ModelWeights, ...] = (),
+    ) -> None:
         os.environ["OPENSORA_CONFIG"] = str(TESTS / config)
         os.environ["OPENSORA_DEVICE"] = "cpu"
         os.environ["OPENSORA_GUIDANCE_BRANCHES"] = branches
@@ -55,7 +63,7 @@ class RealPipeline:
 
         self.folder = folder
         self.pipeline = OpenSoraPipeline(Place(0, 1, False))
-        self.loaded = self.pipeline.load("open-sora-2", ())
+        self.loaded = self.pipeline.load(models[0].id if models else "open-sora-2", models)
         # Rows that the network itself got: what counts, not what the runner says.
         self.branch_forwards = 0
         self.model.register_forward_pre_hook(self._count, with_kwargs=True)

@@ -14,8 +14,13 @@ from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.lora_file import LoraFile
+from sluice_open_sora.rank_layout import Share, allowed_ranks, group_members, share_of
+from sluice_open_sora.served_model import open_models
 from sluice_open_sora.settings import read_settings, set_allocator
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.model_weights import ModelWeights
 from sluice_runner.settings import SettingError
+from sluice_runner.step_cache import StepCache
 from tests.spawned_runner import PACKAGE_FOLDER
 
 
@@ -23,6 +28,52 @@ class StandardLibrary(unittest.TestCase):
     def test_nothing_outside_open_sora_needs_more(self) -> None:
         folders = [PACKAGE_FOLDER, SHARED_FOLDER]
         self.assertEqual(imports_without_packages(PACKAGE_FOLDER / "sluice_open_sora", folders), "")
+
+
+class StepCaches(unittest.TestCase):
+    def test_the_exact_model_takes_none(self) -> None:
+        cache = StepCache(0.05)
+        (fast,) = open_models((ModelWeights("open-sora-2-fast", step_cache=cache),))
+        self.assertEqual(fast.step_cache, cache)
+        with self.assertRaises(RunnerFailure) as raised:
+            open_models((ModelWeights("open-sora-2", step_cache=cache),))
+        self.assertEqual(raised.exception.code, "bad_input")
+        self.assertEqual(
+            raised.exception.message,
+            'model "open-sora-2" is exact and takes no step_cache; '
+            "a model with one has an id of its own, such as open-sora-2-fast",
+        )
+
+    def test_a_checkpoint_belongs_to_one_with_its_threshold(self) -> None:
+        models = (ModelWeights("a"), *(ModelWeights("a", step_cache=StepCache(by)) for by in (0.05, 0.06)))
+        exact, *cached = (model.identity for model in open_models(models))
+        self.assertEqual(exact, "")
+        self.assertEqual(len({exact, *cached}), 3)
+
+
+class RankLayout(unittest.TestCase):
+    def test_every_branch_is_run_and_every_rank_has_its_part(self) -> None:
+        for ranks, branches in product(range(1, 13), range(1, 4)):
+            with self.subTest(ranks=ranks, branches=branches):
+                shares = [share_of(rank, ranks, branches) for rank in range(ranks)]
+                # In each group all have the same branches, and each place once; together all branches.
+                for members in group_members(ranks, shares[0].groups):
+                    own = [shares[rank] for rank in members]
+                    self.assertEqual({share.branches for share in own}, {own[0].branches})
+                    self.assertEqual([share.place for share in own], list(range(own[0].size)))
+                firsts = [shares[members[0]] for members in group_members(ranks, shares[0].groups)]
+                ran = [branch for share in firsts for branch in share.branches]
+                self.assertEqual(ran, list(range(branches)))
+
+    def test_branches_that_go_evenly_into_the_ranks_have_ranks_of_their_own(self) -> None:
+        self.assertEqual([share_of(rank, 2, 2).branches for rank in range(2)], [(0,), (1,)])
+        self.assertEqual([share_of(rank, 4, 2).branches for rank in range(4)], [(0,), (0,), (1,), (1,)])
+        self.assertEqual(share_of(1, 2, 1), Share((0,), 1, 2, 1))
+        self.assertEqual(share_of(1, 2, 3), Share((0, 1, 2), 1, 2, 1))
+
+    def test_the_full_network_goes_over_the_numbers_of_devices_that_hosts_have(self) -> None:
+        self.assertTrue({1, 2, 3, 4, 6, 8} <= set(allowed_ranks(24)))
+        self.assertNotIn(5, allowed_ranks(24))
 
 
 class Loras(unittest.TestCase):

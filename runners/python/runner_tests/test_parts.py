@@ -27,6 +27,7 @@ from sluice_runner.rank_agreement import Follower, Leader
 from sluice_runner.rank_gate import RankGate, RankOrder, Wishes
 from sluice_runner.requests import Cancel, Generate, Load, Shutdown, Yield, parse_json, parse_request
 from sluice_runner.settings import read_devices
+from sluice_runner.step_cache import StepCache
 from sluice_runner.weight_file import WeightFile
 
 
@@ -83,6 +84,7 @@ class Requests(unittest.TestCase):
             fixture.models,
             (
                 ModelWeights("open-sora-2"),
+                ModelWeights("open-sora-2-fast", step_cache=StepCache(0.05)),
                 ModelWeights("studio-finetune", "/models/studio.safetensors"),
                 ModelWeights("ink-wash", None, Lora("/models/ink-wash.safetensors", 0.8)),
             ),
@@ -103,6 +105,10 @@ class Requests(unittest.TestCase):
             ([{"id": "a", "makes": 3}], "models[0].makes is 3"),
             ([{"id": "a", "lora": {"path": "a", "strength": 1}}], "models[0].lora.path is"),
             ([{"id": "a", "lora": {"path": "/a"}}], "models[0].lora.strength is"),
+            ([{"id": "a", "step_cache": 0.1}], "models[0].step_cache is 0.1; allowed is an object"),
+            ([{"id": "a", "step_cache": {"threshold": 0}}], "models[0].step_cache is"),
+            ([{"id": "a", "step_cache": {"threshold": True}}], "models[0].step_cache is"),
+            ([{"id": "a", "step_cache": {"threshold": 1.01}}], "models[0].step_cache is"),
             ([{"id": "a", "lora": {"path": "/a", "strength": float("inf")}}], "models[0].lora.strength is"),
         ):
             with self.subTest(said), self.assertRaises(RunnerFailure) as raised:
@@ -287,6 +293,31 @@ class WithinAStep(unittest.TestCase):
             # The others would wait for it inside the step.
             for agreement in (Leader([near]), Follower(far)):
                 self.gate(agreement, wishes, []).heed_cancel(3)
+
+
+class AtAnEarlierStep(unittest.TestCase):
+    """A pipeline that can be resumed at some steps alone keeps what it had at the last of them."""
+
+    def test_a_checkpoint_says_the_step_of_what_it_holds_and_is_written_once(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            said: list[dict[str, Any]] = []
+            job = Job(parse_generation(some_request()), (), folder, "", "", None)
+            wishes = Wishes()
+            gate = RankGate(RankOrder("a", job, "parameters", 0), wishes, Leader([]), said.append)
+            for step in range(8):
+                gate.boundary(step, dict, step - step % 4)
+            (kept,) = [message for message in said if message["type"] == "checkpoint"]
+            self.assertEqual(kept["step"], 4)
+            self.assertEqual(read_checkpoint(kept["path"], "parameters", 8).step, 4)
+            wishes.set("a", "yield")
+            with self.assertRaises(Stopped) as raised:
+                gate.boundary(7, dict, 4)
+            self.assertEqual((raised.exception.how, raised.exception.step), ("yield", 4))
+            self.assertEqual(raised.exception.path, kept["path"])
+            wishes.set("a", "cancel")
+            with self.assertRaises(Stopped) as raised:
+                gate.boundary(7, dict, 4)
+            self.assertEqual((raised.exception.how, raised.exception.step), ("cancel", 7))
 
 
 class Checkpoints(unittest.TestCase):

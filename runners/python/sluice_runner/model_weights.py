@@ -12,6 +12,7 @@ from typing import Any, Iterable, Mapping
 
 from .failure import RunnerFailure
 from .makes import OPEN_SORA_MAKES, Makes, parse_makes, request_of_makes
+from .step_cache import StepCache, parse_step_cache
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class ModelWeights:
     folder: str | None = None
     pipelines: Mapping[str, str] = given_field(default_factory=dict)
     makes: Makes = OPEN_SORA_MAKES
+    # None = every step is run in full.
+    step_cache: StepCache | None = None
 
 
 def parse_models(value: Any) -> tuple[ModelWeights, ...]:
@@ -61,6 +64,7 @@ def request_of_models(models: Iterable[ModelWeights]) -> list[dict[str, Any]]:
             **({} if model.folder is None else {"folder": model.folder}),
             **({} if not model.pipelines else {"pipelines": dict(model.pipelines)}),
             **({} if model.makes == OPEN_SORA_MAKES else {"makes": request_of_makes(model.makes)}),
+            **({} if model.step_cache is None else {"step_cache": vars(model.step_cache)}),
         }
         for model in models
     ]
@@ -82,6 +86,7 @@ def _model(field: str, value: Any) -> ModelWeights:
         paths.get("folder"),
         _pipelines(f"{field}.pipelines", value.get("pipelines", {})),
         parse_makes(f"{field}.makes", value["makes"]) if "makes" in value else OPEN_SORA_MAKES,
+        parse_step_cache(f"{field}.step_cache", value["step_cache"]) if "step_cache" in value else None,
     )
 
 

@@ -97,10 +97,11 @@ Capture = Callable[[], Mapping[str, Tensor] | None]
 
 
 class StepGate(Protocol):
-    def boundary(self, step: int, capture: Capture) -> None:
+    def boundary(self, step: int, capture: Capture, captured_step: int | None = None) -> None:
         """`step` steps are done, on the device too. Every rank calls it at the same steps, the last included.
 
-        `capture` is called on rank 0 when a checkpoint is due. Raises Stopped."""
+        `capture` is called on rank 0 when a checkpoint is due. `captured_step`: the step of what it returns,
+        where that is an earlier one. Raises Stopped."""
 
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
         """Says that the phase still goes on. Cheap: most calls send nothing."""

@@ -59,11 +59,13 @@ class RankGate:
         self._leads = isinstance(agreement, Leader)
         self._is_alone = isinstance(agreement, Leader) and agreement.is_alone
         self._checkpoint_at = time.monotonic()
+        self._checkpoint_step = order.job.start_step
         self._reported_step = order.job.start_step
         self._alive_at = 0.0
 
-    def boundary(self, step: int, capture: Capture) -> None:
+    def boundary(self, step: int, capture: Capture, captured_step: int | None = None) -> None:
         steps = self._job.generation.num_steps
+        kept = step if captured_step is None else captured_step
         if self._leads and step > self._reported_step:
             self._reported_step = step
             self._say("denoise", step, steps)
@@ -73,16 +75,17 @@ class RankGate:
         if decision == "cancel":
             raise Stopped("cancel", step)
         if decision == "yield":
-            path = self._checkpoint(step, capture) if self._leads and step > 0 else None
+            path = self._checkpoint(kept, capture) if self._leads and kept > 0 else None
             # A cancel may have come while the checkpoint was written.
-            cancelled = self._wishes.of(self._order.video) == "cancel"
-            raise Stopped("cancel" if cancelled else "yield", step, path)
+            if self._wishes.of(self._order.video) == "cancel":
+                raise Stopped("cancel", step)
+            raise Stopped("yield", kept, path)
         is_due = time.monotonic() - self._checkpoint_at >= self._order.checkpoint_s
-        if self._leads and is_due and self._job.start_step < step < steps:
-            path = self._checkpoint(step, capture)
+        if self._leads and is_due and self._checkpoint_step < kept and step < steps:
+            path = self._checkpoint(kept, capture)
             if path is not None:
-                self._report({"type": "checkpoint", "id": self._order.video, "step": step, "path": path})
-            self._checkpoint_at = time.monotonic()
+                self._report({"type": "checkpoint", "id": self._order.video, "step": kept, "path": path})
+            self._checkpoint_at, self._checkpoint_step = time.monotonic(), kept
 
     def alive(self, phase: Phase, step: int = 0, steps: int = 1) -> None:
         if self._leads and time.monotonic() - self._alive_at >= ALIVE_S:

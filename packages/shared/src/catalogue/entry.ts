@@ -23,6 +23,8 @@ const STEPS_MAX = 1_000
 const SIDE_MAX = 9_999
 const COMPRESSION_MAX = 256
 const PARAMETER_MAX = 100
+/** The first block's outcome is another one altogether. */
+const STEP_CACHE_THRESHOLD_MAX = 1
 
 const idField = z
   .string()
@@ -136,6 +138,9 @@ export const entrySchema = fields({
   }).optional(),
   pipelines: z
     .partialRecord(z.enum(MODES), z.string().regex(CLASS_NAME, 'the name of a class, such as WanPipeline'))
+    .optional(),
+  step_cache: fields({ threshold: z.number().positive().max(STEP_CACHE_THRESHOLD_MAX) })
+    .nullable()
     .optional(),
   engine_model: z.string().min(1).max(200).optional(),
 })

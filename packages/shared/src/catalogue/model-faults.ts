@@ -29,6 +29,7 @@ export function modelFaults(model: Model, entry: Entry, like: Model | undefined)
     ...rangeFaults('motion_score', model.motionScore),
     ...modeFaults(model),
     ...tokenFaults(model),
+    ...stepCacheFaults(model),
   ]
 }
 
@@ -134,6 +135,11 @@ function tokenFaults({ sizes, sizeRule, frames, steps, tokens }: Model): Fault[]
   return [
     ['tokens', `the largest clip has about ${most / perToken} tokens; at most ${TOKENS_MAX} are counted`],
   ]
+}
+
+function stepCacheFaults({ stepCache, pipelines }: Model): Fault[] {
+  if (stepCache === null || pipelines === null) return []
+  return [['step_cache', 'is for models of the runner open-sora, and this one has pipelines']]
 }
 
 function modeFaults({ modes, i2vConditions, pipelines }: Model): Fault[] {

@@ -37,6 +37,7 @@ const WHOLE: Model = {
   accounts: null,
   weights: {},
   pipelines: null,
+  stepCache: null,
   engineModel: null,
 }
 
@@ -85,6 +86,7 @@ function withEntry(like: Model, entry: Entry): Model {
     accounts: entry.accounts === undefined ? null : new Set(entry.accounts),
     weights: weightsOf(entry, {}),
     pipelines: entry.pipelines ?? like.pipelines,
+    stepCache: entry.step_cache === undefined ? like.stepCache : entry.step_cache,
     engineModel: entry.engine_model ?? like.engineModel,
   }
 }

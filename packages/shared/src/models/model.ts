@@ -41,6 +41,15 @@ export interface ModelWeights {
   lora?: { path: string; strength: number }
 }
 
+/**
+ * What lets a model reuse between two steps what its network did in an earlier one. It approximates, so a
+ * model with it is another model than one without, never a setting of it. `threshold`: how much the outcome
+ * of the network's first block may have changed, as a share, for the rest to be reused.
+ */
+export interface StepCache {
+  threshold: number
+}
+
 /** A model that videos can be made with: all that the service knows of it. */
 export interface Model extends MadeSizes {
   id: string
@@ -89,6 +98,8 @@ export interface Model extends MadeSizes {
   weights: ModelWeights
   /** For the runner `diffusers`: the library's class of pipeline for each mode. */
   pipelines: Readonly<Partial<Record<Mode, string>>> | null
+  /** For the runner `open-sora`; null = every step is run in full. */
+  stepCache: StepCache | null
   /** For the runner `engine`: what the engine calls it; null = the id. */
   engineModel: string | null
 }

@@ -12,10 +12,10 @@ from sluice_runner.failure import RunnerFailure
 from sluice_runner.model_weights import ModelWeights
 from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, StepGate
 
+from ..fast_model import FULL_STEP_EVERY, MODEL
 from ..served_model import ServedModel, open_models
 from ..settings import read_settings, set_allocator, visible_home
 
-MODEL = "open-sora-2"
 # The training clips' bounds: 129 frames, 768 x 768 pixels (README of commit d0cd5ac).
 FRAMES_MAX = 129
 PIXELS_MAX = 768 * 768
@@ -34,6 +34,8 @@ class OpenSoraPipeline:
         self._causal_mask: Any = None
         # None while there is one model, whose weights stay.
         self._weights: Any = None
+        # The ranks that share guidance branches (network.py); None where they do not.
+        self._devices: Any = None
 
     def load(self, model: str, models: tuple[ModelWeights, ...]) -> Loaded:
         if not models and model != MODEL:
@@ -46,19 +48,25 @@ class OpenSoraPipeline:
         from sluice_runner.with_torch.device import describe_device, find_device
 
         from .causal_mask import CausalMask
-        from .configuration import check_ranks, read_configuration, sequence_ranks
+        from .configuration import check_heads, check_ranks, read_configuration, sequence_ranks
+        from .network import Devices
+        from .parallel_guidance import RankGroups, SplitAttention
         from .residency import Residency
 
         torch.set_grad_enabled(False)
         self._config = config = read_configuration(self._settings, self._place.ranks)
-        check_ranks(config, self._place.ranks, self._settings.device_variable)
+        shares_branches = self._place.ranks > 1 and self._settings.parallel == "guidance"
+        (check_heads if shares_branches else check_ranks)(
+            config, self._place.ranks, self._settings.device_variable
+        )
         self._device = find_device(os.environ.get("OPENSORA_DEVICE") or "cuda")
 
         from opensora.utils.misc import to_torch_dtype
         from opensora.utils.sampling import prepare_models
 
         offload = self._place.offload and self._place.ranks == 1
-        boost = self._boosters() if self._place.ranks > 1 else None
+        boost = self._boosters() if self._place.ranks > 1 and not shares_branches else None
+        groups = RankGroups(self._device) if shares_branches else None
         dtype = to_torch_dtype(config.get("dtype", "bf16"))
         # With offload nothing is on the device until it is used.
         model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
@@ -69,6 +77,8 @@ class OpenSoraPipeline:
         self.use(model, lambda *_: None)
         if boost is not None:
             video_model, self._autoencoder = boost(video_model, self._autoencoder)
+        # Around the kernel that is in place by now.
+        self._devices = None if groups is None else Devices(groups, SplitAttention.replace())
         self._model = video_model
         flux, flux_autoencoder = self._image_parts.get("img_flux"), self._image_parts.get("img_flux_ae")
         parts = {
@@ -90,10 +100,11 @@ class OpenSoraPipeline:
             modes=("t2v", "i2v") if flux is None else ("t2v", "t2i2v", "i2v"),
             frames_max=FRAMES_MAX,
             pixels_max=PIXELS_MAX,
-            sequence_ranks=sequence_ranks(config, self._place.ranks),
+            sequence_ranks=1 if shares_branches else sequence_ranks(config, self._place.ranks),
         )
-        # Both ways round differently, so a checkpoint of one is none of the other.
+        # Each way rounds differently, so a checkpoint of one is none of the other.
         way = "" if self._settings.branches == "needed" else " branches=all"
+        way += f" parallel=guidance/{self._place.ranks}" if shares_branches else ""
         identities = {one.id: f"{one.identity}{way}" for one in served}
         return Loaded(readiness, identities if models or way else {})
 
@@ -130,7 +141,8 @@ class OpenSoraPipeline:
 
         from .steps import Steps
 
-        self._steps = Steps(job, gate, self._device)
+        cache = self._served[job.generation.model].step_cache
+        self._steps = Steps(job, gate, self._device, 1 if cache is None else FULL_STEP_EVERY)
         reset_peak(self._device)
         _seed_everything(job.generation.seed)
         try:
@@ -139,6 +151,8 @@ class OpenSoraPipeline:
             if self._place.rank == 0:
                 with open(job.frames_path, "wb") as file:
                     file.write(memoryview(frames.numpy()).cast("B"))
+            return Rendered(self._steps.timings(), peak_bytes(self._device))
+        except _OthersDecode:
             return Rendered(self._steps.timings(), peak_bytes(self._device))
         finally:
             self._causal_mask.forget()
@@ -151,7 +165,9 @@ class OpenSoraPipeline:
         from opensora.utils.inference import add_fps_info_to_text, add_motion_score_to_text
         from opensora.utils.sampling import SamplingOption, prepare_api, sanitize_sampling_option
 
+        from .first_block_cache import FirstBlockCache
         from .guided_model import GuidedModel, scales_of
+        from .network import Network
         from .watched_parts import WatchedAutoencoder, WatchedModule
 
         generation, steps, config = job.generation, self._steps, self._config
@@ -179,10 +195,12 @@ class OpenSoraPipeline:
         t5 = WatchedModule(self._t5, self._residency, "text", steps.before_text)
         clip = WatchedModule(self._clip, self._residency, "text", steps.before_text)
         autoencoder = WatchedAutoencoder(
-            self._autoencoder, self._residency, "autoencoder", steps.encode_reference, steps.before_decode
+            self._autoencoder, self._residency, "autoencoder", steps.encode_reference, self._before_decode
         )
         condition, references = self._condition(job, option, t5, clip)
-        network = self._model
+        step_cache = self._served[generation.model].step_cache
+        cache = None if step_cache is None else FirstBlockCache(step_cache, lambda: steps.step)
+        network: Any = Network(self._model, self._devices, cache)
         if self._settings.branches == "needed":
             network = GuidedModel(network, scales_of(option, condition), lambda: steps.step)
         model = WatchedModule(network, self._residency, "model", steps.before_step)
@@ -209,6 +227,12 @@ class OpenSoraPipeline:
         # [-1, 1] to bytes as opensora.datasets.save_sample does it, in 32-bit floats.
         pixels = clip_pixels[0].float().clamp_(-1, 1).add_(1).mul_(127.5).add_(0.5).clamp_(0, 255)
         return pixels.permute(1, 2, 3, 0).to(torch.uint8).contiguous().cpu()
+
+    def _before_decode(self) -> None:
+        self._steps.before_decode()
+        if self._devices is not None and self._place.rank != 0:
+            # The autoencoder is not split: one rank decodes.
+            raise _OthersDecode
 
     def _condition(self, job: Job, option: Any, t5: Any, clip: Any) -> tuple[str, str | None]:
         """Returns Open-Sora's cond_type, and the paths of the input images joined with semicolons."""
@@ -330,6 +354,10 @@ class OpenSoraPipeline:
             for name in os.listdir(folder):
                 os.remove(os.path.join(folder, name))
             os.rmdir(folder)
+
+
+class _OthersDecode(Exception):
+    """This rank has no part in the clip after its last step."""
 
 
 def blocks_of(transformer: Any) -> list[Any]:

@@ -20,14 +20,19 @@ CONDITION_IMAGE = "condition_image"
 
 
 class Steps:
-    """The stand-ins of watched_parts.py call it."""
+    """The stand-ins of watched_parts.py call it. `resumable_every`: a video may be resumed at each so many
+    steps, since only the latent is kept between them."""
 
-    def __init__(self, job: Job, gate: StepGate, device: torch.device) -> None:
+    def __init__(self, job: Job, gate: StepGate, device: torch.device, resumable_every: int = 1) -> None:
         self._job = job
         self._gate = gate
         self._pace = BlockPace(device)
         self._device = device
         self._done = 0
+        self._resumable_every = resumable_every
+        # The last step at which the video may be resumed, and the latent then.
+        self._kept_step = job.start_step
+        self._kept: torch.Tensor | None = None
         # What the autoencoder made of the input images. It samples its posterior, so a resumed attempt takes
         # what the first attempt got.
         self._references: list[torch.Tensor] = []
@@ -55,7 +60,12 @@ class Steps:
         if step == self._job.start_step and self._job.resume is not None:
             # In place: the loop goes on from the very tensor it passed here.
             img.copy_(self._stored("latent").repeat(GUIDANCE_COPIES, *(1 for _ in img.shape[1:])))
-        self._gate.boundary(step, lambda: self._capture(img))
+        if self._resumable_every == 1:
+            self._gate.boundary(step, lambda: self._capture(img))
+            return None
+        if self._kept is None or step % self._resumable_every == 0:
+            self._kept_step, self._kept = step, img[: len(img) // GUIDANCE_COPIES].clone()
+        self._gate.boundary(step, lambda: self._capture(self._kept), self._kept_step)
         return None
 
     def before_block(self) -> None:
@@ -121,7 +131,8 @@ class Steps:
         }
 
     def _capture(self, img: torch.Tensor) -> Mapping[str, Tensor]:
-        captured = {"latent": pack_tensor(img[: len(img) // GUIDANCE_COPIES])}
+        """`img`: the latent, once or as often as the batch has it."""
+        captured = {"latent": pack_tensor(img[:1])}
         for number, reference in enumerate(self._references):
             captured[f"reference.{number}"] = pack_tensor(reference)
         if self.condition_image is not None:

@@ -18,5 +18,6 @@ export const BY_DIFFUSERS = {
   pool: null,
   accounts: null,
   weights: {},
+  stepCache: null,
   engineModel: null,
 } as const satisfies Partial<Model>
