@@ -25,7 +25,10 @@ const [width = 0, height = 0, num_frames = 0, num_steps = 0] = (
   .map(Number)
 const VIDEOS = Number(process.env.SLUICE_BENCH_VIDEOS ?? 2)
 const EXACT = 'open-sora-2'
-/** The first is that of open-sora-2-fast. Of a random network each step changes far more than of a trained one. */
+/**
+ * The first is that of open-sora-2-fast. From step to step a random network changes far more than a trained
+ * one.
+ */
 const THRESHOLDS = device === 'cpu' ? [0.05, 0.8, 0.9, 1] : [0.05, 0.1, 0.2]
 
 const python = process.env.OPENSORA_PYTHON ?? 'python3'
