@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path'
 import { LEASE_MS } from '@sluice/shared/attempt-contract'
+import { Catalogue } from '@sluice/shared/models/catalogue'
 import { openDatabase } from '../apps/api/src/db/database.ts'
 import { readPoolDays } from '../apps/api/src/economics/pool-days.ts'
 import { Metrics } from '../apps/api/src/metrics/metrics.ts'
@@ -72,6 +73,7 @@ try {
     ['the shift', asMs(percentile(shiftMs, 0.5)), asMs(percentile(shiftMs, 0.99))],
   ])
 
+  const settings = { currency: 'USD', catalogue: new Catalogue(), leaseMs: LEASE_MS, wantedMs: 300_000 }
   const empty = await scrapes()
   await seedBacklog(superUrl, { queued: QUEUED, ended: ENDED, accounts: 1_000 })
   await runSql(superUrl, [
@@ -123,7 +125,7 @@ try {
 
   /** Each with a reader of its own, so that none returns what another has just read. */
   async function scrapes(): Promise<number[]> {
-    return rounds(() => new Metrics(db, { currency: 'USD', leaseMs: LEASE_MS }).text())
+    return rounds(() => new Metrics(db, settings).text())
   }
 } finally {
   await postgres.stop()

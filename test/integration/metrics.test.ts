@@ -139,6 +139,32 @@ test('totals go on over hours that were closed, and over a restart', async () =>
   expect(closed.rowCount).toBe(1)
 })
 
+test('what is queued is GPU time and workers wanted of the pool that could make it, also when its last worker has gone', async () => {
+  await using own = await startTestApi()
+  const demand = async () => {
+    const answer = await fetch(`${own.url}/metrics`, { headers: { authorization: `Bearer ${own.adminKey}` } })
+    return [...(await answer.text()).matchAll(/^sluice_(queued_gpu_seconds|workers_wanted)({.*) (.*)$/gm)]
+      .map(([, name, labels, value]) => `${name}${labels} ${value}`)
+      .sort()
+  }
+  // Ten steps and an overhead, at a CPU's pace.
+  const oneVideo = (seconds: number, wanted: number, pool = 'hand') => [
+    `queued_gpu_seconds{pool="${pool}"} ${seconds}`,
+    `workers_wanted{pool="${pool}"} ${wanted}`,
+  ]
+  await own.call('POST', '/v1/videos', SMALL)
+  const [unknown] = await eventually(demand, (lines) => lines.length === 2)
+  expect(unknown).toMatch(/^queued_gpu_seconds{pool=""} \d/)
+  await using worker = new HandWorker(own)
+  await worker.heartbeat()
+  await worker.fetch()
+  await own.call('POST', '/v1/videos', SMALL)
+  await eventually(demand, (lines) => lines.join() === oneVideo(1.5, 1).join())
+  await worker.heartbeat([], { draining: true, slots: 0 })
+  await own.api.context.db.query({ text: `update worker set heartbeat_at = now() - interval '1 hour'` })
+  await eventually(demand, (lines) => lines.join() === oneVideo(3, 1).join())
+})
+
 test('labels are of a known set: templates of paths, no ids, prompts, keys or accounts', async () => {
   const video = await submit({ prompt: 'a secret garden' })
   await api.call('GET', `/v1/videos/${video.id}`)
@@ -255,7 +281,11 @@ test('at most twenty forecasts made at one time are kept, and none of a video th
 })
 
 test('the installation is read once for many who ask within a second', async () => {
-  const reader = new InstallationReader(api.context.db, api.config.timings.leaseMs)
+  const reader = new InstallationReader(api.context.db, {
+    catalogue: api.config.catalogue,
+    leaseMs: api.config.timings.leaseMs,
+    wantedMs: api.config.queueMsWanted,
+  })
   const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => reader.read()))
   for (const other of others) expect(other).toBe(first)
   expect(await reader.read()).toBe(first)

@@ -6,6 +6,7 @@ import { GATE_MUTANTS } from './gate-mutants.ts'
 import { HOST_MUTANTS } from './host-mutants.ts'
 import { MONEY_MUTANTS } from './money-mutants.ts'
 import type { Mutant } from './mutant.ts'
+import { SCALE_MUTANTS } from './scale-mutants.ts'
 import { SILENCE_MUTANTS } from './silence-mutants.ts'
 
 export const ALL_MUTANTS: readonly Mutant[] = [
@@ -15,6 +16,7 @@ export const ALL_MUTANTS: readonly Mutant[] = [
   ...GATE_MUTANTS,
   ...HOST_MUTANTS,
   ...DOOR_MUTANTS,
+  ...SCALE_MUTANTS,
   ...SILENCE_MUTANTS,
   ...ENGINE_MUTANTS,
 ]

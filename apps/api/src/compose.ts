@@ -6,7 +6,7 @@ import { bindInstallation } from './accounts/installation.ts'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'
-import type { Database } from './db/database.ts'
+import type { Database, DatabasePool } from './db/database.ts'
 import { openDatabases } from './db/databases.ts'
 import { outsideTransactions } from './db/outside-transactions.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
@@ -93,7 +93,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       queueWatch: new QueueWatch(config.queue, log),
       onQueueError,
       repeats,
-      metrics: new Metrics(internalDb, { currency: config.currency, leaseMs: config.timings.leaseMs }),
+      metrics: openMetrics(config, internalDb),
       close: async () => {
         isClosing = true
         await repeats.close()
@@ -121,6 +121,10 @@ function openForecaster(config: Config, db: Database, onError: (error: Error) =>
       etaSample.take(forecasts).catch(onError)
     },
   })
+}
+
+function openMetrics({ currency, catalogue, timings, queueMsWanted }: Config, db: DatabasePool): Metrics {
+  return new Metrics(db, { currency, catalogue, leaseMs: timings.leaseMs, wantedMs: queueMsWanted })
 }
 
 /** The setting that says where the queue is. */

@@ -55,6 +55,8 @@ export interface Config {
   switchMs: number
   /** The longest that a video is passed over because another one's model is loaded; 0 = never. */
   switchWaitMsMax: number
+  /** How long queued videos should wait at most: what an autoscaler is told to bring workers for. */
+  queueMsWanted: number
   /** A video fails when this many workers or runners in a row ended on it without progress. */
   attemptsMax: number
   /** A worker token chosen by the operator, for deployments that give it to both sides. */
@@ -102,6 +104,7 @@ export function readConfig(env: Environment): Config {
     switchMs: () => 1_000 * integerSetting(env, 'SLUICE_SWITCH_SECONDS', 20, { min: 0, max: 3_600 }),
     switchWaitMsMax: () =>
       1_000 * integerSetting(env, 'SLUICE_SWITCH_WAIT_SECONDS', 300, { min: 0, max: 86_400 }),
+    queueMsWanted: () => 1_000 * integerSetting(env, 'SLUICE_QUEUE_SECONDS', 300, { min: 1, max: 86_400 }),
     attemptsMax: () => integerSetting(env, 'SLUICE_ATTEMPTS_MAX', 3, { min: 1, max: 100 }),
     workerToken: () => readChosenSecret(env, 'SLUICE_WORKER_TOKEN'),
     adminKey: () => readAdminKey(env),

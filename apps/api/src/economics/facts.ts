@@ -39,6 +39,11 @@ export const NO_FACTS: Facts = Object.fromEntries(FACTS.map((fact) => [fact, 0n]
 /** Adds facts up; the sum over any grouping is the same. */
 export function sumFacts(parts: Iterable<Partial<Facts>>): Facts {
   const sum: Record<Fact, bigint> = { ...NO_FACTS }
-  for (const part of parts) for (const fact of FACTS) sum[fact] += part[fact] ?? 0n
+  for (const part of parts) addFacts(sum, part)
   return sum
+}
+
+/** Adds more facts to a sum. */
+export function addFacts(sum: Record<Fact, bigint>, part: Partial<Facts>): void {
+  for (const fact of FACTS) sum[fact] += part[fact] ?? 0n
 }

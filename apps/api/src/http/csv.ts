@@ -1,5 +1,5 @@
 import type { Request } from 'express'
-import { RawReply } from './reply.ts'
+import { RawReply, writeInSlices } from './reply.ts'
 
 /** Whether a report is asked for as CSV: by `format`, else by what Accept prefers. */
 export function wantsCsv(request: Request, format: 'json' | 'csv' | undefined): boolean {
@@ -9,12 +9,10 @@ export function wantsCsv(request: Request, format: 'json' | 'csv' | undefined): 
 
 /** Lines of fields, a header first, as a file of that name. */
 export function csvReply(name: string, lines: readonly (readonly (string | number)[])[]): RawReply {
-  return new RawReply((response) => {
-    response
-      .vary('Accept')
-      .attachment(name)
-      .type('text/csv')
-      .send(lines.map((line) => `${line.map(csvField).join(',')}\r\n`).join(''))
+  return new RawReply(async (response) => {
+    response.vary('Accept').attachment(name).type('text/csv')
+    await writeInSlices(response, lines, (line) => `${line.map(csvField).join(',')}\r\n`)
+    response.end()
   })
 }
 

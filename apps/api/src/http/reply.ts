@@ -1,4 +1,10 @@
 import type { Response } from 'express'
+import { inSlices } from '../in-slices.ts'
+
+/** Lists from this length on are written in slices; one of this length takes about a millisecond. */
+const LONG_LIST = 200
+/** What is written at a time: more than that gains nothing. */
+const WRITTEN_CHARS = 64 * 1024
 
 /** A JSON answer with headers, or with another status than 200. */
 export class JsonReply<Body> {
@@ -12,8 +18,9 @@ export class JsonReply<Body> {
     this.#headers = options.headers ?? {}
   }
 
-  send(response: Response): void {
-    response.status(this.#status).set(this.#headers).json(this.#body)
+  async send(response: Response): Promise<void> {
+    response.status(this.#status).set(this.#headers)
+    await sendJson(response, this.#body)
   }
 }
 
@@ -34,5 +41,53 @@ export class RawReply {
 /** Sends what a handler returned: a reply as it says, anything else as the JSON body of a 200. */
 export async function sendReply(response: Response, result: unknown): Promise<void> {
   if (result instanceof JsonReply || result instanceof RawReply) await result.send(response)
-  else response.json(result)
+  else await sendJson(response, result)
+}
+
+/** Sends JSON; a body with a long list piece by piece, so that it never holds the event loop for long. */
+async function sendJson(response: Response, body: unknown): Promise<void> {
+  const fields = typeof body === 'object' && body !== null ? Object.entries(body) : []
+  if (!fields.some(([, value]) => isLongList(value))) {
+    response.json(body)
+    return
+  }
+  response.type('json')
+  let separator = '{'
+  for (const [name, value] of fields) {
+    if (value === undefined) continue
+    response.write(`${separator}${JSON.stringify(name)}:`)
+    if (isLongList(value)) await writeList(response, value)
+    else response.write(JSON.stringify(value))
+    separator = ','
+  }
+  response.end('}')
+}
+
+const isLongList = (value: unknown): value is unknown[] => Array.isArray(value) && value.length >= LONG_LIST
+
+async function writeList(response: Response, items: readonly unknown[]): Promise<void> {
+  let separator = '['
+  await writeInSlices(response, items, (item) => {
+    const text = separator + JSON.stringify(item)
+    separator = ','
+    return text
+  })
+  response.write(']')
+}
+
+/** Writes the text of each item, some at a time. Stops when nobody is there any more to read it. */
+export async function writeInSlices<Item>(
+  response: Response,
+  items: readonly Item[],
+  textOf: (item: Item) => string,
+): Promise<void> {
+  let text = ''
+  await inSlices(items, (item) => {
+    if (response.destroyed) return
+    text += textOf(item)
+    if (text.length < WRITTEN_CHARS) return
+    response.write(text)
+    text = ''
+  })
+  response.write(text)
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import express, { type Request, type RequestHandler, type Response } from 'express'
 import multer from 'multer'
 import type { z } from 'zod'
@@ -5,7 +6,8 @@ import type { Bounds } from '../config/bounds.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
 import { hasBody, whileItArrives } from './body-arrival.ts'
 import { formReader } from './form-fields.ts'
-import { requireShallow } from './json-depth.ts'
+import { scanJson } from './json-scan.ts'
+import { parseJson } from './parse-json.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
 const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
@@ -89,7 +91,9 @@ function unsupportedType(request: Request): SluiceError {
 const parsePlainJson = express.json({
   limit: JSON_BYTES_MAX,
   strict: false,
-  verify: (_request, _response, body) => requireShallow(body),
+  verify: (_request, _response, body) => {
+    scanJson(body)
+  },
 })
 const parsePlainForm = multer({ limits: FORM }).none()
 
@@ -100,22 +104,21 @@ const PLAIN_PARSERS: BodyParsers = {
 
 /** Besides the upload itself, a request with one has the bounds of any other. */
 function uploadParsers(upload: UploadField): BodyParsers {
-  const bodyBytesMax = JSON_BYTES_MAX + upload.textCharsMax
-  const bodyBytes = new WeakMap<object, number>()
-  const parseJson = express.json({
-    limit: bodyBytesMax,
-    strict: false,
-    verify: (request, _response, body) => {
-      requireShallow(body)
-      bodyBytes.set(request, body.length)
-    },
-  })
+  const readJson = express.raw({ limit: JSON_BYTES_MAX + upload.textCharsMax, type: isUtf8Json })
   const limits = { ...FORM, fieldSize: upload.textCharsMax, fileSize: upload.fileBytesMax, files: 1 }
   const parseForm = multer({ limits }).single(upload.name)
   return {
     json: async (request, response) => {
-      await run(parseJson, request, response)
-      requireSmallBesideUpload(upload, request.body, bodyBytes.get(request) ?? 0)
+      // In another charset nothing is long.
+      if (!isUtf8Json(request)) {
+        await run(parsePlainJson, request, response)
+        return
+      }
+      await run(readJson, request, response)
+      if (!Buffer.isBuffer(request.body)) return
+      const bytes = request.body
+      request.body = parsed(bytes)
+      requireSmallBesideUpload(upload, request.body, bytes.length)
     },
     form: (request, response) =>
       run(parseForm, request, response)
@@ -126,6 +129,20 @@ function uploadParsers(upload: UploadField): BodyParsers {
         })
         .catch(rethrowFormError),
   }
+}
+
+/** As express marks the error of a body that is no JSON. */
+function parsed(bytes: Buffer): unknown {
+  try {
+    return parseJson(bytes)
+  } catch (error) {
+    throw error instanceof SyntaxError ? Object.assign(error, { type: 'entity.parse.failed' }) : error
+  }
+}
+
+function isUtf8Json({ headers }: IncomingMessage): boolean {
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(headers['content-type'] ?? '')?.[1] ?? 'utf-8'
+  return charset.toLowerCase() === 'utf-8'
 }
 
 function rethrowFormError(error: unknown): never {
@@ -149,9 +166,16 @@ function requireShort(upload: UploadField, name: string, value: unknown): void {
 }
 
 function requireSmallBesideUpload(upload: UploadField, body: unknown, bodyBytes: number): void {
+  if (bodyBytes <= JSON_BYTES_MAX) return
   const uploaded: unknown =
     body !== null && typeof body === 'object' ? (body as Record<string, unknown>)[upload.name] : undefined
-  if (bodyBytes - JSON.stringify(uploaded ?? '').length <= JSON_BYTES_MAX) return
+  // The text itself, or that of an object's fields.
+  const texts = typeof uploaded === 'object' && uploaded !== null ? Object.values(uploaded) : [uploaded]
+  const uploadedChars = texts.reduce<number>(
+    (chars, text) => chars + (typeof text === 'string' ? text.length : 0),
+    0,
+  )
+  if (bodyBytes - uploadedChars <= JSON_BYTES_MAX) return
   throw new SluiceError('body_too_large', 'The request body is too large.')
 }
 

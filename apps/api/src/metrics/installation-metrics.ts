@@ -79,6 +79,16 @@ function createGauges(registry: Registry) {
     workers: gauge('sluice_workers', 'Workers heard of within the lease.', ['pool']),
     slots: gauge('sluice_slots', 'Ready slots of these workers, and busy ones.', ['pool', 'state']),
     gpus: gauge('sluice_gpus', 'GPUs of these slots.', ['pool', 'state']),
+    queuedGpuSeconds: gauge(
+      'sluice_queued_gpu_seconds',
+      'GPU time that queued videos will take, at the pace that was measured.',
+      ['pool'],
+    ),
+    workersWanted: gauge(
+      'sluice_workers_wanted',
+      'Workers that would make what is queued and running in SLUICE_QUEUE_SECONDS.',
+      ['pool'],
+    ),
     attemptsOverdue: gauge(
       'sluice_attempts_overdue',
       'Attempts without a worker, or past the time of their video, that could not be recovered yet.',
@@ -156,6 +166,8 @@ export class InstallationMetrics {
       workers,
       slots,
       gpus,
+      queuedGpuSeconds,
+      workersWanted,
       gateLed,
       untakenInARow,
       attemptsOverdue,
@@ -169,6 +181,10 @@ export class InstallationMetrics {
       slots.set({ pool: pool.pool, state: 'busy' }, pool.busySlots)
       gpus.set({ pool: pool.pool, state: 'ready' }, pool.gpus)
       gpus.set({ pool: pool.pool, state: 'busy' }, pool.busyGpus)
+    }
+    for (const demand of installation.demand) {
+      queuedGpuSeconds.set({ pool: demand.pool }, demand.queuedGpuSeconds)
+      workersWanted.set({ pool: demand.pool }, demand.workersWanted)
     }
     attemptsOverdue.set(installation.attemptsOverdue)
     gateLed.set(installation.isGateLed ? 1 : 0)

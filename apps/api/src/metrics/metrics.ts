@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { DatabasePool } from '../db/database.ts'
+import type { DemandSettings } from './demand.ts'
 import { InstallationMetrics } from './installation-metrics.ts'
 import { InstallationReader } from './read-installation.ts'
 
@@ -24,7 +25,7 @@ export class Metrics {
   readonly webhookTries: Counter<'outcome'>
   readonly loopDelays: Histogram
 
-  constructor(pool: DatabasePool, { currency, leaseMs }: { currency: string; leaseMs: number }) {
+  constructor(pool: DatabasePool, { currency, ...demand }: { currency: string } & DemandSettings) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.requests = new Histogram({
@@ -68,7 +69,7 @@ export class Metrics {
       buckets: LOOP_BUCKETS,
       registers,
     })
-    this.#installation = new InstallationReader(pool, leaseMs)
+    this.#installation = new InstallationReader(pool, demand)
     this.#installationMetrics = new InstallationMetrics(this.#registry, currency)
   }
 

@@ -6,6 +6,7 @@ import { HourTotals } from '../economics/hour-totals.ts'
 import { isGateLed } from '../gate/leadership.ts'
 import { readUntakenOfPools, type UntakenOfPool } from '../workers/queue-delivery.ts'
 import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
+import { type DemandSettings, type PoolDemand, readDemand } from './demand.ts'
 
 /**
  * Figures of the whole installation, from PostgreSQL: the same in every API process, and a restart loses
@@ -20,6 +21,7 @@ export interface Installation {
   /** By pool: dispatches that nobody took, since the beginning, and in a row by now. */
   untaken: UntakenOfPool[]
   fleet: PoolNow[]
+  demand: PoolDemand[]
   totals: ReadonlyMap<string, Facts>
   /** How long it took to read all of it. */
   readMs: number
@@ -31,13 +33,13 @@ const KEPT_MS_MAX = 60_000
 /** Reads the installation at most once a second, however many ask. */
 export class InstallationReader {
   readonly #pool: DatabasePool
-  readonly #leaseMs: number
+  readonly #settings: DemandSettings
   readonly #totals: HourTotals
   readonly #cache = new SnapshotCache<Installation>({ keptMsMin: KEPT_MS_MIN, keptMsMax: KEPT_MS_MAX })
 
-  constructor(pool: DatabasePool, leaseMs: number) {
+  constructor(pool: DatabasePool, settings: DemandSettings) {
     this.#pool = pool
-    this.#leaseMs = leaseMs
+    this.#settings = settings
     this.#totals = new HourTotals(pool)
   }
 
@@ -49,12 +51,15 @@ export class InstallationReader {
   async #readNow(): Promise<Installation> {
     const startedMs = performance.now()
     const totals = await this.#totals.read()
-    const fleet = await readFleetNow(this.#pool, this.#leaseMs)
+    const { leaseMs } = this.#settings
+    const fleet = await readFleetNow(this.#pool, leaseMs)
+    const demand = await readDemand(this.#pool, this.#settings)
     const unfinished = await readUnfinished(this.#pool)
-    const attemptsOverdue = await countOverdue(this.#pool, this.#leaseMs)
+    const attemptsOverdue = await countOverdue(this.#pool, leaseMs)
     return {
       totals,
       fleet,
+      demand,
       ...unfinished,
       attemptsOverdue,
       untaken: await readUntakenOfPools(this.#pool),

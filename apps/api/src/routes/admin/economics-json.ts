@@ -1,8 +1,9 @@
 import { formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
-import { sumFacts, WASTE_CAUSES } from '../../economics/facts.ts'
+import { addFacts, NO_FACTS, sumFacts, WASTE_CAUSES } from '../../economics/facts.ts'
 import { type Figures, figuresOf } from '../../economics/figures.ts'
 import type { PoolDay } from '../../economics/pool-days.ts'
+import { inSlices } from '../../in-slices.ts'
 import type { PoolNow } from '../../workers/read-fleet-now.ts'
 
 export const ECONOMICS_GROUPS = ['total', 'pool', 'day', 'pool_day'] as const
@@ -82,25 +83,37 @@ interface Names {
   pool?: string | null
 }
 
-/** The names a row of each grouping has; a total has none. */
-const NAMES_OF: Record<Group, (day: PoolDay) => Names> = {
-  total: () => ({}),
-  pool: ({ pool }) => ({ pool }),
-  day: ({ day }) => ({ day }),
-  pool_day: ({ day, pool }) => ({ day, pool }),
+/** What a row of each grouping is the sum of. */
+export const SUMS_OF: Record<Group, readonly ('day' | 'pool')[]> = {
+  total: [],
+  pool: ['pool'],
+  day: ['day'],
+  pool_day: ['day', 'pool'],
 }
 
-/** The figures of the days by group, in the order of their names. */
-export function groupDays(days: readonly PoolDay[], group: Group): { names: Names; figures: Figures }[] {
-  const sortKey = ({ day, pool }: Names) => `${day ?? ''} ${pool ?? '~'}`
-  const byKey = Map.groupBy(days, (part) => sortKey(NAMES_OF[group](part)))
-  if (group === 'total' && byKey.size === 0) return [{ names: {}, figures: figuresOf(sumFacts([])) }]
-  return [...byKey]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, parts]) => ({
-      names: parts[0] === undefined ? {} : NAMES_OF[group](parts[0]),
-      figures: figuresOf(sumFacts(parts.map(({ facts }) => facts))),
-    }))
+/** The figures of the days, which have been summed by `group`, in the order of their names; and of all. */
+export async function figuresOfDays(
+  days: readonly PoolDay[],
+  group: Group,
+): Promise<{ rows: { names: Names; figures: Figures }[]; total: Figures }> {
+  // Videos that no pool took come last.
+  const known = days.filter(({ pool }) => pool !== null)
+  const sorted = SUMS_OF[group].includes('day')
+    ? days
+    : [...known, ...days.filter((day) => day.pool === null)]
+  const total = { ...NO_FACTS }
+  const rows = await inSlices(sorted, (day) => {
+    addFacts(total, day.facts)
+    return { names: namesOf(day, group), figures: figuresOf(sumFacts([day.facts])) }
+  })
+  const ofAll = figuresOf(total)
+  return { rows: group === 'total' ? [{ names: {}, figures: ofAll }] : rows, total: ofAll }
+}
+
+/** A total has none. */
+function namesOf({ day, pool }: PoolDay, group: Group): Names {
+  const by = SUMS_OF[group]
+  return { ...(by.includes('day') ? { day } : {}), ...(by.includes('pool') ? { pool } : {}) }
 }
 
 export function figuresJson(figures: Figures): z.input<typeof figuresSchema> {
@@ -151,13 +164,13 @@ export function poolNowJson(pool: PoolNow): z.input<typeof poolNowSchema> {
 }
 
 /** As in JSON, the causes of waste as columns of their own; what is null is an empty field. */
-export function csvLines(
+export async function csvLines(
   rows: readonly { names: Names; figures: Figures }[],
   group: Group,
   currency: string,
-): (string | number)[][] {
-  const nameColumns = Object.keys(NAMES_OF[group]({ day: '', pool: '', facts: {} }))
-  const flat = rows.map(({ names, figures }) => {
+): Promise<(string | number)[][]> {
+  const nameColumns = SUMS_OF[group]
+  const flat = await inSlices(rows, ({ names, figures }) => {
     const { wasted, ...rest } = figuresJson(figures)
     const byCause = Object.entries(wasted).map(([cause, tokens]) => [`wasted_${cause}`, tokens] as const)
     const fields: Record<string, string | number | null> = {
@@ -172,5 +185,5 @@ export function csvLines(
     flat[0] === undefined
       ? [...nameColumns, ...Object.keys(figuresSchema.shape).filter((name) => name !== 'wasted'), 'currency']
       : Object.keys(flat[0])
-  return [header, ...flat.map((row) => header.map((name) => row[name] ?? ''))]
+  return [header, ...(await inSlices(flat, (row) => header.map((name) => row[name] ?? '')))]
 }

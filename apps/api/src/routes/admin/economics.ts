@@ -1,20 +1,20 @@
 import { unixSeconds } from '@sluice/shared/clock'
 import { z } from 'zod'
-import { sumFacts } from '../../economics/facts.ts'
-import { figuresOf } from '../../economics/figures.ts'
 import { readPoolDays } from '../../economics/pool-days.ts'
 import { csvReply, wantsCsv } from '../../http/csv.ts'
 import { JsonReply } from '../../http/reply.ts'
 import { scopedRoute } from '../../http/route.ts'
 import { rangeOf, reportFields } from '../../http/time-range.ts'
+import { inSlices } from '../../in-slices.ts'
 import { readFleetNow } from '../../workers/read-fleet-now.ts'
 import {
   csvLines,
   ECONOMICS_GROUPS,
   economicsSchema,
   figuresJson,
-  groupDays,
+  figuresOfDays,
   poolNowJson,
+  SUMS_OF,
 } from './economics-json.ts'
 
 export const readEconomicsRoute = scopedRoute(
@@ -42,12 +42,12 @@ export const readEconomicsRoute = scopedRoute(
     const group = query.group_by
     const { currency } = context.config
     const [days, fleet] = await Promise.all([
-      readPoolDays(context.db, range),
+      readPoolDays(context.db, range, SUMS_OF[group]),
       readFleetNow(context.db, context.config.timings.leaseMs),
     ])
-    const rows = groupDays(days, group)
+    const { rows, total } = await figuresOfDays(days, group)
     if (wantsCsv(request, query.format))
-      return csvReply(`economics-by-${group}.csv`, csvLines(rows, group, currency))
+      return csvReply(`economics-by-${group}.csv`, await csvLines(rows, group, currency))
     const report: z.input<typeof economicsSchema> = {
       object: 'economics',
       from: unixSeconds(range.from),
@@ -55,8 +55,8 @@ export const readEconomicsRoute = scopedRoute(
       group_by: group,
       currency,
       live: fleet.map(poolNowJson),
-      data: rows.map(({ names, figures }) => ({ ...names, ...figuresJson(figures) })),
-      total: figuresJson(figuresOf(sumFacts(days.map(({ facts }) => facts)))),
+      data: await inSlices(rows, ({ names, figures }) => ({ ...names, ...figuresJson(figures) })),
+      total: figuresJson(total),
     }
     return new JsonReply(report, { headers: { vary: 'Accept' } })
   },

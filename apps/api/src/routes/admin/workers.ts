@@ -3,6 +3,7 @@ import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import type { Config } from '../../config/config.ts'
 import { scopedRoute } from '../../http/route.ts'
+import { inSlices } from '../../in-slices.ts'
 import { listWorkers, type WorkerRow } from '../../workers/list-workers.ts'
 import { moneyJson } from '../money-json.ts'
 
@@ -86,7 +87,7 @@ export const listWorkersRoute = scopedRoute(
   },
   async ({ context }) => {
     const workers = await listWorkers(context.db)
-    return { object: 'list', data: workers.map((worker) => workerJson(worker, context.config)) }
+    return { object: 'list', data: await inSlices(workers, (worker) => workerJson(worker, context.config)) }
   },
 )
 

@@ -1,0 +1,33 @@
+import type { Mutant } from './mutant.ts'
+
+/** What keeps one process quick, and what says how many it takes. */
+export const SCALE_MUTANTS: readonly Mutant[] = [
+  {
+    rule: 'event loop: long work gives way',
+    file: 'apps/api/src/in-slices.ts',
+    find: 'if (performance.now() < sliceEndsMs) continue',
+    replace: 'if (sliceEndsMs > 0) continue',
+    tests: ['unit', 'apps/api/src/in-slices.test.ts'],
+  },
+  {
+    rule: 'bodies: a long text is put back where it stood',
+    file: 'apps/api/src/http/json-scan.ts',
+    find: 'if (backslashes % 2 === 0) return quote',
+    replace: 'if (backslashes === 0) return quote',
+    tests: ['unit', 'apps/api/src/http/parse-json.test.ts'],
+  },
+  {
+    rule: 'demand: a pool is known when its last worker has gone',
+    file: 'apps/api/src/metrics/demand.ts',
+    find: `least(w.newest_at, now() - $1::int * interval '1 millisecond')`,
+    replace: `now() - $1::int * interval '1 millisecond'`,
+    tests: ['integration-postgres', 'test/integration/metrics.test.ts', '-t', 'its last worker has gone'],
+  },
+  {
+    rule: 'demand: a video counts once',
+    file: 'apps/api/src/metrics/demand.ts',
+    find: '.sort((a, b) => gpuMs(a) - gpuMs(b))',
+    replace: '.sort((a, b) => gpuMs(b) - gpuMs(a))',
+    tests: ['unit', 'apps/api/src/metrics/demand.test.ts'],
+  },
+]
