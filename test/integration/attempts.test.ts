@@ -184,6 +184,8 @@ test('a video whose worker fell silent gets a new fence and goes on from its che
   expect(taken.assignment?.resume?.step).toBe(6)
   expect(await (await fetch(taken.assignment?.resume?.url ?? '')).text()).toBe('state after 6 steps')
   expect(await video(id)).toMatchObject({ progress: 60 })
+  await heir.report({ type: 'started' })
+  expect(await video(id)).toMatchObject({ progress: 60 })
   await heir.report({ type: 'finished', result: await heir.upload() })
   const seen = await admin(id)
   expect(seen.attempts).toMatchObject([

@@ -148,7 +148,8 @@ test('however the statements of takers, a cancel, a delete and a recovery interl
       const takers = [
         service.report(first, { type: 'taken', slot: 0 }, context),
         service.report(second, { type: 'taken', slot: 0 }, context),
-        service.report(third, { type: 'started' }, context),
+        // Applied alone.
+        service.report(third, { type: 'checkpoint', step: 1, bytes: 1 }, context),
       ]
       const calls = {
         cancel: () => cancelVideo(context, key.accountId, videoId),

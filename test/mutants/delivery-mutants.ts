@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts'
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
 const RECOVERY: Mutant['tests'] = ['integration-postgres', 'test/integration/recovery.test.ts']
 const INTERLEAVINGS: Mutant['tests'] = ['integration-postgres', 'test/integration/interleavings.test.ts']
+const GROUPS: Mutant['tests'] = ['integration-postgres', 'test/integration/report-groups.test.ts']
 const WORKER_WORDS: Mutant['tests'] = ['integration-postgres', 'test/integration/worker-words.test.ts']
 
 /** Fences, claims, reports, recovery: delivery at least once, effects exactly once. */
@@ -66,9 +67,8 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
   {
     rule: '7: what a worker was told it has taken lasts',
     file: 'apps/api/src/videos/attempt-store.ts',
-    find: 'select v.* from locked v where exists (select from taken)`',
-    replace: `select v.*, set_config('synchronous_commit', 'off', true) from locked v
-      where exists (select from taken)\``,
+    find: 'select v.* from locked v join taken',
+    replace: `select v.*, set_config('synchronous_commit', 'off', true) from locked v join taken`,
     tests: ['integration-postgres', 'test/integration/database-crash.test.ts'],
   },
   {
@@ -81,23 +81,60 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
   {
     rule: '7: an attempt is taken under the lock of its video',
     file: 'apps/api/src/videos/attempt-store.ts',
-    find: 'with locked as (select * from video where id = $1 and fence = $2 for update)',
-    replace: 'with locked as (select * from video where id = $1 and fence = $2)',
+    find: 'select v.* from sent s join video v on v.id = s.video and v.fence = s.fence\n        for update of v skip locked',
+    replace: 'select v.* from sent s join video v on v.id = s.video and v.fence = s.fence',
     tests: INTERLEAVINGS,
   },
   {
     rule: '6: who takes an attempt that has ended takes nothing',
     file: 'apps/api/src/videos/attempt-store.ts',
-    find: 'where a.video_id = v.id and a.fence = v.fence and a.ended_at is null\n          and (a.claim = $3',
-    replace: 'where a.video_id = v.id and a.fence = v.fence\n          and (a.claim = $3',
+    find: 'where a.video_id = v.id and a.fence = v.fence and a.ended_at is null',
+    replace: 'where a.video_id = v.id and a.fence = v.fence',
     tests: ATTEMPTS,
   },
   {
+    rule: '6: a group writes for the claim of an attempt only',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'where a.claim = s.claim and a.worker_id = s.worker',
+    replace: 'where a.worker_id = s.worker',
+    tests: GROUPS,
+  },
+  {
+    rule: '6: a group writes for the newest attempt only',
+    file: 'apps/api/src/videos/transition.ts',
+    find: `from sent s join video v on v.id = s.video and v.fence = s.fence
+        where v.status in ('dispatched', 'running')`,
+    replace: `from sent s join video v on v.id = s.video
+        where v.status in ('dispatched', 'running')`,
+    tests: GROUPS,
+  },
+  {
+    rule: '6: of a group that is refused each is applied alone',
+    file: 'apps/api/src/attempts/gathering.ts',
+    find: 'if (error instanceof DatabaseUnavailableError) reject(error)',
+    replace: 'if (error instanceof Error) reject(error)',
+    tests: GROUPS,
+  },
+  {
+    rule: '8: a report waits for its own video only',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'for update of v skip locked',
+    replace: 'for update of v',
+    tests: GROUPS,
+  },
+  {
     rule: '8: progress only rises',
-    file: 'apps/api/src/videos/attempt-store.ts',
-    find: 'update video set step = least(greatest(step, $3), num_steps) where id = $1',
-    replace: 'update video set step = least($3, num_steps) where id = $1',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'step = greatest(v.step, o.step_done)',
+    replace: 'step = o.step_done',
     tests: ATTEMPTS,
+  },
+  {
+    rule: '8: the step of an attempt only rises',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'step = greatest(a.step, o.step_done)',
+    replace: 'step = o.step_done',
+    tests: GROUPS,
   },
   {
     rule: '8: finished counts from dispatched',

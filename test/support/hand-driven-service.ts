@@ -8,8 +8,8 @@ import pg from 'pg'
 import { setUpInstallation } from '../../apps/api/src/accounts/first-start.ts'
 import { openAccountWithKey } from '../../apps/api/src/accounts/open-account.ts'
 import { applyHeartbeat } from '../../apps/api/src/attempts/apply-heartbeat.ts'
-import { applyReport } from '../../apps/api/src/attempts/apply-report.ts'
 import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
+import { ReportGroups } from '../../apps/api/src/attempts/report-groups.ts'
 import { createServices } from '../../apps/api/src/compose.ts'
 import { readConfig } from '../../apps/api/src/config/config.ts'
 import type { Context } from '../../apps/api/src/context.ts'
@@ -138,7 +138,9 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
       return dispatched
     },
     report: ({ videoId, fence, claim }, body, context = internal) =>
-      applyReport(context, { keyId, videoId, fence, report: { claim, worker: WORKER, ...body } }),
+      new ReportGroups(context).apply({
+        ...{ keyId, videoId, fence, report: { claim, worker: WORKER, ...body } },
+      }),
     upload: (start, steps) => upload(internal, start, steps),
     silence: async () => {
       await owner.query(

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/attempt-consumer'
 import type {
   AttemptJob,
+  GroupAnswer,
+  GroupedReport,
   Heartbeat,
   HeartbeatAnswer,
   OwnedAttempt,
@@ -9,7 +11,7 @@ import type {
   ReportAnswer,
   ReportBody,
 } from '@sluice/shared/attempt-contract'
-import { heartbeatAnswerSchema, reportAnswerSchema } from '@sluice/shared/attempt-contract'
+import { groupAnswerSchema, heartbeatAnswerSchema, reportAnswerSchema } from '@sluice/shared/attempt-contract'
 import { newClaim } from '@sluice/shared/ids'
 import { type Answer, callJson, type TestApi } from './start-api.ts'
 
@@ -86,6 +88,22 @@ export class HandWorker implements AsyncDisposable {
       ...changes,
     }
     return callJson(this.#api.url, this.#api.workerToken, 'POST', '/internal/heartbeat', beat)
+  }
+
+  /** Says all of this in one request, and returns the answers as they came. */
+  async reportGroup(reports: readonly [HandAttempt, ReportBody][]): Promise<GroupAnswer['answers']> {
+    const answer = await this.reportGroupRaw(reports.map(([attempt, body]) => this.grouped(attempt, body)))
+    if (answer.status !== 200) throw new Error(`reports: ${answer.status} ${JSON.stringify(answer.body)}`)
+    return groupAnswerSchema.parse(answer.body).answers
+  }
+
+  reportGroupRaw(reports: readonly unknown[], token = this.#api.workerToken): Promise<Answer> {
+    return callJson(this.#api.url, token, 'POST', '/internal/reports', { reports })
+  }
+
+  /** A report as it stands in a group. */
+  grouped({ job, claim }: HandAttempt, body: ReportBody): GroupedReport {
+    return { video: job.video, fence: job.fence, report: { claim, worker: this.id, ...body } }
   }
 
   /** The next job off the queue, acknowledged but not yet reported as taken. */

@@ -4,6 +4,7 @@ import { systemClock } from '@sluice/shared/clock'
 import { isQueueTrouble, logQueueTrouble } from '@sluice/shared/queue-trouble'
 import { bindInstallation } from './accounts/installation.ts'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
+import { ReportGroups } from './attempts/report-groups.ts'
 import type { Config } from './config/config.ts'
 import type { Context } from './context.ts'
 import type { Database, DatabasePool } from './db/database.ts'
@@ -77,6 +78,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
     return {
       ...context,
       internal,
+      reports: new ReportGroups(internal),
       keyReaders: { customers: new KeyReader(db), workers: new KeyReader(internalDb) },
       rateLimits: openRateLimits(db),
       strangers: new StrangerPace(config.bounds),

@@ -1,4 +1,5 @@
 import type { Router } from 'express'
+import type { ReportGroups } from './attempts/report-groups.ts'
 import type { Context } from './context.ts'
 import type { Forecaster } from './forecast/forecaster.ts'
 import type { VideoWatch } from './forecast/video-watch.ts'
@@ -27,6 +28,8 @@ export interface Services extends Context {
    * the gate, recovery and webhooks.
    */
   internal: Context
+  /** Takes what workers report. */
+  reports: ReportGroups
   /** Serves the disk store's signed URLs; null with S3, which serves its own. */
   storeRoutes: Router | null
   queueWatch: QueueWatch

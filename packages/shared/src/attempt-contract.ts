@@ -16,8 +16,9 @@ import { RUNNER_ERROR_CODES } from './runner-protocol.ts'
  * The messages between API and worker: the job over BullMQ, reports and heartbeats over HTTP.
  *
  * POST /internal/attempts/{video}/{fence}   body = report, answer = reportAnswer
+ * POST /internal/reports                    body = reportGroup, answer = groupAnswer
  * POST /internal/heartbeat                  body = heartbeat, answer = heartbeatAnswer
- * Both with `Authorization: Bearer <worker token>`.
+ * All with `Authorization: Bearer <worker token>`.
  *
  * An attempt is one dispatch of one video. The gate gives it its name (video, fence); the worker makes a
  * random `claim`. The first report that arrives binds the claim. From then on a report under another claim or
@@ -240,6 +241,35 @@ export const reportAnswerSchema = z.object({
   assignment: assignmentSchema.optional(),
 })
 export type ReportAnswer = z.infer<typeof reportAnswerSchema>
+
+/** Reports in one request: more than a worker has slots. */
+export const GROUP_MAX = 1_024
+
+/** A report in a group, with its attempt. */
+export const groupedReportSchema = z.object({
+  video: outsideName(),
+  fence: fenceSchema,
+  report: reportSchema,
+})
+export type GroupedReport = z.infer<typeof groupedReportSchema>
+
+/**
+ * What several attempts of a worker have to say, in one request. Each is answered as it would be alone, in
+ * the same order: one that is refused says nothing about the others, so each is checked for itself. Those of
+ * one video are applied in order. The answer comes when all are applied: `finished`, which asks the store, is
+ * better sent alone. An API that is older than this call answers 404: then each report is sent alone.
+ */
+export const reportGroupSchema = z.object({ reports: z.array(z.unknown()).min(1).max(GROUP_MAX) })
+
+const reportErrorSchema = z.object({
+  /** The HTTP status that it would have had alone. */
+  status: z.int().min(400).max(599),
+  error: z.object({ code: z.string(), message: z.string(), type: z.string(), param: z.string().nullable() }),
+})
+export const groupAnswerSchema = z.object({
+  answers: z.array(z.union([reportAnswerSchema, reportErrorSchema])),
+})
+export type GroupAnswer = z.infer<typeof groupAnswerSchema>
 
 const ownedAttemptSchema = z.object({ video: outsideName(), fence: fenceSchema, claim: claimSchema })
 export type OwnedAttempt = z.infer<typeof ownedAttemptSchema>

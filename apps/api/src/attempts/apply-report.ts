@@ -8,7 +8,6 @@ import type { Attempt } from '../videos/attempt.ts'
 import {
   bindClaim,
   readAttempt,
-  takeAttempt,
   writeProgress,
   writeRelease,
   writeSlot,
@@ -47,15 +46,13 @@ const REFUSED: Applied = { answer: { verdict: 'stop' }, freesSlot: false }
 const ENDED: Applied = { answer: { verdict: 'continue' }, freesSlot: true }
 
 /**
- * Applies one report in one transaction. Only the newest attempt of a video is heard, and only with the claim
- * bound to it; anyone else is a zombie: answered `stop`, and nothing is written. So is a final report that
- * was applied before, which makes it safe to repeat. Throws SluiceError: for a result of another attempt, for
- * one whose files are not in the store (its attempt then has failed), for a worker that was not heard of
- * lately, and `unavailable` while the store is away that must be asked.
+ * Applies one report in one transaction; report-groups.ts applies many. Only the newest attempt of a video is
+ * heard, and only with the claim bound to it; anyone else is a zombie: answered `stop`, and nothing is
+ * written. So is a final report that was applied before, which makes it safe to repeat. Throws SluiceError:
+ * for a result of another attempt, for one whose files are not in the store (its attempt then has failed),
+ * for a worker that was not heard of lately, and `unavailable` while the store is away that must be asked.
  */
 export async function applyReport(context: Context, sent: SentReport): Promise<ReportAnswer> {
-  const taken = await take(context, sent)
-  if (taken !== null) return taken
   const files = await lookAtFiles(context, sent)
   const { answer, freesSlot } = await transaction(context.db, async (db) => {
     const locked = await lockAttempt(context, db, sent.videoId, sent.fence)
@@ -65,25 +62,6 @@ export async function applyReport(context: Context, sent: SentReport): Promise<R
   if (freesSlot) context.wakeGate()
   if (answer instanceof SluiceError) throw answer
   return answer
-}
-
-/**
- * Applies `taken` in one statement; null when that cannot be, and for every other report: then it is applied,
- * or refused, as all are. The URLs are signed while the database is asked.
- */
-async function take(
-  { db, store, config }: Context,
-  { keyId, videoId, fence, report }: SentReport,
-): Promise<ReportAnswer | null> {
-  if (report.type !== 'taken') return null
-  const { claim, worker: workerId, slot } = report
-  const { leaseMs } = config.timings
-  const [video, uploads] = await Promise.all([
-    takeAttempt(db, { videoId, fence, claim, workerId, keyId, slot, leaseMs }),
-    signUploads(store, { videoId, fence, claim }),
-  ])
-  if (video === null) return null
-  return { verdict: verdictOf(video), assignment: await assignmentFor(store, video, uploads) }
 }
 
 /** What was seen of the files that a finished attempt names. */
@@ -205,7 +183,10 @@ function requireOwnResult(attempt: Attempt, report: Extract<Report, { type: 'fin
 }
 
 /** Whether to wake the gate: the slot is nearly free, and the time it waits for, reported last, was later. */
-function becomesNearlyFree(before: Attempt, remainingMs: number | null): boolean {
+export function becomesNearlyFree(
+  before: Pick<Attempt, 'free_at' | 'heartbeat_at'>,
+  remainingMs: number | null,
+): boolean {
   if (remainingMs === null || remainingMs > NEARLY_FREE_MS) return false
   return before.free_at === null || before.free_at.getTime() - before.heartbeat_at.getTime() > NEARLY_FREE_MS
 }

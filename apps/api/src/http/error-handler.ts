@@ -35,10 +35,18 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       sendPersonPage(response, { status: answer.status, message: error.message, isUnknown })
       return
     }
-    response
-      .status(answer.status)
-      .json({ error: { message: error.message, type: answer.type, code: error.code, param: error.param } })
+    response.status(answer.status).json({ error: bodyOf(error) })
   }
+}
+
+/** What a call would be answered that fails with this, as a part of the answer to another call. */
+export function errorAnswer(thrown: unknown): { status: number; error: ReturnType<typeof bodyOf> } {
+  const error = asSluiceError(thrown)
+  return { status: ERROR_STATUS[error.code].status, error: bodyOf(error) }
+}
+
+function bodyOf({ message, code, param }: SluiceError) {
+  return { message, type: ERROR_STATUS[code].type, code, param }
 }
 
 /** For a path that no route has; `paths` are those that there are. */

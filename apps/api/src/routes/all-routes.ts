@@ -26,6 +26,7 @@ import { readAdminVideoRoute } from './admin/videos/read.ts'
 import { listWorkersRoute } from './admin/workers.ts'
 import { heartbeatRoute } from './internal/heartbeat.ts'
 import { reportRoute } from './internal/report.ts'
+import { reportsRoute } from './internal/reports.ts'
 import { listModelsRoute } from './models/list.ts'
 import { retrieveModelRoute } from './models/read.ts'
 import { healthRoute } from './service/health.ts'
@@ -115,6 +116,7 @@ const ROUTES: readonly Route[] = [
   readMetricsRoute,
   heartbeatRoute,
   reportRoute,
+  reportsRoute,
 ]
 
 /**

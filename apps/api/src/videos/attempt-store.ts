@@ -66,7 +66,6 @@ export interface TakenAttempt extends Omit<ClaimHolder, 'boot'> {
   videoId: string
   fence: number
   slot: number
-  leaseMs: number
 }
 
 /**
@@ -95,37 +94,57 @@ export async function bindClaim(
 }
 
 /**
- * Binds an attempt and writes its slot, as `bindClaim` and `writeSlot` do, in one statement of its own, which
- * waits for the disk: this stands between a submission and its start. Locks the video, as every change does.
- * Null, and nothing is written, unless the attempt is the video's newest, lasts, and is the worker's or may
- * become so: who is told what then is not decided here.
+ * Binds attempts and writes their slots, as `bindClaim` and `writeSlot` do for one, in one statement of its
+ * own, which waits for the disk: this stands between a submission and its start. At most one of a video.
+ * Locks the videos, as every change does, and leaves out those that another transaction has locked. Returns
+ * the videos of those that were taken: whose attempt is the video's newest, lasts, and is the worker's or may
+ * become so. Who is told what of the others is not decided here.
  */
-export async function takeAttempt(
+export async function takeAttempts(
   db: Database,
-  { videoId, fence, slot, leaseMs, ...by }: TakenAttempt,
-): Promise<Video | null> {
+  taken: readonly TakenAttempt[],
+  leaseMs: number,
+): Promise<Video[]> {
   const { rows } = await db.query<Video>({
-    name: 'attempt-take',
+    name: 'attempts-take',
     text: `
-      with locked as (select * from video where id = $1 and fence = $2 for update),
+      with sent as (
+        select * from unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[])
+          s(video, fence, claim, worker, key, slot)),
+      locked as (
+        select v.* from sent s join video v on v.id = s.video and v.fence = s.fence
+        for update of v skip locked),
       taken as (
         update attempt a
-        set claim = $3, worker_id = $4, key_id = $5, slot = $6, heartbeat_at = now(),
+        set claim = s.claim, worker_id = s.worker, key_id = s.key, slot = s.slot, heartbeat_at = now(),
           taken_at = coalesce(a.taken_at, now()), boot = coalesce(a.boot, w.boot),
           devices = coalesce(a.devices, w.devices_per_slot)
-        from locked v left join worker w on w.id = $4
+        from locked v join sent s on s.video = v.id left join worker w on w.id = s.worker
         where a.video_id = v.id and a.fence = v.fence and a.ended_at is null
-          and (a.claim = $3 and a.worker_id = $4 and a.key_id = $5
-            or a.claim is null and ${isHeardOfSql('$7::int')} and ${mayBindSql('$5', 'a.pool')})
-        returning coalesce(a.queue, a.pool) as queue, a.taken_at = now() as is_bound),
+          and (a.claim = s.claim and a.worker_id = s.worker and a.key_id = s.key
+            or a.claim is null and ${isHeardOfSql('$7::int')} and ${mayBindSql('s.key', 'a.pool')})
+        returning a.video_id, coalesce(a.queue, a.pool) as queue, a.taken_at = now() as is_bound),
       -- Whoever took one takes more.
+      untaken as (
+        select queue from queue_delivery
+        where queue in (select queue from taken where is_bound) and untaken_in_a_row > 0
+        order by queue
+        for update),
       resumed as (
         update queue_delivery d set untaken_in_a_row = 0, paused_until = null
-        from taken t where d.queue = t.queue and t.is_bound and d.untaken_in_a_row > 0)
-      select v.* from locked v where exists (select from taken)`,
-    values: [videoId, fence, by.claim, by.workerId, by.keyId, slot, leaseMs],
+        from untaken u where d.queue = u.queue)
+      select v.* from locked v join taken t on t.video_id = v.id`,
+    values: [
+      taken.map(({ videoId }) => videoId),
+      taken.map(({ fence }) => fence),
+      taken.map(({ claim }) => claim),
+      taken.map(({ workerId }) => workerId),
+      taken.map(({ keyId }) => keyId),
+      taken.map(({ slot }) => slot),
+      leaseMs,
+    ],
   })
-  return rows[0] ?? null
+  return rows
 }
 
 /**

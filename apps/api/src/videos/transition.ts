@@ -4,6 +4,7 @@ import { returnToBudget } from '../keys/budget.ts'
 import type { SystemAccounts } from '../ledger/accounts.ts'
 import { settle } from '../ledger/hold.ts'
 import { enqueueVideoEnd } from '../webhooks/enqueue.ts'
+import type { Attempt } from './attempt.ts'
 import type { VideoEnd } from './end.ts'
 import type { Requeue } from './requeue.ts'
 import type { Video, VideoStatus } from './video.ts'
@@ -129,6 +130,92 @@ export async function startVideo(db: Database, video: LockedVideo): Promise<void
     text: `update video set status = 'running', started_at = coalesce(started_at, now()) where id = $1`,
     values: [video.id],
   })
+}
+
+/** What a running attempt says, and who says it. */
+export interface RunningReport {
+  videoId: string
+  fence: number
+  claim: string
+  workerId: string
+  keyId: string
+  type: 'started' | 'progress' | 'released'
+  /** Of a progress. */
+  step: number
+  phase: string | null
+  /** Until the device is free; null when the worker cannot say. */
+  remainingMs: number | null
+}
+
+/** What stood in the rows of an attempt whose report was written. */
+export type Reported = Pick<Video, 'cancel_requested_at' | 'yield_requested_at'> &
+  Pick<Attempt, 'free_at' | 'heartbeat_at'> & { video_id: string }
+
+/**
+ * dispatched | running -> running, for many videos in one statement of its own: writes what their attempts
+ * say, as `startVideo`, `writeStart`, `writeProgress` and `writeRelease` do for one. At most one report of a
+ * video. Leaves out every report that is not of a video's newest attempt, bound to this claim, worker and
+ * token, and every video that another transaction has locked: it waits for nobody, so that one video holds
+ * up no other, and two of these statements never wait for each other. What a crash of the database loses of
+ * it, the next report says again.
+ */
+export async function writeReports(db: Database, reports: readonly RunningReport[]): Promise<Reported[]> {
+  const { rows } = await db.query<Reported>({
+    name: 'videos-report',
+    text: `
+      with sent as (
+        select *
+        from unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
+          $8::text[], $9::float8[]) s(video, fence, claim, worker, key, type, step, phase, remaining_ms)),
+      locked as (
+        select v.id, v.fence, v.num_steps, v.cancel_requested_at, v.yield_requested_at
+        from sent s join video v on v.id = s.video and v.fence = s.fence
+        where v.status in ('dispatched', 'running')
+        for update of v skip locked),
+      own as (
+        select s.*, least(s.step, v.num_steps) as step_done, v.cancel_requested_at, v.yield_requested_at,
+          a.free_at, a.heartbeat_at
+        from locked v
+        join sent s on s.video = v.id
+        join attempt a on a.video_id = v.id and a.fence = v.fence
+        where a.claim = s.claim and a.worker_id = s.worker and a.key_id = s.key),
+      shown as (
+        update video v
+        set status = 'running', started_at = coalesce(v.started_at, now()),
+          step = greatest(v.step, o.step_done)
+        from own o
+        where v.id = o.video and o.type <> 'released' and (v.status <> 'running' or v.step < o.step_done)),
+      written as (
+        update attempt a
+        set heartbeat_at = now(), step = greatest(a.step, o.step_done),
+          started_at = case when o.type = 'released' then a.started_at else coalesce(a.started_at, now()) end,
+          released_at = case
+            when o.type = 'released' then coalesce(a.released_at, now())
+            else a.released_at
+          end,
+          phase = case when o.type = 'progress' then o.phase else a.phase end,
+          free_at = case
+            when o.type = 'progress' then now() + make_interval(secs => o.remaining_ms / 1000)
+            else a.free_at
+          end
+        from own o
+        where a.video_id = o.video and a.fence = o.fence)
+      select video as video_id, cancel_requested_at, yield_requested_at, free_at, heartbeat_at,
+        set_config('synchronous_commit', 'off', true)
+      from own`,
+    values: [
+      reports.map(({ videoId }) => videoId),
+      reports.map(({ fence }) => fence),
+      reports.map(({ claim }) => claim),
+      reports.map(({ workerId }) => workerId),
+      reports.map(({ keyId }) => keyId),
+      reports.map(({ type }) => type),
+      reports.map(({ step }) => step),
+      reports.map(({ phase }) => phase),
+      reports.map(({ remainingMs }) => remainingMs),
+    ],
+  })
+  return rows
 }
 
 /**

@@ -1,7 +1,6 @@
 import { reportAnswerSchema, reportSchema } from '@sluice/shared/attempt-contract'
 import { isId } from '@sluice/shared/ids'
 import { z } from 'zod'
-import { applyReport } from '../../attempts/apply-report.ts'
 import { refusingUnstorable } from '../../attempts/unstorable.ts'
 import { scopedRoute } from '../../http/route.ts'
 
@@ -25,11 +24,6 @@ export const reportRoute = scopedRoute(
   },
   async ({ context, key, params, body }) =>
     refusingUnstorable(() =>
-      applyReport(context.internal, {
-        keyId: key.id,
-        videoId: params.video,
-        fence: params.fence,
-        report: body,
-      }),
+      context.reports.apply({ keyId: key.id, videoId: params.video, fence: params.fence, report: body }),
     ),
 )

@@ -1,0 +1,115 @@
+import type { ReportAnswer } from '@sluice/shared/attempt-contract'
+import type { Context } from '../context.ts'
+import { takeAttempts } from '../videos/attempt-store.ts'
+import { type RunningReport, writeReports } from '../videos/transition.ts'
+import { applyReport, becomesNearlyFree, type SentReport } from './apply-report.ts'
+import { assignmentFor, signUploads } from './assignment.ts'
+import { Gathering } from './gathering.ts'
+import { verdictOf } from './verdict.ts'
+
+/**
+ * Two, so that one that the database answers late does not hold up all others; the internal connections have
+ * room for both kinds, and for what is applied alone.
+ */
+const GROUPS_MAX = 2
+/** A few milliseconds of the database. */
+const REPORTS_MAX = 256
+/** Their videos are read whole. */
+const TAKEN_MAX = 64
+
+type TakenReport = SentReport & { report: { type: 'taken' } }
+type ReportOfRunning = SentReport & { report: { type: RunningReport['type'] } }
+
+/**
+ * Applies reports, those that arrive together in one statement where that can be: `taken`, and what a running
+ * attempt says of itself. Whatever else a report says or needs, it is applied alone, and so is each of a
+ * group that failed: the answer is the same.
+ */
+export class ReportGroups {
+  readonly #context: Context
+  readonly #taken: Gathering<TakenReport, ReportAnswer>
+  readonly #running: Gathering<ReportOfRunning, ReportAnswer>
+
+  constructor(context: Context) {
+    this.#context = context
+    const keyOf = ({ videoId }: SentReport) => videoId
+    this.#taken = new Gathering<TakenReport, ReportAnswer>({
+      groupsMax: GROUPS_MAX,
+      itemsMax: TAKEN_MAX,
+      keyOf,
+      work: (taken) => applyTaken(context, taken),
+    })
+    this.#running = new Gathering<ReportOfRunning, ReportAnswer>({
+      groupsMax: GROUPS_MAX,
+      itemsMax: REPORTS_MAX,
+      keyOf,
+      work: (reports) => applyRunning(context, reports),
+    })
+  }
+
+  /** Throws what `applyReport` throws. */
+  async apply(sent: SentReport): Promise<ReportAnswer> {
+    return (await this.#applyInGroup(sent)) ?? (await applyReport(this.#context, sent))
+  }
+
+  async #applyInGroup(sent: SentReport): Promise<ReportAnswer | null> {
+    if (isTaken(sent)) return this.#taken.add(sent)
+    return isOfRunning(sent) ? this.#running.add(sent) : null
+  }
+}
+
+function isTaken(sent: SentReport): sent is TakenReport {
+  return sent.report.type === 'taken'
+}
+
+function isOfRunning(sent: SentReport): sent is ReportOfRunning {
+  const { type } = sent.report
+  return type === 'started' || type === 'progress' || type === 'released'
+}
+
+/** The URLs are signed while the database is asked. */
+async function applyTaken(
+  { db, store, config }: Context,
+  sent: readonly TakenReport[],
+): Promise<(ReportAnswer | null)[]> {
+  const taken = sent.map(({ videoId, fence, keyId, report: { claim, worker, slot } }) => ({
+    ...{ videoId, fence, claim, workerId: worker, keyId, slot },
+  }))
+  const [videos, uploads] = await Promise.all([
+    takeAttempts(db, taken, config.timings.leaseMs),
+    Promise.all(taken.map((start) => signUploads(store, start))),
+  ])
+  const byId = new Map(videos.map((video) => [video.id, video]))
+  return Promise.all(
+    taken.map(async ({ videoId }, index) => {
+      const [video, urls] = [byId.get(videoId), uploads[index]]
+      if (video === undefined || urls === undefined) return null
+      return { verdict: verdictOf(video), assignment: await assignmentFor(store, video, urls) }
+    }),
+  )
+}
+
+async function applyRunning(
+  { db, wakeGate }: Context,
+  sent: readonly ReportOfRunning[],
+): Promise<(ReportAnswer | null)[]> {
+  const written = await writeReports(db, sent.map(asRunningReport))
+  const byId = new Map(written.map((row) => [row.video_id, row]))
+  const freesSlot = sent.some(({ videoId, report }) => {
+    const before = byId.get(videoId)
+    if (before === undefined || report.type === 'started') return false
+    return report.type === 'released' || becomesNearlyFree(before, report.remaining_ms)
+  })
+  if (freesSlot) wakeGate()
+  return sent.map(({ videoId }) => {
+    const video = byId.get(videoId)
+    return video === undefined ? null : { verdict: verdictOf(video) }
+  })
+}
+
+function asRunningReport({ videoId, fence, keyId, report }: ReportOfRunning): RunningReport {
+  const { type, claim, worker: workerId } = report
+  const said = { videoId, fence, claim, workerId, keyId, type }
+  if (report.type !== 'progress') return { ...said, step: 0, phase: null, remainingMs: null }
+  return { ...said, step: report.step, phase: report.phase, remainingMs: report.remaining_ms }
+}
