@@ -230,6 +230,15 @@ create table ledger_account (
 );
 grant delete, insert, select, update on ledger_account to sluice_app;
 
+create table ledger_proof (
+  only_row boolean not null default true,
+  entry_id bigint not null default 0,
+  proven_at timestamp with time zone,
+  constraint ledger_proof_pkey PRIMARY KEY (only_row),
+  constraint ledger_proof_only_row_check CHECK (only_row)
+);
+grant delete, insert, select, update on ledger_proof to sluice_app;
+
 create table migration (
   id integer not null default nextval('migration_id_seq'::regclass),
   name character varying(255) not null,
@@ -272,6 +281,16 @@ create table price (
   constraint price_resolution_check CHECK (resolution ~ '^[a-z0-9][a-z0-9._-]{0,31}$'::text)
 );
 grant insert, select on price to sluice_app;
+
+create table proven_sum (
+  ledger_account_id bigint not null,
+  amount numeric not null,
+  paid numeric not null,
+  granted numeric not null,
+  constraint proven_sum_pkey PRIMARY KEY (ledger_account_id),
+  constraint proven_sum_ledger_account_id_fkey FOREIGN KEY (ledger_account_id) REFERENCES ledger_account(id)
+);
+grant delete, insert, select, update on proven_sum to sluice_app;
 
 create table queue_count (
   account_id text not null,

@@ -175,7 +175,7 @@ async function judge(run: Run, references: ReadonlyMap<Clip, string>): Promise<s
   problems.push(...failed.map((video) => `failed: ${video}`))
   problems.push(...(await findBrokenRules(installation.adminUrl())))
   const admin = new Client(installation.origin, installation.adminKey)
-  const check = await admin.call('GET', '/v1/admin/ledger/check')
+  const check = await admin.call('GET', '/v1/admin/ledger/check?since=beginning')
   if (check.body?.ok !== true) problems.push(`the ledger check says ${JSON.stringify(check.body)}`)
   problems.push(...(await findMisplacedObjects(installation)))
   return problems

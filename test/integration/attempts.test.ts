@@ -41,7 +41,7 @@ const admin = async (id: string) =>
   (await api.call('GET', `/v1/admin/videos/${id}`, undefined, { key: api.adminKey })).body
 const video = async (id: string) => (await api.call('GET', `/v1/videos/${id}`)).body
 const ledgerOk = async () =>
-  (await api.call('GET', '/v1/admin/ledger/check', undefined, { key: api.adminKey })).body
+  (await api.call('GET', '/v1/admin/ledger/check?since=beginning', undefined, { key: api.adminKey })).body
 const transfersOf = async (id: string): Promise<string[]> =>
   (await admin(id)).transfers.map((transfer: { kind: string }) => transfer.kind)
 const age = (id: string, column: string, seconds: number) =>

@@ -35,7 +35,7 @@ const balances = async (accountId: string) => {
   }
 }
 const ledger = async (of: TestApi) =>
-  (await of.call('GET', '/v1/admin/ledger/check', undefined, { key: of.adminKey })).body
+  (await of.call('GET', '/v1/admin/ledger/check?since=beginning', undefined, { key: of.adminKey })).body
 const constraintOf = async (work: Promise<unknown>): Promise<string> => {
   try {
     await work

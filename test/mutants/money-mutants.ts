@@ -5,6 +5,7 @@ const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.te
 const ADMIN: Mutant['tests'] = ['integration-postgres', 'test/integration/admin.test.ts']
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
 const USAGE_SUMS: Mutant['tests'] = ['integration-postgres', 'test/integration/usage-sums.test.ts']
+const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger-check.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
 
 /** Ledger, holds, budgets, prices, refunds, economics. */
@@ -260,6 +261,20 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: 'const last = Math.floor(to /',
     replace: 'const last = Math.ceil(to /',
     tests: ['unit', 'apps/api/src/accounts'],
+  },
+  {
+    rule: 'ledger check: an older entry that is committed later is looked at',
+    file: 'apps/api/src/ledger/proof-store.ts',
+    find: 'select pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8 as over',
+    replace: "select pg_snapshot_xmin(pg_current_snapshot()) > '1' or $1::text is null as over",
+    tests: [...LEDGER_CHECK, '-t', 'committed later'],
+  },
+  {
+    rule: 'ledger check: what is broken is found until it is mended',
+    file: 'apps/api/src/ledger/check.ts',
+    find: 'tally.isClean ? newest.readAt : null',
+    replace: 'newest.readAt',
+    tests: LEDGER_CHECK,
   },
   {
     rule: 'money: costs round up once',

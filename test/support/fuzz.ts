@@ -358,7 +358,7 @@ export async function settleAndCheck(
     }
   }
   const requireOk = async () => {
-    const ledger = await ask('GET', '/v1/admin/ledger/check', target.adminKey)
+    const ledger = await ask('GET', '/v1/admin/ledger/check?since=beginning', target.adminKey)
     if (!ledger.ok) throw new Error(`the ledger is wrong: ${JSON.stringify(ledger)}`)
   }
   const micros = (amount: string) => {

@@ -35,6 +35,6 @@ export function operatorOf(api: TestApi): Operator {
       return id
     },
     key: (accountId, settings = {}) => must('POST', `/v1/admin/accounts/${accountId}/keys`, settings),
-    ledgerIsOk: () => must('GET', '/v1/admin/ledger/check'),
+    ledgerIsOk: () => must('GET', '/v1/admin/ledger/check?since=beginning'),
   }
 }

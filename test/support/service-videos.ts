@@ -37,7 +37,8 @@ export async function adminView(service: Service, id: string): Promise<Body> {
 }
 
 export async function ledgerCheck(service: Service): Promise<Body> {
-  return (await service.call('GET', '/v1/admin/ledger/check', undefined, service.adminKey)).body
+  return (await service.call('GET', '/v1/admin/ledger/check?since=beginning', undefined, service.adminKey))
+    .body
 }
 
 /** The bytes of one variant. */

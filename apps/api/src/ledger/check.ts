@@ -1,125 +1,208 @@
+import { pause } from '@sluice/shared/pause'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
+import {
+  ENTRIES_SQL,
+  HOUR_SQL,
+  MONEY_SQL,
+  NEXT_HOUR_SQL,
+  SPANS_SQL,
+  TRANSFERS_AFTER_SQL,
+  TRANSFERS_BY_ID_SQL,
+  UNENDED_SQL,
+  VIDEOS_AFTER_SQL,
+  VIDEOS_BY_ID_SQL,
+  VIDEOS_ENDED_AFTER_SQL,
+} from './check-sql.ts'
+import { type EntrySums, lastSettledEntry, NOTHING_PROVEN, readProof, storeProof } from './proof-store.ts'
+
+/** From where a check begins: at what was proven last, or at the first transfer ever. */
+export const CHECK_BEGINNINGS = ['proven', 'beginning'] as const
+export type CheckBeginning = (typeof CHECK_BEGINNINGS)[number]
 
 export interface LedgerCheck {
   ok: boolean
+  /** When what it began at was proven; null: it began at the first transfer ever. */
+  provenAt: Date | null
+  /** Transfers and entries that were looked at. */
   transfers: bigint
   entries: bigint
   /** Each invariant by name with the number of rows that break it; all zero when `ok`. */
   violations: Record<string, bigint>
 }
 
-/**
- * Each statement selects the rows that break one invariant. All recompute from entries and videos: no stored
- * balance, constraint or trigger is trusted.
- */
-const INVARIANTS = {
-  transfers_that_do_not_sum_to_zero: `
-    select transfer_id from entry group by transfer_id having sum(amount) <> 0`,
-  balances_that_differ_from_their_entries: `
-    select a.id
-    from ledger_account a
-    left join entry e on e.ledger_account_id = a.id
-    where a.balance is not null
-    group by a.id
-    having a.balance <> coalesce(sum(e.amount), 0)`,
-  negative_balances: `
-    select id from ledger_account where balance < 0`,
-  videos_without_exactly_one_hold: `
-    select v.id
-    from video v
-    left join transfer t on t.video_id = v.id and t.kind = 'hold'
-    group by v.id
-    having count(t.id) <> 1`,
-  holds_that_differ_from_their_video: `
-    select v.id
-    from video v
-    left join transfer t on t.video_id = v.id and t.kind = 'hold'
-    left join entry e on e.transfer_id = t.id
-    left join ledger_account a on a.id = e.ledger_account_id
-    group by v.id
-    having coalesce(sum(e.amount) filter (where a.kind = 'hold'), 0) <> v.hold_micros`,
-  ended_videos_without_exactly_one_settle: `
-    select v.id
-    from video v
-    left join transfer t on t.video_id = v.id and t.kind = 'settle'
-    where v.ended_at is not null
-    group by v.id
-    having count(t.id) <> 1`,
-  unended_videos_with_a_settle: `
-    select v.id
-    from video v
-    join transfer t on t.video_id = v.id and t.kind = 'settle'
-    where v.ended_at is null`,
-  charges_that_differ_from_revenue: `
-    select v.id
-    from video v
-    join transfer t on t.video_id = v.id and t.kind = 'settle'
-    left join entry e on e.transfer_id = t.id
-    left join ledger_account a on a.id = e.ledger_account_id
-    group by v.id
-    having coalesce(sum(e.amount) filter (where a.kind = 'revenue'), 0) <> v.charged_micros`,
-  failed_videos_that_were_charged: `
-    select id from video where status = 'failed' and charged_micros <> 0`,
-  transfers_of_unknown_videos: `
-    select t.id
-    from transfer t
-    left join video v on v.id = t.video_id
-    where t.video_id is not null and v.id is null`,
-  refunds_of_other_than_paid_money: `
-    select t.id
-    from transfer t
-    join entry e on e.transfer_id = t.id
-    join ledger_account a on a.id = e.ledger_account_id
-    where t.kind = 'refund'
-    group by t.id
-    having bool_or(a.kind not in ('customer', 'funding'))
-      or sum(e.amount) filter (where a.kind = 'customer') >= 0`,
-  accounts_refunded_more_than_they_paid: `
-    select e.ledger_account_id
-    from transfer t
-    join entry e on e.transfer_id = t.id
-    join ledger_account a on a.id = e.ledger_account_id
-    where t.kind in ('top_up', 'refund') and a.kind = 'customer'
-    group by e.ledger_account_id
-    having sum(e.amount) < 0`,
-  budgets_that_differ_from_their_videos: `
-    select b.key_id
-    from key_budget b
-    left join video v on v.key_id = b.key_id and v.budget_starts_at = b.starts_at
-    group by b.key_id, b.starts_at
-    having b.used_tokens <> coalesce(sum(v.video_tokens * coalesce(v.charged_steps, v.num_steps)), 0)`,
-  hold_balances_that_differ_from_open_holds: `
-    select a.id
-    from ledger_account a
-    left join video v on v.account_id = a.account_id and v.currency = a.currency and v.ended_at is null
-    where a.kind = 'hold'
-    group by a.id
-    having a.balance <> coalesce(sum(v.hold_micros), 0)`,
-  queue_counts_that_differ_from_their_videos: `
-    select account_id from queue_count_drift`,
-} as const
+/** A page is read within tens of milliseconds. */
+const PAGE = 5_000
+/** Older hours are over: no transaction that ends a video is open for as long. */
+const HOUR_IS_OVER_MS = 15 * 60_000
+/** The end of a video is dated by the beginning of its transaction, which its first lock follows at once. */
+const OVERLAP_MS = 60_000
 
-/** Recomputes every invariant of the ledger, and counts the queue, in one consistent snapshot. */
-export async function checkLedger(pool: DatabasePool): Promise<LedgerCheck> {
-  return transaction(pool, countViolations, {
-    isolation: 'repeatable read',
-    limitMs: TIME_LIMITS.database.sumMs,
-  })
+/** What a check has counted so far. */
+class Tally {
+  readonly violations = new Map<string, bigint>()
+  readonly sums: EntrySums = new Map()
+  transfers = 0n
+  entries = 0n
+
+  /** Adds the counts of violations among a row's columns, which are named by the invariant. */
+  add(row: Record<string, unknown>): void {
+    for (const [name, count] of Object.entries(row)) {
+      if (typeof count !== 'bigint' || name === 'count' || name === 'entries') continue
+      this.violations.set(name, (this.violations.get(name) ?? 0n) + count)
+    }
+  }
+
+  addSums(rows: readonly [string, string, string, string][]): void {
+    for (const [account, amount, paid, granted] of rows) {
+      const sum = this.sums.get(BigInt(account)) ?? { amount: 0n, paid: 0n, granted: 0n }
+      sum.amount += BigInt(amount)
+      sum.paid += BigInt(paid)
+      sum.granted += BigInt(granted)
+      this.sums.set(BigInt(account), sum)
+    }
+  }
+
+  get isClean(): boolean {
+    return [...this.violations.values()].every((count) => count === 0n)
+  }
 }
 
-async function countViolations(db: Database): Promise<LedgerCheck> {
-  const counts = Object.entries(INVARIANTS).map(
-    ([name, sql]) => `(select count(*) from (${sql}) broken) as ${name}`,
+/**
+ * Recomputes the invariants of the ledger. It reads page by page, each in a short transaction of its own, and
+ * rests as long as it read, so that submissions and settlements hardly notice. From what was proven last it
+ * looks at what was added since, and at everybody's balance; from the beginning at everything. What it finds
+ * in order is proven for the next check; once something is broken, that begins at the beginning.
+ */
+export async function checkLedger(
+  pool: DatabasePool,
+  { since = 'beginning', page = PAGE }: { since?: CheckBeginning; page?: number } = {},
+): Promise<LedgerCheck> {
+  const before = since === 'proven' ? await readProof(pool) : NOTHING_PROVEN
+  const newest = await lastSettledEntry(pool)
+  const walk: Walk = { pool, tally: new Tally(), page, isWhole: before.provenAt === null }
+  const { tally } = walk
+  await checkEntries(walk, before.entryId, newest.entryId)
+  if (before.provenAt === null) {
+    await checkAllTransfers(walk)
+    await checkAllVideos(walk)
+    await checkHours(walk)
+    await checkAtOnce(walk, UNENDED_SQL)
+    await checkAtOnce(walk, SPANS_SQL)
+  } else await checkEnded(walk, new Date(before.provenAt.getTime() - OVERLAP_MS))
+  if (newest.isSettled) {
+    const proof = { entryId: newest.entryId, provenAt: tally.isClean ? newest.readAt : null }
+    await storeProof(pool, before, proof, tally.sums)
+  }
+  await checkAtOnce(walk, MONEY_SQL)
+  return {
+    ok: tally.isClean,
+    provenAt: before.provenAt,
+    transfers: tally.transfers,
+    entries: tally.entries,
+    violations: Object.fromEntries(tally.violations),
+  }
+}
+
+/** Runs `work` and rests as long as it took. */
+async function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  const startedMs = performance.now()
+  const result = await work()
+  await pause(performance.now() - startedMs)
+  return result
+}
+
+/** One run of a check. */
+interface Walk {
+  pool: DatabasePool
+  tally: Tally
+  /** Rows of a page. */
+  page: number
+  /** It looks at everything, not only at what was added. */
+  isWhole: boolean
+}
+
+/** One statement that may take longer than a call's. */
+async function checkAtOnce({ pool, tally }: Walk, text: string, values: unknown[] = []): Promise<void> {
+  const check = async (db: Database) => tally.add(one(await db.query({ text, values })))
+  await inTurn(() => transaction(pool, check, { limitMs: TIME_LIMITS.database.sumMs }))
+}
+
+interface EntriesRow extends Record<string, unknown> {
+  entries: bigint
+  transferIds: string[]
+  sums: [string, string, string, string][]
+}
+
+async function checkEntries(walk: Walk, after: bigint, last: bigint): Promise<void> {
+  const { pool, tally, page, isWhole } = walk
+  for (let from = after; from < last; from += BigInt(page)) {
+    const to = from + BigInt(page) < last ? from + BigInt(page) : last
+    await inTurn(async () => {
+      const row = one(await pool.query<EntriesRow>({ text: ENTRIES_SQL, values: [from, to] }))
+      tally.add(row)
+      tally.addSums(row.sums)
+      tally.entries += row.entries
+      if (isWhole) return
+      const { unendedIds } = await checkTransfers(walk, TRANSFERS_BY_ID_SQL, [row.transferIds])
+      await checkVideos(walk, VIDEOS_BY_ID_SQL, [unendedIds])
+    })
+  }
+}
+
+interface PageRow extends Record<string, unknown> {
+  count: bigint
+  last: string | null
+}
+
+async function checkTransfers({ pool, tally }: Walk, text: string, values: unknown[]) {
+  const row = one(await pool.query<PageRow & { unendedIds: string[] }>({ text, values }))
+  tally.transfers += row.count
+  tally.add(row)
+  return row
+}
+
+async function checkVideos({ pool, tally }: Walk, text: string, values: unknown[]) {
+  const row = one(await pool.query<PageRow & { lastEnded: [string, string] | null }>({ text, values }))
+  tally.add(row)
+  return row
+}
+
+async function checkAllTransfers(walk: Walk): Promise<void> {
+  for (let after: string | null = ''; after !== null; ) {
+    const values: unknown[] = [after, walk.page]
+    after = (await inTurn(() => checkTransfers(walk, TRANSFERS_AFTER_SQL, values))).last
+  }
+}
+
+async function checkAllVideos(walk: Walk): Promise<void> {
+  for (let after: string | null = ''; after !== null; ) {
+    const values: unknown[] = [after, walk.page]
+    after = (await inTurn(() => checkVideos(walk, VIDEOS_AFTER_SQL, values))).last
+  }
+}
+
+async function checkEnded(walk: Walk, since: Date): Promise<void> {
+  let values: unknown[] = [since, '', walk.page]
+  for (;;) {
+    const { lastEnded } = await inTurn(() => checkVideos(walk, VIDEOS_ENDED_AFTER_SQL, values))
+    if (lastEnded === null) return
+    const [id, endedAt] = lastEnded
+    values = [endedAt, id, walk.page]
+  }
+}
+
+async function checkHours(walk: Walk): Promise<void> {
+  const read = async (text: string, values: unknown[]) =>
+    one(await walk.pool.query<{ at: string | null }>({ text, values })).at
+  const until = await read(
+    `select date_trunc('hour', now() - $1::int * interval '1 millisecond', 'UTC')::text as at`,
+    [HOUR_IS_OVER_MS],
   )
-  const row = one(
-    await db.query<Record<string, bigint>>({
-      text: `select
-        (select count(*) from transfer) as transfers,
-        (select count(*) from entry) as entries,
-        ${counts.join(',\n        ')}`,
-    }),
-  )
-  const { transfers = 0n, entries = 0n, ...violations } = row
-  return { ok: Object.values(violations).every((count) => count === 0n), transfers, entries, violations }
+  let hour = await read(NEXT_HOUR_SQL, ['-infinity', until])
+  while (hour !== null) {
+    await checkAtOnce(walk, HOUR_SQL, [hour])
+    const next = await read(`select ($1::timestamptz + interval '1 hour')::text as at`, [hour])
+    hour = await read(NEXT_HOUR_SQL, [next, until])
+  }
 }

@@ -1,0 +1,233 @@
+/*
+ * What a check of the ledger reads, page by page. Each statement counts by name what breaks an invariant; no
+ * stored balance, constraint or trigger is trusted. A page is read in a snapshot of its own: a transfer never
+ * changes, and every rule about a video holds after each commit.
+ */
+
+/** The entries after $1 up to $2: whether their transfers sum to zero, and what they come to by account. */
+export const ENTRIES_SQL = `
+  with e as materialized (
+    select id, transfer_id, ledger_account_id, amount from entry where id > $1 and id <= $2
+  ),
+  t as materialized (
+    select e.transfer_id, sum(e.amount) as amount from e group by 1
+  ),
+  s as (
+    select e.ledger_account_id, sum(e.amount) as amount,
+      coalesce(sum(e.amount) filter (where x.kind in ('top_up', 'refund')), 0) as paid,
+      coalesce(sum(e.amount) filter (where x.kind = 'trial_grant'), 0) as granted
+    from e
+    join transfer x on x.id = e.transfer_id
+    group by 1
+  )
+  select
+    (select count(*) from e) as entries,
+    (select coalesce(array_agg(transfer_id), '{}') from t) as "transferIds",
+    (
+      select coalesce(
+        json_agg(json_build_array(ledger_account_id::text, amount::text, paid::text, granted::text)), '[]')
+      from s
+    ) as sums,
+    (
+      select count(*) from t
+      -- Its other entries may stand in another page; it is counted where its first one stands.
+      where amount <> 0
+        and (select sum(x.amount) from entry x where x.transfer_id = t.transfer_id) <> 0
+        and not exists (select from entry x where x.transfer_id = t.transfer_id and x.id <= $1)
+    ) as transfers_that_do_not_sum_to_zero`
+
+/** Transfers: those of ids $1, or the $2 after id $1. */
+const transfersSql = (which: string) => `
+  with t as materialized (
+    select id, kind, video_id from transfer where ${which}
+  ),
+  r as (
+    select t.id
+    from t
+    join entry e on e.transfer_id = t.id
+    join ledger_account a on a.id = e.ledger_account_id
+    where t.kind = 'refund'
+    group by t.id
+    having bool_or(a.kind not in ('customer', 'funding'))
+      or sum(e.amount) filter (where a.kind = 'customer') >= 0
+  )
+  select
+    (select count(*) from t) as count,
+    (select max(id) from t) as last,
+    (
+      select coalesce(array_agg(v.id), '{}') from video v
+      where v.id in (select video_id from t) and v.ended_at is null
+    ) as "unendedIds",
+    (select count(*) from r) as refunds_of_other_than_paid_money,
+    (
+      select count(*) from t
+      where video_id is not null and not exists (select from video v where v.id = t.video_id)
+    ) as transfers_of_unknown_videos`
+export const TRANSFERS_BY_ID_SQL = transfersSql('id = any ($1::text[])')
+export const TRANSFERS_AFTER_SQL = transfersSql('id > $1 order by id limit $2')
+
+/** Videos with their transfers. */
+const videosSql = (which: string) => `
+  with v as materialized (
+    select id, status, hold_micros, charged_micros, ended_at from video where ${which}
+  ),
+  m as (
+    select t.id, t.video_id, t.kind,
+      coalesce(sum(e.amount) filter (where a.kind = 'hold'), 0) as held,
+      coalesce(sum(e.amount) filter (where a.kind = 'revenue'), 0) as charged
+    from v
+    join transfer t on t.video_id = v.id
+    left join entry e on e.transfer_id = t.id
+    left join ledger_account a on a.id = e.ledger_account_id
+    group by t.id
+  ),
+  s as (
+    select v.id, v.status, v.hold_micros, v.charged_micros, v.ended_at,
+      count(m.id) filter (where m.kind = 'hold') as holds,
+      count(m.id) filter (where m.kind = 'settle') as settles,
+      coalesce(sum(m.held) filter (where m.kind = 'hold'), 0) as held,
+      coalesce(sum(m.held) filter (where m.kind = 'settle'), 0) as returned,
+      coalesce(sum(m.charged) filter (where m.kind = 'settle'), 0) as charged
+    from v
+    left join m on m.video_id = v.id
+    group by v.id, v.status, v.hold_micros, v.charged_micros, v.ended_at
+  )
+  select count(*) as count,
+    (select array[id, ended_at::text] from v order by ended_at desc, id desc limit 1) as "lastEnded",
+    max(id) as last,
+    count(*) filter (where holds <> 1) as videos_without_exactly_one_hold,
+    count(*) filter (where held <> hold_micros) as holds_that_differ_from_their_video,
+    count(*) filter (where ended_at is not null and settles <> 1)
+      as ended_videos_without_exactly_one_settle,
+    count(*) filter (where ended_at is null and settles > 0) as unended_videos_with_a_settle,
+    count(*) filter (where settles > 0 and returned <> -held) as settles_that_differ_from_their_hold,
+    count(*) filter (where settles > 0 and charged <> charged_micros) as charges_that_differ_from_revenue,
+    count(*) filter (where status = 'failed' and charged_micros <> 0) as failed_videos_that_were_charged
+  from s`
+/** Of ids $1. */
+export const VIDEOS_BY_ID_SQL = videosSql('id = any ($1::text[])')
+/** The $2 after id $1. */
+export const VIDEOS_AFTER_SQL = videosSql('id > $1 order by id limit $2')
+/** The $3 that ended after the one with end $1 and id $2. */
+export const VIDEOS_ENDED_AFTER_SQL = videosSql(
+  'ended_at >= $1 and (ended_at, id) > ($1, $2) order by ended_at, id limit $3',
+)
+
+/** Everybody's money at one moment: proven entries and those since, beside balances and usage sums. */
+export const MONEY_SQL = `
+  with unproven as (
+    select e.ledger_account_id, sum(e.amount) as amount,
+      coalesce(sum(e.amount) filter (where t.kind in ('top_up', 'refund')), 0) as paid,
+      coalesce(sum(e.amount) filter (where t.kind = 'trial_grant'), 0) as granted
+    from entry e
+    join transfer t on t.id = e.transfer_id
+    where e.id > (select entry_id from ledger_proof)
+    group by 1
+  ),
+  total as materialized (
+    select a.kind, a.account_id, a.balance,
+      coalesce(p.amount, 0) + coalesce(u.amount, 0) as amount,
+      coalesce(p.paid, 0) + coalesce(u.paid, 0) as paid,
+      coalesce(p.granted, 0) + coalesce(u.granted, 0) as granted
+    from ledger_account a
+    left join proven_sum p on p.ledger_account_id = a.id
+    left join unproven u on u.ledger_account_id = a.id
+  ),
+  -- what came to an account and is neither there nor held was charged
+  charged as (
+    select account_id, sum(paid + granted - balance) as micros
+    from total
+    where account_id is not null
+    group by 1
+  ),
+  used as (
+    select account_id, sum(charged_micros) as micros from usage_sum where span = 'ever' group by 1
+  )
+  select
+    (
+      select count(*) from total where balance is not null and balance <> amount
+    ) as balances_that_differ_from_their_entries,
+    (select count(*) from total where balance < 0) as negative_balances,
+    (
+      select count(*) from total where kind = 'customer' and paid < 0
+    ) as accounts_refunded_more_than_they_paid,
+    (
+      select count(*) from charged left join used using (account_id)
+      where charged.micros <> coalesce(used.micros, 0)
+    ) as usage_that_differs_from_the_ledger`
+
+/** What grows with the queue: holds, budgets and counts, beside the videos that have not ended. */
+export const UNENDED_SQL = `
+  with open as materialized (
+    select account_id, key_id, currency, budget_starts_at, sum(hold_micros) as held,
+      sum(video_tokens * num_steps) as tokens
+    from video
+    where status in ('queued', 'dispatched', 'running')
+    group by 1, 2, 3, 4
+  )
+  select
+    (
+      select count(*) from (
+        select a.id
+        from ledger_account a
+        left join open o on o.account_id = a.account_id and o.currency = a.currency
+        where a.kind = 'hold'
+        group by a.id
+        having a.balance <> coalesce(sum(o.held), 0)
+      ) broken
+    ) as hold_balances_that_differ_from_open_holds,
+    (
+      select count(*) from key_budget b
+      where b.used_tokens
+        <> coalesce((
+          select sum(u.tokens) from usage_sum u
+          where u.key_id = b.key_id and u.span = 'budget' and u.starts_at = b.starts_at), 0)
+        + coalesce((
+          select sum(o.tokens) from open o
+          where o.key_id = b.key_id and o.budget_starts_at = b.starts_at), 0)
+    ) as budgets_that_differ_from_their_videos,
+    (select count(*) from queue_count_drift) as queue_counts_that_differ_from_their_videos`
+
+/** The hour of the first video that ended from $1 on and before $2; null when there is none. */
+export const NEXT_HOUR_SQL = `
+  select date_trunc('hour', min(ended_at), 'UTC')::text as at
+  from video
+  where ended_at >= $1::timestamptz and ended_at < $2`
+
+/** The usage sums of hour $1 beside the videos that ended in it. */
+export const HOUR_SQL = `
+  select count(*) as usage_sums_that_differ_from_their_videos
+  from (
+    select key_id, model, count(*) as videos, sum(video_tokens * charged_steps) as tokens,
+      sum(charged_micros) as micros
+    from video
+    where ended_at >= $1::timestamptz and ended_at < $1::timestamptz + interval '1 hour'
+    group by 1, 2
+  ) v
+  full join (
+    select key_id, model, completed + failed + cancelled as videos, tokens, charged_micros as micros
+    from usage_sum
+    where span = 'hour' and starts_at = $1::timestamptz and completed + failed + cancelled > 0
+  ) u using (key_id, model)
+  where (v.videos, v.tokens, v.micros) is distinct from (u.videos, u.tokens, u.micros)`
+
+/** The usage sums of days and of ever beside those of hours. */
+export const SPANS_SQL = `
+  select count(*) as usage_sums_that_differ_from_their_hours
+  from (
+    select u.key_id, u.model, s.span, s.starts_at, sum(u.completed + u.failed + u.cancelled) as videos,
+      sum(u.tokens) as tokens, sum(u.charged_micros) as micros
+    from usage_sum u
+    cross join lateral (values
+      ('day', date_trunc('day', u.starts_at, 'UTC')), ('ever', '-infinity'::timestamptz)
+    ) s(span, starts_at)
+    where u.span = 'hour'
+    group by 1, 2, 3, 4
+  ) h
+  full join (
+    select key_id, model, span, starts_at, completed + failed + cancelled as videos, tokens,
+      charged_micros as micros
+    from usage_sum
+    where span in ('day', 'ever')
+  ) u using (key_id, model, span, starts_at)
+  where (h.videos, h.tokens, h.micros) is distinct from (u.videos, u.tokens, u.micros)`
