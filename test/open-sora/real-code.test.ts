@@ -73,6 +73,48 @@ test.each([
   for (const reply of replies) expect(runnerReplySchema.parse(reply)).toEqual(reply)
 })
 
+test('the benchmark for a GPU goes through all of its rows on a CPU at tiny size', async () => {
+  const out = join(folder, 'gpu-bench')
+  await promisify(execFile)(
+    python,
+    ['bench/gpu', '--size', 'tiny', '--device', 'cpu', '--out', out, '--minutes', '8'],
+    {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      env: { PATH: process.env.PATH, OPENSORA_HOME: home, OMP_NUM_THREADS: '1' },
+    },
+  )
+  const rows = readFileSync(join(out, 'rows.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line): Record<string, unknown> => JSON.parse(line))
+  const whats = rows.map(({ what }) => String(what)).join('\n')
+  for (const size of ['256px', '768px']) {
+    for (const row of [
+      "a step of 3, Open-Sora's way",
+      'a step of 2, branches needed',
+      'a step of 1, branches needed',
+      'a step of 1, kernel: ',
+      'a step of 2, step cache, in full',
+      'a step of 2, step cache, left out',
+      'encode an input image',
+      "decode, Open-Sora's way",
+      'decode, the mask made once',
+      "50 steps, Open-Sora's way, from text or image, extrapolated",
+      '50 steps, branches needed, from text, extrapolated',
+      '50 steps, branches needed, from an image, extrapolated',
+    ])
+      expect(whats).toMatch(new RegExp(`^${size} .*: ${row}`, 'm'))
+  }
+  for (const row of rows) {
+    expect(row).not.toHaveProperty('failed')
+    expect(row).not.toHaveProperty('out_of_memory')
+    expect(row).not.toHaveProperty('left_out')
+    expect(row.same_bits ?? true).toBe(true)
+  }
+  expect(rows.at(-1)).toMatchObject({ same_seed_same_bytes: true, resumed_to_the_same_bytes: true })
+  expect(readFileSync(join(out, 'table.md'), 'utf8')).toContain('| the runner: load |')
+})
+
 describe('through API, queue, worker and runner, as SLUICE_RUNNER=open-sora starts them', () => {
   let service: Service
   beforeAll(async () => {

@@ -1,0 +1,295 @@
+"""The parts of Open-Sora by themselves: steps by their number of branches, text, encode, decode. Open-Sora's
+way first, then each means of the runner switched on in turn."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import torch
+from measure import device_name, peak_tflops, synchronize, timed
+from parts import DEVICE, HERE, IS_TINY, LACKING
+from report import Report
+
+# Only now: parts.py stands in for what they import.
+from mmengine.config import Config
+from opensora.models.hunyuan_vae import vae as vae_module
+from opensora.registry import MODELS, build_module
+from opensora.utils.inference import prepare_inference_condition
+from opensora.utils.sampling import get_noise, pack, prepare
+from sluice_open_sora.guidance_branches import BRANCHES
+from sluice_open_sora.open_sora.causal_mask import CausalMask
+from sluice_open_sora.open_sora.first_block_cache import FirstBlockCache
+from sluice_open_sora.open_sora.network import Network
+from sluice_runner.step_cache import StepCache
+
+DTYPE = torch.bfloat16
+STEPS = 50
+# Steps by their branches: Open-Sora's way, and the runner's (docs/adr/0035).
+THEIRS = {3: STEPS}
+OURS_FROM_TEXT = {2: 30, 1: 20}
+OURS_FROM_IMAGE = {3: 30, 1: 20}
+TEXT_TOKENS = 512
+# Weights that see each token, and width and number of the blocks: 19 double ones and 38 single ones.
+WEIGHTS_PER_TOKEN, WIDTH, BLOCKS = 6.45e9, 3072, 57
+
+
+@dataclass(frozen=True)
+class Clip:
+    name: str
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def tokens(self) -> int:
+        return ((self.frames - 1) // 4 + 1) * (self.height // 16) * (self.width // 16)
+
+    @property
+    def is_slow(self) -> bool:
+        return self.tokens > 20_000
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.width}x{self.height}, {self.frames} frames"
+
+    def tflop(self, branches: int) -> float:
+        """Of one step of the full-size network."""
+        length = self.tokens + TEXT_TOKENS
+        return branches * (2 * WEIGHTS_PER_TOKEN * length + 4 * length**2 * WIDTH * BLOCKS) / 1e12
+
+
+CLIPS = (
+    (Clip("256px", 48, 32, 9), Clip("768px", 64, 64, 9))
+    if IS_TINY
+    else (Clip("256px", 336, 192, 129), Clip("768px", 1024, 576, 129))
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    network: Any
+    autoencoder: Any
+    t5: Any
+    clip: Any
+
+
+class ClipBench:
+    """All rows of one size. Steps are given as what runs the branches of `rows`, places in the batch."""
+
+    def __init__(self, report: Report, parts: Parts, clip: Clip) -> None:
+        self._report = report
+        self._parts = parts
+        self._clip = clip
+        self._noise = get_noise(
+            1, clip.height, clip.width, (clip.frames - 1) // 4 + 1, DEVICE, DTYPE, 1, patch_size=2, channel=16
+        )
+        self._inputs = self._prepare()
+        # Seconds of a step by what made it and its branches.
+        self.seconds: dict[tuple[str, int], float] = {}
+        self.decode_s: dict[str, float] = {}
+
+    def steps(self) -> None:
+        # The first step compiles Open-Sora's timestep_embedding, and tries kernels.
+        self._call([0])
+        self._step("Open-Sora's way", 3, self._call)
+        for branches in (2, 1):
+            self._step("branches needed", branches, self._call)
+        self.seconds["branches needed", 3] = self.seconds.get(("Open-Sora's way", 3), float("nan"))
+        self._kernels()
+        self._compiled()
+        self._cached()
+
+    def _kernels(self) -> None:
+        """Each back end of torch's own attention, by itself."""
+        from opensora.models.mmdit import math
+
+        before = math.flash_attn_func
+        backends = torch.nn.attention.SDPBackend
+        names = ("FLASH_ATTENTION", "CUDNN_ATTENTION") if DEVICE.type == "cuda" else ("MATH",)
+        for name in names:
+
+            def attend(q: Any, k: Any, v: Any, backend: Any = getattr(backends, name)) -> torch.Tensor:
+                q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+                with torch.nn.attention.sdpa_kernel(backend):
+                    return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+
+            math.flash_attn_func = attend
+            try:
+                self._step(f"kernel: torch SDPA {name}", 1, self._call)
+            except RuntimeError as error:
+                self._report.row(f"{self._clip}: kernel: torch SDPA {name}", failed=str(error)[:100])
+            finally:
+                math.flash_attn_func = before
+
+    def _compiled(self) -> None:
+        network = self._parts.network
+        blocks = [*network.double_blocks, *network.single_blocks]
+        what = "compiled blocks"
+        if DEVICE.type != "cuda" or not self._report.has_time(f"{self._clip}: {what}", 150):
+            return
+        for block in blocks:
+            block.compile()
+        try:
+            started_at = time.monotonic()
+            self._call([0, 2])
+            synchronize()
+            took = round(time.monotonic() - started_at, 1)
+            self._report.row(f"{self._clip}: {what}: the first step", seconds=took)
+            for branches in (2, 1):
+                self._step(what, branches, self._call)
+        except Exception as error:
+            # No compiler, no headers: the other rows are worth having.
+            self._report.row(f"{self._clip}: {what}", failed=str(error)[:200])
+        finally:
+            for block in blocks:
+                block._compiled_call_impl = None
+
+    def _cached(self) -> None:
+        """A step in full, which fills the cache, and one that leaves out all it can."""
+        step = 0
+        cache = FirstBlockCache(StepCache(1e9), lambda: step)
+        network = Network(self._parts.network, None, cache)
+
+        def call(rows: list[int]) -> torch.Tensor:
+            return network(branches=tuple(BRANCHES[row] for row in rows), **self._cut(rows))
+
+        self._step("step cache, in full", 2, call)
+        call([0, 2])
+        step = 1
+        for branches in (2, 1):
+            self._step("step cache, left out", branches, call)
+
+    def other_phases(self) -> None:
+        clip, autoencoder = self._clip, self._parts.autoencoder
+        picture = torch.zeros((1, 3, 1, clip.height, clip.width), dtype=DTYPE, device=DEVICE)
+        encode = timed(lambda: autoencoder.encode(picture))
+        self._report.row(f"{clip}: encode an input image", **encode.as_row())
+        theirs = vae_module.prepare_causal_attention_mask
+        clips = []
+        for name, mask in (("Open-Sora's way", theirs), ("the mask made once", CausalMask())):
+            if not self._report.has_time(f"{clip}: decode, {name}", 60 if clip.is_slow else 5):
+                continue
+            vae_module.prepare_causal_attention_mask = mask
+
+            def decode() -> None:
+                clips[:] = [*clips[-1:], autoencoder.decode(self._noise)]
+
+            try:
+                timing = timed(decode, warm=0 if clip.is_slow else 1, runs=1)
+            finally:
+                vae_module.prepare_causal_attention_mask = theirs
+            same = {"same_bits": bool(torch.equal(*clips))} if name != "Open-Sora's way" else {}
+            self._report.row(f"{clip}: decode, {name}", **timing.as_row(), **same)
+            if timing.seconds is not None:
+                self.decode_s[name] = timing.seconds
+
+    def whole_clips(self, text_s: float) -> None:
+        """Extrapolated: the measured seconds of a step of each kind, as often as a clip has it."""
+        ways = (
+            ("Open-Sora's way, from text or image", "Open-Sora's way", THEIRS),
+            ("branches needed, from text", "branches needed", OURS_FROM_TEXT),
+            ("branches needed, from an image", "branches needed", OURS_FROM_IMAGE),
+            ("and compiled blocks, from text", "compiled blocks", OURS_FROM_TEXT),
+        )
+        for name, way, steps in ways:
+            seconds = [self.seconds.get((way, branches)) for branches in steps]
+            if any(one is None for one in seconds):
+                continue
+            denoise = sum(one * times for one, times in zip(seconds, steps.values()) if one is not None)
+            mask = "Open-Sora's way" if way == "Open-Sora's way" else "the mask made once"
+            whole = text_s + denoise + self.decode_s.get(mask, 0)
+            self._report.row(
+                f"{self._clip}: {STEPS} steps, {name}, extrapolated",
+                steps_s=round(denoise, 1),
+                whole_s=round(whole, 1),
+                tokens_per_s=round(self._clip.tokens * STEPS / whole),
+            )
+
+    def _step(self, way: str, branches: int, call: Callable[[list[int]], Any]) -> None:
+        what = f"{self._clip}: a step of {branches}, {way}"
+        if not self._report.has_time(what, 60 if self._clip.is_slow else 5):
+            return
+        # Two branches are those of a video from text.
+        rows = {3: [0, 1, 2], 2: [0, 2], 1: [0]}[branches]
+        slow = self._clip.is_slow
+        timing = timed(lambda: call(rows), warm=0 if slow else 1, runs=1 if slow else 3)
+        more: dict[str, Any] = {}
+        if timing.seconds is not None:
+            self.seconds[way, branches] = timing.seconds
+            more = {"tokens_per_s": round(self._clip.tokens / timing.seconds)}
+            peak = peak_tflops()
+            if not IS_TINY and "left out" not in way:
+                tflops = self._clip.tflop(branches) / timing.seconds
+                more["TFLOPs"] = round(tflops)
+                more["of_the_peak"] = None if peak is None else f"{100 * tflops / peak:.0f} %"
+        self._report.row(what, **timing.as_row(), **more)
+
+    def _call(self, rows: list[int]) -> torch.Tensor:
+        return self._parts.network(**self._cut(rows))
+
+    def _cut(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        return {name: value[rows] for name, value in self._inputs.items()}
+
+    def _prepare(self) -> dict[str, torch.Tensor]:
+        inputs = prepare(
+            self._parts.t5,
+            self._parts.clip,
+            self._noise,
+            prompt=["a paper boat. 24 FPS. 4 motion score.", "", ""],
+            patch_size=2,
+        )
+        masks, references = prepare_inference_condition(self._noise, "t2v", ref_list=[None], causal=True)
+        condition = pack(torch.cat((masks, references), dim=1))
+        inputs["cond"] = torch.cat([condition] * len(BRANCHES))
+        for name, value in (("timesteps", 0.7), ("guidance", 7.5)):
+            inputs[name] = torch.full((len(BRANCHES),), value, dtype=DTYPE, device=DEVICE)
+        return inputs
+
+
+def build_parts(report: Report) -> Parts:
+    config = Config.fromfile(str(HERE / "config.py"))
+    made = {}
+    for name in ("model", "ae", "t5", "clip"):
+        started_at = time.monotonic()
+        made[name] = build_module(config[name], MODELS, device_map=DEVICE, torch_dtype=DTYPE)
+        synchronize()
+        count = sum(parameter.numel() for parameter in made[name].parameters())
+        took = round(time.monotonic() - started_at, 1)
+        report.row(f"random weights: {name}", seconds=took, parameters=f"{count / 1e9:.2f} B")
+    return Parts(made["model"], made["ae"], made["t5"], made["clip"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    given = parser.parse_args()
+    # opensora.utils.sampling divides by it.
+    os.environ["AE_SPATIAL_COMPRESSION"] = "16"
+    torch.set_grad_enabled(False)
+    report = Report(given.rows, given.seconds)
+    report.row(
+        "machine",
+        device=device_name(),
+        torch=torch.__version__,
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        stood_in_for=" ".join(LACKING),
+    )
+    parts = build_parts(report)
+    with torch.inference_mode():
+        t5 = timed(lambda: parts.t5(["a paper boat", "", ""]))
+        report.row("text: T5, 3 x 512", **t5.as_row())
+        clip_text = timed(lambda: parts.clip(["a paper boat", "", ""]))
+        report.row("text: CLIP, 3 x 77", **clip_text.as_row())
+        for clip in CLIPS:
+            bench = ClipBench(report, parts, clip)
+            bench.steps()
+            bench.other_phases()
+            bench.whole_clips((t5.seconds or 0) + (clip_text.seconds or 0))
+
+
+if __name__ == "__main__":
+    main()
