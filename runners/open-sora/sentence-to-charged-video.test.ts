@@ -67,6 +67,8 @@ describe('through API, queue, worker and runner', () => {
     })
     expect((await contentOf(service, id, 'thumbnail')).toString('latin1', 8, 12)).toBe('WEBP')
     expect(await ledgerCheck(service)).toMatchObject({ ok: true })
+    // What the runner computed with stands beside the attempt's timings.
+    expect((await adminView(service, id)).attempts[0].uses).toEqual({ way: expect.stringMatching(/^\d+$/) })
   })
 
   test('a video whose rank is killed goes on from its checkpoint and is charged once', async () => {

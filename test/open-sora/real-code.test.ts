@@ -54,6 +54,10 @@ test.each([
     'a step gives signs of life, and hears a cancel, at every block of the network',
     'tests.test_within_a_step',
   ],
+  [
+    'the attention kernel is one of those that work here, and a broken or missing one is named',
+    'tests.test_attention',
+  ],
   ["the decoder's mask is Open-Sora's own, made once for many tiles", 'tests.test_causal_mask'],
   [
     "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",

@@ -9,6 +9,7 @@ import {
   outsideName,
   outsideText,
   outsideWaitMs,
+  saidUses,
 } from './outside-values.ts'
 import { RUNNER_ERROR_CODES } from './runner-protocol.ts'
 
@@ -117,6 +118,8 @@ export const attemptResultSchema = z.object({
   files: z.object({ video: storedFileSchema, thumbnail: storedFileSchema, spritesheet: storedFileSchema }),
   /** Seconds by phase. */
   timings: measuredSeconds(),
+  /** What its runner computed with: `{"attention": "sdpa-cudnn"}`. */
+  uses: saidUses().optional(),
   peak_vram_bytes: measuredBytes(),
   seed: z.int().nonnegative(),
 })

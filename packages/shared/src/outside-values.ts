@@ -61,6 +61,24 @@ export const measuredSeconds = () =>
       return Object.fromEntries(sane.slice(0, PHASES_MAX))
     })
 
+/** At most this many things are said to be used, in so many characters each. */
+const USES_MAX = 16
+const USE_CHARS_MAX = 200
+
+/** What something was computed with, by name. What cannot be stored is left out, and the rest is cut. */
+export const saidUses = () =>
+  z
+    .record(z.string(), z.unknown())
+    .catch({})
+    .transform((uses) => {
+      const sane = Object.entries(uses).flatMap(([name, use]) =>
+        isPhase(name) && typeof use === 'string' && isStorable(use)
+          ? [[name, use.slice(0, USE_CHARS_MAX).toWellFormed()] as const]
+          : [],
+      )
+      return Object.fromEntries(sane.slice(0, USES_MAX))
+    })
+
 function isPhase(phase: string): boolean {
   return phase.length >= 1 && phase.length <= PHASE_CHARS_MAX && isStorable(phase)
 }

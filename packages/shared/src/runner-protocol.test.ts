@@ -30,3 +30,16 @@ describe.each(['request', 'reply'] as const)('%s fixtures', (kind) => {
 test('no fixture stands outside the two kinds', () => {
   expect(fixtures.filter(({ name }) => !/^(request|reply)\./.test(name))).toEqual([])
 })
+
+test('what a runner says that it uses is mended, so that it never costs a finished video', () => {
+  const ready = JSON.parse(readFileSync(new URL('reply.ready.json', folder), 'utf8'))
+  const usesOf = (uses: unknown) => {
+    const reply = runnerReplySchema.parse({ ...ready, uses })
+    return reply.type === 'ready' ? reply.uses : null
+  }
+  expect(usesOf({ attention: 'sdpa-cudnn' })).toEqual({ attention: 'sdpa-cudnn' })
+  expect(usesOf({ attention: 1, '': 'x', a: 'nul \0', b: 'y'.repeat(300) })).toEqual({ b: 'y'.repeat(200) })
+  expect(usesOf('fast')).toEqual({})
+  const many = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`use-${index}`, 'x']))
+  expect(Object.keys(usesOf(many) ?? {})).toHaveLength(16)
+})

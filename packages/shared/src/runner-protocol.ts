@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { generationSchema } from './generation.ts'
 import { makesSchema } from './models/makes.ts'
 import { MODES } from './models/model.ts'
-import { measuredBytes, measuredSeconds } from './outside-values.ts'
+import { measuredBytes, measuredSeconds, saidUses } from './outside-values.ts'
 
 /**
  * The messages between a worker and its runner. The runner is a child process. Requests are JSON lines on its
@@ -119,6 +119,8 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     }),
     /** Whether it changes from one model to another at once, as one without weights does. Absent = no. */
     switches_at_once: z.boolean().optional(),
+    /** What it computes with, as it chose or was told: `{"attention": "sdpa-cudnn"}`. For people. */
+    uses: saidUses().optional(),
   }),
   z.object({ type: z.literal('started'), id: z.string() }),
   /**
@@ -153,6 +155,8 @@ export const runnerReplySchema = z.discriminatedUnion('type', [
     seed: z.int().nonnegative(),
     /** Whether the clip has an audio track. Absent = what the model's `makes` says. */
     sound: z.boolean().optional(),
+    /** What this clip was computed with, as of `ready`. */
+    uses: saidUses().optional(),
   }),
   z.object({
     type: z.literal('failed'),

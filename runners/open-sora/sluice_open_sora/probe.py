@@ -18,9 +18,12 @@ from typing import Any, Mapping
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.model_weights import ModelWeights, parse_models
 from sluice_runner.probe_parts import describe_torch, describe_weights, package_version
+from sluice_runner.settings import SettingError, read_choice
 from sluice_runner.weight_file import WeightHeader, read_header
 
+from .attention_choice import ATTENTION, ATTENTION_SETTING
 from .served_model import check_fit, open_models
+from .sold_sizes import sold_sizes
 
 # The weights of Open-Sora's configuration files at commit d0cd5ac, relative to OPENSORA_HOME.
 WEIGHTS = (
@@ -30,6 +33,8 @@ WEIGHTS = (
     "ckpts/openai/clip-vit-large-patch14",
 )
 FLUX_WEIGHTS = ("ckpts/flux1-dev.safetensors", "ckpts/flux1-dev-ae.safetensors")
+# The number and width of the video model's heads (configs/diffusion/inference/256px.py).
+HEADS = (24, 128)
 PACKAGES = (
     "torchvision",
     "mmengine",
@@ -62,6 +67,7 @@ def main() -> None:
         if home is None
         else [{"path": path, **describe_weights(os.path.join(home, path))} for path in wanted],
         "models": describe_models(json.loads(models), home),
+        "attention": describe_attention(json.loads(models), os.environ),
     }
     print(json.dumps(found))
 
@@ -72,6 +78,32 @@ def find_compiler(environment: Mapping[str, str]) -> str | None:
     names = [named] if named else ["gcc", "clang"]
     found = (shutil.which(name, path=environment.get("PATH")) for name in names)
     return next((path for path in found if path is not None), None)
+
+
+def describe_attention(models: Any, environment: Mapping[str, str]) -> dict[str, Any] | None:
+    """Which kernel a runner would choose now on the first device, of which times; None without a device."""
+    try:
+        import torch
+    except Exception:
+        return None
+    kind = environment.get("OPENSORA_DEVICE") or "cuda"
+    if kind == "cuda" and not torch.cuda.is_available():
+        return None
+    from .open_sora.attention import Heads, settle_attention, stand_in_for_flash_attn
+
+    stand_in_for_flash_attn()
+    try:
+        described = parse_models(models) if models else ()
+        lengths = [size.positions for size in sold_sizes(described)]
+        heads = Heads(*HEADS, torch.bfloat16)
+        wanted = read_choice(environment, ATTENTION_SETTING, ATTENTION, "auto")
+        kernel, said = settle_attention(wanted, heads, lengths, torch.device(kind))
+        return {"kernel": kernel, "said": said, "problem": None}
+    except (RunnerFailure, SettingError) as error:
+        return {"kernel": None, "said": "", "problem": str(error)}
+    except RuntimeError as error:
+        # Such as a device that another process has filled.
+        return {"kernel": None, "said": "", "problem": f"not tried: {str(error).splitlines()[0][:200]}"}
 
 
 def read_commit(home: str) -> str | None:

@@ -18,6 +18,8 @@ from sluice_runner.settings import (
     read_words,
 )
 
+from .attention_choice import ATTENTION, ATTENTION_SETTING, AttentionSetting
+
 # Over several devices the sequence or the tensors are split, by Open-Sora itself; or the guidance branches,
 # and the sequence of each (rank_layout.py).
 Parallel = Literal["sequence", "tensor", "guidance"]
@@ -35,6 +37,7 @@ class Settings(RunnerSettings):
     # Mode t2i2v: FLUX.1-dev, whose licence is non-commercial, is loaded only when the operator says so.
     t2i2v: bool
     branches: Branches
+    attention: AttentionSetting
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -51,6 +54,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         parallel=read_choice(environment, "OPENSORA_PARALLEL", PARALLEL, "sequence"),
         t2i2v=read_choice(environment, "OPENSORA_T2I2V", ("0", "1"), "0") == "1",
         branches=read_choice(environment, "OPENSORA_GUIDANCE_BRANCHES", BRANCHES, "needed"),
+        attention=read_choice(environment, ATTENTION_SETTING, ATTENTION, "auto"),
     )
 
 

@@ -105,6 +105,8 @@ class PlainPipeline:
             check_fit(served, {GAIN: (LATENT_LENGTH, 1)}, [GAIN])
         self._gain = _gain_of(self._served[model])
         self._collective = Collective(self._place)
+        # As if it were measured: another process would find another one.
+        self._uses = {"way": os.environ.get("PLAIN_WAY") or str(os.getpid())}
         readiness = Readiness(
             device="plain",
             devices=self._place.ranks,
@@ -114,8 +116,10 @@ class PlainPipeline:
             frames_max=129,
             pixels_max=589_824,
             sequence_ranks=self._place.ranks,
+            uses=self._uses,
         )
-        return Loaded(readiness, {served.id: served.identity for served in opened} if models else {})
+        identities = {served.id: served.identity for served in opened} if models else {}
+        return Loaded(readiness, identities, {"PLAIN_WAY": self._uses["way"]})
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
         self._served[model].verify()
@@ -176,7 +180,7 @@ class PlainPipeline:
             "denoise": decode_at - denoise_at,
             "decode": time.monotonic() - decode_at,
         }
-        return Rendered(timings, peak_vram_bytes=1000 + self._place.rank)
+        return Rendered(timings, peak_vram_bytes=1000 + self._place.rank, uses=self._uses)
 
     def _advance(self, latent: array.array, target: array.array, steps: int) -> array.array:
         share = LATENT_LENGTH // self._place.ranks

@@ -56,7 +56,8 @@ def install(absent: tuple[str, ...], device: torch.device) -> None:
     # First: where one is installed, it may still want CUDA.
     sys.meta_path.insert(0, _Finder(absent))
     if "flash_attn" in absent:
-        put("flash_attn", flash_attn_func=_attention)
+        # A runner that looks for kernels knows by it that this is none.
+        put("flash_attn", flash_attn_func=_attention, STANDS_IN_FOR="not installed")
     if "liger_kernel" in absent:
         put("liger_kernel.ops.rope", LigerRopeFunction=_Rope)
         put("liger_kernel.ops.rms_norm", LigerRMSNormFunction=_RmsNorm)

@@ -148,6 +148,16 @@ class Memory(RunnerTest):
         runner.make("c", some_request(num_steps=3))
         self.assertEqual(runner.errors.count("rank(s) load"), 3)
 
+    def test_ranks_that_start_again_compute_as_the_first_ones_did_and_each_clip_says_how(self) -> None:
+        settings = {"PLAIN_OUT_OF_MEMORY_AT": "3", "PLAIN_OFFLOAD_HELPS": "1", "OPENSORA_OFFLOAD": "retry"}
+        runner = self.start(settings)
+        uses = {"way": str(runner.ranks()[0])}
+        self.assertEqual(runner.reply("ready")["uses"], uses)
+        for video, steps in (("a", 8), ("b", 3)):
+            runner.make(video, some_request(num_steps=steps))
+            self.assertEqual(runner.reply("finished", video)["uses"], uses)
+        self.assertEqual(runner.errors.count("rank(s) load"), 3)
+
     def test_a_model_that_does_not_fit_whole_is_loaded_with_offload_and_stays_so(self) -> None:
         runner = self.start({"PLAIN_LOAD_OUT_OF_MEMORY": "1", "OPENSORA_OFFLOAD": "retry"})
         whole = self.start().make("whole", some_request())

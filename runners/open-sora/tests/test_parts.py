@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import unittest
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -12,12 +13,15 @@ from pathlib import Path
 from runner_tests.source_form import imports_without_packages
 from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
+from sluice_open_sora.attention_choice import Kernel, Trial, choose_kernel, describe_trials
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.lora_file import LoraFile
 from sluice_open_sora.rank_layout import Share, allowed_ranks, group_members, share_of
 from sluice_open_sora.served_model import open_models
 from sluice_open_sora.settings import read_settings, set_allocator
+from sluice_open_sora.sold_sizes import sold_sizes
 from sluice_runner.failure import RunnerFailure
+from sluice_runner.makes import OPEN_SORA_MAKES, Frames
 from sluice_runner.model_weights import ModelWeights
 from sluice_runner.settings import SettingError
 from sluice_runner.step_cache import StepCache
@@ -203,12 +207,72 @@ class GuidanceBranches(unittest.TestCase):
         self.assertEqual((t2v, i2v), (80, 110))
 
 
+def trial(kernel: Kernel, problem: str | None = None, **milliseconds: float) -> Trial:
+    """`p512=3`: three milliseconds for 512 positions."""
+    return Trial(kernel, problem, {int(length[1:]): ms / 1000 for length, ms in milliseconds.items()})
+
+
+class AttentionKernels(unittest.TestCase):
+    def test_the_fastest_of_those_that_work_is_chosen(self) -> None:
+        missing = trial("flash-attn-3", "not installed")
+        for chosen, trials in (
+            ("flash-attn-2", [missing, trial("flash-attn-2", p512=1), trial("sdpa-cudnn", p512=2)]),
+            ("sdpa-cudnn", [missing, trial("flash-attn-2", p512=2), trial("sdpa-cudnn", p512=1)]),
+            # Times that near are the same: the first in the order.
+            ("flash-attn-2", [trial("flash-attn-2", p512=1.02), trial("sdpa-cudnn", p512=1.0)]),
+            # A long sequence counts no more than a short one.
+            (
+                "sdpa-flash",
+                [trial("sdpa-cudnn", p512=2, p9000=99), trial("sdpa-flash", p512=1, p9000=110)],
+            ),
+            # One that has no memory for a length that others have it for.
+            ("sdpa-flash", [trial("flash-attn-2", p512=1), trial("sdpa-flash", p512=9, p9000=110)]),
+            # Nothing was timed, as on a CPU and on several devices.
+            ("sdpa-flash", [missing, trial("sdpa-flash"), trial("sdpa-math")]),
+        ):
+            with self.subTest(trials=trials):
+                self.assertEqual(choose_kernel(trials, "auto"), chosen)
+
+    def test_one_that_does_not_work_is_refused_with_the_reason(self) -> None:
+        trials = [trial("flash-attn-3", "not installed"), trial("sdpa-flash")]
+        self.assertEqual(choose_kernel(trials, "sdpa-flash"), "sdpa-flash")
+        for wanted, said in (
+            ("flash-attn-3", 'OPENSORA_ATTENTION is "flash-attn-3", which does not work here: not installed'),
+            ("sdpa-cudnn", "which does not work here: was not tried"),
+        ):
+            with self.subTest(wanted), self.assertRaisesRegex(RunnerFailure, said) as raised:
+                choose_kernel(trials, wanted)
+            self.assertEqual(raised.exception.code, "model_missing")
+        with self.assertRaisesRegex(RunnerFailure, "no attention kernel works .*flash-attn-3: not installed"):
+            choose_kernel(trials[:1], "auto")
+
+    def test_the_log_has_what_became_of_each(self) -> None:
+        trials = [trial("flash-attn-3", "not installed"), trial("sdpa-flash", p8828=1.5), trial("sdpa-math")]
+        self.assertEqual(
+            describe_trials(trials),
+            "flash-attn-3: not installed; sdpa-flash 1.50 ms for 8828; sdpa-math works",
+        )
+
+    def test_what_is_tried_is_the_largest_clip_of_each_class_that_the_models_make(self) -> None:
+        small = replace(OPEN_SORA_MAKES, pixels_max=300 * 300)
+        short = replace(OPEN_SORA_MAKES, frames=Frames(4, 1, 1, 33))
+        for makes, positions in (
+            ((), [8316 + 512, 76_032 + 512]),
+            ((small,), [8316 + 512]),
+            ((short,), [9 * 252 + 512, 9 * 2304 + 512]),
+            ((small, short), [8316 + 512, 9 * 2304 + 512]),
+        ):
+            models = [ModelWeights(f"m{number}", makes=one) for number, one in enumerate(makes)]
+            self.assertEqual([size.positions for size in sold_sizes(models)], positions)
+
+
 class SettingsTest(unittest.TestCase):
     def test_a_wrong_setting_is_named_with_what_is_allowed(self) -> None:
         for name, value in (
             ("OPENSORA_PARALLEL", "both"),
             ("OPENSORA_OFFLOAD", "yes"),
             ("OPENSORA_GUIDANCE_BRANCHES", "some"),
+            ("OPENSORA_ATTENTION", "xformers"),
             ("OPENSORA_T2I2V", "true"),
             ("OPENSORA_CHECKPOINT_MS", "1s"),
             ("OPENSORA_LOAD_MS_MAX", "-1"),

@@ -65,6 +65,7 @@ def _outcome_of(video: Video) -> dict[str, Any]:
         "peak_vram_bytes": max(message["peak_vram_bytes"] for message in video.done.values()),
         "seed": generation.seed,
         **({"sound": True} if "sound" in leading else {}),
+        **({"uses": leading["uses"]} if "uses" in leading else {}),
     }
 
 

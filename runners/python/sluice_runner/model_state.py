@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Mapping
 
 from .makes import OPEN_SORA_MAKES, Makes
@@ -14,11 +14,13 @@ from .requests import Load
 class Served:
     """What the first load settled, and no switch changes.
 
-    `identities` tell each model's own weights from others, by model id (Loaded.identities)."""
+    `identities` tell each model's own weights from others, by model id; `settled` is what ranks that start
+    later are told of the first ones' decisions (Loaded)."""
 
     load: Load
     readiness: Readiness
     identities: Mapping[str, str]
+    settled: Mapping[str, str] = field(default_factory=dict)
 
     def folder_of(self, model: str) -> str | None:
         return next((weights.folder for weights in self.load.models if weights.id == model), None)

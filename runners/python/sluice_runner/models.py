@@ -10,7 +10,7 @@ from .log import log
 from .loop import Loop
 from .model_state import Loading, Lost, ModelState, NoModel, Ready, Served, Switching
 from .model_weights import ModelWeights, request_of_models
-from .pipeline import Readiness
+from .pipeline import Loaded, Readiness
 from .rank_group import GroupStart, RankGroup
 from .replies import Replies
 from .requests import Load
@@ -48,7 +48,7 @@ class Models:
         self._events: ModelEvents | None = None
         self._group: RankGroup | None = None
         # Ranks of the present group that have loaded, and what they said.
-        self._loaded: dict[int, Readiness] = {}
+        self._loaded: dict[int, Loaded] = {}
         self._started_at = self._news_at = 0.0
         # Whether memory ran out while a model loaded whole, with nothing made yet.
         self._loads_with_offload_alone = False
@@ -193,7 +193,8 @@ class Models:
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in message["readiness"].items()
             }
-            self._on_rank_loaded(rank, Readiness(**said), message["identities"])
+            loaded = Loaded(Readiness(**said), message["identities"], message["settled"])
+            self._on_rank_loaded(rank, loaded)
         elif message["type"] == "failed" and "id" not in message:
             self._fail_load(RunnerFailure(message["code"], message["message"], message["retryable"]))
         else:
@@ -252,7 +253,10 @@ class Models:
     def _start_group(self, model: str, models: Iterable[ModelWeights], *, offload: bool) -> None:
         self._started_at = time.monotonic()
         self._loaded = {}
-        self._group = RankGroup(GroupStart(self._pipeline_spec, self.ranks, offload), self._loop, self)
+        now = self._state.now
+        settled = now.served.settled if isinstance(now, (Ready, Switching)) else {}
+        start = GroupStart(self._pipeline_spec, self.ranks, offload, settled)
+        self._group = RankGroup(start, self._loop, self)
         pids = " ".join(map(str, self._group.pids))
         log(f"{self.ranks} rank(s) load {model}{' with offload' if offload else ''}: {pids}")
         self._group.send_all({"type": "load", "model": model, "models": request_of_models(models)})
@@ -263,8 +267,8 @@ class Models:
         self._group = None
         self._loaded = {}
 
-    def _on_rank_loaded(self, rank: int, readiness: Readiness, identities: dict[str, str]) -> None:
-        now = self._state.now
+    def _on_rank_loaded(self, rank: int, loaded: Loaded) -> None:
+        now, identities = self._state.now, loaded.identities
         assert isinstance(now, (Loading, Switching))
         if isinstance(now, Switching) and any(
             identities[id] != now.served.identities[id] for id in identities
@@ -272,12 +276,13 @@ class Models:
             what = f"the weights of model {now.model!r} were replaced since this runner loaded"
             self._fail_load(RunnerFailure("model_missing", f"{what}; start the worker again"))
             return
-        self._loaded[rank] = readiness
+        self._loaded[rank] = loaded
         if len(self._loaded) < self.ranks:
             return
         log(f"loaded in {time.monotonic() - self._started_at:.1f} s")
         if isinstance(now, Loading):
-            served = Served(now.load, self._loaded[0], identities)
+            leading = self._loaded[0]
+            served = Served(now.load, leading.readiness, identities, leading.settled)
             self._state.change(Ready(served, now.load.model, now.load.model))
             self._replies.ready(served.readiness)
         else:

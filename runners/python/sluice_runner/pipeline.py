@@ -37,15 +37,19 @@ class Readiness:
     pixels_max: int
     # Devices a latent sequence is split over: (512 + video tokens) must be a multiple.
     sequence_ranks: int = 1
+    # What it computes with, by name: {"attention": "sdpa-cudnn"}.
+    uses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Loaded:
     """`identities`: by model id, what its latents depend on beside the request, the same on every host; a
-    checkpoint belongs to it."""
+    checkpoint belongs to it. `settled`: settings that ranks which start later get, so that what was decided
+    by measuring is decided once."""
 
     readiness: Readiness
     identities: Mapping[str, str] = field(default_factory=dict)
+    settled: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,14 @@ class Sound:
 
 @dataclass(frozen=True)
 class Rendered:
-    """Seconds by phase (encode, denoise, decode), and the peak of memory reserved on this rank's device."""
+    """Seconds by phase (encode, denoise, decode), and the peak of memory reserved on this rank's device.
+
+    `uses`: what this clip was computed with, as of Readiness."""
 
     timings: Mapping[str, float] = field(default_factory=dict)
     peak_vram_bytes: int = 0
     sound: Sound | None = None
+    uses: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stopped(Exception):

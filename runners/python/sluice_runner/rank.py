@@ -78,8 +78,8 @@ class Rank:
             return
         self._pipeline = pipeline
         self._model = model
-        readiness, identities = vars(loaded.readiness), dict(loaded.identities)
-        self._say({"type": "ready", "readiness": readiness, "identities": identities})
+        said = {"readiness": vars(loaded.readiness), "identities": dict(loaded.identities)}
+        self._say({"type": "ready", **said, "settled": dict(loaded.settled)})
 
     def _generate(self, message: dict[str, Any]) -> None:
         video = message["id"]
@@ -91,8 +91,9 @@ class Rank:
             switch = self._use(self._pipeline, order.job.generation.model, gate)
             rendered = self._pipeline.generate(order.job, gate)
             timings, peak = {**switch, **rendered.timings}, rendered.peak_vram_bytes
-            sound = {} if rendered.sound is None else {"sound": vars(rendered.sound)}
-            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": peak, **sound})
+            more = {} if rendered.sound is None else {"sound": vars(rendered.sound)}
+            more |= {"uses": dict(rendered.uses)} if rendered.uses else {}
+            self._say({"type": "rendered", "id": video, "timings": timings, "peak_vram_bytes": peak, **more})
         except Stopped as stopped:
             where = {"how": stopped.how, "step": stopped.step, "path": stopped.path}
             self._say({"type": "stopped", "id": video, **where})

@@ -12,8 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Protocol
 
 from .loop import Loop
 from .messages import MessageSocket
@@ -24,11 +24,13 @@ DEATH_S_MAX = 2.0
 
 @dataclass(frozen=True)
 class GroupStart:
-    """`pipeline`: see load_pipeline. `offload`: keep on the device only what is in use."""
+    """`pipeline`: see load_pipeline. `offload`: keep on the device only what is in use. `settled`: settings
+    beside the environment's, which they overrule (Loaded)."""
 
     pipeline: str
     ranks: int
     offload: bool
+    settled: Mapping[str, str] = field(default_factory=dict)
 
 
 class RankEvents(Protocol):
@@ -94,7 +96,7 @@ class RankGroup:
         command += ["--rank", str(rank), "--ranks", str(start.ranks), "--control-fd", str(fds[0])]
         command += ["--link-fds", ",".join(map(str, fds[1:])), *(["--offload"] if start.offload else [])]
         torchrun = _torchrun_environment(rank, start.ranks, port) if start.ranks > 1 else {}
-        environment = {**os.environ, **torchrun}
+        environment = {**os.environ, **torchrun, **start.settled}
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=fds)
         theirs.close()
         self._processes.append(process)

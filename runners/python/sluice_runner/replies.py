@@ -34,6 +34,7 @@ class Replies:
                     "pixels_max": readiness.pixels_max,
                     **({"sequence_devices": split} if split > 1 else {}),
                 },
+                **({"uses": dict(readiness.uses)} if readiness.uses else {}),
             }
         )
 

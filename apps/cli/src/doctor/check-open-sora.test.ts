@@ -126,6 +126,7 @@ describe('memory is compared with the published peak for the devices of a slot',
     commit: OPEN_SORA_COMMIT,
     weights: [],
     models: [],
+    attention: null,
   })
   test.each([
     [80, '0', {}, 'ok'],
@@ -159,6 +160,7 @@ describe("what torch compiles with, and its allocator's settings, are looked at 
     commit: OPEN_SORA_COMMIT,
     weights: [],
     models: [],
+    attention: null,
   }
   const findingsOf = (changes: Partial<Probe>, env: NodeJS.ProcessEnv = {}) =>
     checkProbe({ ...probe, ...changes }, { OPENSORA_HOME: '/x', ...env }, 'python3')
@@ -190,6 +192,45 @@ describe("what torch compiles with, and its allocator's settings, are looked at 
   })
 })
 
+describe('attention is looked at as the runner chooses it', () => {
+  const probe: Probe = {
+    python: [3, 11, 0],
+    torch: null,
+    packages: {},
+    compiler: '/usr/bin/gcc',
+    python_headers: true,
+    package_found: true,
+    commit: OPEN_SORA_COMMIT,
+    weights: [],
+    models: [],
+    attention: null,
+  }
+  const findingsOf = (changes: Partial<Probe>, env: NodeJS.ProcessEnv = {}) =>
+    checkProbe({ ...probe, ...changes }, { OPENSORA_HOME: '/x', ...env }, 'python3')
+
+  test('the kernel that works and was chosen is said, and why one that was named does not', () => {
+    const said = 'attention: sdpa-cudnn of flash-attn-3: not installed; sdpa-cudnn 1.20 ms for 8828'
+    const chosen = { kernel: 'sdpa-cudnn', said, problem: null }
+    const refused = { kernel: null, said: '', problem: 'OPENSORA_ATTENTION is "flash-attn-3", which ...' }
+    expect(findingsOf({ attention: chosen })).toContainEqual(
+      expect.objectContaining({ state: 'ok', part: 'attention', text: said }),
+    )
+    expect(findingsOf({ attention: refused })).toContainEqual(
+      expect.objectContaining({ state: 'fail', part: 'attention', text: refused.problem }),
+    )
+    expect(statesOf(findingsOf({ attention: null }), 'attention')).toEqual([])
+  })
+
+  test.each([
+    ['ok', { 'flash-attn': '2.8.3' }, { SLUICE_SLOTS: '0,1' }],
+    ['note', {}, { SLUICE_SLOTS: '0;1' }],
+    ['note', {}, { SLUICE_SLOTS: '0,1', OPENSORA_PARALLEL: 'tensor' }],
+    ['fail', {}, { SLUICE_SLOTS: '0,1' }],
+  ] as const)('flash-attn: %s with %j, %j', (state, packages, env) => {
+    expect(statesOf(findingsOf({ packages }, env), 'flash-attn')).toEqual([state])
+  })
+})
+
 test('the licence terms are always listed, those of FLUX when it is on', () => {
   const probe: Probe = {
     python: [3, 9, 0],
@@ -201,18 +242,12 @@ test('the licence terms are always listed, those of FLUX when it is on', () => {
     commit: null,
     weights: [],
     models: [],
+    attention: null,
   }
   const licences = (env: NodeJS.ProcessEnv) =>
     checkProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
   expect(licences({}).map(({ text }) => text)).toEqual([expect.stringContaining('Hunyuan')])
   expect(licences({ OPENSORA_T2I2V: '1' })[1]?.text).toContain('FLUX.1-dev')
   const failed = checkProbe(probe, {}, 'python3').filter(({ state }) => state === 'fail')
-  expect(failed.map(({ part }) => part)).toEqual([
-    'python',
-    'open-sora',
-    'torch',
-    'packages',
-    'flash-attn',
-    'compiler',
-  ])
+  expect(failed.map(({ part }) => part)).toEqual(['python', 'open-sora', 'torch', 'packages', 'compiler'])
 })

@@ -58,6 +58,10 @@ const probeSchema = z.object({
   weights: z.array(weightsSchema),
   /** The operator's own models. */
   models: z.array(modelSchema),
+  /** The kernel that a runner would choose on the first device, and what was tried; null without a device. */
+  attention: z
+    .object({ kernel: z.string().nullable(), said: z.string(), problem: z.string().nullable() })
+    .nullable(),
 })
 /** What `python -m sluice_open_sora.probe` prints. */
 export type Probe = z.infer<typeof probeSchema>
@@ -82,7 +86,8 @@ export function checkProbe(probe: Probe, env: NodeJS.ProcessEnv, python: string)
     checkPython(python, probe.python, SETTING),
     ...checkCheckout(probe, optionalSetting(env, 'OPENSORA_HOME')),
     ...checkTorch(probe, env),
-    ...checkPackages(probe, devicesPerSlot(env)),
+    ...checkPackages(probe, env),
+    ...checkAttention(probe),
     checkCompiler(probe, env),
     checkAllocator(env),
     ...probe.weights.map(checkWeights),
@@ -201,7 +206,7 @@ function checkMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
   return fail('vram', needs, 'use more devices per slot in SLUICE_SLOTS, or one with OPENSORA_OFFLOAD=retry')
 }
 
-function checkPackages(probe: Probe, devices: number): Finding[] {
+function checkPackages(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
   const { packages } = probe
   // colossalai is imported by the text encoders and the loader, whatever the number of devices.
   const needed = [
@@ -216,8 +221,6 @@ function checkPackages(probe: Probe, devices: number): Finding[] {
     'pillow',
   ]
   const missing = needed.filter((name) => packages[name] === null || packages[name] === undefined)
-  const flash = packages['flash-attn']
-  const builtOnFlash = devices > 1 ? 'and its sequence parallelism are' : 'is'
   return [
     missing.length === 0
       ? ok('packages', needed.map((name) => `${name} ${packages[name]}`).join(', '))
@@ -226,14 +229,32 @@ function checkPackages(probe: Probe, devices: number): Finding[] {
           `not installed: ${missing.join(', ')}`,
           'pip install -r requirements.txt in OPENSORA_HOME',
         ),
-    flash === null || flash === undefined
-      ? fail(
-          'flash-attn',
-          `not installed; Open-Sora's attention ${builtOnFlash} built on it`,
-          'pip install flash-attn --no-build-isolation',
-        )
-      : ok('flash-attn', flash),
+    checkFlashAttention(packages['flash-attn'] ?? null, env),
   ]
+}
+
+/** One device does without it; to split a sequence over several, Open-Sora needs its own functions. */
+function checkFlashAttention(version: string | null, env: NodeJS.ProcessEnv): Finding {
+  if (version !== null) return ok('flash-attn', version)
+  const install = 'pip install flash-attn --no-build-isolation'
+  const isSplit = devicesPerSlot(env) > 1 && optionalSetting(env, 'OPENSORA_PARALLEL') !== 'tensor'
+  return isSplit
+    ? fail('flash-attn', "not installed; Open-Sora's sequence parallelism is built on it", install)
+    : note('flash-attn', "not installed: torch's own kernels do the attention", install)
+}
+
+/** What a runner would choose, by trying each kernel as the runner does. */
+function checkAttention({ attention }: Probe): Finding[] {
+  if (attention === null) return []
+  return attention.problem === null
+    ? [ok('attention', attention.said)]
+    : [
+        fail(
+          'attention',
+          attention.problem,
+          'unset OPENSORA_ATTENTION, or set it to a kernel that works; stop what else uses the device',
+        ),
+      ]
 }
 
 /**

@@ -53,6 +53,7 @@ async function checkAndUpload(files: AttemptFiles, video: FinishedVideo): Promis
       spritesheet: await put('spritesheet'),
     },
     timings: reply.timings,
+    ...(reply.uses === undefined ? {} : { uses: reply.uses }),
     peak_vram_bytes: reply.peak_vram_bytes,
     seed: reply.seed,
   }

@@ -215,7 +215,8 @@ export class Slot {
     }
     if (this.#state.is('loading')) this.#state.enter('ready')
     this.#readyReply = { ...reply, models: asked }
-    this.#log.info({ device: reply.device, devices: reply.devices, models: reply.models }, 'runner ready')
+    const { device, devices, models, uses } = reply
+    this.#log.info({ device, devices, models, uses }, 'runner ready')
     this.#startNext()
     this.#watchForSilence()
     this.#deps.onChange()

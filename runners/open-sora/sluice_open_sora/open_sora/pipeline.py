@@ -15,6 +15,7 @@ from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, Step
 from ..fast_model import FULL_STEP_EVERY, MODEL
 from ..served_model import ServedModel, open_models
 from ..settings import read_settings, set_allocator, visible_home
+from ..sold_sizes import sold_sizes
 
 # The training clips' bounds: 129 frames, 768 x 768 pixels (README of commit d0cd5ac).
 FRAMES_MAX = 129
@@ -36,6 +37,8 @@ class OpenSoraPipeline:
         self._weights: Any = None
         # The ranks that share guidance branches (network.py); None where they do not.
         self._devices: Any = None
+        # How it computes (computing.py).
+        self._computing: Any = None
 
     def load(self, model: str, models: tuple[ModelWeights, ...]) -> Loaded:
         if not models and model != MODEL:
@@ -45,9 +48,11 @@ class OpenSoraPipeline:
         set_allocator(os.environ)
         import torch
 
-        from sluice_runner.with_torch.device import describe_device, find_device
+        from sluice_runner.with_torch.device import find_device
 
+        from .attention import stand_in_for_flash_attn
         from .causal_mask import CausalMask
+        from .computing import LoadedNetwork, settle_computing
         from .configuration import check_heads, check_ranks, read_configuration, sequence_ranks
         from .network import Devices
         from .parallel_guidance import RankGroups, SplitAttention
@@ -61,9 +66,11 @@ class OpenSoraPipeline:
         )
         self._device = find_device(os.environ.get("OPENSORA_DEVICE") or "cuda")
 
+        flash_attn_problem = stand_in_for_flash_attn()
         from opensora.utils.misc import to_torch_dtype
         from opensora.utils.sampling import prepare_models
 
+        ring = 1 if shares_branches else sequence_ranks(config, self._place.ranks)
         offload = self._place.offload and self._place.ranks == 1
         boost = self._boosters() if self._place.ranks > 1 and not shares_branches else None
         groups = RankGroups(self._device) if shares_branches else None
@@ -72,6 +79,8 @@ class OpenSoraPipeline:
         model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
         video_model, self._autoencoder, self._t5, self._clip, self._image_parts = model_parts
         self._served = {one.id: one for one in served}
+        network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring, flash_attn_problem)
+        self._computing = settle_computing(network, self._settings, sold_sizes(models))
         # Before the ranks split it: each still has every tensor whole.
         self._prepare_weights(video_model)
         self.use(model, lambda *_: None)
@@ -91,22 +100,7 @@ class OpenSoraPipeline:
         self._causal_mask.replace()
         self._residency = Residency(self._device, parts, offload)
         self._watch(flux, flux_autoencoder)
-        family, memory = describe_device(self._device)
-        readiness = Readiness(
-            device=family,
-            devices=self._place.ranks,
-            vram_bytes=memory,
-            models=tuple(self._served),
-            modes=("t2v", "i2v") if flux is None else ("t2v", "t2i2v", "i2v"),
-            frames_max=FRAMES_MAX,
-            pixels_max=PIXELS_MAX,
-            sequence_ranks=1 if shares_branches else sequence_ranks(config, self._place.ranks),
-        )
-        # Each way rounds differently, so a checkpoint of one is none of the other.
-        way = "" if self._settings.branches == "needed" else " branches=all"
-        way += f" parallel=guidance/{self._place.ranks}" if shares_branches else ""
-        identities = {one.id: f"{one.identity}{way}" for one in served}
-        return Loaded(readiness, identities if models or way else {})
+        return self._loaded(ring)
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
         from sluice_runner.with_torch.device import synchronize
@@ -114,6 +108,29 @@ class OpenSoraPipeline:
         if self._weights is not None:
             self._weights.use(self._served[model], between)
             synchronize(self._device)
+
+    def _loaded(self, ring: int) -> Loaded:
+        """`ring`: the devices that a sequence is split over."""
+        from sluice_runner.with_torch.device import describe_device
+
+        family, memory = describe_device(self._device)
+        has_flux = self._image_parts.get("img_flux") is not None
+        readiness = Readiness(
+            device=family,
+            devices=self._place.ranks,
+            vram_bytes=memory,
+            models=tuple(self._served),
+            modes=("t2v", "t2i2v", "i2v") if has_flux else ("t2v", "i2v"),
+            frames_max=FRAMES_MAX,
+            pixels_max=PIXELS_MAX,
+            sequence_ranks=ring,
+            uses=self._computing.uses,
+        )
+        # What rounds differently: a checkpoint of one way is none of another.
+        way = f"{self._computing.identity} branches={self._settings.branches}"
+        way += "" if self._devices is None else f" parallel=guidance/{self._place.ranks}"
+        identities = {id: f"{served.identity} {way}" for id, served in self._served.items()}
+        return Loaded(readiness, identities, self._computing.settled)
 
     def _watch(self, flux: Any, flux_autoencoder: Any) -> None:
         """A decode may take a minute, and so may a step: each layer and each block is a sign of life."""
@@ -137,7 +154,7 @@ class OpenSoraPipeline:
     def generate(self, job: Job, gate: StepGate) -> Rendered:
         import torch
 
-        from sluice_runner.with_torch.device import peak_bytes, reset_peak
+        from sluice_runner.with_torch.device import reset_peak
 
         from .steps import Steps
 
@@ -151,12 +168,17 @@ class OpenSoraPipeline:
             if self._place.rank == 0:
                 with open(job.frames_path, "wb") as file:
                     file.write(memoryview(frames.numpy()).cast("B"))
-            return Rendered(self._steps.timings(), peak_bytes(self._device))
+            return self._rendered()
         except _OthersDecode:
-            return Rendered(self._steps.timings(), peak_bytes(self._device))
+            return self._rendered()
         finally:
             self._causal_mask.forget()
             self._remove_scratch(job)
+
+    def _rendered(self) -> Rendered:
+        from sluice_runner.with_torch.device import peak_bytes
+
+        return Rendered(self._steps.timings(), peak_bytes(self._device), uses=self._computing.uses)
 
     def _frames(self, job: Job) -> Any:
         """Returns uint8 [frames, height, width, 3], on the host."""

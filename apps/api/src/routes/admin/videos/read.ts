@@ -24,6 +24,10 @@ const attemptSchema = z
     outcome: z.enum(['completed', 'failed', 'cancelled', 'yielded', 'lost']).nullable(),
     error: z.object({ code: z.string(), message: z.string().nullable() }).nullable(),
     timings: z.record(z.string(), z.number()).nullable(),
+    uses: z
+      .record(z.string(), z.string())
+      .nullable()
+      .meta({ description: 'What its runner computed with, such as the attention kernel.' }),
     dispatched_at: z.int().nullable(),
     taken_at: z.int().nullable(),
     started_at: z.int().nullable(),
@@ -100,6 +104,7 @@ function attemptJson(attempt: Attempt): z.input<typeof attemptSchema> {
     outcome: attempt.outcome,
     error: attempt.error_code === null ? null : { code: attempt.error_code, message: attempt.error_message },
     timings: attempt.result?.timings ?? null,
+    uses: attempt.result?.uses ?? null,
     dispatched_at: unixSeconds(attempt.dispatched_at),
     taken_at: unixSeconds(attempt.taken_at),
     started_at: unixSeconds(attempt.started_at),

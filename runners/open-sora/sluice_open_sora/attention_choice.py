@@ -1,0 +1,88 @@
+"""Which attention kernel the video model uses: the fastest of those that work on this device.
+
+All compute the same function; they differ in speed and in rounding. So a checkpoint belongs to the kernel
+it was made with, and ranks that start again keep the first ones' choice (Loaded.settled).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal, Mapping, Sequence
+
+from sluice_runner.failure import RunnerFailure
+
+Kernel = Literal["flash-attn-3", "flash-attn-2", "sdpa-cudnn", "sdpa-flash", "sdpa-efficient", "sdpa-math"]
+# In the order in which they are taken where time does not decide: sdpa-* are torch's own, of
+# scaled_dot_product_attention.
+KERNELS: tuple[Kernel, ...] = (
+    "flash-attn-3",
+    "flash-attn-2",
+    "sdpa-cudnn",
+    "sdpa-flash",
+    "sdpa-efficient",
+    "sdpa-math",
+)
+ATTENTION_SETTING = "OPENSORA_ATTENTION"
+AttentionSetting = Literal[
+    "auto", "flash-attn-3", "flash-attn-2", "sdpa-cudnn", "sdpa-flash", "sdpa-efficient", "sdpa-math"
+]
+ATTENTION: tuple[AttentionSetting, ...] = ("auto", *KERNELS)
+
+# Times this near to each other are the same time: the first in the order is taken, so that hosts alike choose
+# alike.
+MARGIN = 0.03
+
+
+@dataclass(frozen=True)
+class Trial:
+    """`problem`: why it cannot be used; None = it runs, and its result is right. `seconds`: by length of the
+    sequence, where it was timed; a length for which the memory did not do is missing."""
+
+    kernel: Kernel
+    problem: str | None = None
+    seconds: Mapping[int, float] = field(default_factory=dict)
+
+
+def choose_kernel(trials: Sequence[Trial], wanted: AttentionSetting) -> Kernel:
+    """`trials`: in the order of KERNELS. Raises RunnerFailure `model_missing` when none can be used, or not
+    the one that is wanted."""
+    usable = [trial for trial in trials if trial.problem is None]
+    if wanted != "auto":
+        why = {trial.kernel: trial.problem for trial in trials}.get(wanted, "was not tried")
+        if why is not None:
+            raise RunnerFailure(
+                "model_missing",
+                f"{ATTENTION_SETTING} is {json.dumps(wanted)}, which does not work here: {why}; "
+                "auto takes the fastest that does",
+            )
+        return wanted
+    if not usable:
+        said = "; ".join(f"{trial.kernel}: {trial.problem}" for trial in trials)
+        raise RunnerFailure("model_missing", f"no attention kernel works on this device: {said}")
+    slowness = {trial.kernel: _slowness(trial, usable) for trial in usable}
+    fastest = min(slowness.values())
+    return next(trial.kernel for trial in usable if slowness[trial.kernel] <= fastest * (1 + MARGIN))
+
+
+def describe_trials(trials: Sequence[Trial]) -> str:
+    """One line for the log."""
+    return "; ".join(
+        f"{trial.kernel}: {trial.problem}"
+        if trial.problem is not None
+        else f"{trial.kernel} " + (", ".join(_timed(trial)) or "works")
+        for trial in trials
+    )
+
+
+def _timed(trial: Trial) -> list[str]:
+    return [f"{1000 * seconds:.2f} ms for {length}" for length, seconds in trial.seconds.items()]
+
+
+def _slowness(trial: Trial, usable: Sequence[Trial]) -> float:
+    """The mean, over the lengths, of its time by that of the fastest: so no length counts for more."""
+    ratios = []
+    for length in sorted({length for one in usable for length in one.seconds}):
+        fastest = min(one.seconds[length] for one in usable if length in one.seconds)
+        ratios.append(trial.seconds[length] / fastest if length in trial.seconds else float("inf"))
+    return sum(ratios) / len(ratios) if ratios else 1.0
