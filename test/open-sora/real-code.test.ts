@@ -58,6 +58,10 @@ test.each([
     'the attention kernel is one of those that work here, and a broken or missing one is named',
     'tests.test_attention',
   ],
+  [
+    'with offload each part comes to the device once a video, and no number is drawn that a file has',
+    'tests.test_offload',
+  ],
   ["the decoder's mask is Open-Sora's own, made once for many tiles", 'tests.test_causal_mask'],
   [
     "fine-tuned checkpoints and LoRAs go into Open-Sora's real code, and the base model comes out of it again",

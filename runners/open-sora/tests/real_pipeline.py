@@ -49,12 +49,14 @@ class RecordingGate:
 class RealPipeline:
     """`branches`: OPENSORA_GUIDANCE_BRANCHES. `models`: of `load`; the first is loaded."""
 
+    # parameters: each is a choice of its own, and most tests make one of them.
     def __init__(
         self,
         folder: str,
         config: str = "tiny_config.py",
         branches: str = "needed",
         models: tuple[ModelWeights, ...] = (),
+        place: Place = Place(0, 1, False),
     ) -> None:
         os.environ["OPENSORA_CONFIG"] = str(TESTS / config)
         os.environ["OPENSORA_DEVICE"] = "cpu"
@@ -62,7 +64,7 @@ class RealPipeline:
         from sluice_open_sora.open_sora.pipeline import OpenSoraPipeline
 
         self.folder = folder
-        self.pipeline = OpenSoraPipeline(Place(0, 1, False))
+        self.pipeline = OpenSoraPipeline(place)
         self.loaded = self.pipeline.load(models[0].id if models else "open-sora-2", models)
         # Rows that the network itself got: what counts, not what the runner says.
         self.branch_forwards = 0

@@ -37,6 +37,8 @@ class OpenSoraPipeline:
         self._weights: Any = None
         # The ranks that share guidance branches (network.py); None where they do not.
         self._devices: Any = None
+        # None until everything is loaded.
+        self._residency: Any = None
         # How it computes (computing.py).
         self._computing: Any = None
 
@@ -57,6 +59,7 @@ class OpenSoraPipeline:
         from .network import Devices
         from .parallel_guidance import RankGroups, SplitAttention
         from .residency import Residency
+        from .undrawn import check_whole, undrawn_networks
 
         torch.set_grad_enabled(False)
         self._config = config = read_configuration(self._settings, self._place.ranks)
@@ -76,8 +79,11 @@ class OpenSoraPipeline:
         groups = RankGroups(self._device) if shares_branches else None
         dtype = to_torch_dtype(config.get("dtype", "bf16"))
         # With offload nothing is on the device until it is used.
-        model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
+        with undrawn_networks():
+            model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
         video_model, self._autoencoder, self._t5, self._clip, self._image_parts = model_parts
+        if config.get("pretrained_lora_path") is None:
+            check_whole(video_model, config["model"])
         self._served = {one.id: one for one in served}
         network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring, flash_attn_problem)
         self._computing = settle_computing(network, self._settings, sold_sizes(models))
@@ -106,6 +112,8 @@ class OpenSoraPipeline:
         from sluice_runner.with_torch.device import synchronize
 
         if self._weights is not None:
+            if self._residency is not None:
+                self._residency.rest()
             self._weights.use(self._served[model], between)
             synchronize(self._device)
 

@@ -26,9 +26,8 @@ class WatchedModule:
         self._before = before
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        # Open-Sora reads the device from the first parameter before it uses the module.
-        self._residency.use(self._part)
-        return self._module.parameters()
+        # Open-Sora reads device and dtype from the first parameter, long before it uses the module.
+        return iter([self._residency.anchor(self._part)])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         replacement = self._before(*args, **kwargs)
@@ -61,8 +60,7 @@ class WatchedAutoencoder:
         return self._module.compression
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        self._residency.use(self._part)
-        return self._module.parameters()
+        return iter([self._residency.anchor(self._part)])
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         self._residency.use(self._part)
