@@ -4,8 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Database, transaction } from '../../apps/api/src/db/database.ts'
 import { lockOwned, readOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { topUp } from '../../apps/api/src/ledger/fund.ts'
-import { BalanceTooSmallError, hold, settle } from '../../apps/api/src/ledger/hold.ts'
-import { post } from '../../apps/api/src/ledger/post.ts'
+import { BalanceTooSmallError, holdOf, settle } from '../../apps/api/src/ledger/hold.ts'
+import { post, postAll } from '../../apps/api/src/ledger/post.ts'
 import { cancelledEnd, completedEnd, failedEnd, type VideoEnd } from '../../apps/api/src/videos/end.ts'
 import { yieldedRequeue } from '../../apps/api/src/videos/requeue.ts'
 import {
@@ -76,7 +76,9 @@ const funded = async (trialMicros: bigint, paidMicros: bigint) => {
   return { accountId, key }
 }
 const holdFor = (accountId: string, video: string, amountMicros: bigint) =>
-  transaction(db(), async (tx) => hold(tx, video, amountMicros, await lockOwned(tx, accountId, 'USD')))
+  transaction(db(), async (tx) =>
+    postAll(tx, [holdOf(video, amountMicros, await lockOwned(tx, accountId, 'USD')).transfer]),
+  )
 const settleFor = (accountId: string, video: string, chargeMicros: bigint) =>
   transaction(db(), (tx) =>
     settle(tx, { videoId: video, accountId, currency: 'USD', chargeMicros }, system()),

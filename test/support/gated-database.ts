@@ -54,12 +54,16 @@ export function gateDatabase(pool: DatabasePool, scheduler: Scheduler): GatedCal
   }
 }
 
+/** Statements that are sent together wait one after the other: a connection keeps their order. */
 function gateClient(client: pg.PoolClient, gate: () => Promise<void>): pg.PoolClient {
+  let before: Promise<unknown> = Promise.resolve()
   return new Proxy(client, {
     get: (target, name) => {
       if (name === 'query') {
         return async (...given: unknown[]) => {
-          await gate()
+          const mayGo = before.then(gate)
+          before = mayGo
+          await mayGo
           return Reflect.apply(target.query, target, given)
         }
       }

@@ -20,7 +20,7 @@ import { QueueHeads } from '../../apps/api/src/gate/queue-heads.ts'
 import { type AccountKey, authenticate, requireAccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import type { Services } from '../../apps/api/src/services.ts'
 import { createRequestSchema } from '../../apps/api/src/submissions/create-request.ts'
-import { submitVideo } from '../../apps/api/src/submissions/submit.ts'
+import { openSubmissionGroups, submitVideo } from '../../apps/api/src/submissions/submit.ts'
 import { attemptPrefix, OUTPUT_FILES, type Video } from '../../apps/api/src/videos/video.ts'
 import { createTestDatabase } from './test-database.ts'
 import { createTestRedis, testBackend } from './test-redis.ts'
@@ -47,6 +47,7 @@ export interface HandDrivenService extends AsyncDisposable {
   /** The database as its owner, past what the API may do: for time that passes. */
   owner: Database
   account(trialMicros: bigint): Promise<AccountKey>
+  /** With a context that is not the service's own, as another process does. */
   submit(key: AccountKey, steps: number, idempotencyKey?: string, context?: Services): Promise<Video>
   /** Tells the API that the worker lives, and what it owns. */
   heartbeat(attempts?: readonly OwnedAttempt[], context?: Context): Promise<void>
@@ -92,15 +93,18 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
       const { key } = await openAccountWithKey(services, { name: 'by hand', trialMicros })
       return requireAccountKey(await authenticate(services.db, key), 'videos:write')
     },
-    submit: (key, steps, idempotencyKey, context = services) =>
-      submitVideo(context, key, {
+    submit: (key, steps, idempotencyKey, context = services) => {
+      const submissionGroups =
+        context === services ? services.submissionGroups : openSubmissionGroups(context)
+      return submitVideo({ ...context, submissionGroups }, key, {
         request: createRequestSchema.parse({ prompt: 'by hand', num_frames: 5, num_steps: steps }),
         idempotencyKey: idempotencyKey ?? null,
         tryNumber: null,
         keyHash: Buffer.alloc(32),
         callerGone: new AbortController().signal,
         remixedFromVideoId: null,
-      }),
+      })
+    },
     heartbeat: async (attempts = [], context = internal) => {
       await applyHeartbeat(context, keyId, {
         worker: WORKER,

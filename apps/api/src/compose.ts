@@ -28,6 +28,7 @@ import { Readiness } from './readiness.ts'
 import type { Services } from './services.ts'
 import { openStore } from './storage/open-store.ts'
 import { Repeats } from './submissions/repeats.ts'
+import { openSubmissionGroups } from './submissions/submit.ts'
 import { isOfOpenAttempt } from './videos/attempt-store.ts'
 import { hasStoredFiles } from './videos/video-store.ts'
 import { startWebhookSender } from './webhooks/sender.ts'
@@ -95,6 +96,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       queueWatch: new QueueWatch(config.queue, log),
       onQueueError,
       repeats,
+      submissionGroups: openSubmissionGroups({ ...context, repeats }),
       metrics: openMetrics(config, internalDb),
       close: async () => {
         isClosing = true

@@ -11,6 +11,8 @@ export interface Places {
   calls: FairLine
   /** Calls that wait for something outside as well. */
   longCalls: FairLine
+  /** Submissions: they share transactions, so they use up no connections. */
+  submissions: FairLine
   /** Bytes of request bodies in memory. */
   bodyBytes: FairLine
   /** Input images being decoded. */
@@ -43,16 +45,21 @@ export function openPlaces(bounds: Bounds, connections: number): Places {
   const waiting = { waitingOfTenant: bounds.waitingCallsOfAccount, waitMsMax: bounds.callWaitMs }
   const eventLoop = new EventLoopWatch()
   // Rested that long while the event loop is busy, an account that asks without end has half of it.
-  const ofCalls = (placesOfTenant: number) =>
+  const ofCalls = (placesOfTenant: number, placesWhenScarce = placesOfTenant) =>
     new FairLine({
       ...waiting,
       places: Number.POSITIVE_INFINITY,
       placesOfTenant,
-      rest: { times: 2 * placesOfTenant - 1, isScarce: () => eventLoop.isBusy() },
+      rest: {
+        placesOfTenant: placesWhenScarce,
+        times: 2 * placesWhenScarce - 1,
+        isScarce: () => eventLoop.isBusy(),
+      },
     })
   return {
     calls: ofCalls(Math.max(2, Math.floor(connections * CONNECTIONS_SHARE))),
     longCalls: ofCalls(bounds.longCallsOfAccount),
+    submissions: ofCalls(bounds.submissionsOfAccount, bounds.longCallsOfAccount),
     bodyBytes: new FairLine({
       ...waiting,
       places: bounds.bodyBytes,

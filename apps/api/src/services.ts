@@ -9,6 +9,7 @@ import type { Metrics } from './metrics/metrics.ts'
 import type { QueueWatch } from './queue-watch.ts'
 import type { Readiness } from './readiness.ts'
 import type { Repeats } from './submissions/repeats.ts'
+import type { SubmissionGroups } from './submissions/submit.ts'
 
 /**
  * What calls work with: the domain's context, and the parts that only HTTP needs. Built once, in compose.ts.
@@ -22,6 +23,7 @@ export interface Services extends Context {
   forecaster: Forecaster
   videoWatch: VideoWatch
   repeats: Repeats
+  submissionGroups: SubmissionGroups
   metrics: Metrics
   /**
    * The same context on connections of its own, which no customer's request can use up: for workers' calls,

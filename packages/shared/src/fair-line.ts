@@ -11,11 +11,12 @@ export interface FairLineOptions {
   /** Pieces of one tenant that may wait; more are refused. */
   waitingOfTenant: number
   /**
-   * Where other tenants come as well, a tenant that keeps its own waiting lets each place rest for `times` as
-   * long as it was taken, while `isScarce()`: what tenants share besides the places, such as a processor, is
-   * then not all its own. While there is plenty of it nobody gains by a rest, so there is none.
+   * Where other tenants come as well, a tenant has no more than `placesOfTenant`, and one that keeps its own
+   * waiting lets each place rest for `times` as long as it was taken, while `isScarce()`: what tenants share
+   * besides the places, such as a processor, is then not all its own. While there is plenty of it nobody
+   * gains by a rest, so there is none.
    */
-  rest?: { times: number; isScarce: () => boolean }
+  rest?: { times: number; isScarce: () => boolean; placesOfTenant?: number }
   /** How long a piece may wait before it is refused; for ever by default. */
   waitMsMax?: number
 }
@@ -73,7 +74,8 @@ export class FairLine {
     const tenant = this.#tenants.get(name) ?? { taken: 0, waiting: [] }
     this.#noteComing(name)
     const taken = Math.min(weight, this.#options.placesOfTenant, this.#options.places)
-    if (tenant.waiting.length > 0 || !this.#fits(tenant, taken)) await this.#wait(name, tenant, taken, signal)
+    if (tenant.waiting.length > 0 || !this.#fits(name, tenant, taken))
+      await this.#wait(name, tenant, taken, signal)
     else this.#take(name, tenant, taken)
     const startedMs = performance.now()
     let isTaken = true
@@ -93,14 +95,22 @@ export class FairLine {
 
   #restMs(name: string, { waiting }: Tenant, tookMs: number): number {
     const { rest } = this.#options
-    if (rest === undefined || waiting.length === 0) return 0
-    const other = this.#last.name === name ? this.#other : this.#last
-    if (performance.now() - other.ms > OTHERS_MS || !rest.isScarce()) return 0
+    if (rest === undefined || waiting.length === 0 || !this.#isScarceFor(name)) return 0
     return Math.min(REST_MS_MAX, tookMs * rest.times)
   }
 
-  #fits(tenant: Tenant, weight: number): boolean {
-    return weight <= this.#free && tenant.taken + weight <= this.#options.placesOfTenant
+  /** Whether a tenant has to leave more to others, which are there. */
+  #isScarceFor(name: string): boolean {
+    const { rest } = this.#options
+    const other = this.#last.name === name ? this.#other : this.#last
+    return rest !== undefined && performance.now() - other.ms <= OTHERS_MS && rest.isScarce()
+  }
+
+  #fits(name: string, tenant: Tenant, weight: number): boolean {
+    const { placesOfTenant, rest } = this.#options
+    const places = Math.min(placesOfTenant, rest?.placesOfTenant ?? placesOfTenant)
+    if (weight > this.#free || tenant.taken + weight > placesOfTenant) return false
+    return tenant.taken + weight <= places || !this.#isScarceFor(name)
   }
 
   #take(name: string, tenant: Tenant, weight: number): void {
@@ -159,7 +169,7 @@ export class FairLine {
       isStarted = false
       for (const [name, tenant] of [...this.#waiting]) {
         const [first] = tenant.waiting
-        if (first === undefined || !this.#fits(tenant, first.weight)) continue
+        if (first === undefined || !this.#fits(name, tenant, first.weight)) continue
         tenant.waiting.shift()
         this.#waiting.delete(name)
         // Last of the next turn.

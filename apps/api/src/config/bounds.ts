@@ -2,6 +2,11 @@
 export interface Bounds {
   /** Calls of an account that wait for something outside (a store, a hook, a name server), at a time. */
   longCallsOfAccount: number
+  /**
+   * Submissions of an account at a time, which become videos together; while the event loop is busy with other
+   * accounts too, no more than its long calls.
+   */
+  submissionsOfAccount: number
   /** Calls of an account that wait for their turn; more are refused. */
   waitingCallsOfAccount: number
   /** How long a call waits for its turn before it is refused. */
@@ -35,6 +40,8 @@ const MIB = 1024 * 1024
 export const DEFAULT_BOUNDS: Bounds = {
   // Fewer than the connections for requests, of which each may need one.
   longCallsOfAccount: 6,
+  // Half of them are written while the other half is read: in groups of 32 a commit costs each little.
+  submissionsOfAccount: 64,
   // What waits costs little more than its connection. OpenAI's client for Python has up to 1,000 of them.
   waitingCallsOfAccount: 2_000,
   callWaitMs: 20_000,

@@ -77,6 +77,8 @@ export function openDatabase(settings: DatabaseSettings): DatabasePool {
     answerMs: limits.answerMs,
     listenAskEveryMs: limits.listenAskEveryMs,
     listenAnswerMs: limits.listenAnswerMs,
+    // Statements that were sent together are answered together; each of them still comes after the one before.
+    pipeline: true,
     types,
   })
   pool.on('error', settings.onError)
@@ -161,10 +163,10 @@ async function runTransaction<Result>(
   }
   client.on('error', onError)
   try {
-    await client.query(isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin')
-    if (limitMs !== undefined) await client.query(`set local statement_timeout = ${limitMs}`)
+    const begun = begin(client, { isolation, limitMs })
     const db = limitMs === undefined ? client : patient(client, limitMs)
     const result = await insideTransaction.run(true, () => work(db))
+    await begun
     await client.query('commit')
     return result
   } catch (error) {
@@ -176,6 +178,20 @@ async function runTransaction<Result>(
     client.off('error', onError)
     client.release(broken)
   }
+}
+
+/**
+ * Sends what begins a transaction, ahead of its first statement and without waiting for it: where there is no
+ * connection any more, no later statement is answered either. Its outcome is to be awaited before the commit.
+ */
+function begin(client: pg.PoolClient, { isolation, limitMs }: TransactionOptions): Promise<unknown> {
+  const sent = [
+    client.query(isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin'),
+  ]
+  if (limitMs !== undefined) sent.push(client.query(`set local statement_timeout = ${limitMs}`))
+  const begun = Promise.all(sent)
+  begun.catch(() => {})
+  return begun
 }
 
 /** The server ends a statement after `limitMs`; its answer may take as much longer as any other's. */

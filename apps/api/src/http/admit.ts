@@ -11,6 +11,9 @@ function tenantOf(key: Key): string {
   return key.accountId ?? key.id
 }
 
+/** The lines in which calls wait for their turn. */
+export type CallLine = 'calls' | 'longCalls' | 'submissions'
+
 /**
  * Waits until it is this account's turn. Returns a function that says that the handler is through: what is
  * sent from then on waits for the client alone. Workers are let in at once: they have connections of their
@@ -19,12 +22,11 @@ function tenantOf(key: Key): string {
 export async function admit(
   { places, config }: Pick<Services, 'places' | 'config'>,
   key: Key,
-  { isLong, response }: { isLong: boolean; response: Response },
+  { line, response }: { line: CallLine; response: Response },
 ): Promise<() => void> {
   if (key.scopes.includes('worker')) return () => {}
-  const line = isLong ? places.longCalls : places.calls
   try {
-    return await enterLine(line, tenantOf(key), { weight: 1, signal: goneSignal(response) })
+    return await enterLine(places[line], tenantOf(key), { weight: 1, signal: goneSignal(response) })
   } catch (error) {
     await pauseRefusal(error, config.bounds.refusalPauseMs)
     throw error

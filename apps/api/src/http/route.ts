@@ -5,7 +5,7 @@ import { hashKey, NO_LIMITS, type OperatorScope, type Scope } from '../keys/api-
 import { type AccountKey, type Key, requireAccountKey, requireScope } from '../keys/authenticate.ts'
 import type { Services } from '../services.ts'
 import { nullDropper } from './absent-nulls.ts'
-import { admit, admitBody } from './admit.ts'
+import { admit, admitBody, type CallLine } from './admit.ts'
 import { countRequest } from './count-request.ts'
 import { markSubmission } from './measure-requests.ts'
 import { parseRequest } from './parse-request.ts'
@@ -65,7 +65,7 @@ export interface CallDocument<
   otherNames?: Readonly<Record<string, string>>
   /** Its handler waits for something outside as well: it is counted apart from calls that are quick. */
   isLong?: true
-  /** Counted as a submission in the metrics. */
+  /** Waits in the line of submissions, and is counted as one in the metrics. */
   isSubmission?: true
   /** An example body. */
   example?: z.input<Body>
@@ -179,7 +179,7 @@ function makeRoute<
   const { params, query, body } = document
   const reader = body === undefined ? null : bodyReader(body, document.upload)
   const dropNulls = body === undefined ? null : nullDropper(body)
-  const isLong = document.isLong === true
+  const line = lineOf(document)
   return {
     ...document,
     scope,
@@ -189,7 +189,7 @@ function makeRoute<
       const prepare = async () => {
         const keyReader = scope === 'worker' ? context.keyReaders.workers : context.keyReaders.customers
         const key = scope === null ? NOBODY : await readKey(context, keyReader, request)
-        if (scope !== null) leave = await admit(context, key, { isLong, response })
+        if (scope !== null) leave = await admit(context, key, { line, response })
         await countRequest(context, key, response)
         const caller = requireCaller(key)
         const readBody = async () => {
@@ -221,6 +221,11 @@ function makeRoute<
       }
     },
   }
+}
+
+function lineOf({ isLong, isSubmission }: { isLong?: true; isSubmission?: true }): CallLine {
+  if (isSubmission === true) return 'submissions'
+  return isLong === true ? 'longCalls' : 'calls'
 }
 
 /** The key of a request. Who has none that is good is answered slowly when it asks too often. */

@@ -11,42 +11,88 @@ const INTERVAL_WORDS: Record<BudgetInterval, string> = {
 
 /**
  * Usage recorded under shorter intervals, before the operator lengthened this key's interval: rows of
- * key_budget that began after the current one. $1 = key; i = the current interval.
+ * key_budget that began after the current one. k = the key; i = its current interval.
  */
 const USED_IN_LATER_ROWS = `(select coalesce(sum(used_tokens), 0)::bigint from key_budget
-      where key_id = $1 and starts_at > i.starts_at)`
+      where key_id = k.id and starts_at > i.starts_at)`
+
+/** A budget as it stands, and the interval that tokens are taken from now. */
+export interface OpenBudget {
+  /** Null: the key has no budget any more. */
+  budgetTokens: bigint | null
+  startsAt: Date
+  /** Of the interval that began at `startsAt`. */
+  usedTokens: bigint
+  /** Under shorter intervals, before the operator lengthened this key's interval. */
+  usedLaterTokens: bigint
+}
 
 /**
- * Takes `tokens` out of the budget of the current interval, in the submitting transaction: rolled back with
- * it. Returns when that interval began, or null when the key has no budget. The budget is read from the key's
- * row and written into the interval's row with the tokens, so that a budget that the operator changed counts
- * at once. Call it after lockOwned: ends of videos take the two locks in that order, and submissions of one
- * account come one after the other. Throws SluiceError `budget_exceeded` when the budget does not cover them.
+ * Reads the budgets of keys by their id, to take tokens from. Call it after lockOwned, in a statement of its
+ * own: ends of videos take the two locks in that order, and submissions of one account come one after the
+ * other. The budget is read from the key's row, so that one that the operator changed counts at once.
  */
-export async function takeFromBudget(db: Database, key: Key, tokens: bigint): Promise<Date | null> {
-  if (key.limits.tokenBudget === null) return null
-  const { rows } = await db.query<{ starts_at: Date }>({
-    name: 'budget-take',
-    text: `insert into key_budget (key_id, starts_at, budget_tokens, used_tokens)
-    select k.id, i.starts_at, k.token_budget - l.tokens, $2
+export async function readOpenBudgets(
+  db: Database,
+  keyIds: readonly string[],
+): Promise<Map<string, OpenBudget>> {
+  if (keyIds.length === 0) return new Map()
+  const { rows } = await db.query<OpenBudget & { id: string }>({
+    name: 'budgets-open',
+    text: `select k.id, k.token_budget as "budgetTokens", i.starts_at as "startsAt",
+      coalesce(b.used_tokens, 0) as "usedTokens", ${USED_IN_LATER_ROWS} as "usedLaterTokens"
     from api_key k
     cross join lateral (
       select budget_interval_start(k.budget_interval, k.created_at, now()) as starts_at
     ) i
-    cross join lateral (select ${USED_IN_LATER_ROWS} as tokens) l
-    where k.id = $1 and $2 <= k.token_budget - l.tokens
-    on conflict (key_id, starts_at) do update
-      set used_tokens = key_budget.used_tokens + excluded.used_tokens, budget_tokens = excluded.budget_tokens
-      where key_budget.used_tokens + excluded.used_tokens <= excluded.budget_tokens
-    returning starts_at`,
-    values: [key.id, tokens],
+    left join key_budget b on b.key_id = k.id and b.starts_at = i.starts_at
+    where k.id = any ($1::text[])`,
+    values: [keyIds],
   })
-  const taken = rows[0]
-  if (taken !== undefined) return taken.starts_at
-  const budget = await readBudget(db, key.id)
-  // The operator took the budget off the key since it was authenticated.
-  if (budget.budgetTokens === null) return null
-  throw budgetExceeded(key, tokens, budget)
+  return new Map(rows.map(({ id, ...budget }) => [id, budget]))
+}
+
+/**
+ * The budget after `tokens` were taken from it. Throws SluiceError `budget_exceeded` when it does not cover
+ * them. Pure.
+ */
+export function afterTaking(key: Key, tokens: bigint, budget: OpenBudget): OpenBudget {
+  const { budgetTokens, usedTokens, usedLaterTokens } = budget
+  if (budgetTokens === null) return budget
+  if (usedTokens + usedLaterTokens + tokens > budgetTokens) {
+    const remainingTokens = remainingOf(budgetTokens, usedTokens + usedLaterTokens)
+    throw budgetExceeded(key, tokens, { budgetTokens, remainingTokens })
+  }
+  return { ...budget, usedTokens: usedTokens + tokens }
+}
+
+/** What is taken of a key's budget. */
+export interface BudgetTake {
+  keyId: string
+  tokens: bigint
+  /** As it was read in the same transaction. */
+  budget: OpenBudget
+}
+
+/**
+ * Writes what was taken of the budgets of different keys, in the submitting transaction: rolled back with it.
+ * The schema refuses more than a budget has.
+ */
+export async function takeFromBudgets(db: Database, takes: readonly BudgetTake[]): Promise<void> {
+  if (takes.length === 0) return
+  await db.query({
+    name: 'budgets-take',
+    text: `insert into key_budget (key_id, starts_at, budget_tokens, used_tokens)
+    select * from unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::bigint[])
+    on conflict (key_id, starts_at) do update
+      set used_tokens = key_budget.used_tokens + excluded.used_tokens, budget_tokens = excluded.budget_tokens`,
+    values: [
+      takes.map(({ keyId }) => keyId),
+      takes.map(({ budget }) => budget.startsAt),
+      takes.map(({ budget: { budgetTokens, usedLaterTokens } }) => (budgetTokens ?? 0n) - usedLaterTokens),
+      takes.map(({ tokens }) => tokens),
+    ],
+  })
 }
 
 /** The error for a video of more tokens than the key has left. */
@@ -119,12 +165,11 @@ export async function readBudget(db: Database, keyId: string): Promise<BudgetSta
   return {
     budgetTokens: row.token_budget,
     usedTokens: row.used_tokens,
-    remainingTokens: remainingOf(row),
+    remainingTokens: row.token_budget === null ? null : remainingOf(row.token_budget, row.used_tokens),
     resetsAt: row.resets_at,
   }
 }
 
-function remainingOf({ token_budget, used_tokens }: BudgetRow): bigint | null {
-  if (token_budget === null) return null
-  return token_budget > used_tokens ? token_budget - used_tokens : 0n
+function remainingOf(budgetTokens: bigint, usedTokens: bigint): bigint {
+  return budgetTokens > usedTokens ? budgetTokens - usedTokens : 0n
 }

@@ -8,10 +8,10 @@ export type OwnedKind = (typeof OWNED_KINDS)[number]
 export type SystemKind = (typeof SYSTEM_KINDS)[number]
 
 interface OwnedAccount {
-  id: bigint
-  balanceMicros: bigint
+  readonly id: bigint
+  readonly balanceMicros: bigint
 }
-export type OwnedAccounts = Record<OwnedKind, OwnedAccount>
+export type OwnedAccounts = Readonly<Record<OwnedKind, OwnedAccount>>
 /** The ids of the installation's own accounts. */
 export type SystemAccounts = Record<SystemKind, bigint>
 
@@ -44,6 +44,30 @@ export async function lockOwned(db: Database, accountId: string, currency: strin
     values: [accountId, currency],
   })
   return byKind(rows, accountId)
+}
+
+/**
+ * As `lockOwned`, for several tenants at once and without waiting: those whose accounts another transaction
+ * has locked are not in what it returns.
+ */
+export async function lockOwnedThatAreFree(
+  db: Database,
+  accountIds: readonly string[],
+  currency: string,
+): Promise<Map<string, OwnedAccounts>> {
+  const { rows } = await db.query<OwnedRow & { account_id: string }>({
+    name: 'ledger-lock-free',
+    text: `select id, kind, balance, account_id
+    from ledger_account
+    where account_id = any ($1::text[]) and currency = $2
+    order by id
+    for update skip locked`,
+    values: [accountIds, currency],
+  })
+  const whole = [...Map.groupBy(rows, (row) => row.account_id)].filter(
+    ([, ofAccount]) => ofAccount.length === OWNED_KINDS.length,
+  )
+  return new Map(whole.map(([accountId, ofAccount]) => [accountId, byKind(ofAccount, accountId)]))
 }
 
 /** A tenant's accounts, unlocked: the balances may change at once. */

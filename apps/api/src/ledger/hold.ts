@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.ts'
 import { lockOwned, type OwnedAccounts, type SystemAccounts } from './accounts.ts'
-import { post } from './post.ts'
+import { post, type Transfer } from './post.ts'
 
 /** The balance of an account does not cover a hold. */
 export class BalanceTooSmallError extends Error {
@@ -16,28 +16,36 @@ export class BalanceTooSmallError extends Error {
 }
 
 /**
- * Sets `amountMicros` aside for a video: trial credit first, then paid money. `accounts` must be locked in
- * this transaction. Throws BalanceTooSmallError, and writes nothing, when they do not cover the amount.
+ * The transfer that sets `amountMicros` aside for a video, trial credit first, then paid money, and what the
+ * accounts have after it. Post it in the transaction that has locked them. Throws BalanceTooSmallError when
+ * they do not cover the amount. Pure.
  */
-export async function hold(
-  db: Database,
+export function holdOf(
   videoId: string,
   amountMicros: bigint,
-  accounts: OwnedAccounts,
-): Promise<void> {
-  const available = accounts.trial.balanceMicros + accounts.customer.balanceMicros
+  { trial, customer, hold }: OwnedAccounts,
+): { transfer: Transfer; after: OwnedAccounts } {
+  const available = trial.balanceMicros + customer.balanceMicros
   if (available < amountMicros) throw new BalanceTooSmallError(amountMicros, available)
-  const fromTrial = accounts.trial.balanceMicros < amountMicros ? accounts.trial.balanceMicros : amountMicros
-  await post(db, {
-    kind: 'hold',
-    idempotencyKey: `hold:${videoId}`,
-    videoId,
-    postings: [
-      { ledgerAccountId: accounts.trial.id, amountMicros: -fromTrial },
-      { ledgerAccountId: accounts.customer.id, amountMicros: -(amountMicros - fromTrial) },
-      { ledgerAccountId: accounts.hold.id, amountMicros },
-    ],
-  })
+  const fromTrial = trial.balanceMicros < amountMicros ? trial.balanceMicros : amountMicros
+  const fromCustomer = amountMicros - fromTrial
+  return {
+    transfer: {
+      kind: 'hold',
+      idempotencyKey: `hold:${videoId}`,
+      videoId,
+      postings: [
+        { ledgerAccountId: trial.id, amountMicros: -fromTrial },
+        { ledgerAccountId: customer.id, amountMicros: -fromCustomer },
+        { ledgerAccountId: hold.id, amountMicros },
+      ],
+    },
+    after: {
+      trial: { id: trial.id, balanceMicros: trial.balanceMicros - fromTrial },
+      customer: { id: customer.id, balanceMicros: customer.balanceMicros - fromCustomer },
+      hold: { id: hold.id, balanceMicros: hold.balanceMicros + amountMicros },
+    },
+  }
 }
 
 export interface Settlement {

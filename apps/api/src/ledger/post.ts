@@ -1,5 +1,5 @@
 import { newId } from '@sluice/shared/ids'
-import { type Database, one } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 
 export type TransferKind = 'hold' | 'settle' | 'top_up' | 'trial_grant' | 'refund'
 
@@ -18,39 +18,54 @@ export interface Transfer {
 }
 
 /**
- * Writes one transfer, its entries and the balances they change. No other code does. Returns the transfer's
- * id. Must run in a transaction that has locked the owned accounts (see lockOwned). The schema refuses, at
- * the latest at commit, a sum other than zero, a negative balance, a second transfer of this kind for the
- * video and a repeated idempotency key.
+ * Writes one transfer, its entries and the balances they change. Returns the transfer's id. Must run in a
+ * transaction that has locked the owned accounts (see lockOwned). The schema refuses, at the latest at
+ * commit, a sum other than zero, a negative balance, a second transfer of this kind for the video and a
+ * repeated idempotency key.
  */
 export async function post(db: Database, transfer: Transfer): Promise<string> {
-  const postings = transfer.postings.filter((posting) => posting.amountMicros !== 0n)
-  const result = await db.query<{ id: string }>({
+  const id = newId('txfr')
+  await write(db, [{ ...transfer, id }])
+  return id
+}
+
+/** As `post`, for any number of transfers in one statement: all of them, or none. */
+export async function postAll(db: Database, transfers: readonly Transfer[]): Promise<void> {
+  await write(
+    db,
+    transfers.map((transfer) => ({ ...transfer, id: newId('txfr') })),
+  )
+}
+
+/** No other code writes transfers, entries and balances. */
+async function write(db: Database, transfers: readonly (Transfer & { id: string })[]): Promise<void> {
+  const entries = transfers.flatMap(({ id, postings }) =>
+    postings.filter(({ amountMicros }) => amountMicros !== 0n).map((posting) => ({ id, ...posting })),
+  )
+  await db.query({
     name: 'ledger-post',
     text: `with posting as (
-      select * from unnest($5::bigint[], $6::bigint[]) as p(ledger_account_id, amount)
+      select * from unnest($5::text[], $6::bigint[], $7::bigint[]) as p(transfer_id, ledger_account_id, amount)
     ),
     t as (
-      insert into transfer (id, idempotency_key, kind, video_id) values ($1, $2, $3, $4) returning id
+      insert into transfer (id, idempotency_key, kind, video_id)
+      select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
     ),
     e as (
       insert into entry (transfer_id, ledger_account_id, amount)
-      select t.id, p.ledger_account_id, p.amount from t, posting p
-    ),
-    b as (
-      update ledger_account a set balance = a.balance + p.amount
-      from posting p
-      where a.id = p.ledger_account_id and a.balance is not null
+      select transfer_id, ledger_account_id, amount from posting
     )
-    select id from t`,
+    update ledger_account a set balance = a.balance + p.amount
+    from (select ledger_account_id, sum(amount)::bigint as amount from posting group by 1) p
+    where a.id = p.ledger_account_id and a.balance is not null`,
     values: [
-      newId('txfr'),
-      transfer.idempotencyKey,
-      transfer.kind,
-      transfer.videoId,
-      postings.map((posting) => posting.ledgerAccountId.toString()),
-      postings.map((posting) => posting.amountMicros.toString()),
+      transfers.map(({ id }) => id),
+      transfers.map(({ idempotencyKey }) => idempotencyKey),
+      transfers.map(({ kind }) => kind),
+      transfers.map(({ videoId }) => videoId),
+      entries.map(({ id }) => id),
+      entries.map(({ ledgerAccountId }) => ledgerAccountId.toString()),
+      entries.map(({ amountMicros }) => amountMicros.toString()),
     ],
   })
-  return one(result).id
 }

@@ -25,19 +25,34 @@ export interface Priced {
   costMicros: bigint
 }
 
+/** A clip of a model, in the class that it is priced in. */
+export type PricedClip = Clip & { model: Model; resolution: string }
+
 /**
  * Prices a video as it would be now: exactly what a submission holds. Throws SluiceError `unavailable` when
  * the operator set no price.
  */
 export async function priceVideo(
   db: Database,
-  clip: Clip & { model: Model; resolution: string },
+  clip: PricedClip,
   tier: ServiceTier,
   config: Pick<Config, 'currency' | 'tierMultiplierBps'>,
 ): Promise<Priced> {
-  const priceMicrosPerMillion = await readPriceMicros(db, clip, config.currency)
-  const multiplierBps = config.tierMultiplierBps[tier]
-  return computePrice(clip, clip.model.tokens, { priceMicrosPerMillion, multiplierBps })
+  return priceBy(await readPrices(db, [clip], config.currency), clip, tier, config)
+}
+
+/** As `priceVideo`, by prices that were read. Pure. */
+export function priceBy(
+  prices: ReadPrices,
+  clip: PricedClip,
+  tier: ServiceTier,
+  { tierMultiplierBps }: Pick<Config, 'tierMultiplierBps'>,
+): Priced {
+  const priceMicrosPerMillion = prices.of(clip)
+  return computePrice(clip, clip.model.tokens, {
+    priceMicrosPerMillion,
+    multiplierBps: tierMultiplierBps[tier],
+  })
 }
 
 /** The cost of a clip at a known price, by the token rule of its model. Pure. */
@@ -57,28 +72,53 @@ export function computePrice(
   }
 }
 
-/** Micro-units per million generated tokens, as of now. Throws SluiceError `unavailable` when none is set. */
-async function readPriceMicros(
+/** What one price is for. */
+interface Priceable {
+  model: Pick<Model, 'id'>
+  resolution: string
+}
+
+/** The prices of some classes as of one moment. */
+export interface ReadPrices {
+  /** Micro-units per million generated tokens. Throws SluiceError `unavailable` when none is set. */
+  of(priceable: Priceable): bigint
+}
+
+/** Reads the prices of these classes as of now. */
+export async function readPrices(
   db: Database,
-  { model, resolution }: { model: Model; resolution: string },
+  priceables: readonly Priceable[],
   currency: string,
-): Promise<bigint> {
-  const { rows } = await db.query<{ micros_per_million: bigint }>({
-    name: 'price-read',
+): Promise<ReadPrices> {
+  const classes = new Map(
+    priceables.map(({ model, resolution }) => [`${model.id} ${resolution}`, { model: model.id, resolution }]),
+  )
+  const { rows } = await db.query<{ model: string; resolution: string; micros_per_million: bigint }>({
+    name: 'prices-read',
     text: `
-      select micros_per_million from price
-      where model = $1 and resolution = $2 and currency = $3 and effective_at <= now()
-      order by effective_at desc
-      limit 1`,
-    values: [model.id, resolution, currency],
+      select c.model, c.resolution, p.micros_per_million
+      from unnest($1::text[], $2::text[]) c (model, resolution)
+      cross join lateral (
+        select micros_per_million from price
+        where model = c.model and resolution = c.resolution and currency = $3 and effective_at <= now()
+        order by effective_at desc
+        limit 1) p`,
+    values: [
+      [...classes.values()].map(({ model }) => model),
+      [...classes.values()].map(({ resolution }) => resolution),
+      currency,
+    ],
   })
-  const [price] = rows
-  if (price === undefined) {
-    throw new SluiceError(
-      'unavailable',
-      `No price is set for ${model.id} at ${resolution} in ${currency}.`,
-      'model',
-    )
+  const micros = new Map(rows.map((row) => [`${row.model} ${row.resolution}`, row.micros_per_million]))
+  return {
+    of: ({ model, resolution }) => {
+      const price = micros.get(`${model.id} ${resolution}`)
+      if (price !== undefined) return price
+      throw new SluiceError(
+        'unavailable',
+        `No price is set for ${model.id} at ${resolution} in ${currency}.`,
+        'model',
+      )
+    },
   }
-  return price.micros_per_million
 }

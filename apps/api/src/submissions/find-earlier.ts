@@ -39,22 +39,48 @@ export async function findEarlier(
   }
 }
 
+/** The account's use of an Idempotency-Key. */
+export interface KeyUse {
+  accountId: string
+  idempotencyKey: string
+}
+
+/** Reads the videos that were submitted with these keys. */
+export async function readByIdempotencyKeys(db: Database, uses: readonly KeyUse[]): Promise<Video[]> {
+  if (uses.length === 0) return []
+  const { rows } = await db.query<Video>({
+    name: 'videos-idempotent',
+    text: `
+      select v.*
+      from unnest($1::text[], $2::text[]) u (account_id, idempotency_key)
+      join video v on v.account_id = u.account_id and v.idempotency_key = u.idempotency_key`,
+    values: [uses.map(({ accountId }) => accountId), uses.map(({ idempotencyKey }) => idempotencyKey)],
+  })
+  return rows
+}
+
+/**
+ * Throws SluiceError `idempotency_conflict` when the video of this Idempotency-Key was another request's, or
+ * has been deleted.
+ */
+export function requireSameRequest(
+  earlier: Pick<Video, 'request_hash' | 'deleted_at'>,
+  { requestHash }: Pick<RequestIdentity, 'requestHash'>,
+): void {
+  if (!earlier.request_hash.equals(requestHash))
+    throw conflict('This Idempotency-Key was used for another request.')
+  if (earlier.deleted_at !== null)
+    throw conflict('This Idempotency-Key was used for a video that has been deleted. Send another key.')
+}
+
 async function findByKey(
   db: Database,
   { key, requestHash }: RequestIdentity,
   idempotencyKey: string,
 ): Promise<Video | null> {
-  const { rows } = await db.query<Video>({
-    name: 'video-idempotent',
-    text: 'select * from video where account_id = $1 and idempotency_key = $2',
-    values: [key.accountId, idempotencyKey],
-  })
-  const earlier = rows[0] ?? null
-  if (earlier !== null && !earlier.request_hash.equals(requestHash)) {
-    throw conflict('This Idempotency-Key was used for another request.')
-  }
-  if (earlier?.deleted_at instanceof Date)
-    throw conflict('This Idempotency-Key was used for a video that has been deleted. Send another key.')
+  const [earlier] = await readByIdempotencyKeys(db, [{ accountId: key.accountId, idempotencyKey }])
+  if (earlier === undefined) return null
+  requireSameRequest(earlier, { requestHash })
   return earlier
 }
 

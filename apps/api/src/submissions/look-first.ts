@@ -16,7 +16,7 @@ import type { Submission } from './submission.ts'
  * Whether anything costly comes before the transaction that looks at the money: an image to fetch and decode,
  * or a service of the operator to ask.
  */
-function isCostly({ config }: Pick<Context, 'config'>, { request }: Submission): boolean {
+export function isCostly({ config }: Pick<Context, 'config'>, { request }: Submission): boolean {
   return request.input_reference !== undefined || config.moderation !== null || request.refine_prompt === true
 }
 

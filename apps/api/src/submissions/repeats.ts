@@ -249,16 +249,23 @@ export class Repeats {
   }
 }
 
-/** Notes, in the transaction that inserts a video, that its answer is on its way. */
-export async function insertOpenAnswer(
+/** Notes, in the transaction that inserts videos, that the answers with them are on their way. */
+export async function insertOpenAnswers(
   db: Database,
-  { videoId, keyId, requestHash, tryNumber }: RepeatedCall & { videoId: string },
+  answers: readonly (RepeatedCall & { videoId: string })[],
 ): Promise<void> {
+  if (answers.length === 0) return
   await db.query({
     name: 'repeats-open',
     text: `
-      insert into unconfirmed_answer (video_id, key_id, request_hash, tries) values ($1, $2, $3, $4)`,
-    values: [videoId, keyId, requestHash, tryNumber],
+      insert into unconfirmed_answer (video_id, key_id, request_hash, tries)
+      select * from unnest($1::text[], $2::text[], $3::bytea[], $4::integer[])`,
+    values: [
+      answers.map(({ videoId }) => videoId),
+      answers.map(({ keyId }) => keyId),
+      answers.map(({ requestHash }) => requestHash),
+      answers.map(({ tryNumber }) => tryNumber),
+    ],
   })
 }
 

@@ -1,38 +1,42 @@
 import { newId } from '@sluice/shared/ids'
 import type { Context } from '../context.ts'
-import { type Database, transaction } from '../db/database.ts'
+import { DatabaseUnavailableError } from '../errors.ts'
 import { PendingInputImage } from '../inputs/input-store.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
-import { takeFromBudget } from '../keys/budget.ts'
-import { lockOwned, type OwnedAccounts } from '../ledger/accounts.ts'
-import { BalanceTooSmallError, hold } from '../ledger/hold.ts'
 import { inTurn } from '../places.ts'
-import { type Priced, priceVideo } from '../prices/price.ts'
 import type { Video } from '../videos/video.ts'
-import { insertVideo, type NewVideo } from '../videos/video-store.ts'
-import { balanceTooSmall } from './balance-too-small.ts'
-import { checkCeilings } from './ceilings.ts'
-import { checkQueue } from './check-queue.ts'
-import { expiresSecondsOf, serviceTierOf } from './create-request.ts'
 import { findEarlier } from './find-earlier.ts'
-import type { SizedGeneration } from './generation-of.ts'
+import { insertGroup, type SubmittedVideo } from './insert-group.ts'
 import { type JudgedRequest, judgeRequest } from './judge-request.ts'
-import { lookFirst } from './look-first.ts'
+import { isCostly, lookFirst } from './look-first.ts'
+import type { PreparedSubmission } from './prepared.ts'
 import { type PreparedPrompt, preparePrompt } from './prompt.ts'
-import { insertOpenAnswer, type Repeats } from './repeats.ts'
+import type { Repeats } from './repeats.ts'
 import { hashRequest } from './request-hash.ts'
 import type { Submission } from './submission.ts'
+import { TenantGroups } from './tenant-groups.ts'
 
-/** A submission that may become a video, should money, budget and queue allow it. */
-interface PreparedSubmission extends Submission, SizedGeneration {
-  key: AccountKey
-  requestHash: Buffer
-  prompt: PreparedPrompt
-  image: PendingInputImage | null
+/** More of an account's than it may have under way, so that a group takes all that waits. */
+const GROUP_MAX = 64
+/** While one waits for the disk, another is written and a third read. */
+const GROUPS_MAX = 3
+
+/** Submissions that are ready to become videos, which those that arrive together do together. */
+export type SubmissionGroups = TenantGroups<PreparedSubmission, SubmittedVideo>
+
+/** The groups of one process. */
+export function openSubmissionGroups(context: Context & { repeats: Repeats }): SubmissionGroups {
+  return new TenantGroups({
+    tenantOf: ({ key }) => key.accountId,
+    work: (group) => insertGroup(context, group),
+    isHopeless: (error) => error instanceof DatabaseUnavailableError,
+    groupsMax: GROUPS_MAX,
+    piecesMax: GROUP_MAX,
+  })
 }
 
 /** What submissions work with. */
-export type SubmitContext = Context & { repeats: Repeats }
+export type SubmitContext = Context & { repeats: Repeats; submissionGroups: SubmissionGroups }
 
 /**
  * Submits a video: checks the request, prices it, holds the money and queues the video, the last three in one
@@ -45,50 +49,62 @@ export async function submitVideo(
   key: AccountKey,
   submission: Submission,
 ): Promise<Video> {
-  const { tryNumber, keyHash } = submission
-  let requestHash: Buffer | null = null
+  const noted: { requestHash: Buffer | null } = { requestHash: null }
   try {
-    const judged = await judgeRequest(context, key, submission.request, (unsized) =>
-      lookFirst(context, key, submission, unsized),
-    )
-    const image = await fitImage(context, judged)
-    requestHash = hashRequest(submission, image?.sha256)
-    // The first look, without the lock: a repeat must not call moderation or the refiner again.
-    const earlier = await findEarlier(context, null, { ...submission, key, requestHash })
-    if (earlier !== null) return earlier
-    const prompt = await preparePrompt(context, submission, image)
-    const generation = generationToStore(submission, judged, prompt, image)
-    const { model, resolution } = judged
-    return await makeVideo(context, {
-      ...submission,
-      key,
-      requestHash,
-      prompt,
-      image,
-      model,
-      generation,
-      resolution,
-    })
+    const prepare = () => prepareSubmission(context, key, submission, noted)
+    const prepared = waitsOutside(context, submission)
+      ? await inTurn(context.places.longCalls, key.accountId, prepare)
+      : await prepare()
+    return 'earlier' in prepared ? prepared.earlier : await makeVideo(context, prepared)
   } catch (error) {
-    if (tryNumber !== null) context.repeats.noteRefused(error, { keyHash, requestHash, tryNumber })
+    const { tryNumber, keyHash } = submission
+    if (tryNumber !== null)
+      context.repeats.noteRefused(error, { keyHash, requestHash: noted.requestHash, tryNumber })
     throw error
   }
 }
 
 /**
- * Stores the image and then the video, which never waits for the store: no other submission of the account,
- * and no connection, waits with it.
+ * Whether anything is asked of the database or of something outside before the transaction: for the image, a
+ * name, a service of the operator's, or a repeat's earlier video.
  */
-async function makeVideo(context: SubmitContext, prepared: PreparedSubmission): Promise<Video> {
+function waitsOutside(context: Context, submission: Submission): boolean {
+  const { request, tryNumber } = submission
+  return isCostly(context, submission) || request.webhook_url !== undefined || (tryNumber ?? 0) > 0
+}
+
+/** Everything but money, budget and queue. `noted` gets the hash of the request once it is known. */
+async function prepareSubmission(
+  context: SubmitContext,
+  key: AccountKey,
+  submission: Submission,
+  noted: { requestHash: Buffer | null },
+): Promise<PreparedSubmission | { earlier: Video }> {
+  const judged = await judgeRequest(context, key, submission.request, (unsized) =>
+    lookFirst(context, key, submission, unsized),
+  )
+  const image = await fitImage(context, judged)
+  const requestHash = hashRequest(submission, image?.sha256)
+  noted.requestHash = requestHash
+  if (waitsOutside(context, submission)) {
+    // The first look, without the lock: a repeat must not call moderation or the refiner again.
+    const earlier = await findEarlier(context, null, { ...submission, key, requestHash })
+    if (earlier !== null) return { earlier }
+  }
+  const prompt = await preparePrompt(context, submission, image)
+  const generation = generationToStore(submission, judged, prompt, image)
+  const { model, resolution } = judged
   const videoId = newId('video')
-  const { image, key } = prepared
+  await image?.store(videoId)
+  return { ...submission, videoId, key, requestHash, prompt, image, model, generation, resolution }
+}
+
+/** Makes the video, whose image is stored: nothing waits for the store while its account is locked. */
+async function makeVideo(context: SubmitContext, prepared: PreparedSubmission): Promise<Video> {
+  const { image, videoId } = prepared
   try {
-    await image?.store(videoId)
-    const { video, isNew } = await inTurn(context.places.calls, key.accountId, () =>
-      transaction(context.db, (db) => insertOrFind(context, db, { ...prepared, videoId })),
-    )
-    if (isNew) context.wakeGate()
-    else await image?.drop()
+    const { video, isNew } = await context.submissionGroups.join(prepared)
+    if (!isNew) await image?.drop()
     return video
   } catch (error) {
     context.repeats.noteAnswer(videoId, 'lost')
@@ -113,97 +129,4 @@ function generationToStore(
 ): Video['request'] {
   const generation = { ...(retriedFrom?.request ?? judged.generation), prompt }
   return image === null ? generation : { ...generation, reference_sha256: image.sha256 }
-}
-
-async function insertOrFind(
-  context: SubmitContext,
-  db: Database,
-  prepared: PreparedSubmission & { videoId: string },
-): Promise<{ video: Video; isNew: boolean }> {
-  const { key, request, model, generation, resolution, image, videoId } = prepared
-  const { currency } = context.config
-  const clip = { ...generation, model, resolution }
-  const priced = await priceVideo(db, clip, serviceTierOf(request), context.config)
-  // Locks the account's money: from here on submissions of one account come one after the other.
-  const accounts = await lockOwned(db, key.accountId, currency)
-  // The second look, under the lock: the same request may have been submitted since the first.
-  const earlier = await findEarlier(context, db, prepared)
-  if (earlier !== null) return { video: earlier, isNew: false }
-
-  checkCeilings(request, priced, currency)
-  await checkQueue(db, key)
-  const budgetStartsAt = await takeFromBudget(db, key, priced.tokens)
-  await holdCost(db, videoId, { accounts, costMicros: priced.costMicros, currency })
-  const video = await insertVideo(db, {
-    ...newVideoOf(prepared, priced),
-    id: videoId,
-    currency,
-    budget_starts_at: budgetStartsAt,
-    retention_seconds: context.config.retentionSeconds,
-  })
-  await image?.keep(db)
-  await noteOpenAnswer(context, db, prepared)
-  return { video, isNew: true }
-}
-
-/**
- * Without an Idempotency-Key a caller that is gone gets no video: it would not know that it has one. What an
- * SDK sends may be sent again, so its answer is followed.
- */
-async function noteOpenAnswer(
-  { repeats }: SubmitContext,
-  db: Database,
-  prepared: PreparedSubmission & { videoId: string },
-): Promise<void> {
-  const { key, idempotencyKey, tryNumber, requestHash, videoId, callerGone } = prepared
-  if (idempotencyKey !== null) return
-  if (tryNumber !== null) {
-    repeats.noteOpen(videoId)
-    await insertOpenAnswer(db, { videoId, keyId: key.id, requestHash, tryNumber })
-  }
-  callerGone.throwIfAborted()
-}
-
-/**
- * Throws SluiceError `insufficient_balance` when the accounts, which must be locked, do not cover the cost.
- */
-async function holdCost(
-  db: Database,
-  videoId: string,
-  { accounts, costMicros, currency }: { accounts: OwnedAccounts; costMicros: bigint; currency: string },
-): Promise<void> {
-  try {
-    await hold(db, videoId, costMicros, accounts)
-  } catch (error) {
-    if (!(error instanceof BalanceTooSmallError)) throw error
-    throw balanceTooSmall(error.neededMicros, error.availableMicros, currency)
-  }
-}
-
-function newVideoOf(
-  prepared: PreparedSubmission,
-  priced: Priced,
-): Omit<NewVideo, 'id' | 'currency' | 'budget_starts_at' | 'retention_seconds'> {
-  const { key, request, generation, resolution, prompt } = prepared
-  return {
-    account_id: key.accountId,
-    key_id: key.id,
-    service_tier: serviceTierOf(request),
-    resolution,
-    request: generation,
-    metadata: request.metadata ?? {},
-    remixed_from_video_id: prepared.remixedFromVideoId,
-    retried_from_video_id: prepared.retriedFrom?.id ?? null,
-    webhook_url: request.webhook_url ?? null,
-    refinement: prompt.refinement,
-    original_prompt: prompt.originalPrompt,
-    idempotency_key: prepared.idempotencyKey,
-    request_hash: prepared.requestHash,
-    video_tokens: priced.videoTokens,
-    price_micros_per_million: priced.priceMicrosPerMillion,
-    multiplier_bps: priced.multiplierBps,
-    hold_micros: priced.costMicros,
-    input_kept: prepared.image !== null,
-    expires_after_seconds: expiresSecondsOf(request),
-  }
 }

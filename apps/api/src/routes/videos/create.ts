@@ -20,7 +20,6 @@ export const createVideoRoute = accountRoute(
     upload: imageUpload,
     otherNames: OTHER_NAMES,
     example: { prompt: 'a paper boat in the rain', size: '336x192', num_frames: 129 },
-    isLong: true,
     isSubmission: true,
     headers: repeatHeaders,
     answers: videoAnswers,

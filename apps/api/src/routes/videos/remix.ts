@@ -1,8 +1,7 @@
 import { repeatHeaders } from '../../http/request-headers.ts'
 import { accountRoute } from '../../http/route.ts'
 import { remixOf, remixRequestSchema } from '../../submissions/remix.ts'
-import { readVideo } from '../../videos/video-store.ts'
-import { SUBMISSION_ERRORS, submitAndShow } from './submission.ts'
+import { readSource, SUBMISSION_ERRORS, submitAndShow } from './submission.ts'
 import { videoAnswers, videoIdParams } from './video-reply.ts'
 
 export const remixVideoRoute = accountRoute(
@@ -18,14 +17,13 @@ export const remixVideoRoute = accountRoute(
     params: videoIdParams,
     body: remixRequestSchema,
     example: { prompt: 'the same boat at night' },
-    isLong: true,
     isSubmission: true,
     headers: repeatHeaders,
     answers: videoAnswers,
     errors: ['not_found', 'state_conflict', ...SUBMISSION_ERRORS],
   },
   async (call) => {
-    const source = await readVideo(call.context.db, call.key.accountId, call.params.id)
+    const source = await readSource(call, call.params.id)
     return submitAndShow(call, { request: remixOf(source, call.body), remixedFromVideoId: source.id })
   },
 )

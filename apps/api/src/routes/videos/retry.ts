@@ -1,8 +1,7 @@
 import { repeatHeaders } from '../../http/request-headers.ts'
 import { accountRoute } from '../../http/route.ts'
 import { retryOf } from '../../submissions/retry.ts'
-import { readVideo } from '../../videos/video-store.ts'
-import { SUBMISSION_ERRORS, submitAndShow } from './submission.ts'
+import { readSource, SUBMISSION_ERRORS, submitAndShow } from './submission.ts'
 import { videoAnswers, videoIdParams } from './video-reply.ts'
 
 export const retryVideoRoute = accountRoute(
@@ -16,14 +15,13 @@ export const retryVideoRoute = accountRoute(
     description:
       'A new video of the same request, its seed included, held and charged on its own at the prices of now. The one before it stays as it is.',
     params: videoIdParams,
-    isLong: true,
     isSubmission: true,
     headers: repeatHeaders,
     answers: videoAnswers,
     errors: ['not_found', 'state_conflict', ...SUBMISSION_ERRORS],
   },
   async (call) => {
-    const source = await readVideo(call.context.db, call.key.accountId, call.params.id)
+    const source = await readSource(call, call.params.id)
     return submitAndShow(call, {
       request: retryOf(source),
       remixedFromVideoId: source.remixed_from_video_id,

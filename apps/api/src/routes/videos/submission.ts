@@ -4,9 +4,12 @@ import { goneSignal } from '../../http/admit.ts'
 import { bearerKey, originOf } from '../../http/request-headers.ts'
 import { hashKey } from '../../keys/api-key.ts'
 import type { AccountKey } from '../../keys/authenticate.ts'
+import { inTurn } from '../../places.ts'
 import type { Services } from '../../services.ts'
 import type { Submission, SubmissionOrigin } from '../../submissions/submission.ts'
 import { submitVideo } from '../../submissions/submit.ts'
+import type { Video } from '../../videos/video.ts'
+import { readVideo } from '../../videos/video-store.ts'
 import { videoReply } from './video-reply.ts'
 
 /** The errors that every call has that submits a video. */
@@ -19,6 +22,14 @@ export const SUBMISSION_ERRORS = [
   'queue_full',
   'unavailable',
 ] as const satisfies readonly ErrorCode[]
+
+/** The video that another one is made from. Submissions have no connections of their own: it waits for one. */
+export function readSource(
+  { context: { db, places }, key }: { context: Services; key: AccountKey },
+  videoId: string,
+): Promise<Video> {
+  return inTurn(places.calls, key.accountId, () => readVideo(db, key.accountId, videoId))
+}
 
 /** Submits what a call asks for and shows the video: the new one, or the earlier one of the same request. */
 export async function submitAndShow(

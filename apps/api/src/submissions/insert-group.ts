@@ -1,0 +1,260 @@
+import type { Config } from '../config/config.ts'
+import type { Context } from '../context.ts'
+import { type Database, transaction } from '../db/database.ts'
+import { type BudgetTake, readOpenBudgets, takeFromBudgets } from '../keys/budget.ts'
+import { lockOwned, lockOwnedThatAreFree, type OwnedAccounts } from '../ledger/accounts.ts'
+import { postAll } from '../ledger/post.ts'
+import { readPrices } from '../prices/price.ts'
+import type { Video } from '../videos/video.ts'
+import { insertVideos, type NewVideo } from '../videos/video-store.ts'
+import { QueueLimits } from './check-queue.ts'
+import { expiresSecondsOf, serviceTierOf } from './create-request.ts'
+import { type Accepted, decide, type Standing } from './decide.ts'
+import { findEarlier, readByIdempotencyKeys, requireSameRequest } from './find-earlier.ts'
+import type { PreparedSubmission } from './prepared.ts'
+import { insertOpenAnswers, type Repeats } from './repeats.ts'
+import { type Outcome, TENANT_BUSY } from './tenant-groups.ts'
+
+/** The video of a submission, new or made by an earlier submission of the same request. */
+export interface SubmittedVideo {
+  video: Video
+  isNew: boolean
+}
+
+type GroupContext = Context & { repeats: Repeats }
+
+/** An accepted submission, and its place in the group. */
+interface Decided extends Accepted {
+  at: number
+  submission: PreparedSubmission
+}
+
+/**
+ * Makes the videos of submissions that arrived together, in one transaction: with the money of all their
+ * accounts locked, each is decided in its turn by what those before it leave, as if it had come alone. One
+ * that is refused changes nothing for the others. Accounts that another transaction has locked are waited for
+ * only when the group has no other; else their submissions are to come again. Throws when nothing was stored.
+ */
+export async function insertGroup(
+  context: GroupContext,
+  submissions: readonly PreparedSubmission[],
+): Promise<Outcome<SubmittedVideo>[]> {
+  const takenIds: string[] = []
+  try {
+    const group = await transaction(context.db, async (db) => {
+      const made = new Group(context, db, submissions)
+      await made.insert(takenIds)
+      return made
+    })
+    if (group.hasNew) context.wakeGate()
+    return group.outcomes
+  } catch (error) {
+    // What was taken as a repeat's is a repeat's to take again.
+    for (const id of takenIds) context.repeats.noteAnswer(id, 'lost')
+    throw error
+  }
+}
+
+/** The submissions of one transaction and what becomes of them. */
+class Group {
+  readonly #context: GroupContext
+  readonly #db: Database
+  readonly #submissions: readonly PreparedSubmission[]
+  readonly #outcomes = new Map<number, Outcome<SubmittedVideo>>()
+  /** Where the accepted submission of an Idempotency-Key stands in the group. */
+  readonly #acceptedUses = new Map<string, number>()
+  /** Submissions of a key that another of this group was accepted with, and where that one stands. */
+  readonly #sameAs = new Map<number, number>()
+  hasNew = false
+
+  constructor(context: GroupContext, db: Database, submissions: readonly PreparedSubmission[]) {
+    this.#context = context
+    this.#db = db
+    this.#submissions = submissions
+  }
+
+  get outcomes(): Outcome<SubmittedVideo>[] {
+    return this.#submissions.map((_, at) => this.#outcomes.get(at) ?? TENANT_BUSY)
+  }
+
+  /** `takenIds` gets the videos that were taken for repeats. */
+  async insert(takenIds: string[]): Promise<void> {
+    const standing = await this.#read(takenIds)
+    const decided = this.#decide(standing)
+    if (decided.length > 0) await this.#write(decided)
+    for (const [at, first] of this.#sameAs) {
+      const outcome = this.#outcomes.get(first)
+      if (outcome !== undefined && outcome !== TENANT_BUSY && 'result' in outcome)
+        this.#outcomes.set(at, { result: { video: outcome.result.video, isNew: false } })
+    }
+  }
+
+  /** Locks the accounts' money, and reads what else counts once it is locked. */
+  async #read(takenIds: string[]): Promise<Standing> {
+    const db = this.#db
+    // Neither waits for the other: they are sent together.
+    const [owned, prices] = await Promise.all([
+      this.#lock(),
+      readPrices(db, this.#submissions, this.#context.config.currency),
+    ])
+    const keys = this.#submissions.flatMap(({ key }) => (owned.has(key.accountId) ? [key] : []))
+    const budgeted = keys.flatMap(({ id, limits }) => (limits.tokenBudget === null ? [] : [id]))
+    const [queues, budgets] = await Promise.all([
+      QueueLimits.read(db, keys),
+      readOpenBudgets(db, [...new Set(budgeted)]),
+      this.#findByKeys(owned),
+    ])
+    await this.#findRepeats(owned, takenIds)
+    return { owned, prices, queues, budgets }
+  }
+
+  async #lock(): Promise<Map<string, OwnedAccounts>> {
+    const { currency } = this.#context.config
+    const accountIds = [...new Set(this.#submissions.map(({ key }) => key.accountId))]
+    const [first] = accountIds
+    return first !== undefined && accountIds.length === 1
+      ? new Map([[first, await lockOwned(this.#db, first, currency)]])
+      : lockOwnedThatAreFree(this.#db, accountIds, currency)
+  }
+
+  /** Finds the videos of Idempotency-Keys that were used before. */
+  async #findByKeys(owned: ReadonlyMap<string, OwnedAccounts>): Promise<void> {
+    const uses = this.#submissions.flatMap(({ key: { accountId }, idempotencyKey }) =>
+      idempotencyKey !== null && owned.has(accountId) ? [{ accountId, idempotencyKey }] : [],
+    )
+    const videos = await readByIdempotencyKeys(this.#db, uses)
+    const earlier = new Map(videos.map((video) => [useOf(video.account_id, video.idempotency_key), video]))
+    for (const [at, { key, idempotencyKey, requestHash }] of this.#submissions.entries()) {
+      const video = earlier.get(useOf(key.accountId, idempotencyKey))
+      if (video === undefined) continue
+      try {
+        requireSameRequest(video, { requestHash })
+        this.#outcomes.set(at, { result: { video, isNew: false } })
+      } catch (error) {
+        this.#outcomes.set(at, { error })
+      }
+    }
+  }
+
+  /** Finds the videos of calls that an SDK repeats: seldom, so one by one. */
+  async #findRepeats(owned: ReadonlyMap<string, OwnedAccounts>, takenIds: string[]): Promise<void> {
+    for (const [at, submission] of this.#submissions.entries()) {
+      const { idempotencyKey, tryNumber, key } = submission
+      if (idempotencyKey !== null || (tryNumber ?? 0) === 0 || !owned.has(key.accountId)) continue
+      const video = await findEarlier(this.#context, this.#db, submission)
+      if (video === null) continue
+      takenIds.push(video.id)
+      this.#outcomes.set(at, { result: { video, isNew: false } })
+    }
+  }
+
+  /** Decides one after the other. */
+  #decide(standing: Standing): Decided[] {
+    const decided: Decided[] = []
+    for (const [at, submission] of this.#submissions.entries()) {
+      if (this.#outcomes.has(at) || !standing.owned.has(submission.key.accountId)) continue
+      try {
+        const first = this.#firstOfKey(submission)
+        if (first === null) {
+          decided.push({ at, submission, ...decide(standing, submission, this.#context.config) })
+          this.#noteUse(submission, at)
+        } else this.#sameAs.set(at, first)
+      } catch (error) {
+        this.#outcomes.set(at, { error })
+      }
+    }
+    return decided
+  }
+
+  /**
+   * Where the accepted submission with the same Idempotency-Key stands; null when there is none. Throws
+   * SluiceError `idempotency_conflict` when that was another request.
+   */
+  #firstOfKey({ key, idempotencyKey, requestHash }: PreparedSubmission): number | null {
+    const first =
+      idempotencyKey === null ? undefined : this.#acceptedUses.get(useOf(key.accountId, idempotencyKey))
+    const submission = first === undefined ? undefined : this.#submissions[first]
+    if (first === undefined || submission === undefined) return null
+    requireSameRequest({ request_hash: submission.requestHash, deleted_at: null }, { requestHash })
+    return first
+  }
+
+  #noteUse({ key, idempotencyKey }: PreparedSubmission, at: number): void {
+    if (idempotencyKey !== null) this.#acceptedUses.set(useOf(key.accountId, idempotencyKey), at)
+  }
+
+  /** Stores videos, holds and what was taken of budgets: a handful of statements, sent together. */
+  async #write(decided: readonly Decided[]): Promise<void> {
+    const db = this.#db
+    const { repeats } = this.#context
+    const open = decided.flatMap(
+      ({ submission: { videoId, key, requestHash, tryNumber, idempotencyKey } }) =>
+        tryNumber === null || idempotencyKey !== null
+          ? []
+          : [{ videoId, keyId: key.id, requestHash, tryNumber }],
+    )
+    for (const { videoId } of open) repeats.noteOpen(videoId)
+    const [videos] = await Promise.all([
+      insertVideos(
+        db,
+        decided.map((one) => newVideoOf(one, this.#context.config)),
+      ),
+      postAll(
+        db,
+        decided.map(({ hold }) => hold),
+      ),
+      takeFromBudgets(db, takesOf(decided)),
+      insertOpenAnswers(db, open),
+      ...decided.map(({ submission: { image } }) => image?.keep(db)),
+    ])
+    for (const [index, { at }] of decided.entries()) {
+      const video = videos[index]
+      if (video !== undefined) this.#outcomes.set(at, { result: { video, isNew: true } })
+    }
+    this.hasNew = true
+  }
+}
+
+function useOf(accountId: string, idempotencyKey: string | null): string {
+  return `${accountId} ${idempotencyKey}`
+}
+
+/** What is taken of each key's budget together. */
+function takesOf(decided: readonly Decided[]): BudgetTake[] {
+  const takes = new Map<string, BudgetTake>()
+  for (const { submission, budget, priced } of decided) {
+    if (budget === null) continue
+    const keyId = submission.key.id
+    takes.set(keyId, { keyId, budget, tokens: (takes.get(keyId)?.tokens ?? 0n) + priced.tokens })
+  }
+  return [...takes.values()]
+}
+
+function newVideoOf({ submission, priced, budget }: Decided, config: Config): NewVideo {
+  const { key, request, generation, resolution, prompt } = submission
+  return {
+    id: submission.videoId,
+    account_id: key.accountId,
+    key_id: key.id,
+    service_tier: serviceTierOf(request),
+    resolution,
+    request: generation,
+    metadata: request.metadata ?? {},
+    remixed_from_video_id: submission.remixedFromVideoId,
+    retried_from_video_id: submission.retriedFrom?.id ?? null,
+    webhook_url: request.webhook_url ?? null,
+    refinement: prompt.refinement,
+    original_prompt: prompt.originalPrompt,
+    idempotency_key: submission.idempotencyKey,
+    request_hash: submission.requestHash,
+    video_tokens: priced.videoTokens,
+    currency: config.currency,
+    price_micros_per_million: priced.priceMicrosPerMillion,
+    multiplier_bps: priced.multiplierBps,
+    hold_micros: priced.costMicros,
+    budget_starts_at: budget === null ? null : budget.startsAt,
+    input_kept: submission.image !== null,
+    retention_seconds: config.retentionSeconds,
+    expires_after_seconds: expiresSecondsOf(request),
+  }
+}
