@@ -74,6 +74,14 @@ export class BareSubmissions {
     return (committed * 1_000) / (performance.now() - startedAtMs)
   }
 
+  /** One committed transaction of the first account. */
+  async submitOne(): Promise<void> {
+    const [client] = this.#clients
+    const [submitter] = this.#submitters
+    if (client === undefined || submitter === undefined) throw new Error('no accounts')
+    await submit(client, submitter)
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.end()))
   }

@@ -201,6 +201,20 @@ function patient(client: pg.PoolClient, limitMs: number): Database {
   return { query: (statement) => client.query({ ...statement, limitMs: answerLimitMs } as pg.QueryConfig) }
 }
 
+/**
+ * The results of statements that were sent together in one transaction, in this order. Throws what the first
+ * that failed did: those after it only say that the transaction is over.
+ */
+export async function together<Results extends readonly unknown[]>(
+  statements: readonly [...{ [At in keyof Results]: Promise<Results[At]> }],
+): Promise<Results> {
+  const settled = await Promise.allSettled(statements)
+  for (const outcome of settled) if (outcome.status === 'rejected') throw outcome.reason
+  return settled.map((outcome) =>
+    outcome.status === 'fulfilled' ? outcome.value : undefined,
+  ) as unknown as Results
+}
+
 /** The one row of a result. Throws when there is none, or more than one. */
 export function one<Row>(result: { rows: Row[] }): Row {
   const row = result.rows[0]

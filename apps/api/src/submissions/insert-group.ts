@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { Context } from '../context.ts'
-import { type Database, transaction } from '../db/database.ts'
+import { type Database, together, transaction } from '../db/database.ts'
 import { type BudgetTake, readOpenBudgets, takeFromBudgets } from '../keys/budget.ts'
 import { lockOwned, lockOwnedThatAreFree, type OwnedAccounts } from '../ledger/accounts.ts'
 import { postAll } from '../ledger/post.ts'
@@ -93,13 +93,13 @@ class Group {
   async #read(takenIds: string[]): Promise<Standing> {
     const db = this.#db
     // Neither waits for the other: they are sent together.
-    const [owned, prices] = await Promise.all([
+    const [owned, prices] = await together([
       this.#lock(),
       readPrices(db, this.#submissions, this.#context.config.currency),
     ])
     const keys = this.#submissions.flatMap(({ key }) => (owned.has(key.accountId) ? [key] : []))
     const budgeted = keys.flatMap(({ id, limits }) => (limits.tokenBudget === null ? [] : [id]))
-    const [queues, budgets] = await Promise.all([
+    const [queues, budgets] = await together([
       QueueLimits.read(db, keys),
       readOpenBudgets(db, [...new Set(budgeted)]),
       this.#findByKeys(owned),
@@ -179,9 +179,8 @@ class Group {
     return first
   }
 
-  #noteUse({ key, idempotencyKey }: PreparedSubmission, at: number): void {
+  #noteUse({ key, idempotencyKey }: PreparedSubmission, at: number): void 
     if (idempotencyKey !== null) this.#acceptedUses.set(useOf(key.accountId, idempotencyKey), at)
-  }
 
   /** Stores videos, holds and what was taken of budgets: a handful of statements, sent together. */
   async #write(decided: readonly Decided[]): Promise<void> {
@@ -194,7 +193,7 @@ class Group {
           : [{ videoId, keyId: key.id, requestHash, tryNumber }],
     )
     for (const { videoId } of open) repeats.noteOpen(videoId)
-    const [videos] = await Promise.all([
+    const [videos] = await together([
       insertVideos(
         db,
         decided.map((one) => newVideoOf(one, this.#context.config)),
@@ -205,7 +204,7 @@ class Group {
       ),
       takeFromBudgets(db, takesOf(decided)),
       insertOpenAnswers(db, open),
-      ...decided.map(({ submission: { image } }) => image?.keep(db)),
+      ...decided.flatMap(({ submission: { image } }) => (image === null ? [] : [image.keep(db)])),
     ])
     for (const [index, { at }] of decided.entries()) {
       const video = videos[index]

@@ -19,7 +19,7 @@ import { TenantGroups } from './tenant-groups.ts'
 /** More of an account's than it may have under way, so that a group takes all that waits. */
 const GROUP_MAX = 64
 /** While one waits for the disk, another is written and a third read. */
-const GROUPS_MAX = 3
+export const GROUPS_MAX = 3
 
 /** Submissions that are ready to become videos, which those that arrive together do together. */
 export type SubmissionGroups = TenantGroups<PreparedSubmission, SubmittedVideo>

@@ -1,0 +1,246 @@
+import type pg from 'pg'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { AccountKey } from '../../apps/api/src/keys/authenticate.ts'
+import { checkLedger } from '../../apps/api/src/ledger/check.ts'
+import { createRequestSchema } from '../../apps/api/src/submissions/create-request.ts'
+import { GROUPS_MAX, submitVideo } from '../../apps/api/src/submissions/submit.ts'
+import type { Video } from '../../apps/api/src/videos/video.ts'
+import { eventually } from '../support/eventually.ts'
+import { type HandDrivenService, startHandDrivenService } from '../support/hand-driven-service.ts'
+
+const RICH_MICROS = 1_000_000_000n
+
+let service: HandDrivenService
+let key: AccountKey
+
+beforeAll(async () => {
+  service = await startHandDrivenService()
+})
+afterAll(() => service?.[Symbol.asyncDispose]())
+beforeEach(async () => {
+  key = await service.account(RICH_MICROS)
+})
+
+interface Given {
+  by?: AccountKey
+  prompt?: string
+  idempotencyKey?: string
+  callerGone?: AbortSignal
+  metadata?: Record<string, string>
+  maxTokens?: number
+}
+
+function submit({
+  by = key,
+  prompt = 'together',
+  idempotencyKey,
+  callerGone,
+  metadata,
+  maxTokens,
+}: Given = {}) {
+  return submitVideo(service.context, by, {
+    request: createRequestSchema.parse({
+      prompt,
+      num_frames: 5,
+      num_steps: 2,
+      metadata,
+      max_tokens: maxTokens,
+    }),
+    idempotencyKey: idempotencyKey ?? null,
+    tryNumber: null,
+    keyHash: Buffer.alloc(32),
+    callerGone: callerGone ?? new AbortController().signal,
+    remixedFromVideoId: null,
+  })
+}
+
+/**
+ * What becomes of submissions that one group decides: they come while as many groups as there may be wait for
+ * accounts that somebody has locked.
+ */
+async function inOneGroup(given: readonly Given[]): Promise<PromiseSettledResult<Video>[]> {
+  const holder = await service.context.internal.db.connect()
+  try {
+    const blockers = await Promise.all(Array.from({ length: GROUPS_MAX }, () => service.account(RICH_MICROS)))
+    await lock(holder, blockers)
+    const blocked = blockers.map((by) => submit({ by }))
+    await waitingForLocks(GROUPS_MAX)
+    const all = Promise.allSettled(given.map(submit))
+    await new Promise((resolve) => setImmediate(resolve))
+    await holder.query('commit')
+    await Promise.all(blocked)
+    return await all
+  } finally {
+    holder.release()
+  }
+}
+
+async function lock(holder: pg.PoolClient, keys: readonly AccountKey[]): Promise<void> {
+  await holder.query('begin')
+  await holder.query('select from ledger_account where account_id = any ($1) for update', [
+    keys.map(({ accountId }) => accountId),
+  ])
+}
+
+async function waitingForLocks(count: number): Promise<void> {
+  await eventually(
+    async () => {
+      const { rows } = await service.context.internal.db.query({
+        text: `select distinct pid from pg_locks join pg_stat_activity using (pid)
+          where not granted and datname = current_database()`,
+      })
+      return rows.length
+    },
+    (found) => found >= count,
+  )
+}
+
+const videoOf = (outcome: PromiseSettledResult<Video> | undefined): Video => {
+  if (outcome?.status !== 'fulfilled') throw new Error(`not submitted: ${outcome?.reason}`)
+  return outcome.value
+}
+const commitsOf = (outcomes: readonly PromiseSettledResult<Video>[]) =>
+  new Set(outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value.created_at.getTime()] : [])))
+    .size
+const refusals = (outcomes: readonly PromiseSettledResult<Video>[]) =>
+  outcomes.map((one) => (one.status === 'rejected' ? one.reason.code : null))
+
+test('submissions that arrive together share one commit, whoever they are of, and each has its hold', async () => {
+  const others = await Promise.all(Array.from({ length: 4 }, () => service.account(RICH_MICROS)))
+  const outcomes = await inOneGroup([key, ...others, key, key].map((by) => ({ by })))
+  expect(commitsOf(outcomes)).toBe(1)
+  const ids = outcomes.map((outcome) => videoOf(outcome).id)
+  expect(new Set(ids).size).toBe(7)
+  // An account's are queued in the order in which they came.
+  expect([...(await service.readVideos(key.accountId)).keys()].sort()).toEqual([ids[0], ids[5], ids[6]])
+  expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
+})
+
+test('what a submission answers is the row that is stored, to the last column', async () => {
+  const outcomes = await inOneGroup([
+    { metadata: { shot: '12', a: 'b' }, idempotencyKey: 'whole' },
+    { prompt: '"quoted" \\ and ümlaut \u2028' },
+  ])
+  for (const outcome of outcomes) {
+    const { passed_over_at, ...stored } = (await service.readVideo(videoOf(outcome).id)) as Video & {
+      passed_over_at: Date | null
+    }
+    expect(passed_over_at).toBeNull()
+    expect(videoOf(outcome)).toEqual(stored)
+  }
+})
+
+test('two of one group with the same Idempotency-Key are one video; another request with it is refused', async () => {
+  const other = await service.account(RICH_MICROS)
+  const outcomes = await inOneGroup([
+    { idempotencyKey: 'same' },
+    { idempotencyKey: 'same' },
+    { idempotencyKey: 'same', prompt: 'another' },
+    { idempotencyKey: 'same', by: other },
+  ])
+  expect(commitsOf(outcomes)).toBe(1)
+  const [first, second, , ofOther] = outcomes
+  expect(videoOf(second).id).toBe(videoOf(first).id)
+  expect(videoOf(ofOther).id).not.toBe(videoOf(first).id)
+  expect(refusals(outcomes)).toEqual([null, null, 'idempotency_conflict', null])
+  expect((await service.readVideos(key.accountId)).size).toBe(1)
+  const repeated = await inOneGroup([
+    { idempotencyKey: 'same' },
+    { idempotencyKey: 'same', prompt: 'another' },
+  ])
+  expect(videoOf(repeated[0]).id).toBe(videoOf(first).id)
+  expect(refusals(repeated)).toEqual([null, 'idempotency_conflict'])
+})
+
+test('of an Idempotency-Key whose first submission in a group is refused, the next is decided for itself', async () => {
+  const outcomes = await inOneGroup([
+    { idempotencyKey: 'again', maxTokens: 1 },
+    { idempotencyKey: 'again' },
+    { idempotencyKey: 'again' },
+  ])
+  expect(refusals(outcomes)).toEqual(['max_tokens_too_small', null, null])
+  expect(videoOf(outcomes[2]).id).toBe(videoOf(outcomes[1]).id)
+})
+
+test('with money for two of four in a group the first two are taken, and the neighbours’ are not touched', async () => {
+  const { hold_micros: costMicros } = await submit()
+  const poor = await service.account(2n * costMicros)
+  const outcomes = await inOneGroup([poor, key, poor, poor, key, poor].map((by) => ({ by })))
+  expect(refusals(outcomes)).toEqual([null, null, null, 'insufficient_balance', null, 'insufficient_balance'])
+  expect(commitsOf(outcomes)).toBe(1)
+  expect((await service.readVideos(poor.accountId)).size).toBe(2)
+  expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
+})
+
+test('a budget for one of two in a group takes one, and a queue with room for one of two takes one', async () => {
+  const tokens = await tokensOf(await submit())
+  const budgeted = await service.account(RICH_MICROS)
+  await service.owner.query({
+    text: 'update api_key set token_budget = $2 where id = $1',
+    values: [budgeted.id, tokens],
+  })
+  const limited = await service.account(RICH_MICROS)
+  const withLimits = {
+    budgeted: { ...budgeted, limits: { ...budgeted.limits, tokenBudget: tokens } },
+    limited: { ...limited, limits: { ...limited.limits, queuedMax: 1 } },
+  }
+  const outcomes = await inOneGroup([
+    { by: withLimits.budgeted },
+    { by: withLimits.limited },
+    { by: withLimits.budgeted },
+    { by: withLimits.limited },
+    {},
+  ])
+  expect(refusals(outcomes)).toEqual([null, null, 'budget_exceeded', 'queue_full', null])
+  expect(commitsOf(outcomes)).toBe(1)
+  expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
+})
+
+test('a group that the database refuses is tried again one by one: only what it refuses is lost', async () => {
+  await service.owner.query({
+    text: `create function refuse_poison() returns trigger language plpgsql as $$
+      begin
+        if new.request ->> 'prompt' = 'poison' then raise exception 'poison'; end if;
+        return new;
+      end $$`,
+  })
+  await service.owner.query({
+    text: 'create trigger poison before insert on video for each row execute function refuse_poison()',
+  })
+  try {
+    const other = await service.account(RICH_MICROS)
+    const outcomes = await inOneGroup([{}, { prompt: 'poison' }, { by: other }, { idempotencyKey: 'after' }])
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+    expect(outcomes[1]).toMatchObject({ reason: { message: 'poison' } })
+    expect((await service.readVideos(key.accountId)).size).toBe(2)
+    expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
+  } finally {
+    await service.owner.query({ text: 'drop trigger poison on video' })
+  }
+})
+
+test('a caller that goes away while it waits for its group gets no video, and its neighbours do', async () => {
+  const gone = new AbortController()
+  const going = new Promise((resolve) => setImmediate(resolve)).then(() => gone.abort(new Error('gone')))
+  const outcomes = await inOneGroup([{}, { callerGone: gone.signal }, {}])
+  await going
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  expect(outcomes[1]).toMatchObject({ reason: { message: 'gone' } })
+  expect((await service.readVideos(key.accountId)).size).toBe(2)
+})
+
+test('an account that somebody has locked keeps nobody waiting who came together with it', async () => {
+  const other = await service.account(RICH_MICROS)
+  const holder = await service.context.internal.db.connect()
+  try {
+    await lock(holder, [key])
+    const [late, first, second] = [submit(), submit({ by: other }), submit({ by: other })]
+    expect((await first).created_at).toEqual((await second).created_at)
+    await holder.query('commit')
+    expect((await late).status).toBe('queued')
+  } finally {
+    holder.release()
+  }
+})
+
+const tokensOf = async (video: Video) => video.video_tokens * BigInt(video.num_steps)
