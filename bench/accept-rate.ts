@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createBenchAccounts, runSql } from './rig/accounts.ts'
 import { startApiProcess } from './rig/api-process.ts'
 import { BareSubmissions } from './rig/bare-submissions.ts'
-import { acceptedPerSecond, submissionOf } from './rig/load.ts'
+import { acceptedOf, acceptedPerSecond, submissionOf } from './rig/load.ts'
 import { startBenchPostgres } from './rig/postgres.ts'
 import { cpuSecondsOfFamily } from './rig/process-times.ts'
 import { RawClient } from './rig/raw-client.ts'
@@ -54,7 +54,11 @@ try {
       'POST /v1/videos': () => acceptedPerSecond(api, ofKind, CONNECTIONS, ROUND_MS),
       'the same with limits, a budget and an Idempotency-Key': async () => {
         await setLimits(databaseUrl, ofKind)
-        const rate = await acceptedPerSecond(api, ofKind, CONNECTIONS, ROUND_MS, limited)
+        const rate = await acceptedOf(api, ofKind, {
+          connections: CONNECTIONS,
+          forMs: ROUND_MS,
+          requestOf: limited,
+        })
         await unsetLimits(databaseUrl, ofKind)
         return rate
       },

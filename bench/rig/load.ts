@@ -12,16 +12,30 @@ export function submissionOf(
   return rawPost(api.url, '/v1/videos', FIELDS, { authorization: `Bearer ${key}`, ...headers })
 }
 
-/**
- * Accepted submissions per second. Each connection sends its next one once the last is answered, account by
- * account. `requestOf` makes each request; by default an account's are all equal.
- */
-export async function acceptedPerSecond(
+/** Accepted submissions per second of accounts that send the same one again and again; see `acceptedOf`. */
+export function acceptedPerSecond(
   api: Pick<ApiProcess, 'url'>,
   accounts: readonly { key: string }[],
   connections: number,
   forMs: number,
-  requestOf: (key: string) => Buffer = equalRequests(api, accounts),
+): Promise<number> {
+  const requests = new Map(accounts.map(({ key }) => [key, submissionOf(api, key)]))
+  const requestOf = (key: string) => requests.get(key) ?? Buffer.alloc(0)
+  return acceptedOf(api, accounts, { connections, forMs, requestOf })
+}
+
+/**
+ * Accepted submissions per second. Each connection sends its next one once the last is answered, account by
+ * account.
+ */
+export async function acceptedOf(
+  api: Pick<ApiProcess, 'url'>,
+  accounts: readonly { key: string }[],
+  {
+    connections,
+    forMs,
+    requestOf,
+  }: { connections: number; forMs: number; requestOf: (key: string) => Buffer },
 ): Promise<number> {
   const clients = await Promise.all(Array.from({ length: connections }, () => RawClient.open(api.url)))
   const startedAtMs = performance.now()
@@ -36,12 +50,4 @@ export async function acceptedPerSecond(
   const perSecond = (accepted * 1_000) / (performance.now() - startedAtMs)
   for (const client of clients) client.close()
   return perSecond
-}
-
-function equalRequests(
-  api: Pick<ApiProcess, 'url'>,
-  accounts: readonly { key: string }[],
-): (key: string) => Buffer {
-  const requests = new Map(accounts.map(({ key }) => [key, submissionOf(api, key)]))
-  return (key) => requests.get(key) ?? Buffer.alloc(0)
 }

@@ -15,7 +15,6 @@ export function medianAndSpread(values: readonly number[], format: (value: numbe
 export const asMs = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ms`
 export const asRate = (value: number): string => `${value.toFixed(0)}/s`
 export const asTimes = (value: number): string => `${value.toFixed(2)} x`
-export const asPercent = (value: number): string => `${(value * 100).toFixed(0)} %`
 
 /** Prints rows of cells in columns, and the load of the machine. */
 export function printTable(title: string, rows: readonly (readonly string[])[]): void {

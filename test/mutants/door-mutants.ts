@@ -8,6 +8,7 @@ const DOOR = (title: string): Mutant['tests'] => [
   title,
 ]
 const FAIR_LINE: Mutant['tests'] = ['unit', 'packages/shared/src/fair-line.test.ts']
+const GROUPS: Mutant['tests'] = ['unit', 'apps/api/src/submissions/tenant-groups.test.ts']
 const LOOK_FIRST: Mutant['tests'] = ['integration-postgres', 'test/integration/look-first.test.ts']
 
 /** What a request meets before it becomes a video: repeats, money first, and what one tenant may take. */
@@ -106,15 +107,15 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
   {
     rule: 'crowding: a tenant waits behind its own',
     file: 'packages/shared/src/fair-line.ts',
-    find: 'if (tenant.waiting.length > 0 || !this.#fits(tenant, taken))',
-    replace: 'if (!this.#fits(tenant, taken))',
+    find: 'if (tenant.waiting.length > 0 || !this.#fits(name, tenant, taken))',
+    replace: 'if (!this.#fits(name, tenant, taken))',
     tests: FAIR_LINE,
   },
   {
     rule: 'crowding: a tenant has no more than its places',
     file: 'packages/shared/src/fair-line.ts',
-    find: ' && tenant.taken + weight <= this.#options.placesOfTenant',
-    replace: '',
+    find: ' || tenant.taken + weight > placesOfTenant) return false',
+    replace: ') return false',
     tests: FAIR_LINE,
   },
   {
@@ -142,9 +143,58 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
   {
     rule: 'crowding: nobody rests while there is plenty',
     file: 'packages/shared/src/fair-line.ts',
-    find: ' || !rest.isScarce()) return 0',
-    replace: ') return 0',
+    find: ' && rest.isScarce()',
+    replace: '',
     tests: FAIR_LINE,
+  },
+  {
+    rule: 'crowding: a tenant has fewer places while there is too little for all',
+    file: 'packages/shared/src/fair-line.ts',
+    find: 'return tenant.taken + weight <= places || !this.#isScarceFor(name)',
+    replace: 'return true',
+    tests: FAIR_LINE,
+  },
+  {
+    rule: 'groups: tenants come in turn',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: '? [...this.#lines.keys()].slice(0, this.#options.piecesMax)',
+    replace: '? [firstTenant]',
+    tests: GROUPS,
+  },
+  {
+    rule: 'groups: a tenant is in one at a time',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: 'this.#behind.get(tenant) ?? this.#lines.get(tenant)',
+    replace: 'this.#lines.get(tenant)',
+    tests: GROUPS,
+  },
+  {
+    rule: 'groups: what fails together is tried alone',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: 'const isOver = group.length === 1 ||',
+    replace: 'const isOver = group.length > 0 ||',
+    tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
+  },
+  {
+    rule: 'groups: an Idempotency-Key makes one video of two in a group',
+    file: 'apps/api/src/submissions/insert-group.ts',
+    find: 'if (idempotencyKey !== null) this.#acceptedUses.set(',
+    replace: 'if (idempotencyKey === null) this.#acceptedUses.set(',
+    tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
+  },
+  {
+    rule: 'groups: each is decided by what those before it leave',
+    file: 'apps/api/src/submissions/decide.ts',
+    find: '  standing.owned.set(key.accountId, after)\n',
+    replace: '',
+    tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
+  },
+  {
+    rule: 'groups: who waits for its group and goes away gets no video',
+    file: 'apps/api/src/submissions/decide.ts',
+    find: '  if (submission.idempotencyKey === null) submission.callerGone.throwIfAborted()\n',
+    replace: '',
+    tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
   },
   {
     rule: 'crowding: a body of unknown length takes the room of the largest',

@@ -139,8 +139,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '21: a budget is never overspent',
     file: 'apps/api/src/keys/budget.ts',
-    find: 'where k.id = $1 and $2 <= k.token_budget - l.tokens',
-    replace: 'where k.id = $1',
+    find: 'if (usedTokens + usedLaterTokens + tokens > budgetTokens) {',
+    replace: 'if (tokens > budgetTokens) {',
     tests: KEYS,
   },
   {

@@ -117,3 +117,34 @@ test('a tenant that keeps its own waiting rests its places once another has come
   expect(done).toBe(6)
   await Promise.all(unrested)
 })
+
+test('a tenant has all its places while there is plenty, and fewer beside another while there is too little', async () => {
+  let isScarce = true
+  const rest = { times: 0, isScarce: () => isScarce, placesOfTenant: 1 }
+  const line = new FairLine({ places: 9, placesOfTenant: 3, waitingOfTenant: 9, rest })
+  const entered = async () => {
+    let count = 0
+    const leaves: (() => void)[] = []
+    for (let piece = 0; piece < 4; piece += 1) {
+      line.enter('a', 1).then(
+        (leave) => {
+          count += 1
+          leaves.push(leave)
+        },
+        () => {},
+      )
+    }
+    await settled()
+    const first = count
+    while (leaves.length > 0) {
+      leaves.pop()?.()
+      await settled()
+    }
+    return first
+  }
+  expect(await entered()).toBe(3)
+  await line.run('b', async () => {})
+  expect(await entered()).toBe(1)
+  isScarce = false
+  expect(await entered()).toBe(3)
+})

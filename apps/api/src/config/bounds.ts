@@ -3,8 +3,8 @@ export interface Bounds {
   /** Calls of an account that wait for something outside (a store, a hook, a name server), at a time. */
   longCallsOfAccount: number
   /**
-   * Submissions of an account at a time, which become videos together; while the event loop is busy with other
-   * accounts too, no more than its long calls.
+   * Submissions of an account at a time, which become videos together; while the event loop is busy with
+   * other accounts too, no more than its long calls.
    */
   submissionsOfAccount: number
   /** Calls of an account that wait for their turn; more are refused. */

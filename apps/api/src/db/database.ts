@@ -77,7 +77,7 @@ export function openDatabase(settings: DatabaseSettings): DatabasePool {
     answerMs: limits.answerMs,
     listenAskEveryMs: limits.listenAskEveryMs,
     listenAnswerMs: limits.listenAnswerMs,
-    // Statements that were sent together are answered together; each of them still comes after the one before.
+    // Statements that are sent together do not wait for each other's answers; their order stays.
     pipeline: true,
     types,
   })

@@ -85,7 +85,8 @@ export async function takeFromBudgets(db: Database, takes: readonly BudgetTake[]
     text: `insert into key_budget (key_id, starts_at, budget_tokens, used_tokens)
     select * from unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::bigint[])
     on conflict (key_id, starts_at) do update
-      set used_tokens = key_budget.used_tokens + excluded.used_tokens, budget_tokens = excluded.budget_tokens`,
+      set used_tokens = key_budget.used_tokens + excluded.used_tokens,
+        budget_tokens = excluded.budget_tokens`,
     values: [
       takes.map(({ keyId }) => keyId),
       takes.map(({ budget }) => budget.startsAt),

@@ -45,7 +45,8 @@ async function write(db: Database, transfers: readonly (Transfer & { id: string 
   await db.query({
     name: 'ledger-post',
     text: `with posting as (
-      select * from unnest($5::text[], $6::bigint[], $7::bigint[]) as p(transfer_id, ledger_account_id, amount)
+      select *
+      from unnest($5::text[], $6::bigint[], $7::bigint[]) as p(transfer_id, ledger_account_id, amount)
     ),
     t as (
       insert into transfer (id, idempotency_key, kind, video_id)

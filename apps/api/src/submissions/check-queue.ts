@@ -90,16 +90,6 @@ export class QueueLimits {
   }
 }
 
-/**
- * Throws SluiceError `queue_full` when account or key have as many videos queued or unfinished as they may.
- * Call it while the account's money is locked: then submissions of one account come one after the other, and
- * none is counted twice.
- */
-export async function checkQueue(db: Database, key: AccountKey): Promise<void> {
-  const limits = await QueueLimits.read(db, [key])
-  limits.check(key)
-}
-
 function queueFull(state: string, max: number): SluiceError {
   return new SluiceError('queue_full', `${state}; at most ${max} are allowed. Wait for some to finish.`)
 }

@@ -67,7 +67,7 @@ function standingOf<T>(standings: ReadonlyMap<string, T>, accountId: string): T 
   return standing
 }
 
-/** The budget of its key with the tokens taken; null when there is none, or the operator has taken it away. */
+/** The budget of its key with the tokens taken; null when there is none, or none any more. */
 function afterTakingOf(
   { budgets }: Standing,
   { key }: PreparedSubmission,

@@ -179,8 +179,9 @@ class Group {
     return first
   }
 
-  #noteUse({ key, idempotencyKey }: PreparedSubmission, at: number): void 
+  #noteUse({ key, idempotencyKey }: PreparedSubmission, at: number): void {
     if (idempotencyKey !== null) this.#acceptedUses.set(useOf(key.accountId, idempotencyKey), at)
+  }
 
   /** Stores videos, holds and what was taken of budgets: a handful of statements, sent together. */
   async #write(decided: readonly Decided[]): Promise<void> {

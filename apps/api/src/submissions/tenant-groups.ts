@@ -7,8 +7,9 @@ export const TENANT_BUSY = Symbol('tenant busy')
 export interface TenantGroupsOptions<Piece, Result> {
   tenantOf(piece: Piece): string
   /**
-   * Works on pieces together, each tenant's in the order in which they came, and returns their outcomes in the
-   * order of the pieces. Of a single tenant's it waits for what it needs. A throw means that nothing was done.
+   * Works on pieces together, each tenant's in the order in which they came, and returns their outcomes in
+   * the order of the pieces. Of a single tenant's it waits for what it needs. A throw means that nothing was
+   * done.
    */
   work(pieces: readonly Piece[]): Promise<Outcome<Result>[]>
   /** Whether what `work` threw would be thrown for each piece alone too. */
@@ -63,7 +64,7 @@ export class TenantGroups<Piece, Result> {
     })
   }
 
-  /** Once everything that has arrived by now is read: no timer, and nothing to wait for when there is none. */
+  /** Once everything that has arrived by now is read: no timer, and no wait when there is nothing. */
   #startSoon(): void {
     if (this.#isStarting || this.#underWay >= this.#options.groupsMax) return
     this.#isStarting = true

@@ -23,7 +23,9 @@ export const SUBMISSION_ERRORS = [
   'unavailable',
 ] as const satisfies readonly ErrorCode[]
 
-/** The video that another one is made from. Submissions have no connections of their own: it waits for one. */
+/**
+ * The video that another one is made from. Submissions have no connections of their own: it waits for one.
+ */
 export function readSource(
   { context: { db, places }, key }: { context: Services; key: AccountKey },
   videoId: string,
