@@ -283,6 +283,7 @@ test('what is answered is what is documented, field by field, by every call that
   await ask('revokeKey', { id: key.id })
   const rest = [
     'checkLedger',
+    'repairQueueCounts',
     'listAccounts',
     'createOperatorKey',
     'listKeys',

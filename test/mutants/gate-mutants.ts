@@ -8,6 +8,7 @@ const CHOOSE: Mutant['tests'] = ['unit', 'apps/api/src/gate']
 const LIMITS: Mutant['tests'] = ['integration-postgres', 'test/integration/running-limits.test.ts']
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
 const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger.test.ts']
+const COUNTS: Mutant['tests'] = ['integration-postgres', 'test/integration/queue-counts.test.ts']
 const OWN_MODELS: Mutant['tests'] = ['integration-postgres', 'test/integration/own-models.test.ts']
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
 const SWITCHING: Mutant['tests'] = ['unit', 'apps/api/src/gate/switching.test.ts']
@@ -290,6 +291,27 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     find: 'if (video === null || video.account_id !== accountId || video.deleted_at !== null) throw notFound()',
     replace: 'if (video === null || video.deleted_at !== null) throw notFound()',
     tests: ['integration-postgres', 'test/integration/bad-input.test.ts'],
+  },
+  {
+    rule: '33: kept, not counted: what comes back is queued again',
+    file: 'apps/api/migrations/0028-queue-counts.sql',
+    find: "(new.status = 'queued')::integer - (old.status = 'queued')::integer",
+    replace: "-(old.status = 'queued')::integer",
+    tests: COUNTS,
+  },
+  {
+    rule: '33: kept, not counted: a dispatch waits for no submission of its account',
+    file: 'apps/api/migrations/0028-queue-counts.sql',
+    find: "when 'dispatched' then 'gate'",
+    replace: "when 'dispatched' then 'account'",
+    tests: COUNTS,
+  },
+  {
+    rule: '33: kept, not counted: an end counts when it has the money, so it and a submission never wait for each other',
+    file: 'apps/api/migrations/0028-queue-counts.sql',
+    find: '  deferrable initially deferred\n',
+    replace: '  not deferrable\n',
+    tests: COUNTS,
   },
   {
     rule: 'limits: queued_max of an account',

@@ -46,6 +46,7 @@ export interface HandDrivenService extends AsyncDisposable {
   context: Services
   /** The database as its owner, past what the API may do: for time that passes. */
   owner: Database
+  databaseUrl: string
   account(trialMicros: bigint): Promise<AccountKey>
   /** With a context that is not the service's own, as another process does. */
   submit(key: AccountKey, steps: number, idempotencyKey?: string, context?: Services): Promise<Video>
@@ -89,6 +90,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
   const service: HandDrivenService = {
     context: services,
     owner,
+    databaseUrl: database.databaseUrl,
     account: async (trialMicros) => {
       const { key } = await openAccountWithKey(services, { name: 'by hand', trialMicros })
       return requireAccountKey(await authenticate(services.db, key), 'videos:write')

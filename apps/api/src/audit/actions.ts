@@ -8,5 +8,6 @@ export const AUDIT_ACTIONS = [
   'key.changed',
   'key.revoked',
   'price.set',
+  'queue_counts.repaired',
 ] as const
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]

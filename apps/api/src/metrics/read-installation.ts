@@ -75,8 +75,8 @@ async function readUnfinished(db: Database): Promise<Pick<Installation, 'videos'
       name: 'metrics-unfinished',
       text: `select
         (select coalesce(json_agg(c), '[]') from (
-          select 'queued' as status, '' as pool, service_tier as tier, count(*) as count
-          from video where status = 'queued' group by service_tier
+          select 'queued' as status, '' as pool, service_tier as tier, sum(queued) as count
+          from queue_count where key_id = '' group by service_tier having sum(queued) > 0
           union all
           select status, pool, service_tier, count(*)
           from video where status in ('dispatched', 'running') group by 1, 2, 3) c) as videos,

@@ -22,6 +22,7 @@ import { revokeKeyRoute } from './admin/keys/revoke.ts'
 import { checkLedgerRoute } from './admin/ledger-check.ts'
 import { listPricesRoute } from './admin/prices/list.ts'
 import { setPriceRoute } from './admin/prices/set.ts'
+import { repairQueueCountsRoute } from './admin/queue-counts-repair.ts'
 import { readAdminVideoRoute } from './admin/videos/read.ts'
 import { listWorkersRoute } from './admin/workers.ts'
 import { heartbeatRoute } from './internal/heartbeat.ts'
@@ -92,6 +93,7 @@ const ROUTES: readonly Route[] = [
   listWebhookEventTypesRoute,
   readAdminVideoRoute,
   checkLedgerRoute,
+  repairQueueCountsRoute,
   createAccountRoute,
   listAccountsRoute,
   readAccountRoute,
