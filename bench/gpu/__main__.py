@@ -18,7 +18,9 @@ import sys
 import time
 from pathlib import Path
 
-from report import write_table
+# In the folder of a checkout, which stays as it is.
+sys.dont_write_bytecode = True
+from report import write_table  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RUNNERS = HERE.parent.parent / "runners"

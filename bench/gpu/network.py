@@ -20,7 +20,9 @@ from opensora.models.hunyuan_vae import vae as vae_module
 from opensora.registry import MODELS, build_module
 from opensora.utils.inference import prepare_inference_condition
 from opensora.utils.sampling import get_noise, pack, prepare
+from sluice_open_sora.attention_choice import KERNELS, choose_kernel
 from sluice_open_sora.guidance_branches import BRANCHES
+from sluice_open_sora.open_sora.attention import Heads, find_kernel, put_in_place, try_kernels
 from sluice_open_sora.open_sora.causal_mask import CausalMask
 from sluice_open_sora.open_sora.first_block_cache import FirstBlockCache
 from sluice_open_sora.open_sora.network import Network
@@ -103,26 +105,21 @@ class ClipBench:
         self._cached()
 
     def _kernels(self) -> None:
-        """Each back end of torch's own attention, by itself."""
-        from opensora.models.mmdit import math
-
-        before = math.flash_attn_func
-        backends = torch.nn.attention.SDPBackend
-        names = ("FLASH_ATTENTION", "CUDNN_ATTENTION") if DEVICE.type == "cuda" else ("MATH",)
-        for name in names:
-
-            def attend(q: Any, k: Any, v: Any, backend: Any = getattr(backends, name)) -> torch.Tensor:
-                q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-                with torch.nn.attention.sdpa_kernel(backend):
-                    return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-
-            math.flash_attn_func = attend
-            try:
-                self._step(f"kernel: torch SDPA {name}", 1, self._call)
-            except RuntimeError as error:
-                self._report.row(f"{self._clip}: kernel: torch SDPA {name}", failed=str(error)[:100])
-            finally:
-                math.flash_attn_func = before
+        """Each attention kernel that works here, by itself, and then the fastest, which stays in place."""
+        network = self._parts.network
+        heads = Heads(network.num_heads, network.hidden_size // network.num_heads, DTYPE)
+        trials = try_kernels(KERNELS, heads, [self._clip.tokens + TEXT_TOKENS], DEVICE)
+        for trial in trials:
+            what = f"{self._clip}: attention alone, {trial.kernel}"
+            # It is timed on a GPU alone.
+            milliseconds = [round(1000 * seconds, 2) for seconds in trial.seconds.values()]
+            said = trial.problem or (milliseconds[0] if milliseconds else "works")
+            self._report.row(what, milliseconds=said)
+        kernel = choose_kernel(trials, "auto")
+        put_in_place(find_kernel(kernel))
+        self._report.row(f"{self._clip}: kernel from here on", kernel=kernel)
+        for branches in (2, 1):
+            self._step("the fastest kernel", branches, self._call)
 
     def _compiled(self) -> None:
         network = self._parts.network
@@ -186,12 +183,41 @@ class ClipBench:
             if timing.seconds is not None:
                 self.decode_s[name] = timing.seconds
 
+    def decode_beside_a_step(self) -> None:
+        """Whether the next video's steps gain anything by beginning while this one is decoded."""
+
+        def decode() -> None:
+            self._parts.autoencoder.decode(self._noise)
+
+        def one_then_the_other() -> None:
+            decode()
+            self._call([0, 2])
+
+        def at_once() -> None:
+            other = torch.cuda.Stream()
+            other.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(other):
+                decode()
+            self._call([0, 2])
+            torch.cuda.current_stream().wait_stream(other)
+
+        ways = [("a decode, then a step of 2", one_then_the_other)]
+        if DEVICE.type == "cuda":
+            ways.append(("a decode and a step of 2 at once, on two streams", at_once))
+        mask = CausalMask()
+        mask.replace()
+        for name, call in ways:
+            if self._report.has_time(f"{self._clip}: {name}", 90 if self._clip.is_slow else 5):
+                timing = timed(call, warm=0 if self._clip.is_slow else 1, runs=1)
+                self._report.row(f"{self._clip}: {name}", **timing.as_row())
+
     def whole_clips(self, text_s: float) -> None:
         """Extrapolated: the measured seconds of a step of each kind, as often as a clip has it."""
         ways = (
             ("Open-Sora's way, from text or image", "Open-Sora's way", THEIRS),
             ("branches needed, from text", "branches needed", OURS_FROM_TEXT),
             ("branches needed, from an image", "branches needed", OURS_FROM_IMAGE),
+            ("and the fastest kernel, from text", "the fastest kernel", OURS_FROM_TEXT),
             ("and compiled blocks, from text", "compiled blocks", OURS_FROM_TEXT),
         )
         for name, way, steps in ways:
@@ -288,6 +314,7 @@ def main() -> None:
             bench = ClipBench(report, parts, clip)
             bench.steps()
             bench.other_phases()
+            bench.decode_beside_a_step()
             bench.whole_clips((t5.seconds or 0) + (clip_text.seconds or 0))
 
 

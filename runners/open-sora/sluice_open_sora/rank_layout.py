@@ -23,15 +23,31 @@ class Share:
 
 def share_of(rank: int, ranks: int, branches: int) -> Share:
     if ranks % branches != 0:
-        return Share(tuple(range(branches)), 1, ranks, rank)
+        return share_of_all(rank, ranks, branches)
     size = ranks // branches
     return Share((rank // size,), branches, size, rank % size)
+
+
+def share_of_all(rank: int, ranks: int, branches: int) -> Share:
+    """Of a rank that always has the same part of every branch."""
+    return Share(tuple(range(branches)), 1, ranks, rank)
 
 
 def group_members(ranks: int, groups: int) -> list[list[int]]:
     """The ranks of each group, in its order."""
     size = ranks // groups
     return [list(range(group * size, (group + 1) * size)) for group in range(groups)]
+
+
+def owners(sizes: list[int], ranks: int) -> list[int]:
+    """Which rank gets each piece of work, so that none gets much more than another: the largest first, each
+    to the rank that has least. The largest is rank 0's."""
+    loads = [0] * ranks
+    owner_of = [0] * len(sizes)
+    for piece in sorted(range(len(sizes)), key=lambda piece: -sizes[piece]):
+        owner_of[piece] = loads.index(min(loads))
+        loads[owner_of[piece]] += sizes[piece]
+    return owner_of
 
 
 def allowed_ranks(heads: int) -> list[int]:

@@ -16,7 +16,7 @@ from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora.attention_choice import Kernel, Trial, choose_kernel, describe_trials
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.lora_file import LoraFile
-from sluice_open_sora.rank_layout import Share, allowed_ranks, group_members, share_of
+from sluice_open_sora.rank_layout import Share, allowed_ranks, group_members, owners, share_of
 from sluice_open_sora.served_model import open_models
 from sluice_open_sora.settings import read_settings, set_allocator
 from sluice_open_sora.sold_sizes import sold_sizes
@@ -74,6 +74,19 @@ class RankLayout(unittest.TestCase):
         self.assertEqual([share_of(rank, 4, 2).branches for rank in range(4)], [(0,), (0,), (1,), (1,)])
         self.assertEqual(share_of(1, 2, 1), Share((0,), 1, 2, 1))
         self.assertEqual(share_of(1, 2, 3), Share((0, 1, 2), 1, 2, 1))
+
+    def test_tiles_are_shared_out_evenly_and_the_largest_is_the_first_ranks(self) -> None:
+        # A 768px clip's, in three rows of six: full ones, and rests at two sides.
+        sizes = [32 * 32] * 5 + [32 * 8] + [32 * 32] * 5 + [32 * 8] + [24 * 32] * 5 + [24 * 8]
+        for ranks in (1, 2, 3, 4, 6, 8, 24):
+            with self.subTest(ranks=ranks):
+                owner_of = owners(sizes, ranks)
+                self.assertEqual(owner_of[0], 0)
+                loads = [0] * ranks
+                for size, owner in zip(sizes, owner_of, strict=True):
+                    loads[owner] += size
+                self.assertEqual(sum(loads), sum(sizes))
+                self.assertLessEqual(max(loads) - min(loads), max(sizes))
 
     def test_the_full_network_goes_over_the_numbers_of_devices_that_hosts_have(self) -> None:
         self.assertTrue({1, 2, 3, 4, 6, 8} <= set(allowed_ranks(24)))

@@ -39,7 +39,9 @@ class Network:
                 else _run(self._module, inputs, self._tail(branches, None), None)
             )
         groups, attention = self._devices.groups, self._devices.attention
-        share = groups.share(len(branches))
+        # What a cache kept of a branch is of the positions that this rank had, so they stay the same.
+        share_of = groups.share if self._cache is None else groups.share_of_all
+        share = share_of(len(branches))
         rows = list(share.branches)
         own = {
             name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in inputs.items()

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as distributed
 
 from ..guidance_branches import BRANCHES
-from ..rank_layout import Share, group_members, share_of
+from ..rank_layout import Share, group_members, share_of, share_of_all
 
 Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -42,6 +42,9 @@ class RankGroups:
 
     def share(self, branches: int) -> Share:
         return share_of(self.rank, self.ranks, branches)
+
+    def share_of_all(self, branches: int) -> Share:
+        return share_of_all(self.rank, self.ranks, branches)
 
     def split(self, share: Share, lengths: tuple[int, ...]) -> Split:
         """`lengths`: of the parts that a sequence is of, each of which is split."""

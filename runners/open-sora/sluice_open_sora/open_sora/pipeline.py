@@ -164,6 +164,8 @@ class OpenSoraPipeline:
 
         from sluice_runner.with_torch.device import reset_peak
 
+        from .frames_file import write_frames
+        from .parallel_decode import OthersPutTogether
         from .steps import Steps
 
         cache = self._served[job.generation.model].step_cache
@@ -172,12 +174,11 @@ class OpenSoraPipeline:
         _seed_everything(job.generation.seed)
         try:
             with torch.inference_mode():
-                frames = self._frames(job)
-            if self._place.rank == 0:
-                with open(job.frames_path, "wb") as file:
-                    file.write(memoryview(frames.numpy()).cast("B"))
+                clip = self._clip_of(job)
+                if self._place.rank == 0:
+                    write_frames(job.frames_path, clip)
             return self._rendered()
-        except _OthersDecode:
+        except OthersPutTogether:
             return self._rendered()
         finally:
             self._causal_mask.forget()
@@ -188,16 +189,12 @@ class OpenSoraPipeline:
 
         return Rendered(self._steps.timings(), peak_bytes(self._device), uses=self._computing.uses)
 
-    def _frames(self, job: Job) -> Any:
-        """Returns uint8 [frames, height, width, 3], on the host."""
-        import torch
-
+    def _clip_of(self, job: Job) -> Any:
+        """Returns [3, frames, height, width] from -1 to 1, on the device."""
         from opensora.utils.inference import add_fps_info_to_text, add_motion_score_to_text
         from opensora.utils.sampling import SamplingOption, prepare_api, sanitize_sampling_option
 
-        from .first_block_cache import FirstBlockCache
-        from .guided_model import GuidedModel, scales_of
-        from .network import Network
+        from .parallel_decode import ParallelAutoencoder
         from .watched_parts import WatchedAutoencoder, WatchedModule
 
         generation, steps, config = job.generation, self._steps, self._config
@@ -222,17 +219,16 @@ class OpenSoraPipeline:
                 **guidance,
             )
         )
+        decoding: Any = self._autoencoder
+        if self._devices is not None:
+            decoding = ParallelAutoencoder(decoding, self._devices.groups)
         t5 = WatchedModule(self._t5, self._residency, "text", steps.before_text)
         clip = WatchedModule(self._clip, self._residency, "text", steps.before_text)
         autoencoder = WatchedAutoencoder(
-            self._autoencoder, self._residency, "autoencoder", steps.encode_reference, self._before_decode
+            decoding, self._residency, "autoencoder", steps.encode_reference, steps.before_decode
         )
         condition, references = self._condition(job, option, t5, clip)
-        step_cache = self._served[generation.model].step_cache
-        cache = None if step_cache is None else FirstBlockCache(step_cache, lambda: steps.step)
-        network: Any = Network(self._model, self._devices, cache)
-        if self._settings.branches == "needed":
-            network = GuidedModel(network, scales_of(option, condition), lambda: steps.step)
+        network = self._network(generation.model, option, condition)
         model = WatchedModule(network, self._residency, "model", steps.before_step)
         api = prepare_api(model, autoencoder, t5, clip, self._image_parts)
         # As Open-Sora's script does: "..., 24 FPS. 4 motion score."
@@ -254,15 +250,20 @@ class OpenSoraPipeline:
             raise RunnerFailure(
                 "internal", f"Open-Sora made a clip of shape {tuple(clip_pixels.shape)}; asked was {expected}"
             )
-        # [-1, 1] to bytes as opensora.datasets.save_sample does it, in 32-bit floats.
-        pixels = clip_pixels[0].float().clamp_(-1, 1).add_(1).mul_(127.5).add_(0.5).clamp_(0, 255)
-        return pixels.permute(1, 2, 3, 0).to(torch.uint8).contiguous().cpu()
+        return clip_pixels[0]
 
-    def _before_decode(self) -> None:
-        self._steps.before_decode()
-        if self._devices is not None and self._place.rank != 0:
-            # The autoencoder is not split: one rank decodes.
-            raise _OthersDecode
+    def _network(self, model: str, option: Any, condition: str) -> Any:
+        """Returns what runs the steps of one video of `model`."""
+        from .first_block_cache import FirstBlockCache
+        from .guided_model import GuidedModel, scales_of
+        from .network import Network
+
+        steps, step_cache = self._steps, self._served[model].step_cache
+        cache = None if step_cache is None else FirstBlockCache(step_cache, lambda: steps.step)
+        network = Network(self._model, self._devices, cache)
+        if self._settings.branches == "all":
+            return network
+        return GuidedModel(network, scales_of(option, condition), lambda: steps.step)
 
     def _condition(self, job: Job, option: Any, t5: Any, clip: Any) -> tuple[str, str | None]:
         """Returns Open-Sora's cond_type, and the paths of the input images joined with semicolons."""
@@ -384,10 +385,6 @@ class OpenSoraPipeline:
             for name in os.listdir(folder):
                 os.remove(os.path.join(folder, name))
             os.rmdir(folder)
-
-
-class _OthersDecode(Exception):
-    """This rank has no part in the clip after its last step."""
 
 
 def blocks_of(transformer: Any) -> list[Any]:
