@@ -116,6 +116,20 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     tests: GROUPS,
   },
   {
+    rule: '8: an API of the version before is told of each attempt alone',
+    file: 'apps/worker/src/reports/report-carrier.ts',
+    find: 'const UNKNOWN_CALL = [404, 405]',
+    replace: 'const UNKNOWN_CALL = [405]',
+    tests: ['unit', 'apps/worker/src/reports/report-carrier.test.ts'],
+  },
+  {
+    rule: '8: what one attempt hears is not another’s',
+    file: 'apps/worker/src/reports/report-carrier.ts',
+    find: 'const answer = answers[index]',
+    replace: 'const answer = answers[0]',
+    tests: ['unit', 'apps/worker/src/reports/report-carrier.test.ts'],
+  },
+  {
     rule: '8: a report waits for its own video only',
     file: 'apps/api/src/videos/transition.ts',
     find: 'for update of v skip locked',

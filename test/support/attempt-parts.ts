@@ -7,6 +7,7 @@ import { Semaphore } from '@sluice/shared/semaphore'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { Attempt, type AttemptDeps } from '../../apps/worker/src/attempt/attempt.ts'
+import { ReportCarrier } from '../../apps/worker/src/reports/report-carrier.ts'
 import { ReportClient } from '../../apps/worker/src/reports/report-client.ts'
 import { Spool } from '../../apps/worker/src/reports/spool.ts'
 import type { StandInApi } from './stand-in-api.ts'
@@ -38,7 +39,7 @@ export function attemptDeps(api: StandInApi): AttemptDeps {
   return {
     worker: 'worker_a',
     workDir: dir,
-    client,
+    carrier: new ReportCarrier(client),
     spool,
     uploading: new Semaphore(4),
     soundModels: new Set(),

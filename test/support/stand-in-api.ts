@@ -1,11 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import {
+  groupedReportSchema,
   type Heartbeat,
   type HeartbeatAnswer,
   heartbeatSchema,
   type Report,
   type ReportAnswer,
+  reportGroupSchema,
   reportSchema,
   type Verdict,
   WORKER_ID_IN_USE,
@@ -23,6 +25,10 @@ interface ReceivedReport {
 export interface StandInApi {
   url: string
   reports: ReceivedReport[]
+  /** Those that came in one request, by request. */
+  groups: ReceivedReport[][]
+  /** Whether it knows the call for several reports at once, as an older API does not. */
+  knowsGroups: boolean
   heartbeats: Heartbeat[]
   /** Bytes by `<video>/<fence>/<name>`, in the order they were put. */
   files: Map<string, Buffer>
@@ -50,6 +56,8 @@ export interface StandInApi {
   types(video: string): Report['type'][]
   close(): Promise<void>
 }
+
+const REFUSED = { message: 'refused', type: 'invalid_request_error', code: 'invalid_value', param: null }
 
 export async function startStandInApi(): Promise<StandInApi> {
   const watchers = new Set<() => void>()
@@ -80,6 +88,8 @@ export async function startStandInApi(): Promise<StandInApi> {
   const api: StandInApi = {
     url: `http://127.0.0.1:${address.port}`,
     reports: [],
+    groups: [],
+    knowsGroups: true,
     heartbeats: [],
     files: new Map(),
     contentTypes: new Map(),
@@ -136,6 +146,7 @@ export async function startStandInApi(): Promise<StandInApi> {
       response.end(JSON.stringify(answer))
       return
     }
+    if (url.pathname === '/internal/reports') return answerGroup(request, response, json)
     const received: ReceivedReport = {
       video: path[2] ?? '',
       fence: Number(path[3]),
@@ -149,9 +160,35 @@ export async function startStandInApi(): Promise<StandInApi> {
     if (answer === 'hang up') request.socket.destroy()
     else if (answer === 'a proxy answers 404') response.writeHead(404).end('<h1>Not Found</h1>')
     else if (typeof answer === 'number') {
-      const error = { message: 'refused', type: 'invalid_request_error', code: 'invalid_value', param: null }
-      response.writeHead(answer).end(answer >= 400 && answer < 500 ? JSON.stringify({ error }) : '')
+      response.writeHead(answer).end(answer >= 400 && answer < 500 ? JSON.stringify({ error: REFUSED }) : '')
     } else response.end(JSON.stringify(answerTo(received, answer)))
+  }
+
+  function answerGroup(request: IncomingMessage, response: ServerResponse, json: unknown): void {
+    if (!api.knowsGroups) {
+      const error = { message: 'No such call', type: 'not_found_error', code: 'unknown_route', param: null }
+      response.writeHead(404).end(JSON.stringify({ error }))
+      return
+    }
+    const group = reportGroupSchema
+      .parse(json)
+      .reports.map((report) => ({ ...groupedReportSchema.parse(report), at: performance.now() }))
+    const answers = group.map((received) => api.answer(received))
+    api.groups.push(group)
+    api.reports.push(...group)
+    changed()
+    if (answers.includes('silence')) return
+    if (answers.includes('hang up')) request.socket.destroy()
+    else if (answers.includes('a proxy answers 404')) response.writeHead(404).end('<h1>Not Found</h1>')
+    else {
+      const said = group.map((received, index) => {
+        const answer = answers[index]
+        return typeof answer === 'number'
+          ? { status: answer, error: REFUSED }
+          : answerTo(received, answer as Verdict)
+      })
+      response.end(JSON.stringify({ answers: said }))
+    }
   }
 
   function answerTo(received: ReceivedReport, verdict: Verdict): ReportAnswer {

@@ -8,6 +8,7 @@ import type { WorkerConfig } from './config.ts'
 import { HostHealth } from './host-health.ts'
 import { Outage } from './outage.ts'
 import { Heartbeats } from './reports/heartbeat.ts'
+import { ReportCarrier } from './reports/report-carrier.ts'
 import { ReportClient } from './reports/report-client.ts'
 import { Spool } from './reports/spool.ts'
 import { JobFetcher } from './slots/job-fetcher.ts'
@@ -83,7 +84,7 @@ class Worker implements RunningWorker {
         return id()
       },
       workDir: folder.workDir,
-      client: this.#client,
+      carrier: new ReportCarrier(this.#client),
       spool: this.#spool,
       uploading: new Semaphore(UPLOADING_MAX),
       soundModels: new Set(config.models.filter(({ makes }) => makes?.sound).map(({ id }) => id)),

@@ -15,7 +15,7 @@ import type { Semaphore } from '@sluice/shared/semaphore'
 import type { Logger } from 'pino'
 import { reasonOf } from '../error-message.ts'
 import { AttemptReports } from '../reports/attempt-reports.ts'
-import type { ReportClient } from '../reports/report-client.ts'
+import type { ReportCarrier } from '../reports/report-carrier.ts'
 import type { ProgressBody } from '../reports/report-queue.ts'
 import type { Spool } from '../reports/spool.ts'
 import type { StepPace } from '../runner/step-pace.ts'
@@ -34,7 +34,7 @@ export type StopRequest = 'cancel' | 'yield'
 export interface AttemptDeps {
   worker: string
   workDir: string
-  client: ReportClient
+  carrier: ReportCarrier
   spool: Spool
   /** Bounds how many finished videos are checked and uploaded at a time. */
   uploading: Semaphore
@@ -90,7 +90,7 @@ export class Attempt extends EventEmitter<AttemptEvents> {
       attempt: this.#identity,
       worker: deps.worker,
       slotIndex,
-      client: deps.client,
+      carrier: deps.carrier,
       ended: this.#ended.signal,
       onVerdict: (verdict) => this.onVerdict(verdict),
       newestProgress: () => this.#progress(),

@@ -7,14 +7,15 @@ import type {
 } from '@sluice/shared/attempt-contract'
 import type { Logger } from 'pino'
 import { Backoff, retrying } from '../retrying.ts'
-import { ApiUnavailableError, type ReportClient } from './report-client.ts'
+import type { ReportCarrier } from './report-carrier.ts'
+import { ApiUnavailableError } from './report-client.ts'
 import { type MilestoneBody, type ProgressBody, ReportQueue } from './report-queue.ts'
 
 export interface AttemptReportsDeps {
   attempt: OwnedAttempt
   worker: string
   slotIndex: number
-  client: ReportClient
+  carrier: ReportCarrier
   /** Aborted when the attempt is over. */
   ended: AbortSignal
   /** Called with the verdict of every answer, except the first one to `taken`. */
@@ -41,11 +42,14 @@ export class AttemptReports {
     const { ended, log, slotIndex } = this.#deps
     const signal = AbortSignal.any([ended, AbortSignal.timeout(withinMs)])
     try {
-      return await retrying(() => this.#send({ type: 'taken', slot: slotIndex }, signal), {
-        signal,
-        backoff: new Backoff(200, 3_000),
-        mayRetry: (error) => error instanceof ApiUnavailableError,
-      })
+      return await retrying(
+        () => this.#send({ type: 'taken', slot: slotIndex }, { signal, isUrgent: true }),
+        {
+          signal,
+          backoff: new Backoff(200, 3_000),
+          mayRetry: (error) => error instanceof ApiUnavailableError,
+        },
+      )
     } catch (error) {
       if (signal.aborted) return null
       log.error({ err: error }, 'taken was refused')
@@ -64,7 +68,7 @@ export class AttemptReports {
   /** From now on milestones and progress are sent. */
   open(): void {
     this.#queue = new ReportQueue({
-      send: (report, signal) => this.#send(report, signal),
+      send: (report, how) => this.#send(report, how),
       onAnswer: ({ verdict }) => this.#deps.onVerdict(verdict),
       newestProgress: () => this.#deps.newestProgress(),
       log: this.#deps.log,
@@ -93,8 +97,8 @@ export class AttemptReports {
     return { ...report, claim: this.#deps.attempt.claim, worker: this.#deps.worker }
   }
 
-  #send(report: ReportBody, signal: AbortSignal): Promise<ReportAnswer> {
-    const { client, attempt } = this.#deps
-    return client.report(attempt.video, attempt.fence, this.signed(report), signal)
+  #send(report: ReportBody, how: { signal: AbortSignal; isUrgent: boolean }): Promise<ReportAnswer> {
+    const { carrier, attempt } = this.#deps
+    return carrier.report({ video: attempt.video, fence: attempt.fence, report: this.signed(report) }, how)
   }
 }

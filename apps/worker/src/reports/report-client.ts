@@ -1,4 +1,6 @@
 import {
+  type GroupedReport,
+  groupAnswerSchema,
   type Heartbeat,
   type HeartbeatAnswer,
   heartbeatAnswerSchema,
@@ -93,6 +95,18 @@ export class ReportClient {
     return this.#post(path, report, { schema: reportAnswerSchema, waitMs: TIME_LIMITS.api.reportMs, signal })
   }
 
+  /** The answer to each report, or the error that it would have thrown alone, in order. */
+  async reportGroup(reports: readonly GroupedReport[]): Promise<(ReportAnswer | Error)[]> {
+    const path = '/internal/reports'
+    const expected = { schema: groupAnswerSchema, waitMs: TIME_LIMITS.api.reportMs, signal: undefined }
+    const { answers } = await this.#post(path, { reports }, expected)
+    if (answers.length !== reports.length)
+      throw new ApiAnswerError(`POST ${path}: ${answers.length} answers to ${reports.length} reports`)
+    return answers.map((answer) =>
+      'status' in answer ? failureOf(path, answer.status, JSON.stringify(answer)) : answer,
+    )
+  }
+
   /** Says once in the log that the API is away or refuses the token, and that it is back. */
   async heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<HeartbeatAnswer> {
     const expected = { schema: heartbeatAnswerSchema, waitMs: TIME_LIMITS.api.heartbeatMs, signal }
@@ -129,15 +143,7 @@ export class ReportClient {
     } catch (error) {
       throw new ApiUnavailableError(`POST ${path}: no answer`, undefined, error)
     }
-    if (status >= 500 || LATER_STATUS.includes(status))
-      throw new ApiUnavailableError(`POST ${path}: HTTP ${status}`, status)
-    if (status < 200 || status > 299) {
-      const refusal = errorSchema.safeParse(parseJson(text)).data?.error
-      if (refusal?.code === WORKER_ID_IN_USE) throw new WorkerIdInUseError(refusal.message)
-      const problem = `POST ${path}: HTTP ${status} ${text.slice(0, 500)}`
-      const isRefused = refusal !== undefined && !MISDIRECTED.includes(refusal.code)
-      throw isRefused ? new ReportRefusedError(problem) : new ApiUnavailableError(problem, status)
-    }
+    if (status < 200 || status > 299) throw failureOf(path, status, text)
     const parsed = schema.safeParse(parseJson(text))
     if (!parsed.success)
       throw new ApiAnswerError(
@@ -152,4 +158,15 @@ export class ReportClient {
     if (error instanceof ApiUnavailableError && !isTokenRefused(error)) this.#away.begin(error)
     else this.#away.end()
   }
+}
+
+/** The error for an answer that is no 2xx. */
+function failureOf(path: string, status: number, text: string): Error {
+  if (status >= 500 || LATER_STATUS.includes(status))
+    return new ApiUnavailableError(`POST ${path}: HTTP ${status}`, status)
+  const refusal = errorSchema.safeParse(parseJson(text)).data?.error
+  if (refusal?.code === WORKER_ID_IN_USE) return new WorkerIdInUseError(refusal.message)
+  const problem = `POST ${path}: HTTP ${status} ${text.slice(0, 500)}`
+  const isRefused = refusal !== undefined && !MISDIRECTED.includes(refusal.code)
+  return isRefused ? new ReportRefusedError(problem) : new ApiUnavailableError(problem, status)
 }

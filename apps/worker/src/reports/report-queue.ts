@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import {
+  NEARLY_FREE_MS,
   REPORT_MS_MAX,
   type Report,
   type ReportAnswer,
@@ -14,18 +15,23 @@ export type ProgressBody = ReportBody<Extract<Report, { type: 'progress' }>>
 export type MilestoneBody = ReportBody<Extract<Report, { type: 'started' | 'checkpoint' | 'released' }>>
 
 export interface ReportQueueDeps {
-  /** Throws what ReportClient throws. */
-  send(report: ProgressBody | MilestoneBody, signal: AbortSignal): Promise<ReportAnswer>
+  /** Throws what ReportCarrier throws. */
+  send(
+    report: ProgressBody | MilestoneBody,
+    how: { signal: AbortSignal; isUrgent: boolean },
+  ): Promise<ReportAnswer>
   onAnswer(answer: ReportAnswer): void
   /** Null while there is nothing to report. */
   newestProgress(): ProgressBody | null
   log: Logger
 }
 
-/** Progress goes out at most this often. */
-const PROGRESS_EVERY_MS = 200
-/** Without news it is repeated before REPORT_MS_MAX is over, so that a cancel is heard within that. */
-const REPEAT_AFTER_MS = REPORT_MS_MAX * 0.8
+/**
+ * Progress goes out this often, whether there is news or not, so that a cancel is heard within REPORT_MS_MAX.
+ * All attempts of a process report at the same moments, the multiples of this on its clock, so that one
+ * request carries all of them.
+ */
+const PROGRESS_EVERY_MS = REPORT_MS_MAX * 0.8
 const REFUSED_LOG_EVERY_MS = 30_000
 
 /**
@@ -38,9 +44,9 @@ export class ReportQueue {
   readonly #closed = new AbortController()
   readonly #wake = new WakeSignal()
   readonly #backoff = new Backoff(200, 2_000)
-  #progressIsNew = false
   #refusedLoggedAtMs = Number.NEGATIVE_INFINITY
   #progressSentAtMs = Number.NEGATIVE_INFINITY
+  #saidNearlyFree = false
   #flushWaiters: (() => void)[] = []
 
   constructor(deps: ReportQueueDeps) {
@@ -53,9 +59,9 @@ export class ReportQueue {
     this.#wake.wake()
   }
 
+  /** Goes out at the next moment for it; at once when it says that the device is nearly free. */
   progressed(): void {
-    this.#progressIsNew = true
-    this.#wake.wake()
+    if (this.#isFirst || this.#becomesNearlyFree(this.#deps.newestProgress())) this.#wake.wake()
   }
 
   /** Resolves when every milestone was answered, or the queue was closed. */
@@ -88,7 +94,7 @@ export class ReportQueue {
   async #sendNext(): Promise<void> {
     const milestone = this.#milestones[0]
     if (milestone !== undefined) {
-      const answer = await this.#send(milestone)
+      const answer = await this.#send(milestone, true)
       if (answer === 'unanswered') return
       this.#milestones.shift()
       if (this.#milestones.length === 0) this.#releaseFlushWaiters()
@@ -97,17 +103,21 @@ export class ReportQueue {
     }
     const progress = this.#dueProgress()
     if (progress === null) return await this.#wake.wait(this.#waitMs())
+    const isUrgent = this.#isFirst || this.#becomesNearlyFree(progress)
     this.#progressSentAtMs = performance.now()
-    this.#progressIsNew = false
-    const answer = await this.#send(progress)
+    this.#saidNearlyFree ||= isNearlyFree(progress)
+    const answer = await this.#send(progress, isUrgent)
     if (answer !== 'unanswered' && answer !== 'refused') this.#deps.onAnswer(answer)
   }
 
   /** `unanswered`: to be sent again now, the wait is over. `refused`: it will never be accepted. */
-  async #send(report: ProgressBody | MilestoneBody): Promise<ReportAnswer | 'unanswered' | 'refused'> {
+  async #send(
+    report: ProgressBody | MilestoneBody,
+    isUrgent: boolean,
+  ): Promise<ReportAnswer | 'unanswered' | 'refused'> {
     const { signal } = this.#closed
     try {
-      const answer = await this.#deps.send(report, signal)
+      const answer = await this.#deps.send(report, { signal, isUrgent })
       this.#backoff.reset()
       return answer
     } catch (error) {
@@ -133,17 +143,30 @@ export class ReportQueue {
   }
 
   #dueProgress(): ProgressBody | null {
-    return performance.now() - this.#progressSentAtMs < this.#progressEveryMs()
-      ? null
-      : this.#deps.newestProgress()
+    const progress = this.#deps.newestProgress()
+    if (this.#becomesNearlyFree(progress)) return progress
+    return momentOf(performance.now()) > momentOf(this.#progressSentAtMs) ? progress : null
   }
 
   #waitMs(): number {
-    const dueInMs = this.#progressSentAtMs + this.#progressEveryMs() - performance.now()
-    return Number.isFinite(dueInMs) && dueInMs > 0 ? Math.ceil(dueInMs) : REPEAT_AFTER_MS
+    return Math.ceil((momentOf(performance.now()) + 1) * PROGRESS_EVERY_MS - performance.now())
   }
 
-  #progressEveryMs(): number {
-    return this.#progressIsNew ? PROGRESS_EVERY_MS : REPEAT_AFTER_MS
+  get #isFirst(): boolean {
+    return this.#progressSentAtMs === Number.NEGATIVE_INFINITY
   }
+
+  /** The gate gives away the slot of a device that is nearly free, once it has heard so. */
+  #becomesNearlyFree(progress: ProgressBody | null): boolean {
+    return !this.#saidNearlyFree && progress !== null && isNearlyFree(progress)
+  }
+}
+
+/** The number of the last moment for progress. */
+function momentOf(atMs: number): number {
+  return Math.floor(atMs / PROGRESS_EVERY_MS)
+}
+
+function isNearlyFree({ remaining_ms: remainingMs }: ProgressBody): boolean {
+  return remainingMs !== null && remainingMs <= NEARLY_FREE_MS
 }
