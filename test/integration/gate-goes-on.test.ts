@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { startReconciler } from '../../apps/api/src/attempts/reconcile.ts'
 import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
 import { startGate } from '../../apps/api/src/gate/leader.ts'
-import { dispatchVideo } from '../../apps/api/src/videos/transition.ts'
+import { dispatchVideos } from '../../apps/api/src/videos/transition.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
 import { gatePassed } from '../support/gate-passed.ts'
@@ -64,6 +64,16 @@ const age = (id: string) =>
     values: [id],
   })
 
+const POOL_GONE = { fences: [], gone: new Set(), isPoolGone: true }
+const chosen = (videoId: string, accountId: string) => ({
+  videoId,
+  accountId,
+  tier: 'standard',
+  clockMs: 0,
+  finishTagMs: 0,
+  passedOver: [],
+})
+
 test('a worker that begins to stop while the gate chooses gets nothing more, and nobody waits for it', async () => {
   const { key, accountId } = await rich()
   const { db } = api.context
@@ -71,22 +81,12 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
     await worker.heartbeat([], { draining: true })
     const id = await submit(key)
     const pool = `goes${poolNumber - 1}`
-    const dispatch = {
-      videoId: id,
-      accountId,
-      pool,
-      queue: pool,
-      tier: 'standard',
-      clockMs: 0,
-      passedOver: [],
-      finishTagMs: 0,
-      leaseMs: api.config.timings.leaseMs,
-    }
-    expect(await dispatchVideo(db, dispatch)).toEqual({ refused: 'pool_gone' })
+    const { leaseMs } = api.config.timings
+    const dispatch = (videoId: string) =>
+      dispatchVideos(db, { pool, queue: pool, leaseMs, videos: [chosen(videoId, accountId)] })
+    expect(await dispatch(id)).toEqual(POOL_GONE)
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
-    expect(await dispatchVideo(db, { ...dispatch, videoId: newId('video') })).toEqual({
-      refused: 'pool_gone',
-    })
+    expect(await dispatch(newId('video'))).toEqual(POOL_GONE)
   })
 })
 
@@ -103,17 +103,8 @@ test('a worker that was silent for longer than the lease gets nothing, and does 
     await gatePassed(api)
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0 })
     const pool = `goes${poolNumber - 1}`
-    const dispatch = {
-      videoId: id,
-      accountId,
-      pool,
-      queue: pool,
-      tier: 'standard',
-      clockMs: 0,
-      passedOver: [],
-      finishTagMs: 0,
-    }
-    expect(await dispatchVideo(db, { ...dispatch, leaseMs })).toEqual({ refused: 'pool_gone' })
+    const dispatch = { pool, queue: pool, leaseMs, videos: [chosen(id, accountId)] }
+    expect(await dispatchVideos(db, dispatch)).toEqual(POOL_GONE)
     await worker.heartbeat()
     expect(await worker.fetchJob()).toMatchObject({ video: id, fence: 1 })
   })
@@ -257,7 +248,8 @@ test('while the queue is away a video costs one fence, not one a try', async () 
     let tries = 0
     let pings = 0
     const away = {
-      add: async () => {
+      add: async () => {},
+      addAll: async () => {
         tries += 1
         throw new Error('away')
       },

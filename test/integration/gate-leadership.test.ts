@@ -127,8 +127,9 @@ test('a leader that another follows in the middle of a pass dispatches nothing m
   })
   const added: AttemptJob[] = []
   const producer = {
-    add: async (job: AttemptJob) => {
-      added.push(job)
+    add: async () => {},
+    addAll: async (jobs: readonly AttemptJob[]) => {
+      added.push(...jobs)
       await db.query({
         text: `update gate_leader set holder = 'another process', term = term + 1, pid = pg_backend_pid(),
           renewed_at = clock_timestamp() + interval '1 minute'`,
@@ -142,7 +143,15 @@ test('a leader that another follows in the middle of a pass dispatches nothing m
   const gate = startGate(
     db,
     producer,
-    { catalogue, accountSharePercent, leaseMs: 600_000, switchMs: 0, switchWaitMsMax: 0, renewEveryMs: 0 },
+    {
+      catalogue,
+      accountSharePercent,
+      leaseMs: 600_000,
+      switchMs: 0,
+      switchWaitMsMax: 0,
+      renewEveryMs: 0,
+      groupMax: 1,
+    },
     { onError: (error) => errors.push(error), onLead: () => {} },
   )
   try {

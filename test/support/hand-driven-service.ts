@@ -16,6 +16,8 @@ import type { Context } from '../../apps/api/src/context.ts'
 import type { Database } from '../../apps/api/src/db/database.ts'
 import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
 import { dispatchPass } from '../../apps/api/src/gate/dispatch-pass.ts'
+import { KnownFleet } from '../../apps/api/src/gate/known-fleet.ts'
+import { NewsBox } from '../../apps/api/src/gate/news.ts'
 import { QueueHeads } from '../../apps/api/src/gate/queue-heads.ts'
 import { type AccountKey, authenticate, requireAccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import type { Services } from '../../apps/api/src/services.ts'
@@ -125,16 +127,19 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
       })
     },
     gatePass: async (db = internal.db) => {
+      const settings = {
+        catalogue: config.catalogue,
+        accountSharePercent: config.accountSharePercent,
+        leaseMs: LEASE_MS,
+        switchMs: config.switchMs,
+        switchWaitMsMax: config.switchWaitMsMax,
+      }
       const { dispatched } = await dispatchPass({
         db,
         producer: internal.producer,
-        settings: {
-          catalogue: config.catalogue,
-          accountSharePercent: config.accountSharePercent,
-          leaseMs: LEASE_MS,
-          switchMs: config.switchMs,
-          switchWaitMsMax: config.switchWaitMsMax,
-        },
+        settings,
+        news: new NewsBox(),
+        knownFleet: new KnownFleet(db, settings),
         queueHeads: new QueueHeads(db),
         keepLeadership: async () => {},
         onError: (error) => {

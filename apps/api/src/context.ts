@@ -22,5 +22,26 @@ export interface Context {
   installation: string
   places: Places
   /** Call after a commit that gave the gate something to do. */
-  wakeGate: () => void
+  wakeGate: WakeGate
+}
+
+/** Without news, anything may have changed: the gate looks at everything. */
+export type WakeGate = (news?: GateNews) => void
+
+/**
+ * What alone has changed, as far as the gate is concerned. What it is not told it finds by itself, a second or
+ * two later.
+ */
+export interface GateNews {
+  /** Videos that were queued. */
+  queued?: readonly string[]
+  /** Attempts whose device is free, or will be. */
+  freed?: readonly FreedSlot[]
+}
+
+export interface FreedSlot {
+  videoId: string
+  fence: number
+  /** Milliseconds until its device is free; 0 = it is. */
+  inMs: number
 }

@@ -52,6 +52,7 @@ export type QueuedJob = Pick<
 >
 export interface AttemptQueue {
   add(name: string, data: AttemptJob, options: JobsOptions): Promise<unknown>
+  addBulk(jobs: { name: string; data: AttemptJob; opts: JobsOptions }[]): Promise<unknown>
   waitUntilReady(): Promise<void>
   close(): Promise<void>
   on(event: 'error', listener: (error: Error) => void): unknown

@@ -1,7 +1,7 @@
 import { NEARLY_FREE_MS, type Report, type ReportAnswer } from '@sluice/shared/attempt-contract'
 import { within } from '@sluice/shared/time-limit'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
-import type { Context } from '../context.ts'
+import type { Context, GateNews } from '../context.ts'
 import { transaction } from '../db/database.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
 import type { Attempt } from '../videos/attempt.ts'
@@ -59,9 +59,23 @@ export async function applyReport(context: Context, sent: SentReport): Promise<R
     if (locked === null || !(await acceptsClaim(locked, sent))) return REFUSED
     return apply(locked, sent.report, files)
   })
-  if (freesSlot) context.wakeGate()
+  if (freesSlot) context.wakeGate(newsOf(sent, answer))
   if (answer instanceof SluiceError) throw answer
   return answer
+}
+
+/** What the gate is to know of a report that freed a slot; undefined when the video may be queued again. */
+function newsOf({ videoId, fence, report }: SentReport, answer: Applied['answer']): GateNews | undefined {
+  if (answer instanceof SluiceError) return undefined
+  switch (report.type) {
+    case 'released':
+    case 'finished':
+      return { freed: [{ videoId, fence, inMs: 0 }] }
+    case 'progress':
+      return { freed: [{ videoId, fence, inMs: report.remaining_ms ?? 0 }] }
+    default:
+      return undefined
+  }
 }
 
 /** What was seen of the files that a finished attempt names. */

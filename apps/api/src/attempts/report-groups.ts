@@ -95,12 +95,15 @@ async function applyRunning(
 ): Promise<(ReportAnswer | null)[]> {
   const written = await writeReports(db, sent.map(asRunningReport))
   const byId = new Map(written.map((row) => [row.video_id, row]))
-  const freesSlot = sent.some(({ videoId, report }) => {
+  const freed = sent.flatMap(({ videoId, fence, report }) => {
     const before = byId.get(videoId)
-    if (before === undefined || report.type === 'started') return false
-    return report.type === 'released' || becomesNearlyFree(before, report.remaining_ms)
+    if (before === undefined || report.type === 'started') return []
+    if (report.type === 'released') return { videoId, fence, inMs: 0 }
+    return becomesNearlyFree(before, report.remaining_ms)
+      ? { videoId, fence, inMs: report.remaining_ms ?? 0 }
+      : []
   })
-  if (freesSlot) wakeGate()
+  if (freed.length > 0) wakeGate({ freed })
   return sent.map(({ videoId }) => {
     const video = byId.get(videoId)
     return video === undefined ? null : { verdict: verdictOf(video) }

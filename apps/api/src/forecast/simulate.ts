@@ -131,7 +131,9 @@ class Simulation {
       a.freeAtMs < b.freeAtMs || (a.freeAtMs === b.freeAtMs && a.model === null && b.model !== null)
     const earliest = new Heap<Slot>(isEarlier)
     const attempts = this.#fleet.inFlight.filter((attempt) => attempt.queue === pool.pool.queue)
-    const models = unoccupiedSlots(pool.pool, attempts).map(({ model }) => model)
+    const models = unoccupiedSlots(pool.pool, attempts)
+      .list()
+      .map(({ model }) => model)
     const slots = Array.from(
       { length: pool.pool.slots },
       (_, index): Slot => ({ freeAtMs: 0, occupant: null, model: models[index] ?? null }),

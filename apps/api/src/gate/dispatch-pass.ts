@@ -4,10 +4,11 @@ import { isUnstorable } from '../attempts/unstorable.ts'
 import type { Database } from '../db/database.ts'
 import { readAttempt } from '../videos/attempt-store.ts'
 import { undeliveredRequeue, untakenRequeue } from '../videos/requeue.ts'
-import { type Dispatched, dispatchVideo, lockVideo, requeueVideo } from '../videos/transition.ts'
+import { type Dispatched, dispatchVideos, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { requestYield } from '../videos/video-store.ts'
 import { noteUntaken } from '../workers/queue-delivery.ts'
 import { accountCap, type Choice, FairQueue, type Head } from './choose.ts'
+import { chooseGroup, countDispatch, type Standing } from './choose-group.ts'
 import { inOrderOfFilling, movable, takesNow } from './delivery.ts'
 import {
   activeAccounts,
@@ -17,17 +18,22 @@ import {
   occupantsOf,
   occupiesSlot,
   type Pool,
-  readFleet,
   slotsByAccount,
 } from './fleet.ts'
-import { loadedModels, type SlotState, takeSlot, unoccupiedSlots } from './loaded-slots.ts'
-import { limitOn, type PoolShares, preemptable, victimFor } from './preempt.ts'
+import { headOf } from './head-row.ts'
+import type { KnownFleet } from './known-fleet.ts'
+import type { KnownRow, Lines } from './lines.ts'
+import { type SlotState, unoccupiedSlots } from './loaded-slots.ts'
+import type { NewsBox } from './news.ts'
+import { type PoolShares, preemptable, victimFor } from './preempt.ts'
 import type { QueueHeads } from './queue-heads.ts'
 
 export interface GateSettings extends FleetSettings {
   accountSharePercent: number
   /** How often a leader renews its leadership; tests set it. */
   renewEveryMs?: number
+  /** Videos that are dispatched together at most; tests set it. */
+  groupMax?: number
 }
 
 /** What every pass of a leader works with. */
@@ -36,6 +42,9 @@ export interface PassParts {
   db: Database
   producer: AttemptProducer
   settings: GateSettings
+  /** What was told since the last pass. */
+  news: NewsBox
+  knownFleet: KnownFleet
   queueHeads: QueueHeads
   /** Called before each change: a pass of many dispatches takes longer than a leadership lasts. */
   keepLeadership: () => Promise<void>
@@ -46,14 +55,17 @@ export interface PassParts {
 }
 
 interface Pass extends PassParts {
-  /** As it was when the pass began, and kept up to date by its dispatches. */
+  /** As it is known when the pass begins, and kept up to date by its dispatches. */
   fleet: Fleet
 }
 
 export interface PassResult {
   dispatched: number
-  /** Milliseconds until a slot becomes nearly free, or null when no running video has said when. */
-  nextFreeInMs: number | null
+  /**
+   * Milliseconds until a slot becomes nearly free, or what may have changed can be read; null when neither is
+   * known.
+   */
+  nextPassInMs: number | null
 }
 
 /** A video left the gate but the queue would not take it; it is queued again. */
@@ -65,17 +77,36 @@ export class DeliveryError extends Error {
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
- * Gives every free (or nearly free) slot its next video. Reads the fleet once, then takes one video at a
- * time: choose, commit the dispatch, deliver. A crash between commit and delivery leaves a dispatched row
- * that no heartbeat names, which the reconciler brings back. Throws DeliveryError when the queue takes
- * nothing, and what `keepLeadership` throws.
+ * More than that are dispatched in several groups: the statement of one takes tens of milliseconds, in which
+ * nothing else is decided, and an outage of the queue costs the videos of one group a fence.
+ */
+const GROUP_MAX = 256
+
+/**
+ * Gives every free (or nearly free) slot its next video. Takes a group of videos at a time, of one pool:
+ * choose, commit the dispatch, deliver. A crash between commit and delivery leaves dispatched rows that no
+ * heartbeat names, which the reconciler brings back. Throws DeliveryError when the queue takes nothing, and
+ * what `keepLeadership` throws.
  */
 export async function dispatchPass(parts: PassParts): Promise<PassResult> {
-  const pass: Pass = { ...parts, fleet: await readFleet(parts.db, parts.settings) }
+  const { knownFleet, queueHeads } = parts
+  const news = parts.news.empty()
+  if (news.isAnything) {
+    knownFleet.doubt()
+    queueHeads.doubt()
+  }
+  knownFleet.free(news.freed)
+  const pass: Pass = { ...parts, fleet: await knownFleet.get() }
+  await queueHeads.hear(news.queued, pass.fleet.pools)
   for (const attempt of movable(pass.fleet)) await giveUpUntaken(pass, attempt)
   let dispatched = 0
   for (const pool of inOrderOfFilling(pass.fleet.pools)) dispatched += await fillPool(pass, pool)
-  return { dispatched, nextFreeInMs: nextFreeInMs(pass.fleet) }
+  return { dispatched, nextPassInMs: earlier(nextFreeInMs(pass.fleet), knownFleet.dueInMs) }
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other
+  return Math.min(one, other)
 }
 
 /** Returns how many videos it dispatched. */
@@ -86,11 +117,23 @@ async function fillPool(pass: Pass, pool: Pool): Promise<number> {
   const victims = preemptable(fleet, pool)
   // A full pool with nobody to make room needs no heads at all.
   if (victims.length === 0) return 0
-  const { heads } = await queueHeads.read(fleet, pool)
+  const { lines } = await queueHeads.read(pool)
+  const heads = headsOf(lines, pass, pool)
   const shares = sharesOf(pass, pool, heads)
   const victim = victimFor(fleet, shares, new FairQueue(fleet.time, heads), victims)
-  if (victim !== null) await requestYield(pass.db, victim.videoId)
+  if (victim === null) return 0
+  await requestYield(pass.db, victim.videoId)
+  victim.isYielding = true
   return 0
+}
+
+function headsOf(lines: Lines, { fleet }: Pass, pool: Pool): Head[] {
+  const nowMs = performance.now()
+  return lines.heads().map((known) => knownHead(known, fleet, pool, nowMs))
+}
+
+function knownHead({ row, readAtMs }: KnownRow, { paces }: Fleet, pool: Pool, nowMs: number): Head {
+  return headOf(row, pool, paces, nowMs - readAtMs)
 }
 
 function sharesOf(pass: Pass, pool: Pool, heads: readonly Head[]): PoolShares {
@@ -102,75 +145,158 @@ function capFor({ fleet, settings }: Pass, pool: Pool, heads: readonly Head[]): 
 }
 
 async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise<number> {
-  const { fleet, queueHeads } = pass
-  const known = await queueHeads.read(fleet, pool)
-  const free = unoccupiedSlots(pool, occupantsOf(fleet, pool))
-  const wanted = new Set(known.heads.map(({ model }) => model))
-  let { areKept } = known
-  const shares = sharesOf(pass, pool, known.heads)
-  const limitOf = (head: Head) => limitOn(head, shares, fleet.running)
-  let queue = new FairQueue(fleet.time, known.heads)
+  const { queueHeads, settings } = pass
+  let { lines, areDoubted } = await queueHeads.read(pool)
+  let standing = standingOf(pass, pool, headsOf(lines, pass, pool))
   let dispatched = 0
   while (dispatched < freeSlots) {
-    await pass.keepLeadership()
-    const { switchWaitMsMax: waitMsMax } = pool
-    const choice = queue.next(limitOf, { loaded: loadedModels(free), nowMs: 0, waitMsMax })
-    if (choice === null) {
-      if (!areKept) break
+    const videosMax = Math.min(freeSlots - dispatched, settings.groupMax ?? GROUP_MAX)
+    const group = await nextGroup(pass, pool, { lines, standing, videosMax })
+    if (group.length === 0) {
+      if (!areDoubted) break
       // A video may have come since the heads were read.
-      const heads = await queueHeads.readAnew(fleet, pool)
-      queue = new FairQueue(fleet.time, heads)
-      shares.accountCap = capFor(pass, pool, heads)
-      areKept = false
+      lines = await queueHeads.readAnew(pool)
+      areDoubted = false
+      standing = { ...standing, shares: sharesOf(pass, pool, headsOf(lines, pass, pool)) }
       continue
     }
-    const outcome: Dispatched =
-      choice.head.expiresInMs <= 0 ? { refused: 'not_queued' } : await dispatch(pass, pool, choice)
-    if ('fence' in outcome) {
-      const slot = takeSlot(free, choice.head.model, wanted)
-      await deliver(pass, jobOf(choice, outcome.fence, { pool, slot }))
-      countDispatch(fleet, shares, choice)
-      dispatched += 1
-    } else if (outcome.refused === 'pool_gone') {
-      // Its last worker began to stop after the fleet was read; the head stays where it is, for another pool.
-      break
-    }
-    const successor = await queueHeads.successor(fleet, pool, choice.head)
-    if (successor !== null) queue.push(successor)
+    await pass.keepLeadership()
+    const outcome = await dispatchGroup(pass, pool, group)
+    // Its last worker began to stop after the fleet was read; the heads stay where they are, for other pools.
+    if (outcome.isPoolGone) break
+    const sent = countOutcome(pass, pool, { lines, standing, group, outcome })
+    dispatched += sent.length
+    await deliver(pass, sent)
   }
   return dispatched
 }
 
-function countDispatch(fleet: Fleet, { occupied }: PoolShares, choice: Choice): void {
-  const { accountId } = choice.head
-  fleet.time.advance(choice)
-  fleet.running.add(choice.head, 1)
-  occupied.set(accountId, (occupied.get(accountId) ?? 0) + 1)
+/** What the choices for a pool depend on, as the pass begins to fill it. */
+function standingOf(pass: Pass, pool: Pool, heads: readonly Head[]): Standing {
+  const { time, running } = pass.fleet
+  return {
+    time,
+    running,
+    shares: sharesOf(pass, pool, heads),
+    free: unoccupiedSlots(pool, occupantsOf(pass.fleet, pool)),
+    wanted: new Set(heads.map(({ model }) => model)),
+    switchWaitMsMax: pool.switchWaitMsMax,
+  }
+}
+
+/** The videos that go next, as one at a time; empty when nobody may. */
+async function nextGroup(
+  pass: Pass,
+  pool: Pool,
+  { lines, standing, videosMax }: { lines: Lines; standing: Standing; videosMax: number },
+): Promise<Choice[]> {
+  const nowMs = performance.now()
+  lines.dropExpired(nowMs)
+  // With one to choose, what stands behind the heads is not asked for.
+  await pass.queueHeads.readAhead(lines, { least: videosMax === 1 ? 1 : 2, videos: videosMax })
+  const at = (queueKey: string, place: number) => {
+    const known = lines.at(queueKey, place)
+    return known == null ? known : knownHead(known, pass.fleet, pool, nowMs)
+  }
+  return chooseGroup({ heads: headsOf(lines, pass, pool), at }, standing, videosMax)
+}
+
+/** Counts what was dispatched of a group, and forgets what is no longer queued. Returns the jobs. */
+function countOutcome(
+  { fleet, queueHeads }: Pass,
+  pool: Pool,
+  parts: { lines: Lines; standing: Standing; group: readonly Choice[]; outcome: Dispatched },
+): AttemptJob[] {
+  const { lines, standing, group, outcome } = parts
+  const nowMs = performance.now()
+  const left = new Map<string, Head>()
+  const jobs: AttemptJob[] = []
+  for (const [index, choice] of group.entries()) {
+    const { head } = choice
+    const fence = outcome.fences[index]
+    if (fence !== undefined) {
+      const known = lines.of(head)
+      const slot = countDispatch(standing, choice)
+      jobs.push(jobOf(choice, fence, { pool, slot }))
+      if (known !== undefined) fleet.inFlight.push(inFlightOf(head, known, { fence, pool }))
+      for (const other of choice.passedOver) lines.notePassedOver(other, nowMs)
+    }
+    if (fence !== undefined || outcome.gone.has(head.videoId)) left.set(head.videoId, head)
+  }
+  queueHeads.remove(left)
+  return jobs
+}
+
+/** As it stands in flight from its dispatch on. */
+function inFlightOf(head: Head, { row }: KnownRow, { fence, pool }: { fence: number; pool: Pool }): InFlight {
+  return {
+    videoId: head.videoId,
+    accountId: head.accountId,
+    keyId: head.keyId,
+    tier: head.tier,
+    pool: pool.pool,
+    queue: pool.queue,
+    fence,
+    shape: row,
+    model: head.model,
+    worker: null,
+    slot: null,
+    isTaken: false,
+    dispatchedMs: 0,
+    isRunning: false,
+    isYielding: false,
+    cameBack: fence > 1,
+    ranMs: 0,
+    expiresInMs: head.expiresInMs,
+    freeInMs: null,
+    leftMs: head.costMs,
+  }
 }
 
 /**
- * As dispatchVideo, but a locked row counts as no longer queued: it is being ended, and the pass goes on
- * without it. So does a video that the database refuses to dispatch: it keeps no other from going.
+ * As dispatchVideos, but a row that stays locked counts as no longer queued: it is being ended, and the pass
+ * goes on without it. So does a video that the database refuses to dispatch: it keeps no other from going.
+ * Which one of a group it is shows when they go one by one.
  */
-async function dispatch(pass: Pass, pool: Pool, choice: Choice): Promise<Dispatched> {
+async function dispatchGroup(pass: Pass, pool: Pool, group: readonly Choice[]): Promise<Dispatched> {
   try {
-    return await dispatchVideo(pass.db, {
-      videoId: choice.head.videoId,
-      accountId: choice.head.accountId,
+    return await dispatchVideos(pass.db, {
       pool: pool.pool,
       queue: pool.queue,
-      tier: choice.tier,
-      clockMs: choice.clockMs,
-      finishTagMs: choice.finishTagMs,
-      passedOver: choice.passedOver.map(({ videoId }) => videoId),
       leaseMs: pass.settings.leaseMs,
+      videos: group.map(({ head, tier, clockMs, finishTagMs, passedOver }) => ({
+        videoId: head.videoId,
+        accountId: head.accountId,
+        tier,
+        clockMs,
+        finishTagMs,
+        passedOver: passedOver.map(({ videoId }) => videoId),
+      })),
     })
   } catch (error) {
-    if (isLockTimeout(error)) return { refused: 'not_queued' }
-    if (!(error instanceof Error) || !isUnstorable(error)) throw error
-    pass.onError(new Error(`video ${choice.head.videoId} cannot be dispatched`, { cause: error }))
-    return { refused: 'not_queued' }
+    const [only] = group
+    const isRefused = error instanceof Error && isUnstorable(error)
+    if (only === undefined || !(isRefused || isLockTimeout(error))) throw error
+    if (group.length > 1) return dispatchOneByOne(pass, pool, group)
+    // It may be queued all the same: what is known of the heads is not all that there is.
+    pass.queueHeads.doubt()
+    if (isRefused)
+      pass.onError(new Error(`video ${only.head.videoId} cannot be dispatched`, { cause: error }))
+    return { fences: [], gone: new Set([only.head.videoId]), isPoolGone: false }
   }
+}
+
+/** Up to the first one that cannot go: those behind it were chosen as if it went. */
+async function dispatchOneByOne(pass: Pass, pool: Pool, group: readonly Choice[]): Promise<Dispatched> {
+  const fences: number[] = []
+  for (const choice of group) {
+    await pass.keepLeadership()
+    const outcome = await dispatchGroup(pass, pool, [choice])
+    if (outcome.fences.length === 0)
+      return { ...outcome, fences, isPoolGone: outcome.isPoolGone && fences.length === 0 }
+    fences.push(...outcome.fences)
+  }
+  return { fences, gone: new Set(), isPoolGone: false }
 }
 
 /** `slot`: the one it was chosen for; where all have the same loaded it makes no difference. */
@@ -190,14 +316,17 @@ function jobOf(
   }
 }
 
-async function deliver({ db, producer }: Pass, job: AttemptJob): Promise<void> {
+/** With one write for all of them: they are of one queue. */
+async function deliver({ db, producer, knownFleet }: Pass, jobs: readonly AttemptJob[]): Promise<void> {
+  const [first] = jobs
+  if (first === undefined) return
   try {
-    await producer.add(job)
+    await producer.addAll(jobs)
   } catch (error) {
-    await takeBack(db, job)
-    throw new DeliveryError(`queue ${job.queue ?? job.pool} did not take ${job.video}-${job.fence}`, {
-      cause: error,
-    })
+    knownFleet.doubt()
+    for (const job of jobs) await takeBack(db, job)
+    const names = `${first.video}-${first.fence}${jobs.length === 1 ? '' : ` and ${jobs.length - 1} more`}`
+    throw new DeliveryError(`queue ${first.queue ?? first.pool} did not take ${names}`, { cause: error })
   }
 }
 
@@ -224,6 +353,8 @@ async function giveUpUntaken(pass: Pass, untaken: InFlight): Promise<void> {
     return true
   })
   if (!isGivenUp) return
+  // It is queued again.
+  pass.queueHeads.doubt()
   onUntaken?.(untaken)
   fleet.inFlight = fleet.inFlight.filter((attempt) => attempt !== untaken)
   fleet.running.add(untaken, -1)

@@ -28,8 +28,11 @@ export const HEAD_COLUMNS = `
   v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms,
   extract(epoch from now() - v.passed_over_at)::float8 * 1000 as passed_over_ms`
 
-/** A queued video as the head of its queue, with what it costs on this pool. The clock starts now, at 0. */
-export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces: Paces): Head {
+/**
+ * A queued video as the head of its queue, with what it costs on this pool. The clock starts now, at 0;
+ * `ageMs`: since the row was read.
+ */
+export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces: Paces, ageMs = 0): Head {
   return {
     videoId: row.id,
     accountId: row.account_id,
@@ -41,8 +44,8 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
     weight: row.weight,
     tier: row.service_tier,
     costMs: predictDeviceMs(paces, pool, row, row.num_steps - (row.checkpoint_step ?? 0)),
-    expiresInMs: row.expires_in_ms,
-    passedOverAtMs: row.passed_over_ms === null ? null : -row.passed_over_ms,
+    expiresInMs: row.expires_in_ms - ageMs,
+    passedOverAtMs: row.passed_over_ms === null ? null : -row.passed_over_ms - ageMs,
   }
 }
 

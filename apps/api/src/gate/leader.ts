@@ -5,6 +5,7 @@ import { endedWithin } from '@sluice/shared/time-limit'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { WakeSignal } from '@sluice/shared/wake-signal'
 import type pg from 'pg'
+import type { GateNews } from '../context.ts'
 import type { DatabasePool } from '../db/database.ts'
 import { asUnavailable } from '../db/unavailable.ts'
 import {
@@ -14,9 +15,11 @@ import {
   type PassParts,
   type PassResult,
 } from './dispatch-pass.ts'
+import { KnownFleet } from './known-fleet.ts'
 import { LEADER_SILENT_MS_MAX, type Leadership, renewLeadership, winLeadership } from './leadership.ts'
+import { NewsBox } from './news.ts'
 import { QueueHeads } from './queue-heads.ts'
-import { GATE_CHANNEL, registerLocalLeader } from './wake.ts'
+import { GATE_CHANNEL, newsOfNotice, registerLocalLeader } from './wake.ts'
 
 /** The leadership of a dead leader is free at once; this is how soon another process notices. */
 const CANDIDATE_EVERY_MS = 500
@@ -38,6 +41,11 @@ const SESSION_SQL = `set idle_session_timeout = ${LEADER_SILENT_MS_MAX};
   set synchronous_commit = off;
   set plan_cache_mode = force_generic_plan;
   set jit = off`
+
+/** Makes a session ready to dispatch over. */
+export async function prepareSession(client: pg.ClientBase): Promise<void> {
+  await client.query(SESSION_SQL)
+}
 
 export interface Gate {
   /** Stops dispatching and gives the leadership back; a pass that hangs is left behind. */
@@ -95,7 +103,7 @@ async function runGate(gate: GateParts): Promise<void> {
       // A connection that ends between two queries reports it here alone; unheard, the error would end the
       // process.
       client.on('error', (error) => events.onError(asUnavailable(error) as Error))
-      await client.query(SESSION_SQL)
+      await prepareSession(client)
       const leadership = await campaign(client, holder, signal)
       if (leadership !== null) {
         events.onLead()
@@ -129,13 +137,18 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
   const { pool, producer, settings, events, signal } = gate
   const wakeSignal = new WakeSignal()
   const wake = () => wakeSignal.wake()
+  const news = new NewsBox()
+  const hear = (told: GateNews | undefined) => {
+    news.put(told)
+    wake()
+  }
   const lost = new Promise<never>((_, reject) => {
     client.once('error', reject)
     client.once('end', () => reject(new Error('the gate lost its connection')))
   })
   lost.catch(wake)
-  client.on('notification', wake)
-  const unregister = registerLocalLeader(pool, wake)
+  client.on('notification', ({ payload }) => hear(newsOfNotice(payload)))
+  const unregister = registerLocalLeader(pool, hear)
   signal.addEventListener('abort', wake, { once: true })
   const { renewEveryMs = RENEW_EVERY_MS } = settings
   let renewedAtMs = performance.now()
@@ -149,6 +162,8 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
     db: client,
     producer,
     settings,
+    news,
+    knownFleet: new KnownFleet(client, settings),
     queueHeads: new QueueHeads(client),
     keepLeadership,
     onError: events.onError,
@@ -159,9 +174,9 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
     while (!signal.aborted) {
       const startedMs = performance.now()
       await keepLeadership()
-      const { nextFreeInMs, dispatched } = await Promise.race([passOnce(gate, parts, leadership), lost])
+      const { nextPassInMs, dispatched } = await Promise.race([passOnce(gate, parts, leadership), lost])
       events.onPass?.(performance.now() - startedMs, dispatched)
-      await wakeSignal.wait(Math.min(PASS_EVERY_MS, nextFreeInMs ?? PASS_EVERY_MS))
+      await wakeSignal.wait(Math.min(PASS_EVERY_MS, nextPassInMs ?? PASS_EVERY_MS))
     }
   } finally {
     unregister()
@@ -182,7 +197,7 @@ async function passOnce(
     if (!(error instanceof DeliveryError)) throw error
     events.onError(error)
     await untilQueueAnswers(parts, leadership, signal)
-    return { dispatched: 0, nextFreeInMs: 0 }
+    return { dispatched: 0, nextPassInMs: 0 }
   }
 }
 

@@ -30,8 +30,8 @@ export function slotStates(workers: readonly DeclaredSlots[]): SlotState[] {
   return workers.flatMap(({ worker, slots, loaded }) => {
     const bySlot = new Map(loaded.map(({ slot, model }) => [slot, { worker, slot, model }]))
     const known: SlotState[] = [...bySlot.values()].slice(0, slots)
-    const unknown = { worker, slot: null, model: null }
-    return [...known, ...Array.from({ length: slots - known.length }, () => unknown)]
+    const unknown = () => ({ worker, slot: null, model: null })
+    return [...known, ...Array.from({ length: slots - known.length }, unknown)]
   })
 }
 
@@ -42,43 +42,81 @@ export function slotStates(workers: readonly DeclaredSlots[]): SlotState[] {
 export function unoccupiedSlots(
   pool: { loaded: readonly SlotState[] },
   attempts: readonly Occupant[],
-): SlotState[] {
-  const free = [...pool.loaded]
-  const remove = (index: number) => index >= 0 && free.splice(index, 1)
-  for (const { worker, slot } of attempts) {
-    if (worker === null) continue
-    const exact = free.findIndex((state) => state.worker === worker && state.slot === slot)
-    remove(exact >= 0 ? exact : free.findIndex((state) => state.worker === worker && state.slot === null))
+): FreeSlots {
+  const nameOf = ({ worker, slot }: { worker: string | null; slot: number | null }) => `${slot} ${worker}`
+  const named = Map.groupBy(pool.loaded, nameOf)
+  const free = new Set(pool.loaded)
+  for (const attempt of attempts) {
+    if (attempt.worker === null) continue
+    const own = named.get(nameOf(attempt))?.pop() ?? named.get(nameOf({ ...attempt, slot: null }))?.pop()
+    if (own !== undefined) free.delete(own)
   }
-  for (const { worker, model } of attempts) if (worker === null) takeSlot(free, model, new Set())
-  return free
+  const slots = FreeSlots.of(free)
+  for (const { worker, model } of attempts) if (worker === null) slots.take(model, new Set())
+  return slots
 }
 
-/**
- * Takes the slot for a video of this model out of the free ones: one that has it loaded, else one of which
- * nothing is known, else one whose model is not `wanted` by others. Undefined when none is left.
- */
-export function takeSlot(
-  free: SlotState[],
-  model: string,
-  wanted: ReadonlySet<string>,
-): SlotState | undefined {
-  const best = [
-    free.findIndex((state) => state.model === model),
-    free.findIndex((state) => state.model === null),
-    free.findIndex((state) => state.model !== null && !wanted.has(state.model)),
-    0,
-  ].find((index) => index >= 0)
-  return best === undefined ? undefined : free.splice(best, 1)[0]
+/** Slots that have the same loaded: the first `taken` of them are given away. */
+interface SameSlots {
+  readonly slots: readonly SlotState[]
+  taken: number
 }
 
-/**
- * The models of the free slots. Empty when one of them says nothing: then it may have anything, and nobody is
- * passed over for the others.
- */
-export function loadedModels(free: readonly SlotState[]): ReadonlySet<string> {
-  const models = free.map(({ model }) => model).filter((model) => model !== null)
-  return new Set(models.length === free.length ? models : [])
+/** The free slots of a pool. Takes and copies in the time of how many models they have loaded. */
+export class FreeSlots {
+  readonly #byModel: ReadonlyMap<string | null, SameSlots>
+
+  private constructor(byModel: ReadonlyMap<string | null, SameSlots>) {
+    this.#byModel = byModel
+  }
+
+  static of(slots: Iterable<SlotState>): FreeSlots {
+    const byModel = Map.groupBy(slots, ({ model }) => model)
+    return new FreeSlots(new Map([...byModel].map(([model, same]) => [model, { slots: same, taken: 0 }])))
+  }
+
+  copy(): FreeSlots {
+    return new FreeSlots(new Map([...this.#byModel].map(([model, same]) => [model, { ...same }])))
+  }
+
+  list(): SlotState[] {
+    return [...this.#byModel.values()].flatMap(({ slots, taken }) => slots.slice(taken))
+  }
+
+  /**
+   * Takes the slot for a video of this model: one that has it loaded, else one of which nothing is known,
+   * else one whose model is not `wanted` by others. Undefined when none is left.
+   */
+  take(model: string, wanted: ReadonlySet<string>): SlotState | undefined {
+    return this.#takeOf(model) ?? this.#takeOf(null) ?? this.#takeUnwanted(wanted)
+  }
+
+  /**
+   * The models that they have loaded. Empty when one of them says nothing: then it may have anything, and
+   * nobody is passed over for the others.
+   */
+  models(): ReadonlySet<string> {
+    const models = new Set<string>()
+    for (const [model, { slots, taken }] of this.#byModel) {
+      if (taken === slots.length) continue
+      if (model === null) return new Set()
+      models.add(model)
+    }
+    return models
+  }
+
+  #takeOf(model: string | null): SlotState | undefined {
+    const same = this.#byModel.get(model)
+    if (same === undefined || same.taken === same.slots.length) return undefined
+    same.taken += 1
+    return same.slots[same.taken - 1]
+  }
+
+  #takeUnwanted(wanted: ReadonlySet<string>): SlotState | undefined {
+    const left = [...this.#byModel].filter(([, { slots, taken }]) => taken < slots.length)
+    const [best] = left.find(([model]) => model !== null && !wanted.has(model)) ?? left[0] ?? []
+    return best === undefined ? undefined : this.#takeOf(best)
+  }
 }
 
 /** Passed over for as long as that, a switch costs less than a tenth of the time that is saved for it. */

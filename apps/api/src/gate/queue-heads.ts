@@ -1,9 +1,10 @@
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Database } from '../db/database.ts'
 import type { Head } from './choose.ts'
-import type { Fleet, Pool } from './fleet.ts'
-import { HEAD_COLUMNS, type HeadRow, headOf, queueKeyOf } from './head-row.ts'
-import { FITS_POOL_SQL, fitsPoolValues } from './pool-fits.ts'
+import type { Pool } from './fleet.ts'
+import { HEAD_COLUMNS, type HeadRow } from './head-row.ts'
+import { type KnownRow, Lines } from './lines.ts'
+import { FITS_POOL_SQL, fitsPool, fitsPoolValues } from './pool-fits.ts'
 
 const SHAPE_COLUMNS = 's.capability, s.service_tier, s.width, s.height, s.num_frames, s.video_tokens'
 const OF_SHAPE_S = `v.status = 'queued'
@@ -61,14 +62,25 @@ const POOL_HEADS_SQL = `${headsSql(FITS_POOL_SQL)}
     join account a on a.id = k.account_id
     cross join lateral (select * from video q where q.id = h.id) v`
 
-const SUCCESSOR_SQL = `select ${HEAD_COLUMNS}
+/** Of each line of $1 to $6 the first $8 videos behind the one with id $7. */
+const BEHIND_SQL = `select ${HEAD_COLUMNS}
+    from unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[])
+      l(capability, service_tier, width, height, num_frames, key_id, id)
+    join api_key k on k.id = l.key_id
+    join account a on a.id = k.account_id
+    cross join lateral (
+      select * from video q
+      where q.status = 'queued' and q.capability = l.capability and q.service_tier = l.service_tier
+        and q.width = l.width and q.height = l.height and q.num_frames = l.num_frames
+        and q.key_id = l.key_id and q.id > l.id and q.execution_expires_at > now()
+      order by q.id limit $8) v
+    order by v.id`
+
+const QUEUED_SQL = `select ${HEAD_COLUMNS}
     from video v
-    join account a on a.id = v.account_id
     join api_key k on k.id = v.key_id
-    where v.status = 'queued' and v.capability = $1 and v.service_tier = $2
-      and v.width = $3 and v.height = $4 and v.num_frames = $5
-      and v.key_id = $6 and v.id > $7 and v.execution_expires_at > now()
-    order by v.id limit 1`
+    join account a on a.id = k.account_id
+    where v.id = any ($1::text[]) and v.status = 'queued'`
 
 /** Several videos of each queue and not its head alone; `per_queue` = how many. */
 const FIRST_OF_QUEUES_SQL = `${headsSql('true')},
@@ -85,76 +97,114 @@ const FIRST_OF_QUEUES_SQL = `${headsSql('true')},
       order by q.id limit share.per_queue) v
     limit $2`
 
-/** The heads of one pool by queue key. */
-type KnownHeads = Map<string, HeadRow>
+/** However long it took to read them, and however little happened, heads are kept no longer. */
+const KEPT_MS_MAX = 500
+/** Videos read ahead of a line that was served: few, since the next reading of everything forgets them. */
+const AHEAD_MIN = 4
 
-/** However long it took to read them, heads are kept no longer. */
-const KEPT_MS_MAX = 1_000
+/** What the leader knows of the queues that one pool could serve. */
+interface PoolLines {
+  cache: SnapshotCache<Lines>
+  /** As they were read last; undefined before that. */
+  lines: Lines | undefined
+  /** Something may have changed since they were read that nobody told. */
+  isDoubted: boolean
+}
 
 /**
- * The heads of the queues a pool could serve, as the gate's leader knows them. Few heads are read anew for
- * each pass; thousands are kept for up to a second, during which only the queues that were served are read. A
- * head that has left its queue by then is found out by its dispatch; a video that came back to its queue is
- * seen at the next reading.
+ * The queued videos that are next on each pool, as the gate's leader knows them. What it is told of (a video
+ * that was queued, one that it dispatched) is kept up to date; everything is read again when something else
+ * may have changed, at the latest after half a second. With thousands of lines that reading is kept for a while
+ * all the same, so that it takes at most 5 % of the time: a head that has left its queue by then is found
+ * out by its dispatch.
  */
 export class QueueHeads {
   readonly #db: Database
-  readonly #pools = new Map<string, SnapshotCache<KnownHeads>>()
+  readonly #pools = new Map<string, PoolLines>()
 
   constructor(db: Database) {
     this.#db = db
   }
 
-  /** The pool's heads, and whether they were kept from an earlier reading. */
-  async read(fleet: Fleet, pool: Pool): Promise<{ heads: Head[]; areKept: boolean }> {
-    const cache = this.#cacheOf(pool)
-    const areKept = cache.isFresh()
-    const known = await cache.get(() => this.#readNow(pool))
-    return { heads: headsOf(known, fleet, pool), areKept }
+  /** Anything may have changed. */
+  doubt(): void {
+    for (const known of this.#pools.values()) known.isDoubted = true
   }
 
-  /** The pool's heads, read now. */
-  async readAnew(fleet: Fleet, pool: Pool): Promise<Head[]> {
-    return headsOf(await this.#cacheOf(pool).readAnew(() => this.#readNow(pool)), fleet, pool)
-  }
-
-  /** The next head after one that was served or is gone; null when its queue is empty. */
-  async successor(fleet: Fleet, pool: Pool, head: Head): Promise<Head | null> {
-    const known = await this.#pools.get(pool.queue)?.latest
-    const row = known?.get(head.queueKey)
-    if (known === undefined || row === undefined) return null
-    const { rows } = await this.#db.query<HeadRow>({
-      name: 'gate-successor',
-      text: SUCCESSOR_SQL,
-      values: [row.capability, row.service_tier, row.width, row.height, row.num_frames, row.key_id, row.id],
-    })
-    const next = rows[0]
-    if (next === undefined) {
-      known.delete(head.queueKey)
-      return null
+  /** Adds videos that were queued to what is kept of these pools. */
+  async hear(videoIds: readonly string[], pools: readonly Pool[]): Promise<void> {
+    const kept = pools.filter(({ queue }) => isKept(this.#pools.get(queue)))
+    if (videoIds.length === 0 || kept.length === 0) return
+    const rows = await this.#query('gate-queued', QUEUED_SQL, [videoIds])
+    for (const pool of kept) {
+      const lines = this.#pools.get(pool.queue)?.lines
+      for (const known of rows) if (fitsPool(pool, known.row)) lines?.add(known)
     }
-    known.set(head.queueKey, next)
-    return headOf(next, pool, fleet.paces)
   }
 
-  async #readNow(pool: Pool): Promise<KnownHeads> {
-    const { rows } = await this.#db.query<HeadRow>({
-      name: 'gate-heads',
-      text: POOL_HEADS_SQL,
-      values: fitsPoolValues(pool),
-    })
-    return new Map(rows.map((row) => [queueKeyOf(row), row]))
+  /**
+   * The pool's lines. `areDoubted`: they were kept from an earlier reading, since when something may have
+   * changed that nobody told.
+   */
+  async read(pool: Pool): Promise<{ lines: Lines; areDoubted: boolean }> {
+    const known = this.#pools.get(pool.queue)
+    if (known?.lines === undefined || !isKept(known))
+      return { lines: await this.readAnew(pool), areDoubted: false }
+    return { lines: known.lines, areDoubted: known.isDoubted }
   }
 
-  #cacheOf(pool: Pool): SnapshotCache<KnownHeads> {
-    const cache = this.#pools.get(pool.queue) ?? new SnapshotCache({ keptMsMin: 0, keptMsMax: KEPT_MS_MAX })
-    this.#pools.set(pool.queue, cache)
-    return cache
+  /** The pool's lines, read now. */
+  async readAnew(pool: Pool): Promise<Lines> {
+    const known = this.#pools.get(pool.queue) ?? {
+      cache: new SnapshotCache<Lines>({ keptMsMin: 0, keptMsMax: KEPT_MS_MAX }),
+      lines: undefined,
+      isDoubted: false,
+    }
+    this.#pools.set(pool.queue, known)
+    known.isDoubted = false
+    known.lines = await known.cache.readAnew(() => this.#readNow(pool))
+    return known.lines
+  }
+
+  /** Reads on where fewer than `least` videos of a line are known; about `videos` in all. */
+  async readAhead(lines: Lines, { least, videos }: { least: number; videos: number }): Promise<void> {
+    const short = lines.short(least)
+    if (short.length === 0) return
+    const perLine = Math.max(AHEAD_MIN, Math.ceil((2 * videos) / lines.size))
+    const column = <Key extends keyof HeadRow>(key: Key) => short.map(({ last }) => last[key])
+    const rows = await this.#query('gate-behind', BEHIND_SQL, [
+      column('capability'),
+      column('service_tier'),
+      column('width'),
+      column('height'),
+      column('num_frames'),
+      column('key_id'),
+      column('id'),
+      perLine,
+    ])
+    lines.append(short, rows, perLine)
+  }
+
+  /** Takes out videos that were dispatched, or are no longer queued. */
+  remove(videos: ReadonlyMap<string, Pick<Head, 'queueKey'>>): void {
+    const queueKeys = [...videos.values()].map(({ queueKey }) => queueKey)
+    for (const { lines } of this.#pools.values()) lines?.remove(videos, queueKeys)
+  }
+
+  async #readNow(pool: Pool): Promise<Lines> {
+    return new Lines(await this.#query('gate-heads', POOL_HEADS_SQL, fitsPoolValues(pool)))
+  }
+
+  async #query(name: string, text: string, values: unknown[]): Promise<KnownRow[]> {
+    const { rows } = await this.#db.query<HeadRow>({ name, text, values })
+    const readAtMs = performance.now()
+    return rows.map((row) => ({ row, readAtMs }))
   }
 }
 
-function headsOf(known: KnownHeads, fleet: Fleet, pool: Pool): Head[] {
-  return [...known.values()].map((row) => headOf(row, pool, fleet.paces))
+function isKept(known: PoolLines | undefined): boolean {
+  if (known === undefined) return false
+  return known.isDoubted ? known.cache.isFresh() : known.cache.isFresh(KEPT_MS_MAX)
 }
 
 /**

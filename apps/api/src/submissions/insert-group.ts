@@ -46,7 +46,7 @@ export async function insertGroup(
       await made.insert(takenIds)
       return made
     })
-    if (group.hasNew) context.wakeGate()
+    if (group.newIds.length > 0) context.wakeGate({ queued: group.newIds })
     return group.outcomes
   } catch (error) {
     // What was taken as a repeat's is a repeat's to take again.
@@ -65,7 +65,8 @@ class Group {
   readonly #acceptedUses = new Map<string, number>()
   /** Submissions of a key that another of this group was accepted with, and where that one stands. */
   readonly #sameAs = new Map<number, number>()
-  hasNew = false
+  /** The videos that were queued. */
+  newIds: readonly string[] = []
 
   constructor(context: GroupContext, db: Database, submissions: readonly PreparedSubmission[]) {
     this.#context = context
@@ -211,7 +212,7 @@ class Group {
       const video = videos[index]
       if (video !== undefined) this.#outcomes.set(at, { result: { video, isNew: true } })
     }
-    this.hasNew = true
+    this.newIds = decided.map(({ submission }) => submission.videoId)
   }
 }
 

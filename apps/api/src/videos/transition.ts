@@ -55,14 +55,18 @@ export async function lockVideo(db: Database, videoId: string): Promise<LockedVi
   return rows[0] ?? null
 }
 
-/** What became of a dispatch: the attempt's fence, or why there is none. */
-export type Dispatched = { fence: number } | { refused: 'not_queued' | 'pool_gone' }
-
+/** A dispatch of a group to one queue. */
 export interface Dispatch {
-  videoId: string
-  accountId: string
   pool: string
   queue: string
+  leaseMs: number
+  /** In the order they were chosen in; each once. */
+  videos: readonly DispatchedVideo[]
+}
+
+export interface DispatchedVideo {
+  videoId: string
+  accountId: string
   /** The tier it was chosen in; a flex video near its deadline is chosen in standard. */
   tier: string
   /** Where the tier's clock goes. */
@@ -70,57 +74,106 @@ export interface Dispatch {
   finishTagMs: number
   /** Queued videos that it is taken before though they are fairer. */
   passedOver: readonly string[]
-  leaseMs: number
+}
+
+/** What became of a dispatch. */
+export interface Dispatched {
+  /** The fences of the new attempts: of the first videos of the group, in its order. */
+  fences: readonly number[]
+  /** Those of the group that are no longer queued: the dispatch ends before the first of them. */
+  gone: ReadonlySet<string>
+  /** No worker takes videos from the queue any more: nothing was dispatched. */
+  isPoolGone: boolean
 }
 
 /**
- * queued -> dispatched: gives a video to a pool under a new fence, opens its attempt, moves the gate's
- * virtual time and notes since when others are passed over, in one statement. Refused when the video is no
- * longer queued (cancelled meanwhile), or when no worker takes videos from the queue any more. Locks the row
- * by itself.
+ * queued -> dispatched: gives videos to a pool under new fences, opens their attempts, moves the gate's
+ * virtual time and notes since when others are passed over, in one statement. It ends before the first video
+ * that is no longer queued (cancelled meanwhile), since those after it were chosen as if it went. Locks the
+ * rows by itself, and waits for those that another transaction has locked.
  */
-export async function dispatchVideo(db: Database, dispatch: Dispatch): Promise<Dispatched> {
-  const { rows } = await db.query<{ fence: number | null; is_served: boolean }>({
+export async function dispatchVideos(db: Database, dispatch: Dispatch): Promise<Dispatched> {
+  const { videos } = dispatch
+  const passedOver = firstPassedOver(videos)
+  const { rows } = await db.query<{ id: string; fence: number | null; stands: boolean; is_served: boolean }>({
     name: 'video-dispatch',
-    text: `
-      with living as (select from living_worker($7) where queue = $8 limit 1),
-      dispatched as (
-        update video
-        set status = 'dispatched', fence = fence + 1, pool = $2, yield_requested_at = null
-        where id = $1 and status = 'queued' and exists (select from living)
-        returning id, fence, checkpoint_step),
-      opened as (
-        insert into attempt (video_id, fence, pool, queue, resumed_from_step, step)
-        select id, fence, $2, $8, coalesce(checkpoint_step, 0), coalesce(checkpoint_step, 0) from dispatched),
-      clock as (
-        update gate_clock set virtual_ms = greatest(virtual_ms, $5) from dispatched where service_tier = $4),
-      passed_over as (
-        update video set passed_over_at = now()
-        -- one that is locked is being ended or dispatched
-        where exists (select from dispatched) and id in (
-          select id from video
-          where id = any ($9::text[]) and status = 'queued' and passed_over_at is null
-          for update skip locked)),
-      tag as (
-        insert into gate_tag (service_tier, account_id, finish_ms) select $4, $3, $6 from dispatched
-        on conflict (service_tier, account_id) do update set finish_ms = excluded.finish_ms)
-      select (select fence from dispatched) as fence, exists (select from living) as is_served`,
+    text: DISPATCH_SQL,
     values: [
-      dispatch.videoId,
-      dispatch.pool,
-      dispatch.accountId,
-      dispatch.tier,
-      dispatch.clockMs,
-      dispatch.finishTagMs,
       dispatch.leaseMs,
       dispatch.queue,
-      dispatch.passedOver,
+      dispatch.pool,
+      videos.map(({ videoId }) => videoId),
+      videos.map(({ accountId }) => accountId),
+      videos.map(({ tier }) => tier),
+      videos.map(({ clockMs }) => clockMs),
+      videos.map(({ finishTagMs }) => finishTagMs),
+      [...passedOver.keys()],
+      [...passedOver.values()],
     ],
   })
-  const row = rows[0]
-  if (row?.fence !== null && row?.fence !== undefined) return { fence: row.fence }
-  return { refused: row?.is_served === true ? 'not_queued' : 'pool_gone' }
+  const isPoolGone = rows[0]?.is_served === false
+  return {
+    fences: rows.flatMap(({ fence }) => fence ?? []),
+    gone: new Set(isPoolGone ? [] : rows.flatMap(({ id, stands }) => (stands ? [] : id))),
+    isPoolGone,
+  }
 }
+
+/** By the id of each video that is passed over: the place of the first of the group that is taken before. */
+function firstPassedOver(videos: readonly DispatchedVideo[]): ReadonlyMap<string, number> {
+  const places = new Map<string, number>()
+  for (const [index, { passedOver }] of videos.entries()) {
+    for (const id of passedOver) if (!places.has(id)) places.set(id, index + 1)
+  }
+  return places
+}
+
+const DISPATCH_SQL = `
+  with living as (select from living_worker($1) where queue = $2 limit 1),
+  chosen as (
+    select * from unnest($4::text[], $5::text[], $6::text[], $7::float8[], $8::float8[])
+      with ordinality as c(id, account_id, tier, clock_ms, finish_ms, place)),
+  standing as (
+    select id from video
+    where id = any ($4::text[]) and status = 'queued' and exists (select from living)
+    order by id for no key update),
+  gone as (select min(place) as place from chosen where id not in (select id from standing)),
+  going as (select chosen.* from chosen, gone where gone.place is null or chosen.place < gone.place),
+  passed_over as (
+    select p.id from unnest($9::text[], $10::bigint[]) p(id, place), gone
+    where gone.place is null or p.place < gone.place),
+  dispatched as (
+    update video v
+    set status = 'dispatched', fence = v.fence + 1, pool = $3, yield_requested_at = null,
+      passed_over_at = case
+        when v.id in (select id from passed_over) then coalesce(v.passed_over_at, now())
+        else v.passed_over_at
+      end
+    from going g where v.id = g.id
+    returning v.id, v.fence, v.checkpoint_step),
+  opened as (
+    insert into attempt (video_id, fence, pool, queue, resumed_from_step, step)
+    select id, fence, $3, $2, coalesce(checkpoint_step, 0), coalesce(checkpoint_step, 0) from dispatched),
+  clock as (
+    update gate_clock c set virtual_ms = greatest(c.virtual_ms, g.clock_ms)
+    from (select tier, max(clock_ms) as clock_ms from going group by tier) g where c.service_tier = g.tier),
+  tag as (
+    insert into gate_tag (service_tier, account_id, finish_ms)
+    select tier, account_id, max(finish_ms) from going group by tier, account_id
+    on conflict (service_tier, account_id) do update set finish_ms = excluded.finish_ms),
+  noted as (
+    update video set passed_over_at = now()
+    -- one that is locked is being ended
+    where id in (
+      select id from video
+      where id in (select id from passed_over where id not in (select id from going))
+        and status = 'queued' and passed_over_at is null
+      for update skip locked))
+  select c.id, d.fence, s.id is not null as stands, exists (select from living) as is_served
+  from chosen c
+  left join dispatched d on d.id = c.id
+  left join standing s on s.id = c.id
+  order by c.place`
 
 /** dispatched -> running. Throws IllegalTransitionError. */
 export async function startVideo(db: Database, video: LockedVideo): Promise<void> {
