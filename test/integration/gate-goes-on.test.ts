@@ -110,6 +110,45 @@ test('a worker that was silent for longer than the lease gets nothing, and does 
   })
 })
 
+test('a group ends before the first of its videos that is no longer queued: those behind it were chosen as if it went', async () => {
+  const { key, accountId } = await rich()
+  const { db } = api.context
+  const worker = new HandWorker(api, { pool: `goes${poolNumber++}` })
+  // Nothing is dispatched but by this test: the worker serves another model.
+  await worker.heartbeat([], { models: ['open-sora-2'] })
+  const pool = `goes${poolNumber - 1}`
+  const { queue } = (
+    await db.query<{ queue: string }>({ text: 'select queue from worker where pool = $1', values: [pool] })
+  ).rows[0] ?? { queue: pool }
+  try {
+    const ids = [await submit(key), await submit(key), await submit(key), await submit(key)]
+    await cancel(ids[1] ?? '', key)
+    await cancel(ids[3] ?? '', key)
+    const outcome = await dispatchVideos(db, {
+      pool,
+      queue,
+      leaseMs: api.config.timings.leaseMs,
+      videos: ids.map((id, index) => ({
+        ...chosen(id, accountId),
+        finishTagMs: index + 1,
+        passedOver: index === 0 ? [ids[2] ?? ''] : [],
+      })),
+    })
+    expect(outcome).toEqual({ fences: [1], gone: new Set([ids[1], ids[3]]), isPoolGone: false })
+    expect(await admin(ids[0] ?? '')).toMatchObject({ internal_status: 'dispatched', fence: 1 })
+    expect(await admin(ids[2] ?? '')).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
+    const { rows } = await db.query({
+      text: `select finish_ms, (select passed_over_at is not null from video where id = $2) as is_passed_over
+        from gate_tag where account_id = $1`,
+      values: [accountId, ids[2]],
+    })
+    expect(rows).toEqual([{ finish_ms: 1, is_passed_over: true }])
+  } finally {
+    await worker.heartbeat([], { draining: true })
+    await worker.close()
+  }
+})
+
 test('what the last worker of a pool had not taken when it began to stop goes to another pool at once, and counts as nobody’s failure', async () => {
   const { key } = await rich()
   const [untaken, taken] = [await submit(key), await submit(key)]

@@ -223,7 +223,7 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
   {
     rule: '11: an attempt is one job, however often it is added',
     file: 'packages/shared/src/attempt-producer.ts',
-    find: ', jobId: jobId(parsed.video, parsed.fence) }',
+    find: ', jobId: jobId(data.video, data.fence) }',
     replace: ' }',
     tests: ['unit', 'packages/shared/src/queue-backend.test.ts', '-t', 'two adds of one attempt are one job'],
   },

@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts'
 
 const INTERLEAVINGS: Mutant['tests'] = ['integration-postgres', 'test/integration/interleavings.test.ts']
+const GOES_ON: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-goes-on.test.ts']
 const GATE: Mutant['tests'] = ['integration-postgres', 'test/integration/gate.test.ts']
 const PLACES: Mutant['tests'] = ['unit', 'apps/api/src/places.test.ts']
 const LEADERSHIP: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-leadership.test.ts']
@@ -21,8 +22,8 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '12: only what a free slot takes is dispatched',
     file: 'apps/api/src/gate/dispatch-pass.ts',
-    find: 'while (dispatched < freeSlots) {',
-    replace: 'while (dispatched <= freeSlots) {',
+    find: 'const videosMax = Math.min(freeSlots - dispatched, settings.groupMax ?? GROUP_MAX)',
+    replace: 'const videosMax = settings.groupMax ?? GROUP_MAX',
     tests: INTERLEAVINGS,
   },
   {
@@ -35,9 +36,16 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '12: a queued video is dispatched once',
     file: 'apps/api/src/videos/transition.ts',
-    find: `where id = $1 and status = 'queued' and exists (select from living)`,
-    replace: 'where id = $1 and exists (select from living)',
+    find: `where id = any ($4::text[]) and status = 'queued' and exists (select from living)`,
+    replace: 'where id = any ($4::text[]) and exists (select from living)',
     tests: INTERLEAVINGS,
+  },
+  {
+    rule: '12: a group ends before the first of its videos that is no longer queued',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'chosen, gone where gone.place is null or chosen.place < gone.place),',
+    replace: 'chosen where id in (select id from standing)),',
+    tests: GOES_ON,
   },
   {
     rule: '13: a leader that another has followed resigns',
@@ -49,8 +57,8 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '13: a leader that another has followed dispatches nothing more',
     file: 'apps/api/src/gate/dispatch-pass.ts',
-    find: '    await pass.keepLeadership()\n',
-    replace: '',
+    find: '    await pass.keepLeadership()\n    const outcome = await dispatchGroup(pass, pool, group)\n',
+    replace: '    const outcome = await dispatchGroup(pass, pool, group)\n',
     tests: LEADERSHIP,
   },
   {
@@ -59,6 +67,13 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     find: 'and (holder = $1 or $',
     replace: 'and (true or $',
     tests: LEADERSHIP,
+  },
+  {
+    rule: 'fairness: each video of a group counts before the next is chosen',
+    file: 'apps/api/src/gate/choose-group.ts',
+    find: '    countDispatch(tentative, choice)\n',
+    replace: '',
+    tests: CHOOSE,
   },
   {
     rule: 'fairness: cost is what is shared',
@@ -133,15 +148,15 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'switches: since when is read',
     file: 'apps/api/src/gate/head-row.ts',
-    find: 'passedOverAtMs: row.passed_over_ms === null ? null : -row.passed_over_ms,',
+    find: 'passedOverAtMs: row.passed_over_ms === null ? null : -row.passed_over_ms - ageMs,',
     replace: 'passedOverAtMs: null,',
     tests: SWITCHES,
   },
   {
     rule: 'switches: a slot of which nothing is known is preferred for nobody',
     file: 'apps/api/src/gate/loaded-slots.ts',
-    find: 'return new Set(models.length === free.length ? models : [])',
-    replace: 'return new Set(models)',
+    find: 'if (model === null) return new Set()',
+    replace: 'if (model === null) continue',
     tests: LOADED,
   },
   {

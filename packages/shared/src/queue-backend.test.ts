@@ -116,6 +116,26 @@ describe.each(['postgres', 'redis'] as const)('the queue on %s', (backend) => {
     return opened
   }
 
+  test('hands over several attempts in their order, each of them once, to the queue of each', async () => {
+    const [job, other] = [newJob(), newJob()]
+    const jobs = Array.from({ length: 5 }, (_, index) => ({
+      ...job,
+      video: newId('video'),
+      fence: index + 1,
+    }))
+    const opened = producer()
+    await opened.addAll([...jobs, other])
+    await opened.addAll(jobs.slice(0, 2))
+    const worker = consumer(job.pool)
+    for (const expected of jobs) {
+      const taken = await take(worker)
+      expect(taken.job).toEqual(expected)
+      await taken.done()
+    }
+    expect(await worker.nextThatWaits()).toBeNull()
+    expect((await take(consumer(other.pool))).job).toEqual(other)
+  })
+
   test('hands an attempt to a worker that sees the queue alone, and forgets it once done', async () => {
     const job = newJob()
     await producer().add(job)

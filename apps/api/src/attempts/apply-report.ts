@@ -72,7 +72,8 @@ function newsOf({ videoId, fence, report }: SentReport, answer: Applied['answer'
     case 'finished':
       return { freed: [{ videoId, fence, inMs: 0 }] }
     case 'progress':
-      return { freed: [{ videoId, fence, inMs: report.remaining_ms ?? 0 }] }
+      // Not free yet, whatever is left: the device is given back by `released` alone.
+      return { freed: [{ videoId, fence, inMs: Math.max(1, report.remaining_ms ?? 0) }] }
     default:
       return undefined
   }

@@ -100,7 +100,8 @@ async function applyRunning(
     if (before === undefined || report.type === 'started') return []
     if (report.type === 'released') return { videoId, fence, inMs: 0 }
     return becomesNearlyFree(before, report.remaining_ms)
-      ? { videoId, fence, inMs: report.remaining_ms ?? 0 }
+      ? // Not free yet, whatever is left: the device is given back by `released` alone.
+        { videoId, fence, inMs: Math.max(1, report.remaining_ms ?? 0) }
       : []
   })
   if (freed.length > 0) wakeGate({ freed })
