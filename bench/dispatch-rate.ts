@@ -28,6 +28,7 @@ const EMPTY_SLOTS = 2_000
 const SINGLES = 300
 const FLEET_SLOTS = Number(process.env.SLUICE_BENCH_SLOTS ?? 10_000)
 const FLEET_POOLS = 10
+const WORKERS_OF_POOL = 10
 const FLEET_ACCOUNTS = 200
 const LINES = 1_000
 const LOOKS = 7
@@ -130,11 +131,13 @@ interface Look {
 function workerSql(pools: number, slots: number): string {
   return `
     insert into worker (
-      id, key_id, boot, pool, queue, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
-      draining, heartbeat_at)
-    select 'worker_' || n, k.id, 'boot', 'pool' || n % ${pools}, 'pool' || n % ${pools}, ${slots / pools / 10},
-      'cpu', 1, 0, array['animatic'], 129, 589824, false, now() + interval '1 hour'
-    from generate_series(0, ${pools * 10 - 1}) n, (select id from api_key where 'worker' = any (scopes) limit 1) k`
+      id, key_id, boot, pool, queue, slots, device, devices_per_slot, vram_bytes, models,
+      frames_max, pixels_max, draining, heartbeat_at)
+    select 'worker_' || n, k.id, 'boot', 'pool' || n % ${pools}, 'pool' || n % ${pools},
+      ${slots / pools / WORKERS_OF_POOL}, 'cpu', 1, 0, array['animatic'],
+      129, 589824, false, now() + interval '1 hour'
+    from generate_series(0, ${pools * WORKERS_OF_POOL - 1}) n,
+      (select id from api_key where 'worker' = any (scopes) limit 1) k`
 }
 
 async function measureRate(backend: 'postgres' | 'redis'): Promise<void> {

@@ -29,8 +29,8 @@ export interface Context {
 export type WakeGate = (news?: GateNews) => void
 
 /**
- * What alone has changed, as far as the gate is concerned. What it is not told it finds by itself, a second or
- * two later.
+ * What alone has changed, as far as the gate is concerned. What it is not told it finds by itself, a second
+ * or two later.
  */
 export interface GateNews {
   /** Videos that were queued. */

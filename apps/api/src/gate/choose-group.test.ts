@@ -17,8 +17,6 @@ const line = fc.record({
   model: fc.constantFrom(...MODELS),
   costMs: fc.integer({ min: 1, max: 40 }),
   weight: fc.constantFrom(50, 100, 300),
-  accountRunningMax: fc.constantFrom(...RUNNING_MAX),
-  keyRunningMax: fc.constantFrom(...RUNNING_MAX),
   passedOverAtMs: fc.constantFrom(null, null, 0, -50, -190),
   videos: fc.integer({ min: 1, max: 6 }),
 })
@@ -27,6 +25,8 @@ const scene = fc.record({
   lines: fc.array(line, { minLength: 1, maxLength: 14, size: 'max' }),
   slots: fc.array(fc.constantFrom(...MODELS, null), { minLength: 1, maxLength: 16, size: 'max' }),
   accountCap: fc.integer({ min: 1, max: 16 }),
+  accountRunningMax: fc.array(fc.constantFrom(...RUNNING_MAX), { minLength: 5, maxLength: 5 }),
+  keyRunningMax: fc.array(fc.constantFrom(...RUNNING_MAX), { minLength: 3, maxLength: 3 }),
   finishMs: fc.array(fc.integer({ min: 0, max: 100 }), { minLength: 5, maxLength: 5 }),
   /** Places in the order of age of videos that are no longer queued when they are dispatched. */
   gone: fc.oneof(fc.constant<number[]>([]), fc.uniqueArray(fc.nat({ max: 60 }), { maxLength: 12 })),
@@ -35,7 +35,10 @@ const scene = fc.record({
 type Scene = typeof scene extends fc.Arbitrary<infer Value> ? Value : never
 
 /** The lines, oldest video first, and which of the videos are gone. */
-function waitingOf({ lines, gone }: Scene): { lines: Map<string, Head[]>; gone: ReadonlySet<string> } {
+function waitingOf({ lines, gone, accountRunningMax, keyRunningMax }: Scene): {
+  lines: Map<string, Head[]>
+  gone: ReadonlySet<string>
+} {
   const heads: Head[] = []
   // The lines take turns, so that no line is older than another as a whole.
   for (let place = 0; place < 6; place += 1) {
@@ -47,8 +50,8 @@ function waitingOf({ lines, gone }: Scene): { lines: Map<string, Head[]>; gone: 
         keyId: `key_${given.account}_${given.key}`,
         model: given.model,
         queueKey: String(index),
-        accountRunningMax: given.accountRunningMax,
-        keyRunningMax: given.keyRunningMax,
+        accountRunningMax: accountRunningMax[given.account] ?? null,
+        keyRunningMax: keyRunningMax[given.key] ?? null,
         weight: given.weight,
         tier: given.tier,
         costMs: given.costMs,
@@ -72,8 +75,8 @@ function standingOf({ slots, accountCap, finishMs, gone }: Scene): Standing {
     shares: { occupied: new Map(), accountCap },
     free: FreeSlots.of(slots.map((model, slot) => ({ worker: 'one', slot, model }))),
     wanted: new Set(MODELS.slice(0, 2)),
-    // A group knows of all of its videos that are gone as soon as of the first one: nothing waits for them, and
-    // nobody passes them over. One at a time that is known later, so the two are compared where nobody is.
+    // A group knows of all of its videos that are gone as soon as of the first one: nothing waits for them,
+    // and nobody passes them over. One at a time that is known later: they are compared where nobody is.
     switchWaitMsMax: gone.length === 0 ? 200 : 0,
   }
 }
@@ -104,7 +107,7 @@ function oneAtATime(of: Scene): string[] {
   return taken
 }
 
-/** In groups: of each the videos before the first that is gone are dispatched, and all that are gone leave. */
+/** In groups: of each the videos before the first that is gone go, and all that are gone leave. */
 function inGroups(of: Scene): string[] {
   const { lines, gone } = waitingOf(of)
   const standing = standingOf(of)
@@ -149,11 +152,11 @@ test('a group ends where nobody knows who stands behind the last one, and change
       model: 'ink',
       costMs: 10,
       weight: 100,
-      accountRunningMax: null,
-      keyRunningMax: null,
       passedOverAtMs: null,
       videos: 3,
     })),
+    accountRunningMax: [],
+    keyRunningMax: [],
     slots: ['ink', 'ink', 'ink', 'ink'],
     accountCap: 4,
     finishMs: [0, 0, 0, 0, 0],

@@ -12,10 +12,10 @@ const REST_FACTOR = 4
 
 /**
  * The fleet as the leader knows it: read in one statement, then kept up to date by what the leader dispatches
- * and is told of. It is read anew when anything else may have changed, at the latest after half a second; where
- * that takes long, since thousands of slots are busy, with pauses in between. What is known too late is known
- * on the safe side: only the leader dispatches, so no more is in flight than it knows of, and each dispatch
- * asks for itself whether a worker of the queue lives and whether the video is queued.
+ * and is told of. It is read anew when anything else may have changed, at the latest after half a second;
+ * where that takes long, since thousands of slots are busy, with pauses in between. What is known too late is
+ * known on the safe side: only the leader dispatches, so no more is in flight than it knows of, and each
+ * dispatch asks for itself whether a worker of the queue lives and whether the video is queued.
  */
 export class KnownFleet {
   readonly #db: Database

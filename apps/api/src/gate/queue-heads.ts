@@ -114,9 +114,9 @@ interface PoolLines {
 /**
  * The queued videos that are next on each pool, as the gate's leader knows them. What it is told of (a video
  * that was queued, one that it dispatched) is kept up to date; everything is read again when something else
- * may have changed, at the latest after half a second. With thousands of lines that reading is kept for a while
- * all the same, so that it takes at most 5 % of the time: a head that has left its queue by then is found
- * out by its dispatch.
+ * may have changed, at the latest after half a second. With thousands of lines that reading is kept for a
+ * while all the same, so that it takes at most 5 % of the time: a head that has left its queue by then is
+ * found out by its dispatch.
  */
 export class QueueHeads {
   readonly #db: Database

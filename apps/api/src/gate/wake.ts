@@ -46,8 +46,9 @@ function noticeOf({ isAnything, queued, freed }: ReturnType<NewsBox['empty']>): 
 }
 
 /**
- * Returns a function that wakes the gate, to be called after a commit. Calls made while a NOTIFY is being sent become one further NOTIFY: it takes a lock that all senders share,
- * so it must not be sent once per request.
+ * Returns a function that wakes the gate, to be called after a commit. Calls made while a NOTIFY is being
+ * sent become one further NOTIFY: it takes a lock that all senders share, so it must not be sent once per
+ * request.
  */
 export function gateWaker(pool: DatabasePool, onError: (error: Error) => void): WakeGate {
   const news = new NewsBox()
