@@ -64,7 +64,7 @@ export interface Dispatch {
   videos: readonly DispatchedVideo[]
 }
 
-export interface DispatchedVideo {
+interface DispatchedVideo {
   videoId: string
   accountId: string
   /** The tier it was chosen in; a flex video near its deadline is chosen in standard. */
