@@ -21,6 +21,8 @@ export interface ApiProcess {
   workerToken: string
   dataDir: string
   pid: number
+  /** Rejects when the process ends by itself. */
+  exited: Promise<never>
   /** Submits a video for the first account, or for the one whose key is given. */
   submit(fields: Record<string, unknown>, key?: string): Promise<unknown>
   /** Resident memory in bytes. */
@@ -37,9 +39,11 @@ export async function startApiProcess(settings: {
   redisUrl: string | null
   dataDir: string
   env?: Record<string, string>
+  /** The door of a cgroup that it goes through first. */
+  cage?: string
 }): Promise<ApiProcess> {
   const port = await freePort()
-  const child: ChildProcess = spawn(process.execPath, [...WATCH_ARGUMENTS, API_MAIN], {
+  const child: ChildProcess = spawn(...commandOf(settings.cage), {
     env: {
       PATH: process.env.PATH ?? '',
       PORT: String(port),
@@ -52,9 +56,18 @@ export async function startApiProcess(settings: {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   process.once('exit', () => child.kill('SIGKILL'))
+  let isStopping = false
+  const exited = new Promise<never>((_resolve, reject) => {
+    child.once('exit', (code, signal) => {
+      if (!isStopping) reject(new Error(`the API ended with ${code ?? signal}`))
+    })
+  })
+  // Of interest only to who asks.
+  exited.catch(() => {})
   const url = `http://127.0.0.1:${port}`
   const answers = async () => {
-    if (child.exitCode !== null) throw new Error(`the API exited with ${child.exitCode}`)
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`the API ended with ${child.exitCode ?? child.signalCode}`)
     return fetch(`${url}/health`).then(
       (response) => response.ok,
       () => false,
@@ -70,6 +83,7 @@ export async function startApiProcess(settings: {
   return {
     url,
     pid,
+    exited,
     key: keys.key,
     adminKey: keys.admin_key,
     dataDir: settings.dataDir,
@@ -80,13 +94,21 @@ export async function startApiProcess(settings: {
       Number(/VmRSS:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
     stop: async () => {
       connection.close()
-      if (child.exitCode !== null) return
+      if (child.exitCode !== null || child.signalCode !== null) return
+      isStopping = true
       printWatched(await watched.ask())
       const exited = once(child, 'exit')
       child.kill('SIGTERM')
       await exited
     },
   }
+}
+
+/** With a cage, a shell goes inside and becomes the program there. */
+function commandOf(cage: string | undefined): [program: string, args: string[]] {
+  const args = [...WATCH_ARGUMENTS, API_MAIN]
+  if (cage === undefined) return [process.execPath, args]
+  return ['/bin/sh', ['-c', 'echo $$ > "$0" && exec "$@"', cage, process.execPath, ...args]]
 }
 
 function printWatched({ loop, cpuSeconds }: Told): void {

@@ -14,6 +14,7 @@ export function medianAndSpread(values: readonly number[], format: (value: numbe
 
 export const asMs = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ms`
 export const asRate = (value: number): string => `${value.toFixed(0)}/s`
+export const asPercent = (value: number): string => `${(value * 100).toFixed(0)} %`
 export const asTimes = (value: number): string => `${value.toFixed(2)} x`
 
 /** Prints rows of cells in columns, and the load of the machine. */

@@ -66,3 +66,23 @@ export const DEFAULT_BOUNDS: Bounds = {
   fetches: 32,
   fetchesOfAccount: 4,
 }
+
+/** The largest body: a data URL of 10 MiB beside 1 MiB of fields. */
+const LARGEST_BODY = 15 * MIB
+/** Of all memory: bodies may take this share, and images beside each other come from this much on. */
+const BODY_SHARE = 1 / 8
+const TWO_IMAGES_FROM = 1536 * MIB
+
+/**
+ * The bounds of a process that has so much memory: less room for what customers upload at a time where there
+ * is less. What finds no room waits for its turn.
+ */
+export function boundsFor(memoryBytes: number): Bounds {
+  const bodyBytes = Math.max(2 * LARGEST_BODY, Math.min(DEFAULT_BOUNDS.bodyBytes, memoryBytes * BODY_SHARE))
+  return {
+    ...DEFAULT_BOUNDS,
+    bodyBytes,
+    bodyBytesOfAccount: Math.min(DEFAULT_BOUNDS.bodyBytesOfAccount, bodyBytes / 2),
+    decodings: memoryBytes < TWO_IMAGES_FROM ? 1 : DEFAULT_BOUNDS.decodings,
+  }
+}

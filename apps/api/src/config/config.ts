@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { isLoopback, ownUrl } from '@sluice/shared/own-address'
@@ -26,7 +27,7 @@ import { CONNECTIONS_MIN } from '../db/databases.ts'
 import type { StoreSettings } from '../storage/open-store.ts'
 import { readAllowHosts } from './allow-hosts.ts'
 import { type AllowedOrigins, readAllowedOrigins } from './allowed-origins.ts'
-import { type Bounds, DEFAULT_BOUNDS } from './bounds.ts'
+import { type Bounds, boundsFor } from './bounds.ts'
 import { readModels } from './models.ts'
 import {
   type ModerationSettings,
@@ -72,7 +73,7 @@ export interface Config {
   webhookAllowHosts: ReadonlySet<string>
   /** No setting changes these; tests do. */
   timings: Timings
-  /** No setting changes these; tests do. */
+  /** Made for the memory that the process may have. No setting changes these; tests do. */
   bounds: Bounds
 }
 
@@ -136,8 +137,14 @@ export function readConfig(env: Environment): Config {
       secret: urlSecret ?? { file: join(dataDir, 'secret') },
     },
     timings: DEFAULT_TIMINGS,
-    bounds: DEFAULT_BOUNDS,
+    bounds: boundsFor(memoryBytes()),
   }
+}
+
+/** Of the container, or of the machine when nothing limits the process (0, or more than there is). */
+function memoryBytes(): number {
+  const limit = process.constrainedMemory()
+  return limit === 0 ? totalmem() : Math.min(limit, totalmem())
 }
 
 function readHttp(env: Environment): HttpSettings {
