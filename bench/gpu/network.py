@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import Any, Callable
@@ -25,6 +26,7 @@ from sluice_open_sora.guidance_branches import BRANCHES
 from sluice_open_sora.open_sora.attention import Heads, find_kernel, put_in_place, try_kernels
 from sluice_open_sora.open_sora.causal_mask import CausalMask
 from sluice_open_sora.open_sora.first_block_cache import FirstBlockCache
+from sluice_open_sora.open_sora.frames_file import write_frames
 from sluice_open_sora.open_sora.network import Network
 from sluice_runner.step_cache import StepCache
 
@@ -183,6 +185,24 @@ class ClipBench:
             if timing.seconds is not None:
                 self.decode_s[name] = timing.seconds
 
+    def hand_over(self) -> None:
+        """A decoded clip into the file that the encoder reads: the device idles meanwhile."""
+        clip = self._clip
+        shape = (3, clip.frames, clip.height, clip.width)
+        pixels = torch.rand(shape, dtype=DTYPE, device=DEVICE) * 2 - 1
+        path = os.path.join(tempfile.mkdtemp(), "frames.rgb")
+
+        def in_one_piece() -> None:
+            scaled = pixels.float().clamp_(-1, 1).add_(1).mul_(127.5).add_(0.5).clamp_(0, 255)
+            frames = scaled.permute(1, 2, 3, 0).to(torch.uint8).contiguous().cpu()
+            with open(path, "wb") as file:
+                file.write(memoryview(frames.numpy()).cast("B"))
+
+        ways = (("in one piece", in_one_piece), ("as the runner does", lambda: write_frames(path, pixels)))
+        for name, call in ways:
+            self._report.row(f"{clip}: frames to the encoder, {name}", **timed(call, runs=3).as_row())
+            os.remove(path)
+
     def decode_beside_a_step(self) -> None:
         """Whether the next video's steps gain anything by beginning while this one is decoded."""
 
@@ -314,6 +334,7 @@ def main() -> None:
             bench = ClipBench(report, parts, clip)
             bench.steps()
             bench.other_phases()
+            bench.hand_over()
             bench.decode_beside_a_step()
             bench.whole_clips((t5.seconds or 0) + (clip_text.seconds or 0))
 

@@ -320,4 +320,32 @@ export const HOST_MUTANTS: readonly Mutant[] = [
     replace: "text.length > 0 ? ''",
     tests: CATALOGUE_FILE,
   },
+  {
+    rule: 'models: the exact model takes no step cache from a file',
+    file: 'packages/shared/src/catalogue-file.ts',
+    find: 'if ((step_cache === null) === (builtIn.stepCache === null)) return []',
+    replace: 'if (step_cache !== undefined) return []',
+    tests: CATALOGUE_FILE,
+  },
+  {
+    rule: 'open-sora: the exact model takes no step cache at load',
+    file: 'runners/open-sora/sluice_open_sora/fast_model.py',
+    find: 'if model.id == MODEL and model.step_cache is not None:',
+    replace: 'if model.id == "" and model.step_cache is not None:',
+    tests: ['unit', 'runners/open-sora/python-suite.test.ts', '-t', 'test_parts'],
+  },
+  {
+    rule: 'runners: a checkpoint says the step of what it holds',
+    file: 'runners/python/sluice_runner/rank_gate.py',
+    find: 'kept = step if captured_step is None else captured_step',
+    replace: 'kept = step',
+    tests: ['unit', 'runners/python/python-suite.test.ts', '-t', 'test_parts'],
+  },
+  {
+    rule: 'open-sora: every branch is run by some rank',
+    file: 'runners/open-sora/sluice_open_sora/rank_layout.py',
+    find: 'return Share((rank // size,), branches, size, rank % size)',
+    replace: 'return Share((rank % branches,), branches, size, rank % size)',
+    tests: ['unit', 'runners/open-sora/python-suite.test.ts', '-t', 'test_parts'],
+  },
 ]

@@ -112,6 +112,8 @@ test('the benchmark for a GPU goes through all of its rows on a CPU at tiny size
       'encode an input image',
       "decode, Open-Sora's way",
       'decode, the mask made once',
+      'frames to the encoder, in one piece',
+      'frames to the encoder, as the runner does',
       'a decode, then a step of 2',
       "50 steps, Open-Sora's way, from text or image, extrapolated",
       '50 steps, branches needed, from text, extrapolated',
