@@ -1,8 +1,8 @@
 /**
  * Measures seconds per video of the Open-Sora runner over two ranks that share the guidance branches
- * (OPENSORA_PARALLEL=guidance) beside one rank. Both make the same clip of 50 steps with the same small random
- * model on this machine's CPU, a core for each rank, in turns. Needs OPENSORA_HOME and OPENSORA_PYTHON
- * (docs/gpu-worker.md).
+ * (OPENSORA_PARALLEL=guidance) beside one rank. Both make the same clip of 50 steps with the same small
+ * random model on this machine's CPU, a core for each rank, in turns. Needs OPENSORA_HOME and
+ * OPENSORA_PYTHON (docs/gpu-worker.md).
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
