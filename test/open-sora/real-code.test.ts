@@ -62,6 +62,11 @@ test.each([
     'with offload each part comes to the device once a video, and no number is drawn that a file has',
     'tests.test_offload',
   ],
+  [
+    "the network's blocks are compiled at load for every length and batch, and make the clips they made before",
+    'tests.test_compiled_blocks',
+  ],
+  ['weights of 8 bits take half the memory and make about the same clip', 'tests.test_precision'],
   ["the decoder's mask is Open-Sora's own, made once for many tiles", 'tests.test_causal_mask'],
   [
     'a clip goes into the file of the encoder frame by frame, as Open-Sora saves one',

@@ -138,6 +138,37 @@ test('a step cache is a trait of a model of its own id, and goes over to what is
   ])
 })
 
+test('a precision is a trait of a model of its own id, and goes over to what is made from it', () => {
+  const catalogue = parse(
+    { id: 'open-sora-2-int8', base: 'open-sora-2', precision: 'int8' },
+    { id: 'ink', base: 'open-sora-2-fast', precision: 'fp8' },
+    { id: 'whole-ink', base: 'open-sora-2-fast', precision: null },
+  )
+  expect(catalogue.models.map(({ id, precision }) => [id, precision])).toEqual([
+    ['open-sora-2', null],
+    ['animatic', null],
+    ['open-sora-2-int8', 'int8'],
+    ['ink', 'fp8'],
+    ['whole-ink', null],
+  ])
+})
+
+test.each([
+  [
+    { id: 'open-sora-2', precision: 'int8' },
+    'open-sora-2 is exact and has none; what is made otherwise has an id of its own, with base open-sora-2',
+  ],
+  [
+    { id: 'wan-int8', base: 'wan-2.2-5b', precision: 'int8' },
+    'is for models of the runner open-sora, and this one has pipelines',
+  ],
+  [{ id: 'ink', base: 'open-sora-2', precision: 'int4' }, 'is "int4": int8 or fp8'],
+])('a precision of %j is refused', (entry, said) => {
+  expect(faultsOf(JSON.stringify({ models: [entry] }))).toEqual([
+    `SLUICE_CATALOGUE is "/etc/models.json": models[0].precision: ${said}`,
+  ])
+})
+
 test.each([
   [
     { id: 'open-sora-2', step_cache: { threshold: 0.1 } },
@@ -254,6 +285,7 @@ test('a model without a base is described whole, and what it does not say it doe
     weights: {},
     pipelines: null,
     stepCache: null,
+    precision: null,
     engineModel: null,
   })
 })

@@ -126,17 +126,23 @@ function entryFaults(entry: Entry, entries: readonly Entry[]): string[] {
     faults.push(...strange.map((name) => `resolutions: ${name} is not one of ${made.join(', ')}`))
   }
   if (isWhole(entry)) faults.push(...missingOf(entry))
-  faults.push(...stepCacheFaults(entry))
+  faults.push(...approximationFaults(entry))
   return faults
 }
 
 /** Whether a built-in model approximates is no setting of it: its customers would not see the change. */
-function stepCacheFaults({ id, step_cache }: Entry): string[] {
+function approximationFaults({ id, step_cache, precision }: Entry): string[] {
   const builtIn = findBuiltIn(id)
-  if (builtIn === undefined || step_cache === undefined) return []
-  if ((step_cache === null) === (builtIn.stepCache === null)) return []
-  const which = step_cache === null ? 'has one' : 'is exact and has none'
-  return [`step_cache: ${id} ${which}; what is made otherwise has an id of its own, with base ${id}`]
+  if (builtIn === undefined) return []
+  const traits = [
+    ['step_cache', step_cache, builtIn.stepCache],
+    ['precision', precision, builtIn.precision],
+  ] as const
+  return traits.flatMap(([name, asked, own]) => {
+    if (asked === undefined || (asked === null) === (own === null)) return []
+    const which = asked === null ? 'has one' : 'is exact and has none'
+    return [`${name}: ${id} ${which}; what is made otherwise has an id of its own, with base ${id}`]
+  })
 }
 
 function baseFaults(id: string, base: string, entries: readonly Entry[]): string[] {

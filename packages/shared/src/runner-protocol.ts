@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { generationSchema } from './generation.ts'
 import { makesSchema } from './models/makes.ts'
-import { MODES } from './models/model.ts'
+import { MODES, PRECISIONS } from './models/model.ts'
 import { measuredBytes, measuredSeconds, saidUses } from './outside-values.ts'
 
 /**
@@ -62,6 +62,8 @@ const servedModelSchema = z.object({
   pipelines: z.partialRecord(z.enum(MODES), z.string()).optional(),
   /** For a runner of Open-Sora (`StepCache`). Absent = every step is run in full. */
   step_cache: z.object({ threshold: z.number() }).optional(),
+  /** For a runner of Open-Sora: what the transformer is kept in. Absent = its weights as they are. */
+  precision: z.enum(PRECISIONS).optional(),
   /** For a runner that drives an engine: the engine's name of the model. Absent = the id. */
   engine_model: z.string().optional(),
   /**

@@ -45,6 +45,7 @@ function describe(id: string, model: Model | undefined): ServedModel {
     ...model.weights,
     ...(model.pipelines === null ? {} : { pipelines: model.pipelines }),
     ...(model.stepCache === null ? {} : { step_cache: model.stepCache }),
+    ...(model.precision === null ? {} : { precision: model.precision }),
     ...(model.engineModel === null ? {} : { engine_model: model.engineModel }),
     makes: makesOf(model),
   }

@@ -67,6 +67,8 @@ def _open_model(model: ModelWeights, folders: dict[str, PipelineFolder]) -> Serv
         )
     if model.step_cache is not None:
         raise _refused(model.id, "step_cache is set; this runner has none, the runner open-sora does")
+    if model.precision is not None:
+        raise _refused(model.id, "precision is set; this runner has SLUICE_DIFFUSERS_QUANTIZATION instead")
     if model.folder is None:
         raise _refused(model.id, "weights.folder is not set; it names a pipeline's folder (model_index.json)")
     families = {mode: _family(model, mode, name) for mode, name in model.pipelines.items()}

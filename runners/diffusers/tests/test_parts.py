@@ -184,6 +184,7 @@ class Models(InAFolder):
             (described(), "bad_input", "weights.folder is not set"),
             (described(folder, checkpoint="/a.safetensors"), "bad_input", "weights.checkpoint is set"),
             (described(folder, step_cache={"threshold": 0.1}), "bad_input", "step_cache is set"),
+            (described(folder, precision="int8"), "bad_input", "precision is set"),
             (described(folder, makes=sound), "bad_input", "WanPipeline makes no sound"),
             (described(folder, makes=tail), "bad_input", "is head, tail; Wan makes head, loop"),
             (

@@ -21,13 +21,17 @@ FULL_STEP_EVERY = 4
 
 
 def check_exact(model: ModelWeights) -> None:
-    """Raises RunnerFailure `bad_input` for a step cache on the exact model."""
-    if model.id == MODEL and model.step_cache is not None:
-        raise RunnerFailure(
-            "bad_input",
-            f"model {json.dumps(MODEL)} is exact and takes no step_cache; "
-            "a model with one has an id of its own, such as open-sora-2-fast",
-        )
+    """Raises RunnerFailure `bad_input` for a step cache or a precision on the exact model."""
+    for trait, value, other in (
+        ("step_cache", model.step_cache, "open-sora-2-fast"),
+        ("precision", model.precision, "open-sora-2-int8"),
+    ):
+        if model.id == MODEL and value is not None:
+            raise RunnerFailure(
+                "bad_input",
+                f"model {json.dumps(MODEL)} is exact and takes no {trait}; "
+                f"a model with one has an id of its own, such as {other}",
+            )
 
 
 def cache_identity(cache: StepCache | None) -> str:

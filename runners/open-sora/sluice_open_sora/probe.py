@@ -22,6 +22,7 @@ from sluice_runner.settings import SettingError, read_choice
 from sluice_runner.weight_file import WeightHeader, read_header
 
 from .attention_choice import ATTENTION, ATTENTION_SETTING
+from .precision import check_precisions
 from .served_model import check_fit, open_models
 from .sold_sizes import sold_sizes
 
@@ -132,7 +133,7 @@ def describe_models(models: Any, home: str | None) -> list[dict[str, Any]]:
     try:
         return [] if models == [] else [describe_model(model, home) for model in parse_models(models)]
     except RunnerFailure as failure:
-        return [{"id": "models", "files": [], "problem": failure.message}]
+        return [{"id": "models", "files": [], "precision": None, "problem": failure.message}]
 
 
 def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
@@ -148,6 +149,7 @@ def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
     problem = None
     try:
         (served,) = open_models((model,))
+        check_precisions((model,), is_split=False)
         base = None if home is None else _header_or_none(os.path.join(home, WEIGHTS[0]))
         if base is not None:
             check_fit(served, {name: entry.shape for name, entry in base.entries.items()}, base.entries)
@@ -157,7 +159,7 @@ def describe_model(model: ModelWeights, home: str | None) -> dict[str, Any]:
         {"path": path, "bytes": one["bytes"], "parameters": one["parameters"]}
         for path, one in zip(paths, described)
     ]
-    return {"id": model.id, "files": files, "problem": problem}
+    return {"id": model.id, "files": files, "precision": model.precision, "problem": problem}
 
 
 def _header_or_none(path: str) -> WeightHeader | None:

@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Iterable, Mapping
 
 from sluice_runner.failure import RunnerFailure
-from sluice_runner.model_weights import ModelWeights
+from sluice_runner.model_weights import ModelWeights, Precision
 from sluice_runner.step_cache import StepCache
 from sluice_runner.weight_file import WeightFile
 
 from .fast_model import cache_identity, check_exact
 from .lora_file import LoraFile
+from .precision import precision_identity
 
 # Where a tensor's numbers come from: a checkpoint's fingerprint ("" = the base model's file), and what a LoRA
 # adds to them ("" = nothing).
@@ -28,6 +29,7 @@ class ServedModel:
     lora: LoraFile | None = None
     strength: float = 0.0
     step_cache: StepCache | None = None
+    precision: Precision | None = None
 
     @property
     def is_base(self) -> bool:
@@ -38,7 +40,7 @@ class ServedModel:
         """What its latents depend on beside the request, the same on every host; "" for the base model."""
         checkpoint = "" if self.checkpoint is None else self.checkpoint.fingerprint
         weights = "" if self.is_base else json.dumps([checkpoint, self._added])
-        return f"{weights}{cache_identity(self.step_cache)}"
+        return f"{weights}{cache_identity(self.step_cache)}{precision_identity(self.precision)}"
 
     def source_of(self, name: str) -> Source:
         """Where the tensor called `name` comes from."""
@@ -67,7 +69,7 @@ class ServedModel:
 
 def open_models(models: Iterable[ModelWeights]) -> tuple[ServedModel, ...]:
     """Raises RunnerFailure `model_missing`, with model and path, for a file that is missing or unusable, and
-    `bad_input` for a step cache on the exact model."""
+    `bad_input` for a step cache or a precision on the exact model."""
     return tuple(_open_model(model) for model in models)
 
 
@@ -76,10 +78,11 @@ def _open_model(model: ModelWeights) -> ServedModel:
     kind, path = "checkpoint", model.checkpoint
     try:
         checkpoint = None if path is None else WeightFile(path)
+        traits = {"step_cache": model.step_cache, "precision": model.precision}
         if model.lora is None:
-            return ServedModel(model.id, checkpoint, step_cache=model.step_cache)
+            return ServedModel(model.id, checkpoint, **traits)
         kind, path = "lora", model.lora.path
-        return ServedModel(model.id, checkpoint, LoraFile(path), model.lora.strength, model.step_cache)
+        return ServedModel(model.id, checkpoint, LoraFile(path), model.lora.strength, **traits)
     except (OSError, ValueError) as error:
         raise _unusable(model.id, kind, path, error) from None
 

@@ -19,6 +19,7 @@ from sluice_runner.settings import (
 )
 
 from .attention_choice import ATTENTION, ATTENTION_SETTING, AttentionSetting
+from .compile_choice import COMPILE, COMPILE_SETTING, CompileSetting
 
 # Over several devices the sequence or the tensors are split, by Open-Sora itself; or the guidance branches,
 # and the sequence of each (rank_layout.py).
@@ -38,6 +39,7 @@ class Settings(RunnerSettings):
     t2i2v: bool
     branches: Branches
     attention: AttentionSetting
+    compile: CompileSetting
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -55,6 +57,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         t2i2v=read_choice(environment, "OPENSORA_T2I2V", ("0", "1"), "0") == "1",
         branches=read_choice(environment, "OPENSORA_GUIDANCE_BRANCHES", BRANCHES, "needed"),
         attention=read_choice(environment, ATTENTION_SETTING, ATTENTION, "auto"),
+        compile=read_choice(environment, COMPILE_SETTING, COMPILE, "auto"),
     )
 
 

@@ -19,8 +19,12 @@ class SoldSize:
     width: int
     height: int
     frames: int
-    # Of its sequence: those of the text, and the clip's tokens.
-    positions: int
+    tokens: int
+
+    @property
+    def positions(self) -> int:
+        """Of its sequence: the text's, and the clip's tokens."""
+        return TEXT_TOKENS + self.tokens
 
 
 def sold_sizes(models: Sequence[ModelWeights]) -> tuple[SoldSize, ...]:
@@ -32,5 +36,5 @@ def sold_sizes(models: Sequence[ModelWeights]) -> tuple[SoldSize, ...]:
         if fitting:
             most = max(fitting, key=lambda one: one.video_tokens(width, height, one.frames.max))
             tokens = most.video_tokens(width, height, most.frames.max)
-            sizes.append(SoldSize(width, height, most.frames.max, TEXT_TOKENS + tokens))
+            sizes.append(SoldSize(width, height, most.frames.max, tokens))
     return tuple(sizes)

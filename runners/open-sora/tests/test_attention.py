@@ -133,8 +133,8 @@ class InThePipeline(unittest.TestCase):
         for kernel in ON_CPU:
             with mock.patch.dict("os.environ", {"OPENSORA_ATTENTION": kernel}):
                 real = RealPipeline(self.folder, "float_config.py")
-            self.assertEqual(dict(real.loaded.readiness.uses), {"attention": kernel})
-            self.assertEqual(dict(real.loaded.settled), {"OPENSORA_ATTENTION": kernel})
+            self.assertEqual(real.loaded.readiness.uses["attention"], kernel)
+            self.assertEqual(real.loaded.settled["OPENSORA_ATTENTION"], kernel)
             identities.add(real.loaded.identities["open-sora-2"])
             clips[kernel] = real.make(generation(num_steps=8))
         self.assertEqual(len(identities), 2)
@@ -151,7 +151,7 @@ class InThePipeline(unittest.TestCase):
 
         with installed("flash_attn_interface", counted):
             real = RealPipeline(self.folder)
-            self.assertEqual(dict(real.loaded.readiness.uses), {"attention": "flash-attn-3"})
+            self.assertEqual(real.loaded.readiness.uses["attention"], "flash-attn-3")
             calls.clear()
             real.make(generation(num_steps=3))
         # Of tiny_config.py: four blocks.

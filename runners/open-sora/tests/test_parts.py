@@ -14,6 +14,7 @@ from runner_tests.source_form import imports_without_packages
 from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora.attention_choice import Kernel, Trial, choose_kernel, describe_trials
+from sluice_open_sora.compile_choice import Comparison, describe, is_faster
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.lora_file import LoraFile
 from sluice_open_sora.rank_layout import Share, allowed_ranks, group_members, owners, share_of
@@ -279,6 +280,35 @@ class AttentionKernels(unittest.TestCase):
             self.assertEqual([size.positions for size in sold_sizes(models)], positions)
 
 
+def compared(positions: int, batch: int, plain_s: float, compiled_s: float) -> list[Comparison]:
+    """Of a network of one double block and two single ones, which take as long."""
+    return [
+        Comparison(kind, blocks, positions, batch, plain_s, compiled_s)
+        for kind, blocks in (("double", 1), ("single", 2))
+    ]
+
+
+class CompiledBlocks(unittest.TestCase):
+    def test_blocks_are_compiled_where_that_is_faster_over_all_lengths_and_batches(self) -> None:
+        for faster, comparisons in (
+            (True, compared(8828, 1, 0.010, 0.009)),
+            (False, compared(8828, 1, 0.010, 0.0098)),
+            (False, compared(8828, 1, 0.010, 0.020)),
+            (True, compared(8828, 1, 0.010, 0.011) + compared(8828, 2, 0.020, 0.012)),
+            # A long sequence counts no more than a short one.
+            (False, compared(8828, 1, 0.010, 0.012) + compared(76_544, 1, 1.0, 0.9)),
+            (False, []),
+        ):
+            with self.subTest(comparisons=comparisons):
+                self.assertEqual(is_faster(comparisons), faster)
+
+    def test_the_log_has_the_seconds_of_a_step(self) -> None:
+        self.assertEqual(
+            describe(compared(8828, 2, 0.010, 0.009)),
+            "8828 positions x 2: 0.030 s a step as they are, 0.027 s compiled",
+        )
+
+
 class SettingsTest(unittest.TestCase):
     def test_a_wrong_setting_is_named_with_what_is_allowed(self) -> None:
         for name, value in (
@@ -286,6 +316,7 @@ class SettingsTest(unittest.TestCase):
             ("OPENSORA_OFFLOAD", "yes"),
             ("OPENSORA_GUIDANCE_BRANCHES", "some"),
             ("OPENSORA_ATTENTION", "xformers"),
+            ("OPENSORA_COMPILE", "1"),
             ("OPENSORA_T2I2V", "true"),
             ("OPENSORA_CHECKPOINT_MS", "1s"),
             ("OPENSORA_LOAD_MS_MAX", "-1"),

@@ -15,11 +15,14 @@ from sluice_runner.model_state import (
     State,
     Switching,
 )
+from sluice_runner.model_weights import ModelWeights
 from sluice_runner.pipeline import Readiness
 from sluice_runner.requests import Load
+from sluice_runner.step_cache import StepCache
 
 LOAD = Load("a")
-SERVED = Served(LOAD, Readiness("h100", 1, 0, ("a", "b"), ("t2v",), 129, 589_824), {})
+READINESS = Readiness("h100", 1, 0, ("a", "b"), ("t2v",), 129, 589_824)
+SERVED = Served(LOAD, READINESS, {})
 LOADING = Loading(LOAD)
 READY = Ready(SERVED, "a", "a")
 SWITCHING = Switching(SERVED, "b", previous="a")

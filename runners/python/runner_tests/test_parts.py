@@ -85,6 +85,7 @@ class Requests(unittest.TestCase):
             (
                 ModelWeights("open-sora-2"),
                 ModelWeights("open-sora-2-fast", step_cache=StepCache(0.05)),
+                ModelWeights("open-sora-2-int8", precision="int8"),
                 ModelWeights("studio-finetune", "/models/studio.safetensors"),
                 ModelWeights("ink-wash", None, Lora("/models/ink-wash.safetensors", 0.8)),
             ),
@@ -109,6 +110,8 @@ class Requests(unittest.TestCase):
             ([{"id": "a", "step_cache": {"threshold": 0}}], "models[0].step_cache is"),
             ([{"id": "a", "step_cache": {"threshold": True}}], "models[0].step_cache is"),
             ([{"id": "a", "step_cache": {"threshold": 1.01}}], "models[0].step_cache is"),
+            ([{"id": "a", "precision": "int4"}], 'precision is "int4"; allowed is one of int8, fp8'),
+            ([{"id": "a", "precision": None}], "models[0].precision is null"),
             ([{"id": "a", "lora": {"path": "/a", "strength": float("inf")}}], "models[0].lora.strength is"),
         ):
             with self.subTest(said), self.assertRaises(RunnerFailure) as raised:

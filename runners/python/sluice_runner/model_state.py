@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping
+from typing import Hashable, Mapping
 
 from .makes import OPEN_SORA_MAKES, Makes
 from .pipeline import Readiness
@@ -22,8 +22,14 @@ class Served:
     identities: Mapping[str, str]
     settled: Mapping[str, str] = field(default_factory=dict)
 
-    def folder_of(self, model: str) -> str | None:
-        return next((weights.folder for weights in self.load.models if weights.id == model), None)
+    def seat_of(self, model: str) -> Hashable:
+        """Models of one seat can be changed for each other in place. A folder and a precision have their own;
+        what was quantized is no longer the numbers that a file changes, so each of its files has one too."""
+        weights = next((weights for weights in self.load.models if weights.id == model), None)
+        if weights is None:
+            return None
+        files = None if weights.precision is None else (weights.checkpoint, weights.lora)
+        return (weights.folder, weights.precision, files)
 
     def makes_of(self, model: str) -> Makes:
         own = [weights.makes for weights in self.load.models if weights.id == model]

@@ -8,11 +8,14 @@ import math
 import os
 from dataclasses import dataclass
 from dataclasses import field as given_field
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Literal, Mapping
 
 from .failure import RunnerFailure
 from .makes import OPEN_SORA_MAKES, Makes, parse_makes, request_of_makes
 from .step_cache import StepCache, parse_step_cache
+
+Precision = Literal["int8", "fp8"]
+PRECISIONS: tuple[Precision, ...] = ("int8", "fp8")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class ModelWeights:
     makes: Makes = OPEN_SORA_MAKES
     # None = every step is run in full.
     step_cache: StepCache | None = None
+    # What the transformer is kept in; None = its weights as they are.
+    precision: Precision | None = None
 
 
 def parse_models(value: Any) -> tuple[ModelWeights, ...]:
@@ -65,6 +70,7 @@ def request_of_models(models: Iterable[ModelWeights]) -> list[dict[str, Any]]:
             **({} if not model.pipelines else {"pipelines": dict(model.pipelines)}),
             **({} if model.makes == OPEN_SORA_MAKES else {"makes": request_of_makes(model.makes)}),
             **({} if model.step_cache is None else {"step_cache": vars(model.step_cache)}),
+            **({} if model.precision is None else {"precision": model.precision}),
         }
         for model in models
     ]
@@ -87,7 +93,15 @@ def _model(field: str, value: Any) -> ModelWeights:
         _pipelines(f"{field}.pipelines", value.get("pipelines", {})),
         parse_makes(f"{field}.makes", value["makes"]) if "makes" in value else OPEN_SORA_MAKES,
         parse_step_cache(f"{field}.step_cache", value["step_cache"]) if "step_cache" in value else None,
+        _precision(f"{field}.precision", value["precision"]) if "precision" in value else None,
     )
+
+
+def _precision(field: str, value: Any) -> Precision:
+    for precision in PRECISIONS:
+        if precision == value:
+            return precision
+    raise _refused(field, value, f"one of {', '.join(PRECISIONS)}")
 
 
 def _lora(field: str, value: Any) -> Lora:

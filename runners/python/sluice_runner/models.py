@@ -113,10 +113,10 @@ class Models:
     def turn_to(self, model: str) -> bool:
         """Returns whether the ranks can take a video of `model` now; otherwise `on_loaded` follows.
 
-        One rank switches in place when the video comes, unless the other model has a folder of its own: a new
-        process surely has all of the device's memory. Ranks that offload for one video that ran out of memory
-        start again without. Over several ranks the weights lie split or copied, and
-        one that failed alone would leave the rest waiting: they all start again with another model."""
+        One rank switches in place when the video comes, unless the other model has a folder or a precision of
+        its own: a new process surely has all of the device's memory. Ranks that offload for one video that
+        ran out of memory start again without. Over several ranks the weights lie split or copied, and one
+        that failed alone would leave the rest waiting: they all start again with another model."""
         now = self._state.now
         if isinstance(now, (Ready, Switching)) and self._must_restart(now.served, now.model, model):
             self._restart(model, offload=self._offload_default)
@@ -225,7 +225,7 @@ class Models:
 
     def _is_in_place(self, served: Served, one: str, other: str) -> bool:
         """Whether ranks that were started with one model can make the other's videos."""
-        return one == other or (self.ranks == 1 and served.folder_of(one) == served.folder_of(other))
+        return one == other or (self.ranks == 1 and served.seat_of(one) == served.seat_of(other))
 
     def _restart(self, model: str, *, offload: bool) -> None:
         now = self._state.now

@@ -149,6 +149,27 @@ describe('memory is compared with the published peak for the devices of a slot',
   })
 })
 
+test('with every model in 8 bits less memory will do', () => {
+  const model = { id: 'open-sora-2-int8', files: [], precision: 'int8', problem: null }
+  const stateFor = (gib: number, models: Probe['models'], env: NodeJS.ProcessEnv = {}) => {
+    const torch = { version: '2.4.0', cuda: '12.4', devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }] }
+    const probe = { python: [3, 11, 0] as [number, number, number], torch, packages: {}, models }
+    const rest = { compiler: null, python_headers: true, package_found: true, commit: null, attention: null }
+    const findings = checkProbe(
+      { ...probe, ...rest, weights: [] },
+      { OPENSORA_HOME: '/x', ...env },
+      'python3',
+    )
+    return statesOf(findings, 'vram')
+  }
+  const retry = { OPENSORA_OFFLOAD: 'retry' }
+  expect(stateFor(50, [model])).toEqual(['ok'])
+  expect(stateFor(48, [model])).toEqual(['note'])
+  expect(stateFor(24, [model], retry)).toEqual(['note'])
+  expect(stateFor(16, [model], retry)).toEqual(['fail'])
+  expect(stateFor(24, [model, { ...model, precision: null }], retry)).toEqual(['fail'])
+})
+
 describe("what torch compiles with, and its allocator's settings, are looked at before a video needs them", () => {
   const probe: Probe = {
     python: [3, 11, 0],
@@ -170,6 +191,7 @@ describe("what torch compiles with, and its allocator's settings, are looked at 
     ['fail', { compiler: null }, {}, 'a C compiler'],
     ['fail', { python_headers: false }, {}, 'Python.h'],
     ['note', { compiler: null }, { TORCHDYNAMO_DISABLE: '1' }, 'not needed'],
+    ['fail', {}, { TORCHDYNAMO_DISABLE: '1', OPENSORA_COMPILE: 'on' }, 'the load will fail'],
   ] as const)('compiler: %s with %j, %j', (state, changes, env, text) => {
     const [finding] = findingsOf(changes, env).filter(({ part }) => part === 'compiler')
     expect(finding).toMatchObject({ state, text: expect.stringContaining(text) })

@@ -25,6 +25,8 @@ const PEAK_GIB: Readonly<Record<number, readonly [small: number | null, large: n
 const OFFLOAD_GIB = [43, 51] as const
 /** The transformer's 22.2 GiB, and room for the smallest clip. */
 const OFFLOAD_GIB_MIN = 28
+/** What a precision of 8 bits leaves of the transformer's memory is so much less. */
+const EIGHT_BITS_SAVE_GIB = 11
 
 const weightsSchema = z.object({
   path: z.string(),
@@ -37,6 +39,8 @@ const modelSchema = z.object({
   files: z.array(
     z.object({ path: z.string(), bytes: z.number().nullable(), parameters: z.number().nullable() }),
   ),
+  /** What its transformer is kept in; null = its weights as they are. */
+  precision: z.string().nullable(),
   problem: z.string().nullable(),
 })
 const probeSchema = z.object({
@@ -169,41 +173,56 @@ function checkTorch(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
   return [
     ok('torch', `${torch.version}, CUDA ${torch.cuda}`),
     ok('gpu', names.join('; ')),
-    checkMemory(Math.min(...devices.map(({ bytes }) => bytes)), env),
+    checkMemory(Math.min(...devices.map(({ bytes }) => bytes)), probe, env),
   ]
 }
 
-/** The smallest device against the published peak for as many devices as a slot has. */
-function checkMemory(bytes: number, env: NodeJS.ProcessEnv): Finding {
+/**
+ * The smallest device against the published peak for as many devices as a slot has; less where every model is
+ * kept in 8 bits.
+ */
+function checkMemory(bytes: number, { models }: Probe, env: NodeJS.ProcessEnv): Finding {
   const count = devicesPerSlot(env)
   const published = PEAK_GIB[count]
   if (published === undefined) {
     return note('vram', `nothing is published for ${count} devices per slot; for 1, 2, 4 and 8 it is`)
   }
-  const [small, large] = published
+  const eightBits = models.length > 0 && models.every(({ precision }) => precision !== null)
+  const saved = eightBits ? EIGHT_BITS_SAVE_GIB : 0
+  const [small, large] = [published[0] === null ? null : published[0] - saved, published[1] - saved]
   const has = `${(bytes / GIB).toFixed(1)} GiB per device`
-  const per = `${count} ${count === 1 ? 'device' : 'devices'} per slot`
-  if (bytes >= large * GIB) return ok('vram', `${has}; 768px needs ${large} GiB with ${per}`)
+  const per = `${count} ${count === 1 ? 'device' : 'devices'} per slot${eightBits ? ' in 8 bits' : ''}`
+  if (bytes >= large * GIB) return ok('vram', `${has}; 768px needs ${gib(large)} with ${per}`)
   if (small !== null && bytes >= small * GIB) {
     return note(
       'vram',
-      `${has}: 256px fits (${small} GiB with ${per}), 768px (${large} GiB) is not known to`,
+      `${has}: 256px fits (${gib(small)} with ${per}), 768px (${gib(large)}) is not known to`,
       'more devices per slot need less on each',
     )
   }
-  const peak = `${small === null ? '' : `256px ${small} GiB, `}768px ${large} GiB`
+  const peak = `${small === null ? '' : `256px ${gib(small)}, `}768px ${gib(large)}`
   const needs = `${has}; published peak with ${per}: ${peak}`
   const offload = optionalSetting(env, 'OPENSORA_OFFLOAD')
   if (count === 1 && (offload === 'retry' || offload === 'always')) {
-    if (bytes < OFFLOAD_GIB_MIN * GIB) {
-      const why = 'even with offload the transformer alone has 22.2 GiB, beside what a step needs'
-      return fail('vram', `${has}; ${why}`, `use a device of more than ${OFFLOAD_GIB_MIN} GiB`)
+    const least = OFFLOAD_GIB_MIN - saved
+    if (bytes < least * GIB) {
+      const transformer = (22.2 - saved).toFixed(1)
+      const why = `even with offload the transformer alone has ${transformer} GiB, beside what a step needs`
+      const todo = `use a device of more than ${least} GiB${eightBits ? '' : ', or a model with a precision'}`
+      return fail('vram', `${has}; ${why}`, todo)
     }
-    const derived = `256px about ${OFFLOAD_GIB[0]} GiB, 768px about ${OFFLOAD_GIB[1]} GiB`
-    const how = 'worked out from the published peaks, not measured'
+    const [smallOff, largeOff] = [OFFLOAD_GIB[0] - saved, OFFLOAD_GIB[1] - saved]
+    const derived = `256px about ${smallOff} GiB, 768px about ${largeOff} GiB`
+    const how = 'worked out from the published peaks, not measured; the runner tries it at load'
     return note('vram', `${needs}; with OPENSORA_OFFLOAD=${offload} ${derived} (${how}), and slower`)
   }
-  return fail('vram', needs, 'use more devices per slot in SLUICE_SLOTS, or one with OPENSORA_OFFLOAD=retry')
+  const todo =
+    'use more devices per slot in SLUICE_SLOTS, or one with OPENSORA_OFFLOAD=retry or a model with a precision'
+  return fail('vram', needs, todo)
+}
+
+function gib(size: number): string {
+  return `${Number(size.toFixed(1))} GiB`
 }
 
 function checkPackages(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
@@ -263,7 +282,13 @@ function checkAttention({ attention }: Probe): Finding[] {
  */
 function checkCompiler({ compiler, python_headers }: Probe, env: NodeJS.ProcessEnv): Finding {
   if (optionalSetting(env, 'TORCHDYNAMO_DISABLE') === '1') {
-    return note('compiler', 'not needed: TORCHDYNAMO_DISABLE=1 keeps torch from compiling')
+    return optionalSetting(env, 'OPENSORA_COMPILE') === 'on'
+      ? fail(
+          'compiler',
+          'OPENSORA_COMPILE=on, and TORCHDYNAMO_DISABLE=1 keeps torch from compiling: the load will fail',
+          'unset one of the two',
+        )
+      : note('compiler', 'not needed: TORCHDYNAMO_DISABLE=1 keeps torch from compiling')
   }
   const missing = [
     ...(compiler === null ? ['a C compiler'] : []),
@@ -297,7 +322,7 @@ function checkWeights({ path, bytes, parameters, problem }: z.infer<typeof weigh
   return ok('weights', `${path}: ${(bytes / 1e9).toFixed(1)} GB${counted}`)
 }
 
-function checkModel({ id, files, problem }: z.infer<typeof modelSchema>): Finding {
+function checkModel({ id, files, precision, problem }: z.infer<typeof modelSchema>): Finding {
   if (problem !== null) {
     return fail(
       'model',
@@ -309,7 +334,8 @@ function checkModel({ id, files, problem }: z.infer<typeof modelSchema>): Findin
     ({ path, bytes, parameters }) =>
       `${path} (${sizeOf(bytes ?? 0)}, ${((parameters ?? 0) / 1e6).toFixed(1)} million)`,
   )
-  return ok('model', `${id}: ${sizes.length === 0 ? 'the weights of the base model' : sizes.join(' + ')}`)
+  const weights = sizes.length === 0 ? 'the weights of the base model' : sizes.join(' + ')
+  return ok('model', `${id}: ${weights}${precision === null ? '' : `, kept in ${precision}`}`)
 }
 
 function sizeOf(bytes: number): string {

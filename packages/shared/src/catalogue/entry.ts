@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { POOL_PATTERN } from '../attempt-contract.ts'
 import { isId } from '../ids.ts'
-import { COMMERCIAL_USES, I2V_CONDITIONS, MODES } from '../models/model.ts'
+import { COMMERCIAL_USES, I2V_CONDITIONS, MODES, PRECISIONS } from '../models/model.ts'
 import { DEFAULT_MODEL_ALIASES } from '../models/openai-names.ts'
 import { PRICE_MICROS_MAX, parseMicros } from '../money.ts'
 
@@ -142,6 +142,7 @@ export const entrySchema = fields({
   step_cache: fields({ threshold: z.number().positive().max(STEP_CACHE_THRESHOLD_MAX) })
     .nullable()
     .optional(),
+  precision: z.enum(PRECISIONS, PRECISIONS.join(' or ')).nullable().optional(),
   engine_model: z.string().min(1).max(200).optional(),
 })
 export type Entry = z.output<typeof entrySchema>

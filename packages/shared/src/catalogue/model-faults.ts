@@ -29,7 +29,7 @@ export function modelFaults(model: Model, entry: Entry, like: Model | undefined)
     ...rangeFaults('motion_score', model.motionScore),
     ...modeFaults(model),
     ...tokenFaults(model),
-    ...stepCacheFaults(model),
+    ...openSoraFaults(model),
   ]
 }
 
@@ -137,9 +137,14 @@ function tokenFaults({ sizes, sizeRule, frames, steps, tokens }: Model): Fault[]
   ]
 }
 
-function stepCacheFaults({ stepCache, pipelines }: Model): Fault[] {
-  if (stepCache === null || pipelines === null) return []
-  return [['step_cache', 'is for models of the runner open-sora, and this one has pipelines']]
+/** What only the runner open-sora knows. */
+function openSoraFaults({ stepCache, precision, pipelines }: Model): Fault[] {
+  if (pipelines === null) return []
+  const said = 'is for models of the runner open-sora, and this one has pipelines'
+  return [
+    ...(stepCache === null ? [] : [['step_cache', said] as const]),
+    ...(precision === null ? [] : [['precision', said] as const]),
+  ]
 }
 
 function modeFaults({ modes, i2vConditions, pipelines }: Model): Fault[] {

@@ -38,6 +38,7 @@ const WHOLE: Model = {
   weights: {},
   pipelines: null,
   stepCache: null,
+  precision: null,
   engineModel: null,
 }
 
@@ -87,6 +88,7 @@ function withEntry(like: Model, entry: Entry): Model {
     weights: weightsOf(entry, {}),
     pipelines: entry.pipelines ?? like.pipelines,
     stepCache: entry.step_cache === undefined ? like.stepCache : entry.step_cache,
+    precision: entry.precision === undefined ? like.precision : entry.precision,
     engineModel: entry.engine_model ?? like.engineModel,
   }
 }

@@ -50,6 +50,10 @@ export interface StepCache {
   threshold: number
 }
 
+/** What a model's transformer can be kept in on the device besides the precision it was published in. */
+export const PRECISIONS = ['int8', 'fp8'] as const
+export type Precision = (typeof PRECISIONS)[number]
+
 /** A model that videos can be made with: all that the service knows of it. */
 export interface Model extends MadeSizes {
   id: string
@@ -100,6 +104,11 @@ export interface Model extends MadeSizes {
   pipelines: Readonly<Partial<Record<Mode, string>>> | null
   /** For the runner `open-sora`; null = every step is run in full. */
   stepCache: StepCache | null
+  /**
+   * For the runner `open-sora`: half the memory for the transformer; null = its weights as they are. It
+   * approximates, so a model with it is another model than one without.
+   */
+  precision: Precision | null
   /** For the runner `engine`: what the engine calls it; null = the id. */
   engineModel: string | null
 }

@@ -1,8 +1,9 @@
-"""How the video model is computed, as it is decided while it loads: the attention kernel."""
+"""How the video model is computed, as it is decided while it loads: by which attention kernel, and whether
+its blocks are compiled."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence
 
 import torch
@@ -10,10 +11,12 @@ import torch
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.log import log
 
-from ..attention_choice import ATTENTION_SETTING
+from ..attention_choice import ATTENTION_SETTING, Kernel
+from ..compile_choice import COMPILE_SETTING, describe, is_faster
 from ..settings import Settings
 from ..sold_sizes import SoldSize
 from .attention import Heads, find_kernel, put_in_place, settle_attention
+from .compiled_blocks import CompiledBlocks, CompileFailure
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,56 @@ class LoadedNetwork:
 
 @dataclass(frozen=True)
 class Computing:
-    """`uses`, `settled`: see Readiness and Loaded. `identity`: what of it decides the bits of a clip."""
+    """`kernel`: of attention. `uses`, `settled`: see Readiness and Loaded. `identity`: what of it decides the
+    bits of a clip."""
 
+    kernel: Kernel
     uses: Mapping[str, str]
     settled: Mapping[str, str]
     identity: str
+
+    def with_weights(self, kept: str) -> Computing:
+        """`kept`: what the network's weights are kept in."""
+        return replace(self, uses={**self.uses, "weights": kept})
+
+
+def settle_blocks(
+    computing: Computing, network: LoadedNetwork, settings: Settings, sizes: Sequence[SoldSize]
+) -> Computing:
+    """Compiles the blocks where that is wanted, works and is faster. The weights are on the device.
+
+    Raises RunnerFailure when they must be compiled and cannot."""
+    wanted, why = settings.compile, None
+    if wanted == "off":
+        why = f"{COMPILE_SETTING} is off"
+    elif network.ranks > 1:
+        why = "over several devices they are not compiled"
+    elif wanted == "auto" and network.device.type != "cuda":
+        why = "this is no GPU"
+    if why is None:
+        blocks = CompiledBlocks(network.module, find_kernel(computing.kernel), network.device, network.dtype)
+        try:
+            compared = blocks.put_in_place(sizes)
+            log(f"blocks: {describe(compared)}")
+            if wanted == "on" or is_faster(compared):
+                return _with(computing, "compiled", "on", " blocks=compiled")
+            blocks.take_back()
+            why = "compiled they are not faster"
+        except CompileFailure as failure:
+            why = str(failure)
+    if wanted == "on":
+        needed = "a C compiler and Python's headers are needed; off and auto go on without"
+        raise RunnerFailure("model_missing", f'{COMPILE_SETTING} is "on", but: {why}; {needed}')
+    return _with(computing, f"not compiled: {why}", "off", "")
+
+
+def _with(computing: Computing, said: str, settled: str, identity: str) -> Computing:
+    return replace(
+        computing,
+        uses={**computing.uses, "blocks": said},
+        settled={**computing.settled, COMPILE_SETTING: settled},
+        identity=f"{computing.identity}{identity}",
+    )
 
 
 def settle_computing(network: LoadedNetwork, settings: Settings, sizes: Sequence[SoldSize]) -> Computing:
@@ -45,7 +93,7 @@ def settle_computing(network: LoadedNetwork, settings: Settings, sizes: Sequence
         if network.flash_attn_problem is not None:
             why = f"a sequence over {network.ring} devices is built on flash-attn"
             raise RunnerFailure("model_missing", f"{why}, which is {network.flash_attn_problem}")
-        return Computing({"attention": "flash-attn ring"}, {}, "attention=ring")
+        return Computing("flash-attn-2", {"attention": "flash-attn ring"}, {}, "attention=ring")
     config = network.module.config
     heads = Heads(config.num_heads, config.hidden_size // config.num_heads, network.dtype)
     # A choice by time could differ between ranks, and then so would their results.
@@ -53,4 +101,4 @@ def settle_computing(network: LoadedNetwork, settings: Settings, sizes: Sequence
     kernel, said = settle_attention(settings.attention, heads, lengths, network.device)
     log(said)
     put_in_place(find_kernel(kernel))
-    return Computing({"attention": kernel}, {ATTENTION_SETTING: kernel}, f"attention={kernel}")
+    return Computing(kernel, {"attention": kernel}, {ATTENTION_SETTING: kernel}, f"attention={kernel}")

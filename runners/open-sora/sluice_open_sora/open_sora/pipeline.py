@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any, Callable
 
 from sluice_runner.failure import RunnerFailure
-from sluice_runner.model_weights import ModelWeights
+from sluice_runner.model_weights import ModelWeights, Precision
 from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, StepGate
 
 from ..fast_model import FULL_STEP_EVERY, MODEL
+from ..precision import check_precisions
 from ..served_model import ServedModel, open_models
 from ..settings import read_settings, set_allocator, visible_home
 from ..sold_sizes import sold_sizes
@@ -46,6 +47,7 @@ class OpenSoraPipeline:
         if not models and model != MODEL:
             raise RunnerFailure("model_missing", f"model {model!r}; this runner makes {MODEL}")
         served = open_models(models) if models else (ServedModel(model),)
+        self._served = {one.id: one for one in served}
         sys.path.insert(0, visible_home(self._settings))
         set_allocator(os.environ)
         import torch
@@ -53,13 +55,10 @@ class OpenSoraPipeline:
         from sluice_runner.with_torch.device import find_device
 
         from .attention import stand_in_for_flash_attn
-        from .causal_mask import CausalMask
-        from .computing import LoadedNetwork, settle_computing
+        from .computing import LoadedNetwork, settle_blocks, settle_computing
         from .configuration import check_heads, check_ranks, read_configuration, sequence_ranks
         from .network import Devices
         from .parallel_guidance import RankGroups, SplitAttention
-        from .residency import Residency
-        from .undrawn import check_whole, undrawn_networks
 
         torch.set_grad_enabled(False)
         self._config = config = read_configuration(self._settings, self._place.ranks)
@@ -71,22 +70,16 @@ class OpenSoraPipeline:
 
         flash_attn_problem = stand_in_for_flash_attn()
         from opensora.utils.misc import to_torch_dtype
-        from opensora.utils.sampling import prepare_models
 
         ring = 1 if shares_branches else sequence_ranks(config, self._place.ranks)
-        offload = self._place.offload and self._place.ranks == 1
         boost = self._boosters() if self._place.ranks > 1 and not shares_branches else None
+        check_precisions(models, boost is not None)
         groups = RankGroups(self._device) if shares_branches else None
         dtype = to_torch_dtype(config.get("dtype", "bf16"))
-        # With offload nothing is on the device until it is used.
-        with undrawn_networks():
-            model_parts = prepare_models(config, torch.device("cpu") if offload else self._device, dtype)
-        video_model, self._autoencoder, self._t5, self._clip, self._image_parts = model_parts
-        if config.get("pretrained_lora_path") is None:
-            check_whole(video_model, config["model"])
-        self._served = {one.id: one for one in served}
+        video_model = self._make_parts(dtype, self._offload or self._served[model].precision is not None)
         network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring, flash_attn_problem)
-        self._computing = settle_computing(network, self._settings, sold_sizes(models))
+        sizes = sold_sizes(models)
+        self._computing = settle_computing(network, self._settings, sizes)
         # Before the ranks split it: each still has every tensor whole.
         self._prepare_weights(video_model)
         self.use(model, lambda *_: None)
@@ -95,17 +88,11 @@ class OpenSoraPipeline:
         # Around the kernel that is in place by now.
         self._devices = None if groups is None else Devices(groups, SplitAttention.replace())
         self._model = video_model
-        flux, flux_autoencoder = self._image_parts.get("img_flux"), self._image_parts.get("img_flux_ae")
-        parts = {
-            "text": [self._t5, self._clip],
-            "model": [self._model],
-            "autoencoder": [self._autoencoder],
-            "image": [part for part in (flux, flux_autoencoder) if part is not None],
-        }
-        self._causal_mask = CausalMask()
-        self._causal_mask.replace()
-        self._residency = Residency(self._device, parts, offload)
-        self._watch(flux, flux_autoencoder)
+        self._place_parts(self._served[model].precision)
+        self._residency.use("model")
+        kept = self._served[model].precision or config.get("dtype", "bf16")
+        self._computing = settle_blocks(self._computing.with_weights(kept), network, self._settings, sizes)
+        self._watch()
         return self._loaded(ring)
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
@@ -116,6 +103,52 @@ class OpenSoraPipeline:
                 self._residency.rest()
             self._weights.use(self._served[model], between)
             synchronize(self._device)
+
+    @property
+    def _offload(self) -> bool:
+        return self._place.offload and self._place.ranks == 1
+
+    def _make_parts(self, dtype: Any, on_host: bool) -> Any:
+        """Returns the video model. `on_host`: nothing comes to the device yet."""
+        import torch
+
+        from opensora.utils.sampling import prepare_models
+
+        from .undrawn import check_whole, undrawn_networks
+
+        with undrawn_networks():
+            parts = prepare_models(self._config, torch.device("cpu") if on_host else self._device, dtype)
+        video_model, self._autoencoder, self._t5, self._clip, self._image_parts = parts
+        if self._config.get("pretrained_lora_path") is None:
+            check_whole(video_model, self._config["model"])
+        return video_model
+
+    def _place_parts(self, precision: Precision | None) -> None:
+        """With `precision` they are still in the host's memory: the device may not hold the video model as it
+        is."""
+        import torch
+
+        from .causal_mask import CausalMask
+        from .quantized_weights import quantize
+        from .residency import Residency
+
+        flux, flux_autoencoder = self._image_parts.get("img_flux"), self._image_parts.get("img_flux_ae")
+        parts = {
+            "text": [self._t5, self._clip],
+            "model": [self._model],
+            "autoencoder": [self._autoencoder],
+            "image": [part for part in (flux, flux_autoencoder) if part is not None],
+        }
+        if precision is not None:
+            home = torch.device("cpu") if self._offload else self._device
+            for block in blocks_of(self._model):
+                quantize(block, precision, self._device)
+                block.to(home)
+            for part in (part for modules in parts.values() for part in modules):
+                part.to(home)
+        self._causal_mask = CausalMask()
+        self._causal_mask.replace()
+        self._residency = Residency(self._device, parts, self._offload)
 
     def _loaded(self, ring: int) -> Loaded:
         """`ring`: the devices that a sequence is split over."""
@@ -140,8 +173,9 @@ class OpenSoraPipeline:
         identities = {id: f"{served.identity} {way}" for id, served in self._served.items()}
         return Loaded(readiness, identities, self._computing.settled)
 
-    def _watch(self, flux: Any, flux_autoencoder: Any) -> None:
+    def _watch(self) -> None:
         """A decode may take a minute, and so may a step: each layer and each block is a sign of life."""
+        flux, flux_autoencoder = self._image_parts.get("img_flux"), self._image_parts.get("img_flux_ae")
         for autoencoder in (self._autoencoder, flux_autoencoder):
             for module in [] if autoencoder is None else autoencoder.modules():
                 module.register_forward_pre_hook(lambda *_: self._steps.alive())

@@ -32,7 +32,7 @@ class _Kept:
             parameter.data = value
         else:
             # Quantized weights are of a class of their own, which cannot change its device.
-            self.owner._parameters[self.name] = torch.nn.Parameter(value, requires_grad=False)
+            self.owner._parameters[self.name] = value  # type: ignore[assignment]
 
 
 class Residency:
@@ -65,7 +65,7 @@ class Residency:
         self.rest()
         self._present = part
         for kept in self._kept[part]:
-            kept.put(kept.home.to(self.device, non_blocking=True))
+            kept.put(_on(self.device, kept.home))
 
     def rest(self) -> None:
         """With offload nothing is on the device: what is written to the weights now is written to the host's
@@ -99,7 +99,18 @@ def _tensors_of(modules: Iterable[torch.nn.Module]) -> Iterator[_Kept]:
             for name, tensor in (*owner._parameters.items(), *owner._buffers.items()):
                 if tensor is not None and id(tensor) not in seen:
                     seen.add(id(tensor))
-                    yield _Kept(owner, name, tensor.data)
+                    is_plain = not hasattr(tensor, "__tensor_flatten__")
+                    yield _Kept(owner, name, tensor.data if is_plain else tensor)
+
+
+def _on(device: torch.device, home: torch.Tensor) -> torch.Tensor:
+    """A tensor of another class may not know how to move without waiting; what it consists of does."""
+    if not hasattr(home, "__tensor_flatten__"):
+        return home.to(device, non_blocking=True)
+    names, about = home.__tensor_flatten__()
+    inner = {name: _on(device, getattr(home, name)) for name in names}
+    moved: torch.Tensor = type(home).__tensor_unflatten__(inner, about, home.size(), home.stride())
+    return moved
 
 
 def _plain_tensors(tensor: torch.Tensor) -> list[torch.Tensor]:

@@ -19,5 +19,6 @@ export const BY_DIFFUSERS = {
   accounts: null,
   weights: {},
   stepCache: null,
+  precision: null,
   engineModel: null,
 } as const satisfies Partial<Model>

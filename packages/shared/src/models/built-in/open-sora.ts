@@ -59,6 +59,7 @@ export const OPEN_SORA_2: Model = {
   weights: {},
   pipelines: null,
   stepCache: null,
+  precision: null,
   engineModel: null,
 }
 

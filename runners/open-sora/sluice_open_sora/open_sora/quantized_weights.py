@@ -1,0 +1,26 @@
+"""The transformer's weights in 8 bits, by torchao (precision.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.model_weights import Precision
+
+from ..precision import TORCHAO_VERSION, torchao_version
+
+
+def quantize(block: Any, precision: Precision, device: torch.device) -> None:
+    """Makes the weights of the block's linear layers such, on `device`, where they are then: the whole
+    network never has to be there as it was. All else stays as it is.
+
+    Raises RunnerFailure `model_missing` when torchao does not have it."""
+    try:
+        from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
+    except ImportError as error:
+        version, needed = torchao_version(), f"torchao {TORCHAO_VERSION} was tried"
+        raise RunnerFailure("model_missing", f"torchao {version} is not usable: {error}; {needed}") from None
+    kinds = {"int8": Int8WeightOnlyConfig, "fp8": Float8WeightOnlyConfig}
+    quantize_(block, kinds[precision](), device=device)

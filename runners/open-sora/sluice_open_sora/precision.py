@@ -1,0 +1,48 @@
+"""What the video model's transformer is kept in, beside its weights as they are (bf16).
+
+`int8` and `fp8` are weights of 8 bits, with a factor for each row: half the memory, 12 GB instead of 23.8.
+The sums are still made in bf16. It approximates, so such a model has an id of its own, as one with a step
+cache.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Sequence
+
+from sluice_runner.failure import RunnerFailure
+from sluice_runner.model_weights import ModelWeights, Precision
+
+# The version that this was tried with.
+TORCHAO_VERSION = "0.18.0"
+
+
+def torchao_version() -> str | None:
+    try:
+        return metadata.version("torchao").partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_precisions(models: Sequence[ModelWeights], is_split: bool) -> None:
+    """`is_split`: Open-Sora splits sequence or tensors over several devices. Raises RunnerFailure
+    `model_missing` for a precision that cannot be had."""
+    for model in models:
+        if model.precision is None:
+            continue
+        asked = f"model {model.id!r}: precision is {model.precision!r}"
+        if torchao_version() is None:
+            raise RunnerFailure(
+                "model_missing",
+                f"{asked}, for which torchao is needed: pip install torchao=={TORCHAO_VERSION}",
+            )
+        if is_split:
+            raise RunnerFailure(
+                "model_missing",
+                f"{asked}, which is for one device, or several with OPENSORA_PARALLEL=guidance",
+            )
+
+
+def precision_identity(precision: Precision | None) -> str:
+    """What a checkpoint depends on."""
+    return "" if precision is None else f" precision={precision}/{torchao_version()}"
