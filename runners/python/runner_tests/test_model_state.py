@@ -87,3 +87,21 @@ class Changes(unittest.TestCase):
         with self.assertRaises(IllegalChange):
             state.change(to)
         self.assertIs(state.now, before)
+
+
+class Seats(unittest.TestCase):
+    def test_models_change_in_place_unless_folder_or_precision_differ_or_quantized_files_do(self) -> None:
+        models = {
+            "base": ModelWeights("base"),
+            "tuned": ModelWeights("tuned", "/tuned"),
+            "folder": ModelWeights("folder", folder="/folder"),
+            "int8": ModelWeights("int8", precision="int8"),
+            "int8 fast": ModelWeights("int8 fast", precision="int8", step_cache=StepCache(0.1)),
+            "int8 tuned": ModelWeights("int8 tuned", "/tuned", precision="int8"),
+            "fp8": ModelWeights("fp8", precision="fp8"),
+        }
+        served = Served(Load("base", tuple(models.values())), READINESS, {})
+        seats = {id: served.seat_of(id) for id in models}
+        self.assertEqual(seats["base"], seats["tuned"])
+        self.assertEqual(seats["int8"], seats["int8 fast"])
+        self.assertEqual(len(set(seats.values())), 5)
