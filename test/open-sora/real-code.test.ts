@@ -66,6 +66,7 @@ test.each([
     "the network's blocks are compiled at load for every length and batch, and make the clips they made before",
     'tests.test_compiled_blocks',
   ],
+  ['on a small device the largest clip that it offers was made there at load', 'tests.test_largest_clip'],
   ['weights of 8 bits take half the memory and make about the same clip', 'tests.test_precision'],
   ["the decoder's mask is Open-Sora's own, made once for many tiles", 'tests.test_causal_mask'],
   [

@@ -20,6 +20,7 @@ from sluice_runner.settings import (
 
 from .attention_choice import ATTENTION, ATTENTION_SETTING, AttentionSetting
 from .compile_choice import COMPILE, COMPILE_SETTING, CompileSetting
+from .largest_clip import LargestClip, read_largest_clip
 
 # Over several devices the sequence or the tensors are split, by Open-Sora itself; or the guidance branches,
 # and the sequence of each (rank_layout.py).
@@ -40,6 +41,8 @@ class Settings(RunnerSettings):
     branches: Branches
     attention: AttentionSetting
     compile: CompileSetting
+    # None = by the device's memory.
+    largest_clip: LargestClip | None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -58,6 +61,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         branches=read_choice(environment, "OPENSORA_GUIDANCE_BRANCHES", BRANCHES, "needed"),
         attention=read_choice(environment, ATTENTION_SETTING, ATTENTION, "auto"),
         compile=read_choice(environment, COMPILE_SETTING, COMPILE, "auto"),
+        largest_clip=read_largest_clip(environment),
     )
 
 

@@ -16,11 +16,12 @@ from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora.attention_choice import Kernel, Trial, choose_kernel, describe_trials
 from sluice_open_sora.compile_choice import Comparison, describe, is_faster
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
+from sluice_open_sora.largest_clip import LargestClip, find_largest_clip
 from sluice_open_sora.lora_file import LoraFile
 from sluice_open_sora.rank_layout import Share, allowed_ranks, group_members, owners, share_of
 from sluice_open_sora.served_model import open_models
 from sluice_open_sora.settings import read_settings, set_allocator
-from sluice_open_sora.sold_sizes import sold_sizes
+from sluice_open_sora.sold_sizes import SoldSize, sold_sizes
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.makes import OPEN_SORA_MAKES, Frames
 from sluice_runner.model_weights import ModelWeights
@@ -309,6 +310,28 @@ class CompiledBlocks(unittest.TestCase):
         )
 
 
+class LargestClips(unittest.TestCase):
+    def find(self, room: int) -> tuple[str, list[str]]:
+        tried: list[str] = []
+
+        def short_of_memory(size: SoldSize) -> str | None:
+            tried.append(f"{size.width}x{size.height}x{size.frames}")
+            return "CUDA out of memory" if size.positions > room else None
+
+        return str(find_largest_clip(sold_sizes(()), short_of_memory)), tried
+
+    def test_the_largest_that_fits_is_tried_first_and_then_shorter_ones_of_the_smallest_class(self) -> None:
+        order = ["1024x576x129", "336x192x129", "336x192x65", "336x192x33"]
+        for room, count in ((80_000, 1), (9000, 2), (5000, 3), (3000, 4)):
+            self.assertEqual(self.find(room), (order[count - 1], order[:count]))
+        with self.assertRaisesRegex(RunnerFailure, "336x192 pixels and 33 frames fits; OPENSORA_OFFLOAD"):
+            self.find(100)
+
+    def test_the_square_of_a_class_is_offered_with_its_wide_sizes(self) -> None:
+        self.assertEqual(LargestClip(336, 192, 129).pixels_max, 256 * 256)
+        self.assertEqual(LargestClip(1024, 576, 129).pixels_max, 768 * 768)
+
+
 class SettingsTest(unittest.TestCase):
     def test_a_wrong_setting_is_named_with_what_is_allowed(self) -> None:
         for name, value in (
@@ -317,6 +340,7 @@ class SettingsTest(unittest.TestCase):
             ("OPENSORA_GUIDANCE_BRANCHES", "some"),
             ("OPENSORA_ATTENTION", "xformers"),
             ("OPENSORA_COMPILE", "1"),
+            ("OPENSORA_LARGEST_CLIP", "768px"),
             ("OPENSORA_T2I2V", "true"),
             ("OPENSORA_CHECKPOINT_MS", "1s"),
             ("OPENSORA_LOAD_MS_MAX", "-1"),

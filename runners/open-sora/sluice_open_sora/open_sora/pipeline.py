@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import random
 import sys
+import tempfile
+import traceback
 from dataclasses import replace
 from typing import Any, Callable
 
-from sluice_runner.failure import RunnerFailure
+from sluice_runner.failure import RunnerFailure, classify
+from sluice_runner.log import log
 from sluice_runner.model_weights import ModelWeights, Precision
 from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, StepGate
 
 from ..fast_model import FULL_STEP_EVERY, MODEL
+from ..largest_clip import CLIP_SETTING, ENOUGH_BYTES, LargestClip, find_largest_clip
 from ..precision import check_precisions
 from ..served_model import ServedModel, open_models
 from ..settings import read_settings, set_allocator, visible_home
-from ..sold_sizes import sold_sizes
+from ..sold_sizes import SoldSize, sold_sizes
+from .trial_clip import SilentGate, job_of_one_step
 
 # The training clips' bounds: 129 frames, 768 x 768 pixels (README of commit d0cd5ac).
 FRAMES_MAX = 129
@@ -40,6 +45,8 @@ class OpenSoraPipeline:
         self._devices: Any = None
         # None until everything is loaded.
         self._residency: Any = None
+        # None = as large as Open-Sora makes them.
+        self._largest: LargestClip | None = None
         # How it computes (computing.py).
         self._computing: Any = None
 
@@ -93,6 +100,7 @@ class OpenSoraPipeline:
         kept = self._served[model].precision or config.get("dtype", "bf16")
         self._computing = settle_blocks(self._computing.with_weights(kept), network, self._settings, sizes)
         self._watch()
+        self._largest = self._largest_clip(model, sizes)
         return self._loaded(ring)
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:
@@ -155,6 +163,10 @@ class OpenSoraPipeline:
         from sluice_runner.with_torch.device import describe_device
 
         family, memory = describe_device(self._device)
+        largest, uses, settled = self._largest, self._computing.uses, self._computing.settled
+        if largest is not None:
+            uses = {**uses, "largest clip": str(largest)}
+            settled = {**settled, CLIP_SETTING: str(largest)}
         has_flux = self._image_parts.get("img_flux") is not None
         readiness = Readiness(
             device=family,
@@ -162,16 +174,53 @@ class OpenSoraPipeline:
             vram_bytes=memory,
             models=tuple(self._served),
             modes=("t2v", "t2i2v", "i2v") if has_flux else ("t2v", "i2v"),
-            frames_max=FRAMES_MAX,
-            pixels_max=PIXELS_MAX,
+            frames_max=FRAMES_MAX if largest is None else min(FRAMES_MAX, largest.frames),
+            pixels_max=PIXELS_MAX if largest is None else min(PIXELS_MAX, largest.pixels_max),
             sequence_ranks=ring,
-            uses=self._computing.uses,
+            uses=uses,
         )
         # What rounds differently: a checkpoint of one way is none of another.
         way = f"{self._computing.identity} branches={self._settings.branches}"
         way += "" if self._devices is None else f" parallel=guidance/{self._place.ranks}"
         identities = {id: f"{served.identity} {way}" for id, served in self._served.items()}
-        return Loaded(readiness, identities, self._computing.settled)
+        return Loaded(readiness, identities, settled)
+
+    def _largest_clip(self, model: str, sizes: tuple[SoldSize, ...]) -> LargestClip | None:
+        """Tries clips on one device that is small for Open-Sora, unless a video that does not fit is made
+        with offload anyway. Raises RunnerFailure."""
+        from sluice_runner.with_torch.device import describe_device
+
+        if self._settings.largest_clip is not None:
+            return self._settings.largest_clip
+        _, memory = describe_device(self._device)
+        is_retried = self._settings.offload == "retry" and not self._offload
+        if self._place.ranks > 1 or is_retried or not 0 < memory < ENOUGH_BYTES:
+            return None
+        return find_largest_clip(sizes, lambda size: self._short_of_memory(model, size))
+
+    def _short_of_memory(self, model: str, size: SoldSize) -> str | None:
+        """Makes a clip in one step, with all guidance branches: those from an image may need them. Returns
+        what was short; None when it was made."""
+        import torch
+
+        settings = self._settings
+        self._settings = replace(settings, branches="all")
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                self.generate(job_of_one_step(model, size, folder), SilentGate())
+            return None
+        except RuntimeError as error:
+            failure = classify(error)
+            if failure.code != "out_of_memory":
+                raise
+            # Its frames hold the clip's tensors.
+            traceback.clear_frames(error.__traceback__)
+            log(f"a clip of {size.width}x{size.height}x{size.frames} does not fit: {failure.message}")
+            return failure.message
+        finally:
+            self._settings = settings
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def _watch(self) -> None:
         """A decode may take a minute, and so may a step: each layer and each block is a sign of life."""
