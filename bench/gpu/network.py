@@ -22,12 +22,15 @@ from opensora.registry import MODELS, build_module
 from opensora.utils.inference import prepare_inference_condition
 from opensora.utils.sampling import get_noise, pack, prepare
 from sluice_open_sora.attention_choice import KERNELS, choose_kernel
+from sluice_open_sora.compile_choice import describe
 from sluice_open_sora.guidance_branches import BRANCHES
 from sluice_open_sora.open_sora.attention import Heads, find_kernel, put_in_place, try_kernels
 from sluice_open_sora.open_sora.causal_mask import CausalMask
+from sluice_open_sora.open_sora.compiled_blocks import CompiledBlocks, CompileFailure
 from sluice_open_sora.open_sora.first_block_cache import FirstBlockCache
 from sluice_open_sora.open_sora.frames_file import write_frames
 from sluice_open_sora.open_sora.network import Network
+from sluice_open_sora.sold_sizes import SoldSize
 from sluice_runner.step_cache import StepCache
 
 DTYPE = torch.bfloat16
@@ -117,34 +120,31 @@ class ClipBench:
             milliseconds = [round(1000 * seconds, 2) for seconds in trial.seconds.values()]
             said = trial.problem or (milliseconds[0] if milliseconds else "works")
             self._report.row(what, milliseconds=said)
-        kernel = choose_kernel(trials, "auto")
-        put_in_place(find_kernel(kernel))
-        self._report.row(f"{self._clip}: kernel from here on", kernel=kernel)
+        self._kernel = choose_kernel(trials, "auto")
+        put_in_place(find_kernel(self._kernel))
+        self._report.row(f"{self._clip}: kernel from here on", kernel=self._kernel)
         for branches in (2, 1):
             self._step("the fastest kernel", branches, self._call)
 
     def _compiled(self) -> None:
-        network = self._parts.network
-        blocks = [*network.double_blocks, *network.single_blocks]
-        what = "compiled blocks"
-        if DEVICE.type != "cuda" or not self._report.has_time(f"{self._clip}: {what}", 150):
+        """As the runner does it: compiled, compared and timed block by block, and then whole steps."""
+        what, clip = "compiled blocks", self._clip
+        if DEVICE.type != "cuda" or not self._report.has_time(f"{clip}: {what}", 150):
             return
-        for block in blocks:
-            block.compile()
+        blocks = CompiledBlocks(self._parts.network, find_kernel(self._kernel), DEVICE, DTYPE)
         try:
             started_at = time.monotonic()
-            self._call([0, 2])
-            synchronize()
+            size = SoldSize(clip.width, clip.height, clip.frames, clip.tokens)
+            compared = blocks.put_in_place([size])
             took = round(time.monotonic() - started_at, 1)
-            self._report.row(f"{self._clip}: {what}: the first step", seconds=took)
+            self._report.row(f"{clip}: {what}, compiled", seconds=took, blocks=describe(compared))
             for branches in (2, 1):
                 self._step(what, branches, self._call)
-        except Exception as error:
+        except CompileFailure as failure:
             # No compiler, no headers: the other rows are worth having.
-            self._report.row(f"{self._clip}: {what}", failed=str(error)[:200])
+            self._report.row(f"{clip}: {what}", failed=str(failure))
         finally:
-            for block in blocks:
-                block._compiled_call_impl = None
+            blocks.take_back()
 
     def _cached(self) -> None:
         """A step in full, which fills the cache, and one that leaves out all it can."""

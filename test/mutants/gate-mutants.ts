@@ -384,4 +384,11 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     replace: 'if (this.#waiting.size === 0) return',
     tests: DOOR,
   },
+  {
+    rule: 'pace: what was measured of a class tells of its other shapes',
+    file: 'apps/api/src/workers/pace.ts',
+    find: 'paceOfClass(paces, pool, video) ??',
+    replace: '',
+    tests: ['unit', 'apps/api/src/workers/pace.test.ts'],
+  },
 ]

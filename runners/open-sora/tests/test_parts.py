@@ -9,22 +9,25 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
+from unittest import mock
 
 from runner_tests.source_form import imports_without_packages
 from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
+from sluice_open_sora import precision
 from sluice_open_sora.attention_choice import Kernel, Trial, choose_kernel, describe_trials
 from sluice_open_sora.compile_choice import Comparison, describe, is_faster
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.largest_clip import LargestClip, find_largest_clip
 from sluice_open_sora.lora_file import LoraFile
+from sluice_open_sora.precision import check_precisions
 from sluice_open_sora.rank_layout import Share, allowed_ranks, group_members, owners, share_of
 from sluice_open_sora.served_model import open_models
 from sluice_open_sora.settings import read_settings, set_allocator
 from sluice_open_sora.sold_sizes import SoldSize, sold_sizes
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.makes import OPEN_SORA_MAKES, Frames
-from sluice_runner.model_weights import ModelWeights
+from sluice_runner.model_weights import ModelWeights, Precision
 from sluice_runner.settings import SettingError
 from sluice_runner.step_cache import StepCache
 from tests.spawned_runner import PACKAGE_FOLDER
@@ -49,6 +52,29 @@ class StepCaches(unittest.TestCase):
             'model "open-sora-2" is exact and takes no step_cache; '
             "a model with one has an id of its own, such as open-sora-2-fast",
         )
+
+    def test_nor_does_it_take_a_precision_and_one_with_it_has_checkpoints_of_its_own(self) -> None:
+        with self.assertRaisesRegex(RunnerFailure, "is exact and takes no precision") as raised:
+            open_models((ModelWeights("open-sora-2", precision="int8"),))
+        self.assertEqual(raised.exception.code, "bad_input")
+        precisions: tuple[Precision | None, ...] = (None, "int8", "fp8")
+        models = open_models(tuple(ModelWeights("a", precision=kept) for kept in precisions))
+        self.assertEqual([model.precision for model in models], list(precisions))
+        self.assertEqual(len({model.identity for model in models}), 3)
+
+    def test_without_torchao_a_precision_is_refused_with_what_to_install(self) -> None:
+        asked = (ModelWeights("a"), ModelWeights("b", precision="fp8"))
+        check_precisions(asked[:1], is_split=True)
+        for version, is_split, said in (
+            (None, False, "model 'b': precision is 'fp8', for which torchao is needed: pip install"),
+            ("0.18.0", True, "which is for one device, or several with OPENSORA_PARALLEL=guidance"),
+        ):
+            with (
+                self.subTest(said),
+                mock.patch.object(precision, "torchao_version", return_value=version),
+                self.assertRaisesRegex(RunnerFailure, said),
+            ):
+                check_precisions(asked, is_split)
 
     def test_a_checkpoint_belongs_to_one_with_its_threshold(self) -> None:
         models = (ModelWeights("a"), *(ModelWeights("a", step_cache=StepCache(by)) for by in (0.05, 0.06)))

@@ -1,5 +1,7 @@
 import { modelOfCapability } from '@sluice/shared/models/capability'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
+import { findSize } from '@sluice/shared/models/sizes'
+import { videoTokens } from '@sluice/shared/token-count'
 import type { Database } from '../db/database.ts'
 
 /** What a pace is measured for, besides its pool. */
@@ -25,6 +27,7 @@ export interface Pace {
 /** What was measured, by pool, capability and shape, and what the models say of what was not. */
 export interface Paces {
   measured: ReadonlyMap<string, Pace>
+  rows: readonly PaceRow[]
   catalogue: Catalogue
 }
 
@@ -52,12 +55,12 @@ export function pacesOf(rows: readonly PaceRow[], catalogue: Catalogue): Paces {
   const measured = rows.map(
     (row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }] as const,
   )
-  return { measured: new Map(measured), catalogue }
+  return { measured: new Map(measured), rows, catalogue }
 }
 
 /**
- * Milliseconds `steps` steps of this video take on a slot of the pool: as measured, or as the
- * model says of its class.
+ * Milliseconds `steps` steps of this video take on a slot of the pool: as measured, or by what was measured
+ * there of another shape of its class, or as the model says of its class.
  */
 export function predictDeviceMs(
   paces: Paces,
@@ -65,8 +68,36 @@ export function predictDeviceMs(
   video: PredictableVideo,
   steps: number,
 ): number {
-  const pace = paces.measured.get(paceKey(pool.pool, video)) ?? defaultPace(paces, pool.device, video)
+  const pace =
+    paces.measured.get(paceKey(pool.pool, video)) ??
+    paceOfClass(paces, pool, video) ??
+    defaultPace(paces, pool.device, video)
   return pace.overheadMs + pace.stepMs * steps
+}
+
+/**
+ * The pace that was measured of the shape that is nearest in tokens, by the tokens of both. A GPU takes about
+ * as long for each token of a class. Undefined without one; the animatic runner's steps have no size.
+ */
+function paceOfClass(
+  { rows, catalogue }: Paces,
+  { pool, device }: { pool: string; device: string },
+  video: PredictableVideo,
+): Pace | undefined {
+  const model = catalogue.find(modelOfCapability(video.capability))
+  if (device === 'cpu' || model === undefined) return undefined
+  const ratios = rows
+    .filter((row) => row.pool === pool && row.capability === video.capability)
+    .filter((row) => findSize(model, `${row.width}x${row.height}`)?.resolution === video.resolution)
+    .map((row) => {
+      const tokens = videoTokens(model.tokens, { ...row, frames: row.num_frames })
+      return { row, ratio: Number(video.video_tokens) / Number(tokens) }
+    })
+    .sort((one, other) => Math.abs(Math.log(one.ratio)) - Math.abs(Math.log(other.ratio)))
+  const [nearest] = ratios
+  if (nearest === undefined) return undefined
+  const { row, ratio } = nearest
+  return { stepMs: row.step_ms * ratio, overheadMs: row.overhead_ms * ratio }
 }
 
 function defaultPace({ catalogue }: Paces, device: string, video: PredictableVideo): Pace {

@@ -82,13 +82,21 @@ class Residency:
         """In place: torch's own pinned memory would take up to twice as much, in powers of two."""
         homes = (home for part in self._kept.values() for kept in part for home in _plain_tensors(kept.home))
         sizes = {home.untyped_storage().data_ptr(): home.untyped_storage().nbytes() for home in homes}
-        locked = 0
+        open_bytes = 0
         for place, size in sizes.items():
+            # Pages of a mapped file, for one, cannot be locked.
             if size > 0 and int(torch.cuda.cudart().cudaHostRegister(place, size, 0)) != 0:
-                rest = (sum(sizes.values()) - locked) / 1e9
-                log(f"offload: {rest:.1f} GB of the host's memory cannot be locked, and are slower to read")
-                return
-            locked += size
+                open_bytes += size
+                self._forget_error()
+        if open_bytes > 0:
+            log(f"offload: {open_bytes / 1e9:.1f} GB of the weights are not in locked pages: slower to read")
+
+    def _forget_error(self) -> None:
+        """CUDA would tell of it at the next call, whatever that is."""
+        try:
+            torch.zeros(1, device=self.device)
+        except RuntimeError:
+            pass
 
 
 def _tensors_of(modules: Iterable[torch.nn.Module]) -> Iterator[_Kept]:
