@@ -635,7 +635,7 @@ CREATE INDEX api_key_of_account ON public.api_key USING btree (account_id, id);
 
 CREATE INDEX attempt_ended ON public.attempt USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 
-CREATE INDEX attempt_live ON public.attempt USING btree (pool, heartbeat_at) WHERE (ended_at IS NULL);
+CREATE INDEX attempt_live ON public.attempt USING btree (pool) WHERE (ended_at IS NULL);
 
 CREATE INDEX attempt_of_worker ON public.attempt USING btree (worker_id) WHERE (ended_at IS NULL);
 

@@ -41,15 +41,16 @@ async function running(): Promise<HandAttempt> {
 }
 
 /** The video and its attempt as they stand. */
-async function read({ job }: HandAttempt): Promise<Record<string, unknown>> {
-  const { rows } = await api.context.db.query<Record<string, unknown>>({
+async function read({ job }: HandAttempt): Promise<Record<string, unknown> & { heartbeat_at: Date }> {
+  const { rows } = await api.context.db.query<Record<string, unknown> & { heartbeat_at: Date }>({
     text: `
       select a.*, v.step as shown_step, v.status, v.error_code
       from video v join attempt a on a.video_id = v.id and a.fence = v.fence
       where v.id = $1`,
     values: [job.video],
   })
-  return rows[0] ?? {}
+  if (rows[0] === undefined) throw new Error(`no attempt at ${job.video}`)
+  return rows[0]
 }
 
 async function end(...attempts: readonly HandAttempt[]): Promise<void> {
@@ -172,13 +173,41 @@ test('a report waits for its own video only: one that is locked holds up none th
     })
   await eventually(
     () => Promise.all([read(free), read(taken)]),
-    ([one, other]) => one?.step === 3 && other?.claim === taken.claim,
+    ([one, other]) => one.step === 3 && other.claim === taken.claim,
   )
   expect(isAnswered).toBe(false)
   await client.query('commit')
   expect(await answers).toMatchObject([CONTINUE, CONTINUE, CONTINUE])
   expect(await read(locked)).toMatchObject({ step: 3 })
   await end(locked, free, taken)
+})
+
+test('heartbeats and reports of the same attempts wait for each other in no circle, and an attempt just heard of is still its worker’s', async () => {
+  const attempts = await Promise.all(Array.from({ length: 6 }, running))
+  const backwards = [...attempts].reverse()
+  // Of one that was heard of just now nothing is written.
+  const oldMs = api.config.timings.leaseMs / 10
+  const growOld = () =>
+    api.context.db.query({
+      text: `update attempt set heartbeat_at = now() - $1::int * interval '1 millisecond' where ended_at is null`,
+      values: [oldMs],
+    })
+  for (let round = 1; round <= 30; round += 1) {
+    await growOld()
+    const [, ...verdicts] = await Promise.all([
+      worker.reportGroup(backwards.map((attempt) => [attempt, progress(round % STEPS)])),
+      worker.heartbeat(attempts.map(({ owned }) => owned)),
+      worker.heartbeat(backwards.map(({ owned }) => owned)),
+    ])
+    for (const { attempts: named } of verdicts)
+      expect(named.map(({ verdict }) => verdict)).toEqual(attempts.map(() => 'continue'))
+  }
+  const heardMsAgo = async () =>
+    Math.max(...(await Promise.all(attempts.map(read))).map(({ heartbeat_at }) => Date.now() - +heartbeat_at))
+  await growOld()
+  await worker.heartbeat(attempts.map(({ owned }) => owned))
+  expect(await heardMsAgo()).toBeLessThan(oldMs / 2)
+  await end(...attempts)
 })
 
 test('a group is taken from a worker token alone', async () => {

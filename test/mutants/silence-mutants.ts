@@ -62,6 +62,20 @@ export const SILENCE_MUTANTS: readonly Mutant[] = [
     tests: POOLS('gets one video at a time'),
   },
   {
+    rule: '9: what a heartbeat names is heard of',
+    file: 'apps/api/src/videos/attempt-store.ts',
+    find: 'update attempt a set heartbeat_at = now()\n        from due d',
+    replace: 'update attempt a set heartbeat_at = a.heartbeat_at\n        from due d',
+    tests: ['integration-postgres', 'test/integration/attempts.test.ts'],
+  },
+  {
+    rule: '9: a heartbeat renews what its worker owns only',
+    file: 'apps/api/src/videos/attempt-store.ts',
+    find: 'where a.ended_at is null and a.claim = n.claim and a.key_id = $4',
+    replace: 'where a.ended_at is null and a.key_id = $4',
+    tests: ['integration-postgres', 'test/integration/attempts.test.ts'],
+  },
+  {
     rule: 'untaken: a worker that says anew that it has slots is believed',
     file: 'apps/api/src/attempts/apply-heartbeat.ts',
     find: 'await resumeQueue(context.db, queueRead(heartbeat))',

@@ -1,9 +1,9 @@
 import { type Heartbeat, type HeartbeatAnswer, WORKER_ID_IN_USE } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
-import { type Database, transaction } from '../db/database.ts'
+import { transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { renewLeases } from '../videos/attempt-store.ts'
-import { noteWorker, queueRead } from '../workers/note-worker.ts'
+import { type NotedWorker, noteWorker, queueRead, renewWorker } from '../workers/note-worker.ts'
 import { resumeQueue } from '../workers/queue-delivery.ts'
 import { giveUpAttempt } from './give-up.ts'
 import { verdictOf } from './verdict.ts'
@@ -21,7 +21,7 @@ export async function applyHeartbeat(
   heartbeat: Heartbeat,
 ): Promise<HeartbeatAnswer> {
   const { change, leftQueue } = await noteHeartbeat(context, keyId, heartbeat)
-  const attempts = await renewAttempts(context.db, keyId, heartbeat)
+  const attempts = await renewAttempts(context, keyId, heartbeat)
   if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)
   if (leftQueue !== null) await giveUpUntaken(context, leftQueue)
   if (change !== 'none' && heartbeat.slots > 0 && !heartbeat.draining)
@@ -30,12 +30,9 @@ export async function applyHeartbeat(
   return { attempts, installation: context.installation }
 }
 
-async function noteHeartbeat(
-  context: Context,
-  keyId: string,
-  beat: Heartbeat,
-): ReturnType<typeof noteWorker> {
+async function noteHeartbeat(context: Context, keyId: string, beat: Heartbeat): Promise<NotedWorker> {
   const { leaseMs } = context.config.timings
+  if (await renewWorker(context.db, { keyId, beat, leaseMs })) return { change: 'none', leftQueue: null }
   try {
     return await transaction(context.db, (db) => noteWorker(db, { keyId, beat, leaseMs }))
   } catch (error) {
@@ -47,12 +44,12 @@ async function noteHeartbeat(
 
 /** Renews the leases of what the worker names and owns; for anything else the verdict is `stop`. */
 async function renewAttempts(
-  db: Database,
+  { db, config }: Context,
   keyId: string,
   { worker: workerId, attempts }: Heartbeat,
 ): Promise<HeartbeatAnswer['attempts']> {
   if (attempts.length === 0) return []
-  const live = await renewLeases(db, { workerId, keyId }, attempts)
+  const live = await renewLeases(db, { workerId, keyId, leaseMs: config.timings.leaseMs }, attempts)
   const liveByName = new Map(live.map((row) => [`${row.video} ${row.fence} ${row.claim}`, row]))
   return attempts.map(({ video, fence, claim }) => {
     const row = liveByName.get(`${video} ${fence} ${claim}`)

@@ -1,9 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
 import { pause } from '@sluice/shared/pause'
 import type { Bounds } from '../config/bounds.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { readGoodKeys } from '../keys/key-store.ts'
-import type { Video } from '../videos/video.ts'
+import { CHANGING_COLUMNS, type Video } from '../videos/video.ts'
 import type { Forecaster } from './forecaster.ts'
 import type { Forecast } from './simulate.ts'
 
@@ -32,6 +33,11 @@ interface Watched {
   forecastKey: string
   watchers: Set<Watcher>
 }
+
+type ChangedRow = Pick<Video, 'id' | (typeof CHANGING_COLUMNS)[number]> & { row_version: string }
+
+/** Videos read and shown at a time: some milliseconds of this process. */
+const READ_AT_ONCE = 100
 
 /**
  * Follows videos for everybody who watches them through this process. The database is read once for all of
@@ -136,14 +142,24 @@ export class VideoWatch {
 
   async #readOnce(): Promise<void> {
     await this.#endByKey()
-    const changed = await this.#readChanged()
-    for (const [videoId, watched] of [...this.#watched]) {
+    const watched = [...this.#watched]
+    for (let first = 0; first < watched.length; first += READ_AT_ONCE) {
+      await this.#show(watched.slice(first, first + READ_AT_ONCE))
+      // Everything else has its turn.
+      await setImmediate()
+    }
+  }
+
+  async #show(all: readonly (readonly [string, Watched])[]): Promise<void> {
+    const changed = await this.#readChanged(all)
+    for (const [videoId, watched] of all) {
       const row = changed.get(videoId)
-      const forecast = await this.#forecaster.of(row?.video ?? watched.video)
       if (row !== undefined) {
-        watched.video = row.video
-        watched.version = row.version
+        const { row_version: version, ...changes } = row
+        watched.video = { ...watched.video, ...changes }
+        watched.version = version
       }
+      const forecast = await this.#forecaster.of(watched.video)
       const forecastKey = `${forecast?.position} ${forecast?.etaSeconds != null}`
       if (row === undefined && forecastKey === watched.forecastKey) continue
       watched.forecastKey = forecastKey
@@ -158,18 +174,17 @@ export class VideoWatch {
     for (const watcher of watchers) if (!good.has(watcher.keyId)) watcher.close()
   }
 
-  /** Reads the rows that changed: every write gives a row another xmin. */
-  async #readChanged(): Promise<Map<string, { video: Video; version: string }>> {
-    const { rows } = await this.#db.query<Video & { row_version: string }>({
+  /** Reads what changed of them: every write gives a row another xmin. */
+  async #readChanged(all: readonly (readonly [string, Watched])[]): Promise<Map<string, ChangedRow>> {
+    const { rows } = await this.#db.query<ChangedRow>({
       name: 'videos-changed',
-      text: `select v.*, v.xmin::text as row_version
+      text: `select v.id, ${CHANGING_COLUMNS.map((column) => `v.${column}`).join(', ')},
+          v.xmin::text as row_version
         from unnest($1::text[], $2::text[]) w (id, version)
         join video v on v.id = w.id
         where v.xmin::text <> w.version`,
-      values: [[...this.#watched.keys()], [...this.#watched.values()].map(({ version }) => version)],
+      values: [all.map(([videoId]) => videoId), all.map(([, { version }]) => version)],
     })
-    return new Map(
-      rows.map(({ row_version, ...video }) => [video.id, { video: video as Video, version: row_version }]),
-    )
+    return new Map(rows.map((row) => [row.id, row]))
   }
 }

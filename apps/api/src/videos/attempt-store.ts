@@ -237,32 +237,45 @@ export interface NamedAttempt {
 /** A named attempt that lasts and is its worker's own, with what was requested of its video. */
 export type LiveAttempt = NamedAttempt & Pick<Video, 'cancel_requested_at' | 'yield_requested_at'>
 
+/** Of an attempt that was heard of within this part of a lease, as by its last report, nothing is written. */
+const FRESH_PART = 20
+
 /**
  * Renews the lease of the attempts that a worker names, and returns those that last and are its own: claimed
- * by this worker and token. Locks no video.
+ * by this worker and token. Locks no video, and waits for nobody: what another transaction is writing is
+ * being heard of, or ends. What a crash of the database loses of it is a heartbeat that was not heard.
  */
 export async function renewLeases(
   db: Database,
-  { workerId, keyId }: Pick<ClaimHolder, 'workerId' | 'keyId'>,
+  { workerId, keyId, leaseMs }: Pick<ClaimHolder, 'workerId' | 'keyId'> & { leaseMs: number },
   named: readonly NamedAttempt[],
 ): Promise<LiveAttempt[]> {
   const { rows } = await db.query<LiveAttempt>({
     name: 'attempts-touch',
     text: `
       with named as (select * from unnest($1::text[], $2::int[], $3::text[]) n(video, fence, claim)),
+      own as (
+        select n.video, n.fence, n.claim, a.heartbeat_at
+        from named n join attempt a on a.video_id = n.video and a.fence = n.fence
+        where a.ended_at is null and a.claim = n.claim and a.key_id = $4 and a.worker_id = $5),
+      due as (
+        select a.video_id, a.fence
+        from own o join attempt a on a.video_id = o.video and a.fence = o.fence
+        where o.heartbeat_at not between now() - $6::float8 * interval '1 millisecond' and now()
+        for update of a skip locked),
       touched as (
-        update attempt a set heartbeat_at = now() from named n
-        where a.video_id = n.video and a.fence = n.fence and a.ended_at is null
-          and a.claim = n.claim and a.key_id = $4 and a.worker_id = $5
-        returning n.video, n.fence, n.claim)
-      select t.video, t.fence, t.claim, v.cancel_requested_at, v.yield_requested_at
-      from touched t join video v on v.id = t.video and v.fence = t.fence`,
+        update attempt a set heartbeat_at = now()
+        from due d where a.video_id = d.video_id and a.fence = d.fence and a.ended_at is null)
+      select o.video, o.fence, o.claim, v.cancel_requested_at, v.yield_requested_at,
+        set_config('synchronous_commit', 'off', true)
+      from own o join video v on v.id = o.video and v.fence = o.fence`,
     values: [
       named.map(({ video }) => video),
       named.map(({ fence }) => fence),
       named.map(({ claim }) => claim),
       keyId,
       workerId,
+      leaseMs / FRESH_PART,
     ],
   })
   return rows

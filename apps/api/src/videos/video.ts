@@ -78,6 +78,30 @@ export interface Video {
   execution_expires_at: Date
 }
 
+/** What of a video may change after its submission; all else is frozen into it. */
+export const CHANGING_COLUMNS = [
+  'status',
+  'fence',
+  'pool',
+  'step',
+  'failures_in_a_row',
+  'cancel_requested_at',
+  'cancel_step',
+  'yield_requested_at',
+  'checkpoint_key',
+  'checkpoint_step',
+  'output_prefix',
+  'error_code',
+  'error_message',
+  'charged_micros',
+  'charged_steps',
+  'started_at',
+  'ended_at',
+  'expires_at',
+  'deleted_at',
+  'files_removed_at',
+] as const satisfies readonly (keyof Video)[]
+
 /** Key prefix of everything stored of a video but its input image. */
 export function videoPrefix(videoId: string): string {
   return `videos/${videoId}`

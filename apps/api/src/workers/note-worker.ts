@@ -9,7 +9,7 @@ export function queueRead({ queue, pool }: Pick<Heartbeat, 'queue' | 'pool'>): s
 }
 
 /** What a heartbeat changed. */
-interface NotedWorker {
+export interface NotedWorker {
   /** The worker's process is another; its slots, its queue or its draining are; or neither. */
   change: 'boot' | 'capacity' | 'none'
   /** A queue that the worker reads no more, since it drains, or serves something else now. */
@@ -85,6 +85,64 @@ function replacedBoots(earlier: EarlierWorker | undefined, beat: Heartbeat): str
   return [earlier.boot, ...earlier.replaced_boots].slice(0, REPLACED_BOOTS_MAX)
 }
 
+/** What a heartbeat says of its worker, in the order of its columns from $1 on. */
+function columnsOf(keyId: string, beat: Heartbeat): unknown[] {
+  return [
+    beat.worker,
+    keyId,
+    beat.boot,
+    beat.pool,
+    beat.slots,
+    beat.device,
+    beat.devices_per_slot,
+    Math.round(beat.vram_bytes),
+    [...beat.models].sort(),
+    beat.limits.frames_max,
+    beat.limits.pixels_max,
+    beat.cost_per_hour_micros,
+    beat.draining,
+    [...new Set(beat.modes)].sort(),
+    // Workers older than this limit divide a sequence among all devices of a slot.
+    beat.limits.sequence_devices ?? beat.devices_per_slot,
+    queueRead(beat),
+    JSON.stringify(beat.loaded ?? []),
+  ]
+}
+
+/**
+ * Notes in one statement of its own that a worker lives of which all else is known: it says what it said
+ * last, in the same process, and its shift goes on. False when that is not so: then `noteWorker` has all to
+ * do. What a crash of the database loses of it is a heartbeat that was not heard.
+ */
+export async function renewWorker(
+  db: Database,
+  { keyId, beat, leaseMs }: { keyId: string; beat: Heartbeat; leaseMs: number },
+): Promise<boolean> {
+  const { rows } = await db.query<{ is_renewed: boolean }>({
+    name: 'worker-renew',
+    text: `
+      with same as (
+        update worker set heartbeat_at = now()
+        where id = $1 and key_id = $2 and boot = $3 and pool = $4 and slots = $5 and device = $6
+          and devices_per_slot = $7 and vram_bytes = $8 and models = $9 and frames_max = $10
+          and pixels_max = $11 and cost_per_hour_micros is not distinct from $12 and draining = $13
+          and modes = $14 and sequence_devices = $15 and queue = $16 and loaded = $17::jsonb
+        returning id),
+      last as (select id from worker_shift where worker_id = $1 order by id desc limit 1),
+      shift as (
+        update worker_shift s set until = greatest(s.until, now())
+        -- the worker's row first: it is what locks its shifts
+        from same, last
+        where s.id = last.id and s.boot = $3 and s.until > now() - $18::int * interval '1 millisecond'
+          and s.pool = $4 and s.slots = $5 and s.devices_per_slot = $7
+          and s.cost_per_hour_micros is not distinct from $12
+        returning s.id)
+      select exists (select from shift) as is_renewed, set_config('synchronous_commit', 'off', true)`,
+    values: [...columnsOf(keyId, beat), leaseMs],
+  })
+  return rows[0]?.is_renewed === true
+}
+
 async function upsertWorker(
   db: Database,
   { keyId, beat, replacedBoots }: { keyId: string; beat: Heartbeat; replacedBoots: string[] },
@@ -94,7 +152,7 @@ async function upsertWorker(
     text: `
       insert into worker (
         id, key_id, boot, pool, slots, device, devices_per_slot, vram_bytes, models, frames_max, pixels_max,
-        cost_per_hour_micros, draining, modes, sequence_devices, queue, replaced_boots, loaded,
+        cost_per_hour_micros, draining, modes, sequence_devices, queue, loaded, replaced_boots,
         heartbeat_at)
       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
         now())
@@ -106,26 +164,6 @@ async function upsertWorker(
         draining = excluded.draining, modes = excluded.modes, sequence_devices = excluded.sequence_devices,
         queue = excluded.queue, replaced_boots = excluded.replaced_boots, loaded = excluded.loaded,
         heartbeat_at = now()`,
-    values: [
-      beat.worker,
-      keyId,
-      beat.boot,
-      beat.pool,
-      beat.slots,
-      beat.device,
-      beat.devices_per_slot,
-      Math.round(beat.vram_bytes),
-      [...beat.models].sort(),
-      beat.limits.frames_max,
-      beat.limits.pixels_max,
-      beat.cost_per_hour_micros,
-      beat.draining,
-      [...new Set(beat.modes)].sort(),
-      // Workers older than this limit divide a sequence among all devices of a slot.
-      beat.limits.sequence_devices ?? beat.devices_per_slot,
-      queueRead(beat),
-      replacedBoots,
-      JSON.stringify(beat.loaded ?? []),
-    ],
+    values: [...columnsOf(keyId, beat), replacedBoots],
   })
 }
