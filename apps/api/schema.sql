@@ -152,9 +152,22 @@ create table fact_hour (
 );
 grant insert, select on fact_hour to sluice_app;
 
+create table fact_open (
+  hour timestamp with time zone not null,
+  pool text not null,
+  fact text not null,
+  value numeric not null,
+  constraint fact_open_pkey PRIMARY KEY (hour, pool, fact),
+  constraint fact_open_hour_check CHECK (hour = date_trunc('hour'::text, hour, 'UTC'::text)),
+  constraint fact_open_value_check CHECK (value > 0::numeric)
+) with (fillfactor=50);
+grant delete, insert, select, update on fact_open to sluice_app;
+
 create table facts_closed (
   singleton boolean not null default true,
   until timestamp with time zone not null,
+  counted_from timestamp with time zone not null,
+  clock_until timestamp with time zone not null,
   constraint facts_closed_pkey PRIMARY KEY (singleton),
   constraint facts_closed_singleton_check CHECK (singleton)
 );
@@ -381,6 +394,11 @@ create table unconfirmed_answer (
   constraint unconfirmed_answer_tries_check CHECK (tries >= 0)
 );
 grant delete, insert, select, update on unconfirmed_answer to sluice_app;
+
+create table uncounted_video (
+  video_id text not null
+);
+grant delete, insert, select, update on uncounted_video to sluice_app;
 
 create table usage_sum (
   key_id text not null,
@@ -912,6 +930,9 @@ begin
       completed = u.completed + excluded.completed, failed = u.failed + excluded.failed,
       cancelled = u.cancelled + excluded.cancelled, tokens = u.tokens + excluded.tokens,
       charged_micros = u.charged_micros + excluded.charged_micros;
+  end if;
+  if old.ended_at is null then
+    insert into uncounted_video values (new.id);
   end if;
   return null;
 end

@@ -4,7 +4,8 @@ import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
 import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
 import { FACTS, type Fact, WASTE_CAUSES, type WasteCause } from '../../apps/api/src/economics/facts.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
-import { readPoolDays, stretchesOf } from '../../apps/api/src/economics/pool-days.ts'
+import { readPoolDays } from '../../apps/api/src/economics/pool-days.ts'
+import { stretchesOf } from '../../apps/api/src/economics/stretches.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -320,21 +321,30 @@ describe('hours that are over', () => {
 
   test('cut a range into stretches that have each moment once', () => {
     const moment = fc.nat(100 * 3_600_000).map((ms) => new Date(ms))
-    const hour = fc.option(fc.nat(100).map((hours) => new Date(hours * 3_600_000)))
+    const hour = fc.nat(100).map((hours) => new Date(hours * 3_600_000))
     fc.assert(
-      fc.property(moment, moment, hour, (one, other, closedUntil) => {
-        const [from, to] = one <= other ? [one, other] : [other, one]
-        const stretches = stretchesOf({ from, to }, closedUntil)
-        let end = from.getTime()
-        for (const stretch of stretches) {
-          expect(stretch.from.getTime()).toBe(end)
-          end = stretch.to.getTime()
-          if (!stretch.isClosed) continue
-          expect([stretch.from.getTime() % 3_600_000, end % 3_600_000]).toEqual([0, 0])
-          expect(end).toBeLessThanOrEqual(closedUntil?.getTime() ?? 0)
-        }
-        expect(end).toBe(to.getTime())
-      }),
+      fc.property(
+        moment,
+        fc.option(moment),
+        fc.option(hour),
+        hour,
+        (one, other, closedUntil, countedFrom) => {
+          const [from, to] = other === null || one <= other ? [one, other] : [other, one]
+          let end: number | null = from.getTime()
+          for (const stretch of stretchesOf({ from, to }, closedUntil, countedFrom)) {
+            expect(stretch.from.getTime()).toBe(end)
+            end = stretch.to?.getTime() ?? null
+            if (stretch.source === 'rows') continue
+            expect([stretch.from.getTime() % 3_600_000, (end ?? 0) % 3_600_000]).toEqual([0, 0])
+            if (stretch.source === 'closed') expect(end).toBeLessThanOrEqual(closedUntil?.getTime() ?? 0)
+            else {
+              expect(stretch.from >= countedFrom).toBe(true)
+              expect(stretch.from >= (closedUntil ?? new Date(0))).toBe(true)
+            }
+          }
+          expect(end).toBe(to?.getTime() ?? null)
+        },
+      ),
     )
   })
 })

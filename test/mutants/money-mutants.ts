@@ -6,6 +6,7 @@ const ADMIN: Mutant['tests'] = ['integration-postgres', 'test/integration/admin.
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
 const USAGE_SUMS: Mutant['tests'] = ['integration-postgres', 'test/integration/usage-sums.test.ts']
 const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger-check.test.ts']
+const OPEN_FACTS: Mutant['tests'] = ['integration-postgres', 'test/integration/open-facts.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
 
 /** Ledger, holds, budgets, prices, refunds, economics. */
@@ -275,6 +276,20 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: 'tally.isClean ? newest.readAt : null',
     replace: 'newest.readAt',
     tests: LEDGER_CHECK,
+  },
+  {
+    rule: '30: what ended in an open hour counts before it is added up',
+    file: 'apps/api/src/economics/open-facts.ts',
+    find: "videoFactsSql('v.id in (select video_id from uncounted_video)')",
+    replace: "videoFactsSql('false')",
+    tests: OPEN_FACTS,
+  },
+  {
+    rule: '30: what ended in an open hour counts once',
+    file: 'apps/api/migrations/0030-kept-sums.sql',
+    find: 'if old.ended_at is null then',
+    replace: "if old.ended_at is null and new.status <> 'failed' then",
+    tests: OPEN_FACTS,
   },
   {
     rule: 'money: costs round up once',

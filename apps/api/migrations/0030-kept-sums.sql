@@ -34,6 +34,11 @@ create function usage_of(v video) returns setof usage_sum language sql stable as
   where s.starts_at is not null
 $$;
 
+-- Videos that ended and whose facts nobody has added up yet; emptied every second.
+create table uncounted_video (
+  video_id text not null
+);
+
 create function video_end_is_summed() returns trigger language plpgsql as $$
 begin
   -- Whoever mends the end of a video by hand mends the sums with it.
@@ -51,6 +56,9 @@ begin
       completed = u.completed + excluded.completed, failed = u.failed + excluded.failed,
       cancelled = u.cancelled + excluded.cancelled, tokens = u.tokens + excluded.tokens,
       charged_micros = u.charged_micros + excluded.charged_micros;
+  end if;
+  if old.ended_at is null then
+    insert into uncounted_video values (new.id);
   end if;
   return null;
 end

@@ -1,4 +1,5 @@
--- How far the ledger has been proven, so that a check goes on from there.
+-- How far the ledger has been proven, so that a check goes on from there; and the facts of hours that are
+-- not over, added to as videos end.
 -- Up Migration
 
 create table ledger_proof (
@@ -20,3 +21,20 @@ create table proven_sum (
   paid numeric not null,
   granted numeric not null
 );
+
+-- Facts of hours that are not closed, not rounded: of counted videos, and of GPU time until clock_until.
+create table fact_open (
+  hour timestamptz not null check (hour = date_trunc('hour', hour, 'UTC')),
+  pool text not null,
+  fact text not null,
+  value numeric not null check (value > 0),
+  primary key (hour, pool, fact)
+) with (fillfactor = 50);
+
+-- From this hour on every video that ended is in fact_open or in uncounted_video; before it there are only
+-- the rows. Where videos have ended already, that is the hour after this one.
+alter table facts_closed add column counted_from timestamptz, add column clock_until timestamptz;
+update facts_closed set counted_from = date_trunc('hour', now(), 'UTC')
+  + case when exists (select from video) then interval '1 hour' else interval '0' end;
+update facts_closed set clock_until = counted_from;
+alter table facts_closed alter column counted_from set not null, alter column clock_until set not null;

@@ -10,6 +10,7 @@ import type { Context } from './context.ts'
 import type { Database, DatabasePool } from './db/database.ts'
 import { openDatabases } from './db/databases.ts'
 import { outsideTransactions } from './db/outside-transactions.ts'
+import { startFactKeeper } from './economics/keep-facts.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
 import { Forecaster } from './forecast/forecaster.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
@@ -142,7 +143,7 @@ export interface BackgroundWork {
   stop(): Promise<void>
 }
 
-/** Starts the gate, the reconciler, the webhook sender and the watch of the event loop. */
+/** Starts the gate, the reconciler, the webhook sender, the sums and the watch of the event loop. */
 export function startBackgroundWork(services: Services): BackgroundWork {
   const { config, log, clock, metrics } = services
   const { db } = services.internal
@@ -178,6 +179,9 @@ export function startBackgroundWork(services: Services): BackgroundWork {
     },
   )
   const reconciler: Reconciler = startReconciler(services.internal)
+  const facts = startFactKeeper(db, config.timings.countEveryMs, (error) =>
+    log.warn({ err: error }, 'what has ended cannot be summed, trying again'),
+  )
   const webhooks = startWebhookSender({
     db,
     log,
@@ -189,7 +193,7 @@ export function startBackgroundWork(services: Services): BackgroundWork {
   return {
     stop: async () => {
       endLoopDelay()
-      await Promise.all([gate.stop(), reconciler.stop(), webhooks.stop()])
+      await Promise.all([gate.stop(), reconciler.stop(), facts.stop(), webhooks.stop()])
     },
   }
 }

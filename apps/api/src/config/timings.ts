@@ -9,6 +9,8 @@ export interface Timings {
   cancelAnswerMs: number
   /** How often videos that somebody follows are read again. */
   watchEveryMs: number
+  /** How often what has ended is added to the facts of the open hours. */
+  countEveryMs: number
   /** How often an event stream without events sends a comment, so that proxies do not close it. */
   keepAliveEveryMs: number
 }
@@ -18,5 +20,6 @@ export const DEFAULT_TIMINGS: Timings = {
   reconcileEveryMs: 1_000,
   cancelAnswerMs: 30_000,
   watchEveryMs: 500,
+  countEveryMs: 1_000,
   keepAliveEveryMs: 15_000,
 }

@@ -1,6 +1,6 @@
-import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
 import { FACTS_SQL } from './facts-sql.ts'
+import { countAll, SUM_LIMITS } from './open-facts.ts'
 
 /** The facts of the closed hours from $1 until just before $2, as FACTS_SQL has those of any. */
 export const CLOSED_FACTS_SQL = 'select * from fact_hour where hour >= $1 and hour < $2'
@@ -11,25 +11,27 @@ export const CLOSED_FACTS_SQL = 'select * from fact_hour where hour >= $1 and ho
  */
 const CLOSED_AFTER = '15 minutes'
 const DUE_UNTIL_SQL = `date_trunc('hour', now() - interval '${CLOSED_AFTER}', 'UTC')`
+/** Whoever read how far hours are closed a moment ago still finds the facts of the open ones. */
+const OPEN_KEPT = '1 day'
 
 /**
- * Sums the hours that are over, so that nobody sums them again. To be called before figures are read. Only
- * one process closes at a time, and each hour is closed once. Returns the end of the last closed hour; null
- * before the first.
+ * Closes the hours that are over, so that nobody sums them again: those from `counted_from` on are copied from
+ * the open facts, older ones are summed from their rows. To be called before figures are read. Only one
+ * process closes at a time, and each hour is closed once. Returns the end of the last closed hour; null before
+ * the first.
  */
 export async function closeHours(pool: DatabasePool): Promise<Date | null> {
   const before = await readClosed(pool)
   if (!before.isDue) return before.until
   const close = async (db: Database) => {
-    const { until, isDue } = await lockClosed(db)
+    const { until, countedFrom, isDue } = await lockClosed(db)
     // Another process was faster.
     if (!isDue) return until
     // Read first: the clock may pass another hour while the sums are made.
     const { due } = one(await db.query<{ due: Date }>({ text: `select ${DUE_UNTIL_SQL} as due` }))
-    await db.query({
-      text: `insert into fact_hour (hour, pool, fact, value) ${FACTS_SQL}`,
-      values: [until ?? '-infinity', due],
-    })
+    const counted = countedFrom < due ? countedFrom : due
+    if (until === null || until < counted) await sumRows(db, until, counted)
+    if (counted < due) await copyOpen(db, until !== null && until > counted ? until : counted, due)
     await db.query({ text: 'update facts_closed set until = $1', values: [due] })
     await db.query({
       text: 'delete from eta_given g using video v where v.id = g.video_id and v.ended_at < $1',
@@ -37,16 +39,39 @@ export async function closeHours(pool: DatabasePool): Promise<Date | null> {
     })
     return due
   }
-  return transaction(pool, close, { limitMs: TIME_LIMITS.database.sumMs })
+  return transaction(pool, close, SUM_LIMITS)
+}
+
+function sumRows(db: Database, from: Date | null, to: Date): Promise<unknown> {
+  return db.query({
+    text: `insert into fact_hour (hour, pool, fact, value) ${FACTS_SQL}`,
+    values: [from ?? '-infinity', to],
+  })
+}
+
+async function copyOpen(db: Database, from: Date, to: Date): Promise<void> {
+  await countAll(db)
+  await db.query({
+    text: `insert into fact_hour (hour, pool, fact, value)
+    select hour, pool, fact, round(value) from fact_open
+    where hour >= $1 and hour < $2 and round(value) > 0`,
+    values: [from, to],
+  })
+  await db.query({
+    text: `delete from fact_open where hour < $1::timestamptz - interval '${OPEN_KEPT}'`,
+    values: [to],
+  })
 }
 
 /** Until when hours are closed (null before the first), and whether another one is due. */
 interface Closed {
   until: Date | null
+  countedFrom: Date
   isDue: boolean
 }
 
-const CLOSED_SQL = `select nullif(until, '-infinity') as until, until < ${DUE_UNTIL_SQL} as "isDue"
+const CLOSED_SQL = `select nullif(until, '-infinity') as until, counted_from as "countedFrom",
+  until < ${DUE_UNTIL_SQL} as "isDue"
   from facts_closed`
 
 async function readClosed(db: Database): Promise<Closed> {

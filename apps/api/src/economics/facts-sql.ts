@@ -1,6 +1,5 @@
-/**
- * Facts of every hour and pool from `$1` until just before `$2` (timestamptz, infinity allowed), read from
- * the rows themselves: (hour, pool, fact, value), zeros left out.
+/*
+ * Facts read from the rows themselves: (hour, pool, fact, value). Those of videos, and those of the clock.
  *
  * Work is counted in the hour its video ended, all its attempts at once, each with its own pool; what was
  * charged counts for the pool that ended the video. GPU time in use, and there, is counted by the clock.
@@ -12,16 +11,18 @@
  * 2. `repeated`: steps that a checkpoint kept and a later attempt ran again; by the lost checkpoint.
  * 3. `unpaid`: steps that were kept to the end; by how the video ended.
  */
-export const FACTS_SQL = `
+
+/** Facts of the ended videos that `which` selects of table `v`; one hour and pool may have several rows. */
+export const videoFactsSql = (which: string): string => `
   with
-  -- The videos that ended in the range. Pool '' = no pool ever took the video.
+  -- The videos that ended. Pool '' = no pool ever took the video.
   ended_video as materialized (
     select
       v.id, date_trunc('hour', v.ended_at, 'UTC') as hour, coalesce(v.pool, '') as pool,
       v.status, v.error_code, v.created_at, v.ended_at,
       v.video_tokens, v.num_steps, v.charged_steps, v.charged_micros, v.checkpoint_step
     from video v
-    where v.ended_at >= $1 and v.ended_at < $2
+    where ${which}
   ),
   -- Their attempts: the steps each ran, where the ones after it began, and the time each took.
   tried as (
@@ -108,23 +109,6 @@ export const FACTS_SQL = `
     cross join lateral (select generated_to - charged_to - dropped_steps - repeated_steps as steps) unpaid
     where unpaid.steps > 0
   ),
-  -- GPUs in use, also by attempts whose video has not ended, cut to the range.
-  used as (
-    select
-      pool, coalesce(devices, 1) as devices,
-      greatest(coalesce(started_at, taken_at), $1::timestamptz) as began,
-      least(attempt_over(a), $2::timestamptz) as over
-    from attempt a
-    where coalesce(started_at, taken_at) < $2 and (ended_at is null or ended_at > $1)
-  ),
-  -- Workers that were there with slots, cut to the range.
-  present as (
-    select
-      pool, slots, devices_per_slot as devices, cost_per_hour_micros,
-      greatest(began_at, $1::timestamptz) as began, least(until, $2::timestamptz) as over
-    from worker_shift
-    where began_at < $2 and until > $1 and slots > 0
-  ),
   -- Completed videos of the sample, with what was forecast and what came.
   forecast as (
     select
@@ -133,78 +117,105 @@ export const FACTS_SQL = `
     from ended_video e
     join eta_given g on g.video_id = e.id
     where e.status = 'completed'
-  ),
-  -- All of it as facts, to be summed.
-  fact as (
-    -- videos by how they ended, and revenue
-    select s.hour, s.pool, f.fact, f.value
-    from (
-      select hour, pool, status, count(*)::numeric as videos, sum(charged_micros) as micros
-      from ended_video
-      group by 1, 2, 3
-    ) s
-    cross join lateral (values (s.status, s.videos), ('revenue_micros', s.micros)) f(fact, value)
-    union all
-    -- charged tokens, and the time of the attempts
-    select s.hour, s.pool, f.fact, f.value
-    from (
-      select hour, pool,
-        sum(video_tokens * charged_steps) as tokens,
-        sum(slot_ms * devices) as work_ms,
-        -- no longer than the device was at it, whatever its worker's clock says
-        sum(least(load_ms, slot_ms) * devices) as load_ms, count(*) filter (where load_ms > 0) as switches,
-        sum(greatest(queue_wait_ms, 0)) as queue_wait_ms, count(queue_wait_ms) as queue_waits,
-        sum(greatest(delivery_ms, 0)) as delivery_ms, count(delivery_ms) as deliveries
-      from charged
-      group by 1, 2
-    ) s
-    cross join lateral (values
-      ('charged_tokens', s.tokens),
-      ('work_gpu_ms', s.work_ms),
-      ('switching_gpu_ms', s.load_ms),
-      ('switches', s.switches::numeric),
-      ('queue_wait_ms', s.queue_wait_ms),
-      ('queue_waits', s.queue_waits::numeric),
-      ('delivery_ms', s.delivery_ms),
-      ('deliveries', s.deliveries::numeric)
-    ) f(fact, value)
-    union all
-    select hour, pool, 'wasted_' || cause, tokens from wasted
-    union all
-    -- GPU time in use, hour by hour
-    select h.hour, u.pool, 'busy_gpu_ms',
-      u.devices * 1000
-        * extract(epoch from least(u.over, h.hour + interval '1 hour') - greatest(u.began, h.hour))
-    from used u
-    cross join lateral generate_series(date_trunc('hour', u.began, 'UTC'), u.over, '1 hour') h(hour)
-    where u.over > u.began
-    union all
-    -- GPU time there, and what it cost, hour by hour
-    select h.hour, p.pool, f.fact, f.value
-    from present p
-    cross join lateral generate_series(date_trunc('hour', p.began, 'UTC'), p.over, '1 hour') h(hour)
-    cross join lateral (
-      select p.slots * 1000
-        * extract(epoch from least(p.over, h.hour + interval '1 hour') - greatest(p.began, h.hour)) as slot_ms
-    ) t
-    cross join lateral (values
-      ('available_gpu_ms', t.slot_ms * p.devices),
-      ('unpriced_gpu_ms', case when p.cost_per_hour_micros is null then t.slot_ms * p.devices end),
-      ('cost_micros_per_hour_ms', t.slot_ms * p.cost_per_hour_micros)
-    ) f(fact, value)
-    union all
-    -- how well the forecasts of the sample came true
-    select s.hour, s.pool, f.fact, f.value
-    from forecast s
-    cross join lateral (values
-      ('eta_compared', 1::numeric),
-      ('eta_early_ms', greatest(s.p50_ms - s.took_ms, 0)::numeric),
-      ('eta_late_ms', greatest(s.took_ms - s.p50_ms, 0)::numeric),
-      ('eta_within_p90', (s.took_ms <= s.p90_ms)::int::numeric)
-    ) f(fact, value)
   )
+  -- videos by how they ended, and revenue
+  select s.hour, s.pool, f.fact, f.value
+  from (
+    select hour, pool, status, count(*)::numeric as videos, sum(charged_micros) as micros
+    from ended_video
+    group by 1, 2, 3
+  ) s
+  cross join lateral (values (s.status, s.videos), ('revenue_micros', s.micros)) f(fact, value)
+  union all
+  -- charged tokens, and the time of the attempts
+  select s.hour, s.pool, f.fact, f.value
+  from (
+    select hour, pool,
+      sum(video_tokens * charged_steps) as tokens,
+      sum(slot_ms * devices) as work_ms,
+      -- no longer than the device was at it, whatever its worker's clock says
+      sum(least(load_ms, slot_ms) * devices) as load_ms, count(*) filter (where load_ms > 0) as switches,
+      sum(greatest(queue_wait_ms, 0)) as queue_wait_ms, count(queue_wait_ms) as queue_waits,
+      sum(greatest(delivery_ms, 0)) as delivery_ms, count(delivery_ms) as deliveries
+    from charged
+    group by 1, 2
+  ) s
+  cross join lateral (values
+    ('charged_tokens', s.tokens),
+    ('work_gpu_ms', s.work_ms),
+    ('switching_gpu_ms', s.load_ms),
+    ('switches', s.switches::numeric),
+    ('queue_wait_ms', s.queue_wait_ms),
+    ('queue_waits', s.queue_waits::numeric),
+    ('delivery_ms', s.delivery_ms),
+    ('deliveries', s.deliveries::numeric)
+  ) f(fact, value)
+  union all
+  select hour, pool, 'wasted_' || cause, tokens from wasted
+  union all
+  -- how well the forecasts of the sample came true
+  select s.hour, s.pool, f.fact, f.value
+  from forecast s
+  cross join lateral (values
+    ('eta_compared', 1::numeric),
+    ('eta_early_ms', greatest(s.p50_ms - s.took_ms, 0)::numeric),
+    ('eta_late_ms', greatest(s.took_ms - s.p50_ms, 0)::numeric),
+    ('eta_within_p90', (s.took_ms <= s.p90_ms)::int::numeric)
+  ) f(fact, value)`
+
+/** GPU time from one moment until just before another, both expressions; several rows as above. */
+export const clockFactsSql = (from: string, to: string): string => `
+  with
+  -- GPUs in use, also by attempts whose video has not ended, cut to the range.
+  used as (
+    select
+      pool, coalesce(devices, 1) as devices,
+      greatest(coalesce(started_at, taken_at), ${from}::timestamptz) as began,
+      least(attempt_over(a), ${to}::timestamptz) as over
+    from attempt a
+    where coalesce(started_at, taken_at) < ${to} and (ended_at is null or ended_at > ${from})
+  ),
+  -- Workers that were there with slots, cut to the range.
+  present as (
+    select
+      pool, slots, devices_per_slot as devices, cost_per_hour_micros,
+      greatest(began_at, ${from}::timestamptz) as began, least(until, ${to}::timestamptz) as over
+    from worker_shift
+    where began_at < ${to} and until > ${from} and slots > 0
+  )
+  -- GPU time in use, hour by hour
+  select h.hour, u.pool, 'busy_gpu_ms',
+    u.devices * 1000
+      * extract(epoch from least(u.over, h.hour + interval '1 hour') - greatest(u.began, h.hour))
+  from used u
+  cross join lateral generate_series(date_trunc('hour', u.began, 'UTC'), u.over, '1 hour') h(hour)
+  where u.over > u.began
+  union all
+  -- GPU time there, and what it cost, hour by hour
+  select h.hour, p.pool, f.fact, f.value
+  from present p
+  cross join lateral generate_series(date_trunc('hour', p.began, 'UTC'), p.over, '1 hour') h(hour)
+  cross join lateral (
+    select p.slots * 1000
+      * extract(epoch from least(p.over, h.hour + interval '1 hour') - greatest(p.began, h.hour)) as slot_ms
+  ) t
+  cross join lateral (values
+    ('available_gpu_ms', t.slot_ms * p.devices),
+    ('unpriced_gpu_ms', case when p.cost_per_hour_micros is null then t.slot_ms * p.devices end),
+    ('cost_micros_per_hour_ms', t.slot_ms * p.cost_per_hour_micros)
+  ) f(fact, value)`
+
+/**
+ * Facts of every hour and pool from `$1` until just before `$2` (timestamptz, infinity allowed), zeros left
+ * out.
+ */
+export const FACTS_SQL = `
   select hour, pool, fact, round(sum(value)) as value
-  from fact
+  from (
+    (${videoFactsSql('v.ended_at >= $1 and v.ended_at < $2')})
+    union all
+    (${clockFactsSql('$1', '$2')})
+  ) fact(hour, pool, fact, value)
   where value > 0
   group by 1, 2, 3
   having round(sum(value)) > 0`

@@ -1,7 +1,8 @@
-import type { DatabasePool } from '../db/database.ts'
-import { CLOSED_FACTS_SQL, closeHours } from './closed-hours.ts'
+import { type Database, type DatabasePool, transaction } from '../db/database.ts'
+import { closeHours } from './closed-hours.ts'
 import { FACTS, type Fact, type Facts, NO_FACTS } from './facts.ts'
-import { FACTS_SQL } from './facts-sql.ts'
+import { SUM_LIMITS } from './open-facts.ts'
+import { readStretches } from './stretches.ts'
 
 interface Row {
   pool: string
@@ -13,35 +14,57 @@ type Totals = Map<string, Record<Fact, bigint>>
 
 /**
  * All facts since the beginning, by pool ('' = no pool ever took the video). Closed hours never change, so a
- * process reads each once; what came since is summed again each time, an hour and a quarter at most.
+ * process reads each once; those of open hours are kept as videos end.
  */
 export class HourTotals {
   readonly #pool: DatabasePool
   #closed: Totals = new Map()
   #closedUntil: Date | null = null
+  #latest: Totals = new Map()
 
   constructor(pool: DatabasePool) {
     this.#pool = pool
   }
 
-  /** Calls must come one after another. */
+  /** Calls must come one after another. No total is ever lower than the one before. */
   async read(): Promise<ReadonlyMap<string, Facts>> {
     const until = await closeHours(this.#pool)
     if (until !== null && (this.#closedUntil === null || until > this.#closedUntil)) {
-      const added = await this.#sum(CLOSED_FACTS_SQL, this.#closedUntil ?? '-infinity', until)
+      const added = await this.#sum({ from: this.#closedUntil, to: until }, until)
       this.#closed = merge(this.#closed, added)
       this.#closedUntil = until
     }
-    return merge(this.#closed, await this.#sum(FACTS_SQL, until ?? '-infinity', 'infinity'))
+    const totals = merge(this.#closed, await this.#sum({ from: until, to: null }, until))
+    // GPU time in use is known to the second only once an attempt has ended; a counter never goes back.
+    this.#latest = highest(this.#latest, totals)
+    return this.#latest
   }
 
-  async #sum(facts: string, from: Date | string, to: Date | string): Promise<Row[]> {
-    const { rows } = await this.#pool.query<Row>({
-      text: `select pool, fact, sum(value)::text as value from (${facts}) f group by 1, 2`,
-      values: [from, to],
-    })
-    return rows
+  async #sum(range: { from: Date | null; to: Date | null }, closedUntil: Date | null): Promise<Row[]> {
+    const read = async (db: Database) => {
+      const rows: Row[] = []
+      for (const { text, values } of await readStretches(db, range, closedUntil)) {
+        const sums = await db.query<Row>({
+          text: `select pool, fact, sum(value)::text as value from (${text}) f group by 1, 2`,
+          values,
+        })
+        rows.push(...sums.rows)
+      }
+      return rows
+    }
+    // One snapshot, so that what is counted meanwhile is there once.
+    return transaction(this.#pool, read, { isolation: 'repeatable read', ...SUM_LIMITS })
   }
+}
+
+function highest(before: Totals, now: Totals): Totals {
+  return new Map(
+    [...now].map(([pool, facts]) => {
+      const old = before.get(pool) ?? NO_FACTS
+      const higher = FACTS.map((fact) => [fact, facts[fact] > old[fact] ? facts[fact] : old[fact]] as const)
+      return [pool, Object.fromEntries(higher) as Record<Fact, bigint>]
+    }),
+  )
 }
 
 function merge(totals: Totals, rows: readonly Row[]): Totals {

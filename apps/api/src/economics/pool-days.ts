@@ -1,10 +1,9 @@
 import { type Database, type DatabasePool, transaction } from '../db/database.ts'
 import { inSlices } from '../in-slices.ts'
-import { CLOSED_FACTS_SQL, closeHours } from './closed-hours.ts'
+import { closeHours } from './closed-hours.ts'
 import { FACTS, type Fact, type Facts } from './facts.ts'
-import { FACTS_SQL } from './facts-sql.ts'
-
-const HOUR_MS = 3_600_000
+import { SUM_LIMITS } from './open-facts.ts'
+import { type FactsOfStretch, readStretches } from './stretches.ts'
 
 /**
  * Facts of one pool on one UTC day; not all of the day when the range cuts it. Of sums over all days `day` is
@@ -29,42 +28,23 @@ const PAGE_ROWS = 200
 /** A newer program may have written facts that this one does not know. */
 const FACT_OF_NAME: ReadonlyMap<string, Fact> = new Map(FACTS.map((fact) => [fact, fact]))
 
-/** One stretch of time and where its facts are read. */
-export interface Stretch {
-  from: Date
-  to: Date
-  isClosed: boolean
-}
-
-/** Cuts [from, to) so that whole closed hours are read from their sums and the rest from the rows. Pure. */
-export function stretchesOf(range: { from: Date; to: Date }, closedUntil: Date | null): Stretch[] {
-  const [from, to] = [range.from.getTime(), range.to.getTime()]
-  const firstHour = Math.ceil(from / HOUR_MS) * HOUR_MS
-  const lastHour = Math.min(Math.floor(to / HOUR_MS) * HOUR_MS, closedUntil?.getTime() ?? 0)
-  const cuts = firstHour < lastHour ? [from, firstHour, lastHour, to] : [from, to]
-  return cuts.slice(1).flatMap((end, index) => {
-    const start = cuts[index] ?? end
-    return start < end
-      ? [{ from: new Date(start), to: new Date(end), isClosed: firstHour < lastHour && index === 1 }]
-      : []
-  })
-}
-
 /**
- * What every pool made and cost from `from` until just before `to`, by UTC day and in the order of days and
- * pools; or the sums over all pools, or over all days, where `by` has no name for them.
+ * What every pool made and cost from `from` until just before `to` (null: until now), by UTC day and in the
+ * order of days and pools; or the sums over all pools, or over all days, where `by` has no name for them.
  */
 export async function readPoolDays(
   pool: DatabasePool,
-  range: { from: Date; to: Date },
+  range: { from: Date; to: Date | null },
   by: readonly ('day' | 'pool')[] = ['day', 'pool'],
 ): Promise<PoolDay[]> {
-  const stretches = stretchesOf(range, await closeHours(pool))
+  const closedUntil = await closeHours(pool)
   const days: FactsOfDays = new Map()
-  await transaction(pool, async (db) => {
-    for (const stretch of stretches)
-      await eachPage(db, stretchStatement(stretch, by), (row) => addRow(days, row))
-  })
+  // One snapshot, so that what is counted meanwhile is there once.
+  const read = async (db: Database) => {
+    for (const facts of await readStretches(db, range, closedUntil))
+      await eachPage(db, stretchStatement(facts, by), (row) => addRow(days, row))
+  }
+  await transaction(pool, read, { isolation: 'repeatable read', ...SUM_LIMITS })
   const ofDay = ([day, pools]: readonly [string, FactsOfPools]) =>
     [...pools]
       .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -77,7 +57,7 @@ type FactsOfPools = Map<string, Partial<Record<Fact, bigint>>>
 type FactsOfDays = Map<string, FactsOfPools>
 
 function stretchStatement(
-  { from, to, isClosed }: Stretch,
+  facts: FactsOfStretch,
   by: readonly ('day' | 'pool')[],
 ): { text: string; values: unknown[] } {
   const day = by.includes('day') ? `to_char(hour at time zone 'UTC', 'YYYY-MM-DD')` : `''`
@@ -85,10 +65,10 @@ function stretchStatement(
     select day, pool, json_object_agg(fact, value::text) as facts
     from (
       select ${day} as day, ${by.includes('pool') ? 'pool' : `''`} as pool, fact, sum(value) as value
-      from (${isClosed ? CLOSED_FACTS_SQL : FACTS_SQL}) f
+      from (${facts.text}) f
       group by 1, 2, 3) sums
     group by 1, 2`
-  return { text, values: [from, to] }
+  return { text, values: facts.values }
 }
 
 /** Reads the rows by pages, so that no answer holds the event loop while it is taken apart. */
