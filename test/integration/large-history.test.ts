@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readLoss } from '../../apps/api/src/attempts/loss.ts'
 import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
 import type { Attempt } from '../../apps/api/src/videos/attempt.ts'
+import { Sweeper } from '../../apps/api/src/videos/sweep.ts'
 import type { LockedVideo } from '../../apps/api/src/videos/transition.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
 import { seedBacklog } from '../../bench/rig/seed-backlog.ts'
@@ -84,5 +85,23 @@ test('when the time of a whole backlog is over, recovery reads a part of it at a
   const { rows } = await api.context.db.query<{ count: bigint }>({
     text: `select count(*) from video where status = 'failed'`,
   })
+  expect(rows[0]?.count).toBe(200n)
+})
+
+test('what many videos left behind is removed batch after batch without a rest, and nothing is read twice', async () => {
+  await runSql(api.database.adminUrl, [
+    `update video set swept_at = null
+      where id in (select id from video where ended_at is not null order by ended_at, id limit 250)`,
+    `update video set ended_at = ended_at - interval '1 hour' where ended_at is not null and swept_at is null`,
+  ])
+  const sweeper = new Sweeper(api.context)
+  const more: boolean[] = []
+  do more.push(await sweeper.sweep())
+  while (more.at(-1) === true)
+  expect(more).toEqual([true, true, false])
+  const { rows } = await api.context.db.query<{ count: bigint }>({
+    text: 'select count(*) from video where ended_at is not null and swept_at is null',
+  })
+  // The videos that the test before let expire ended a moment ago.
   expect(rows[0]?.count).toBe(200n)
 })

@@ -5,8 +5,10 @@ import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
 import { HourTotals } from '../../apps/api/src/economics/hour-totals.ts'
 import { countEnded } from '../../apps/api/src/economics/open-facts.ts'
 import { readPoolDays } from '../../apps/api/src/economics/pool-days.ts'
+import { pruneAttempts } from '../../apps/api/src/videos/attempt-store.ts'
 import { failedEnd } from '../../apps/api/src/videos/end.ts'
 import { endVideo, lockVideo } from '../../apps/api/src/videos/transition.ts'
+import { pruneShifts } from '../../apps/api/src/workers/note-shift.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -146,4 +148,35 @@ test('an open hour that is over closes to what was counted', async () => {
   expect(until?.getTime()).toBeLessThan(Date.now())
   expect(Number((await sql('select count(*) as facts from fact_hour'))[0]?.facts)).toBeGreaterThan(3)
   expect(sorted(await reported())).toEqual(before)
+})
+
+test('attempts and shifts are kept as long as the setting says, and until their hour is closed', async () => {
+  await live(4)
+  const ids = (await sql('select video_id from attempt order by dispatched_at desc limit 4')).map(
+    ({ video_id: id }) => id,
+  )
+  const end = (id: string | undefined, ago: string) =>
+    `update attempt set ended_at = now() - interval '${ago}' where video_id = '${id}'`
+  await runSql(api.database.adminUrl, [
+    `update facts_closed set until = now() - interval '20 days'`,
+    end(ids[0], '31 days'),
+    end(ids[1], '21 days'),
+    end(ids[2], '19 days'),
+    end(ids[3], '1 hour'),
+    `update worker_shift set began_at = now() - interval '40 days', until = now() - interval '31 days'
+      where id = (select min(id) from worker_shift)`,
+  ])
+  const left = async () =>
+    (await sql('select video_id from attempt where video_id = any ($1::text[])', [ids])).map(
+      ({ video_id: id }) => ids.indexOf(id),
+    )
+  expect(await pruneAttempts(db(), 30)).toBe(false)
+  expect((await left()).toSorted()).toEqual([1, 2, 3])
+  // The hours since twenty days ago are not closed.
+  await pruneAttempts(db(), 10)
+  expect((await left()).toSorted()).toEqual([2, 3])
+  const shifts = async () => (await sql('select from worker_shift')).length
+  const before = await shifts()
+  await pruneShifts(db(), 30)
+  expect(await shifts()).toBe(before - 1)
 })

@@ -179,14 +179,17 @@ export function startBackgroundWork(services: Services): BackgroundWork {
     },
   )
   const reconciler: Reconciler = startReconciler(services.internal)
-  const facts = startFactKeeper(db, config.timings.countEveryMs, (error) =>
-    log.warn({ err: error }, 'what has ended cannot be summed, trying again'),
+  const facts = startFactKeeper(
+    db,
+    { everyMs: config.timings.countEveryMs, attemptDays: config.attemptDays },
+    (error) => log.warn({ err: error }, 'what has ended cannot be summed, trying again'),
   )
   const webhooks = startWebhookSender({
     db,
     log,
     clock,
     rules: { allowHosts: config.webhookAllowHosts },
+    logDays: config.webhookLogDays,
     onTry: (outcome) => metrics.webhookTries.inc({ outcome }),
   })
   const endLoopDelay = observeLoopDelay(metrics.loopDelays)

@@ -58,9 +58,12 @@ async function recoverUntil(context: Context, recovery: Recovery, signal: AbortS
 async function sweepUntil(context: Context, signal: AbortSignal): Promise<void> {
   const sweeper = new Sweeper(context)
   while (!signal.aborted) {
-    await sweeper
-      .sweep(signal)
-      .catch((error: unknown) => context.log.error({ err: error }, 'sweeping failed'))
+    try {
+      // As long as there is much: no rate of ends is too high for it.
+      while (!signal.aborted && (await sweeper.sweep(signal)));
+    } catch (error) {
+      context.log.error({ err: error }, 'sweeping failed')
+    }
     await pause(context.config.timings.reconcileEveryMs, signal)
   }
 }

@@ -67,6 +67,10 @@ export interface Config {
   logLevel: string
   /** How long the files of a completed video are stored; null = until it is deleted. */
   retentionSeconds: number | null
+  /** How long events of webhooks and their deliveries are kept. */
+  webhookLogDays: number
+  /** How long attempts and workers' shifts of closed hours are kept. */
+  attemptDays: number
   moderation: ModerationSettings | null
   refiner: RefinerSettings | null
   /** Hosts of customers' URLs that may be private and reached over plain http, as URLs write them. */
@@ -110,6 +114,9 @@ export function readConfig(env: Environment): Config {
     workerToken: () => readChosenSecret(env, 'SLUICE_WORKER_TOKEN'),
     adminKey: () => readAdminKey(env),
     retentionSeconds: () => readRetention(env),
+    // Deliveries are tried for three days, and videos live no longer.
+    webhookLogDays: () => integerSetting(env, 'SLUICE_WEBHOOK_LOG_DAYS', 30, { min: 4, max: 10_000 }),
+    attemptDays: () => integerSetting(env, 'SLUICE_ATTEMPT_DAYS', 90, { min: 7, max: 10_000 }),
     moderation: () => readModeration(env),
     refiner: () => readRefiner(env),
     logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),

@@ -173,7 +173,9 @@ export const clockFactsSql = (from: string, to: string): string => `
       greatest(coalesce(started_at, taken_at), ${from}::timestamptz) as began,
       least(attempt_over(a), ${to}::timestamptz) as over
     from attempt a
-    where coalesce(started_at, taken_at) < ${to} and (ended_at is null or ended_at > ${from})
+    where coalesce(started_at, taken_at) < ${to}
+      -- No video lives longer than three days, nor do its attempts.
+      and (ended_at is null or ended_at > ${from} and ended_at < ${to}::timestamptz + interval '7 days')
   ),
   -- Workers that were there with slots, cut to the range.
   present as (

@@ -12,6 +12,8 @@ import { attemptOfKey, type Video } from './video.ts'
  * attempts.
  */
 
+const PRUNE_BATCH = 1_000
+
 /**
  * Ends an update without which the transaction would not have to be durable before it is answered: whatever
  * else the transaction wrote, it waits for the disk. Comes before any LOSABLE of the same transaction.
@@ -279,4 +281,24 @@ export async function renewLeases(
     ],
   })
   return rows
+}
+
+/**
+ * Deletes a batch of attempts that ended longer ago than `days`, in hours that are closed: no figure reads
+ * them any more, and no video lives so long. Returns whether there may be more.
+ */
+export async function pruneAttempts(db: Database, days: number): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'attempt-prune',
+    text: `
+      delete from attempt
+      where (video_id, fence) in (
+        select video_id, fence from attempt
+        where ended_at < (select least(now() - make_interval(days => $1), until) from facts_closed)
+        order by ended_at
+        limit $2
+        for update skip locked)`,
+    values: [days, PRUNE_BATCH],
+  })
+  return rowCount === PRUNE_BATCH
 }

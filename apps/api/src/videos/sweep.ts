@@ -5,7 +5,10 @@ import { inputPrefix, listAbandonedInputs, removePendingInput } from '../inputs/
 import { OUTPUT_FILES, type Video, videoPrefix } from './video.ts'
 import { markFilesRemoved, markInputRemoved, markSwept, markSweptForGood } from './video-store.ts'
 
-const BATCH = 20
+/** Videos of each kind that are read at a time. */
+const BATCH = 100
+/** Videos whose files are removed at a time: a store answers in tens of milliseconds. */
+const PLACES = 8
 /** By then every worker that is awake has heard that the attempt is over. */
 const AFTER_SECONDS = 60
 /**
@@ -34,27 +37,30 @@ export class Sweeper {
   }
 
   /**
-   * One round over a few videos of each kind, each with a time limit; ends early when `signal` aborts. Throws
-   * when the database is away.
+   * One round over some videos of each kind, each with a time limit; ends early when `signal` aborts. Returns
+   * whether there may be more that can be removed now. Throws when the database is away.
    */
-  async sweep(signal?: AbortSignal): Promise<void> {
+  async sweep(signal?: AbortSignal): Promise<boolean> {
     this.#signal = signal
     for (const [id, untilMs] of this.#skipped) {
       if (untilMs <= this.#context.clock.now()) this.#skipped.delete(id)
     }
-    if (this.#isStoreAway && !(await this.#isStoreBack())) return
-    await this.#sweepLeftovers()
-    await this.#sweepLateFiles()
-    await this.#sweepExpired()
-    await this.#sweepInputs()
-    await this.#sweepAbandonedInputs()
+    if (this.#isStoreAway && !(await this.#isStoreBack())) return false
+    const hasMore = [
+      await this.#sweepLeftovers(),
+      await this.#sweepLateFiles(),
+      await this.#sweepExpired(),
+      await this.#sweepInputs(),
+      await this.#sweepAbandonedInputs(),
+    ]
+    return hasMore.includes(true)
   }
 
   /**
    * All files of a deleted, failed or cancelled video, whoever put them there; of a completed one all but
    * those that its owner may get.
    */
-  async #sweepLeftovers(): Promise<void> {
+  async #sweepLeftovers(): Promise<boolean> {
     const { db, store } = this.#context
     const { rows } = await db.query<Leftover>({
       name: 'sweep-due',
@@ -67,14 +73,14 @@ export class Sweeper {
         limit $3`,
       values: [AFTER_SECONDS, this.#skippedIds(), BATCH],
     })
-    await this.#each(rows, async (video) => {
+    return this.#each(rows, async (video) => {
       await store.deletePrefix(videoPrefix(video.id), servedKeys(video))
       await markSwept(db, video.id)
     })
   }
 
   /** The same again for what came after the first sweep, from a worker that slept through the end. */
-  async #sweepLateFiles(): Promise<void> {
+  async #sweepLateFiles(): Promise<boolean> {
     const { db, store } = this.#context
     const { rows } = await db.query<Leftover>({
       name: 'sweep-late',
@@ -86,7 +92,7 @@ export class Sweeper {
         limit $3`,
       values: [FOR_GOOD_SECONDS, this.#skippedIds(), BATCH],
     })
-    await this.#each(rows, async (video) => {
+    return this.#each(rows, async (video) => {
       await store.deletePrefix(videoPrefix(video.id), servedKeys(video))
       await markSweptForGood(db, video.id)
     })
@@ -96,7 +102,7 @@ export class Sweeper {
    * The files of completed videos whose retention is over; no URL of theirs is valid any more. The row and
    * the ledger stay.
    */
-  async #sweepExpired(): Promise<void> {
+  async #sweepExpired(): Promise<boolean> {
     const { db, store } = this.#context
     const { rows } = await db.query<Pick<Video, 'id'>>({
       name: 'sweep-expired',
@@ -107,7 +113,7 @@ export class Sweeper {
         limit $2`,
       values: [this.#skippedIds(), BATCH],
     })
-    await this.#each(rows, async ({ id }) => {
+    return this.#each(rows, async ({ id }) => {
       await store.deletePrefix(videoPrefix(id))
       await markFilesRemoved(db, id)
     })
@@ -117,7 +123,7 @@ export class Sweeper {
    * The input images of ended videos. A completed video can be remixed until it is deleted or expires; a
    * failed or cancelled one can be retried for a day.
    */
-  async #sweepInputs(): Promise<void> {
+  async #sweepInputs(): Promise<boolean> {
     const { db, store } = this.#context
     const { rows } = await db.query<Pick<Video, 'id'>>({
       name: 'sweep-inputs',
@@ -132,16 +138,16 @@ export class Sweeper {
         limit $4`,
       values: [AFTER_SECONDS, INPUT_SECONDS, this.#skippedIds(), BATCH],
     })
-    await this.#each(rows, async ({ id }) => {
+    return this.#each(rows, async ({ id }) => {
       await store.deletePrefix(inputPrefix(id))
       await markInputRemoved(db, id)
     })
   }
 
   /** Input images of submissions that ended between storing the image and inserting the video. */
-  async #sweepAbandonedInputs(): Promise<void> {
+  async #sweepAbandonedInputs(): Promise<boolean> {
     const found = { skippedIds: this.#skippedIds(), limit: BATCH }
-    await this.#each(await listAbandonedInputs(this.#context.db, found), ({ id }) =>
+    return this.#each(await listAbandonedInputs(this.#context.db, found), ({ id }) =>
       removePendingInput(this.#context, id),
     )
   }
@@ -150,22 +156,35 @@ export class Sweeper {
     return [...this.#skipped.keys()]
   }
 
+  /** Returns whether it was a whole batch, and some of it was done. */
   async #each<Row extends Pick<Video, 'id'>>(
     rows: readonly Row[],
     remove: (row: Row) => Promise<void>,
-  ): Promise<void> {
+  ): Promise<boolean> {
+    const waiting = [...rows]
+    let removed = 0
+    const removeInTurn = async () => {
+      for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
+        if (this.#isStoreAway || this.#signal?.aborted === true) return
+        if (await this.#remove(row.id, remove(row))) removed += 1
+      }
+    }
+    await Promise.all(Array.from({ length: PLACES }, removeInTurn))
+    return rows.length === BATCH && removed > 0
+  }
+
+  /** Waits for a removal, but not for ever; one that fails is skipped for a while. */
+  async #remove(id: string, removal: Promise<void>): Promise<boolean> {
     const { clock, log } = this.#context
     const { videoMs } = TIME_LIMITS.recovery
-    for (const row of rows) {
-      if (this.#isStoreAway) return
-      if (this.#signal?.aborted === true) return
-      try {
-        await within(videoMs, remove(row), () => new Error(`not within ${videoMs} ms`))
-      } catch (error) {
-        if (!(await this.#isStoreBack())) return
-        log.warn({ err: error, video: row.id }, 'files of a video could not be removed; will be tried again')
-        if (this.#skipped.size < SKIPPED_MAX) this.#skipped.set(row.id, clock.now() + SKIP_MS)
-      }
+    try {
+      await within(videoMs, removal, () => new Error(`not within ${videoMs} ms`))
+      return true
+    } catch (error) {
+      if (!(await this.#isStoreBack())) return false
+      log.warn({ err: error, video: id }, 'files of a video could not be removed; will be tried again')
+      if (this.#skipped.size < SKIPPED_MAX) this.#skipped.set(id, clock.now() + SKIP_MS)
+      return false
     }
   }
 

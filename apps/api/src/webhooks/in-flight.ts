@@ -25,6 +25,8 @@ export interface SenderDeps {
   log: Logger
   clock: Clock
   rules: OutgoingRules
+  /** How long events are kept. */
+  logDays: number
   /** Called after each request to a customer's server. */
   onTry?: (outcome: 'delivered' | 'failed') => void
 }

@@ -4,7 +4,6 @@ import type { WebhookEvent } from './event.ts'
 
 /** After this long, a claimed delivery neither recorded nor handed back was lost with its process. */
 const LEASE_SECONDS = 30
-const RETENTION_DAYS = 30
 const PRUNE_BATCH = 1_000
 
 /** A delivery that this process sends now. */
@@ -237,10 +236,10 @@ export async function handBack(
 }
 
 /**
- * Deletes a batch of events older than 30 days, with their deliveries. Returns whether there may be more.
+ * Deletes a batch of events older than `days`, with their deliveries. Returns whether there may be more.
  * Several processes may do so at once: each takes other events.
  */
-export async function pruneEvents(db: Database): Promise<boolean> {
+export async function pruneEvents(db: Database, days: number): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'webhook-prune',
     text: `delete from webhook_event
@@ -251,7 +250,7 @@ export async function pruneEvents(db: Database): Promise<boolean> {
       limit $2
       for update skip locked
     )`,
-    values: [RETENTION_DAYS, PRUNE_BATCH],
+    values: [days, PRUNE_BATCH],
   })
   return rowCount === PRUNE_BATCH
 }

@@ -74,7 +74,7 @@ async function pruneUntil(deps: SenderDeps, signal: AbortSignal): Promise<void> 
   while (!signal.aborted) {
     let waitMs = PRUNE_EVERY_MS
     try {
-      while (!signal.aborted && (await pruneEvents(deps.db)));
+      while (!signal.aborted && (await pruneEvents(deps.db, deps.logDays)));
     } catch (error) {
       deps.log.warn({ err: error }, 'old webhook events cannot be removed, trying again')
       waitMs = PRUNE_RETRY_MS

@@ -38,3 +38,14 @@ export async function noteShift(db: Database, beat: Heartbeat, leaseMs: number):
     ],
   })
 }
+
+/** Deletes shifts that were over longer ago than `days`, in hours that are closed. */
+export async function pruneShifts(db: Database, days: number): Promise<void> {
+  await db.query({
+    name: 'shift-prune',
+    text: `
+      delete from worker_shift
+      where until < (select least(now() - make_interval(days => $1), until) from facts_closed)`,
+    values: [days],
+  })
+}
