@@ -11,6 +11,8 @@ export const CLOSED_FACTS_SQL = 'select * from fact_hour where hour >= $1 and ho
  */
 const CLOSED_AFTER = '15 minutes'
 const DUE_UNTIL_SQL = `date_trunc('hour', now() - interval '${CLOSED_AFTER}', 'UTC')`
+/** Videos whose rows are summed in one statement: seconds. */
+const ROWS_MAX = 300_000
 /** Whoever read how far hours are closed a moment ago still finds the facts of the open ones. */
 const OPEN_KEPT = '1 day'
 
@@ -21,25 +23,50 @@ const OPEN_KEPT = '1 day'
  * the first.
  */
 export async function closeHours(pool: DatabasePool): Promise<Date | null> {
-  const before = await readClosed(pool)
-  if (!before.isDue) return before.until
-  const close = async (db: Database) => {
-    const { until, countedFrom, isDue } = await lockClosed(db)
-    // Another process was faster.
+  for (;;) {
+    const { until, isDue } = await readClosed(pool)
     if (!isDue) return until
-    // Read first: the clock may pass another hour while the sums are made.
-    const { due } = one(await db.query<{ due: Date }>({ text: `select ${DUE_UNTIL_SQL} as due` }))
-    const counted = countedFrom < due ? countedFrom : due
-    if (until === null || until < counted) await sumRows(db, until, counted)
-    if (counted < due) await copyOpen(db, until !== null && until > counted ? until : counted, due)
-    await db.query({ text: 'update facts_closed set until = $1', values: [due] })
-    await db.query({
-      text: 'delete from eta_given g using video v where v.id = g.video_id and v.ended_at < $1',
-      values: [due],
-    })
-    return due
+    await transaction(pool, closeSome, SUM_LIMITS)
   }
-  return transaction(pool, close, SUM_LIMITS)
+}
+
+/** Closes the open hours that are due, or hours of as many rows as can be summed at a time. */
+async function closeSome(db: Database): Promise<void> {
+  const { until, countedFrom, isDue } = await lockClosed(db)
+  // Another process was faster.
+  if (!isDue) return
+  // Read first: the clock may pass another hour while the sums are made.
+  const { due } = one(await db.query<{ due: Date }>({ text: `select ${DUE_UNTIL_SQL} as due` }))
+  const counted = countedFrom < due ? countedFrom : due
+  const isInRows = until === null || until < counted
+  const end = isInRows ? await endOfSome(db, until, counted) : due
+  if (isInRows) await sumRows(db, until, end)
+  else await copyOpen(db, until, end)
+  await db.query({ text: 'update facts_closed set until = $1', values: [end] })
+  await db.query({
+    text: 'delete from eta_given g using video v where v.id = g.video_id and v.ended_at < $1',
+    values: [end],
+  })
+}
+
+/** The end of the hours after `from` in which about ROWS_MAX videos ended; not later than `last`. */
+async function endOfSome(db: Database, from: Date | null, last: Date): Promise<Date> {
+  const { end } = one(
+    await db.query<{ end: Date }>({
+      text: `select case
+        when count(*) < $3 then $2
+        else least($2, date_trunc('hour', max(ended_at), 'UTC') + interval '1 hour')
+      end as end
+      from (
+        select ended_at from video
+        where ended_at >= $1 and ended_at < $2::timestamptz
+        order by ended_at
+        limit $3
+      ) v`,
+      values: [from ?? '-infinity', last, ROWS_MAX],
+    }),
+  )
+  return end
 }
 
 function sumRows(db: Database, from: Date | null, to: Date): Promise<unknown> {
