@@ -88,8 +88,10 @@ test('when the time of a whole backlog is over, recovery reads a part of it at a
   expect(rows[0]?.count).toBe(200n)
 })
 
-test('what many videos left behind is removed batch after batch without a rest, and nothing is read twice', async () => {
+test('what many videos left behind is removed batch after batch without a rest', async () => {
   await runSql(api.database.adminUrl, [
+    // The rows were written by hand, without sums.
+    'set session_replication_role = replica',
     `update video set swept_at = null
       where id in (select id from video where ended_at is not null order by ended_at, id limit 250)`,
     `update video set ended_at = ended_at - interval '1 hour' where ended_at is not null and swept_at is null`,
