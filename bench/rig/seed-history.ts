@@ -111,29 +111,34 @@ function accountStatements({ accounts, owner }: HistorySize): string[] {
   ]
 }
 
+const REQUEST = JSON.stringify({
+  model: 'animatic',
+  mode: 't2v',
+  prompt: 'A paper boat drifts along a rain gutter at dusk, street lights mirrored in the water, slow pan',
+  negative_prompt: '',
+  width: 336,
+  height: 192,
+  num_frames: 5,
+  num_steps: STEPS,
+  seed: 1,
+  guidance: 7.5,
+  guidance_img: 3,
+  fps: 24,
+})
+const RESULT = JSON.stringify({
+  steps_run: STEPS,
+  steps: STEPS,
+  files: { video: { bytes: 812_345 }, thumbnail: { bytes: 9_321 }, spritesheet: { bytes: 41_234 } },
+  timings: { denoise: 4.2, decode: 0.3, encode: 0.4, upload: 0.2 },
+  peak_vram_bytes: 0,
+  seed: 1,
+})
+
 function lifeStatements(size: HistorySize): string[] {
-  const request = JSON.stringify({
-    model: 'animatic',
-    mode: 't2v',
-    prompt: 'A paper boat drifts along a rain gutter at dusk, street lights mirrored in the water, slow pan',
-    negative_prompt: '',
-    width: 336,
-    height: 192,
-    num_frames: 5,
-    num_steps: STEPS,
-    seed: 1,
-    guidance: 7.5,
-    guidance_img: 3,
-    fps: 24,
-  })
-  const result = JSON.stringify({
-    steps_run: STEPS,
-    steps: STEPS,
-    files: { video: { bytes: 812_345 }, thumbnail: { bytes: 9_321 }, spritesheet: { bytes: 41_234 } },
-    timings: { denoise: 4.2, decode: 0.3, encode: 0.4, upload: 0.2 },
-    peak_vram_bytes: 0,
-    seed: 1,
-  })
+  return [...videoStatements(size), ...moneyStatements(), ...webhookStatements()]
+}
+
+function videoStatements(size: HistorySize): string[] {
   return [
     `create table seed_life as
       select g.n, s.n as account,
@@ -152,7 +157,7 @@ function lifeStatements(size: HistorySize): string[] {
         charged_micros, charged_steps, fence, pool, step, output_prefix, error_code, error_message,
         created_at, started_at, ended_at, execution_expires_at, swept_at, swept_for_good_at)
       select ${id('video', 'l.n')}, s.account_id, s.key_id, l.status, 'animatic', 'standard', '256px',
-        336, 192, 5, ${STEPS}, '${request}', 'https://example.com/hooks', sha256(l.n::text::bytea),
+        336, 192, 5, ${STEPS}, '${REQUEST}', 'https://example.com/hooks', sha256(l.n::text::bytea),
         ${TOKENS}, 'USD', 200000, 10000, ${HOLD}, c.charge, c.steps, 1, 'past', c.steps,
         case when l.status = 'completed' then 'videos/' || ${id('video', 'l.n')} || '/1-0123456789abcdef' end,
         case l.status when 'failed' then 'internal' when 'cancelled' then 'cancelled' end,
@@ -162,8 +167,10 @@ function lifeStatements(size: HistorySize): string[] {
       from seed_life l
       join seed_account s on s.n = l.account
       cross join lateral (select
-        case l.status when 'failed' then 0 when 'cancelled' then ${CANCELLED_CHARGE} else ${HOLD} end as charge,
-        case l.status when 'failed' then 0 when 'cancelled' then ${CANCELLED_STEPS} else ${STEPS} end as steps
+        case l.status
+          when 'failed' then 0 when 'cancelled' then ${CANCELLED_CHARGE} else ${HOLD} end as charge,
+        case l.status
+          when 'failed' then 0 when 'cancelled' then ${CANCELLED_STEPS} else ${STEPS} end as steps
       ) c
       order by l.n`,
     `insert into attempt (
@@ -172,14 +179,21 @@ function lifeStatements(size: HistorySize): string[] {
       select ${id('video', 'n')}, 1, 'past', 'past', md5(n::text), 'worker_past', 0, 1, 'denoise', ${STEPS},
         'boot', ended_at - interval '9 seconds', ended_at - interval '8.9 seconds',
         ended_at - interval '8 seconds', ended_at - interval '1 second', ended_at - interval '1 second',
-        ended_at, status, case when status = 'completed' then '${result}'::jsonb end
+        ended_at, status, case when status = 'completed' then '${RESULT}'::jsonb end
       from seed_life
       order by n`,
+  ]
+}
+
+function moneyStatements(): string[] {
+  return [
     `insert into transfer (id, idempotency_key, kind, video_id, created_at)
-      select ${id('txfr', '2 * l.n + k.n')}, k.kind || ':' || ${id('video', 'l.n')}, k.kind, ${id('video', 'l.n')},
+      select ${id('txfr', '2 * l.n + k.n')}, k.kind || ':' || ${id('video', 'l.n')},
+        k.kind, ${id('video', 'l.n')},
         l.ended_at - k.before
       from seed_life l
-      cross join lateral (values (0, 'hold', interval '10 seconds'), (1, 'settle', interval '0')) k(n, kind, before)
+      cross join (values
+        (0, 'hold', interval '10 seconds'), (1, 'settle', interval '0')) k(n, kind, before)
       order by l.n, k.n`,
     `insert into entry (transfer_id, ledger_account_id, amount)
       select ${id('txfr', '2 * l.n + e.kind')}, e.account, e.amount
@@ -197,6 +211,11 @@ function lifeStatements(size: HistorySize): string[] {
       ) e(kind, account, amount)
       where e.amount <> 0
       order by l.n, e.kind`,
+  ]
+}
+
+function webhookStatements(): string[] {
+  return [
     `insert into webhook_event (id, account_id, type, subject_id, created_at)
       select ${id('evt', 'l.n')}, s.account_id,
         case when l.status = 'completed' then 'video.completed' else 'video.failed' end,

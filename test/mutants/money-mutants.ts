@@ -217,8 +217,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '29: revenue counts in one range',
     file: 'apps/api/src/economics/facts-sql.ts',
-    find: 'where v.ended_at >= $1 and v.ended_at < $2',
-    replace: 'where v.ended_at >= $1 and v.ended_at <= $2',
+    find: "videoFactsSql('v.ended_at >= $1 and v.ended_at < $2')",
+    replace: "videoFactsSql('v.ended_at >= $1 and v.ended_at <= $2')",
     tests: [...ECONOMICS, '-t', 'at the moment a range begins'],
   },
   {

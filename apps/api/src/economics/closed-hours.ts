@@ -17,10 +17,10 @@ const ROWS_MAX = 300_000
 const OPEN_KEPT = '1 day'
 
 /**
- * Closes the hours that are over, so that nobody sums them again: those from `counted_from` on are copied from
- * the open facts, older ones are summed from their rows. To be called before figures are read. Only one
- * process closes at a time, and each hour is closed once. Returns the end of the last closed hour; null before
- * the first.
+ * Closes the hours that are over, so that nobody sums them again: those from `counted_from` on are copied
+ * from the open facts, older ones are summed from their rows. To be called before figures are read. Only one
+ * process closes at a time, and each hour is closed once. Returns the end of the last closed hour; null
+ * before the first.
  */
 export async function closeHours(pool: DatabasePool): Promise<Date | null> {
   for (;;) {

@@ -12,8 +12,8 @@
  * 3. `unpaid`: steps that were kept to the end; by how the video ended.
  */
 
-/** Facts of the ended videos that `which` selects of table `v`; one hour and pool may have several rows. */
-export const videoFactsSql = (which: string): string => `
+const WHICH = 'which_videos'
+const VIDEO_FACTS = `
   with
   -- The videos that ended. Pool '' = no pool ever took the video.
   ended_video as materialized (
@@ -22,7 +22,7 @@ export const videoFactsSql = (which: string): string => `
       v.status, v.error_code, v.created_at, v.ended_at,
       v.video_tokens, v.num_steps, v.charged_steps, v.charged_micros, v.checkpoint_step
     from video v
-    where ${which}
+    where ${WHICH}
   ),
   -- Their attempts: the steps each ran, where the ones after it began, and the time each took.
   tried as (
@@ -162,6 +162,11 @@ export const videoFactsSql = (which: string): string => `
     ('eta_late_ms', greatest(s.took_ms - s.p50_ms, 0)::numeric),
     ('eta_within_p90', (s.took_ms <= s.p90_ms)::int::numeric)
   ) f(fact, value)`
+
+/** Facts of the ended videos that `which` selects of table `v`; one hour and pool may have several rows. */
+export function videoFactsSql(which: string): string {
+  return VIDEO_FACTS.replace(WHICH, () => which)
+}
 
 /** GPU time from one moment until just before another, both expressions; several rows as above. */
 export const clockFactsSql = (from: string, to: string): string => `

@@ -22,7 +22,8 @@ interface Keeping {
 
 /**
  * Adds what has ended to the facts of the open hours, and closes hours that are over, so that whoever reads
- * figures finds them summed; and removes rows that no figure reads any more. Every API process may run it; one at a time does the work.
+ * figures finds them summed; and removes rows that no figure reads any more. Every API process may run it;
+ * one at a time does the work.
  */
 export function startFactKeeper(
   db: DatabasePool,

@@ -37,9 +37,9 @@ const COUNT_CLOCK_SQL = `
   )${ADD_SQL}`
 
 /**
- * Adds what has ended since, and the GPU time until a minute ago, to the facts of the open hours. A video that
- * ended is noted in the transaction that ends it, and is counted by the one that removes the note, so each
- * counts once however late its end is committed. Returns whether there may be more; false while another
+ * Adds what has ended since, and the GPU time until a minute ago, to the facts of the open hours. A video
+ * that ended is noted in the transaction that ends it, and is counted by the one that removes the note, so
+ * each counts once however late its end is committed. Returns whether there may be more; false while another
  * process is at it.
  */
 export function countEnded(pool: DatabasePool): Promise<boolean> {
@@ -52,7 +52,7 @@ export function countEnded(pool: DatabasePool): Promise<boolean> {
 }
 
 /** Counts a batch of videos. Returns whether there may be more. Lock facts_closed before. */
-export async function countVideos(db: Database): Promise<boolean> {
+async function countVideos(db: Database): Promise<boolean> {
   const { count } = one(
     await db.query<{ count: number }>({ name: 'count-ended', text: COUNT_VIDEOS_SQL, values: [BATCH] }),
   )
