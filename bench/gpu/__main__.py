@@ -25,7 +25,7 @@ from report import write_table  # noqa: E402
 HERE = Path(__file__).resolve().parent
 RUNNERS = HERE.parent.parent / "runners"
 # Of the time that is left, for the network; the rest is for the runner.
-NETWORK_SHARE = 0.7
+NETWORK_SHARE = 0.8
 
 
 def main() -> int:

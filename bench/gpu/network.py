@@ -8,29 +8,33 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import torch
-from measure import device_name, peak_tflops, synchronize, timed
+from measure import GIB, device_name, peak_tflops, synchronize, timed
 from parts import DEVICE, HERE, IS_TINY, LACKING
 from report import Report
 
 # Only now: parts.py stands in for what they import.
 from mmengine.config import Config
 from opensora.models.hunyuan_vae import vae as vae_module
+from opensora.models.mmdit import math
 from opensora.registry import MODELS, build_module
 from opensora.utils.inference import prepare_inference_condition
 from opensora.utils.sampling import get_noise, pack, prepare
 from sluice_open_sora.attention_choice import KERNELS, choose_kernel
 from sluice_open_sora.compile_choice import describe
 from sluice_open_sora.guidance_branches import BRANCHES
-from sluice_open_sora.open_sora.attention import Heads, find_kernel, put_in_place, try_kernels
+from sluice_open_sora.open_sora.attention import Attend, Heads, find_kernel, put_in_place, try_kernels
 from sluice_open_sora.open_sora.causal_mask import CausalMask
 from sluice_open_sora.open_sora.compiled_blocks import CompiledBlocks, CompileFailure
 from sluice_open_sora.open_sora.first_block_cache import FirstBlockCache
 from sluice_open_sora.open_sora.frames_file import write_frames
 from sluice_open_sora.open_sora.network import Network
+from sluice_open_sora.open_sora.quantized_weights import quantize
+from sluice_open_sora.precision import torchao_version
 from sluice_open_sora.sold_sizes import SoldSize
+from sluice_runner.model_weights import Precision
 from sluice_runner.step_cache import StepCache
 
 DTYPE = torch.bfloat16
@@ -75,7 +79,18 @@ CLIPS = (
 )
 
 
-@dataclass(frozen=True)
+# What a row is called, whose steps, and how many of each kind.
+WAYS = (
+    ("Open-Sora's way, from text or image", "Open-Sora's way", THEIRS),
+    ("branches needed, from text", "branches needed", OURS_FROM_TEXT),
+    ("branches needed, from an image", "branches needed", OURS_FROM_IMAGE),
+    ("and the fastest kernel, from text", "the fastest kernel", OURS_FROM_TEXT),
+    ("and compiled blocks, from text", "compiled blocks", OURS_FROM_TEXT),
+)
+PRECISIONS: tuple[Precision, ...] = ("fp8", "int8")
+
+
+@dataclass
 class Parts:
     network: Any
     autoencoder: Any
@@ -86,8 +101,11 @@ class Parts:
 class ClipBench:
     """All rows of one size. Steps are given as what runs the branches of `rows`, places in the batch."""
 
-    def __init__(self, report: Report, parts: Parts, clip: Clip) -> None:
+    def __init__(self, report: Report, parts: Parts, clip: Clip, text_s: float) -> None:
         self._report = report
+        self._text_s = text_s
+        # The fastest here, once that is known.
+        self._kernel: Attend | None = None
         self._parts = parts
         self._clip = clip
         self._noise = get_noise(
@@ -105,11 +123,20 @@ class ClipBench:
         for branches in (2, 1):
             self._step("branches needed", branches, self._call)
         self.seconds["branches needed", 3] = self.seconds.get(("Open-Sora's way", 3), float("nan"))
-        self._kernels()
-        self._compiled()
+        theirs = math.flash_attn_func
+        self._kernel = kernel = self._kernels()
+        self._compiled(kernel)
         self._cached()
+        put_in_place(theirs)
 
-    def _kernels(self) -> None:
+    def in_8_bits(self, precision: Precision) -> None:
+        """Steps of a network whose weights are so by now, with the kernel that was the fastest."""
+        assert self._kernel is not None
+        put_in_place(self._kernel)
+        for branches in (2, 1):
+            self._step(f"weights in {precision}", branches, self._call)
+
+    def _kernels(self) -> Attend:
         """Each attention kernel that works here, by itself, and then the fastest, which stays in place."""
         network = self._parts.network
         heads = Heads(network.num_heads, network.hidden_size // network.num_heads, DTYPE)
@@ -118,33 +145,34 @@ class ClipBench:
             what = f"{self._clip}: attention alone, {trial.kernel}"
             # It is timed on a GPU alone.
             milliseconds = [round(1000 * seconds, 2) for seconds in trial.seconds.values()]
-            said = trial.problem or (milliseconds[0] if milliseconds else "works")
-            self._report.row(what, milliseconds=said)
-        self._kernel = choose_kernel(trials, "auto")
-        put_in_place(find_kernel(self._kernel))
-        self._report.row(f"{self._clip}: kernel from here on", kernel=self._kernel)
+            found = trial.problem or ("works" if milliseconds == [] else None)
+            self._report.row(what, milliseconds=milliseconds[0] if milliseconds else None, found=found)
+        name = choose_kernel(trials, "auto")
+        self._report.row(f"{self._clip}: the fastest kernel, which what follows has", kernel=name)
+        kernel = find_kernel(name)
+        put_in_place(kernel)
         for branches in (2, 1):
             self._step("the fastest kernel", branches, self._call)
+        return kernel
 
-    def _compiled(self) -> None:
-        """As the runner does it: compiled, compared and timed block by block, and then whole steps."""
-        what, clip = "compiled blocks", self._clip
-        if DEVICE.type != "cuda" or not self._report.has_time(f"{clip}: {what}", 150):
+    def _compiled(self, kernel: Attend) -> None:
+        """As the runner compiles them while it loads, and takes them back where that is not faster."""
+        clip, what = self._clip, f"{self._clip}: compiled blocks"
+        if not self._report.has_time(what, 150 if DEVICE.type == "cuda" else 0):
             return
-        blocks = CompiledBlocks(self._parts.network, find_kernel(self._kernel), DEVICE, DTYPE)
+        size = SoldSize(clip.width, clip.height, clip.frames, clip.tokens)
+        blocks = CompiledBlocks(self._parts.network, kernel, DEVICE, DTYPE)
+        started_at = time.monotonic()
         try:
-            started_at = time.monotonic()
-            size = SoldSize(clip.width, clip.height, clip.frames, clip.tokens)
             compared = blocks.put_in_place([size])
-            took = round(time.monotonic() - started_at, 1)
-            self._report.row(f"{clip}: {what}, compiled", seconds=took, blocks=describe(compared))
-            for branches in (2, 1):
-                self._step(what, branches, self._call)
         except CompileFailure as failure:
-            # No compiler, no headers: the other rows are worth having.
-            self._report.row(f"{clip}: {what}", failed=str(failure))
-        finally:
-            blocks.take_back()
+            self._report.row(what, not_compiled=str(failure))
+            return
+        took = round(time.monotonic() - started_at, 1)
+        self._report.row(f"{what}, to compile and check", seconds=took, found=describe(compared))
+        for branches in (2, 1):
+            self._step("compiled blocks", branches, self._call)
+        blocks.take_back()
 
     def _cached(self) -> None:
         """A step in full, which fills the cache, and one that leaves out all it can."""
@@ -156,7 +184,6 @@ class ClipBench:
             return network(branches=tuple(BRANCHES[row] for row in rows), **self._cut(rows))
 
         self._step("step cache, in full", 2, call)
-        call([0, 2])
         step = 1
         for branches in (2, 1):
             self._step("step cache, left out", branches, call)
@@ -204,7 +231,10 @@ class ClipBench:
             os.remove(path)
 
     def decode_beside_a_step(self) -> None:
-        """Whether the next video's steps gain anything by beginning while this one is decoded."""
+        """Whether the next video's steps gain anything by beginning while this one is decoded. Of the longer
+        clip it would take minutes."""
+        if self._clip.is_slow:
+            return
 
         def decode() -> None:
             self._parts.autoencoder.decode(self._noise)
@@ -224,29 +254,21 @@ class ClipBench:
         ways = [("a decode, then a step of 2", one_then_the_other)]
         if DEVICE.type == "cuda":
             ways.append(("a decode and a step of 2 at once, on two streams", at_once))
-        mask = CausalMask()
-        mask.replace()
+        theirs = vae_module.prepare_causal_attention_mask
+        CausalMask().replace()
         for name, call in ways:
-            if self._report.has_time(f"{self._clip}: {name}", 90 if self._clip.is_slow else 5):
-                timing = timed(call, warm=0 if self._clip.is_slow else 1, runs=1)
-                self._report.row(f"{self._clip}: {name}", **timing.as_row())
+            self._report.row(f"{self._clip}: {name}", **timed(call).as_row())
+        vae_module.prepare_causal_attention_mask = theirs
 
-    def whole_clips(self, text_s: float) -> None:
+    def whole_clips(self, ways: Sequence[tuple[str, str, dict[int, int]]]) -> None:
         """Extrapolated: the measured seconds of a step of each kind, as often as a clip has it."""
-        ways = (
-            ("Open-Sora's way, from text or image", "Open-Sora's way", THEIRS),
-            ("branches needed, from text", "branches needed", OURS_FROM_TEXT),
-            ("branches needed, from an image", "branches needed", OURS_FROM_IMAGE),
-            ("and the fastest kernel, from text", "the fastest kernel", OURS_FROM_TEXT),
-            ("and compiled blocks, from text", "compiled blocks", OURS_FROM_TEXT),
-        )
         for name, way, steps in ways:
             seconds = [self.seconds.get((way, branches)) for branches in steps]
             if any(one is None for one in seconds):
                 continue
             denoise = sum(one * times for one, times in zip(seconds, steps.values()) if one is not None)
             mask = "Open-Sora's way" if way == "Open-Sora's way" else "the mask made once"
-            whole = text_s + denoise + self.decode_s.get(mask, 0)
+            whole = self._text_s + denoise + self.decode_s.get(mask, 0)
             self._report.row(
                 f"{self._clip}: {STEPS} steps, {name}, extrapolated",
                 steps_s=round(denoise, 1),
@@ -295,17 +317,58 @@ class ClipBench:
         return inputs
 
 
-def build_parts(report: Report) -> Parts:
+def build_part(name: str) -> Any:
     config = Config.fromfile(str(HERE / "config.py"))
+    return build_module(config[name], MODELS, device_map=DEVICE, torch_dtype=DTYPE)
+
+
+def build_parts(report: Report) -> Parts:
     made = {}
     for name in ("model", "ae", "t5", "clip"):
         started_at = time.monotonic()
-        made[name] = build_module(config[name], MODELS, device_map=DEVICE, torch_dtype=DTYPE)
+        made[name] = build_part(name)
         synchronize()
         count = sum(parameter.numel() for parameter in made[name].parameters())
         took = round(time.monotonic() - started_at, 1)
         report.row(f"random weights: {name}", seconds=took, parameters=f"{count / 1e9:.2f} B")
     return Parts(made["model"], made["ae"], made["t5"], made["clip"])
+
+
+def measure_parts(report: Report, parts: Parts) -> list[ClipBench]:
+    t5 = timed(lambda: parts.t5(["a paper boat", "", ""]))
+    report.row("text: T5, 3 x 512", **t5.as_row())
+    clip_text = timed(lambda: parts.clip(["a paper boat", "", ""]))
+    report.row("text: CLIP, 3 x 77", **clip_text.as_row())
+    benches = []
+    for clip in CLIPS:
+        bench = ClipBench(report, parts, clip, (t5.seconds or 0) + (clip_text.seconds or 0))
+        bench.steps()
+        bench.other_phases()
+        bench.hand_over()
+        bench.decode_beside_a_step()
+        bench.whole_clips(WAYS)
+        benches.append(bench)
+    return benches
+
+
+def measure_8_bits(report: Report, parts: Parts, benches: list[ClipBench]) -> None:
+    for precision in PRECISIONS:
+        what = f"weights in {precision}"
+        if torchao_version() is None:
+            report.row(what, not_usable="torchao is not installed")
+            continue
+        # Before the next is made: both at once may not fit.
+        parts.network = None
+        parts.network = build_part("model")
+        for block in (*parts.network.double_blocks, *parts.network.single_blocks):
+            quantize(block, precision, DEVICE)
+        if DEVICE.type == "cuda":
+            torch.cuda.empty_cache()
+            report.row(what, allocated_GiB=round(torch.cuda.memory_allocated() / GIB, 1))
+        with torch.inference_mode():
+            for bench in benches:
+                bench.in_8_bits(precision)
+                bench.whole_clips([(f"and {what}, from text", what, OURS_FROM_TEXT)])
 
 
 def main() -> None:
@@ -326,17 +389,8 @@ def main() -> None:
     )
     parts = build_parts(report)
     with torch.inference_mode():
-        t5 = timed(lambda: parts.t5(["a paper boat", "", ""]))
-        report.row("text: T5, 3 x 512", **t5.as_row())
-        clip_text = timed(lambda: parts.clip(["a paper boat", "", ""]))
-        report.row("text: CLIP, 3 x 77", **clip_text.as_row())
-        for clip in CLIPS:
-            bench = ClipBench(report, parts, clip)
-            bench.steps()
-            bench.other_phases()
-            bench.hand_over()
-            bench.decode_beside_a_step()
-            bench.whole_clips((t5.seconds or 0) + (clip_text.seconds or 0))
+        benches = measure_parts(report, parts)
+    measure_8_bits(report, parts, benches)
 
 
 if __name__ == "__main__":
