@@ -246,7 +246,10 @@ async function free(
   { services }: { services: Services },
   count: number,
 ): Promise<{ videoId: string; fence: number; inMs: number }[]> {
-  const { rows } = await services.internal.db.query<{ video_id: string; fence: number }>({
+  const { db } = services.internal
+  // What nobody takes for some seconds would be given to other pools.
+  await db.query({ text: 'update attempt set taken_at = now() where taken_at is null' })
+  const { rows } = await db.query<{ video_id: string; fence: number }>({
     text: `
       update attempt set released_at = now()
       where (video_id, fence) in (

@@ -17,12 +17,18 @@ export interface BenchPostgres {
   stop(): Promise<void>
 }
 
-/** Starts a PostgreSQL for this run, durable as in production (fsync on), in a new folder. */
-export async function startBenchPostgres(): Promise<BenchPostgres> {
+/**
+ * Starts a PostgreSQL for this run, durable as in production (fsync on), in a new folder. `onLog` gets the
+ * lines of its log.
+ */
+export async function startBenchPostgres(
+  options: { onLog?: (line: string) => void; settings?: Readonly<Record<string, string>> } = {},
+): Promise<BenchPostgres> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'))
   const server = await startEmbeddedPostgres({
     dir: join(dir, 'postgres'),
-    settings: { max_wal_size: '4GB' },
+    ...options,
+    settings: { max_wal_size: '4GB', ...options.settings },
   })
   // A run that is interrupted leaves no server behind.
   const quit = () => process.kill(server.pid, 'SIGQUIT')

@@ -104,6 +104,25 @@ async function take(consumer: AttemptConsumer): Promise<TakenJob> {
   }
 }
 
+test('the queue on postgres goes on when a newer program changes its tables under it', async () => {
+  const { api, worker: workerSettings } = settings.postgres()
+  const opened = openAttemptProducer(api)
+  const job = newJob()
+  const worker = openAttemptConsumer(workerSettings, job.pool, 'worker-1')
+  try {
+    await opened.add(job)
+    await (await take(worker)).done()
+    await withClient(postgres.databaseUrl, (client) =>
+      client.query('alter table bullmq.job add column of_a_newer_program text'),
+    )
+    await opened.add({ ...job, fence: 2 })
+    expect((await take(worker)).job.fence).toBe(2)
+  } finally {
+    await worker.close()
+    await opened.close()
+  }
+})
+
 describe.each(['postgres', 'redis'] as const)('the queue on %s', (backend) => {
   function producer(): AttemptProducer {
     const opened = openAttemptProducer(settings[backend]().api)

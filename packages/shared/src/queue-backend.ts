@@ -191,6 +191,7 @@ function connectPostgres(
     application_name: `sluice-queue-${user.role}`,
   })
   pool.on('error', onError)
+  nameStatements(pool)
   // BullMQ adds a listener of its own for each queue, and there is one queue for each pool of workers.
   pool.setMaxListeners(0)
   const classes = withBackend(createPostgresBackend)
@@ -205,6 +206,37 @@ function connectPostgres(
       await pool.end()
     },
   }
+}
+
+/**
+ * BullMQ sends its statements without a name, so that each is parsed and planned anew each time, which costs
+ * as much as running it. Named, that is done once for each connection. There are some dozens of texts, all of
+ * them BullMQ's own.
+ */
+function nameStatements(pool: pg.Pool): void {
+  const names = new Map<string, string>()
+  const nameOf = (text: string): string => {
+    const name = names.get(text) ?? `bullmq-${names.size}`
+    names.set(text, name)
+    return name
+  }
+  const query = pool.query.bind(pool) as (...given: unknown[]) => unknown
+  const named = async (...given: unknown[]): Promise<unknown> => {
+    const [text, values] = given
+    if (typeof text !== 'string' || !Array.isArray(values)) return query(...given)
+    try {
+      return await query({ name: nameOf(text), text, values })
+    } catch (error) {
+      if (!isOutdatedPlan(error)) throw error
+      return query(text, values)
+    }
+  }
+  pool.query = named as typeof pool.query
+}
+
+/** Another program has migrated the tables since the connection prepared the statement; it did not run. */
+function isOutdatedPlan(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '0A000'
 }
 
 /**
