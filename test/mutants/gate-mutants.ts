@@ -29,7 +29,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '12: an occupied slot is not free',
     file: 'apps/api/src/gate/dispatch-pass.ts',
-    find: 'const freeSlots = pool.slots - occupantsOf(fleet, pool).length',
+    find: 'const freeSlots = pool.slots - occupantsOf(pass, pool).length',
     replace: 'const freeSlots = pool.slots',
     tests: INTERLEAVINGS,
   },

@@ -23,31 +23,41 @@ export interface Waiting {
   at(queueKey: string, place: number): Head | null | undefined
 }
 
+/** Videos that are to be dispatched together. */
+interface Group {
+  /** In the order in which they would be chosen one at a time. */
+  choices: Choice[]
+  /** The lines of which more must be known to choose further, and those that probably come after them. */
+  unknown: ReadonlySet<string>
+}
+
 /**
  * Who goes next on a pool, in the order in which they would be chosen one at a time, each after all before it
  * were dispatched: at most `videosMax`, fewer when nobody else may go, or when it is not known who stands
  * behind the last one. Changes nothing that it is given.
  */
-export function chooseGroup(waiting: Waiting, standing: Standing, videosMax: number): Choice[] {
+export function chooseGroup(waiting: Waiting, standing: Standing, videosMax: number): Group {
   const tentative = copyOf(standing)
   const { time, running, shares, free, switchWaitMsMax: waitMsMax } = tentative
   const queue = new FairQueue(time, waiting.heads)
   const limitOf = (head: Head) => limitOn(head, shares, running)
   const places = new Map<string, number>()
-  const group: Choice[] = []
-  while (group.length < videosMax) {
+  const choices: Choice[] = []
+  const unknown = new Set<string>()
+  for (let chosen = 0; chosen < videosMax; chosen += 1) {
     const choice = queue.next(limitOf, { loaded: free.models(), nowMs: 0, waitMsMax })
-    if (choice === null) return group
+    if (choice === null) break
+    // From the first unknown one on this is a guess, which shows what else to read.
+    if (unknown.size === 0) choices.push(choice)
+    countDispatch(tentative, choice)
     const { queueKey } = choice.head
     const place = (places.get(queueKey) ?? 0) + 1
     places.set(queueKey, place)
-    group.push(choice)
-    countDispatch(tentative, choice)
     const successor = waiting.at(queueKey, place)
-    if (successor === undefined) return group
-    if (successor !== null) queue.push(successor)
+    if (successor === undefined) unknown.add(queueKey)
+    else if (successor !== null) queue.push(successor)
   }
-  return group
+  return { choices, unknown }
 }
 
 /** What the dispatch of a choice changes for those after it. Returns the slot that it was chosen for. */

@@ -14,9 +14,10 @@ const UNTAKEN_MS_MAX = 5_000
 
 /** The attempts that nobody took and that another pool could start now; no two for the same free slot. */
 export function movable(fleet: Pick<Fleet, 'pools' | 'inFlight'>): InFlight[] {
+  const stuck = fleet.inFlight.filter((attempt) => isStuck(fleet, attempt))
+  if (stuck.length === 0) return []
   const free = new Map(fleet.pools.map((pool) => [pool, pool.slots - occupantsOf(fleet, pool).length]))
-  return fleet.inFlight.filter((attempt) => {
-    if (!isStuck(fleet, attempt)) return false
+  return stuck.filter((attempt) => {
     const other = fleet.pools.find(
       (pool) =>
         pool.queue !== attempt.queue &&

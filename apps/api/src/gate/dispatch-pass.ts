@@ -54,6 +54,12 @@ export interface PassParts {
   onUntaken?: ((attempt: InFlight) => void) | undefined
 }
 
+/** A pass while it fills one pool. */
+interface PoolPass extends Pass {
+  /** What is in flight there as it begins to. */
+  inFlight: InFlight[]
+}
+
 interface Pass extends PassParts {
   /** As it is known when the pass begins, and kept up to date by its dispatches. */
   fleet: Fleet
@@ -82,6 +88,9 @@ const LOCK_NOT_AVAILABLE = '55P03'
  */
 const GROUP_MAX = 256
 
+/** After so many readings the group is as large as is known; the next one goes on from there. */
+const AHEAD_READINGS_MAX = 3
+
 /**
  * Gives every free (or nearly free) slot its next video. Takes a group of videos at a time, of one pool:
  * choose, commit the dispatch, deliver. A crash between commit and delivery leaves dispatched rows that no
@@ -99,8 +108,12 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   const pass: Pass = { ...parts, fleet: await knownFleet.get() }
   await queueHeads.hear(news.queued, pass.fleet.pools)
   for (const attempt of movable(pass.fleet)) await giveUpUntaken(pass, attempt)
+  const ofQueue = Map.groupBy(pass.fleet.inFlight, ({ queue }) => queue)
   let dispatched = 0
-  for (const pool of inOrderOfFilling(pass.fleet.pools)) dispatched += await fillPool(pass, pool)
+  for (const pool of inOrderOfFilling(pass.fleet.pools)) {
+    const inFlight = ofQueue.get(pool.queue) ?? []
+    dispatched += await fillPool({ ...pass, inFlight }, pool)
+  }
   return { dispatched, nextPassInMs: earlier(nextFreeInMs(pass.fleet), knownFleet.dueInMs) }
 }
 
@@ -110,11 +123,11 @@ function earlier(one: number | null, other: number | null): number | null {
 }
 
 /** Returns how many videos it dispatched. */
-async function fillPool(pass: Pass, pool: Pool): Promise<number> {
+async function fillPool(pass: PoolPass, pool: Pool): Promise<number> {
   const { fleet, queueHeads } = pass
-  const freeSlots = pool.slots - occupantsOf(fleet, pool).length
-  if (freeSlots > 0) return fillFreeSlots(pass, pool, Math.min(freeSlots, takesNow(fleet, pool)))
-  const victims = preemptable(fleet, pool)
+  const freeSlots = pool.slots - occupantsOf(pass, pool).length
+  if (freeSlots > 0) return fillFreeSlots(pass, pool, Math.min(freeSlots, takesNow(pass, pool)))
+  const victims = preemptable(pass, pool)
   // A full pool with nobody to make room needs no heads at all.
   if (victims.length === 0) return 0
   const { lines } = await queueHeads.read(pool)
@@ -136,18 +149,19 @@ function knownHead({ row, readAtMs }: KnownRow, { paces }: Fleet, pool: Pool, no
   return headOf(row, pool, paces, nowMs - readAtMs)
 }
 
-function sharesOf(pass: Pass, pool: Pool, heads: readonly Head[]): PoolShares {
-  return { occupied: slotsByAccount(occupantsOf(pass.fleet, pool)), accountCap: capFor(pass, pool, heads) }
+function sharesOf(pass: PoolPass, pool: Pool, heads: readonly Head[]): PoolShares {
+  return { occupied: slotsByAccount(occupantsOf(pass, pool)), accountCap: capFor(pass, pool, heads) }
 }
 
-function capFor({ fleet, settings }: Pass, pool: Pool, heads: readonly Head[]): number {
-  return accountCap(pool, activeAccounts(fleet, pool, heads), settings.accountSharePercent)
+function capFor({ fleet, inFlight, settings }: PoolPass, pool: Pool, heads: readonly Head[]): number {
+  const active = activeAccounts({ ...fleet, inFlight }, pool, heads)
+  return accountCap(pool, active, settings.accountSharePercent)
 }
 
-async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise<number> {
+async function fillFreeSlots(pass: PoolPass, pool: Pool, freeSlots: number): Promise<number> {
   const { queueHeads, settings } = pass
   let { lines, areDoubted } = await queueHeads.read(pool)
-  let standing = standingOf(pass, pool, headsOf(lines, pass, pool))
+  const standing = standingOf(pass, pool, headsOf(lines, pass, pool))
   let dispatched = 0
   while (dispatched < freeSlots) {
     const videosMax = Math.min(freeSlots - dispatched, settings.groupMax ?? GROUP_MAX)
@@ -157,7 +171,7 @@ async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise
       // A video may have come since the heads were read.
       lines = await queueHeads.readAnew(pool)
       areDoubted = false
-      standing = { ...standing, shares: sharesOf(pass, pool, headsOf(lines, pass, pool)) }
+      standing.shares.accountCap = capFor(pass, pool, headsOf(lines, pass, pool))
       continue
     }
     await pass.keepLeadership()
@@ -172,13 +186,13 @@ async function fillFreeSlots(pass: Pass, pool: Pool, freeSlots: number): Promise
 }
 
 /** What the choices for a pool depend on, as the pass begins to fill it. */
-function standingOf(pass: Pass, pool: Pool, heads: readonly Head[]): Standing {
+function standingOf(pass: PoolPass, pool: Pool, heads: readonly Head[]): Standing {
   const { time, running } = pass.fleet
   return {
     time,
     running,
     shares: sharesOf(pass, pool, heads),
-    free: unoccupiedSlots(pool, occupantsOf(pass.fleet, pool)),
+    free: unoccupiedSlots(pool, occupantsOf(pass, pool)),
     wanted: new Set(heads.map(({ model }) => model)),
     switchWaitMsMax: pool.switchWaitMsMax,
   }
@@ -191,14 +205,19 @@ async function nextGroup(
   { lines, standing, videosMax }: { lines: Lines; standing: Standing; videosMax: number },
 ): Promise<Choice[]> {
   const nowMs = performance.now()
+  const { queueHeads, fleet } = pass
   lines.dropExpired(nowMs)
-  // With one to choose, what stands behind the heads is not asked for.
-  await pass.queueHeads.readAhead(lines, { least: videosMax === 1 ? 1 : 2, videos: videosMax })
+  await queueHeads.readAhead(lines, lines.withoutHead(), videosMax)
   const at = (queueKey: string, place: number) => {
     const known = lines.at(queueKey, place)
-    return known == null ? known : knownHead(known, pass.fleet, pool, nowMs)
+    return known == null ? known : knownHead(known, fleet, pool, nowMs)
   }
-  return chooseGroup({ heads: headsOf(lines, pass, pool), at }, standing, videosMax)
+  for (let readings = 0; ; readings += 1) {
+    const { choices, unknown } = chooseGroup({ heads: headsOf(lines, pass, pool), at }, standing, videosMax)
+    const isEnough = choices.length === videosMax || unknown.size === 0
+    if (isEnough || readings === AHEAD_READINGS_MAX) return choices
+    await queueHeads.readAhead(lines, lines.named(unknown), videosMax)
+  }
 }
 
 /** Counts what was dispatched of a group, and forgets what is no longer queued. Returns the jobs. */

@@ -91,9 +91,13 @@ export class Lines {
     }
   }
 
-  /** The lines of which more should be read before `least` videos of each are served. */
-  short(least: number): Line[] {
-    return [...this.#lines.values()].filter(({ rows, isWhole }) => !isWhole && rows.length < least)
+  /** The lines that have no head any more, though videos may stand behind the last one. */
+  withoutHead(): Line[] {
+    return [...this.#lines.values()].filter(({ rows, isWhole }) => !isWhole && rows.length === 0)
+  }
+
+  named(queueKeys: Iterable<string>): Line[] {
+    return [...queueKeys].flatMap((queueKey) => this.#lines.get(queueKey) ?? [])
   }
 
   /** Adds what was read behind the last video of each line; of each at most `perLine`. */

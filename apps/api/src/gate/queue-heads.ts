@@ -3,7 +3,7 @@ import type { Database } from '../db/database.ts'
 import type { Head } from './choose.ts'
 import type { Pool } from './fleet.ts'
 import { HEAD_COLUMNS, type HeadRow } from './head-row.ts'
-import { type KnownRow, Lines } from './lines.ts'
+import { type KnownRow, type Line, Lines } from './lines.ts'
 import { FITS_POOL_SQL, fitsPool, fitsPoolValues } from './pool-fits.ts'
 
 const SHAPE_COLUMNS = 's.capability, s.service_tier, s.width, s.height, s.num_frames, s.video_tokens'
@@ -166,11 +166,10 @@ export class QueueHeads {
     return known.lines
   }
 
-  /** Reads on where fewer than `least` videos of a line are known; about `videos` in all. */
-  async readAhead(lines: Lines, { least, videos }: { least: number; videos: number }): Promise<void> {
-    const short = lines.short(least)
+  /** Reads on in these lines of the pool, for about `videos` more in all. */
+  async readAhead(lines: Lines, short: readonly Line[], videos: number): Promise<void> {
     if (short.length === 0) return
-    const perLine = Math.max(AHEAD_MIN, Math.ceil((2 * videos) / lines.size))
+    const perLine = Math.max(AHEAD_MIN, Math.ceil((2 * videos) / short.length))
     const column = <Key extends keyof HeadRow>(key: Key) => short.map(({ last }) => last[key])
     const rows = await this.#query('gate-behind', BEHIND_SQL, [
       column('capability'),
