@@ -3,9 +3,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { AccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { createRequestSchema } from '../../apps/api/src/submissions/create-request.ts'
-import { GROUPS_MAX, submitVideo } from '../../apps/api/src/submissions/submit.ts'
+import { submitVideo } from '../../apps/api/src/submissions/submit.ts'
 import type { Video } from '../../apps/api/src/videos/video.ts'
-import { eventually } from '../support/eventually.ts'
 import { type HandDrivenService, startHandDrivenService } from '../support/hand-driven-service.ts'
 
 const RICH_MICROS = 1_000_000_000n
@@ -54,45 +53,14 @@ function submit({
   })
 }
 
-/**
- * What becomes of submissions that one group decides: they come while as many groups as there may be wait for
- * accounts that somebody has locked.
- */
-async function inOneGroup(given: readonly Given[]): Promise<PromiseSettledResult<Video>[]> {
-  const holder = await service.context.internal.db.connect()
-  try {
-    const blockers = await Promise.all(Array.from({ length: GROUPS_MAX }, () => service.account(RICH_MICROS)))
-    await lock(holder, blockers)
-    const blocked = blockers.map((by) => submit({ by }))
-    await waitingForLocks(GROUPS_MAX)
-    const all = Promise.allSettled(given.map(submit))
-    await new Promise((resolve) => setImmediate(resolve))
-    await holder.query('commit')
-    await Promise.all(blocked)
-    return await all
-  } finally {
-    holder.release()
-  }
-}
+/** What becomes of submissions that arrive in the same turn: one group decides them. */
+const inOneGroup = (given: readonly Given[]) => Promise.allSettled(given.map(submit))
 
 async function lock(holder: pg.PoolClient, keys: readonly AccountKey[]): Promise<void> {
   await holder.query('begin')
   await holder.query('select from ledger_account where account_id = any ($1) for update', [
     keys.map(({ accountId }) => accountId),
   ])
-}
-
-async function waitingForLocks(count: number): Promise<void> {
-  await eventually(
-    async () => {
-      const { rows } = await service.context.internal.db.query({
-        text: `select distinct pid from pg_locks join pg_stat_activity using (pid)
-          where not granted and datname = current_database()`,
-      })
-      return rows.length
-    },
-    (found) => found >= count,
-  )
 }
 
 const videoOf = (outcome: PromiseSettledResult<Video> | undefined): Video => {
@@ -221,9 +189,9 @@ test('a group that the database refuses is tried again one by one: only what it 
 
 test('a caller that goes away while it waits for its group gets no video, and its neighbours do', async () => {
   const gone = new AbortController()
-  const going = new Promise((resolve) => setImmediate(resolve)).then(() => gone.abort(new Error('gone')))
-  const outcomes = await inOneGroup([{}, { callerGone: gone.signal }, {}])
-  await going
+  const deciding = inOneGroup([{}, { callerGone: gone.signal }, {}])
+  gone.abort(new Error('gone'))
+  const outcomes = await deciding
   expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
   expect(outcomes[1]).toMatchObject({ reason: { message: 'gone' } })
   expect((await service.readVideos(key.accountId)).size).toBe(2)

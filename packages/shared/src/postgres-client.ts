@@ -40,6 +40,7 @@ class ClientWithLimits extends pg.Client {
       clearTimeout(timer)
     }
     if (/^\s*listen\s/i.test(text)) this.#askWhileListening()
+    this.#sendTogether()
     const callback = args.at(-1)
     if (typeof callback === 'function') {
       const report = (...outcome: unknown[]) => {
@@ -59,6 +60,14 @@ class ClientWithLimits extends pg.Client {
     timer.unref()
     this.once('end', () => clearTimeout(timer))
     return super.end(...(args as [])) as never
+  }
+
+  /** What is asked in one turn goes out in one packet. */
+  #sendTogether(): void {
+    const { stream } = (this as unknown as { connection: pg.Connection }).connection
+    if (stream.writableCorked > 0) return
+    stream.cork()
+    process.nextTick(() => stream.uncork())
   }
 
   #askWhileListening(): void {

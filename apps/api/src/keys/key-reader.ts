@@ -21,6 +21,7 @@ export class KeyReader {
   readonly #db: Database
   #waiting = new Map<string, Waiting>()
   #readings = 0
+  #isStarting = false
 
   constructor(db: Database) {
     this.#db = db
@@ -34,6 +35,16 @@ export class KeyReader {
       const waiting = this.#waiting.get(hex) ?? { hash, answers: [] }
       waiting.answers.push({ resolve, reject })
       this.#waiting.set(hex, waiting)
+      this.#startSoon()
+    })
+  }
+
+  /** Once everything that has arrived by now is read: requests that come together are one look-up. */
+  #startSoon(): void {
+    if (this.#isStarting) return
+    this.#isStarting = true
+    setImmediate(() => {
+      this.#isStarting = false
       this.#startReading()
     })
   }

@@ -32,18 +32,19 @@ interface Decided extends Accepted {
 /**
  * Makes the videos of submissions that arrived together, in one transaction: with the money of all their
  * accounts locked, each is decided in its turn by what those before it leave, as if it had come alone. One
- * that is refused changes nothing for the others. Accounts that another transaction has locked are waited for
- * only when the group has no other; else their submissions are to come again. Throws when nothing was stored.
+ * that is refused changes nothing for the others. Submissions of accounts that another transaction has locked
+ * are to come again; those that stand `apart`, of one account, wait for it. Throws when nothing was stored.
  */
 export async function insertGroup(
   context: GroupContext,
   submissions: readonly PreparedSubmission[],
+  { isApart }: { isApart: boolean },
 ): Promise<Outcome<SubmittedVideo>[]> {
   const takenIds: string[] = []
   try {
     const group = await transaction(context.db, async (db) => {
       const made = new Group(context, db, submissions)
-      await made.insert(takenIds)
+      await made.insert({ isApart, takenIds })
       return made
     })
     if (group.newIds.length > 0) context.wakeGate({ queued: group.newIds })
@@ -53,6 +54,13 @@ export async function insertGroup(
     for (const id of takenIds) context.repeats.noteAnswer(id, 'lost')
     throw error
   }
+}
+
+interface Insertion {
+  /** Of one account, for whose lock it waits. */
+  isApart: boolean
+  /** Gets the videos that were taken for repeats. */
+  takenIds: string[]
 }
 
 /** The submissions of one transaction and what becomes of them. */
@@ -78,9 +86,8 @@ class Group {
     return this.#submissions.map((_, at) => this.#outcomes.get(at) ?? TENANT_BUSY)
   }
 
-  /** `takenIds` gets the videos that were taken for repeats. */
-  async insert(takenIds: string[]): Promise<void> {
-    const standing = await this.#read(takenIds)
+  async insert(how: Insertion): Promise<void> {
+    const standing = await this.#read(how)
     const decided = this.#decide(standing)
     if (decided.length > 0) await this.#write(decided)
     for (const [at, first] of this.#sameAs) {
@@ -91,11 +98,11 @@ class Group {
   }
 
   /** Locks the accounts' money, and reads what else counts once it is locked. */
-  async #read(takenIds: string[]): Promise<Standing> {
+  async #read({ isApart, takenIds }: Insertion): Promise<Standing> {
     const db = this.#db
     // Neither waits for the other: they are sent together.
     const [owned, prices] = await together([
-      this.#lock(),
+      this.#lock({ isApart }),
       readPrices(db, this.#submissions, this.#context.config.currency),
     ])
     const keys = this.#submissions.flatMap(({ key }) => (owned.has(key.accountId) ? [key] : []))
@@ -109,11 +116,11 @@ class Group {
     return { owned, prices, queues, budgets }
   }
 
-  async #lock(): Promise<Map<string, OwnedAccounts>> {
+  async #lock({ isApart }: Pick<Insertion, 'isApart'>): Promise<Map<string, OwnedAccounts>> {
     const { currency } = this.#context.config
     const accountIds = [...new Set(this.#submissions.map(({ key }) => key.accountId))]
     const [first] = accountIds
-    return first !== undefined && accountIds.length === 1
+    return isApart && first !== undefined
       ? new Map([[first, await lockOwned(this.#db, first, currency)]])
       : lockOwnedThatAreFree(this.#db, accountIds, currency)
   }

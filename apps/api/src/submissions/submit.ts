@@ -18,8 +18,8 @@ import { TenantGroups } from './tenant-groups.ts'
 
 /** More of an account's than it may have under way, so that a group takes all that waits. */
 const GROUP_MAX = 64
-/** While one waits for the disk, another is written and a third read. */
-export const GROUPS_MAX = 3
+/** While one waits for the disk, another is read and written. */
+const GROUPS_MAX = 2
 
 /** Submissions that are ready to become videos, which those that arrive together do together. */
 export type SubmissionGroups = TenantGroups<PreparedSubmission, SubmittedVideo>
@@ -28,7 +28,7 @@ export type SubmissionGroups = TenantGroups<PreparedSubmission, SubmittedVideo>
 export function openSubmissionGroups(context: Context & { repeats: Repeats }): SubmissionGroups {
   return new TenantGroups({
     tenantOf: ({ key }) => key.accountId,
-    work: (group) => insertGroup(context, group),
+    work: (group, standing) => insertGroup(context, group, standing),
     isHopeless: (error) => error instanceof DatabaseUnavailableError,
     groupsMax: GROUPS_MAX,
     piecesMax: GROUP_MAX,

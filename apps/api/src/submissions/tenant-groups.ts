@@ -8,13 +8,13 @@ export interface TenantGroupsOptions<Piece, Result> {
   tenantOf(piece: Piece): string
   /**
    * Works on pieces together, each tenant's in the order in which they came, and returns their outcomes in
-   * the order of the pieces. Of a single tenant's it waits for what it needs. A throw means that nothing was
-   * done.
+   * the order of the pieces. A throw means that nothing was done. Only of pieces that stand `apart`, which
+   * are a single tenant's, it may wait for what somebody else has.
    */
-  work(pieces: readonly Piece[]): Promise<Outcome<Result>[]>
+  work(pieces: readonly Piece[], standing: { isApart: boolean }): Promise<Outcome<Result>[]>
   /** Whether what `work` threw would be thrown for each piece alone too. */
   isHopeless(error: unknown): boolean
-  /** Groups at a time. */
+  /** Groups at a time; as many again of those that stand apart. */
   groupsMax: number
   piecesMax: number
 }
@@ -45,7 +45,7 @@ export class TenantGroups<Piece, Result> {
   readonly #lines = new Map<string, Waiting<Piece, Result>[]>()
   /** The pieces that wait of tenants that are in a group. */
   readonly #behind = new Map<string, Waiting<Piece, Result>[]>()
-  #underWay = 0
+  readonly #underWay = { together: 0, apart: 0 }
   #isStarting = false
 
   constructor(options: TenantGroupsOptions<Piece, Result>) {
@@ -66,7 +66,7 @@ export class TenantGroups<Piece, Result> {
 
   /** Once everything that has arrived by now is read: no timer, and no wait when there is nothing. */
   #startSoon(): void {
-    if (this.#isStarting || this.#underWay >= this.#options.groupsMax) return
+    if (this.#isStarting) return
     this.#isStarting = true
     setImmediate(() => {
       this.#isStarting = false
@@ -75,23 +75,30 @@ export class TenantGroups<Piece, Result> {
   }
 
   #start(): void {
-    while (this.#underWay < this.#options.groupsMax && this.#lines.size > 0) {
+    for (;;) {
       const group = this.#take()
-      this.#underWay += 1
-      this.#run(group).catch((error: unknown) => {
+      const [first] = group
+      if (first === undefined) return
+      this.#underWay[placeOf(first.company)] += 1
+      this.#run(group, first.company).catch((error: unknown) => {
         for (const { reject } of group) reject(error)
       })
     }
   }
 
-  /** Takes the next group off the lines. */
+  /** Takes the next group that there is a place for off the lines. */
   #take(): Waiting<Piece, Result>[] {
+    const { groupsMax } = this.#options
+    for (const [tenant, [head]] of this.#lines) {
+      if (head === undefined || this.#underWay[placeOf(head.company)] >= groupsMax) continue
+      return this.#takeBeginningWith(tenant, head.company)
+    }
+    return []
+  }
+
+  #takeBeginningWith(firstTenant: string, company: Company): Waiting<Piece, Result>[] {
     const group: Waiting<Piece, Result>[] = []
     const taken = new Map<string, number>()
-    const [first] = this.#lines
-    if (first === undefined) return group
-    const [firstTenant, [head]] = first
-    const company = head?.company ?? 'any'
     const tenants =
       company === 'any' ? [...this.#lines.keys()].slice(0, this.#options.piecesMax) : [firstTenant]
     const piecesMax = company === 'none' ? 1 : this.#options.piecesMax
@@ -113,11 +120,15 @@ export class TenantGroups<Piece, Result> {
     return group
   }
 
-  async #run(group: readonly Waiting<Piece, Result>[]): Promise<void> {
-    const outcomes = await this.#options.work(group.map(({ piece }) => piece)).catch((error: unknown) => {
-      const isOver = group.length === 1 || this.#options.isHopeless(error)
-      return group.map((): Outcome<Result> | 'apart' => (isOver ? { error } : 'apart'))
-    })
+  async #run(group: readonly Waiting<Piece, Result>[], company: Company): Promise<void> {
+    const pieces = group.map(({ piece }) => piece)
+    const outcomes = await this.#options
+      .work(pieces, { isApart: company !== 'any' })
+      .catch((error: unknown) => {
+        const isOver = group.length === 1 || this.#options.isHopeless(error)
+        return group.map((): Outcome<Result> | 'apart' => (isOver ? { error } : 'apart'))
+      })
+    this.#underWay[placeOf(company)] -= 1
     const again = group.flatMap((waiting, at): Waiting<Piece, Result>[] => {
       const outcome = outcomes[at]
       if (outcome === 'apart') return [{ ...waiting, company: 'none' }]
@@ -129,7 +140,6 @@ export class TenantGroups<Piece, Result> {
 
   /** The tenants of a group may come again, with what is to be tried again in front. */
   #letGo(group: readonly Waiting<Piece, Result>[], again: readonly Waiting<Piece, Result>[]): void {
-    this.#underWay -= 1
     const { tenantOf } = this.#options
     const againOf = Map.groupBy(again, ({ piece }) => tenantOf(piece))
     for (const tenant of new Set(group.map(({ piece }) => tenantOf(piece)))) {
@@ -139,6 +149,10 @@ export class TenantGroups<Piece, Result> {
     }
     this.#start()
   }
+}
+
+function placeOf(company: Company): 'together' | 'apart' {
+  return company === 'any' ? 'together' : 'apart'
 }
 
 async function answerAll<Piece, Result>(
