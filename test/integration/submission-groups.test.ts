@@ -47,7 +47,7 @@ function submit({
     }),
     idempotencyKey: idempotencyKey ?? null,
     tryNumber: null,
-    keyHash: Buffer.alloc(32),
+    keyHash: () => Buffer.alloc(32),
     callerGone: callerGone ?? new AbortController().signal,
     remixedFromVideoId: null,
   })

@@ -34,9 +34,9 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: '2: transfers sum to zero',
-    file: 'apps/api/migrations/0003-ledger.sql',
-    find: 'where transfer_id = new.transfer_id) <> 0 then',
-    replace: 'where transfer_id = new.transfer_id) > 1000000000000 then',
+    file: 'apps/api/migrations/0033-one-check-a-posting.sql',
+    find: 'having sum(amount) <> 0 limit 1',
+    replace: 'having sum(amount) > 1000000000000 limit 1',
     tests: LEDGER,
   },
   {

@@ -104,7 +104,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         request: createRequestSchema.parse({ prompt: 'by hand', num_frames: 5, num_steps: steps }),
         idempotencyKey: idempotencyKey ?? null,
         tryNumber: null,
-        keyHash: Buffer.alloc(32),
+        keyHash: () => Buffer.alloc(32),
         callerGone: new AbortController().signal,
         remixedFromVideoId: null,
       })

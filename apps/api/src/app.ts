@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { newId } from '@sluice/shared/ids'
-import express, { type Express, type Request, type RequestHandler } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
-import { pinoHttp } from 'pino-http'
 import { SluiceError } from './errors.ts'
 import { crossOrigin } from './http/cross-origin.ts'
 import { docsPage } from './http/docs-page.ts'
 import { dropUnreadBodies } from './http/drop-unread-bodies.ts'
 import { errorHandler, unknownRoute } from './http/error-handler.ts'
+import { fixedHeaders } from './http/fixed-headers.ts'
+import { logRequests } from './http/log-requests.ts'
 import { markRoute, measureRequests } from './http/measure-requests.ts'
 import { paceStrangers } from './http/pace-strangers.ts'
 import { personPageFiles } from './http/person-page.ts'
@@ -26,7 +26,7 @@ export function createApp(services: Services): Express {
   app.set('etag', false)
   app.use(measureRequests(services.metrics))
   app.use(security(services))
-  app.use(requestLog(services))
+  app.use(logRequests(services.log))
   app.use(crossOrigin(services.config.http.allowedOrigins))
   app.use(dropUnreadBodies(services.config.bounds))
   if (services.storeRoutes !== null) app.use(services.storeRoutes)
@@ -71,7 +71,7 @@ function security(services: Services): RequestHandler {
     store.kind === 's3'
       ? [new URL(store.publicEndpoint ?? store.endpoint).origin]
       : [services.config.http.publicUrl]
-  return helmet({
+  const headers = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
@@ -87,27 +87,5 @@ function security(services: Services): RequestHandler {
     crossOriginOpenerPolicy: { policy: 'same-origin' },
     strictTransportSecurity: services.config.http.publicUrl.startsWith('https:'),
   })
-}
-
-/** Logs one line per request, without bodies, prompts or keys; its id is the answer's x-request-id. */
-function requestLog(services: Services): RequestHandler {
-  return pinoHttp({
-    logger: services.log,
-    genReqId: (_request, response) => {
-      const id = newId('req')
-      response.setHeader('x-request-id', id)
-      return id
-    },
-    serializers: {
-      req: (request: { id: unknown; method: string; url: string; raw: Request }) => ({
-        id: request.id,
-        method: request.method,
-        path: request.url.split('?')[0],
-        client: request.raw.ip,
-      }),
-      res: (response: { statusCode: number }) => ({ status: response.statusCode }),
-    },
-    customLogLevel: (_request, response, error) =>
-      error !== undefined || response.statusCode === 500 ? 'error' : 'debug',
-  })
+  return fixedHeaders(headers)
 }

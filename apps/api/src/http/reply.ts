@@ -48,7 +48,10 @@ export async function sendReply(response: Response, result: unknown): Promise<vo
 async function sendJson(response: Response, body: unknown): Promise<void> {
   const fields = typeof body === 'object' && body !== null ? Object.entries(body) : []
   if (!fields.some(([, value]) => isLongList(value))) {
-    response.json(body)
+    const text = JSON.stringify(body)
+    response.setHeader('Content-Type', 'application/json; charset=utf-8')
+    response.setHeader('Content-Length', Buffer.byteLength(text))
+    response.end(text)
     return
   }
   response.type('json')

@@ -6,8 +6,8 @@ export interface SubmissionOrigin {
   idempotencyKey: string | null
   /** How many times an SDK has sent this call before; null when it is no SDK that counts. */
   tryNumber: number | null
-  /** The hash of the secret that it came with. */
-  keyHash: Buffer
+  /** The hash of the secret that it came with: asked for when it is refused. */
+  keyHash: () => Buffer
   /** Aborts when the client goes away before it is answered. */
   callerGone: AbortSignal
 }

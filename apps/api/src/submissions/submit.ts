@@ -59,7 +59,7 @@ export async function submitVideo(
   } catch (error) {
     const { tryNumber, keyHash } = submission
     if (tryNumber !== null)
-      context.repeats.noteRefused(error, { keyHash, requestHash: noted.requestHash, tryNumber })
+      context.repeats.noteRefused(error, { keyHash: keyHash(), requestHash: noted.requestHash, tryNumber })
     throw error
   }
 }

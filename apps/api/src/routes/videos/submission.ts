@@ -45,7 +45,7 @@ export async function submitAndShow(
     ...submission,
     idempotencyKey,
     tryNumber,
-    keyHash: hashKey(bearerKey(request)),
+    keyHash: () => hashKey(bearerKey(request)),
     callerGone: goneSignal(response),
   })
   if (idempotencyKey === null && tryNumber !== null) {

@@ -1,0 +1,23 @@
+import { typeid } from 'typeid-js'
+import { expect, test } from 'vitest'
+import { isId, newId } from './ids.ts'
+
+test('an id is what the library for such ids reads, made just now, and a UUIDv7 inside', () => {
+  const before = Date.now()
+  const id = newId('video')
+  expect(isId('video', id)).toBe(true)
+  expect(isId('acct', id)).toBe(false)
+  const uuid = typeid('video', id.slice('video_'.length)).toUUID()
+  expect(uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  const madeMs = Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16)
+  expect(madeMs).toBeGreaterThanOrEqual(before)
+  expect(madeMs).toBeLessThanOrEqual(Date.now() + 1)
+})
+
+test('ids sort in the order in which they were made, however many in one millisecond, and none comes twice', () => {
+  const ids = Array.from({ length: 20_000 }, () => newId('video'))
+  expect(new Set(ids).size).toBe(ids.length)
+  expect([...ids].sort()).toEqual(ids)
+  // Nobody can count them up: each ends in random bits.
+  expect(new Set(ids.map((id) => id.slice(-8))).size).toBeGreaterThan(ids.length * 0.99)
+})
