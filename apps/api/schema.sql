@@ -699,8 +699,6 @@ CREATE INDEX video_queued_by_shape_and_key ON public.video USING btree (capabili
 
 CREATE INDEX video_queued_of_account ON public.video USING btree (account_id, key_id) WHERE (status = 'queued'::text);
 
-CREATE INDEX video_recent_request ON public.video USING btree (key_id, request_hash, created_at);
-
 CREATE INDEX video_unswept ON public.video USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (swept_at IS NULL));
 
 CREATE INDEX video_unswept_for_good ON public.video USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (swept_for_good_at IS NULL));
@@ -861,13 +859,16 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION public.entry_sums_to_zero()
+CREATE OR REPLACE FUNCTION public.entries_sum_to_zero()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
+declare
+  lopsided text;
 begin
-  if (select sum(amount) from entry where transfer_id = new.transfer_id) <> 0 then
-    raise exception 'transfer % does not sum to zero', new.transfer_id
+  select transfer_id into lopsided from added group by transfer_id having sum(amount) <> 0 limit 1;
+  if found then
+    raise exception 'transfer % does not sum to zero', lopsided
       using errcode = 'check_violation', constraint = 'transfer_sums_to_zero';
   end if;
   return null;
@@ -952,7 +953,7 @@ CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.a
 
 CREATE TRIGGER entry_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
 
-CREATE CONSTRAINT TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION entry_sums_to_zero();
+CREATE TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION entries_sum_to_zero();
 
 CREATE TRIGGER transfer_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
 
