@@ -100,18 +100,21 @@ class Group {
   /** Locks the accounts' money, and reads what else counts once it is locked. */
   async #read({ isApart, takenIds }: Insertion): Promise<Standing> {
     const db = this.#db
-    // Neither waits for the other: they are sent together.
-    const [owned, prices] = await together([
+    const keys = this.#submissions.map(({ key }) => key)
+    const budgeted = keys.flatMap(({ id, limits }) => (limits.tokenBudget === null ? [] : [id]))
+    const uses = this.#submissions.flatMap(({ key: { accountId }, idempotencyKey }) =>
+      idempotencyKey === null ? [] : [{ accountId, idempotencyKey }],
+    )
+    // Sent together: each statement sees what was committed when the one before it had ended, so all but the
+    // first see what stands once the accounts are locked.
+    const [owned, prices, queues, budgets, earlier] = await together([
       this.#lock({ isApart }),
       readPrices(db, this.#submissions, this.#context.config.currency),
-    ])
-    const keys = this.#submissions.flatMap(({ key }) => (owned.has(key.accountId) ? [key] : []))
-    const budgeted = keys.flatMap(({ id, limits }) => (limits.tokenBudget === null ? [] : [id]))
-    const [queues, budgets] = await together([
       QueueLimits.read(db, keys),
       readOpenBudgets(db, [...new Set(budgeted)]),
-      this.#findByKeys(owned),
+      readByIdempotencyKeys(db, uses),
     ])
+    this.#noteEarlier(earlier, owned)
     await this.#findRepeats(owned, takenIds)
     return { owned, prices, queues, budgets }
   }
@@ -125,16 +128,13 @@ class Group {
       : lockOwnedThatAreFree(this.#db, accountIds, currency)
   }
 
-  /** Finds the videos of Idempotency-Keys that were used before. */
-  async #findByKeys(owned: ReadonlyMap<string, OwnedAccounts>): Promise<void> {
-    const uses = this.#submissions.flatMap(({ key: { accountId }, idempotencyKey }) =>
-      idempotencyKey !== null && owned.has(accountId) ? [{ accountId, idempotencyKey }] : [],
-    )
-    const videos = await readByIdempotencyKeys(this.#db, uses)
+  /** Notes the videos of Idempotency-Keys that were used before. */
+  #noteEarlier(videos: readonly Video[], owned: ReadonlyMap<string, OwnedAccounts>): void {
+    if (videos.length === 0) return
     const earlier = new Map(videos.map((video) => [useOf(video.account_id, video.idempotency_key), video]))
     for (const [at, { key, idempotencyKey, requestHash }] of this.#submissions.entries()) {
       const video = earlier.get(useOf(key.accountId, idempotencyKey))
-      if (video === undefined) continue
+      if (video === undefined || !owned.has(key.accountId)) continue
       try {
         requireSameRequest(video, { requestHash })
         this.#outcomes.set(at, { result: { video, isNew: false } })
