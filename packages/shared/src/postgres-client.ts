@@ -39,8 +39,8 @@ class ClientWithLimits extends pg.Client {
       this.#unanswered -= 1
       clearTimeout(timer)
     }
-    if (/^\s*listen\s/i.test(text)) this.#askWhileListening()
     this.#sendTogether()
+    if (/^\s*listen\s/i.test(text)) this.#askWhileListening()
     const callback = args.at(-1)
     if (typeof callback === 'function') {
       const report = (...outcome: unknown[]) => {
