@@ -294,26 +294,7 @@ class Offload(RunnerTest):
         self.assertEqual(runner.make("a", asked), whole)
 
 
-class Module:
-    def __init__(self) -> None:
-        self.place = "cpu"
-
-    def to(self, place: object) -> None:
-        self.place = str(place)
-
-
 class OnTheDevice(unittest.TestCase):
-    def test_with_offload_one_part_at_a_time_is_there(self) -> None:
-        import torch
-        from sluice_open_sora.open_sora.residency import Residency
-
-        text, model = Module(), Module()
-        residency = Residency(torch.device("meta"), {"text": [text], "model": [model]}, offload=True)
-        residency.use("text")
-        self.assertEqual((text.place, model.place), ("meta", "cpu"))
-        residency.use("model")
-        self.assertEqual((text.place, model.place), ("cpu", "meta"))
-
     def test_devices_are_named_by_their_family(self) -> None:
         from sluice_runner.with_torch.device import device_family
 
