@@ -14,14 +14,22 @@ export class Connection {
 
   /** Posts JSON and returns the JSON of the answer. Throws on any status but 200. */
   post(path: string, key: string, body: unknown): Promise<unknown> {
-    const text = JSON.stringify(body)
+    return this.#send('POST', path, key, JSON.stringify(body))
+  }
+
+  /** Returns the JSON of the answer. Throws on any status but 200. */
+  get(path: string, key: string): Promise<unknown> {
+    return this.#send('GET', path, key, '')
+  }
+
+  #send(method: 'GET' | 'POST', path: string, key: string, text: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const sent = request(
         {
           host: this.#url.hostname,
           port: this.#url.port,
           path,
-          method: 'POST',
+          method,
           agent: this.#agent,
           headers: {
             authorization: `Bearer ${key}`,
@@ -37,7 +45,7 @@ export class Connection {
           })
           response.on('end', () => {
             if (response.statusCode === 200) resolve(JSON.parse(answer))
-            else reject(new Error(`POST ${path}: ${response.statusCode} ${answer}`))
+            else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`))
           })
           response.on('error', reject)
         },

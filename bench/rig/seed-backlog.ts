@@ -3,17 +3,18 @@ import { runSql } from './accounts.ts'
 export interface BacklogSize {
   queued: number
   ended: number
-  accounts: number
+  /** So many new accounts with a key each; or an account that there is, with so many new keys or its own. */
+  owners: { accounts: number } | { accountId: string; keys: number | string }
 }
 
 /**
- * Writes `queued` waiting and `ended` finished videos of `accounts` accounts into the tables, by SQL. Each
- * has its hold and, when it has ended, its settlement. They cost nothing, so every invariant of the ledger
- * holds. Their ids are older than any that the API gives, and the accounts take turns, as in a real service.
+ * Writes `queued` waiting and `ended` finished videos into the tables, by SQL. Each has its hold and, when it
+ * has ended, its settlement. They cost nothing, so every invariant of the ledger holds. Their ids are older
+ * than any that the API gives, and their owners take turns, as in a real service.
  */
 export async function seedBacklog(databaseUrl: string, size: BacklogSize): Promise<void> {
   await runSql(databaseUrl, [
-    ...accountStatements(size.accounts),
+    ...ownerStatements(size),
     // Each row's foreign key would be looked up one by one at the commit; all of them hold by construction.
     'alter table transfer disable trigger all',
     videoStatement(size),
@@ -24,26 +25,48 @@ export async function seedBacklog(databaseUrl: string, size: BacklogSize): Promi
   ])
 }
 
-const accountId = (number: string) => `'acct_seed' || lpad((${number})::text, 8, '0')`
-const keyId = (number: string) => `'key_seed' || lpad((${number})::text, 8, '0')`
+const newAccountId = (number: string) => `'acct_seed' || lpad((${number})::text, 8, '0')`
+const newKeyId = (number: string) => `'key_seed' || lpad((${number})::text, 8, '0')`
 const videoId = `'video_00' || lpad(n::text, 24, '0')`
 
-function accountStatements(accounts: number): string[] {
-  const numbers = `generate_series(0, ${accounts - 1}) n`
+/** The SQL of the account and the key of the owner of this number. */
+function ownerOf({ owners }: BacklogSize, number: string): { accountId: string; keyId: string } {
+  if ('accounts' in owners) {
+    const turn = `${number} % ${owners.accounts}`
+    return { accountId: newAccountId(turn), keyId: newKeyId(turn) }
+  }
+  const { accountId, keys } = owners
+  return {
+    accountId: `'${accountId}'`,
+    keyId: typeof keys === 'string' ? `'${keys}'` : newKeyId(`${number} % ${keys}`),
+  }
+}
+
+function ownerStatements(size: BacklogSize): string[] {
+  const { owners } = size
+  const { accountId, keyId } = ownerOf(size, 'n')
+  const isNewAccount = 'accounts' in owners
+  const keys = isNewAccount ? owners.accounts : owners.keys
+  if (typeof keys === 'string') return []
+  const numbers = `generate_series(0, ${keys - 1}) n`
+  const keyStatement = `insert into api_key (id, account_id, hash, prefix, scopes)
+      select ${keyId}, ${accountId}, sha256(('seed' || n)::bytea), 'seed', array['videos:write']
+      from ${numbers}`
+  if (!isNewAccount) return [keyStatement]
   return [
     `insert into account (id, name, queued_max)
-      select ${accountId('n')}, 'seed', 100000000
+      select ${accountId}, 'seed', 100000000
       from ${numbers}`,
     `insert into ledger_account (kind, account_id, currency, balance)
-      select kind, ${accountId('n')}, 'USD', 0
+      select kind, ${accountId}, 'USD', 0
       from ${numbers}, unnest(array['customer', 'trial', 'hold']) kind`,
-    `insert into api_key (id, account_id, hash, prefix, scopes)
-      select ${keyId('n')}, ${accountId('n')}, sha256(('seed' || n)::bytea), 'seed', array['videos:write']
-      from ${numbers}`,
+    keyStatement,
   ]
 }
 
-function videoStatement({ queued, ended, accounts }: BacklogSize): string {
+function videoStatement(size: BacklogSize): string {
+  const { queued, ended } = size
+  const { accountId, keyId } = ownerOf(size, 'n')
   const request = JSON.stringify({
     model: 'animatic',
     mode: 't2v',
@@ -63,7 +86,7 @@ function videoStatement({ queued, ended, accounts }: BacklogSize): string {
       created_at, execution_expires_at
     )
     select
-      ${videoId}, ${accountId(`n % ${accounts}`)}, ${keyId(`n % ${accounts}`)},
+      ${videoId}, ${accountId}, ${keyId},
       case when ended then 'cancelled' else 'queued' end,
       'animatic', 'standard', '256px', 336, 192, 5, 2,
       '${request}', sha256(n::text::bytea),
