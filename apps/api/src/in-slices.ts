@@ -15,3 +15,15 @@ export async function inSlices<In, Out>(items: readonly In[], work: (item: In) =
   }
   return results
 }
+
+/** What `work` returns, which yields where it may be cut: after some milliseconds others are served. */
+export async function cutAtYields<Out>(work: Generator<undefined, Out>): Promise<Out> {
+  for (;;) {
+    const sliceEndsMs = performance.now() + SLICE_MS
+    while (performance.now() < sliceEndsMs) {
+      const { done, value } = work.next()
+      if (done === true) return value
+    }
+    await setImmediate()
+  }
+}

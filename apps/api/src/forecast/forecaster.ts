@@ -1,14 +1,15 @@
-import { newId } from '@sluice/shared/ids'
 import { capabilitiesOf } from '@sluice/shared/models/capability'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { MODES } from '@sluice/shared/models/model'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Database } from '../db/database.ts'
+import { tierOf } from '../gate/choose.ts'
 import { type Fleet, type FleetSettings, readFleet } from '../gate/fleet.ts'
-import { type HeadRow, queueKeyOf } from '../gate/head-row.ts'
+import { type HeadRow, headOf, queueKeyOf } from '../gate/head-row.ts'
 import { readFirstOfQueues } from '../gate/queue-heads.ts'
+import { cutAtYields } from '../in-slices.ts'
 import type { Video } from '../videos/video.ts'
-import { type Forecast, simulate } from './simulate.ts'
+import { type Forecast, forecastAt, type Place, simulate, simulateNext } from './simulate.ts'
 
 /** Videos simulated one by one; nothing is known of those behind them in their queues. */
 const SIMULATED_MAX = 2_000
@@ -31,9 +32,12 @@ interface Snapshot {
 }
 
 interface Forecasts {
+  snapshot: Snapshot
   byVideo: ReadonlyMap<string, Forecast>
   /** Keys of queues with more videos than were simulated. */
   cutQueues: ReadonlySet<string>
+  /** Where the next video of a queue would come, by queue key. */
+  places: Map<string, Promise<Place | null>>
 }
 
 export interface ForecasterParts extends FleetSettings {
@@ -50,7 +54,6 @@ export interface ForecasterParts extends FleetSettings {
 export class Forecaster {
   readonly #parts: ForecasterParts
   readonly #forecasts = new SnapshotCache<Forecasts>(KEPT)
-  readonly #snapshot = new SnapshotCache<Snapshot>(KEPT)
 
   constructor(parts: ForecasterParts) {
     this.#parts = parts
@@ -74,21 +77,39 @@ export class Forecaster {
 
   /** The forecast of a video, were it submitted now; null when its queue is longer than what is simulated. */
   async ofNew(video: NewVideo): Promise<Forecast | null> {
-    const { fleet, rows, perQueue } = await this.#snapshot.get(() => this.#read())
+    const forecasts = await this.#forecasts.get(() => this.#make())
     const queueKey = queueKeyOf(video)
-    if (rows.filter((row) => queueKeyOf(row) === queueKey).length >= perQueue) return null
-    const added: HeadRow = { ...video, id: newId('video'), checkpoint_step: null, passed_over_ms: null }
-    return simulate(fleet, [...rows, added], this.#parts.accountSharePercent).get(added.id) ?? null
+    if (forecasts.cutQueues.has(queueKey)) return null
+    const place = await this.#placeOf(forecasts, queueKey, video)
+    return place === null ? null : forecastAt(place, video, forecasts.snapshot.fleet.paces)
+  }
+
+  /** What no simulation has found yet is found out once, for all who ask for a video of this queue. */
+  #placeOf({ snapshot, places }: Forecasts, queueKey: string, video: NewVideo): Promise<Place | null> {
+    const { fleet, rows } = snapshot
+    const row: HeadRow = { ...video, id: '', checkpoint_step: null, passed_over_ms: null }
+    // Unlike the others of its queue, which depends on its deadline and its cost.
+    const isUrgent = fleet.pools.some((pool) => tierOf(headOf(row, pool, fleet.paces)) !== video.service_tier)
+    const key = isUrgent ? `${queueKey} ${video.expires_in_ms} ${video.num_steps}` : queueKey
+    const known = places.get(key)
+    if (known !== undefined) return known
+    const found = cutAtYields(simulateNext(fleet, rows, row, this.#parts.accountSharePercent))
+    places.set(key, found)
+    return found
   }
 
   async #make(): Promise<Forecasts> {
-    const { fleet, rows, perQueue } = await this.#read()
+    const snapshot = await this.#read()
+    const { fleet, rows, perQueue } = snapshot
     const counts = new Map<string, number>()
     for (const row of rows) counts.set(queueKeyOf(row), (counts.get(queueKeyOf(row)) ?? 0) + 1)
     const cutQueues = new Set([...counts].flatMap(([key, count]) => (count >= perQueue ? [key] : [])))
-    const byVideo = simulate(fleet, rows, this.#parts.accountSharePercent)
-    this.#parts.onForecasts?.(byVideo)
-    return { byVideo, cutQueues }
+    const simulated = await cutAtYields(simulate(fleet, rows, this.#parts.accountSharePercent))
+    this.#parts.onForecasts?.(simulated.forecasts)
+    const places = new Map(
+      [...simulated.places].map(([key, place]) => [key, Promise.resolve(place)] as const),
+    )
+    return { snapshot, byVideo: simulated.forecasts, cutQueues, places }
   }
 
   async #read(): Promise<Snapshot> {

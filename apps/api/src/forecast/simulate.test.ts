@@ -4,10 +4,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { VirtualTime } from '../gate/choose.ts'
 import type { Fleet, InFlight, Pool } from '../gate/fleet.ts'
-import type { HeadRow } from '../gate/head-row.ts'
+import { type HeadRow, queueKeyOf } from '../gate/head-row.ts'
 import { RunningCounts } from '../gate/running-counts.ts'
 import { pacesOf } from '../workers/pace.ts'
-import { simulate } from './simulate.ts'
+import { type Forecast, forecastAt, type Place, simulate, simulateNext } from './simulate.ts'
 
 const POOL: Pool = {
   pool: 'a',
@@ -60,9 +60,21 @@ function queuedRow(id: number, account: number, fields: Partial<HeadRow> = {}): 
   }
 }
 
+/** What a simulation makes, uncut. */
+function madeBy<Made>(simulation: Generator<undefined, Made>): Made {
+  for (;;) {
+    const { done, value } = simulation.next()
+    if (done === true) return value
+  }
+}
+
+function forecastsOf(...given: Parameters<typeof simulate>): ReadonlyMap<string, Forecast> {
+  return madeBy(simulate(...given)).forecasts
+}
+
 test('positions follow the gate’s order and ETAs add up slot by slot', () => {
   const queued = [queuedRow(1, 1), queuedRow(2, 1), queuedRow(3, 2)]
-  const forecasts = simulate(fleetOf([POOL]), queued, 75)
+  const forecasts = forecastsOf(fleetOf([POOL]), queued, 75)
   // 0.5 s and ten steps of 0.1 s each; the second account goes before the first one's second video.
   expect(queued.map((row) => forecasts.get(row.id))).toMatchObject([
     { position: 1, etaSeconds: { p50: 1.5 } },
@@ -74,7 +86,7 @@ test('positions follow the gate’s order and ETAs add up slot by slot', () => {
 test('an account at its cap waits for its own slot, and the forecast comes to an end', () => {
   const two = { ...POOL, slots: 2 }
   const queued = [queuedRow(1, 1), queuedRow(2, 1), queuedRow(3, 1)]
-  const forecasts = simulate(fleetOf([two], [], ['account_1', 'account_other']), queued, 75)
+  const forecasts = forecastsOf(fleetOf([two], [], ['account_1', 'account_other']), queued, 75)
   expect(queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([1.5, 3, 4.5])
 })
 
@@ -82,13 +94,13 @@ test('an account whose backlog is old is kept to its share while another has som
   const four = { ...POOL, slots: 4 }
   const bulk = Array.from({ length: 5 }, (_, index) => queuedRow(index, 1, { service_tier: 'priority' }))
   const other = queuedRow(9, 2)
-  const forecasts = simulate(fleetOf([four]), [...bulk, other], 75)
+  const forecasts = forecastsOf(fleetOf([four]), [...bulk, other], 75)
   expect(bulk.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([1.5, 1.5, 1.5, 3, 3])
   expect(forecasts.get(other.id)?.etaSeconds?.p50).toBe(1.5)
 })
 
 test('what no pool can make has a position and no ETA', () => {
-  const forecasts = simulate(
+  const forecasts = forecastsOf(
     fleetOf([POOL]),
     [queuedRow(1, 1, { capability: 'animatic/t2i2v' }), queuedRow(2, 1)],
     75,
@@ -99,7 +111,7 @@ test('what no pool can make has a position and no ETA', () => {
 
 test('two pools never forecast the same video twice', () => {
   const queued = Array.from({ length: 50 }, (_, index) => queuedRow(index, index % 7))
-  const forecasts = simulate(fleetOf([POOL, { ...POOL, pool: 'b', queue: 'b', slots: 3 }]), queued, 75)
+  const forecasts = forecastsOf(fleetOf([POOL, { ...POOL, pool: 'b', queue: 'b', slots: 3 }]), queued, 75)
   expect(new Set([...forecasts.values()].map((forecast) => forecast.position)).size).toBe(50)
 })
 
@@ -141,18 +153,18 @@ test('videos of a key at its running limit wait for the ones before them, over a
     { ...POOL, pool: 'b', queue: 'b', slots: 2 },
   ]
   const inFlight = [runningOn('b', { accountId: 'account_1', keyId: 'key_limited' }, 4)]
-  const forecasts = simulate(fleetOf(pools, inFlight), queued, 75)
+  const forecasts = forecastsOf(fleetOf(pools, inFlight), queued, 75)
   expect(queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([5.5, 7, 1.5, 1.5])
 })
 
 test('what runs on a pool that takes nothing new counts against the limit until it ends', () => {
   const queued = [queuedRow(1, 1, { account_running_max: 1 })]
   const inFlight = [runningOn('draining', { accountId: 'account_1', keyId: 'key_of_1' }, 9)]
-  expect(simulate(fleetOf([POOL], inFlight), queued, 75).get('video_000001')?.etaSeconds?.p50).toBe(10.5)
+  expect(forecastsOf(fleetOf([POOL], inFlight), queued, 75).get('video_000001')?.etaSeconds?.p50).toBe(10.5)
 })
 
 test('the videos of an account that may run none have a position and no ETA', () => {
-  const forecasts = simulate(
+  const forecasts = forecastsOf(
     fleetOf([POOL]),
     [queuedRow(1, 1, { account_running_max: 0 }), queuedRow(2, 2)],
     75,
@@ -175,7 +187,7 @@ test('a video whose model is loaded is foretold before a fairer one until the bo
     queuedRow(3, 3, asksFor('ink')),
   ]
   const etas = (pool: Pool, inFlight: InFlight[] = []) => {
-    const forecasts = simulate(fleetOf([pool], inFlight), queued, 75)
+    const forecasts = forecastsOf(fleetOf([pool], inFlight), queued, 75)
     return queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)
   }
   expect(etas({ ...ink, switchWaitMsMax: 0 })).toEqual([2.5, 5, 6.5])
@@ -204,7 +216,7 @@ test('of two free slots each gets the video whose model it has loaded', () => {
     switchMs: 1_000,
   }
   const queued = ['clay', 'ink'].map((model, index) => queuedRow(index, index, { model, capability: model }))
-  const forecasts = simulate(fleetOf([both]), queued, 75)
+  const forecasts = forecastsOf(fleetOf([both]), queued, 75)
   expect(queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([1.5, 1.5])
 })
 
@@ -252,7 +264,7 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
         }),
       )
       // A share of the whole pool: shares are another test's.
-      const forecasts = simulate(fleetOf(pools, inFlight), rows, 100)
+      const forecasts = forecastsOf(fleetOf(pools, inFlight), rows, 100)
 
       // In tenths of a second, as forecasts are rounded.
       const waiting = rows.map((row) => {
@@ -302,6 +314,7 @@ const CROWDS: readonly [string, (index: number) => Partial<HeadRow>][] = [
     'of 1,000 keys of one account that may run one each',
     (index) => ({ account_id: 'account_0', key_id: `key_${index % 1_000}`, key_running_max: 1 }),
   ],
+  ['of 1,000 keys of one account', (index) => ({ account_id: 'account_0', key_id: `key_${index % 1_000}` })],
   ['of one key that may run one', () => ({ account_id: 'account_0', key_id: 'key_0', key_running_max: 1 })],
 ]
 
@@ -331,8 +344,94 @@ test.each(CROWDS)(
     ]
     const running = new CountedLooks([])
     expect(
-      simulate({ ...fleetOf(pools, [], ['account_1', 'account_other']), running }, queued, 75).size,
+      forecastsOf({ ...fleetOf(pools, [], ['account_1', 'account_other']), running }, queued, 75).size,
     ).toBe(2_000)
     expect(running.looks).toBeLessThan(3 * pools.length * queued.length)
   },
 )
+
+/** Accounts of two keys each that ask for two models, and pools that may have them loaded. */
+const mixedCrowd = fc.record({
+  slots: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 }),
+  loaded: fc.option(fc.array(fc.constantFrom('ink', 'clay'), { minLength: 3, maxLength: 3 })),
+  switchWaitMsMax: fc.constantFrom(0, 3_000),
+  max: fc.option(fc.integer({ min: 0, max: 2 })),
+  running: fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 3 }),
+  videos: fc.array(
+    fc.record({
+      key: fc.integer({ min: 0, max: 5 }),
+      steps: fc.integer({ min: 1, max: 40 }),
+      tier: fc.constantFrom(...SERVICE_TIERS),
+      model: fc.constantFrom('ink', 'clay'),
+    }),
+    { minLength: 1, maxLength: 30 },
+  ),
+})
+
+type MixedCrowd = typeof mixedCrowd extends fc.Arbitrary<infer Crowd> ? Crowd : never
+
+function mixedFleet({ slots, loaded, switchWaitMsMax, running }: MixedCrowd): Fleet {
+  const pools = slots.map((count, index) => ({
+    ...POOL,
+    pool: `pool_${index}`,
+    queue: `pool_${index}`,
+    slots: count,
+    capabilities: index === 0 ? ['ink', 'clay'] : ['ink'],
+    loaded: (loaded ?? []).slice(0, count).map((model, slot) => ({ worker: 'one', slot, model })),
+    switchMs: 1_000,
+    switchWaitMsMax,
+  }))
+  const inFlight = running.map((seconds, index) => {
+    const owner = { accountId: `account_${index}`, keyId: `key_${index}` }
+    return runningOn(pools[index]?.queue ?? 'pool_0', owner, seconds, index)
+  })
+  return fleetOf(pools, inFlight)
+}
+
+function mixedRows({ videos, max }: MixedCrowd): HeadRow[] {
+  return videos.map(({ key, steps, tier, model }, index) =>
+    queuedRow(index, key >> 1, {
+      ...{ key_id: `key_${key}`, num_steps: steps, service_tier: tier, model, capability: model },
+      key_running_max: key % 2 === 0 ? max : null,
+      account_running_max: key < 2 ? max : null,
+    }),
+  )
+}
+
+test('a video that is only quoted is foretold what it is foretold once it is queued', () => {
+  fc.assert(
+    fc.property(mixedCrowd, (crowd) => {
+      const fleet = mixedFleet(crowd)
+      const rows = mixedRows(crowd)
+      const last = rows.pop() as HeadRow
+      const queued = forecastsOf(fleet, [...rows, last], 75)
+      const place = madeBy(simulateNext(fleet, rows, last, 75)) as Place
+      expect(forecastAt(place, last, fleet.paces)).toEqual(queued.get(last.id))
+      const known = madeBy(simulate(fleet, rows, 75)).places.get(queueKeyOf(last))
+      if (known !== undefined) expect(known).toEqual(place)
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test('where the next of each queue would come is found out without moving a video that is there', () => {
+  fc.assert(
+    fc.property(mixedCrowd, (crowd) => {
+      const rows = mixedRows(crowd)
+      const fleet = mixedFleet({ ...crowd, loaded: null })
+      // Nobody is preferred for a millisecond, and the next of each queue is not looked for.
+      const pools = fleet.pools.map((pool) => ({
+        ...pool,
+        loaded: Array.from({ length: pool.slots }, (_, slot) => ({ worker: 'one', slot, model: 'wood' })),
+        switchMs: 0,
+        switchWaitMsMax: 1,
+      }))
+      const bare = madeBy(simulate({ ...fleet, pools }, rows, 75))
+      const { forecasts, places } = madeBy(simulate(fleet, rows, 75))
+      expect(bare.places.size).toBe(0)
+      expect(places.size).toBe(new Set(rows.map(queueKeyOf)).size)
+      expect(forecasts).toEqual(bare.forecasts)
+    }),
+    { numRuns: 1_000 },
+  )
+})
