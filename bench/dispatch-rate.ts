@@ -69,7 +69,8 @@ async function open(
   const { redisUrl } = settings
   // Migrates it, and makes its first accounts.
   await (await startApiProcess({ databaseUrl, redisUrl, dataDir })).stop()
-  await seedBacklog(server.url(name, 'postgres'), { ...settings, ended: 0 })
+  const { queued, accounts } = settings
+  await seedBacklog(server.url(name, 'postgres'), { queued, ended: 0, owners: { accounts } })
   const services = await createServices(
     readConfig({
       SLUICE_DATABASE_URL: databaseUrl,
