@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readLoss } from '../../apps/api/src/attempts/loss.ts'
 import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
+import { NO_LIMITS } from '../../apps/api/src/keys/api-key.ts'
+import { readLoad } from '../../apps/api/src/keys/key-store.ts'
+import { QueueLimits } from '../../apps/api/src/submissions/check-queue.ts'
 import type { Attempt } from '../../apps/api/src/videos/attempt.ts'
 import { Sweeper } from '../../apps/api/src/videos/sweep.ts'
 import type { LockedVideo } from '../../apps/api/src/videos/transition.ts'
@@ -73,6 +76,19 @@ test('whose doing a loss was is found out among the newest attempts, however man
   const video = { id: attempt.video_id } as LockedVideo
   const read = (db: TestApi['context']['db']) => readLoss({ db, video, attempt, context: api.context })
   expect(await mostRowsRead('attempt-loss', read)).toBeLessThan(100)
+})
+
+test('what an account and a key have queued is read and not counted, however much that is', async () => {
+  const key = {
+    id: 'key_seed00000000',
+    accountId: 'acct_seed00000000',
+    scopes: [],
+    limits: { ...NO_LIMITS, queuedMax: 1 },
+  }
+  const full = QueueLimits.read(api.context.db, [key])
+  await expect(full.then((limits) => limits.check(key))).rejects.toThrow('This key has 1000 videos queued')
+  expect(await mostRowsRead('queue-limits', (db) => QueueLimits.read(db, [key]))).toBeLessThan(50)
+  expect(await mostRowsRead('key-load', (db) => readLoad(db, key))).toBeLessThan(50)
 })
 
 test('when the time of a whole backlog is over, recovery reads a part of it at a time', async () => {

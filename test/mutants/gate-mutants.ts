@@ -308,6 +308,20 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/bad-input.test.ts'],
   },
   {
+    rule: 'quotes: what is only looked at takes no slot',
+    file: 'apps/api/src/forecast/simulate.ts',
+    find: 'position: this.#position + 1, tier, start })',
+    replace: 'position: ++this.#position, tier, start })',
+    tests: ['unit', 'apps/api/src/forecast/simulate.test.ts'],
+  },
+  {
+    rule: 'fair: behind the oldest head of an account stands the next',
+    file: 'apps/api/src/gate/choose.ts',
+    find: '    this.#heads.get(accountId)?.pop()\n    this.#enter(accountId)\n',
+    replace: '    this.#heads.get(accountId)?.pop()\n',
+    tests: CHOOSE,
+  },
+  {
     rule: '33: kept, not counted: what comes back is queued again',
     file: 'apps/api/migrations/0028-queue-counts.sql',
     find: "(new.status = 'queued')::integer - (old.status = 'queued')::integer",
