@@ -72,7 +72,10 @@ export class Forecaster {
     // It was submitted or dispatched after the forecasts were made.
     const renewed = await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
     const newer = renewed.byVideo.get(video.id)
-    return isOfState(newer, video) ? newer : null
+    if (isOfState(newer, video)) return newer
+    // Newer than they are: the next of its queue, or one of the next.
+    const place = video.fence === 0 ? await renewed.places.get(queueKeyOf(video)) : null
+    return place == null ? null : forecastAt(place, video, renewed.snapshot.fleet.paces)
   }
 
   /** The forecast of a video, were it submitted now; null when its queue is longer than what is simulated. */
