@@ -12,7 +12,7 @@ import { BenchWorker } from './rig/bench-worker.ts'
 import { Connection } from './rig/connection.ts'
 import { acceptedPerSecond } from './rig/load.ts'
 import { startBenchPostgres } from './rig/postgres.ts'
-import { type BacklogSize, seedBacklog } from './rig/seed-backlog.ts'
+import { type Owners, seedBacklog } from './rig/seed-backlog.ts'
 import { asMs, asRate, asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
 
 const QUEUED = Number(process.env.SLUICE_BENCH_QUEUED ?? 50_000)
@@ -28,7 +28,7 @@ const CLIP = { prompt: 'a paper boat', num_frames: 5, num_steps: 2 }
 type Caller = Awaited<ReturnType<typeof createBenchAccounts>>[number] & { keyId: string }
 
 /** Whose the queue is, and whether the callers are that account or sixteen others. */
-const SHAPES: Record<string, { title: string; ownersOf: (caller: Caller) => BacklogSize['owners'] }> = {
+const SHAPES: Record<string, { title: string; ownersOf: (caller: Caller) => Owners }> = {
   account: {
     title: "of the caller's account, of ten other keys",
     ownersOf: ({ accountId }) => ({ accountId, keys: 10 }),
@@ -73,7 +73,7 @@ async function compare(name: string): Promise<void> {
   const [empty, backlog] = [await open(`${name}_empty`, isOfOthers), await open(name, isOfOthers)]
   const startedAtMs = performance.now()
   const owners = shape.ownersOf(backlog.callers[0])
-  await seedBacklog(postgres.server.url(name, 'postgres'), { queued: QUEUED, ended: 0, owners })
+  await seedBacklog(postgres.server.url(name, 'postgres'), { queued: QUEUED, ended: 0, ...owners })
   const seconds = ((performance.now() - startedAtMs) / 1_000).toFixed(0)
   process.stdout.write(`seeded ${QUEUED} queued videos ${shape.title} in ${seconds} s\n`)
   const sides = [empty, backlog]

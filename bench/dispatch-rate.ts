@@ -69,8 +69,7 @@ async function open(
   const { redisUrl } = settings
   // Migrates it, and makes its first accounts.
   await (await startApiProcess({ databaseUrl, redisUrl, dataDir })).stop()
-  const { queued, accounts } = settings
-  await seedBacklog(server.url(name, 'postgres'), { queued, ended: 0, owners: { accounts } })
+  await seedBacklog(server.url(name, 'postgres'), { ...settings, ended: 0 })
   const services = await createServices(
     readConfig({
       SLUICE_DATABASE_URL: databaseUrl,

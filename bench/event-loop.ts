@@ -79,7 +79,7 @@ try {
 
 /** Fills the tables: of the account with that id as much as fills its lists. */
 async function seed(superUrl: string, accountId: string): Promise<void> {
-  await seedBacklog(superUrl, { queued: QUEUED, ended: ENDED, owners: { accounts: ACCOUNTS } })
+  await seedBacklog(superUrl, { queued: QUEUED, ended: ENDED, accounts: ACCOUNTS })
   const own = `account_id = '${accountId}', key_id = (select id from api_key where account_id = '${accountId}')`
   await runSql(superUrl, [
     `update video set ${own}

@@ -76,7 +76,7 @@ try {
 
   const settings = { currency: 'USD', catalogue: new Catalogue(), leaseMs: LEASE_MS, wantedMs: 300_000 }
   const empty = await scrapes()
-  await seedBacklog(superUrl, { queued: QUEUED, ended: ENDED, owners: { accounts: 1_000 } })
+  await seedBacklog(superUrl, { queued: QUEUED, ended: ENDED, accounts: 1_000 })
   await runSql(superUrl, [
     'alter table attempt disable trigger all',
     `insert into attempt (

@@ -1,11 +1,8 @@
 import { runSql } from './accounts.ts'
 
-export interface BacklogSize {
-  queued: number
-  ended: number
-  /** So many new accounts with a key each; or an account that there is, with so many new keys or its own. */
-  owners: { accounts: number } | { accountId: string; keys: number | string }
-}
+export type BacklogSize = { queued: number; ended: number } & Owners
+/** So many new accounts with a key each; or an account that there is, with so many new keys or its own. */
+export type Owners = { accounts: number } | { accountId: string; keys: number | string }
 
 /**
  * Writes `queued` waiting and `ended` finished videos into the tables, by SQL. Each has its hold and, when it
@@ -30,7 +27,7 @@ const newKeyId = (number: string) => `'key_seed' || lpad((${number})::text, 8, '
 const videoId = `'video_00' || lpad(n::text, 24, '0')`
 
 /** The SQL of the account and the key of the owner of this number. */
-function ownerOf({ owners }: BacklogSize, number: string): { accountId: string; keyId: string } {
+function ownerOf(owners: Owners, number: string): { accountId: string; keyId: string } {
   if ('accounts' in owners) {
     const turn = `${number} % ${owners.accounts}`
     return { accountId: newAccountId(turn), keyId: newKeyId(turn) }
@@ -42,9 +39,8 @@ function ownerOf({ owners }: BacklogSize, number: string): { accountId: string; 
   }
 }
 
-function ownerStatements(size: BacklogSize): string[] {
-  const { owners } = size
-  const { accountId, keyId } = ownerOf(size, 'n')
+function ownerStatements(owners: Owners): string[] {
+  const { accountId, keyId } = ownerOf(owners, 'n')
   const isNewAccount = 'accounts' in owners
   const keys = isNewAccount ? owners.accounts : owners.keys
   if (typeof keys === 'string') return []

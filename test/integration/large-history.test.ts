@@ -17,7 +17,7 @@ let api: TestApi
 
 beforeAll(async () => {
   api = await startTestApi({ timings: { reconcileEveryMs: 600_000 } })
-  await seedBacklog(api.database.adminUrl, { queued: VIDEOS, ended: VIDEOS, owners: { accounts: 10 } })
+  await seedBacklog(api.database.adminUrl, { queued: VIDEOS, ended: VIDEOS, accounts: 10 })
   const ends = `now() - n * interval '10 seconds'`
   await runSql(api.database.adminUrl, [
     `insert into attempt (video_id, fence, pool, heartbeat_at, ended_at, outcome)

@@ -240,7 +240,7 @@ test('the videos that a database already has are counted when it is migrated', a
   } finally {
     await rm(dir, { recursive: true })
   }
-  await seedBacklog(database.adminUrl, { queued: 30, ended: 5, owners: { accounts: 3 } })
+  await seedBacklog(database.adminUrl, { queued: 30, ended: 5, accounts: 3 })
   const client = new pg.Client({ connectionString: database.databaseUrl })
   await client.connect()
   try {
