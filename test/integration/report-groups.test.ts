@@ -2,7 +2,6 @@ import { newClaim, newId } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runSql } from '../../bench/rig/accounts.ts'
-import { eventually } from '../support/eventually.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
@@ -157,28 +156,23 @@ test('of a group that the database refuses each is applied alone, and the one at
   await end(bad, good)
 })
 
-test('a report waits for its own video only: one that is locked holds up none that comes with it', async () => {
+test('a report waits for its own video only: one that is locked holds up none that comes with it, nor its answer', async () => {
   const [locked, free, taken] = [await running(), await running(), await fetchOne()]
   await using client = await openTransaction()
   await client.query('select from video where id = $1 for update', [locked.job.video])
-  let isAnswered = false
-  const answers = worker
-    .reportGroup([
+  await api.call('POST', `/v1/videos/${free.job.video}/cancel`)
+  // The lock is held until all are answered.
+  expect(
+    await worker.reportGroup([
       [locked, progress(3)],
       [free, progress(3)],
       [taken, { type: 'taken', slot: 0 }],
-    ])
-    .finally(() => {
-      isAnswered = true
-    })
-  await eventually(
-    () => Promise.all([read(free), read(taken)]),
-    ([one, other]) => one.step === 3 && other.claim === taken.claim,
-  )
-  expect(isAnswered).toBe(false)
+    ]),
+  ).toMatchObject([{ status: 503, error: { code: 'unavailable' } }, { verdict: 'cancel' }, CONTINUE])
+  expect([await read(free), await read(taken)]).toMatchObject([{ step: 3 }, { claim: taken.claim }])
   await client.query('commit')
-  expect(await answers).toMatchObject([CONTINUE, CONTINUE, CONTINUE])
-  expect(await read(locked)).toMatchObject({ step: 3 })
+  expect(await worker.reportGroup([[locked, progress(4)]])).toEqual([CONTINUE])
+  expect(await read(locked)).toMatchObject({ step: 4 })
   await end(locked, free, taken)
 })
 

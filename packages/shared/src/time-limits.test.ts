@@ -15,6 +15,7 @@ test('who waits for another waits longer than the other may take', () => {
     'a statement, by us and by the server': [database.answerMs, database.statementMs],
     'a statement and the row it waits for': [database.statementMs, database.lockMs],
     'the answer to a report and the store that is asked for it': [api.reportMs, workerReport.storeMs],
+    'the answer to a group and the report that it waits for': [api.reportMs, workerReport.groupMs],
     'the next heartbeat and the answer to this one': [HEARTBEAT_MS, api.heartbeatMs],
     'a store’s answer and its first byte': [store.answerMs, 2 * store.firstByteMs],
     'one video’s recovery and one answer of the store': [recovery.videoMs, store.answerMs],

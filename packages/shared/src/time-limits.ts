@@ -140,6 +140,11 @@ export const TIME_LIMITS = {
   workerReport: {
     /** For the store to say what lies in it, while a worker waits for the answer to its report. */
     storeMs: 6_000,
+    /**
+     * For each report of a group, while the others' answers wait for it: a cancel among them is to reach its
+     * runner within two seconds.
+     */
+    groupMs: 1_000,
   },
   recovery: {
     /** For one video: longer than one answer of the store, shorter than what a single fault may last. */

@@ -6,8 +6,10 @@ import {
 } from '@sluice/shared/attempt-contract'
 import { isId } from '@sluice/shared/ids'
 import { Semaphore } from '@sluice/shared/semaphore'
+import { within } from '@sluice/shared/time-limit'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { refusingUnstorable } from '../../attempts/unstorable.ts'
-import { invalidValue } from '../../errors.ts'
+import { invalidValue, SluiceError } from '../../errors.ts'
 import { errorAnswer } from '../../http/error-handler.ts'
 import { parseRequest } from '../../http/parse-request.ts'
 import { scopedRoute } from '../../http/route.ts'
@@ -47,9 +49,15 @@ export const reportsRoute = scopedRoute(
       if (video !== undefined) lastOf.set(video, answer)
       answers.push(answer)
     }
-    return { answers: await Promise.all(answers) }
+    return { answers: await Promise.all(answers.map(soon)) }
   },
 )
+
+/** A report that waits, such as for a video that is being ended, keeps no other from its verdict. */
+function soon(answer: Promise<Answer>): Promise<Answer> {
+  const tooLate = () => new SluiceError('unavailable', 'This report is still being applied. Say it again.')
+  return within(TIME_LIMITS.workerReport.groupMs, answer, tooLate).catch(errorAnswer)
+}
 
 /** What is said of one video is applied in order. */
 function videoOf(report: unknown): unknown {
