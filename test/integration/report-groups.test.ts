@@ -176,32 +176,28 @@ test('a report waits for its own video only: one that is locked holds up none th
   await end(locked, free, taken)
 })
 
-test('heartbeats and reports of the same attempts wait for each other in no circle, and an attempt just heard of is still its worker’s', async () => {
-  const attempts = await Promise.all(Array.from({ length: 6 }, running))
-  const backwards = [...attempts].reverse()
+test('a heartbeat waits for no attempt that another call writes, and renews the others', async () => {
+  const [locked, free] = [await running(), await running()]
+  const named = [locked.owned, free.owned]
   // Of one that was heard of just now nothing is written.
   const oldMs = api.config.timings.leaseMs / 10
-  const growOld = () =>
-    api.context.db.query({
-      text: `update attempt set heartbeat_at = now() - $1::int * interval '1 millisecond' where ended_at is null`,
-      values: [oldMs],
-    })
-  for (let round = 1; round <= 30; round += 1) {
-    await growOld()
-    const [, ...verdicts] = await Promise.all([
-      worker.reportGroup(backwards.map((attempt) => [attempt, progress(round % STEPS)])),
-      worker.heartbeat(attempts.map(({ owned }) => owned)),
-      worker.heartbeat(backwards.map(({ owned }) => owned)),
-    ])
-    for (const { attempts: named } of verdicts)
-      expect(named.map(({ verdict }) => verdict)).toEqual(attempts.map(() => 'continue'))
+  await api.context.db.query({
+    text: `update attempt set heartbeat_at = now() - $1::int * interval '1 millisecond' where ended_at is null`,
+    values: [oldMs],
+  })
+  const heardMsAgo = async (attempt: HandAttempt) => Date.now() - (await read(attempt)).heartbeat_at.getTime()
+  {
+    await using client = await openTransaction()
+    await client.query('select from attempt where video_id = $1 for update', [locked.job.video])
+    // The lock is held until it is answered.
+    const { attempts } = await worker.heartbeat(named)
+    expect(attempts.map(({ verdict }) => verdict)).toEqual(['continue', 'continue'])
   }
-  const heardMsAgo = async () =>
-    Math.max(...(await Promise.all(attempts.map(read))).map(({ heartbeat_at }) => Date.now() - +heartbeat_at))
-  await growOld()
-  await worker.heartbeat(attempts.map(({ owned }) => owned))
-  expect(await heardMsAgo()).toBeLessThan(oldMs / 2)
-  await end(...attempts)
+  expect(await heardMsAgo(free)).toBeLessThan(oldMs / 2)
+  expect(await heardMsAgo(locked)).toBeGreaterThan(oldMs / 2)
+  await worker.heartbeat(named)
+  expect(await heardMsAgo(locked)).toBeLessThan(oldMs / 2)
+  await end(locked, free)
 })
 
 test('a group is taken from a worker token alone', async () => {
