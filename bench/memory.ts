@@ -43,7 +43,11 @@ interface Look {
   otherMib: number
   deadRows: number
   queueRows: number
+  /** Bytes of each table that holds no history, by name. */
+  tables: ReadonlyMap<string, number>
 }
+
+type Figure = Exclude<keyof Look, 'tables'>
 
 const postgres = await startBenchPostgres()
 const redis = await startPrivateRedis({ appendonly: 'yes' })
@@ -118,12 +122,20 @@ async function lookAt(api: ApiProcess, videos: number): Promise<Look> {
   const rssMib = (await api.residentBytes()) / 1_048_576
   const { heapBytes } = await api.watched.ask('heap')
   const files = (await readdir(`/proc/${api.pid}/fd`).catch(() => [])).length
-  const { rows } = await db.query<{ history: string; other: string; dead: string; queue: string }>(`
+  const { rows } = await db.query<{
+    history: string
+    other: string
+    dead: string
+    queue: string
+    tables: object
+  }>(`
     select
       coalesce(sum(pg_total_relation_size(relid)) filter (where is_history), 0)::text as history,
       coalesce(sum(pg_total_relation_size(relid)) filter (where not is_history), 0)::text as other,
       sum(n_dead_tup)::text as dead,
-      coalesce(sum(n_live_tup) filter (where schemaname = 'bullmq'), 0)::text as queue
+      coalesce(sum(n_live_tup) filter (where schemaname = 'bullmq'), 0)::text as queue,
+      json_object_agg(schemaname || '.' || relname, pg_total_relation_size(relid))
+        filter (where not is_history) as tables
     from (
       select *, relname = any (array['video', 'attempt', 'transfer', 'entry']) as is_history
       from pg_stat_user_tables) t`)
@@ -136,13 +148,14 @@ async function lookAt(api: ApiProcess, videos: number): Promise<Look> {
     historyMib: Number(row?.history) / 1_048_576,
     otherMib: Number(row?.other) / 1_048_576,
     deadRows: Number(row?.dead),
+    tables: new Map(Object.entries(row?.tables ?? {})),
     queueRows: BACKEND === 'redis' ? await redisClient.dbsize() : Number(row?.queue),
   }
 }
 
 function print(looks: readonly Look[], perSecond: number, what: string): void {
   const settled = looks.filter(({ videos }) => videos > WARM_VIDEOS)
-  const row = (title: string, name: keyof Look, unit: string) => {
+  const row = (title: string, name: Figure, unit: string) => {
     const slope = slopeOf(settled.map((look) => ({ x: look.videos, y: look[name] })))
     const shown = (value: number | undefined) => value?.toFixed(name === 'files' ? 0 : 1) ?? ''
     const median = percentile(
@@ -176,6 +189,17 @@ function print(looks: readonly Look[], perSecond: number, what: string): void {
       row(BACKEND === 'redis' ? 'keys in Redis' : "rows of BullMQ's tables", 'queueRows', ''),
     ],
   )
+  process.stdout.write(`  grew most of them: ${grown(first, last)}\n`)
+}
+
+/** The tables without history that grew most since the warm-up. */
+function grown(first: Look | undefined, last: Look | undefined): string {
+  const by = [...(last?.tables ?? [])].map(([name, bytes]) => ({
+    name,
+    kib: (bytes - (first?.tables.get(name) ?? 0)) / 1_024,
+  }))
+  const most = by.sort((a, b) => b.kib - a.kib).slice(0, 4)
+  return most.map(({ name, kib }) => `${name} ${kib.toFixed(0)} KiB`).join(', ')
 }
 
 function asSlope({ perX, error }: Slope, unit: string): string {

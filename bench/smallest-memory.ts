@@ -117,7 +117,7 @@ async function images(api: ApiProcess, keys: readonly string[]): Promise<void> {
     .toBuffer()
   const image = `data:image/jpeg;base64,${tile.toString('base64')}`
   const body = { prompt: 'a paper boat', num_frames: 5, num_steps: 2, input_reference: image }
-  await Promise.all(keys.map((key) => answered(api, '/v1/videos/quote', { key, body })))
+  await Promise.all(keys.map((key) => answered(api, '/v1/videos', { key, body })))
 }
 
 async function answered(

@@ -89,6 +89,14 @@ describe('secrets', () => {
 describe('the API', () => {
   const config = readConfig(apiEnvironment)
 
+  test('may use more memory than the least that is documented', () => {
+    expect(service('api').mem_limit).toBe('${API_MEMORY:-1g}')
+    const documentedMib = /at least \*\*(\d+) MiB\*\*/.exec(
+      readFileSync(join(root, 'docs/settings.md'), 'utf8'),
+    )
+    expect(Number(documentedMib?.[1])).toBeLessThan(1_024)
+  })
+
   test('is given nothing that it does not read', async () => {
     const read = new Set([
       ...readBy((env) => readConfig(env), apiEnvironment),

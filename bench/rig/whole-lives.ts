@@ -43,7 +43,10 @@ export class WholeLives {
       const lives: Promise<void>[] = []
       while (taken < count) {
         taken += 1
-        lives.push(live(await worker.next()))
+        const life = live(await worker.next())
+        // It is awaited below; until then a failure is nobody's yet.
+        life.catch(() => {})
+        lives.push(life)
         if (lives.length >= this.#slots) await lives.shift()
       }
       await Promise.all(lives)

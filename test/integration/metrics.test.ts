@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { EtaSample } from '../../apps/api/src/forecast/eta-sample.ts'
 import type { Forecast } from '../../apps/api/src/forecast/simulate.ts'
+import { readDemand } from '../../apps/api/src/metrics/demand.ts'
 import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { eventually } from '../support/eventually.ts'
@@ -163,6 +164,17 @@ test('what is queued is GPU time and workers wanted of the pool that could make 
   await worker.heartbeat([], { draining: true, slots: 0 })
   await own.api.context.db.query({ text: `update worker set heartbeat_at = now() - interval '1 hour'` })
   await eventually(demand, (lines) => lines.join() === oneVideo(3, 1).join())
+})
+
+test('what is queued is not counted: some videos of each key stand for the others', async () => {
+  await using own = await startTestApi()
+  for (let count = 0; count < 6; count += 1) await own.call('POST', '/v1/videos', SMALL)
+  const { db } = own.api.context
+  const settings = { catalogue: own.config.catalogue, leaseMs: 20_000, wantedMs: 60_000 }
+  const [all] = await readDemand(db, settings)
+  const [some] = await readDemand(db, { ...settings, sampledMax: 2 })
+  expect(all?.queuedGpuSeconds).toBeGreaterThan(0)
+  expect(some).toEqual(all)
 })
 
 test('labels are of a known set: templates of paths, no ids, prompts, keys or accounts', async () => {

@@ -30,4 +30,11 @@ export const SCALE_MUTANTS: readonly Mutant[] = [
     replace: '.sort((a, b) => gpuMs(b) - gpuMs(a))',
     tests: ['unit', 'apps/api/src/metrics/demand.test.ts'],
   },
+  {
+    rule: 'memory: nothing is kept of a pass that is over',
+    file: 'packages/shared/src/interruption.ts',
+    find: 'return await Promise.race([work, promise])',
+    replace: 'return await Promise.race([work, ((this as unknown as { p?: Promise<never> }).p ??= promise)])',
+    tests: ['unit', 'packages/shared/src/interruption.test.ts', '-t', 'keeps nothing'],
+  },
 ]

@@ -18,6 +18,7 @@ const serviceSchema = z.object({
   depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
   healthcheck: healthcheckSchema.optional(),
   restart: z.string().optional(),
+  mem_limit: z.string().optional(),
 })
 const composeSchema = z.object({
   services: z.record(z.string(), serviceSchema),

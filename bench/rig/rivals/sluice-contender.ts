@@ -14,6 +14,8 @@ import { type AtWork, type Contender, STORE_MS, WORK_MS } from './contender.ts'
 const TIMED_RUNNER = fileURLToPath(new URL('../timed-runner.ts', import.meta.url))
 const STEPS = 20
 const WORK_OFF_MS_MAX = 120_000
+/** Until the pool's pace is known, nothing is sent ahead. */
+const WARM_UP = 8
 
 interface SluiceParts {
   api: ApiProcess
@@ -58,7 +60,7 @@ export async function openSluiceContender(name: string, parts: SluiceParts): Pro
 
 /** With the real worker and the animatic runner, whose device is watched from outside. */
 async function workOff({ api, accounts, queueUrl, dir }: SluiceParts, videos: number): Promise<AtWork> {
-  for (let index = 0; index < videos; index += 1)
+  for (let index = 0; index < WARM_UP + videos; index += 1)
     await api.submit({ ...SMALL, num_steps: STEPS }, accounts[index % accounts.length]?.key)
   const workPath = join(dir, 'work')
   await mkdir(dir, { recursive: true })
@@ -80,7 +82,8 @@ async function workOff({ api, accounts, queueUrl, dir }: SluiceParts, videos: nu
       .split('\n')
       .filter(Boolean)
       .map((line) => line.split(' ').map(Number))
-  const seen = (await eventually(spans, ({ length }) => length >= videos, WORK_OFF_MS_MAX)).slice(0, videos)
+  const all = await eventually(spans, ({ length }) => length >= WARM_UP + videos, WORK_OFF_MS_MAX)
+  const seen = all.slice(WARM_UP, WARM_UP + videos)
   await worker.stop()
   const workMs = seen.reduce((sum, [beganMs = 0, endedMs = 0]) => sum + endedMs - beganMs, 0)
   return { workMs, allMs: (seen.at(-1)?.[1] ?? 0) - (seen[0]?.[0] ?? 0) }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
+import { Interruption } from '@sluice/shared/interruption'
 import { pause } from '@sluice/shared/pause'
 import { endedWithin } from '@sluice/shared/time-limit'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
@@ -142,11 +143,13 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
     news.put(told)
     wake()
   }
-  const lost = new Promise<never>((_, reject) => {
-    client.once('error', reject)
-    client.once('end', () => reject(new Error('the gate lost its connection')))
-  })
-  lost.catch(wake)
+  const loss = new Interruption()
+  const lose = (error: Error) => {
+    loss.interrupt(error)
+    wake()
+  }
+  client.once('error', lose)
+  client.once('end', () => lose(new Error('the gate lost its connection')))
   client.on('notification', ({ payload }) => hear(newsOfNotice(payload)))
   const unregister = registerLocalLeader(pool, hear)
   signal.addEventListener('abort', wake, { once: true })
@@ -174,7 +177,7 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
     while (!signal.aborted) {
       const startedMs = performance.now()
       await keepLeadership()
-      const { nextPassInMs, dispatched } = await Promise.race([passOnce(gate, parts, leadership), lost])
+      const { nextPassInMs, dispatched } = await loss.during(passOnce(gate, parts, leadership))
       events.onPass?.(performance.now() - startedMs, dispatched)
       await wakeSignal.wait(Math.min(PASS_EVERY_MS, nextPassInMs ?? PASS_EVERY_MS))
     }

@@ -43,6 +43,8 @@ export interface DemandSettings {
   leaseMs: number
   /** How long what waits should take at most. */
   wantedMs: number
+  /** Queued videos that are looked at one by one; by default as many as take some 30 ms. */
+  sampledMax?: number
 }
 
 interface PoolRow {
@@ -62,11 +64,23 @@ interface DemandRow {
   work: (Omit<Work, 'video_tokens'> & { video_tokens: number })[]
 }
 
+/** Queued videos that are looked at one by one, however many there are. */
+const SAMPLED_MAX = 20_000
+
 /**
  * A pool whose workers are all gone is what they were: an autoscaler that took the last one away must learn
- * when to bring it back. $1 = the lease in ms.
+ * when to bring it back. Of a key's queued videos as many are read as are its share of $2, and stand for the
+ * others: how many it has is known without counting. $1 = the lease in ms.
  */
-const DEMAND_SQL = `select
+const DEMAND_SQL = `with
+  line as (
+    select account_id, key_id, sum(queued) as queued
+    from queue_count
+    where key_id <> ''
+    group by account_id, key_id
+    having sum(queued) > 0),
+  share as (select greatest(1, $2::int / greatest(1, count(*)))::int as per_key from line)
+select
   (select coalesce(json_agg(p), '[]') from (
     select w.pool, min(w.device) as device, max(w.devices_per_slot) as devices_per_slot,
       max(w.sequence_devices) as sequence_devices,
@@ -86,8 +100,16 @@ const DEMAND_SQL = `select
     select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
   (select coalesce(json_agg(s), '[]') from (
     select null as pool, capability, resolution, width, height, num_frames, video_tokens,
-      count(*) as videos, sum(num_steps - coalesce(checkpoint_step, 0)) as steps
-    from video where status = 'queued' group by 2, 3, 4, 5, 6, 7
+      round(sum(stands_for)) as videos, sum(stands_for * (num_steps - coalesce(checkpoint_step, 0))) as steps
+    from (
+      select v.*, l.queued::float8 / count(*) over (partition by l.account_id, l.key_id) as stands_for
+      from line l
+      cross join share
+      cross join lateral (
+        select * from video q
+        where q.status = 'queued' and q.account_id = l.account_id and q.key_id = l.key_id
+        limit share.per_key) v) sampled
+    group by 2, 3, 4, 5, 6, 7
     union all
     select pool, capability, resolution, width, height, num_frames, video_tokens,
       count(*), sum(num_steps - step)
@@ -98,7 +120,7 @@ export async function readDemand(db: Database, settings: DemandSettings): Promis
   const { rows } = await db.query<DemandRow>({
     name: 'metrics-demand',
     text: DEMAND_SQL,
-    values: [settings.leaseMs],
+    values: [settings.leaseMs, settings.sampledMax ?? SAMPLED_MAX],
   })
   const { pools = [], paces = [], work = [] } = rows[0] ?? {}
   return demandOf(
