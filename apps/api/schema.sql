@@ -300,8 +300,7 @@ create table proven_sum (
   amount numeric not null,
   paid numeric not null,
   granted numeric not null,
-  constraint proven_sum_pkey PRIMARY KEY (ledger_account_id),
-  constraint proven_sum_ledger_account_id_fkey FOREIGN KEY (ledger_account_id) REFERENCES ledger_account(id)
+  constraint proven_sum_pkey PRIMARY KEY (ledger_account_id)
 );
 grant delete, insert, select, update on proven_sum to sluice_app;
 

@@ -13,9 +13,10 @@ insert into ledger_proof default values;
 -- The last number given to an entry: what a check goes up to.
 grant select on sequence entry_id_seq to sluice_app;
 
--- The entries of each ledger account up to ledger_proof.entry_id.
+-- The entries of each ledger account up to ledger_proof.entry_id. No foreign key: its check would lock rows
+-- of accounts in another order than submissions do.
 create table proven_sum (
-  ledger_account_id bigint primary key references ledger_account,
+  ledger_account_id bigint primary key,
   amount numeric not null,
   -- of that, top-ups less refunds, and trial credit given
   paid numeric not null,

@@ -113,7 +113,10 @@ export const VIDEOS_ENDED_AFTER_SQL = videosSql(
   'ended_at >= $1 and (ended_at, id) > ($1, $2) order by ended_at, id limit $3',
 )
 
-/** Everybody's money at one moment: proven entries and those since, beside balances and usage sums. */
+/**
+ * Everybody's money at one moment: proven entries and those after $1, the last of them, beside balances and
+ * usage sums.
+ */
 export const MONEY_SQL = `
   with unproven as (
     select e.ledger_account_id, sum(e.amount) as amount,
@@ -121,7 +124,7 @@ export const MONEY_SQL = `
       coalesce(sum(e.amount) filter (where t.kind = 'trial_grant'), 0) as granted
     from entry e
     join transfer t on t.id = e.transfer_id
-    where e.id > (select entry_id from ledger_proof)
+    where e.id > $1
     group by 1
   ),
   total as materialized (

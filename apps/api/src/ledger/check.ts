@@ -94,7 +94,7 @@ export async function checkLedger(
     const proof = { entryId: newest.entryId, provenAt: tally.isClean ? newest.readAt : null }
     await storeProof(pool, before, proof, tally.sums)
   }
-  await checkAtOnce(walk, MONEY_SQL)
+  await checkMoney(walk)
   return {
     ok: tally.isClean,
     provenAt: before.provenAt,
@@ -126,6 +126,18 @@ interface Walk {
 async function checkAtOnce({ pool, tally }: Walk, text: string, values: unknown[] = []): Promise<void> {
   const check = async (db: Database) => tally.add(one(await db.query({ text, values })))
   await inTurn(() => transaction(pool, check, { limitMs: TIME_LIMITS.database.sumMs }))
+}
+
+/** In one snapshot, so that no other check proves more between the two statements. */
+async function checkMoney({ pool, tally }: Walk): Promise<void> {
+  const check = async (db: Database) => {
+    const { last } = one(
+      await db.query<{ last: bigint }>({ text: 'select entry_id as last from ledger_proof' }),
+    )
+    tally.add(one(await db.query({ text: MONEY_SQL, values: [last] })))
+  }
+  const options = { isolation: 'repeatable read', limitMs: TIME_LIMITS.database.sumMs } as const
+  await inTurn(() => transaction(pool, check, options))
 }
 
 interface EntriesRow extends Record<string, unknown> {
