@@ -319,7 +319,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/gate/choose.ts',
     find: '    this.#heads.get(accountId)?.pop()\n    this.#enter(accountId)\n',
     replace: '    this.#heads.get(accountId)?.pop()\n',
-    tests: CHOOSE,
+    tests: ['unit', 'apps/api/src/gate/choose.test.ts'],
   },
   {
     rule: '33: kept, not counted: what comes back is queued again',
