@@ -110,6 +110,24 @@ test('a worker that was silent for longer than the lease gets nothing, and does 
   })
 })
 
+test('a video that the gate is not told of is found by it all the same', async () => {
+  const { key } = await rich()
+  const { db } = api.context
+  await withWorker(1, async (worker) => {
+    const id = await submit(key)
+    await worker.fetch()
+    // As if the wake-ups of a report and of a comeback had both been lost.
+    await db.query({
+      text: `
+        with ended as (
+          update attempt set ended_at = now(), outcome = 'lost' where video_id = $1 and ended_at is null)
+        update video set status = 'queued', pool = null, fence = fence + 1 where id = $1`,
+      values: [id],
+    })
+    expect((await worker.fetch()).job).toMatchObject({ video: id, fence: 3 })
+  })
+})
+
 test('a group ends before the first of its videos that is no longer queued: those behind it were chosen as if it went', async () => {
   const { key, accountId } = await rich()
   const { db } = api.context

@@ -40,7 +40,8 @@ export function newsOfNotice(payload: string | undefined): GateNews | undefined 
   }
 }
 
-function noticeOf({ isAnything, queued, freed }: ReturnType<NewsBox['empty']>): string {
+/** `newsOfNotice` reads it; empty when anything may have changed, or it would be too long. */
+export function noticeOf({ isAnything, queued, freed }: ReturnType<NewsBox['empty']>): string {
   const notice = isAnything ? '' : JSON.stringify({ queued, freed })
   return notice.length > NOTICE_CHARS_MAX ? '' : notice
 }
