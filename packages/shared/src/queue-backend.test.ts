@@ -117,7 +117,7 @@ test('the queue on postgres goes on when a newer program changes its tables unde
       client.query('alter table bullmq.job add column of_a_newer_program text'),
     )
     await opened.add({ ...job, fence: 2 })
-    // At once: after a failure it would be null first.
+    // At once: after a failure of a prepared statement it would be null first.
     expect((await worker.nextThatWaits())?.job.fence).toBe(2)
   } finally {
     await worker.close()

@@ -221,22 +221,12 @@ function nameStatements(pool: pg.Pool): void {
     return name
   }
   const query = pool.query.bind(pool) as (...given: unknown[]) => unknown
-  const named = async (...given: unknown[]): Promise<unknown> => {
+  const named = (...given: unknown[]): unknown => {
     const [text, values] = given
     if (typeof text !== 'string' || !Array.isArray(values)) return query(...given)
-    try {
-      return await query({ name: nameOf(text), text, values })
-    } catch (error) {
-      if (!isOutdatedPlan(error)) throw error
-      return query(text, values)
-    }
+    return query({ name: nameOf(text), text, values })
   }
   pool.query = named as typeof pool.query
-}
-
-/** Another program has migrated the tables since the connection prepared the statement; it did not run. */
-function isOutdatedPlan(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '0A000'
 }
 
 /**
