@@ -90,7 +90,7 @@ describe('the API', () => {
   const config = readConfig(apiEnvironment)
 
   test('may use more memory than the least that is documented', () => {
-    expect(service('api').mem_limit).toBe('${API_MEMORY:-1g}')
+    expect(interpolate(service('api').mem_limit ?? '', {})).toBe('1g')
     const documentedMib = /at least \*\*(\d+) MiB\*\*/.exec(
       readFileSync(join(root, 'docs/settings.md'), 'utf8'),
     )
