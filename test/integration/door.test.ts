@@ -143,7 +143,7 @@ test('a tenant whose submissions wait for its locked account takes one connectio
 })
 
 test('what one account asks for at once beyond its bound is a 429 that says when to come back; no other waits for it', async () => {
-  const bounds = { submissionsOfAccount: 6, waitingCallsOfAccount: 10, refusalPauseMs: 1 }
+  const bounds = { submissionsOfAccount: 1, waitingCallsOfAccount: 2, refusalPauseMs: 1 }
   await using api = await startTestApi({ bounds })
   const [crowd, other] = [await api.account(0n), await api.account(1_000_000_000n)]
   const asked = Array.from({ length: 200 }, () => api.call('POST', '/v1/videos', SMALL, { key: crowd.key }))
@@ -151,7 +151,7 @@ test('what one account asks for at once beyond its bound is a 429 that says when
   const answers = await Promise.all(asked)
   const refused = answers.filter(({ status }) => status === 429)
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([402, 429]))
-  expect(refused.length).toBeGreaterThan(100)
+  expect(refused.length).toBeGreaterThan(50)
   for (const { headers, body } of refused) {
     expect(headers.get('retry-after')).toBe('1')
     expect(body.error).toMatchObject({ type: 'rate_limit_error', code: 'too_many_at_once' })
