@@ -63,6 +63,9 @@ function bytesOfDataUrl(url: string): Buffer {
   return bytes
 }
 
+/** Base64 writes three bytes as four characters. */
+const CHARS_OF_GROUP = 4
+
 /**
  * The bytes that base64 writes, of any length; null when the text is something else. Decoded first and judged
  * then: the runtime's decoder takes a millisecond for ten megabytes, and passes over what is no base64.
@@ -72,7 +75,8 @@ function bytesOfBase64(text: string): Buffer | null {
   const bytes = Buffer.from(text, 'base64')
   const chars = text.length - (/={0,2}$/.exec(text.slice(-2))?.[0].length ?? 0)
   // A character alone at the end writes no byte: without this, one that is passed over would not be missed.
-  return chars % 4 !== 1 && bytes.length === Math.floor((chars * 3) / 4) ? bytes : null
+  const isCut = chars % CHARS_OF_GROUP === 1
+  return !isCut && bytes.length === Math.floor((chars * 3) / CHARS_OF_GROUP) ? bytes : null
 }
 
 function notBase64(): SluiceError {
