@@ -108,6 +108,8 @@ test('what many videos left behind is removed batch after batch without a rest',
   await runSql(api.database.adminUrl, [
     // The rows were written by hand, without sums.
     'set session_replication_role = replica',
+    // What the tests before let end is not due, or is by now: it is no part of this.
+    'update video set swept_at = now() where ended_at is not null',
     `update video set swept_at = null
       where id in (select id from video where ended_at is not null order by ended_at, id limit 250)`,
     `update video set ended_at = ended_at - interval '1 hour' where ended_at is not null and swept_at is null`,
@@ -120,6 +122,5 @@ test('what many videos left behind is removed batch after batch without a rest',
   const { rows } = await api.context.db.query<{ count: bigint }>({
     text: 'select count(*) from video where ended_at is not null and swept_at is null',
   })
-  // The videos that the test before let expire ended a moment ago.
-  expect(rows[0]?.count).toBe(200n)
+  expect(rows[0]?.count).toBe(0n)
 })
