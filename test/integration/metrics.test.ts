@@ -240,7 +240,12 @@ test('the forecast of a queued video is compared with when it came', async () =>
         text: 'select * from eta_given',
       })
     ).rows
-  await eventually(given, (rows) => rows.some(({ video_id }) => video_id === waiting.id))
+  // Forecasts are made when somebody asks.
+  const givenWhenAsked = async () => {
+    await own.call('GET', `/v1/videos/${waiting.id}`)
+    return given()
+  }
+  await eventually(givenWhenAsked, (rows) => rows.some(({ video_id }) => video_id === waiting.id))
   // The first video may have had a forecast too, in the moment before its dispatch.
   await own.api.context.db.query({ text: 'delete from eta_given where video_id <> $1', values: [waiting.id] })
   // The forecast was 10 s, or 20 s at most; it took 15 s.

@@ -231,9 +231,10 @@ test('position and time to wait know the limits, for a quote too', async () => {
   const waiting = await submit(api, limited)
   const queued = await eventually(
     async () => (await api.call('GET', `/v1/videos/${waiting}`, undefined, { key: limited.key })).body,
-    (video) => video.eta_seconds !== null,
+    // A forecast that was made before the other one was taken has it behind that one.
+    (video) => video.eta_seconds !== null && video.queue_position === 1,
   )
-  expect(queued).toMatchObject({ status: 'queued', queue_position: 1 })
+  expect(queued).toMatchObject({ status: 'queued' })
   expect(queued.eta_seconds.p50).toBeGreaterThan(90)
   const etaOf = async ({ key }: Key) =>
     (await api.call('POST', '/v1/videos/quote', SMALL, { key })).body.eta_seconds.p50
