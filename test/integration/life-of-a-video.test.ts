@@ -226,8 +226,11 @@ class Silence implements fc.AsyncCommand<Model, Real> {
     for (const video of model.videos.filter(inFlight)) {
       if (video.isStored && video.cancelStep === null) end(video, 'completed', video.steps)
       else if (video.isStored) endCancelled(video, video.steps)
-      else if (video.cancelStep !== null) endCancelled(video, video.step)
-      else requeue(video, { raise: true })
+      else if (video.cancelStep !== null) {
+        // Its worker may still be alive.
+        video.fence += 1
+        endCancelled(video, video.step)
+      } else requeue(video, { raise: true })
     }
     await compare(model, real)
   }
