@@ -31,6 +31,28 @@ function safetensorsOf(shapes: Record<string, number[]>, data?: number): Buffer 
   return Buffer.concat([length, header, Buffer.alloc(data ?? end)])
 }
 
+/** Of a host where nothing was looked at that a test is not about. */
+const PROBE: Probe = {
+  python: [3, 11, 0],
+  torch: null,
+  packages: {},
+  compiler: '/usr/bin/gcc',
+  python_headers: true,
+  package_found: true,
+  commit: OPEN_SORA_COMMIT,
+  weights: [],
+  models: [],
+  attention: null,
+}
+const findingsOf = (changes: Partial<Probe>, env: NodeJS.ProcessEnv = {}) =>
+  checkProbe({ ...PROBE, ...changes }, { OPENSORA_HOME: '/x', ...env }, 'python3')
+/** What torch says on a host whose GPUs have so much memory. */
+const torchWith = (gib: number): Probe['torch'] => ({
+  version: '2.4.0',
+  cuda: '12.4',
+  devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }],
+})
+
 const statesOf = (findings: Finding[], part: string) =>
   findings.filter((finding) => finding.part === part).map(({ state }) => state)
 
@@ -116,18 +138,6 @@ test('a Python that cannot be run is a finding that names its setting', async ()
 })
 
 describe('memory is compared with the published peak for the devices of a slot', () => {
-  const probe = (gib: number): Probe => ({
-    python: [3, 11, 0],
-    torch: { version: '2.4.0', cuda: '12.4', devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }] },
-    packages: {},
-    compiler: '/usr/bin/gcc',
-    python_headers: true,
-    package_found: true,
-    commit: OPEN_SORA_COMMIT,
-    weights: [],
-    models: [],
-    attention: null,
-  })
   test.each([
     [80, '0', {}, 'ok'],
     [55, '0', {}, 'note'],
@@ -140,28 +150,15 @@ describe('memory is compared with the published peak for the devices of a slot',
     [45, '0,1,2,3,4,5,6,7', {}, 'ok'],
     [80, '0,1,2', {}, 'note'],
   ] as const)('%d GiB, slots %s, %j: %s', (gib, slots, env, state) => {
-    expect(
-      statesOf(
-        checkProbe(probe(gib), { SLUICE_SLOTS: slots, OPENSORA_HOME: '/x', ...env }, 'python3'),
-        'vram',
-      ),
-    ).toEqual([state])
+    const findings = findingsOf({ torch: torchWith(gib) }, { SLUICE_SLOTS: slots, ...env })
+    expect(statesOf(findings, 'vram')).toEqual([state])
   })
 })
 
 test('with every model in 8 bits less memory will do', () => {
   const model = { id: 'open-sora-2-int8', files: [], precision: 'int8', problem: null }
-  const stateFor = (gib: number, models: Probe['models'], env: NodeJS.ProcessEnv = {}) => {
-    const torch = { version: '2.4.0', cuda: '12.4', devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }] }
-    const probe = { python: [3, 11, 0] as [number, number, number], torch, packages: {}, models }
-    const rest = { compiler: null, python_headers: true, package_found: true, commit: null, attention: null }
-    const findings = checkProbe(
-      { ...probe, ...rest, weights: [] },
-      { OPENSORA_HOME: '/x', ...env },
-      'python3',
-    )
-    return statesOf(findings, 'vram')
-  }
+  const stateFor = (gib: number, models: Probe['models'], env: NodeJS.ProcessEnv = {}) =>
+    statesOf(findingsOf({ torch: torchWith(gib), models }, env), 'vram')
   const retry = { OPENSORA_OFFLOAD: 'retry' }
   expect(stateFor(50, [model])).toEqual(['ok'])
   expect(stateFor(48, [model])).toEqual(['note'])
@@ -171,21 +168,6 @@ test('with every model in 8 bits less memory will do', () => {
 })
 
 describe("what torch compiles with, and its allocator's settings, are looked at before a video needs them", () => {
-  const probe: Probe = {
-    python: [3, 11, 0],
-    torch: null,
-    packages: {},
-    compiler: '/usr/bin/gcc',
-    python_headers: true,
-    package_found: true,
-    commit: OPEN_SORA_COMMIT,
-    weights: [],
-    models: [],
-    attention: null,
-  }
-  const findingsOf = (changes: Partial<Probe>, env: NodeJS.ProcessEnv = {}) =>
-    checkProbe({ ...probe, ...changes }, { OPENSORA_HOME: '/x', ...env }, 'python3')
-
   test.each([
     ['ok', {}, {}, '/usr/bin/gcc'],
     ['fail', { compiler: null }, {}, 'a C compiler'],
@@ -215,21 +197,6 @@ describe("what torch compiles with, and its allocator's settings, are looked at 
 })
 
 describe('attention is looked at as the runner chooses it', () => {
-  const probe: Probe = {
-    python: [3, 11, 0],
-    torch: null,
-    packages: {},
-    compiler: '/usr/bin/gcc',
-    python_headers: true,
-    package_found: true,
-    commit: OPEN_SORA_COMMIT,
-    weights: [],
-    models: [],
-    attention: null,
-  }
-  const findingsOf = (changes: Partial<Probe>, env: NodeJS.ProcessEnv = {}) =>
-    checkProbe({ ...probe, ...changes }, { OPENSORA_HOME: '/x', ...env }, 'python3')
-
   test('the kernel that works and was chosen is said, and why one that was named does not', () => {
     const said = 'attention: sdpa-cudnn of flash-attn-3: not installed; sdpa-cudnn 1.20 ms for 8828'
     const chosen = { kernel: 'sdpa-cudnn', said, problem: null }
@@ -255,16 +222,12 @@ describe('attention is looked at as the runner chooses it', () => {
 
 test('the licence terms are always listed, those of FLUX when it is on', () => {
   const probe: Probe = {
+    ...PROBE,
     python: [3, 9, 0],
-    torch: null,
-    packages: {},
     compiler: null,
     python_headers: false,
     package_found: false,
     commit: null,
-    weights: [],
-    models: [],
-    attention: null,
   }
   const licences = (env: NodeJS.ProcessEnv) =>
     checkProbe(probe, env, 'python3').filter(({ part }) => part === 'licence')
