@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { checkOpenSora, checkProbe, OPEN_SORA_COMMIT, type Probe } from './check-open-sora.ts'
+import { checkRunner } from './check-runner.ts'
 import type { Finding } from './finding.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'open-sora-home-'))
@@ -52,6 +53,9 @@ const torchWith = (gib: number): Probe['torch'] => ({
   cuda: '12.4',
   devices: [{ name: 'GPU', bytes: gib * 2 ** 30 }],
 })
+
+/** As docs/gpu-worker.md describes one. */
+const EIGHT_BITS = { id: 'open-sora-2-int8', base: 'open-sora-2', precision: 'int8' }
 
 const statesOf = (findings: Finding[], part: string) =>
   findings.filter((finding) => finding.part === part).map(({ state }) => state)
@@ -122,6 +126,22 @@ test('own models are checked by their files and by the base model they go into, 
     state: 'fail',
     text: expect.stringContaining('allowed is an absolute path'),
   })
+})
+
+test('every model that is served is looked at, also one that differs from the base model in its precision alone', async () => {
+  write('models.json', JSON.stringify({ models: [EIGHT_BITS, { id: 'open-sora-2' }] }))
+  const findings = await checkRunner({
+    PATH: process.env.PATH,
+    OPENSORA_HOME: home,
+    SLUICE_RUNNER: 'open-sora',
+    SLUICE_CATALOGUE: join(home, 'models.json'),
+    SLUICE_MODEL: 'open-sora-2,open-sora-2-int8',
+  })
+  const models = findings.filter(({ part }) => part === 'model').map(({ text }) => text)
+  expect(models).toEqual([
+    expect.stringContaining('open-sora-2: the weights of the base model'),
+    expect.stringMatching(/open-sora-2-int8.*int8/),
+  ])
 })
 
 test('a Python that cannot be run is a finding that names its setting', async () => {
@@ -214,6 +234,7 @@ describe('attention is looked at as the runner chooses it', () => {
     ['ok', { 'flash-attn': '2.8.3' }, { SLUICE_SLOTS: '0,1' }],
     ['note', {}, { SLUICE_SLOTS: '0;1' }],
     ['note', {}, { SLUICE_SLOTS: '0,1', OPENSORA_PARALLEL: 'tensor' }],
+    ['note', {}, { SLUICE_SLOTS: '0,1', OPENSORA_PARALLEL: 'guidance' }],
     ['fail', {}, { SLUICE_SLOTS: '0,1' }],
   ] as const)('flash-attn: %s with %j, %j', (state, packages, env) => {
     expect(statesOf(findingsOf({ packages }, env), 'flash-attn')).toEqual([state])

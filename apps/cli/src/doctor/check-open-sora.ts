@@ -60,7 +60,7 @@ const probeSchema = z.object({
   package_found: z.boolean(),
   commit: z.string().nullable(),
   weights: z.array(weightsSchema),
-  /** The operator's own models. */
+  /** All that are served. */
   models: z.array(modelSchema),
   /** The kernel that a runner would choose on the first device, and what was tried; null without a device. */
   attention: z
@@ -75,13 +75,13 @@ const PROBE = { runner: 'open-sora', module: 'sluice_open_sora.probe', setting: 
 
 /**
  * Checks everything that the Open-Sora runner needs on this machine, in the Python that would run it.
- * `ownWeights`: models of the operator's catalogue, whose files are checked as the runner checks them.
+ * `models`: those that it would serve, whose files and traits are checked as the runner checks them.
  */
 export async function checkOpenSora(
   env: NodeJS.ProcessEnv,
-  ownWeights: readonly ServedModel[] = [],
+  models: readonly ServedModel[] = [],
 ): Promise<Finding[]> {
-  return probePython(PROBE, ownWeights, env, checkProbe)
+  return probePython(PROBE, models, env, checkProbe)
 }
 
 /** What the probe found, in the order in which one would correct it. */
@@ -252,11 +252,12 @@ function checkPackages(probe: Probe, env: NodeJS.ProcessEnv): Finding[] {
   ]
 }
 
-/** One device does without it; to split a sequence over several, Open-Sora needs its own functions. */
+/** To split a sequence over several devices, Open-Sora needs its own functions; all else does without it. */
 function checkFlashAttention(version: string | null, env: NodeJS.ProcessEnv): Finding {
   if (version !== null) return ok('flash-attn', version)
   const install = 'pip install flash-attn --no-build-isolation'
-  const isSplit = devicesPerSlot(env) > 1 && optionalSetting(env, 'OPENSORA_PARALLEL') !== 'tensor'
+  const isSplit =
+    devicesPerSlot(env) > 1 && (optionalSetting(env, 'OPENSORA_PARALLEL') ?? 'sequence') === 'sequence'
   return isSplit
     ? fail('flash-attn', "not installed; Open-Sora's sequence parallelism is built on it", install)
     : note('flash-attn', "not installed: torch's own kernels do the attention", install)

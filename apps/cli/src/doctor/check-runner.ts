@@ -36,9 +36,10 @@ export async function checkRunner(env: NodeJS.ProcessEnv): Promise<Finding[]> {
       ),
     ]
   }
-  const own = (models: readonly ServedModel[] = []) =>
-    models.filter((model) => model.checkpoint !== undefined || model.lora !== undefined)
-  return [ok('runner', 'open-sora'), ...(await checkServed(env, (models) => checkOpenSora(env, own(models))))]
+  return [
+    ok('runner', 'open-sora'),
+    ...(await checkServed(env, (models) => checkOpenSora(env, models ?? []))),
+  ]
 }
 
 function checkAnimatic(env: NodeJS.ProcessEnv, models: readonly ServedModel[]): Finding[] {
