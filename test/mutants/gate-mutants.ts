@@ -378,6 +378,13 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: PLACES,
   },
   {
+    rule: 'crowding: who comes in one line is there for the others',
+    file: 'apps/api/src/places.ts',
+    find: '        comings,\n',
+    replace: '        comings: new Comings(),\n',
+    tests: PLACES,
+  },
+  {
     rule: 'crowding: body bytes of one account',
     file: 'apps/api/src/places.ts',
     find: 'placesOfTenant: bounds.bodyBytesOfAccount,',

@@ -33,3 +33,21 @@ test('of the memory for bodies one account has 64 MiB: more waits, and another a
   leave()
   await more
 })
+
+test('an account that keeps its own long calls waiting rests beside one that comes in another line, while the event loop is busy', async () => {
+  const { longCalls, calls } = openPlaces(DEFAULT_BOUNDS, CONNECTIONS)
+  const keepBusyMs = 60
+  const leaveWhileOneWaits = async () => {
+    const own = await Promise.all(Array.from({ length: 6 }, () => longCalls.enter('crowd', 1)))
+    const more = longCalls.enter('crowd', 1)
+    for (const untilMs = performance.now() + keepBusyMs; performance.now() < untilMs; );
+    const [first, ...others] = own
+    first?.()
+    const isNext = await hasEntered(more)
+    for (const leave of [...others, await more]) leave()
+    return isNext
+  }
+  expect(await leaveWhileOneWaits()).toBe(true)
+  ;(await calls.enter('other', 1))()
+  expect(await leaveWhileOneWaits()).toBe(false)
+})

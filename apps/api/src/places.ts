@@ -1,4 +1,4 @@
-import { FairLine, LineFullError } from '@sluice/shared/fair-line'
+import { Comings, FairLine, LineFullError } from '@sluice/shared/fair-line'
 import type { Bounds } from './config/bounds.ts'
 import { SluiceError } from './errors.ts'
 
@@ -44,6 +44,8 @@ class EventLoopWatch {
 export function openPlaces(bounds: Bounds, connections: number): Places {
   const waiting = { waitingOfTenant: bounds.waitingCallsOfAccount, waitMsMax: bounds.callWaitMs }
   const eventLoop = new EventLoopWatch()
+  // Of all lines of calls: whichever an account asks in, it takes of the same event loop.
+  const comings = new Comings()
   // Rested that long while the event loop is busy, an account that asks without end has half of it.
   const ofCalls = (placesOfTenant: number, placesWhenScarce = placesOfTenant) =>
     new FairLine({
@@ -54,6 +56,7 @@ export function openPlaces(bounds: Bounds, connections: number): Places {
         placesOfTenant: placesWhenScarce,
         times: 2 * placesWhenScarce - 1,
         isScarce: () => eventLoop.isBusy(),
+        comings,
       },
     })
   return {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { FairLine, LineFullError } from './fair-line.ts'
+import { Comings, FairLine, LineFullError } from './fair-line.ts'
 
 /** Work that ends when it is told to. */
 function held() {
@@ -95,7 +95,7 @@ test('weights count: a heavy piece waits for room, a small one of another tenant
 
 test('a tenant that keeps its own waiting rests its places once another has come and while there is too little for both, and not else', async () => {
   let isScarce = true
-  const rest = { times: 1e9, isScarce: () => isScarce }
+  const rest = { times: 1e9, isScarce: () => isScarce, comings: new Comings() }
   const line = new FairLine({ places: 9, placesOfTenant: 1, waitingOfTenant: 9, rest })
   let done = 0
   const work = async () => {
@@ -120,7 +120,7 @@ test('a tenant that keeps its own waiting rests its places once another has come
 
 test('a tenant has all its places while there is plenty, and fewer beside another while there is too little', async () => {
   let isScarce = true
-  const rest = { times: 0, isScarce: () => isScarce, placesOfTenant: 1 }
+  const rest = { times: 0, isScarce: () => isScarce, comings: new Comings(), placesOfTenant: 1 }
   const line = new FairLine({ places: 9, placesOfTenant: 3, waitingOfTenant: 9, rest })
   const entered = async () => {
     let count = 0

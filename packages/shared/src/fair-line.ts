@@ -14,9 +14,9 @@ export interface FairLineOptions {
    * Where other tenants come as well, a tenant has no more than `placesOfTenant`, and one that keeps its own
    * waiting lets each place rest for `times` as long as it was taken, while `isScarce()`: what tenants share
    * besides the places, such as a processor, is then not all its own. While there is plenty of it nobody
-   * gains by a rest, so there is none.
+   * gains by a rest, so there is none. Lines whose tenants share it have the same `comings`.
    */
-  rest?: { times: number; isScarce: () => boolean; placesOfTenant?: number }
+  rest?: { times: number; isScarce: () => boolean; comings: Comings; placesOfTenant?: number }
   /** How long a piece may wait before it is refused; for ever by default. */
   waitMsMax?: number
 }
@@ -24,6 +24,24 @@ export interface FairLineOptions {
 /** A tenant that came within this time counts as there. */
 const OTHERS_MS = 1_000
 const REST_MS_MAX = 100
+
+/** Who came of late, to one line or to several. */
+export class Comings {
+  /** Who came last and when, and the same of whoever came before and was another. */
+  #last = { name: '', ms: Number.NEGATIVE_INFINITY }
+  #other = { name: '', ms: Number.NEGATIVE_INFINITY }
+
+  note(name: string): void {
+    if (name !== this.#last.name) this.#other = this.#last
+    this.#last = { name, ms: performance.now() }
+  }
+
+  /** Whether another than this tenant is there. */
+  hasOtherThan(name: string): boolean {
+    const other = this.#last.name === name ? this.#other : this.#last
+    return performance.now() - other.ms <= OTHERS_MS
+  }
+}
 
 interface Piece {
   weight: number
@@ -47,9 +65,6 @@ export class FairLine {
   /** Those of them with work that waits, in the order in which they come next. */
   readonly #waiting = new Map<string, Tenant>()
   #free: number
-  /** Who came last and when, and the same of whoever came before and was another. */
-  #last = { name: '', ms: Number.NEGATIVE_INFINITY }
-  #other = { name: '', ms: Number.NEGATIVE_INFINITY }
 
   constructor(options: FairLineOptions) {
     this.#options = options
@@ -72,7 +87,7 @@ export class FairLine {
    */
   async enter(name: string, weight: number, signal?: AbortSignal): Promise<() => void> {
     const tenant = this.#tenants.get(name) ?? { taken: 0, waiting: [] }
-    this.#noteComing(name)
+    this.#options.rest?.comings.note(name)
     const taken = Math.min(weight, this.#options.placesOfTenant, this.#options.places)
     if (tenant.waiting.length > 0 || !this.#fits(name, tenant, taken))
       await this.#wait(name, tenant, taken, signal)
@@ -88,11 +103,6 @@ export class FairLine {
     }
   }
 
-  #noteComing(name: string): void {
-    if (name !== this.#last.name) this.#other = this.#last
-    this.#last = { name, ms: performance.now() }
-  }
-
   #restMs(name: string, { waiting }: Tenant, tookMs: number): number {
     const { rest } = this.#options
     if (rest === undefined || waiting.length === 0 || !this.#isScarceFor(name)) return 0
@@ -102,8 +112,7 @@ export class FairLine {
   /** Whether a tenant has to leave more to others, which are there. */
   #isScarceFor(name: string): boolean {
     const { rest } = this.#options
-    const other = this.#last.name === name ? this.#other : this.#last
-    return rest !== undefined && performance.now() - other.ms <= OTHERS_MS && rest.isScarce()
+    return rest?.comings.hasOtherThan(name) === true && rest.isScarce()
   }
 
   #fits(name: string, tenant: Tenant, weight: number): boolean {
