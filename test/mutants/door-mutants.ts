@@ -157,8 +157,15 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
   {
     rule: 'groups: tenants come in turn',
     file: 'apps/api/src/submissions/tenant-groups.ts',
-    find: '? [...this.#lines.keys()].slice(0, this.#options.piecesMax)',
-    replace: '? [firstTenant]',
+    find: "company === 'any' ? this.#tenantsForAny() : [firstTenant]",
+    replace: '[firstTenant]',
+    tests: GROUPS,
+  },
+  {
+    rule: 'groups: those that are tried apart keep no other waiting',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: "head?.company === 'any' ? [tenant] : []",
+    replace: 'head === undefined ? [] : [tenant]',
     tests: GROUPS,
   },
   {

@@ -132,3 +132,22 @@ test('a tenant that somebody else keeps busy comes again by itself, and keeps no
   started[1]?.end()
   expect(await Promise.all([a1, a2])).toEqual(['a1 done', 'a2 done'])
 })
+
+test('however many tenants are to be tried apart, the others go on beside them', async () => {
+  const { started, join } = driven({ groupsMax: 1, piecesMax: 2 })
+  const apart = ['a1', 'b1'].map(join)
+  await settled()
+  const more = ['c1', 'd1'].map(join)
+  await settled()
+  started[0]?.end([TENANT_BUSY, TENANT_BUSY])
+  await settled()
+  started[1]?.end([TENANT_BUSY, TENANT_BUSY])
+  const other = join('e1')
+  await settled()
+  expect(namesOf(started)).toEqual([['a1', 'b1'], ['c1', 'd1'], ['a1'], ['e1']])
+  for (let turn = 2; turn < 7; turn += 1) {
+    started[turn]?.end()
+    await settled()
+  }
+  expect(await Promise.all([...apart, ...more, other])).toHaveLength(5)
+})

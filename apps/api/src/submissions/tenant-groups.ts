@@ -99,8 +99,7 @@ export class TenantGroups<Piece, Result> {
   #takeBeginningWith(firstTenant: string, company: Company): Waiting<Piece, Result>[] {
     const group: Waiting<Piece, Result>[] = []
     const taken = new Map<string, number>()
-    const tenants =
-      company === 'any' ? [...this.#lines.keys()].slice(0, this.#options.piecesMax) : [firstTenant]
+    const tenants = company === 'any' ? this.#tenantsForAny() : [firstTenant]
     const piecesMax = company === 'none' ? 1 : this.#options.piecesMax
     for (let isMore = true; isMore; ) {
       isMore = false
@@ -118,6 +117,12 @@ export class TenantGroups<Piece, Result> {
       this.#lines.delete(tenant)
     }
     return group
+  }
+
+  /** The first of the tenants whose next piece may share a group with anybody's, as many as fit one. */
+  #tenantsForAny(): string[] {
+    const tenants = [...this.#lines].flatMap(([tenant, [head]]) => (head?.company === 'any' ? [tenant] : []))
+    return tenants.slice(0, this.#options.piecesMax)
   }
 
   async #run(group: readonly Waiting<Piece, Result>[], company: Company): Promise<void> {
