@@ -142,6 +142,7 @@ test('however many tenants are to be tried apart, the others go on beside them',
   started[0]?.end([TENANT_BUSY, TENANT_BUSY])
   await settled()
   started[1]?.end([TENANT_BUSY, TENANT_BUSY])
+  await settled()
   const other = join('e1')
   await settled()
   expect(namesOf(started)).toEqual([['a1', 'b1'], ['c1', 'd1'], ['a1'], ['e1']])
