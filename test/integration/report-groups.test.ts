@@ -2,6 +2,7 @@ import { newClaim, newId } from '@sluice/shared/ids'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runSql } from '../../bench/rig/accounts.ts'
+import { eventually } from '../support/eventually.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
@@ -174,6 +175,26 @@ test('a report waits for its own video only: one that is locked holds up none th
   expect(await worker.reportGroup([[locked, progress(4)]])).toEqual([CONTINUE])
   expect(await read(locked)).toMatchObject({ step: 4 })
   await end(locked, free, taken)
+})
+
+test('what a group was told to say again is not begun later: nothing piles up behind a video that is locked', async () => {
+  const locked = await running()
+  const client = await openTransaction()
+  await client.query('select from video where id = $1 for update', [locked.job.video])
+  const said = await worker.reportGroup([
+    [locked, progress(3)],
+    [locked, progress(7)],
+    [locked, progress(9)],
+  ])
+  expect(said).toMatchObject(Array.from({ length: 3 }, () => ({ status: 503 })))
+  await client.query('commit')
+  await client[Symbol.asyncDispose]()
+  const seen = async () => (await read(locked)).step
+  await eventually(seen, (step) => step === 3)
+  // Whatever waited behind it has been looked at once a later report is answered.
+  expect(await worker.reportGroup([[locked, progress(4)]])).toEqual([CONTINUE])
+  expect(await seen()).toBe(4)
+  await end(locked)
 })
 
 test('a heartbeat waits for no attempt that another call writes, and renews the others', async () => {

@@ -259,9 +259,9 @@ export type GroupedReport = z.infer<typeof groupedReportSchema>
 /**
  * What several attempts of a worker have to say, in one request. Each is answered as it would be alone, in
  * the same order: one that is refused says nothing about the others, so each is checked for itself. Those of
- * one video are applied in order. One that takes long holds up no answer: it is answered 503, and applied
- * all the same; the sender says it again. So `finished`, which asks the store, is better sent alone. An API
- * that is older than this call answers 404: then each report is sent alone.
+ * one video are applied in order. One that takes long holds up no answer: it is answered 503, and the sender
+ * says it again; if it had begun, it is applied all the same. So `finished`, which asks the store, is better
+ * sent alone. An API that is older than this call answers 404: then each report is sent alone.
  */
 export const reportGroupSchema = z.object({ reports: z.array(z.unknown()).min(1).max(GROUP_MAX) })
 

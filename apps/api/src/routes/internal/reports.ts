@@ -1,5 +1,6 @@
 import {
   type GroupAnswer,
+  type GroupedReport,
   groupAnswerSchema,
   groupedReportSchema,
   reportGroupSchema,
@@ -13,6 +14,7 @@ import { invalidValue, SluiceError } from '../../errors.ts'
 import { errorAnswer } from '../../http/error-handler.ts'
 import { parseRequest } from '../../http/parse-request.ts'
 import { scopedRoute } from '../../http/route.ts'
+import { inSlices } from '../../in-slices.ts'
 import type { Services } from '../../services.ts'
 
 /**
@@ -36,39 +38,56 @@ export const reportsRoute = scopedRoute(
     errors: [],
   },
   async ({ context, key, body }) => {
+    // A thousand that are no reports would hold the event loop for more than ten milliseconds.
+    const checked = await inSlices(body.reports, check)
     const places = new Semaphore(AT_ONCE)
-    const answers: Promise<Answer>[] = []
-    const lastOf = new Map<unknown, Promise<Answer>>()
-    for (const report of body.reports) {
-      const video = videoOf(report)
-      const before = lastOf.get(video)
+    const beginsByMs = performance.now() + TIME_LIMITS.workerReport.groupMs
+    const lastOf = new Map<string, Promise<Answer>>()
+    const answers = checked.map((one): Promise<Answer> | Answer => {
+      if (one.report === null) return one.refusal
+      const { report } = one
+      const before = lastOf.get(report.video)
       const answer = places.run(async () => {
         await before
+        // It was answered by now, and will be said again: what waits is no more than what is asked.
+        if (performance.now() > beginsByMs) return errorAnswer(tooLate())
         return answerTo(context, key.id, report)
       })
-      if (video !== undefined) lastOf.set(video, answer)
-      answers.push(answer)
-    }
-    return { answers: await Promise.all(answers.map(soon)) }
+      // What is said of one video is applied in order.
+      lastOf.set(report.video, answer)
+      return soon(answer)
+    })
+    return { answers: await Promise.all(answers) }
   },
 )
 
 /** A report that waits, such as for a video that is being ended, keeps no other from its verdict. */
 function soon(answer: Promise<Answer>): Promise<Answer> {
-  const tooLate = () => new SluiceError('unavailable', 'This report is still being applied. Say it again.')
   return within(TIME_LIMITS.workerReport.groupMs, answer, tooLate).catch(errorAnswer)
 }
 
-/** What is said of one video is applied in order. */
-function videoOf(report: unknown): unknown {
-  return typeof report === 'object' && report !== null && 'video' in report ? report.video : undefined
+function tooLate(): SluiceError {
+  return new SluiceError('unavailable', 'This report has to wait. Say it again.')
+}
+
+/** What was sent as a report; its refusal when it is none. */
+function check(given: unknown): { report: GroupedReport } | { report: null; refusal: Answer } {
+  try {
+    const report = parseRequest(groupedReportSchema, given)
+    if (!isId('video', report.video)) throw invalidValue('video', report.video, 'a video id')
+    return { report }
+  } catch (error) {
+    return { report: null, refusal: errorAnswer(error) }
+  }
 }
 
 /** Never rejects: one report that is refused says nothing about the others. */
-async function answerTo({ reports, log }: Services, keyId: string, given: unknown): Promise<Answer> {
+async function answerTo(
+  { reports, log }: Services,
+  keyId: string,
+  { video, fence, report }: GroupedReport,
+): Promise<Answer> {
   try {
-    const { video, fence, report } = parseRequest(groupedReportSchema, given)
-    if (!isId('video', video)) throw invalidValue('video', video, 'a video id')
     return await refusingUnstorable(() => reports.apply({ keyId, videoId: video, fence, report }))
   } catch (error) {
     const answer = errorAnswer(error)
