@@ -72,13 +72,13 @@ def _built(make: Callable[[], torch.nn.Module], where: dict[str, Any], seed: int
 
 @MODELS.register_module("random_flux")
 def random_flux(device_map: Any, torch_dtype: torch.dtype, **described: Any) -> torch.nn.Module:
-    config = MMDiTConfig(from_pretrained=None, cache_dir=None, **described)
+    config = MMDiTConfig(cache_dir=None, **described)
     return _built(lambda: MMDiTModel(config), {"device_map": device_map, "torch_dtype": torch_dtype}, 1)
 
 
 @MODELS.register_module("random_vae")
 def random_vae(device_map: Any, torch_dtype: torch.dtype, **described: Any) -> torch.nn.Module:
-    config = AutoEncoder3DConfig(from_pretrained=None, **described)
+    config = AutoEncoder3DConfig(**described)
     where = {"device_map": device_map, "torch_dtype": torch_dtype}
     return _built(lambda: AutoencoderKLCausal3D(config), where, 2)
 

@@ -65,6 +65,22 @@ def choose_kernel(trials: Sequence[Trial], wanted: AttentionSetting) -> Kernel:
     return next(trial.kernel for trial in usable if slowness[trial.kernel] <= fastest * (1 + MARGIN))
 
 
+def check_ring(ring: int, wanted: AttentionSetting, flash_attn_problem: str | None) -> None:
+    """`ring`: devices that a sequence is split over. Ring attention needs the logarithms of the sums too,
+    which only flash_attn's own functions give. `flash_attn_problem`: why it cannot be imported; None = it
+    can.
+
+    Raises RunnerFailure `model_missing` where that cannot be, or another kernel is wanted."""
+    if ring == 1:
+        return
+    why = f"a sequence over {ring} devices is built on flash-attn"
+    if wanted not in ("auto", "flash-attn-2"):
+        said = f"{ATTENTION_SETTING} is {json.dumps(wanted)}, but {why}"
+        raise RunnerFailure("model_missing", f"{said}; allowed are auto and flash-attn-2")
+    if flash_attn_problem is not None:
+        raise RunnerFailure("model_missing", f"{why}, which is {flash_attn_problem}")
+
+
 def describe_trials(trials: Sequence[Trial]) -> str:
     """One line for the log."""
     return "; ".join(

@@ -48,6 +48,13 @@ class Settings(RunnerSettings):
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Raises SettingError."""
     device_variable, ranks = read_devices(environment)
+    compiled = read_choice(environment, COMPILE_SETTING, COMPILE, "auto")
+    if compiled == "on" and ranks > 1:
+        # Before tens of gigabytes are read.
+        raise SettingError(
+            f'{COMPILE_SETTING} is "on", and {device_variable} names {ranks} devices; '
+            "allowed are auto and off: over several devices nothing is compiled"
+        )
     return Settings(
         device_variable=device_variable,
         ranks=ranks,
@@ -60,7 +67,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         t2i2v=read_choice(environment, "OPENSORA_T2I2V", ("0", "1"), "0") == "1",
         branches=read_choice(environment, "OPENSORA_GUIDANCE_BRANCHES", BRANCHES, "needed"),
         attention=read_choice(environment, ATTENTION_SETTING, ATTENTION, "auto"),
-        compile=read_choice(environment, COMPILE_SETTING, COMPILE, "auto"),
+        compile=compiled,
         largest_clip=read_largest_clip(environment),
     )
 

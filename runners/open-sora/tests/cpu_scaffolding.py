@@ -46,15 +46,13 @@ def _scramble(module: torch.nn.Module, seed: int) -> torch.nn.Module:
 @MODELS.register_module("scrambled_flux")
 def scrambled_flux(device_map: Any, torch_dtype: torch.dtype, **kwargs: Any) -> torch.nn.Module:
     torch.manual_seed(1)
-    return _scramble(Flux(from_pretrained=None, device_map=device_map, torch_dtype=torch_dtype, **kwargs), 11)
+    return _scramble(Flux(device_map=device_map, torch_dtype=torch_dtype, **kwargs), 11)
 
 
 @MODELS.register_module("tiny_hunyuan_vae")
 def tiny_hunyuan_vae(device_map: Any, torch_dtype: torch.dtype, **kwargs: Any) -> torch.nn.Module:
     torch.manual_seed(2)
-    return AutoencoderKLCausal3D(AutoEncoder3DConfig(from_pretrained=None, **kwargs)).to(
-        device_map, torch_dtype
-    )
+    return AutoencoderKLCausal3D(AutoEncoder3DConfig(**kwargs)).to(device_map, torch_dtype)
 
 
 @MODELS.register_module("hashed_text")

@@ -119,6 +119,8 @@ class PlainPipeline:
             uses=self._uses,
         )
         identities = {served.id: served.identity for served in opened} if models else {}
+        if os.environ.get("PLAIN_RANKS_DIFFER"):
+            identities = {served.id: f"rank {self._place.rank}" for served in opened}
         return Loaded(readiness, identities, {"PLAIN_WAY": self._uses["way"]})
 
     def use(self, model: str, between: Callable[[int, int], None]) -> None:

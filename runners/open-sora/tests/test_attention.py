@@ -15,7 +15,9 @@ import torch
 from sluice_open_sora.attention_choice import KERNELS
 from sluice_open_sora.open_sora import attention
 from sluice_open_sora.open_sora.attention import Heads, find_kernel, settle_attention, try_kernels
+from sluice_open_sora.open_sora.pipeline import OpenSoraPipeline
 from sluice_runner.failure import RunnerFailure
+from sluice_runner.pipeline import Place
 from tests.real_pipeline import RealPipeline, generation
 from tests.spawned_runner import PACKAGE_FOLDER
 from tests.test_guidance_branches import psnr
@@ -127,6 +129,15 @@ class InThePipeline(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
+
+    def test_a_sequence_that_cannot_be_split_is_refused_before_weights_are_read(self) -> None:
+        two = "sluice_open_sora.open_sora.configuration.sequence_ranks"
+        with (
+            mock.patch(two, return_value=2),
+            mock.patch.object(OpenSoraPipeline, "_boosters", side_effect=AssertionError("ranks were joined")),
+            self.assertRaisesRegex(RunnerFailure, "a sequence over 2 devices is built on flash-attn"),
+        ):
+            RealPipeline(self.folder, place=Place(0, 2, False))
 
     def test_every_kernel_makes_the_same_clip_but_for_rounding_and_a_checkpoint_of_its_own(self) -> None:
         clips, identities = {}, set()

@@ -89,7 +89,7 @@ class Blocks(unittest.TestCase):
     def test_without_a_compiler_the_load_says_so_and_the_blocks_run_as_they_are(self) -> None:
         whole = self.plain.make(generation(num_steps=STEPS))
         settings = replace(self.plain.pipeline._settings, compile="on")
-        network = LoadedNetwork(self.plain.model, CPU, torch.float32, 1, 1, None)
+        network = LoadedNetwork(self.plain.model, CPU, torch.float32, 1, 1)
         inductor = torch._inductor.config
         # What another test compiled is forgotten.
         torch._dynamo.reset()
@@ -129,7 +129,7 @@ class Blocks(unittest.TestCase):
             ({"compile": "auto"}, why),
         ):
             settings = replace(self.plain.pipeline._settings, **changes)
-            network = LoadedNetwork(self.plain.model, CPU, torch.float32, 1, 1, None)
+            network = LoadedNetwork(self.plain.model, CPU, torch.float32, 1, 1)
             settled = settle_blocks(self.plain.pipeline._computing, network, settings, SIZES)
             self.assertEqual((settled.uses["blocks"], settled.settled["OPENSORA_COMPILE"]), (said, "off"))
         network = replace(network, ranks=2)

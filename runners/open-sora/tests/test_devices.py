@@ -50,6 +50,13 @@ class SeveralRanks(RunnerTest):
         # 513 positions.
         runner.make("b", some_request(width=16, height=16, num_frames=1))
 
+    def test_ranks_that_would_compute_differently_are_refused_at_load(self) -> None:
+        runner = self.start({**TWO, "PLAIN_RANKS_DIFFER": "1"}, load=False)
+        runner.send({"type": "load", "model": "open-sora-2"})
+        failed = runner.reply("failed")
+        self.assertEqual(failed["code"], "model_missing")
+        self.assertRegex(failed["message"], "the ranks do not compute alike: rank 0: way .*; rank 1: way ")
+
     def test_a_dead_rank_is_device_lost_and_takes_its_group_along(self) -> None:
         for bad in ("0", "1"):
             with self.subTest(rank=bad):

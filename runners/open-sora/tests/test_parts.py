@@ -15,7 +15,7 @@ from runner_tests.source_form import imports_without_packages
 from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora import precision
-from sluice_open_sora.attention_choice import Kernel, Trial, choose_kernel, describe_trials
+from sluice_open_sora.attention_choice import Kernel, Trial, check_ring, choose_kernel, describe_trials
 from sluice_open_sora.compile_choice import Comparison, describe, is_faster
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.largest_clip import LargestClip, find_largest_clip
@@ -287,6 +287,19 @@ class AttentionKernels(unittest.TestCase):
         with self.assertRaisesRegex(RunnerFailure, "no attention kernel works .*flash-attn-3: not installed"):
             choose_kernel(trials[:1], "auto")
 
+    def test_a_sequence_over_several_devices_takes_flash_attns_own_kernel_and_no_other(self) -> None:
+        check_ring(1, "sdpa-math", "not installed")
+        check_ring(2, "auto", None)
+        check_ring(2, "flash-attn-2", None)
+        why = "a sequence over 2 devices is built on flash-attn"
+        for wanted, problem, said in (
+            ("auto", "not installed", f"{why}, which is not installed"),
+            ("sdpa-cudnn", None, f'OPENSORA_ATTENTION is "sdpa-cudnn", but {why}; allowed are auto'),
+        ):
+            with self.subTest(said), self.assertRaisesRegex(RunnerFailure, said) as raised:
+                check_ring(2, wanted, problem)
+            self.assertEqual(raised.exception.code, "model_missing")
+
     def test_the_log_has_what_became_of_each(self) -> None:
         trials = [trial("flash-attn-3", "not installed"), trial("sdpa-flash", p8828=1.5), trial("sdpa-math")]
         self.assertEqual(
@@ -375,6 +388,13 @@ class SettingsTest(unittest.TestCase):
         ):
             with self.subTest(name), self.assertRaisesRegex(SettingError, f"{name} is .*; allowed"):
                 read_settings({name: value})
+
+    def test_compiled_blocks_are_not_demanded_over_several_devices(self) -> None:
+        for devices, compile in (("0,1", "auto"), ("0,1", "off"), ("0", "on")):
+            read_settings({"CUDA_VISIBLE_DEVICES": devices, "OPENSORA_COMPILE": compile})
+        said = 'OPENSORA_COMPILE is "on", and CUDA_VISIBLE_DEVICES names 2 devices; allowed are auto and off'
+        with self.assertRaisesRegex(SettingError, said):
+            read_settings({"CUDA_VISIBLE_DEVICES": "0,1", "OPENSORA_COMPILE": "on"})
 
     def test_the_allocators_segments_grow_unless_the_operator_says_otherwise(self) -> None:
         unset: dict[str, str] = {}

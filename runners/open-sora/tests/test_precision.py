@@ -83,6 +83,20 @@ class EightBits(unittest.TestCase):
             residency.use("text")
             self.assertTrue(torch.equal(part(inputs), before))
 
+    def test_a_torchao_that_does_not_go_with_this_torch_is_named(self) -> None:
+        from sluice_open_sora.open_sora.quantized_weights import quantize
+
+        class Broken:
+            def __getattr__(self, name: str) -> None:
+                raise RuntimeError(f"torch has no {name}")
+
+        with (
+            mock.patch.dict("sys.modules", {"torchao.quantization": Broken()}),
+            self.assertRaisesRegex(RunnerFailure, "torchao .* is not usable: torch has no .*;") as raised,
+        ):
+            quantize(torch.nn.Linear(64, 64), "int8", torch.device("cpu"))
+        self.assertEqual(raised.exception.code, "model_missing")
+
     def test_without_torchao_the_load_says_so(self) -> None:
         with (
             mock.patch.object(precision, "torchao_version", return_value=None),

@@ -279,6 +279,12 @@ class Models:
         self._loaded[rank] = loaded
         if len(self._loaded) < self.ranks:
             return
+        if any(other.identities != identities for other in self._loaded.values()):
+            # A checkpoint of theirs would be no rank's own.
+            each = (f"rank {number}: {_uses_of(self._loaded[number])}" for number in range(self.ranks))
+            said = "; ".join(each)
+            self._fail_load(RunnerFailure("model_missing", f"the ranks do not compute alike: {said}"))
+            return
         log(f"loaded in {time.monotonic() - self._started_at:.1f} s")
         if isinstance(now, Loading):
             leading = self._loaded[0]
@@ -305,3 +311,7 @@ class Models:
             self._replies.load_failed(failure)
         else:
             self._listener.on_switch_failed(failure)
+
+
+def _uses_of(loaded: Loaded) -> str:
+    return ", ".join(f"{name} {used}" for name, used in loaded.readiness.uses.items())

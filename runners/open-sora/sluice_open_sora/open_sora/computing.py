@@ -21,15 +21,13 @@ from .compiled_blocks import CompiledBlocks, CompileFailure
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """`module`: the video model. `ring`: over how many devices its sequence is split. `flash_attn_problem`:
-    why flash_attn cannot be imported; None = it can."""
+    """`module`: the video model. `ring`: over how many devices its sequence is split."""
 
     module: Any
     device: torch.device
     dtype: torch.dtype
     ranks: int
     ring: int
-    flash_attn_problem: str | None
 
 
 @dataclass(frozen=True)
@@ -89,10 +87,6 @@ def _with(computing: Computing, said: str, settled: str, identity: str) -> Compu
 def settle_computing(network: LoadedNetwork, settings: Settings, sizes: Sequence[SoldSize]) -> Computing:
     """Decides, and puts it in place. Raises RunnerFailure."""
     if network.ring > 1:
-        # Ring attention needs the logarithms of the sums too, which only flash_attn's own functions give.
-        if network.flash_attn_problem is not None:
-            why = f"a sequence over {network.ring} devices is built on flash-attn"
-            raise RunnerFailure("model_missing", f"{why}, which is {network.flash_attn_problem}")
         return Computing("flash-attn-2", {"attention": "flash-attn ring"}, {}, "attention=ring")
     config = network.module.config
     heads = Heads(config.num_heads, config.hidden_size // config.num_heads, network.dtype)

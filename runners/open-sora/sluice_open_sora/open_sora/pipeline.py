@@ -15,6 +15,7 @@ from sluice_runner.log import log
 from sluice_runner.model_weights import ModelWeights, Precision
 from sluice_runner.pipeline import Job, Loaded, Place, Readiness, Rendered, StepGate
 
+from ..attention_choice import check_ring
 from ..fast_model import FULL_STEP_EVERY, MODEL
 from ..largest_clip import CLIP_SETTING, ENOUGH_BYTES, LargestClip, find_largest_clip
 from ..precision import check_precisions
@@ -79,12 +80,14 @@ class OpenSoraPipeline:
         from opensora.utils.misc import to_torch_dtype
 
         ring = 1 if shares_branches else sequence_ranks(config, self._place.ranks)
+        # Before the ranks join and read their weights.
+        check_ring(ring, self._settings.attention, flash_attn_problem)
         boost = self._boosters() if self._place.ranks > 1 and not shares_branches else None
         check_precisions(models, boost is not None)
         groups = RankGroups(self._device) if shares_branches else None
         dtype = to_torch_dtype(config.get("dtype", "bf16"))
         video_model = self._make_parts(dtype, self._offload or self._served[model].precision is not None)
-        network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring, flash_attn_problem)
+        network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring)
         sizes = sold_sizes(models)
         self._computing = settle_computing(network, self._settings, sizes)
         # Before the ranks split it: each still has every tensor whole.

@@ -19,8 +19,9 @@ def quantize(block: Any, precision: Precision, device: torch.device) -> None:
     Raises RunnerFailure `model_missing` when torchao does not have it."""
     try:
         from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
-    except ImportError as error:
-        version, needed = torchao_version(), f"torchao {TORCHAO_VERSION} was tried"
+    except Exception as error:
+        # One that is too new for this torch fails at whatever is lacking there.
+        version, needed = torchao_version(), f"torchao {TORCHAO_VERSION} was tried with torch 2.13"
         raise RunnerFailure("model_missing", f"torchao {version} is not usable: {error}; {needed}") from None
     kinds = {"int8": Int8WeightOnlyConfig, "fp8": Float8WeightOnlyConfig}
     quantize_(block, kinds[precision](), device=device)
