@@ -1,6 +1,6 @@
+import type { Forecast } from '@sluice/gate/forecast/simulate'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { EtaSample } from '../../apps/api/src/forecast/eta-sample.ts'
-import type { Forecast } from '../../apps/api/src/forecast/simulate.ts'
 import { readDemand } from '../../apps/api/src/metrics/demand.ts'
 import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'

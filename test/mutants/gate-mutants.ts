@@ -12,8 +12,8 @@ const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledge
 const COUNTS: Mutant['tests'] = ['integration-postgres', 'test/integration/queue-counts.test.ts']
 const OWN_MODELS: Mutant['tests'] = ['integration-postgres', 'test/integration/own-models.test.ts']
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
-const SWITCHING: Mutant['tests'] = ['unit', 'apps/api/src/gate/switching.test.ts']
-const LOADED: Mutant['tests'] = ['unit', 'apps/api/src/gate/loaded-slots.test.ts']
+const SWITCHING: Mutant['tests'] = ['unit', 'packages/gate/src/switching.test.ts']
+const LOADED: Mutant['tests'] = ['unit', 'packages/gate/src/loaded-slots.test.ts']
 const SWITCHES: Mutant['tests'] = ['integration-postgres', 'test/integration/model-switches.test.ts']
 const DOOR: Mutant['tests'] = ['integration-postgres', 'test/integration/door.test.ts']
 
@@ -70,70 +70,70 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'fairness: each video of a group counts before the next is chosen',
-    file: 'apps/api/src/gate/choose-group.ts',
+    file: 'packages/gate/src/choose-group.ts',
     find: '    countDispatch(tentative, choice)\n',
     replace: '',
     tests: CHOOSE,
   },
   {
     rule: 'fairness: cost is what is shared',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: '(head.costMs * 100) / head.weight',
     replace: '100 / head.weight',
     tests: CHOOSE,
   },
   {
     rule: 'fairness: weights count',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: '(head.costMs * 100) / head.weight',
     replace: 'head.costMs',
     tests: CHOOSE,
   },
   {
     rule: 'fairness: the account’s share of a pool',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: 'return Math.max(1, Math.floor((pool.slots * accountSharePercent) / 100))',
     replace: 'return pool.slots',
     tests: GATE,
   },
   {
     rule: 'fairness: a flex video near its deadline is served as standard',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: `video.costMs * PROMOTION_COSTS) ? 'standard' : 'flex'`,
     replace: `video.costMs * PROMOTION_COSTS) ? 'flex' : 'flex'`,
     tests: CHOOSE,
   },
   {
     rule: 'switches: what is loaded is preferred',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: 'while (head !== null && !loaded.has(head.model) && passedOver.length < PASSED_OVER_MAX) {',
     replace: 'while (head !== null && passedOver.length > PASSED_OVER_MAX) {',
     tests: SWITCHING,
   },
   {
     rule: 'switches: nobody is passed over for a video that outlasts the bound',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: 'waitedMs + head.costMs <= waitMsMax',
     replace: 'waitedMs <= waitMsMax',
     tests: SWITCHING,
   },
   {
     rule: 'switches: who was passed over keeps since when',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: 'if (mayGo) other.passedOverAtMs ??= nowMs',
     replace: 'if (mayGo) other.passedOverAtMs = nowMs',
     tests: SWITCHING,
   },
   {
     rule: 'switches: of all that are fairer, not of the fairest alone',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: 'waitedMs = Math.max(waitedMs, nowMs - (head.passedOverAtMs ?? nowMs))',
     replace: 'waitedMs = nowMs - (fairest.passedOverAtMs ?? nowMs)',
     tests: SWITCHING,
   },
   {
     rule: 'switches: who is passed over keeps its place in virtual time',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: 'this.raiseClock(choice.tier, choice.clockMs)',
     replace: 'this.raiseClock(choice.tier, choice.startTagMs)',
     tests: SWITCHING,
@@ -147,14 +147,14 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'switches: since when is read',
-    file: 'apps/api/src/gate/head-row.ts',
+    file: 'packages/gate/src/head-row.ts',
     find: 'passedOverAtMs: row.passed_over_ms === null ? null : -row.passed_over_ms - ageMs,',
     replace: 'passedOverAtMs: null,',
     tests: SWITCHES,
   },
   {
     rule: 'switches: a slot of which nothing is known is preferred for nobody',
-    file: 'apps/api/src/gate/loaded-slots.ts',
+    file: 'packages/gate/src/loaded-slots.ts',
     find: 'if (model === null) return new Set()',
     replace: 'if (model === null) continue',
     tests: LOADED,
@@ -175,35 +175,35 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'switches: the forecast runs the same rule ahead',
-    file: 'apps/api/src/forecast/simulate.ts',
+    file: 'packages/gate/src/forecast/simulate.ts',
     find: 'waitMsMax: pool.pool.switchWaitMsMax,',
     replace: 'waitMsMax: 0,',
-    tests: ['unit', 'apps/api/src/forecast/simulate.test.ts'],
+    tests: ['unit', 'packages/gate/src/forecast/simulate.test.ts'],
   },
   {
     rule: 'yield: a video that came back runs for a while',
-    file: 'apps/api/src/gate/preempt.ts',
+    file: 'packages/gate/src/preempt.ts',
     find: '(!attempt.cameBack || attempt.ranMs >= RUN_MS_MIN) &&',
     replace: '',
     tests: CHOOSE,
   },
   {
     rule: 'yield: only for what gets the slot',
-    file: 'apps/api/src/gate/preempt.ts',
+    file: 'packages/gate/src/preempt.ts',
     find: `  return choice.tier !== 'flex'`,
     replace: '  return true',
     tests: CHOOSE,
   },
   {
     rule: '26: running_max of an account',
-    file: 'apps/api/src/gate/running-counts.ts',
+    file: 'packages/gate/src/running-counts.ts',
     find: 'this.#countOf(accountId) >= accountRunningMax',
     replace: 'this.#countOf(accountId) > accountRunningMax',
     tests: LIMITS,
   },
   {
     rule: '26: running_max of a key',
-    file: 'apps/api/src/gate/running-counts.ts',
+    file: 'packages/gate/src/running-counts.ts',
     find: 'this.#countOf(keyId) >= keyRunningMax',
     replace: 'this.#countOf(keyId) > keyRunningMax',
     tests: LIMITS,
@@ -309,17 +309,17 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'quotes: what is only looked at takes no slot',
-    file: 'apps/api/src/forecast/simulate.ts',
+    file: 'packages/gate/src/forecast/simulate.ts',
     find: 'position: this.#position + 1, tier, start })',
     replace: 'position: ++this.#position, tier, start })',
-    tests: ['unit', 'apps/api/src/forecast/simulate.test.ts'],
+    tests: ['unit', 'packages/gate/src/forecast/simulate.test.ts'],
   },
   {
     rule: 'fair: behind the oldest head of an account stands the next',
-    file: 'apps/api/src/gate/choose.ts',
+    file: 'packages/gate/src/choose.ts',
     find: '    this.#heads.get(accountId)?.pop()\n    this.#enter(accountId)\n',
     replace: '    this.#heads.get(accountId)?.pop()\n',
-    tests: ['unit', 'apps/api/src/gate/choose.test.ts'],
+    tests: ['unit', 'packages/gate/src/choose.test.ts'],
   },
   {
     rule: '33: kept, not counted: what comes back is queued again',
@@ -407,9 +407,9 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'pace: what was measured of a class tells of its other shapes',
-    file: 'apps/api/src/workers/pace.ts',
+    file: 'packages/gate/src/pace.ts',
     find: 'paceOfClass(paces, pool, video) ??',
     replace: '',
-    tests: ['unit', 'apps/api/src/workers/pace.test.ts'],
+    tests: ['unit', 'packages/gate/src/pace.test.ts'],
   },
 ]

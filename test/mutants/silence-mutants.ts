@@ -1,7 +1,7 @@
 import type { Mutant } from './mutant.ts'
 
-const DELIVERY: Mutant['tests'] = ['unit', 'apps/api/src/gate/delivery.test.ts']
-const PREEMPT: Mutant['tests'] = ['unit', 'apps/api/src/gate/preempt.test.ts']
+const DELIVERY: Mutant['tests'] = ['unit', 'packages/gate/src/delivery.test.ts']
+const PREEMPT: Mutant['tests'] = ['unit', 'packages/gate/src/preempt.test.ts']
 const POOLS = (title: string): Mutant['tests'] => [
   'integration-postgres',
   'test/integration/pools.test.ts',
@@ -21,35 +21,35 @@ const LATE_FILES = (title: string): Mutant['tests'] => [
 export const SILENCE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'untaken: what a worker has taken stays there',
-    file: 'apps/api/src/gate/delivery.ts',
+    file: 'packages/gate/src/delivery.ts',
     find: 'if (attempt.isTaken || attempt.dispatchedMs',
     replace: 'if (attempt.dispatchedMs',
     tests: DELIVERY,
   },
   {
     rule: 'untaken: no more move on than others can start',
-    file: 'apps/api/src/gate/delivery.ts',
+    file: 'packages/gate/src/delivery.ts',
     find: '    free.set(other, (free.get(other) ?? 0) - 1)\n',
     replace: '',
     tests: DELIVERY,
   },
   {
     rule: 'untaken: none moves on to a pool that does not take either',
-    file: 'apps/api/src/gate/delivery.ts',
+    file: 'packages/gate/src/delivery.ts',
     find: '        pool.untaken === 0 &&\n',
     replace: '',
     tests: DELIVERY,
   },
   {
     rule: 'untaken: a job has five seconds',
-    file: 'apps/api/src/gate/delivery.ts',
+    file: 'packages/gate/src/delivery.ts',
     find: 'const UNTAKEN_MS_MAX = 5_000',
     replace: 'const UNTAKEN_MS_MAX = 500',
     tests: DELIVERY,
   },
   {
     rule: 'untaken: a pool is tried with one video at a time',
-    file: 'apps/api/src/gate/delivery.ts',
+    file: 'packages/gate/src/delivery.ts',
     find: 'return isTried ? 0 : 1',
     replace: 'return isTried ? 1 : pool.slots',
     tests: DELIVERY,
@@ -91,14 +91,14 @@ export const SILENCE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'yield: what is nearly over goes on',
-    file: 'apps/api/src/gate/preempt.ts',
+    file: 'packages/gate/src/preempt.ts',
     find: '(attempt.freeInMs ?? attempt.leftMs) >= LEFT_MS_MIN,',
     replace: 'attempt.leftMs >= LEFT_MS_MIN,',
     tests: PREEMPT,
   },
   {
     rule: 'yield: none for an account at its cap',
-    file: 'apps/api/src/gate/preempt.ts',
+    file: 'packages/gate/src/preempt.ts',
     find: 'if ((occupied.get(head.accountId) ?? 0) >= accountCap) return head.accountId',
     replace: '',
     tests: ['integration-postgres', 'test/integration/gate-goes-on.test.ts', '-t', 'an account at its cap'],

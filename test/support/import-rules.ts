@@ -44,8 +44,13 @@ const RULES: readonly Rule[] = [
   },
   {
     rule: 'the token count and the figures are pure',
-    from: /^(packages\/shared\/src\/token-count|apps\/api\/src\/economics\/(figures|money-rates))\.ts$/,
-    not: /^(node:|pg$|apps\/api\/src\/db\/)/,
+    from: /^packages\/shared\/src\/(token-count|economics\/[\w-]+)\.ts$/,
+    not: /^(node:|pg$)/,
+  },
+  {
+    rule: "the gate's rules are pure",
+    from: /^packages\/gate\/src\/(?!.*\.test\.ts$)/,
+    not: /^(?!packages\/gate\/|@sluice\/shared\/)/,
   },
   { rule: "only the API's code touches its tables", from: /^apps\/worker\//, not: /^pg$/ },
 ]
@@ -152,7 +157,9 @@ function resolveImport(from: string, specifier: string): string {
   const workspace = /^(?:@sluice\/(\w+)|sluice)(?:\/(.+))?$/.exec(specifier)
   if (workspace === null) return specifier
   const name = workspace[1] ?? 'cli'
-  return name === 'shared' || name === 'runner' ? specifier : `apps/${name}/${workspace[2] ?? ''}`
+  return name === 'shared' || name === 'runner' || name === 'gate'
+    ? specifier
+    : `apps/${name}/${workspace[2] ?? ''}`
 }
 
 /** The repository's TypeScript under apps, packages and runners. */

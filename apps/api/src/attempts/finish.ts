@@ -1,9 +1,10 @@
+import type { Pace } from '@sluice/gate/pace'
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import { writeResult } from '../videos/attempt-store.ts'
 import { cancelledEnd, completedEnd } from '../videos/end.ts'
 import { endVideo } from '../videos/transition.ts'
 import { outputPrefix } from '../videos/video.ts'
-import { learnPace, learnSwitch, type Pace } from '../workers/pace.ts'
+import { learnPace, learnSwitch } from '../workers/learn-pace.ts'
 import type { LockedAttempt } from './locked-attempt.ts'
 
 /**

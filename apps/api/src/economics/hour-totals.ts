@@ -1,6 +1,6 @@
+import { FACTS, type Fact, type Facts, NO_FACTS } from '@sluice/shared/economics/facts'
 import { type Database, type DatabasePool, transaction } from '../db/database.ts'
 import { closeHours } from './closed-hours.ts'
-import { FACTS, type Fact, type Facts, NO_FACTS } from './facts.ts'
 import { SUM_LIMITS } from './open-facts.ts'
 import { readStretches } from './stretches.ts'
 

@@ -1,7 +1,7 @@
+import { FACTS, type Fact, type Facts } from '@sluice/shared/economics/facts'
 import { type Database, type DatabasePool, transaction } from '../db/database.ts'
 import { inSlices } from '../in-slices.ts'
 import { closeHours } from './closed-hours.ts'
-import { FACTS, type Fact, type Facts } from './facts.ts'
 import { SUM_LIMITS } from './open-facts.ts'
 import { type FactsOfStretch, readStretches } from './stretches.ts'
 

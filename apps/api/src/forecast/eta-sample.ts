@@ -1,5 +1,5 @@
+import type { Forecast } from '@sluice/gate/forecast/simulate'
 import type { Database } from '../db/database.ts'
-import type { Forecast } from './simulate.ts'
 
 /** Videos whose forecast is kept each time forecasts are made, which is at most four times a second. */
 const KEPT_MAX = 20

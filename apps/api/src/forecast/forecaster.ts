@@ -1,15 +1,16 @@
+import { tierOf } from '@sluice/gate/choose'
+import type { Fleet } from '@sluice/gate/fleet'
+import { type Forecast, forecastAt, type Place, simulate, simulateNext } from '@sluice/gate/forecast/simulate'
+import { type HeadRow, headOf, queueKeyOf } from '@sluice/gate/head-row'
 import { capabilitiesOf } from '@sluice/shared/models/capability'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { MODES } from '@sluice/shared/models/model'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Database } from '../db/database.ts'
-import { tierOf } from '../gate/choose.ts'
-import { type Fleet, type FleetSettings, readFleet } from '../gate/fleet.ts'
-import { type HeadRow, headOf, queueKeyOf } from '../gate/head-row.ts'
+import { type FleetSettings, readFleet } from '../gate/fleet.ts'
 import { readFirstOfQueues } from '../gate/queue-heads.ts'
 import { cutAtYields } from '../in-slices.ts'
 import type { Video } from '../videos/video.ts'
-import { type Forecast, forecastAt, type Place, simulate, simulateNext } from './simulate.ts'
 
 /** Videos simulated one by one; nothing is known of those behind them in their queues. */
 const SIMULATED_MAX = 2_000

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { Forecast } from '@sluice/gate/forecast/simulate'
 import { pause } from '@sluice/shared/pause'
 import type { Bounds } from '../config/bounds.ts'
 import type { Database } from '../db/database.ts'
@@ -6,7 +7,6 @@ import { SluiceError } from '../errors.ts'
 import { readGoodKeys } from '../keys/key-store.ts'
 import { CHANGING_COLUMNS, type Video } from '../videos/video.ts'
 import type { Forecaster } from './forecaster.ts'
-import type { Forecast } from './simulate.ts'
 
 type StreamBounds = Pick<Bounds, 'streams' | 'streamsOfAccount' | 'streamsOfVideo'>
 

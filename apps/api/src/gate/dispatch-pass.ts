@@ -1,3 +1,19 @@
+import { accountCap, type Choice, FairQueue, type Head } from '@sluice/gate/choose'
+import { chooseGroup, countDispatch, type Standing } from '@sluice/gate/choose-group'
+import { inOrderOfFilling, movable, takesNow } from '@sluice/gate/delivery'
+import {
+  activeAccounts,
+  type Fleet,
+  type InFlight,
+  occupantsOf,
+  occupiesSlot,
+  type Pool,
+  slotsByAccount,
+} from '@sluice/gate/fleet'
+import { headOf } from '@sluice/gate/head-row'
+import type { KnownRow, Lines } from '@sluice/gate/lines'
+import { type SlotState, unoccupiedSlots } from '@sluice/gate/loaded-slots'
+import { type PoolShares, preemptable, victimFor } from '@sluice/gate/preempt'
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { isUnstorable } from '../attempts/unstorable.ts'
@@ -7,25 +23,9 @@ import { undeliveredRequeue, untakenRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideos, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { requestYield } from '../videos/video-store.ts'
 import { noteUntaken } from '../workers/queue-delivery.ts'
-import { accountCap, type Choice, FairQueue, type Head } from './choose.ts'
-import { chooseGroup, countDispatch, type Standing } from './choose-group.ts'
-import { inOrderOfFilling, movable, takesNow } from './delivery.ts'
-import {
-  activeAccounts,
-  type Fleet,
-  type FleetSettings,
-  type InFlight,
-  occupantsOf,
-  occupiesSlot,
-  type Pool,
-  slotsByAccount,
-} from './fleet.ts'
-import { headOf } from './head-row.ts'
+import type { FleetSettings } from './fleet.ts'
 import type { KnownFleet } from './known-fleet.ts'
-import type { KnownRow, Lines } from './lines.ts'
-import { type SlotState, unoccupiedSlots } from './loaded-slots.ts'
 import type { NewsBox } from './news.ts'
-import { type PoolShares, preemptable, victimFor } from './preempt.ts'
 import type { QueueHeads } from './queue-heads.ts'
 
 export interface GateSettings extends FleetSettings {

@@ -1,7 +1,8 @@
+import type { Fleet, InFlight } from '@sluice/gate/fleet'
 import { modelOfCapability } from '@sluice/shared/models/capability'
 import type { FreedSlot } from '../context.ts'
 import type { Database } from '../db/database.ts'
-import { type Fleet, type FleetSettings, type InFlight, readFleet } from './fleet.ts'
+import { type FleetSettings, readFleet } from './fleet.ts'
 
 /** However little happened, the fleet is read anew after this long. */
 const KEPT_MS_MAX = 500

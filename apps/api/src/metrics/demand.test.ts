@@ -1,7 +1,7 @@
+import { pacesOf } from '@sluice/gate/pace'
 import { FIRST_MODELS } from '@sluice/shared/models/built-in-models'
 import { Catalogue } from '@sluice/shared/models/catalogue'
 import { describe, expect, it } from 'vitest'
-import { pacesOf } from '../workers/pace.ts'
 import { demandOf, type KnownPool, type Work } from './demand.ts'
 
 const CAPABILITY = 'open-sora-2'

@@ -1,7 +1,3 @@
-import { modelOfCapability } from '@sluice/shared/models/capability'
-import type { Catalogue } from '@sluice/shared/models/catalogue'
-import type { Database } from '../db/database.ts'
-import { fitsPool, type PoolLimits } from '../gate/pool-fits.ts'
 import {
   type Pace,
   type PaceRow,
@@ -9,7 +5,11 @@ import {
   type PredictableVideo,
   pacesOf,
   predictDeviceMs,
-} from '../workers/pace.ts'
+} from '@sluice/gate/pace'
+import { fitsPool, type PoolLimits } from '@sluice/gate/pool-fits'
+import { modelOfCapability } from '@sluice/shared/models/capability'
+import type { Catalogue } from '@sluice/shared/models/catalogue'
+import type { Database } from '../db/database.ts'
 import { capabilitiesOfPool, type ServedModels } from '../workers/pool-capabilities.ts'
 
 /** What an autoscaler is told of a pool. */

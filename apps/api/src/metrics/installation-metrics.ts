@@ -1,5 +1,5 @@
+import { type Fact, type Facts, WASTE_CAUSES } from '@sluice/shared/economics/facts'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { type Fact, type Facts, WASTE_CAUSES } from '../economics/facts.ts'
 import type { Installation } from './read-installation.ts'
 
 const HOUR_MS = 3_600_000

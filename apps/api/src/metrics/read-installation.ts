@@ -1,7 +1,7 @@
+import type { Facts } from '@sluice/shared/economics/facts'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import { countOverdue } from '../attempts/recovery.ts'
 import { type Database, type DatabasePool, one } from '../db/database.ts'
-import type { Facts } from '../economics/facts.ts'
 import { HourTotals } from '../economics/hour-totals.ts'
 import { isGateLed } from '../gate/leadership.ts'
 import { readUntakenOfPools, type UntakenOfPool } from '../workers/queue-delivery.ts'

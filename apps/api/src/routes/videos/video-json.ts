@@ -1,9 +1,9 @@
+import type { Forecast } from '@sluice/gate/forecast/simulate'
 import { unixSeconds } from '@sluice/shared/clock'
 import { formatSeconds } from '@sluice/shared/models/frame-rule'
 import { formatSize } from '@sluice/shared/models/sizes'
 import { formatMicros } from '@sluice/shared/money'
 import type { PublicVideo } from '@sluice/shared/public-video'
-import type { Forecast } from '../../forecast/simulate.ts'
 import type { Video, VideoStatus } from '../../videos/video.ts'
 
 /** The word clients see for each state. */

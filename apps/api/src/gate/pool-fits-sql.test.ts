@@ -1,8 +1,9 @@
+import { type FittedShape, fitsPool } from '@sluice/gate/pool-fits'
 import fc from 'fast-check'
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../../../../test/support/test-database.ts'
-import { FITS_POOL_SQL, type FittedShape, fitsPool, fitsPoolValues } from './pool-fits.ts'
+import { FITS_POOL_SQL, fitsPoolValues } from './pool-fits-sql.ts'
 
 const CAPABILITIES = ['animatic', 'animatic/t2i2v', 'open-sora-2', 'open-sora-2/t2i2v']
 const SIZES = [

@@ -1,13 +1,13 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import { accountCap, type Choice, FairQueue, type Head } from '../gate/choose.ts'
-import { inOrderOfFilling } from '../gate/delivery.ts'
-import { activeAccounts, type Fleet, type InFlight, type Pool } from '../gate/fleet.ts'
-import { type HeadRow, headOf, queueKeyOf } from '../gate/head-row.ts'
-import { Heap } from '../gate/heap.ts'
-import { unoccupiedSlots } from '../gate/loaded-slots.ts'
-import { fitsPool } from '../gate/pool-fits.ts'
-import type { Owner, RunningCounts } from '../gate/running-counts.ts'
-import { type Paces, type PredictableVideo, predictDeviceMs } from '../workers/pace.ts'
+import { accountCap, type Choice, FairQueue, type Head } from '../choose.ts'
+import { inOrderOfFilling } from '../delivery.ts'
+import { activeAccounts, type Fleet, type InFlight, type Pool } from '../fleet.ts'
+import { type HeadRow, headOf, queueKeyOf } from '../head-row.ts'
+import { Heap } from '../heap.ts'
+import { unoccupiedSlots } from '../loaded-slots.ts'
+import { type Paces, type PredictableVideo, predictDeviceMs } from '../pace.ts'
+import { fitsPool } from '../pool-fits.ts'
+import type { Owner, RunningCounts } from '../running-counts.ts'
 
 /** What is expected of one video. */
 export interface Forecast {

@@ -1,7 +1,7 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import { type Paces, type PredictableVideo, predictDeviceMs } from '../workers/pace.ts'
 import type { Head } from './choose.ts'
 import type { Pool } from './fleet.ts'
+import { type Paces, type PredictableVideo, predictDeviceMs } from './pace.ts'
 
 /** A queued video as the gate reads it. */
 export interface HeadRow extends PredictableVideo {
@@ -19,14 +19,6 @@ export interface HeadRow extends PredictableVideo {
   /** Milliseconds since it was first passed over because of what was loaded; null = never. */
   passed_over_ms: number | null
 }
-
-/** The columns of a HeadRow, from video v, its key k and its account a. */
-export const HEAD_COLUMNS = `
-  v.id, v.account_id, v.key_id, v.service_tier,
-  a.weight, a.running_max as account_running_max, k.running_max as key_running_max,
-  v.model, v.capability, v.resolution, v.width, v.height, v.num_frames, v.num_steps, v.video_tokens,
-  v.checkpoint_step, extract(epoch from v.execution_expires_at - now())::float8 * 1000 as expires_in_ms,
-  extract(epoch from now() - v.passed_over_at)::float8 * 1000 as passed_over_ms`
 
 /**
  * A queued video as the head of its queue, with what it costs on this pool. The clock starts now, at 0;

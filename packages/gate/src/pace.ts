@@ -2,7 +2,6 @@ import { modelOfCapability } from '@sluice/shared/models/capability'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { findSize } from '@sluice/shared/models/sizes'
 import { videoTokens } from '@sluice/shared/token-count'
-import type { Database } from '../db/database.ts'
 
 /** What a pace is measured for, besides its pool. */
 export interface PacedShape {
@@ -36,8 +35,6 @@ const UNKNOWN_TOKENS_PER_SECOND = 2_000
 /** The animatic runner's own pace. */
 const CPU_STEP_MS = 100
 const DEFAULT_OVERHEAD_MS = 500
-/** Weight of the newest sample in the running mean once there are several. */
-const NEWEST_WEIGHT = 0.2
 
 function paceKey(pool: string, shape: PacedShape): string {
   return `${pool} ${shape.capability} ${shape.width}x${shape.height}x${shape.num_frames}`
@@ -105,42 +102,4 @@ function defaultPace({ catalogue }: Paces, device: string, video: PredictableVid
   const said = catalogue.find(modelOfCapability(video.capability))?.tokensPerSecond[video.resolution]
   const tokensPerSecond = said ?? UNKNOWN_TOKENS_PER_SECOND
   return { stepMs: (Number(video.video_tokens) * 1_000) / tokensPerSecond, overheadMs: DEFAULT_OVERHEAD_MS }
-}
-
-/** Adds a finished attempt's pace to the running mean of its pool and shape. */
-export async function learnPace(db: Database, pool: string, shape: PacedShape, pace: Pace): Promise<void> {
-  await db.query({
-    name: 'pace-learn',
-    text: `insert into pace as p (pool, capability, width, height, num_frames, step_ms, overhead_ms, samples)
-      values ($1, $2, $3, $4, $5, $6, $7, 1)
-      on conflict (pool, capability, width, height, num_frames) do update set
-        step_ms = p.step_ms
-          + (excluded.step_ms - p.step_ms) * greatest($8, 1.0 / (p.samples + 1)),
-        overhead_ms = p.overhead_ms
-          + (excluded.overhead_ms - p.overhead_ms) * greatest($8, 1.0 / (p.samples + 1)),
-        samples = p.samples + 1`,
-    values: [
-      pool,
-      shape.capability,
-      shape.width,
-      shape.height,
-      shape.num_frames,
-      pace.stepMs,
-      pace.overheadMs,
-      NEWEST_WEIGHT,
-    ],
-  })
-}
-
-/** Adds what a switch of models took to the running mean of the pool. */
-export async function learnSwitch(db: Database, pool: string, switchMs: number): Promise<void> {
-  await db.query({
-    name: 'switch-learn',
-    text: `insert into switch_pace as p (pool, switch_ms, samples)
-      values ($1, $2, 1)
-      on conflict (pool) do update set
-        switch_ms = p.switch_ms + (excluded.switch_ms - p.switch_ms) * greatest($3, 1.0 / (p.samples + 1)),
-        samples = p.samples + 1`,
-    values: [pool, switchMs, NEWEST_WEIGHT],
-  })
 }

@@ -1,0 +1,103 @@
+import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import type { ServiceTier } from '@sluice/shared/service-tier'
+import type { VirtualTime } from './choose.ts'
+import type { SlotState } from './loaded-slots.ts'
+import type { Paces } from './pace.ts'
+import type { FittedShape, PoolLimits } from './pool-fits.ts'
+import type { RunningCounts } from './running-counts.ts'
+
+/** The living workers of one pool that read the same queue, as they declare it. */
+export interface Pool extends PoolLimits {
+  pool: string
+  queue: string
+  device: string
+  slots: number
+  /** Dispatches in a row that nobody took; 0 = the last one was taken, or there was none. */
+  untaken: number
+  /** Nothing is put into the queue for now, since nobody took what was put there. */
+  isPaused: boolean
+  /** Its slots, and what they have loaded. */
+  loaded: readonly SlotState[]
+  /** What a switch of models takes there. */
+  switchMs: number
+  /** The longest that a video is passed over there because of what is loaded. */
+  switchWaitMsMax: number
+}
+
+/** An attempt that has not given its device back. */
+export interface InFlight {
+  videoId: string
+  accountId: string
+  keyId: string
+  tier: ServiceTier
+  pool: string
+  queue: string
+  fence: number
+  shape: FittedShape
+  model: string
+  /** Whose slot it has; null until it is taken. */
+  worker: string | null
+  slot: number | null
+  /** A worker has taken it off the queue. */
+  isTaken: boolean
+  /** Milliseconds since its dispatch. */
+  dispatchedMs: number
+  isRunning: boolean
+  isYielding: boolean
+  /** It was dispatched before, and came back to the queue. */
+  cameBack: boolean
+  /** Milliseconds since its runner began; 0 before that. */
+  ranMs: number
+  expiresInMs: number
+  /** Milliseconds until the worker expects the device to be free; null when it has not said. */
+  freeInMs: number | null
+  /** Predicted milliseconds of the steps it has left. */
+  leftMs: number
+}
+
+/** One look at all pools. */
+export interface Fleet {
+  pools: Pool[]
+  inFlight: InFlight[]
+  /** Accounts that submitted lately; if there are many, two of them. */
+  recentAccounts: readonly string[]
+  /** Kept up to date by whoever dispatches, as `running` is. */
+  time: VirtualTime
+  running: RunningCounts
+  paces: Paces
+}
+
+/**
+ * An attempt occupies its slot until the device is free or nearly so; from then on the slot may get its next
+ * video.
+ */
+export function occupiesSlot(attempt: Pick<InFlight, 'freeInMs'>): boolean {
+  return attempt.freeInMs === null || attempt.freeInMs > NEARLY_FREE_MS
+}
+
+/** What occupies one pool's slots. */
+export function occupantsOf(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'queue'>): InFlight[] {
+  return fleet.inFlight.filter((attempt) => attempt.queue === pool.queue && occupiesSlot(attempt))
+}
+
+/**
+ * The accounts whose share of the pool counts: those with a video that waits for it or is in flight on it,
+ * however long ago it was submitted, and those that submitted lately. `heads`: of the queues it could serve.
+ */
+export function activeAccounts(
+  fleet: Pick<Fleet, 'inFlight' | 'recentAccounts'>,
+  pool: Pick<Pool, 'queue'>,
+  heads: Iterable<{ accountId: string }>,
+): ReadonlySet<string> {
+  const active = new Set(fleet.recentAccounts)
+  for (const attempt of fleet.inFlight) if (attempt.queue === pool.queue) active.add(attempt.accountId)
+  for (const { accountId } of heads) active.add(accountId)
+  return active
+}
+
+/** How many slots each account occupies. */
+export function slotsByAccount(occupants: readonly Pick<InFlight, 'accountId'>[]): Map<string, number> {
+  const occupied = new Map<string, number>()
+  for (const { accountId } of occupants) occupied.set(accountId, (occupied.get(accountId) ?? 0) + 1)
+  return occupied
+}
