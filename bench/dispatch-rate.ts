@@ -85,6 +85,7 @@ async function open(
     const gate: GateSettings = {
       catalogue: config.catalogue,
       accountSharePercent: 100,
+      flexRunMsMin: 30_000,
       leaseMs: config.timings.leaseMs,
       switchMs: 0,
       switchWaitMsMax: 0,

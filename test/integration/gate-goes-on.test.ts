@@ -29,7 +29,6 @@ afterAll(() => api.stop())
 // Whatever a failing test left behind must not reach the next one's worker.
 afterEach(async () => {
   for (const { id, key } of submitted.splice(0)) await cancel(id, key)
-  await api.context.db.query({ text: `update account set last_submitted_at = null` })
 })
 
 async function withWorker(slots: number, work: (worker: HandWorker) => Promise<void>): Promise<void> {
@@ -324,6 +323,7 @@ test('while the queue is away a video costs one fence, not one a try', async () 
       {
         catalogue: context.config.catalogue,
         accountSharePercent: 75,
+        flexRunMsMin: 30_000,
         leaseMs: context.config.timings.leaseMs,
         switchMs: 0,
         switchWaitMsMax: 0,

@@ -146,6 +146,7 @@ test('a leader that another follows in the middle of a pass dispatches nothing m
     {
       catalogue,
       accountSharePercent,
+      flexRunMsMin: 30_000,
       leaseMs: 600_000,
       switchMs: 0,
       switchWaitMsMax: 0,

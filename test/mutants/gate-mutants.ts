@@ -5,7 +5,7 @@ const GOES_ON: Mutant['tests'] = ['integration-postgres', 'test/integration/gate
 const GATE: Mutant['tests'] = ['integration-postgres', 'test/integration/gate.test.ts']
 const PLACES: Mutant['tests'] = ['unit', 'apps/api/src/places.test.ts']
 const LEADERSHIP: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-leadership.test.ts']
-const CHOOSE: Mutant['tests'] = ['unit', 'apps/api/src/gate']
+const CHOOSE: Mutant['tests'] = ['unit', 'packages/gate']
 const LIMITS: Mutant['tests'] = ['integration-postgres', 'test/integration/running-limits.test.ts']
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
 const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger.test.ts']
@@ -97,6 +97,20 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: GATE,
   },
   {
+    rule: 'fairness: who runs something counts',
+    file: 'packages/gate/src/fleet.ts',
+    find: 'if (attempt.queue === pool.queue) active.add(attempt.accountId)',
+    replace: '',
+    tests: CHOOSE,
+  },
+  {
+    rule: 'fairness: who may run nothing keeps no slot free',
+    file: 'packages/gate/src/fleet.ts',
+    find: 'if (accountRunningMax !== 0 && keyRunningMax !== 0) active',
+    replace: 'active',
+    tests: CHOOSE,
+  },
+  {
     rule: 'fairness: a flex video near its deadline is served as standard',
     file: 'packages/gate/src/choose.ts',
     find: `video.costMs * PROMOTION_COSTS) ? 'standard' : 'flex'`,
@@ -183,7 +197,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'yield: a video that came back runs for a while',
     file: 'packages/gate/src/preempt.ts',
-    find: '(!attempt.cameBack || attempt.ranMs >= RUN_MS_MIN) &&',
+    find: '(!attempt.cameBack || attempt.ranMs >= runMsMin) &&',
     replace: '',
     tests: CHOOSE,
   },

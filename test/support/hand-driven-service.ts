@@ -130,6 +130,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
       const settings = {
         catalogue: config.catalogue,
         accountSharePercent: config.accountSharePercent,
+        flexRunMsMin: config.flexRunMsMin,
         leaseMs: LEASE_MS,
         switchMs: config.switchMs,
         switchWaitMsMax: config.switchWaitMsMax,

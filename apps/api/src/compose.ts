@@ -153,6 +153,7 @@ export function startBackgroundWork(services: Services): BackgroundWork {
     {
       catalogue: config.catalogue,
       accountSharePercent: config.accountSharePercent,
+      flexRunMsMin: config.flexRunMsMin,
       leaseMs: config.timings.leaseMs,
       switchMs: config.switchMs,
       switchWaitMsMax: config.switchWaitMsMax,

@@ -1,6 +1,6 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import type { VirtualTime } from './choose.ts'
+import type { Head, VirtualTime } from './choose.ts'
 import type { SlotState } from './loaded-slots.ts'
 import type { Paces } from './pace.ts'
 import type { FittedShape, PoolLimits } from './pool-fits.ts'
@@ -59,8 +59,6 @@ export interface InFlight {
 export interface Fleet {
   pools: Pool[]
   inFlight: InFlight[]
-  /** Accounts that submitted lately; if there are many, two of them. */
-  recentAccounts: readonly string[]
   /** Kept up to date by whoever dispatches, as `running` is. */
   time: VirtualTime
   running: RunningCounts
@@ -81,17 +79,21 @@ export function occupantsOf(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'qu
 }
 
 /**
- * The accounts whose share of the pool counts: those with a video that waits for it or is in flight on it,
- * however long ago it was submitted, and those that submitted lately. `heads`: of the queues it could serve.
+ * The accounts whose share of the pool counts: those with a video that is in flight on it, or waits for it
+ * and may run. However long ago it was submitted; and what has ended counts for nothing, however lately.
+ * `heads`: of the queues it could serve.
  */
 export function activeAccounts(
-  fleet: Pick<Fleet, 'inFlight' | 'recentAccounts'>,
+  fleet: Pick<Fleet, 'inFlight'>,
   pool: Pick<Pool, 'queue'>,
-  heads: Iterable<{ accountId: string }>,
+  heads: Iterable<Pick<Head, 'accountId' | 'accountRunningMax' | 'keyRunningMax'>>,
 ): ReadonlySet<string> {
-  const active = new Set(fleet.recentAccounts)
+  const active = new Set<string>()
   for (const attempt of fleet.inFlight) if (attempt.queue === pool.queue) active.add(attempt.accountId)
-  for (const { accountId } of heads) active.add(accountId)
+  for (const { accountId, accountRunningMax, keyRunningMax } of heads) {
+    // No slot need be kept for one whose limit lets none of it run.
+    if (accountRunningMax !== 0 && keyRunningMax !== 0) active.add(accountId)
+  }
   return active
 }
 

@@ -67,10 +67,14 @@ function tinyHead(number: number, changes: Partial<Head> = {}): Head {
 }
 
 /** Whom the gate would ask to make room, with these heads waiting. */
-function asked(attempt: InFlight, heads: readonly Head[], time = new VirtualTime()): InFlight | null {
+function asked(
+  attempt: InFlight,
+  heads: readonly Head[],
+  { time = new VirtualTime(), runMsMin = 30_000 } = {},
+): InFlight | null {
   const fleet = { inFlight: [attempt], running: new RunningCounts([attempt]) }
   const shares = { occupied: new Map([[attempt.accountId, 1]]), accountCap: POOL.slots }
-  return victimFor(fleet, shares, new FairQueue(time, heads), preemptable(fleet, POOL))
+  return victimFor(fleet, shares, new FairQueue(time, heads), preemptable(fleet, POOL, runMsMin))
 }
 
 test('a flex video makes room for a standard one, and not for another flex one', () => {
@@ -78,9 +82,14 @@ test('a flex video makes room for a standard one, and not for another flex one',
   expect(asked(flexRun(), [tinyHead(1, { tier: 'flex' })])).toBeNull()
 })
 
-test('a flex video that came back runs for half a minute before it makes room again', () => {
-  expect(asked(flexRun({ cameBack: true, ranMs: 29_999 }), [tinyHead(1)])).toBeNull()
-  expect(asked(flexRun({ cameBack: true, ranMs: 30_000 }), [tinyHead(1)])?.videoId).toBe('video_flex')
+test('a flex video that came back runs for as long as is set before it makes room again, and one that did not makes room at once', () => {
+  for (const runMsMin of [0, 1_000, 30_000]) {
+    const asksAt = (ranMs: number, cameBack = true) =>
+      asked(flexRun({ cameBack, ranMs }), [tinyHead(1)], { runMsMin })?.videoId ?? null
+    expect(asksAt(runMsMin - 1)).toBeNull()
+    expect(asksAt(runMsMin)).toBe('video_flex')
+    expect(asksAt(0, false)).toBe('video_flex')
+  }
 })
 
 test('a flex video that is over in a few seconds is left alone, by its worker’s estimate before the prediction', () => {
@@ -104,7 +113,7 @@ test('49 tiny standard videos in 40 s make another account’s flex video yield 
     if (flex !== null) {
       const run = flexRun({ cameBack: flex.cameBack, ranMs: nowMs - flex.startedAtMs })
       const heads = waiting.slice(0, 1).map(({ head }) => head)
-      if (asked(run, heads, time) === null) continue
+      if (asked(run, heads, { time }) === null) continue
       yields += 1
       flex = null
       freeAtMs = nowMs + 500
@@ -128,16 +137,17 @@ test('49 tiny standard videos in 40 s make another account’s flex video yield 
   expect(longestWaitMs).toBeLessThan(35_000)
 })
 
-test('an account is active while something of it waits for the pool or runs on it, however old, or it submitted lately', () => {
-  const fleet = (changes: Partial<Fleet> = {}) => ({ inFlight: [], recentAccounts: [], ...changes })
+test('an account counts as long as something of it may wait for the pool or runs on it, however old, and not for what it submitted before', () => {
+  const fleet = (changes: Partial<Fleet> = {}) => ({ inFlight: [], ...changes })
   const bulk = tinyHead(1, { accountId: 'account_bulk' })
   const other = tinyHead(2, { accountId: 'account_other' })
   const cap = (active: ReadonlySet<string>) => accountCap({ slots: 4 }, active, 75)
   expect(cap(activeAccounts(fleet(), POOL, [bulk, bulk]))).toBe(4)
   expect(cap(activeAccounts(fleet(), POOL, [bulk, other]))).toBe(3)
   expect(cap(activeAccounts(fleet({ inFlight: [flexRun()] }), POOL, [bulk]))).toBe(3)
-  expect(cap(activeAccounts(fleet({ recentAccounts: ['account_late'] }), POOL, [bulk]))).toBe(3)
-  expect(cap(activeAccounts(fleet({ recentAccounts: ['account_bulk'] }), POOL, [bulk]))).toBe(4)
+  // Nothing of it can take a slot that is kept.
+  for (const limit of [{ accountRunningMax: 0 }, { keyRunningMax: 0 }])
+    expect(cap(activeAccounts(fleet(), POOL, [bulk, { ...other, ...limit }]))).toBe(4)
   // What runs elsewhere takes nothing from this pool.
   expect(cap(activeAccounts(fleet({ inFlight: [flexRun({ queue: 'b' })] }), POOL, [bulk]))).toBe(4)
 })

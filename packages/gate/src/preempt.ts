@@ -10,11 +10,6 @@ export interface PoolShares {
   accountCap: number
 }
 
-/**
- * A video that came back runs at least this long before it makes room again. What a yield costs (the step
- * under way, the checkpoint up and down, another start) is some seconds, so that it stays below a tenth.
- */
-const RUN_MS_MIN = 30_000
 /** A yield frees the device hardly sooner than the end of a video that is over within this long. */
 const LEFT_MS_MIN = 5_000
 
@@ -30,9 +25,14 @@ export function limitOn(
 
 /**
  * Running flex videos of a full pool that could make room, and that it is worth to ask; none while one does
- * already, or a slot is nearly free.
+ * already, or a slot is nearly free. One that came back runs for `runMsMin` before it makes room again: what
+ * a yield costs (the step under way, the checkpoint up and down, another start) is some seconds.
  */
-export function preemptable(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'queue'>): InFlight[] {
+export function preemptable(
+  fleet: Pick<Fleet, 'inFlight'>,
+  pool: Pick<Pool, 'queue'>,
+  runMsMin: number,
+): InFlight[] {
   const running = fleet.inFlight.filter((attempt) => attempt.queue === pool.queue && attempt.isRunning)
   if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
   return running.filter(
@@ -40,7 +40,7 @@ export function preemptable(fleet: Pick<Fleet, 'inFlight'>, pool: Pick<Pool, 'qu
       attempt.tier === 'flex' &&
       // One whose deadline is near runs as standard, by the same rule as when it is queued.
       tierOf({ ...attempt, costMs: attempt.leftMs }) === 'flex' &&
-      (!attempt.cameBack || attempt.ranMs >= RUN_MS_MIN) &&
+      (!attempt.cameBack || attempt.ranMs >= runMsMin) &&
       (attempt.freeInMs ?? attempt.leftMs) >= LEFT_MS_MIN,
   )
 }

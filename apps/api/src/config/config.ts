@@ -52,6 +52,8 @@ export interface Config {
   tierMultiplierBps: Record<ServiceTier, number>
   /** Share of a pool's slots that one account may occupy while other accounts are active. */
   accountSharePercent: number
+  /** How long a flex video that came back runs before it makes room again. */
+  flexRunMsMin: number
   /** What a switch of models is taken to cost on a pool that has not measured any. */
   switchMs: number
   /** The longest that a video is passed over because another one's model is loaded; 0 = never. */
@@ -106,6 +108,7 @@ export function readConfig(env: Environment): Config {
     currency: () => readCurrency(env),
     models: () => readModels(env),
     accountSharePercent: () => integerSetting(env, 'SLUICE_ACCOUNT_SHARE_PERCENT', 75, { min: 1, max: 100 }),
+    flexRunMsMin: () => 1_000 * integerSetting(env, 'SLUICE_FLEX_RUN_SECONDS', 30, { min: 0, max: 86_400 }),
     switchMs: () => 1_000 * integerSetting(env, 'SLUICE_SWITCH_SECONDS', 20, { min: 0, max: 3_600 }),
     switchWaitMsMax: () =>
       1_000 * integerSetting(env, 'SLUICE_SWITCH_WAIT_SECONDS', 300, { min: 0, max: 86_400 }),

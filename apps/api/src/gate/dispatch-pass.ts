@@ -30,6 +30,8 @@ import type { QueueHeads } from './queue-heads.ts'
 
 export interface GateSettings extends FleetSettings {
   accountSharePercent: number
+  /** How long a flex video that came back runs before it makes room again. */
+  flexRunMsMin: number
   /** How often a leader renews its leadership; tests set it. */
   renewEveryMs?: number
   /** Videos that are dispatched together at most; tests set it. */
@@ -127,7 +129,7 @@ async function fillPool(pass: PoolPass, pool: Pool): Promise<number> {
   const { fleet, queueHeads } = pass
   const freeSlots = pool.slots - occupantsOf(pass, pool).length
   if (freeSlots > 0) return fillFreeSlots(pass, pool, Math.min(freeSlots, takesNow(pass, pool)))
-  const victims = preemptable(pass, pool)
+  const victims = preemptable(fleet, pool, pass.settings.flexRunMsMin)
   // A full pool with nobody to make room needs no heads at all.
   if (victims.length === 0) return 0
   const { lines } = await queueHeads.read(pool)

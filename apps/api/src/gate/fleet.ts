@@ -8,9 +8,6 @@ import type { ServiceTier } from '@sluice/shared/service-tier'
 import { type Database, one } from '../db/database.ts'
 import { capabilitiesOfPool, type ServedModels } from '../workers/pool-capabilities.ts'
 
-/** Accounts that submitted within this long count as active, though nothing of them may be left. */
-const RECENT_SECONDS = 600
-
 interface PoolRow {
   pool: string
   queue: string
@@ -55,10 +52,9 @@ interface FleetRow {
   tags: { service_tier: ServiceTier; account_id: string; finish_ms: number }[]
   paces: PaceRow[]
   switches: { pool: string; switch_ms: number }[]
-  recent: string[]
 }
 
-/** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms, $2 = RECENT_SECONDS. */
+/** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms. */
 const FLEET_SQL = `select
   -- the queues of living workers; from a queue only what each of its readers can make is taken
   (select coalesce(json_agg(p), '[]') from (
@@ -91,10 +87,7 @@ const FLEET_SQL = `select
     join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
   (select coalesce(json_agg(p), '[]') from (
     select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
-  (select coalesce(json_agg(s), '[]') from (select pool, switch_ms from switch_pace) s) as switches,
-  -- two accounts are enough to know that there is more than one
-  (select coalesce(json_agg(id), '[]') from (
-    select id from account where last_submitted_at > now() - make_interval(secs => $2) limit 2) a) as recent`
+  (select coalesce(json_agg(s), '[]') from (select pool, switch_ms from switch_pace) s) as switches`
 
 export interface FleetSettings {
   catalogue: Catalogue
@@ -108,11 +101,7 @@ export interface FleetSettings {
 /** Reads the pools of living workers, what occupies their devices, and the virtual time. */
 export async function readFleet(db: Database, settings: FleetSettings): Promise<Fleet> {
   const row = one(
-    await db.query<FleetRow>({
-      name: 'gate-fleet',
-      text: FLEET_SQL,
-      values: [settings.leaseMs, RECENT_SECONDS],
-    }),
+    await db.query<FleetRow>({ name: 'gate-fleet', text: FLEET_SQL, values: [settings.leaseMs] }),
   )
   const time = new VirtualTime()
   for (const clock of row.clocks) time.raiseClock(clock.service_tier, clock.virtual_ms)
@@ -126,7 +115,6 @@ export async function readFleet(db: Database, settings: FleetSettings): Promise<
   return {
     pools: row.pools.map((pool) => poolOf(pool, switchMs.get(pool.pool) ?? settings.switchMs, settings)),
     inFlight,
-    recentAccounts: row.recent,
     time,
     running: new RunningCounts(inFlight),
     paces,

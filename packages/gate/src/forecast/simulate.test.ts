@@ -25,11 +25,10 @@ const POOL: Pool = {
   pixelsMax: 589_824,
 }
 
-function fleetOf(pools: Pool[], inFlight: InFlight[] = [], recentAccounts: string[] = []): Fleet {
+function fleetOf(pools: Pool[], inFlight: InFlight[] = []): Fleet {
   return {
     pools,
     inFlight,
-    recentAccounts,
     time: new VirtualTime(),
     running: new RunningCounts(inFlight),
     paces: pacesOf([], new Catalogue()),
@@ -84,9 +83,10 @@ test('positions follow the gate’s order and ETAs add up slot by slot', () => {
 })
 
 test('an account at its cap waits for its own slot, and the forecast comes to an end', () => {
-  const two = { ...POOL, slots: 2 }
+  const three = { ...POOL, slots: 3 }
   const queued = [queuedRow(1, 1), queuedRow(2, 1), queuedRow(3, 1)]
-  const forecasts = forecastsOf(fleetOf([two], [], ['account_1', 'account_other']), queued, 75)
+  const other = runningOn('a', { accountId: 'account_2', keyId: 'key_of_2' }, 60)
+  const forecasts = forecastsOf(fleetOf([three], [other]), queued, 34)
   expect(queued.map((row) => forecasts.get(row.id)?.etaSeconds?.p50)).toEqual([1.5, 3, 4.5])
 })
 
@@ -343,9 +343,7 @@ test.each(CROWDS)(
       { ...POOL, pool: 'b', queue: 'b', slots: 32 },
     ]
     const running = new CountedLooks([])
-    expect(
-      forecastsOf({ ...fleetOf(pools, [], ['account_1', 'account_other']), running }, queued, 75).size,
-    ).toBe(2_000)
+    expect(forecastsOf({ ...fleetOf(pools), running }, queued, 75).size).toBe(2_000)
     expect(running.looks).toBeLessThan(3 * pools.length * queued.length)
   },
 )
