@@ -25,6 +25,7 @@ create table account (
   running_max integer,
   last_submitted_at timestamp with time zone,
   created_at timestamp with time zone not null default now(),
+  promises boolean not null default false,
   constraint account_pkey PRIMARY KEY (id),
   constraint account_name_check CHECK (length(name) >= 1 AND length(name) <= 200),
   constraint account_queued_max_check CHECK (queued_max >= 0),
@@ -376,8 +377,8 @@ create table transfer (
   constraint transfer_pkey PRIMARY KEY (id),
   constraint transfer_idempotency_key_key UNIQUE (idempotency_key),
   constraint transfer_of_video FOREIGN KEY (video_id) REFERENCES video(id) DEFERRABLE INITIALLY DEFERRED,
-  constraint transfer_for_a_video_names_it CHECK ((kind = ANY (ARRAY['hold'::text, 'settle'::text])) = (video_id IS NOT NULL)),
-  constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text]))
+  constraint transfer_for_a_video_names_it CHECK ((kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text])) = (video_id IS NOT NULL)),
+  constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text]))
 );
 grant insert, select on transfer to sluice_app;
 
@@ -480,6 +481,10 @@ END) stored,
   swept_at timestamp with time zone,
   swept_for_good_at timestamp with time zone,
   passed_over_at timestamp with time zone,
+  deliver_by timestamp with time zone,
+  promise text,
+  missed_multiplier_bps integer,
+  rebate_micros bigint not null default 0,
   constraint video_pkey PRIMARY KEY (id),
   constraint video_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint video_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id),
@@ -497,11 +502,20 @@ END) stored,
   constraint video_hold_micros_check CHECK (hold_micros >= 0),
   constraint video_idempotency_key_check CHECK (length(idempotency_key) >= 1 AND length(idempotency_key) <= 255),
   constraint video_in_flight_has_a_pool CHECK ((status <> ALL (ARRAY['dispatched'::text, 'running'::text])) OR fence > 0 AND pool IS NOT NULL),
+  constraint video_missed_multiplier_bps_check CHECK (missed_multiplier_bps > 0),
   constraint video_multiplier_bps_check CHECK (multiplier_bps > 0),
   constraint video_not_completed_has_an_error CHECK ((status = ANY (ARRAY['failed'::text, 'cancelled'::text])) = (error_code IS NOT NULL)),
   constraint video_num_frames_check CHECK (num_frames > 0),
   constraint video_num_steps_check CHECK (num_steps > 0),
   constraint video_price_micros_per_million_check CHECK (price_micros_per_million >= 0),
+  constraint video_promise_check CHECK (promise = ANY (ARRAY['given'::text, 'kept'::text, 'missed'::text, 'void'::text])),
+  constraint video_promise_is_decided_at_the_end CHECK (promise <> 'given'::text OR ended_at IS NULL),
+  constraint video_promise_is_kept_in_time CHECK (promise <> 'kept'::text OR status = 'completed'::text AND ended_at <= deliver_by),
+  constraint video_promise_is_void_when_cancelled CHECK (promise <> 'void'::text OR status = 'cancelled'::text),
+  constraint video_promise_is_whole CHECK ((promise IS NULL) = (deliver_by IS NULL) AND (promise IS NULL) = (missed_multiplier_bps IS NULL)),
+  constraint video_rebate_is_of_a_missed_promise CHECK (rebate_micros = 0 OR promise = 'missed'::text),
+  constraint video_rebate_micros_check CHECK (rebate_micros >= 0),
+  constraint video_rebate_within_hold CHECK ((charged_micros + rebate_micros) <= hold_micros),
   constraint video_refined_keeps_the_original CHECK ((original_prompt IS NOT NULL) = (NOT refinement IS DISTINCT FROM 'refined'::text)),
   constraint video_refinement_check CHECK (refinement = ANY (ARRAY['refined'::text, 'unavailable'::text, 'refused'::text])),
   constraint video_retention_seconds_check CHECK (retention_seconds > 0),
@@ -570,7 +584,7 @@ create table webhook_endpoint (
   constraint webhook_endpoint_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint webhook_endpoint_disabled_has_a_reason CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL)),
   constraint webhook_endpoint_disabled_reason_check CHECK (disabled_reason = ANY (ARRAY['asked'::text, 'gone'::text])),
-  constraint webhook_endpoint_events_check CHECK (cardinality(events) > 0 AND events <@ ARRAY['video.completed'::text, 'video.failed'::text]),
+  constraint webhook_endpoint_events_check CHECK (cardinality(events) > 0 AND events <@ ARRAY['video.completed'::text, 'video.failed'::text, 'video.promise_missed'::text]),
   constraint webhook_endpoint_name_check CHECK (length(name) <= 200),
   constraint webhook_endpoint_previous_secret_ends CHECK ((previous_secret IS NULL) = (previous_secret_until IS NULL)),
   constraint webhook_endpoint_url_check CHECK (length(url) >= 1 AND length(url) <= 2048)
@@ -585,7 +599,7 @@ create table webhook_event (
   created_at timestamp with time zone not null default now(),
   constraint webhook_event_pkey PRIMARY KEY (id),
   constraint webhook_event_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
-  constraint webhook_event_type_check CHECK (type = ANY (ARRAY['video.completed'::text, 'video.failed'::text, 'webhook.test'::text]))
+  constraint webhook_event_type_check CHECK (type = ANY (ARRAY['video.completed'::text, 'video.failed'::text, 'video.promise_missed'::text, 'webhook.test'::text]))
 );
 grant delete, insert, select, update on webhook_event to sluice_app;
 
@@ -694,6 +708,8 @@ CREATE INDEX video_input_ending ON public.video USING btree (COALESCE(deleted_at
 
 CREATE INDEX video_of_account ON public.video USING btree (account_id, id) WHERE (deleted_at IS NULL);
 
+CREATE INDEX video_promised ON public.video USING btree (deliver_by) WHERE (promise = 'given'::text);
+
 CREATE INDEX video_queued_by_shape_and_key ON public.video USING btree (capability, service_tier, width, height, num_frames, key_id, id) WHERE (status = 'queued'::text);
 
 CREATE INDEX video_queued_of_account ON public.video USING btree (account_id, key_id) WHERE (status = 'queued'::text);
@@ -716,7 +732,9 @@ CREATE INDEX webhook_endpoint_of_account ON public.webhook_endpoint USING btree 
 
 CREATE INDEX webhook_event_by_age ON public.webhook_event USING btree (created_at);
 
-CREATE UNIQUE INDEX webhook_event_once_per_video ON public.webhook_event USING btree (subject_id) WHERE (type <> 'webhook.test'::text);
+CREATE UNIQUE INDEX webhook_event_once_per_promise ON public.webhook_event USING btree (subject_id) WHERE (type = 'video.promise_missed'::text);
+
+CREATE UNIQUE INDEX webhook_event_once_per_video ON public.webhook_event USING btree (subject_id) WHERE (type = ANY (ARRAY['video.completed'::text, 'video.failed'::text]));
 
 CREATE INDEX worker_shift_of_worker ON public.worker_shift USING btree (worker_id, id);
 

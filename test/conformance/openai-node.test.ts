@@ -336,7 +336,7 @@ test("the newest package's own webhook calls work: endpoints are made, listed, c
   const { webhooks } = client
   expect(await webhooks.eventTypes.list()).toEqual({
     object: 'list',
-    data: ['video.completed', 'video.failed'],
+    data: ['video.completed', 'video.failed', 'video.promise_missed'],
   })
 
   const made = await webhooks.create({ url: receiver.url, name: 'the shop', event_types: ['video.failed'] })

@@ -198,7 +198,7 @@ test("the package's own webhook calls work: endpoints are made, listed, changed,
     [receiver.url],
     { key },
   ).all()
-  expect(types).toEqual(['video.completed', 'video.failed'])
+  expect(types).toEqual(['video.completed', 'video.failed', 'video.promise_missed'])
   expect(made).toMatchObject({
     name: 'the shop',
     event_types: ['video.failed'],

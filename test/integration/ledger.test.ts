@@ -79,9 +79,9 @@ const holdFor = (accountId: string, video: string, amountMicros: bigint) =>
   transaction(db(), async (tx) =>
     postAll(tx, [holdOf(video, amountMicros, await lockOwned(tx, accountId, 'USD')).transfer]),
   )
-const settleFor = (accountId: string, video: string, chargeMicros: bigint) =>
+const settleFor = (accountId: string, video: string, chargeMicros: bigint, rebateMicros = 0n) =>
   transaction(db(), (tx) =>
-    settle(tx, { videoId: video, accountId, currency: 'USD', chargeMicros }, system()),
+    settle(tx, { videoId: video, accountId, currency: 'USD', chargeMicros, rebateMicros }, system()),
   )
 
 const underLock = (id: string, work: (video: LockedVideo, tx: Database) => Promise<void>) =>
@@ -126,6 +126,17 @@ test('a charge larger than the hold is refused', async () => {
   await holdFor(accountId, video, 50n)
   await expect(settleFor(accountId, video, 51n)).rejects.toBeInstanceOf(RangeError)
   expect(await balances(accountId)).toEqual({ trial: 50n, customer: 0n, hold: 50n })
+})
+
+test('a rebate larger than the charge is refused, and one that fits returns to the money that the charge took last', async () => {
+  const { accountId } = await funded(100n, 100n)
+  const video = await videoOf(accountId)
+  await holdFor(accountId, video, 150n)
+  for (const rebate of [121n, -1n])
+    await expect(settleFor(accountId, video, 120n, rebate)).rejects.toBeInstanceOf(RangeError)
+  expect(await balances(accountId)).toEqual({ trial: 0n, customer: 50n, hold: 150n })
+  await settleFor(accountId, video, 120n, 30n)
+  expect(await balances(accountId)).toEqual({ trial: 10n, customer: 100n, hold: 0n })
 })
 
 test('a video is held once and settled once, however many try at the same time', async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DatabasePool, one, openDatabase, transaction } from '../../apps/api/src/db/database.ts'
 import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
 import { retryAfterMs, retryDelayMs } from '../../apps/api/src/webhooks/delivery-try.ts'
-import { enqueueVideoEnd } from '../../apps/api/src/webhooks/enqueue.ts'
+import { enqueueVideoEvent } from '../../apps/api/src/webhooks/enqueue.ts'
 import { claimDue } from '../../apps/api/src/webhooks/outbox.ts'
 import { eventually } from '../support/eventually.ts'
 import { footprint } from '../support/footprint.ts'
@@ -243,7 +243,7 @@ test('what one process is claiming, no other claims or waits for', async () => {
   await using db = await openTestPool(database.databaseUrl)
   await db.query({ text: `insert into account (id, name) values ('acct_1', 'test')` })
   const video = (id: string) => ({ id, account_id: 'acct_1', webhook_url: 'https://example.com/' })
-  await enqueueVideoEnd(db, video('video_1'), 'video.failed')
+  await enqueueVideoEvent(db, video('video_1'), 'video.failed')
   const none = new Map<string, number>()
   const capacity = { total: 10, perQueue: 4, perAccount: 10, inFlightByQueue: none, inFlightByAccount: none }
   await transaction(db, async (taking) => {
@@ -252,7 +252,8 @@ test('what one process is claiming, no other claims or waits for', async () => {
   })
   expect(await claimDue(db, capacity)).toEqual([])
   // Never more than there is capacity for: in a queue, for an account, in all.
-  for (let more = 2; more <= 12; more += 1) await enqueueVideoEnd(db, video(`video_${more}`), 'video.failed')
+  for (let more = 2; more <= 12; more += 1)
+    await enqueueVideoEvent(db, video(`video_${more}`), 'video.failed')
   const { queue } = one(
     await db.query<{ queue: string }>({ text: 'select distinct lane as queue from webhook_delivery' }),
   )
@@ -737,7 +738,7 @@ describe('secrets', () => {
       id: expect.stringMatching(/^whe_/),
       object: 'webhook_endpoint',
       url: receiver.url,
-      events: ['video.completed', 'video.failed'],
+      events: ['video.completed', 'video.failed', 'video.promise_missed'],
       event_types: endpoint.events,
       name: '',
       disabled: false,

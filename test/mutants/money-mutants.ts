@@ -7,6 +7,7 @@ const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/att
 const USAGE_SUMS: Mutant['tests'] = ['integration-postgres', 'test/integration/usage-sums.test.ts']
 const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger-check.test.ts']
 const OPEN_FACTS: Mutant['tests'] = ['integration-postgres', 'test/integration/open-facts.test.ts']
+const PROMISES: Mutant['tests'] = ['integration-postgres', 'test/integration/promised-times.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
 
 /** Ledger, holds, budgets, prices, refunds, economics. */
@@ -182,8 +183,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '24: a queued video keeps its price',
     file: 'apps/api/src/videos/transition.ts',
-    find: '    video.price_micros_per_million,\n',
-    replace: '    video.price_micros_per_million * 2n,\n',
+    find: 'video.price_micros_per_million, BigInt(multiplierBps)',
+    replace: 'video.price_micros_per_million * 2n, BigInt(multiplierBps)',
     tests: ADMIN,
   },
   {
@@ -339,5 +340,54 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: 'Math.ceil((frames - remainder) / multiple) * multiple + remainder',
     replace: 'Math.floor((frames - remainder) / multiple) * multiple + remainder',
     tests: ['integration-postgres', 'test/integration/models.test.ts'],
+  },
+  {
+    rule: '34: a rebate is for a missed promise',
+    file: 'apps/api/src/videos/transition.ts',
+    find: "promise === 'missed' && video.missed_multiplier_bps",
+    replace: "promise === 'void' && video.missed_multiplier_bps",
+    tests: PROMISES,
+  },
+  {
+    rule: '34: a rebate returns to the money that the charge took last',
+    file: 'apps/api/src/ledger/hold.ts',
+    find: 'trialUsed - (leftMicros < fromTrial ? leftMicros : fromTrial)',
+    replace: '(leftMicros < 0n ? trialUsed : 0n)',
+    tests: PROMISES,
+  },
+  {
+    rule: '34: a rebate is never more than the charge',
+    file: 'apps/api/src/ledger/hold.ts',
+    find: 'if (rebateMicros < 0n || rebateMicros > chargeMicros) {',
+    replace: 'if (rebateMicros < 0n) {',
+    tests: LEDGER,
+  },
+  {
+    rule: '34: a video that ends has its promise decided',
+    file: 'apps/api/migrations/0036-promised-times.sql',
+    find: "check (promise <> 'given' or ended_at is null)",
+    replace: 'check (true)',
+    tests: PROMISES,
+  },
+  {
+    rule: '34: a cancel in time makes a promise void',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'coalesce(cancel_requested_at, now()) <= deliver_by',
+    replace: 'now() <= deliver_by',
+    tests: PROMISES,
+  },
+  {
+    rule: '35: what cannot be kept is refused',
+    file: 'apps/api/src/submissions/promised-time.ts',
+    find: 'eta !== null && eta.p90 * 1_000 <= waitMs',
+    replace: 'eta !== null',
+    tests: PROMISES,
+  },
+  {
+    rule: '35: a promise counts for those after it',
+    file: 'apps/api/src/forecast/forecaster.ts',
+    find: 'seen.has(row.id) ? [] : row',
+    replace: 'seen.has(row.id) ? [] : []',
+    tests: PROMISES,
   },
 ]

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { etaSchema, moneySchema, usageSchema } from './public-video.ts'
+import { SERVICE_TIERS } from './service-tier.ts'
 
 /** The answer of POST /v1/videos/quote: what a submission would cost and how long it would take. */
 export const quoteSchema = z
@@ -22,6 +23,34 @@ export const quoteSchema = z
       .nullable()
       .meta({ description: 'If it were submitted now: 1 = next; null when too many wait for a forecast.' }),
     eta_seconds: etaSchema,
+    promise: z
+      .object({
+        deliver_by: z.int().meta({ description: 'Seconds since the Unix epoch.' }),
+        can_be_kept: z
+          .boolean()
+          .meta({
+            description: 'In the tier asked for; a submission whose promise cannot be kept is a 409.',
+          }),
+        service_tier: z
+          .enum(SERVICE_TIERS)
+          .nullable()
+          .meta({ description: 'The cheapest that can keep it; null when none can.' }),
+        tiers: z.array(
+          z.object({
+            service_tier: z.enum(SERVICE_TIERS),
+            can_be_kept: z
+              .boolean()
+              .meta({ description: 'The p90 of its time is no later than deliver_by.' }),
+            eta_seconds: etaSchema,
+            cost: moneySchema,
+            credit_if_missed: moneySchema.meta({
+              description: 'Given back of a completed video that comes too late.',
+            }),
+          }),
+        ),
+      })
+      .nullable()
+      .meta({ description: 'Of a request with deliver_by or max_wait.' }),
     affordable: z.boolean().meta({ description: 'The balance and the budget of the key cover it.' }),
     within_limits: z
       .boolean()

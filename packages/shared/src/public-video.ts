@@ -28,6 +28,24 @@ export const usageSchema = z
 
 export const etaSchema = z.object({ p50: z.number(), p90: z.number() }).nullable()
 
+/** What was promised of when a video comes, and what became of it. */
+const promiseSchema = z
+  .object({
+    deliver_by: unixTime,
+    state: z
+      .enum(['given', 'kept', 'missed', 'void'])
+      .meta({
+        description:
+          'given until it is completed in time (kept) or the time has passed (missed); void: cancelled before.',
+      }),
+    credit: moneySchema.meta({
+      description:
+        'Once it has ended late: what was given back of its price, as rebate in the ledger. Its cost is without it.',
+    }),
+  })
+  .meta({ id: 'Promise' })
+export type PublicPromise = z.output<typeof promiseSchema>
+
 /**
  * API answers are typed by this schema, the command line parses with it, the console reads videos by its
  * type.
@@ -88,6 +106,9 @@ export const videoSchema = z
     webhook_url: z.string().nullable().meta({ description: 'Where its end is sent, as it was given.' }),
     usage: usageSchema,
     cost: moneySchema.extend({ state: z.enum(['held', 'charged', 'released']) }).meta({ id: 'Cost' }),
+    promise: promiseSchema
+      .nullable()
+      .meta({ description: 'Of a video submitted with deliver_by or max_wait.' }),
     queue_position: z.int().nullable().meta({ description: '1 = next; null when not queued.' }),
     eta_seconds: etaSchema,
   })

@@ -15,6 +15,8 @@ export interface Account {
   unfinished_max: number | null
   /** Running at once, over all its keys; null = no limit. */
   running_max: number | null
+  /** Its videos may be promised a time. */
+  promises: boolean
   last_submitted_at: Date | null
   created_at: Date
   paid_micros: bigint
@@ -28,14 +30,14 @@ export interface Account {
 
 /** What the operator sets. A setting left out gets its default in a new account; a change leaves it alone. */
 export type AccountSettings = {
-  [Setting in 'name' | 'weight' | 'queued_max' | 'unfinished_max' | 'running_max']?:
+  [Setting in 'name' | 'weight' | 'queued_max' | 'unfinished_max' | 'running_max' | 'promises']?:
     | Account[Setting]
     | undefined
 }
 
 const DEFAULTS = { weight: 100, queued_max: 1_000 } as const
 
-const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.running_max,
+const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.running_max, a.promises,
     a.last_submitted_at, a.created_at, m.*, c.queued, c.in_flight,
     (select count(*) from device_occupant o where o.account_id = a.id) as running
   from account a cross join lateral (
@@ -75,8 +77,8 @@ export async function insertAccount(
 ): Promise<string> {
   const accountId = newId('acct')
   await db.query({
-    text: `insert into account (id, name, weight, queued_max, unfinished_max, running_max)
-    values ($1, $2, $3, $4, $5, $6)`,
+    text: `insert into account (id, name, weight, queued_max, unfinished_max, running_max, promises)
+    values ($1, $2, $3, $4, $5, $6, $7)`,
     values: [
       accountId,
       settings.name,
@@ -84,6 +86,7 @@ export async function insertAccount(
       settings.queued_max ?? DEFAULTS.queued_max,
       settings.unfinished_max ?? null,
       settings.running_max ?? null,
+      settings.promises ?? false,
     ],
   })
   await openOwned(db, accountId, currency)
@@ -102,7 +105,8 @@ export async function updateAccount(
       weight = coalesce($3, weight),
       queued_max = coalesce($4, queued_max),
       unfinished_max = case when $5 then $6 else unfinished_max end,
-      running_max = case when $7 then $8 else running_max end
+      running_max = case when $7 then $8 else running_max end,
+      promises = coalesce($9, promises)
     where id = $1`,
     values: [
       accountId,
@@ -113,6 +117,7 @@ export async function updateAccount(
       settings.unfinished_max ?? null,
       settings.running_max !== undefined,
       settings.running_max ?? null,
+      settings.promises ?? null,
     ],
   })
 }

@@ -3,6 +3,7 @@ import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
 import { type Database, one, transaction } from '../db/database.ts'
 import { unansweredCancelEnd } from '../videos/end.ts'
+import { noteMissedPromises } from '../videos/missed-promises.ts'
 import { endVideo, lockVideo } from '../videos/transition.ts'
 import { IS_UNFINISHED_SQL } from '../videos/video.ts'
 import { expireVideo, giveUpAttempt } from './give-up.ts'
@@ -47,11 +48,12 @@ export class Recovery {
   }
 
   /**
-   * Writes that workers can be heard, then starts to recover what is due; what has no place waits for one, or
-   * for the next reading. Throws when the database is away.
+   * Writes that workers can be heard, and which promises were missed, then starts to recover what is due;
+   * what has no place waits for one, or for the next reading. Throws when the database is away.
    */
   async startDue(): Promise<void> {
     await noteReception(this.#context.db)
+    await noteMissedPromises(this.#context.db)
     const due = Object.groupBy(await this.#readDue(), kindOf)
     for (const kind of KINDS) {
       this.#waiting[kind] = due[kind] ?? []

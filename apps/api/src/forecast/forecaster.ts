@@ -21,11 +21,18 @@ const KEPT = { keptMsMin: KEPT_MS, keptMsMax: KEPT_MS, sharedMsMax: SHARED_MS_MA
 /** Forecasts asked for by videos too new for the last ones are made early, but no more often than this. */
 const RENEWED_MS_MIN = 250
 
+/** A video that was promised a time is queued within this long, or not at all. */
+const QUEUED_MS_MAX = 2_000
+/** By then a snapshot has seen it. */
+const UNSEEN_MS_MAX = QUEUED_MS_MAX + SHARED_MS_MAX
+
 /** A video that is not queued yet. */
 export type NewVideo = Omit<HeadRow, 'id' | 'checkpoint_step' | 'passed_over_ms'>
 
 /** What is simulated: the fleet, and the first videos of each queue. */
 interface Snapshot {
+  /** When its reading began, by the process's clock. */
+  readAtMs: number
   fleet: Fleet
   rows: HeadRow[]
   /** The most videos of one queue there are in `rows`. */
@@ -55,6 +62,8 @@ export interface ForecasterParts extends FleetSettings {
 export class Forecaster {
   readonly #parts: ForecasterParts
   readonly #forecasts = new SnapshotCache<Forecasts>(KEPT)
+  /** Videos that were promised a time of late, oldest first. */
+  readonly #promised: { row: HeadRow; atMs: number }[] = []
 
   constructor(parts: ForecasterParts) {
     this.#parts = parts
@@ -88,10 +97,45 @@ export class Forecaster {
     return place === null ? null : forecastAt(place, video, forecasts.snapshot.fleet.paces)
   }
 
+  /**
+   * As `ofNew`, among all videos that were promised a time here until now: of a burst of promises each counts
+   * for those after it.
+   */
+  async ofPromised(video: NewVideo): Promise<Forecast | null> {
+    const forecasts = await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
+    const { fleet, rows } = forecasts.snapshot
+    const unseen = this.#unseenBy(forecasts.snapshot)
+    const queueKey = queueKeyOf(video)
+    if (forecasts.cutQueues.has(queueKey)) return null
+    const place =
+      unseen.length === 0
+        ? await this.#placeOf(forecasts, queueKey, video)
+        : await cutAtYields(
+            simulateNext(fleet, [...rows, ...unseen], rowOfNew(video), this.#parts.accountSharePercent),
+          )
+    return place === null ? null : forecastAt(place, video, fleet.paces)
+  }
+
+  /** A video was promised a time, and is about to be queued. */
+  notePromised(videoId: string, video: NewVideo): void {
+    const nowMs = performance.now()
+    while ((this.#promised[0]?.atMs ?? nowMs) < nowMs - UNSEEN_MS_MAX) this.#promised.shift()
+    if (this.#promised.length < SIMULATED_MAX)
+      this.#promised.push({ row: { ...rowOfNew(video), id: videoId }, atMs: nowMs })
+  }
+
+  /** Videos that were promised a time, and may have been queued after the snapshot was read. */
+  #unseenBy({ readAtMs, rows, fleet }: Snapshot): HeadRow[] {
+    const recent = this.#promised.filter(({ atMs }) => atMs > readAtMs - QUEUED_MS_MAX)
+    if (recent.length === 0) return []
+    const seen = new Set([...rows.map(({ id }) => id), ...fleet.inFlight.map(({ videoId }) => videoId)])
+    return recent.flatMap(({ row }) => (seen.has(row.id) ? [] : row))
+  }
+
   /** What no simulation has found yet is found out once, for all who ask for a video of this queue. */
   #placeOf({ snapshot, places }: Forecasts, queueKey: string, video: NewVideo): Promise<Place | null> {
     const { fleet, rows } = snapshot
-    const row: HeadRow = { ...video, id: '', checkpoint_step: null, passed_over_ms: null }
+    const row = rowOfNew(video)
     // Unlike the others of its queue, which depends on its deadline and its cost.
     const isUrgent = fleet.pools.some((pool) => tierOf(headOf(row, pool, fleet.paces)) !== video.service_tier)
     const key = isUrgent ? `${queueKey} ${video.expires_in_ms} ${video.num_steps}` : queueKey
@@ -118,9 +162,18 @@ export class Forecaster {
 
   async #read(): Promise<Snapshot> {
     const { db, catalogue } = this.#parts
+    const readAtMs = performance.now()
     const fleet = await readFleet(db, this.#parts)
-    return { fleet, ...(await readFirstOfQueues(db, everyCapability(catalogue, fleet), SIMULATED_MAX)) }
+    return {
+      readAtMs,
+      fleet,
+      ...(await readFirstOfQueues(db, everyCapability(catalogue, fleet), SIMULATED_MAX)),
+    }
   }
+}
+
+function rowOfNew(video: NewVideo): HeadRow {
+  return { ...video, id: '', checkpoint_step: null, passed_over_ms: null }
 }
 
 /** What any queued video may need, also of a model that left the catalogue and is still served. */

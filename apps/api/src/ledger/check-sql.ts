@@ -69,7 +69,11 @@ export const TRANSFERS_AFTER_SQL = transfersSql('id > $1 order by id limit $2')
 /** Videos with their transfers. */
 const videosSql = (which: string) => `
   with v as materialized (
-    select id, status, hold_micros, charged_micros, ended_at from video where ${which}
+    select id, status, hold_micros, charged_micros, rebate_micros, promise, deliver_by, ended_at,
+      -- what it costs when its promise is missed
+      ceil(video_tokens::numeric * charged_steps * price_micros_per_million * missed_multiplier_bps / 1e10)
+        as late_micros
+    from video where ${which}
   ),
   m as (
     select t.id, t.video_id, t.kind,
@@ -82,15 +86,18 @@ const videosSql = (which: string) => `
     group by t.id
   ),
   s as (
-    select v.id, v.status, v.hold_micros, v.charged_micros, v.ended_at,
+    select v.*,
       count(m.id) filter (where m.kind = 'hold') as holds,
       count(m.id) filter (where m.kind = 'settle') as settles,
+      count(m.id) filter (where m.kind = 'rebate') as rebates,
       coalesce(sum(m.held) filter (where m.kind = 'hold'), 0) as held,
       coalesce(sum(m.held) filter (where m.kind = 'settle'), 0) as returned,
-      coalesce(sum(m.charged) filter (where m.kind = 'settle'), 0) as charged
+      coalesce(sum(m.charged) filter (where m.kind = 'settle'), 0) as charged,
+      coalesce(-sum(m.charged) filter (where m.kind = 'rebate'), 0) as rebated
     from v
     left join m on m.video_id = v.id
-    group by v.id, v.status, v.hold_micros, v.charged_micros, v.ended_at
+    group by v.id, v.status, v.hold_micros, v.charged_micros, v.rebate_micros, v.promise, v.deliver_by,
+      v.ended_at, v.late_micros
   )
   select count(*) as count,
     (select array[id, ended_at::text] from v order by ended_at desc, id desc limit 1) as "lastEnded",
@@ -101,7 +108,18 @@ const videosSql = (which: string) => `
       as ended_videos_without_exactly_one_settle,
     count(*) filter (where ended_at is null and settles > 0) as unended_videos_with_a_settle,
     count(*) filter (where settles > 0 and returned <> -held) as settles_that_differ_from_their_hold,
-    count(*) filter (where settles > 0 and charged <> charged_micros) as charges_that_differ_from_revenue,
+    count(*) filter (where settles > 0 and charged - rebated <> charged_micros)
+      as charges_that_differ_from_revenue,
+    count(*) filter (where rebates > 1 or rebated <> rebate_micros or rebated < 0)
+      as rebates_that_differ_from_their_video,
+    count(*) filter (where rebated > charged) as rebates_of_more_than_was_charged,
+    count(*) filter (where rebates > 0 and promise is distinct from 'missed')
+      as rebates_without_a_missed_promise,
+    count(*) filter (
+      where ended_at is not null and promise = 'missed' and rebated <> greatest(0, charged - late_micros)
+    ) as missed_promises_without_their_rebate,
+    count(*) filter (where promise = 'kept' and (ended_at > deliver_by) is not false)
+      as late_videos_whose_promise_is_kept,
     count(*) filter (where status = 'failed' and charged_micros <> 0) as failed_videos_that_were_charged
   from s`
 /** Of ids $1. */

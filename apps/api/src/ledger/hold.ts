@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.ts'
 import { lockOwned, type OwnedAccounts, type SystemAccounts } from './accounts.ts'
-import { post, type Transfer } from './post.ts'
+import { postAll, type Transfer } from './post.ts'
 
 /** The balance of an account does not cover a hold. */
 export class BalanceTooSmallError extends Error {
@@ -53,13 +53,16 @@ export interface Settlement {
   accountId: string
   currency: string
   chargeMicros: bigint
+  /** What is given back of the charge, since the video's promise was missed. */
+  rebateMicros: bigint
 }
 
 /**
  * Ends a video's hold: the charge goes to revenue, the rest returns to where it came from. The charge uses up
- * trial credit first. The idempotency key names the video alone, so that a second settlement fails on the
- * unique index, whichever attempt it comes from. Throws RangeError when the charge is negative or larger than
- * the hold.
+ * trial credit first. A rebate takes back from revenue what a charge that is smaller by it would not have
+ * used. The idempotency keys name the video alone, so that a second settlement fails on the unique index,
+ * whichever attempt it comes from. Throws RangeError when the charge is negative or larger than the hold, or
+ * the rebate negative or larger than the charge.
  */
 export async function settle(db: Database, settlement: Settlement, system: SystemAccounts): Promise<void> {
   const accounts = await lockOwned(db, settlement.accountId, settlement.currency)
@@ -76,22 +79,42 @@ export async function settle(db: Database, settlement: Settlement, system: Syste
   const fromTrial = heldFrom(accounts.trial.id)
   const fromCustomer = heldFrom(accounts.customer.id)
   const held = fromTrial + fromCustomer
-  const { chargeMicros } = settlement
+  const { videoId, chargeMicros, rebateMicros } = settlement
   if (chargeMicros < 0n || chargeMicros > held) {
+    throw new RangeError(`a charge of ${chargeMicros} does not fit the hold of ${held} on ${videoId}`)
+  }
+  if (rebateMicros < 0n || rebateMicros > chargeMicros) {
     throw new RangeError(
-      `a charge of ${chargeMicros} does not fit the hold of ${held} on ${settlement.videoId}`,
+      `a rebate of ${rebateMicros} does not fit the charge of ${chargeMicros} on ${videoId}`,
     )
   }
   const trialUsed = chargeMicros < fromTrial ? chargeMicros : fromTrial
-  await post(db, {
+  const settled: Transfer = {
     kind: 'settle',
-    idempotencyKey: `settle:${settlement.videoId}`,
-    videoId: settlement.videoId,
+    idempotencyKey: `settle:${videoId}`,
+    videoId,
     postings: [
       { ledgerAccountId: accounts.hold.id, amountMicros: -held },
       { ledgerAccountId: system.revenue, amountMicros: chargeMicros },
       { ledgerAccountId: accounts.trial.id, amountMicros: fromTrial - trialUsed },
       { ledgerAccountId: accounts.customer.id, amountMicros: fromCustomer - (chargeMicros - trialUsed) },
     ],
-  })
+  }
+  if (rebateMicros === 0n) {
+    await postAll(db, [settled])
+    return
+  }
+  const leftMicros = chargeMicros - rebateMicros
+  const trialBack = trialUsed - (leftMicros < fromTrial ? leftMicros : fromTrial)
+  const rebate: Transfer = {
+    kind: 'rebate',
+    idempotencyKey: `rebate:${videoId}`,
+    videoId,
+    postings: [
+      { ledgerAccountId: system.revenue, amountMicros: -rebateMicros },
+      { ledgerAccountId: accounts.trial.id, amountMicros: trialBack },
+      { ledgerAccountId: accounts.customer.id, amountMicros: rebateMicros - trialBack },
+    ],
+  }
+  await postAll(db, [settled, rebate])
 }

@@ -1,7 +1,7 @@
 import { newId } from '@sluice/shared/ids'
 import type { Database } from '../db/database.ts'
 
-export type TransferKind = 'hold' | 'settle' | 'top_up' | 'trial_grant' | 'refund'
+export type TransferKind = 'hold' | 'settle' | 'rebate' | 'top_up' | 'trial_grant' | 'refund'
 
 interface Posting {
   ledgerAccountId: bigint

@@ -7,6 +7,8 @@ import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
 import { text, textNotBlank } from '../text-field.ts'
 
 const PROMPT_CHARS_MAX = 4_000
+/** The end of the year 9999. */
+const UNIX_SECONDS_MAX = 253_402_300_799
 const EXPIRES_SECONDS = { min: 10, max: 259_200 }
 /** `execution_expires_after` of a request that names none. */
 const DEFAULT_EXPIRES_SECONDS: Record<ServiceTier, number> = {
@@ -182,6 +184,25 @@ export const createRequestSchema = z
       .optional()
       .meta({
         description: 'Seconds until a video that nobody finished fails; default a day, three with flex.',
+      }),
+    deliver_by: z
+      .int()
+      .min(0)
+      .max(UNIX_SECONDS_MAX)
+      .optional()
+      .meta({
+        description:
+          'Promise that it is completed by then, in seconds since the Unix epoch, or refuse it. When the promise is missed it costs no more than with flex. Not with flex; for accounts that the operator turned it on for.',
+        example: 1_800_000_000,
+      }),
+    max_wait: z
+      .int()
+      .min(1)
+      .max(EXPIRES_SECONDS.max)
+      .optional()
+      .meta({
+        description: 'The same, as seconds from its submission on; either this or deliver_by.',
+        example: 600,
       }),
   })
   .meta({ id: 'VideoRequest', ...GO_TOGETHER })

@@ -264,5 +264,6 @@ function newVideoOf({ submission, priced, budget }: Decided, config: Config): Ne
     input_kept: submission.image !== null,
     retention_seconds: config.retentionSeconds,
     expires_after_seconds: expiresSecondsOf(request),
+    promised: submission.promised,
   }
 }

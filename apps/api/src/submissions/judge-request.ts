@@ -12,6 +12,7 @@ import {
   type UnsizedGeneration,
   withSize,
 } from './generation-of.ts'
+import { checkAskedTime } from './promised-time.ts'
 
 /**
  * A request that is allowed, whatever it costs: what will be generated, and the input image it starts from.
@@ -40,6 +41,7 @@ export async function judgeRequest(
       allowHosts: context.config.webhookAllowHosts,
     })
   }
+  checkAskedTime(request, context.clock.now())
   const unsized = generationOf(request, offeredModels(context, key), context.randomSeed())
   requireModel(key, unsized.generation.model)
   await beforeImage(unsized)

@@ -1,5 +1,6 @@
 import type { PendingInputImage } from '../inputs/input-store.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
+import type { PromisedTime } from '../videos/video-store.ts'
 import type { SizedGeneration } from './generation-of.ts'
 import type { PreparedPrompt } from './prompt.ts'
 import type { Submission } from './submission.ts'
@@ -12,4 +13,6 @@ export interface PreparedSubmission extends Submission, SizedGeneration {
   requestHash: Buffer
   prompt: PreparedPrompt
   image: PendingInputImage | null
+  /** By when its video is promised; null = not at all. */
+  promised: PromisedTime | null
 }

@@ -10,6 +10,7 @@ import { insertGroup, type SubmittedVideo } from './insert-group.ts'
 import { type JudgedRequest, judgeRequest } from './judge-request.ts'
 import { isCostly, lookFirst } from './look-first.ts'
 import type { PreparedSubmission } from './prepared.ts'
+import { asksForPromise, type PromiseContext, promiseTime } from './promised-time.ts'
 import { type PreparedPrompt, preparePrompt } from './prompt.ts'
 import type { Repeats } from './repeats.ts'
 import { hashRequest } from './request-hash.ts'
@@ -36,7 +37,7 @@ export function openSubmissionGroups(context: Context & { repeats: Repeats }): S
 }
 
 /** What submissions work with. */
-export type SubmitContext = Context & { repeats: Repeats; submissionGroups: SubmissionGroups }
+export type SubmitContext = PromiseContext & { repeats: Repeats; submissionGroups: SubmissionGroups }
 
 /**
  * Submits a video: checks the request, prices it, holds the money and queues the video, the last three in one
@@ -66,11 +67,16 @@ export async function submitVideo(
 
 /**
  * Whether anything is asked of the database or of something outside before the transaction: for the image, a
- * name, a service of the operator's, or a repeat's earlier video.
+ * name, a service of the operator's, a promise, or a repeat's earlier video.
  */
 function waitsOutside(context: Context, submission: Submission): boolean {
   const { request, tryNumber } = submission
-  return isCostly(context, submission) || request.webhook_url !== undefined || (tryNumber ?? 0) > 0
+  return (
+    isCostly(context, submission) ||
+    asksForPromise(request) ||
+    request.webhook_url !== undefined ||
+    (tryNumber ?? 0) > 0
+  )
 }
 
 /** Everything but money, budget and queue. `noted` gets the hash of the request once it is known. */
@@ -95,8 +101,11 @@ async function prepareSubmission(
   const generation = generationToStore(submission, judged, prompt, image)
   const { model, resolution } = judged
   const videoId = newId('video')
+  const sized = { model, generation, resolution }
+  const { request } = submission
+  const promised = await promiseTime(context, key, { ...sized, videoId, request })
   await image?.store(videoId)
-  return { ...submission, videoId, key, requestHash, prompt, image, model, generation, resolution }
+  return { ...submission, ...sized, videoId, key, requestHash, prompt, image, promised }
 }
 
 /** Makes the video, whose image is stored: nothing waits for the store while its account is locked. */

@@ -1,13 +1,13 @@
 import { costMicros } from '@sluice/shared/money'
-import type { Database } from '../db/database.ts'
+import { type Database, one } from '../db/database.ts'
 import { returnToBudget } from '../keys/budget.ts'
 import type { SystemAccounts } from '../ledger/accounts.ts'
 import { settle } from '../ledger/hold.ts'
-import { enqueueVideoEnd } from '../webhooks/enqueue.ts'
+import { enqueueVideoEvent } from '../webhooks/enqueue.ts'
 import type { Attempt } from './attempt.ts'
 import type { VideoEnd } from './end.ts'
 import type { Requeue } from './requeue.ts'
-import type { Video, VideoStatus } from './video.ts'
+import type { PromiseState, Video, VideoStatus } from './video.ts'
 
 /*
  * The only writer of `video.status`, and of what changes with it: the video's other columns, and the
@@ -306,9 +306,9 @@ export async function requeueVideo(db: Database, video: LockedVideo, requeue: Re
 
 /**
  * Ends a video and its attempt, and settles its hold, in the caller's transaction: `end.chargedSteps` are
- * charged at the frozen price, the rest of the hold is returned, the tokens not charged go back to the budget
- * of its key, and its event goes into the outbox. A second end fails twice over: by FOLLOWERS here and by the
- * ledger's unique index. Throws IllegalTransitionError.
+ * charged at the frozen price, less what a missed promise gives back, the rest of the hold is returned, the
+ * tokens not charged go back to the budget of its key, and its event goes into the outbox. A second end fails
+ * twice over: by FOLLOWERS here and by the ledger's unique index. Throws IllegalTransitionError.
  */
 export async function endVideo(
   db: Database,
@@ -317,25 +317,67 @@ export async function endVideo(
   system: SystemAccounts,
 ): Promise<void> {
   assertAllowed(video, end.status)
-  const chargeMicros = costMicros(
-    video.video_tokens * BigInt(end.chargedSteps),
-    video.price_micros_per_million,
-    BigInt(video.multiplier_bps),
-  )
-  await writeEnd(db, video, end, chargeMicros)
+  const promise = video.promise === null ? null : await decidePromise(db, video, end.status)
+  const money = moneyOf(video, end.chargedSteps, promise)
+  await writeEnd(db, video, end, { ...money, promise })
   const { id: videoId, account_id: accountId, currency } = video
-  await settle(db, { videoId, accountId, currency, chargeMicros }, system)
-  await enqueueVideoEnd(db, video, end.status === 'completed' ? 'video.completed' : 'video.failed')
+  await settle(db, { videoId, accountId, currency, ...money }, system)
+  if (promise === 'missed' && video.promise === 'given')
+    await enqueueVideoEvent(db, video, 'video.promise_missed')
+  await enqueueVideoEvent(db, video, end.status === 'completed' ? 'video.completed' : 'video.failed')
   const unusedTokens = video.video_tokens * BigInt(video.num_steps - end.chargedSteps)
   if (video.budget_starts_at !== null && unusedTokens > 0n)
     await returnToBudget(db, video.key_id, video.budget_starts_at, unusedTokens)
+}
+
+/** What becomes of the video's promise when it ends so, by the database's clock. */
+async function decidePromise(
+  db: Database,
+  video: LockedVideo,
+  status: VideoEnd['status'],
+): Promise<PromiseState> {
+  const { promise } = one(
+    await db.query<{ promise: PromiseState }>({
+      name: 'video-promise',
+      text: `
+        select case
+          when promise <> 'given' then promise
+          when $2 = 'completed' and now() <= deliver_by then 'kept'
+          when $2 = 'cancelled' and coalesce(cancel_requested_at, now()) <= deliver_by then 'void'
+          else 'missed'
+        end as promise
+        from video
+        where id = $1`,
+      values: [video.id, status],
+    }),
+  )
+  return promise
+}
+
+/**
+ * What a video is charged for these steps, and what of it is given back: when its promise was missed, what
+ * they cost more than at the multiplier that was frozen for that.
+ */
+function moneyOf(
+  video: Video,
+  steps: number,
+  promise: PromiseState | null,
+): { chargeMicros: bigint; rebateMicros: bigint } {
+  const costAt = (multiplierBps: number) =>
+    costMicros(video.video_tokens * BigInt(steps), video.price_micros_per_million, BigInt(multiplierBps))
+  const chargeMicros = costAt(video.multiplier_bps)
+  const lateMicros =
+    promise === 'missed' && video.missed_multiplier_bps !== null
+      ? costAt(video.missed_multiplier_bps)
+      : chargeMicros
+  return { chargeMicros, rebateMicros: lateMicros < chargeMicros ? chargeMicros - lateMicros : 0n }
 }
 
 async function writeEnd(
   db: Database,
   video: LockedVideo,
   end: VideoEnd,
-  chargeMicros: bigint,
+  money: { chargeMicros: bigint; rebateMicros: bigint; promise: PromiseState | null },
 ): Promise<void> {
   await db.query({
     name: 'video-end',
@@ -343,7 +385,7 @@ async function writeEnd(
       with ended as (
         update video
         set status = $2, charged_steps = $3, charged_micros = $4, error_code = $5, error_message = $6,
-          output_prefix = $7, ended_at = now(),
+          output_prefix = $7, ended_at = now(), promise = $11, rebate_micros = $12,
           fence = fence + case when $8 then 1 else 0 end,
           expires_at = case when $2 = 'completed' then now() + make_interval(secs => retention_seconds) end,
           step = case when $2 = 'completed' then num_steps else step end
@@ -354,13 +396,15 @@ async function writeEnd(
       video.id,
       end.status,
       end.chargedSteps,
-      chargeMicros,
+      money.chargeMicros - money.rebateMicros,
       end.errorCode,
       end.errorMessage,
       end.outputPrefix,
       end.raiseFence,
       end.attemptOutcome,
       video.fence,
+      money.promise,
+      money.rebateMicros,
     ],
   })
 }

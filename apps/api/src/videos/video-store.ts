@@ -124,7 +124,18 @@ export type NewVideo = Pick<
   | 'budget_starts_at'
   | 'input_kept'
   | 'retention_seconds'
-> & { expires_after_seconds: number }
+> & {
+  expires_after_seconds: number
+  /** By when it is promised, or within how many seconds; null = not at all. */
+  promised: PromisedTime | null
+}
+
+/** A promise to be made, at one of the two times. */
+export interface PromisedTime {
+  deliverBy: Date | null
+  withinSeconds: number | null
+  missedMultiplierBps: number
+}
 
 /**
  * Inserts queued videos and dates their accounts' last submission, in one statement. Post their holds in the
@@ -144,7 +155,8 @@ export async function insertVideos(db: Database, videos: readonly NewVideo[]): P
             video_tokens bigint, currency text, price_micros_per_million bigint, multiplier_bps integer,
             hold_micros bigint, budget_starts_at timestamptz, input_kept boolean, retention_seconds integer,
             expires_after_seconds integer, model text, width integer, height integer, num_frames integer,
-            num_steps integer)),
+            num_steps integer, deliver_by timestamptz, within_seconds integer,
+            missed_multiplier_bps integer)),
         active as (
           update account set last_submitted_at = now() where id in (select account_id from given)),
         inserted as (
@@ -153,13 +165,15 @@ export async function insertVideos(db: Database, videos: readonly NewVideo[]): P
             request, metadata, remixed_from_video_id, retried_from_video_id, webhook_url, refinement,
             original_prompt, idempotency_key, request_hash, video_tokens, currency,
             price_micros_per_million, multiplier_bps, hold_micros, budget_starts_at, input_kept,
-            retention_seconds, execution_expires_at)
+            retention_seconds, execution_expires_at, deliver_by, promise, missed_multiplier_bps)
           select
             id, account_id, key_id, service_tier, resolution, model, width, height, num_frames, num_steps,
             request, metadata, remixed_from_video_id, retried_from_video_id, webhook_url, refinement,
             original_prompt, idempotency_key, decode(request_hash, 'base64'), video_tokens, currency,
             price_micros_per_million, multiplier_bps, hold_micros, budget_starts_at, input_kept,
-            retention_seconds, now() + make_interval(secs => expires_after_seconds)
+            retention_seconds, now() + make_interval(secs => expires_after_seconds),
+            coalesce(deliver_by, now() + make_interval(secs => within_seconds)),
+            case when missed_multiplier_bps is not null then 'given' end, missed_multiplier_bps
           from given)
         select now() as created_at`,
       values: [JSON.stringify(videos.map(rowOf))],
@@ -169,10 +183,13 @@ export async function insertVideos(db: Database, videos: readonly NewVideo[]): P
 }
 
 /** A new video as the statement above reads it. */
-function rowOf(video: NewVideo): object {
+function rowOf({ promised, ...video }: NewVideo): object {
   const { model, width, height, num_frames, num_steps } = video.request
   return {
     ...video,
+    deliver_by: promised?.deliverBy ?? null,
+    within_seconds: promised?.withinSeconds ?? null,
+    missed_multiplier_bps: promised?.missedMultiplierBps ?? null,
     model,
     width,
     height,
@@ -186,7 +203,8 @@ function rowOf(video: NewVideo): object {
 }
 
 /** The row of a video that was just inserted. */
-function insertedVideo({ expires_after_seconds, ...given }: NewVideo, createdAt: Date): Video {
+function insertedVideo({ expires_after_seconds, promised, ...given }: NewVideo, createdAt: Date): Video {
+  const after = (seconds: number) => new Date(createdAt.getTime() + seconds * 1_000)
   const { model, width, height, num_frames, num_steps } = given.request
   return {
     ...given,
@@ -198,7 +216,10 @@ function insertedVideo({ expires_after_seconds, ...given }: NewVideo, createdAt:
     num_steps,
     capability: capabilityOf(given.request),
     created_at: createdAt,
-    execution_expires_at: new Date(createdAt.getTime() + expires_after_seconds * 1_000),
+    execution_expires_at: after(expires_after_seconds),
+    deliver_by: promised === null ? null : (promised.deliverBy ?? after(promised.withinSeconds ?? 0)),
+    promise: promised === null ? null : 'given',
+    missed_multiplier_bps: promised?.missedMultiplierBps ?? null,
   }
 }
 
@@ -226,7 +247,32 @@ const NOTHING_YET = {
   swept_for_good_at: null,
   expires_at: null,
   files_removed_at: null,
+  rebate_micros: 0n,
 } as const satisfies Partial<Video>
+
+/**
+ * Writes that the promises whose time has passed are missed, of at most `max` videos that have not ended;
+ * leaves out those that another transaction has locked. Returns the videos.
+ */
+export async function missPromises(
+  db: Database,
+  max: number,
+): Promise<Pick<Video, 'id' | 'account_id' | 'webhook_url'>[]> {
+  const { rows } = await db.query<Pick<Video, 'id' | 'account_id' | 'webhook_url'>>({
+    name: 'promises-miss',
+    text: `
+      update video set promise = 'missed'
+      where id in (
+        select id from video
+        where promise = 'given' and deliver_by < now()
+        order by deliver_by
+        limit $1
+        for no key update skip locked)
+      returning id, account_id, webhook_url`,
+    values: [max],
+  })
+  return rows
+}
 
 /** Requests the cancel of a running video. The first request counts: it freezes the step charged up to. */
 export async function requestCancel(db: Database, video: LockedVideo): Promise<void> {

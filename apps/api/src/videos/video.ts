@@ -1,5 +1,5 @@
 import type { Generation } from '@sluice/shared/generation'
-import type { Refinement } from '@sluice/shared/public-video'
+import type { PublicPromise, Refinement } from '@sluice/shared/public-video'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 
 /** The states of a video that has not ended. */
@@ -16,6 +16,12 @@ export function isUnfinished({ status }: Pick<Video, 'status'>): boolean {
 
 /** The same as SQL. Written into the statement, since the index `video_expiring` is on these values. */
 export const IS_UNFINISHED_SQL = `status in ('${UNFINISHED_STATUSES.join(`', '`)}')`
+
+/**
+ * What became of the promise that a video is completed by its `deliver_by`. `void`: its owner cancelled it
+ * before.
+ */
+export type PromiseState = PublicPromise['state']
 
 /** A row of table video, named as its columns are. */
 export interface Video {
@@ -48,6 +54,7 @@ export interface Video {
   hold_micros: bigint
   /** Start of the budget interval that its tokens were taken from; null when its key had no budget. */
   budget_starts_at: Date | null
+  /** What it cost in the end: less what was given back. */
   charged_micros: bigint | null
   charged_steps: number | null
   fence: number
@@ -76,6 +83,13 @@ export interface Video {
   expires_at: Date | null
   files_removed_at: Date | null
   execution_expires_at: Date
+  /** By when it was promised to be completed; null = nothing was promised. */
+  deliver_by: Date | null
+  promise: PromiseState | null
+  /** The multiplier that it is charged by when its promise is missed. */
+  missed_multiplier_bps: number | null
+  /** Given back of what it was charged. */
+  rebate_micros: bigint
 }
 
 /** What of a video may change after its submission; all else is frozen into it. */
@@ -100,6 +114,8 @@ export const CHANGING_COLUMNS = [
   'expires_at',
   'deleted_at',
   'files_removed_at',
+  'promise',
+  'rebate_micros',
 ] as const satisfies readonly (keyof Video)[]
 
 /** Key prefix of everything stored of a video but its input image. */

@@ -13,11 +13,11 @@ interface Target {
 }
 
 /**
- * Puts the event of a video's end into the outbox, in the transaction that ends the video: it is sent if and
- * only if that commits. There is one delivery for each endpoint that asks for the event and one for the
- * video's own webhook_url; without any of these nothing is written.
+ * Puts an event of a video into the outbox, in the transaction that makes it happen: it is sent if and only
+ * if that commits. There is one delivery for each endpoint that asks for the event and, of its end, one for
+ * the video's own webhook_url; without any of these nothing is written.
  */
-export async function enqueueVideoEnd(
+export async function enqueueVideoEvent(
   db: Database,
   video: { id: string; account_id: string; webhook_url: string | null },
   type: VideoEvent,
@@ -31,7 +31,8 @@ export async function enqueueVideoEnd(
   })
   const targets = rows.map(({ id }): Target => ({ endpointId: id, url: null, queue: endpointQueue(id) }))
   const { webhook_url: url } = video
-  if (url !== null) targets.push({ endpointId: null, url, queue: urlQueue(video.account_id, url) })
+  if (url !== null && type !== 'video.promise_missed')
+    targets.push({ endpointId: null, url, queue: urlQueue(video.account_id, url) })
   if (targets.length === 0) return
   await db.query({
     name: 'webhook-enqueue',

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 /** Events that an endpoint can ask for. */
-export const VIDEO_EVENTS = ['video.completed', 'video.failed'] as const
+export const VIDEO_EVENTS = ['video.completed', 'video.failed', 'video.promise_missed'] as const
 export type VideoEvent = (typeof VIDEO_EVENTS)[number]
 export type EventType = VideoEvent | 'webhook.test'
 

@@ -22,6 +22,7 @@ export const accountSchema = z
         description:
           'Videos it may have running at once, over all its keys; more wait queued. Null = no limit.',
       }),
+    promises: z.boolean().meta({ description: 'Its videos may be promised a time.' }),
     balance: moneySchema.meta({ description: 'What can be spent: paid + trial.' }),
     paid: moneySchema.meta({ description: 'What can be refunded.' }),
     trial: moneySchema,
@@ -54,6 +55,7 @@ export function accountJson(account: Account, currency: string): z.input<typeof 
     queued_max: account.queued_max,
     unfinished_max: account.unfinished_max,
     running_max: account.running_max,
+    promises: account.promises,
     balance: money(account.paid_micros + account.trial_micros),
     paid: money(account.paid_micros),
     trial: money(account.trial_micros),

@@ -23,7 +23,13 @@ export const createVideoRoute = accountRoute(
     isSubmission: true,
     headers: repeatHeaders,
     answers: videoAnswers,
-    errors: [...SUBMISSION_ERRORS, 'max_tokens_too_small', 'max_cost_too_small'],
+    errors: [
+      ...SUBMISSION_ERRORS,
+      'max_tokens_too_small',
+      'max_cost_too_small',
+      'promises_off',
+      'cannot_be_promised',
+    ],
   },
   async (call) => submitAndShow(call, { request: call.body, remixedFromVideoId: null }),
 )

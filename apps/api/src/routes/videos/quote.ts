@@ -1,3 +1,4 @@
+import { unixSeconds } from '@sluice/shared/clock'
 import { formatSeconds } from '@sluice/shared/models/frame-rule'
 import { formatSize } from '@sluice/shared/models/sizes'
 import { formatMicros } from '@sluice/shared/money'
@@ -7,6 +8,7 @@ import { accountRoute } from '../../http/route.ts'
 import type { Priced } from '../../prices/price.ts'
 import { createRequestSchema, serviceTierOf } from '../../submissions/create-request.ts'
 import { OTHER_NAMES } from '../../submissions/other-names.ts'
+import type { PromiseOutlook } from '../../submissions/promised-time.ts'
 import { type Quote, quoteVideo } from '../../submissions/quote.ts'
 import { moneyJson } from '../money-json.ts'
 import { imageUpload } from './image-upload.ts'
@@ -27,7 +29,7 @@ export const quoteVideoRoute = accountRoute(
     example: { prompt: 'a paper boat in the rain', size: '1024x576', max_cost: '0.5' },
     isLong: true,
     answers: { 200: { description: 'The quote.', schema: quoteSchema } },
-    errors: ['model_not_allowed', 'unavailable'],
+    errors: ['model_not_allowed', 'promises_off', 'unavailable'],
   },
   async ({ context, key, body }) => {
     const quote = await quoteVideo(context, key, body)
@@ -49,9 +51,29 @@ function quoteJson(quote: Quote, tier: ServiceTier, currency: string): PublicQuo
     },
     queue_position: quote.forecast?.position ?? null,
     eta_seconds: quote.forecast?.etaSeconds ?? null,
+    promise: quote.promise === null ? null : promiseJson(quote.promise, tier, currency),
     affordable: quote.isAffordable,
     within_limits: quote.isWithinLimits,
     largest: largest === null ? null : settingsJson(generation, largest.settings, largest.priced, currency),
+  }
+}
+
+function promiseJson(
+  { deliverBy, tiers }: PromiseOutlook,
+  tier: ServiceTier,
+  currency: string,
+): PublicQuote['promise'] {
+  return {
+    deliver_by: unixSeconds(deliverBy),
+    can_be_kept: tiers.some((outlook) => outlook.tier === tier && outlook.canBeKept),
+    service_tier: tiers.find(({ canBeKept }) => canBeKept)?.tier ?? null,
+    tiers: tiers.map((outlook) => ({
+      service_tier: outlook.tier,
+      can_be_kept: outlook.canBeKept,
+      eta_seconds: outlook.forecast?.etaSeconds ?? null,
+      cost: moneyJson(outlook.priced.costMicros, currency),
+      credit_if_missed: moneyJson(outlook.rebateMicros, currency),
+    })),
   }
 }
 

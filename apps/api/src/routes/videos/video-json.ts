@@ -5,6 +5,7 @@ import { formatSize } from '@sluice/shared/models/sizes'
 import { formatMicros } from '@sluice/shared/money'
 import type { PublicVideo } from '@sluice/shared/public-video'
 import type { Video, VideoStatus } from '../../videos/video.ts'
+import { moneyJson } from '../money-json.ts'
 
 /** The word clients see for each state. */
 export const PUBLIC_STATUS: Record<VideoStatus, PublicVideo['status']> = {
@@ -56,6 +57,7 @@ export function videoJson(video: Video, forecast: Forecast | null): PublicVideo 
       generated_tokens: Number(video.video_tokens * BigInt(steps)),
     },
     cost: costJson(video),
+    promise: promiseJson(video),
     queue_position: forecast?.position ?? null,
     eta_seconds: forecast?.etaSeconds ?? null,
   }
@@ -69,6 +71,15 @@ function costJson(video: Video): PublicVideo['cost'] {
     amount: formatMicros(video.charged_micros),
     currency: video.currency,
     state: isCharged ? 'charged' : 'released',
+  }
+}
+
+function promiseJson(video: Video): PublicVideo['promise'] {
+  if (video.promise === null || video.deliver_by === null) return null
+  return {
+    deliver_by: unixSeconds(video.deliver_by),
+    state: video.promise,
+    credit: moneyJson(video.rebate_micros, video.currency),
   }
 }
 

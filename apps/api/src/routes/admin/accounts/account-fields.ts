@@ -19,6 +19,10 @@ export const accountSettingFields = {
     .nullable()
     .optional()
     .meta({ description: 'Running at once, over all its keys; more wait queued. Null = no limit.' }),
+  promises: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Its videos may be promised a time (deliver_by, max_wait); default false.' }),
 }
 
 export const accountAnswers = { 200: { description: 'The account.', schema: accountSchema } }
