@@ -118,6 +118,39 @@ create table audit (
 );
 grant insert, select on audit to sluice_app;
 
+create table demand_hour (
+  hour timestamp with time zone not null,
+  account_id text not null,
+  service_tier text not null,
+  capability text not null,
+  resolution text not null,
+  width integer not null,
+  height integer not null,
+  num_frames integer not null,
+  num_steps integer not null,
+  video_tokens bigint not null,
+  videos bigint not null,
+  constraint demand_hour_pkey PRIMARY KEY (hour, account_id, service_tier, capability, width, height, num_frames, num_steps, resolution, video_tokens),
+  constraint demand_hour_height_check CHECK (height > 0),
+  constraint demand_hour_hour_check CHECK (hour = date_trunc('hour'::text, hour, 'UTC'::text)),
+  constraint demand_hour_num_frames_check CHECK (num_frames > 0),
+  constraint demand_hour_num_steps_check CHECK (num_steps > 0),
+  constraint demand_hour_service_tier_check CHECK (service_tier = ANY (ARRAY['priority'::text, 'standard'::text, 'flex'::text])),
+  constraint demand_hour_video_tokens_check CHECK (video_tokens > 0),
+  constraint demand_hour_videos_check CHECK (videos > 0),
+  constraint demand_hour_width_check CHECK (width > 0)
+);
+grant delete, insert, select, update on demand_hour to sluice_app;
+
+create table demand_summed (
+  only_row boolean not null default true,
+  until timestamp with time zone not null,
+  constraint demand_summed_pkey PRIMARY KEY (only_row),
+  constraint demand_summed_only_row_check CHECK (only_row),
+  constraint demand_summed_until_check CHECK (until = date_trunc('hour'::text, until, 'UTC'::text))
+);
+grant delete, insert, select, update on demand_summed to sluice_app;
+
 create table entry (
   id bigint not null generated always as identity,
   transfer_id text not null,

@@ -293,6 +293,7 @@ test('what is answered is what is documented, field by field, by every call that
     'health',
     'ready',
     'readEconomics',
+    'readPlan',
   ]
   for (const operationId of [...rest, 'openapi']) await ask(operationId)
   await ask('deleteVideo', { id })

@@ -72,6 +72,15 @@ export function predictDeviceMs(
   return pace.overheadMs + pace.stepMs * steps
 }
 
+/** Whether a pace was measured of this video on the pool, or of another shape of its class. */
+export function isPaceKnown(
+  paces: Paces,
+  pool: { pool: string; device: string },
+  video: PredictableVideo,
+): boolean {
+  return (paces.measured.get(paceKey(pool.pool, video)) ?? paceOfClass(paces, pool, video)) !== undefined
+}
+
 /**
  * The pace that was measured of the shape that is nearest in tokens, by the tokens of both. A GPU takes about
  * as long for each token of a class. Undefined without one; the animatic runner's steps have no size.

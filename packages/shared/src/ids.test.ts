@@ -1,6 +1,6 @@
 import { typeid } from 'typeid-js'
 import { expect, test } from 'vitest'
-import { isId, newId } from './ids.ts'
+import { idAt, isId, newId } from './ids.ts'
 
 test('an id is what the library for such ids reads, made just now, and a UUIDv7 inside', () => {
   const before = Date.now()
@@ -20,4 +20,13 @@ test('ids sort in the order in which they were made, however many in one millise
   expect([...ids].sort()).toEqual(ids)
   // Nobody can count them up: each ends in random bits.
   expect(new Set(ids.map((id) => id.slice(-8))).size).toBeGreaterThan(ids.length * 0.99)
+})
+
+test('a bound at a time stands between the ids that were made before it and those made from then on', () => {
+  const before = newId('video')
+  const next = Date.now() + 2
+  while (Date.now() < next);
+  const after = newId('video')
+  expect([after, idAt('video', next), before].sort()).toEqual([before, idAt('video', next), after])
+  expect(idAt('video', Date.parse('2026-01-01T00:00:00Z'))).toBe('video_01kdvhrs000000000000000000')
 })

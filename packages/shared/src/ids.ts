@@ -12,6 +12,13 @@ export function newId(kind: IdKind): string {
   return `${kind}_${base32(nextUuid())}`
 }
 
+/** Sorts after every id of that kind that was made before `atMs` (Unix time), and before all others. */
+export function idAt(kind: IdKind, atMs: number): string {
+  const bytes = Buffer.alloc(16)
+  bytes.writeUIntBE(Math.floor(atMs), 0, 6)
+  return `${kind}_${base32(bytes)}`
+}
+
 const BASE32 = Buffer.from('0123456789abcdefghjkmnpqrstvwxyz')
 /** Random bytes are drawn for some hundred ids at a time. */
 const randoms = Buffer.alloc(4_096)

@@ -5,6 +5,7 @@ import type { DatabasePool } from '../db/database.ts'
 import { pruneAttempts } from '../videos/attempt-store.ts'
 import { pruneShifts } from '../workers/note-shift.ts'
 import { closeHours } from './closed-hours.ts'
+import { sumDemandFor } from './demand-hours.ts'
 import { countEnded } from './open-facts.ts'
 
 interface FactKeeper {
@@ -13,6 +14,10 @@ interface FactKeeper {
 }
 
 const PRUNE_EVERY_MS = 3_600_000
+/** An hour of submissions is due a quarter of an hour after its end, give or take a minute. */
+const SUM_DEMAND_EVERY_MS = 60_000
+/** After a migration there may be four weeks to sum: what has ended is counted in between. */
+const SUM_DEMAND_MS = 500
 
 /** How often it looks, and how many days attempts and shifts of closed hours are kept. */
 interface Keeping {
@@ -34,12 +39,17 @@ export function startFactKeeper(
   const { signal } = stopping
   const keep = async () => {
     let pruneAtMs = 0
+    let sumDemandAtMs = 0
     for (;;) {
       await pause(everyMs, signal)
       if (signal.aborted) return
       try {
         while (!signal.aborted && (await countEnded(db)));
         if (!signal.aborted) await closeHours(db)
+        if (!signal.aborted && performance.now() >= sumDemandAtMs) {
+          const isMoreDue = await sumDemandFor(db, SUM_DEMAND_MS)
+          sumDemandAtMs = performance.now() + (isMoreDue ? 0 : SUM_DEMAND_EVERY_MS)
+        }
         if (performance.now() < pruneAtMs) continue
         while (!signal.aborted && (await pruneAttempts(db, attemptDays)));
         await pruneShifts(db, attemptDays)

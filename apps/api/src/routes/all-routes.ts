@@ -20,6 +20,7 @@ import { listKeysRoute } from './admin/keys/list.ts'
 import { readAdminKeyRoute } from './admin/keys/read.ts'
 import { revokeKeyRoute } from './admin/keys/revoke.ts'
 import { checkLedgerRoute } from './admin/ledger-check.ts'
+import { readPlanRoute } from './admin/plan.ts'
 import { listPricesRoute } from './admin/prices/list.ts'
 import { setPriceRoute } from './admin/prices/set.ts'
 import { repairQueueCountsRoute } from './admin/queue-counts-repair.ts'
@@ -112,6 +113,7 @@ const ROUTES: readonly Route[] = [
   setPriceRoute,
   listWorkersRoute,
   readEconomicsRoute,
+  readPlanRoute,
   readAuditRoute,
   healthRoute,
   readyRoute,
