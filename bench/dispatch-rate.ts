@@ -12,6 +12,7 @@ import { dispatchPass, type GateSettings, type PassParts } from '../apps/api/src
 import { KnownFleet } from '../apps/api/src/gate/known-fleet.ts'
 import { prepareSession } from '../apps/api/src/gate/leader.ts'
 import { NewsBox } from '../apps/api/src/gate/news.ts'
+import { PutOffTimes } from '../apps/api/src/gate/put-off-times.ts'
 import { QueueHeads } from '../apps/api/src/gate/queue-heads.ts'
 import type { Services } from '../apps/api/src/services.ts'
 import { startPrivateRedis } from '../test/support/start-redis.ts'
@@ -98,6 +99,7 @@ async function open(
       news: new NewsBox(),
       knownFleet: new KnownFleet(session, gate),
       queueHeads: new QueueHeads(session),
+      putOffTimes: new PutOffTimes(),
       keepLeadership: async () => {},
       onError: endBench,
     }

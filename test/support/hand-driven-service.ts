@@ -18,6 +18,7 @@ import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
 import { dispatchPass } from '../../apps/api/src/gate/dispatch-pass.ts'
 import { KnownFleet } from '../../apps/api/src/gate/known-fleet.ts'
 import { NewsBox } from '../../apps/api/src/gate/news.ts'
+import { PutOffTimes } from '../../apps/api/src/gate/put-off-times.ts'
 import { QueueHeads } from '../../apps/api/src/gate/queue-heads.ts'
 import { type AccountKey, authenticate, requireAccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import type { Services } from '../../apps/api/src/services.ts'
@@ -142,6 +143,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         news: new NewsBox(),
         knownFleet: new KnownFleet(db, settings),
         queueHeads: new QueueHeads(db),
+        putOffTimes: new PutOffTimes(),
         keepLeadership: async () => {},
         onError: (error) => {
           throw error

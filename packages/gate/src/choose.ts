@@ -21,6 +21,8 @@ export interface Head {
   expiresInMs: number
   /** When it was first passed over, by the clock of `Switching.nowMs`; null = never. */
   passedOverAtMs: number | null
+  /** When it was first put off for another pool, by the same clock; undefined = never. */
+  putOffAtMs?: number | undefined
 }
 
 export interface Choice {
@@ -42,6 +44,21 @@ export interface Switching {
   nowMs: number
   /** The longest that a head is passed over because of what is loaded; 0 = never. */
   waitMsMax: number
+}
+
+/** What a choice for the slots of one pool knows of the others. */
+export interface Others {
+  /** Whether the head waits for another pool; `tier`: the one that it is served in. */
+  waits(head: Head, tier: ServiceTier): boolean
+  /** Called with each head that does: returns who comes next in its queue. */
+  behind(head: Head): Head | null
+}
+
+/** What a choice depends on besides the order. */
+interface ChoiceParts {
+  limitOf: (head: Head) => string | null
+  switching: Switching
+  others: Others | null
 }
 
 const IN_ORDER: Switching = { loaded: new Set(), nowMs: 0, waitMsMax: 0 }
@@ -133,15 +150,22 @@ export class FairQueue {
   /**
    * Takes out who goes next; null when nobody may. `limitOf` names the account (first) or key whose limit
    * keeps a head waiting, or null. Such heads are set aside, and not looked at again until `resume`. The
-   * caller pushes the successor. Heads that are passed over keep when they first were.
+   * caller pushes the successor. Heads that are passed over keep when they first were. Heads that wait for
+   * one of the `others` are taken out as well, and keep when they were first put off: nobody above flex is
+   * put off for longer than it would have taken here.
    */
-  next(limitOf: (head: Head) => string | null, switching: Switching = IN_ORDER): Choice | null {
+  next(
+    limitOf: (head: Head) => string | null,
+    switching: Switching = IN_ORDER,
+    others: Others | null = null,
+  ): Choice | null {
+    const parts = { limitOf, switching, others }
     for (const queue of this.#tiers) {
-      const fairest = this.#nextOf(queue, limitOf)
+      const fairest = this.#nextOf(queue, parts)
       if (fairest === null) continue
       const { tier } = queue
       const clockMs = this.#startMs(queue, fairest)
-      const loaded = this.#loadedBefore(fairest, { queue, limitOf, switching })
+      const loaded = this.#loadedBefore(fairest, queue, parts)
       const head = loaded?.head ?? fairest
       const startTagMs = this.#startMs(queue, head)
       const finishTagMs = startTagMs + (head.costMs * 100) / head.weight
@@ -154,12 +178,15 @@ export class FairQueue {
     return Math.max(this.#time.clockMs(tier), this.#time.finishMs(tier, accountId))
   }
 
-  /** Takes out the fairest head of the tier that may go. */
-  #nextOf(queue: TierQueue, limitOf: (head: Head) => string | null): Head | null {
+  /** Takes out the fairest head of the tier that may go, and those before it that wait for another pool. */
+  #nextOf(queue: TierQueue, { limitOf, switching, others }: ChoiceParts): Head | null {
     for (let head = queue.next(); head !== null; head = queue.next()) {
       const limit = limitOf(head)
-      if (limit === null) return head
-      if (limit === head.accountId) queue.setAside(head)
+      if (limit === null) {
+        if (others === null || !isPutOff(head, queue.tier, others, switching)) return head
+        const behind = others.behind(head)
+        if (behind !== null) this.push(behind)
+      } else if (limit === head.accountId) queue.setAside(head)
       else this.#setAside(head)
     }
     return null
@@ -171,10 +198,10 @@ export class FairQueue {
    */
   #loadedBefore(
     fairest: Head,
-    parts: { queue: TierQueue; limitOf: (head: Head) => string | null; switching: Switching },
+    queue: TierQueue,
+    parts: ChoiceParts,
   ): { head: Head; passedOver: readonly Head[] } | null {
-    const { queue, limitOf, switching } = parts
-    const { loaded, nowMs, waitMsMax } = switching
+    const { loaded, nowMs, waitMsMax } = parts.switching
     if (loaded.size === 0) return null
     const passedOver: Head[] = []
     let waitedMs = 0
@@ -182,7 +209,7 @@ export class FairQueue {
     while (head !== null && !loaded.has(head.model) && passedOver.length < PASSED_OVER_MAX) {
       passedOver.push(head)
       waitedMs = Math.max(waitedMs, nowMs - (head.passedOverAtMs ?? nowMs))
-      head = waitedMs < waitMsMax ? this.#nextOf(queue, limitOf) : null
+      head = waitedMs < waitMsMax ? this.#nextOf(queue, parts) : null
     }
     if (head === fairest) return null
     const mayGo = head !== null && loaded.has(head.model) && waitedMs + head.costMs <= waitMsMax
@@ -214,6 +241,14 @@ export class FairQueue {
     if (heads === undefined) this.#waitingByKey.set(head.keyId, [head])
     else heads.push(head)
   }
+}
+
+/** Whether a head waits for another pool. One above flex does so no longer than it would have taken here. */
+function isPutOff(head: Head, tier: ServiceTier, others: Others, { nowMs }: Switching): boolean {
+  if (tier === 'flex') return others.waits(head, tier)
+  if (nowMs - (head.putOffAtMs ?? nowMs) >= head.costMs || !others.waits(head, tier)) return false
+  head.putOffAtMs ??= nowMs
+  return true
 }
 
 const byAge = (a: Head, b: Head) => a.videoId < b.videoId

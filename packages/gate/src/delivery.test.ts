@@ -15,6 +15,7 @@ function pool(queue: string, changes: Partial<Pool> = {}): Pool {
     loaded: [],
     switchMs: 0,
     switchWaitMsMax: 0,
+    costPerHourMicros: null,
     capabilities: ['animatic'],
     sequenceDevices: 1,
     framesMax: 129,

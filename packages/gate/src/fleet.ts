@@ -22,6 +22,8 @@ export interface Pool extends PoolLimits {
   switchMs: number
   /** The longest that a video is passed over there because of what is loaded. */
   switchWaitMsMax: number
+  /** What a slot costs an hour, on average over its workers; null when one of them has not declared it. */
+  costPerHourMicros: bigint | null
 }
 
 /** An attempt that has not given its device back. */
@@ -59,6 +61,8 @@ export interface InFlight {
 export interface Fleet {
   pools: Pool[]
   inFlight: InFlight[]
+  /** Flex videos that wait, whichever pool could make them. */
+  flexQueued: number
   /** Kept up to date by whoever dispatches, as `running` is. */
   time: VirtualTime
   running: RunningCounts

@@ -32,6 +32,10 @@ export class Lines {
     return this.#lines.size
   }
 
+  all(): Line[] {
+    return [...this.#lines.values()]
+  }
+
   /** The first video of each line. */
   heads(): KnownRow[] {
     return [...this.#lines.values()].flatMap(({ rows: [head] }) => head ?? [])

@@ -14,6 +14,7 @@ const POOL: Pool = {
   loaded: [],
   switchMs: 0,
   switchWaitMsMax: 0,
+  costPerHourMicros: null,
   capabilities: ['animatic'],
   sequenceDevices: 1,
   framesMax: 129,

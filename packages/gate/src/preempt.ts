@@ -1,4 +1,4 @@
-import { type FairQueue, type Head, tierOf } from './choose.ts'
+import { type FairQueue, type Head, type Others, tierOf } from './choose.ts'
 import { type Fleet, type InFlight, occupiesSlot, type Pool } from './fleet.ts'
 import type { RunningCounts } from './running-counts.ts'
 
@@ -47,11 +47,11 @@ export function preemptable(
 
 /**
  * The flex video to ask to make room, because a video of a higher tier would get its slot: not one of an
- * account or key at a limit, which would be passed over, and the flex video started again. Null = none. The
- * flex video goes on later from its checkpoint.
+ * account or key at a limit, which would be passed over, and the flex video started again; nor for one that
+ * waits for one of the `others`. Null = none. The flex video goes on later from its checkpoint.
  */
 export function victimFor(
-  fleet: Pick<Fleet, 'running'>,
+  fleet: Pick<Fleet, 'running'> & { others?: Others | null },
   shares: PoolShares,
   queue: FairQueue,
   victims: readonly InFlight[],
@@ -61,7 +61,7 @@ export function victimFor(
 
 /** Whether the slot of this victim, were it free, would go to a video above flex. */
 function wouldServeHigherTier(
-  { running }: Pick<Fleet, 'running'>,
+  { running, others = null }: Pick<Fleet, 'running'> & { others?: Others | null },
   shares: PoolShares,
   queue: FairQueue,
   victim: InFlight,
@@ -70,7 +70,7 @@ function wouldServeHigherTier(
   withoutVictim.occupied.set(victim.accountId, (shares.occupied.get(victim.accountId) ?? 0) - 1)
   queue.resume(victim)
   running.add(victim, -1)
-  const choice = queue.next((head) => limitOn(head, withoutVictim, running))
+  const choice = queue.next((head) => limitOn(head, withoutVictim, running), undefined, others)
   running.add(victim, 1)
   if (choice === null) return false
   queue.push(choice.head)

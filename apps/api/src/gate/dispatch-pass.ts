@@ -14,6 +14,7 @@ import { headOf } from '@sluice/gate/head-row'
 import type { KnownRow, Lines } from '@sluice/gate/lines'
 import { type SlotState, unoccupiedSlots } from '@sluice/gate/loaded-slots'
 import { type PoolShares, preemptable, victimFor } from '@sluice/gate/preempt'
+import type { Elsewhere } from '@sluice/gate/route'
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { isUnstorable } from '../attempts/unstorable.ts'
@@ -26,7 +27,9 @@ import { noteUntaken } from '../workers/queue-delivery.ts'
 import type { FleetSettings } from './fleet.ts'
 import type { KnownFleet } from './known-fleet.ts'
 import type { NewsBox } from './news.ts'
+import type { PutOffTimes } from './put-off-times.ts'
 import type { QueueHeads } from './queue-heads.ts'
+import { readElsewhere } from './surroundings.ts'
 
 export interface GateSettings extends FleetSettings {
   accountSharePercent: number
@@ -48,6 +51,7 @@ export interface PassParts {
   news: NewsBox
   knownFleet: KnownFleet
   queueHeads: QueueHeads
+  putOffTimes: PutOffTimes
   /** Called before each change: a pass of many dispatches takes longer than a leadership lasts. */
   keepLeadership: () => Promise<void>
   /** Hears of a video that is passed over because it cannot be dispatched. */
@@ -65,6 +69,10 @@ interface PoolPass extends Pass {
 interface Pass extends PassParts {
   /** As it is known when the pass begins, and kept up to date by its dispatches. */
   fleet: Fleet
+  /** Queues that have been given all they may have. */
+  filled: Set<string>
+  /** Pools with a free slot for which somebody was found who waits for another pool. */
+  leftFree: Set<Pool>
 }
 
 export interface PassResult {
@@ -107,21 +115,29 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
     queueHeads.doubt()
   }
   knownFleet.free(news.freed)
-  const pass: Pass = { ...parts, fleet: await knownFleet.get() }
+  const pass: Pass = { ...parts, fleet: await knownFleet.get(), filled: new Set(), leftFree: new Set() }
   await queueHeads.hear(news.queued, pass.fleet.pools)
   for (const attempt of movable(pass.fleet)) await giveUpUntaken(pass, attempt)
-  const ofQueue = Map.groupBy(pass.fleet.inFlight, ({ queue }) => queue)
-  let dispatched = 0
-  for (const pool of inOrderOfFilling(pass.fleet.pools)) {
-    const inFlight = ofQueue.get(pool.queue) ?? []
-    dispatched += await fillPool({ ...pass, inFlight }, pool)
-  }
+  const order = inOrderOfFilling(pass.fleet.pools)
+  // Who waited for a pool that had room and took none of them need not any more.
+  const dispatched = (await fillPools(pass, order)) + (await fillPools(pass, [...pass.leftFree]))
   return { dispatched, nextPassInMs: earlier(nextFreeInMs(pass.fleet), knownFleet.dueInMs) }
 }
 
 function earlier(one: number | null, other: number | null): number | null {
   if (one === null || other === null) return one ?? other
   return Math.min(one, other)
+}
+
+/** Returns how many videos it dispatched. */
+async function fillPools(pass: Pass, pools: readonly Pool[]): Promise<number> {
+  const ofQueue = Map.groupBy(pass.fleet.inFlight, ({ queue }) => queue)
+  let dispatched = 0
+  for (const pool of pools) {
+    dispatched += await fillPool({ ...pass, inFlight: ofQueue.get(pool.queue) ?? [] }, pool)
+    pass.filled.add(pool.queue)
+  }
+  return dispatched
 }
 
 /** Returns how many videos it dispatched. */
@@ -135,20 +151,28 @@ async function fillPool(pass: PoolPass, pool: Pool): Promise<number> {
   const { lines } = await queueHeads.read(pool)
   const heads = headsOf(lines, pass, pool)
   const shares = sharesOf(pass, pool, heads)
-  const victim = victimFor(fleet, shares, new FairQueue(fleet.time, heads), victims)
+  const elsewhere = await readElsewhere(pass, pool, lines)
+  const others = elsewhere && {
+    waits: (head: Head, tier: Head['tier']) => elsewhere.waits(head, tier),
+    behind: () => null,
+  }
+  const { time, running } = fleet
+  const victim = victimFor({ running, others }, shares, new FairQueue(time, heads), victims)
   if (victim === null) return 0
   await requestYield(pass.db, victim.videoId)
   victim.isYielding = true
   return 0
 }
 
-function headsOf(lines: Lines, { fleet }: Pass, pool: Pool): Head[] {
+function headsOf(lines: Lines, pass: Pass, pool: Pool): Head[] {
   const nowMs = performance.now()
-  return lines.heads().map((known) => knownHead(known, fleet, pool, nowMs))
+  return lines.heads().map((known) => knownHead(known, pass, pool, nowMs))
 }
 
-function knownHead({ row, readAtMs }: KnownRow, { paces }: Fleet, pool: Pool, nowMs: number): Head {
-  return headOf(row, pool, paces, nowMs - readAtMs)
+function knownHead({ row, readAtMs }: KnownRow, pass: Pass, pool: Pool, nowMs: number): Head {
+  const head = headOf(row, pool, pass.fleet.paces, nowMs - readAtMs)
+  const putOffAtMs = pass.putOffTimes.of(row.id)
+  return putOffAtMs === undefined ? head : { ...head, putOffAtMs: putOffAtMs - nowMs }
 }
 
 function sharesOf(pass: PoolPass, pool: Pool, heads: readonly Head[]): PoolShares {
@@ -164,15 +188,17 @@ async function fillFreeSlots(pass: PoolPass, pool: Pool, freeSlots: number): Pro
   const { queueHeads, settings } = pass
   let { lines, areDoubted } = await queueHeads.read(pool)
   const standing = standingOf(pass, pool, headsOf(lines, pass, pool))
+  let elsewhere = await readElsewhere(pass, pool, lines)
   let dispatched = 0
   while (dispatched < freeSlots) {
     const videosMax = Math.min(freeSlots - dispatched, settings.groupMax ?? GROUP_MAX)
-    const group = await nextGroup(pass, pool, { lines, standing, videosMax })
+    const group = await nextGroup(pass, pool, { lines, standing, videosMax, elsewhere })
     if (group.length === 0) {
       if (!areDoubted) break
       // A video may have come since the heads were read.
       lines = await queueHeads.readAnew(pool)
       areDoubted = false
+      elsewhere = await readElsewhere(pass, pool, lines)
       standing.shares.accountCap = capFor(pass, pool, headsOf(lines, pass, pool))
       continue
     }
@@ -204,27 +230,34 @@ function standingOf(pass: PoolPass, pool: Pool, heads: readonly Head[]): Standin
 async function nextGroup(
   pass: Pass,
   pool: Pool,
-  { lines, standing, videosMax }: { lines: Lines; standing: Standing; videosMax: number },
+  parts: { lines: Lines; standing: Standing; videosMax: number; elsewhere: Elsewhere | null },
 ): Promise<Choice[]> {
   const nowMs = performance.now()
-  const { queueHeads, fleet } = pass
+  const { queueHeads } = pass
+  const { lines, standing, videosMax, elsewhere } = parts
   lines.dropExpired(nowMs)
   await queueHeads.readAhead(lines, lines.withoutHead(), videosMax)
   const at = (queueKey: string, place: number) => {
     const known = lines.at(queueKey, place)
-    return known == null ? known : knownHead(known, fleet, pool, nowMs)
+    return known == null ? known : knownHead(known, pass, pool, nowMs)
   }
   for (let readings = 0; ; readings += 1) {
-    const { choices, unknown } = chooseGroup({ heads: headsOf(lines, pass, pool), at }, standing, videosMax)
+    const heads = headsOf(lines, pass, pool)
+    const { choices, unknown, putOff } = chooseGroup({ heads, at }, standing, videosMax, elsewhere)
     const isEnough = choices.length === videosMax || unknown.size === 0
-    if (isEnough || readings === AHEAD_READINGS_MAX) return choices
+    if (isEnough || readings === AHEAD_READINGS_MAX) {
+      pass.putOffTimes.note(putOff, nowMs)
+      if (putOff.length > 0 && choices.length < videosMax && !pass.filled.has(pool.queue))
+        pass.leftFree.add(pool)
+      return choices
+    }
     await queueHeads.readAhead(lines, lines.named(unknown), videosMax)
   }
 }
 
 /** Counts what was dispatched of a group, and forgets what is no longer queued. Returns the jobs. */
 function countOutcome(
-  { fleet, queueHeads }: Pass,
+  { fleet, queueHeads, putOffTimes }: Pass,
   pool: Pool,
   parts: { lines: Lines; standing: Standing; group: readonly Choice[]; outcome: Dispatched },
 ): AttemptJob[] {
@@ -245,6 +278,7 @@ function countOutcome(
     if (fence !== undefined || outcome.gone.has(head.videoId)) left.set(head.videoId, head)
   }
   queueHeads.remove(left)
+  putOffTimes.forget(left.keys())
   return jobs
 }
 

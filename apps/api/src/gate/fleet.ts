@@ -19,6 +19,7 @@ interface PoolRow {
   served: ServedModels[]
   frames_max: number
   pixels_max: number
+  cost_per_hour_micros: number | null
   workers: DeclaredSlots[]
 }
 
@@ -52,6 +53,7 @@ interface FleetRow {
   tags: { service_tier: ServiceTier; account_id: string; finish_ms: number }[]
   paces: PaceRow[]
   switches: { pool: string; switch_ms: number }[]
+  flex_queued: number
 }
 
 /** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms. */
@@ -61,6 +63,9 @@ const FLEET_SQL = `select
     select w.pool, w.queue, min(device) as device, sum(slots) as slots,
       max(sequence_devices) as sequence_devices, min(frames_max) as frames_max, min(pixels_max) as pixels_max,
       json_agg(distinct jsonb_build_object('models', models, 'modes', modes)) as served,
+      case when bool_and(cost_per_hour_micros is not null)
+        then round(sum(cost_per_hour_micros * slots) / sum(slots))
+      end as cost_per_hour_micros,
       json_agg(json_build_object('worker', w.id, 'slots', w.slots, 'loaded', w.loaded)
         order by w.id) as workers,
       coalesce(max(d.untaken_in_a_row), 0) as untaken,
@@ -87,7 +92,9 @@ const FLEET_SQL = `select
     join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
   (select coalesce(json_agg(p), '[]') from (
     select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
-  (select coalesce(json_agg(s), '[]') from (select pool, switch_ms from switch_pace) s) as switches`
+  (select coalesce(json_agg(s), '[]') from (select pool, switch_ms from switch_pace) s) as switches,
+  (select coalesce(sum(queued), 0) from queue_count
+    where key_id = '' and service_tier = 'flex') as flex_queued`
 
 export interface FleetSettings {
   catalogue: Catalogue
@@ -115,6 +122,7 @@ export async function readFleet(db: Database, settings: FleetSettings): Promise<
   return {
     pools: row.pools.map((pool) => poolOf(pool, switchMs.get(pool.pool) ?? settings.switchMs, settings)),
     inFlight,
+    flexQueued: Number(row.flex_queued),
     time,
     running: new RunningCounts(inFlight),
     paces,
@@ -132,6 +140,7 @@ function poolOf(row: PoolRow, switchMs: number, settings: FleetSettings): Pool {
     loaded: slotStates(row.workers),
     switchMs,
     switchWaitMsMax: switchWaitMsMax(switchMs, settings.switchWaitMsMax),
+    costPerHourMicros: row.cost_per_hour_micros === null ? null : BigInt(row.cost_per_hour_micros),
     capabilities: capabilitiesOfPool(row.pool, row.served, settings.catalogue),
     sequenceDevices: row.sequence_devices,
     framesMax: row.frames_max,

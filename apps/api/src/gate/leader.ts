@@ -19,6 +19,7 @@ import {
 import { KnownFleet } from './known-fleet.ts'
 import { LEADER_SILENT_MS_MAX, type Leadership, renewLeadership, winLeadership } from './leadership.ts'
 import { NewsBox } from './news.ts'
+import { PutOffTimes } from './put-off-times.ts'
 import { QueueHeads } from './queue-heads.ts'
 import { GATE_CHANNEL, newsOfNotice, registerLocalLeader } from './wake.ts'
 
@@ -168,6 +169,7 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
     news,
     knownFleet: new KnownFleet(client, settings),
     queueHeads: new QueueHeads(client),
+    putOffTimes: new PutOffTimes(),
     keepLeadership,
     onError: events.onError,
     onUntaken: events.onUntaken,

@@ -19,6 +19,7 @@ const POOL: Pool = {
   loaded: [],
   switchMs: 0,
   switchWaitMsMax: 0,
+  costPerHourMicros: null,
   capabilities: ['animatic'],
   sequenceDevices: 1,
   framesMax: 129,
@@ -29,6 +30,7 @@ function fleetOf(pools: Pool[], inFlight: InFlight[] = []): Fleet {
   return {
     pools,
     inFlight,
+    flexQueued: 0,
     time: new VirtualTime(),
     running: new RunningCounts(inFlight),
     paces: pacesOf([], new Catalogue()),

@@ -1,0 +1,83 @@
+import { type Head, tierOf } from '@sluice/gate/choose'
+import { takesNow } from '@sluice/gate/delivery'
+import { type Fleet, type InFlight, occupantsOf, type Pool } from '@sluice/gate/fleet'
+import { type HeadRow, headOf } from '@sluice/gate/head-row'
+import type { Lines } from '@sluice/gate/lines'
+import { unoccupiedSlots } from '@sluice/gate/loaded-slots'
+import { fitsPool } from '@sluice/gate/pool-fits'
+import { Elsewhere, type OtherPool } from '@sluice/gate/route'
+import type { ServiceTier } from '@sluice/shared/service-tier'
+import type { QueueHeads } from './queue-heads.ts'
+
+interface SurroundingsParts {
+  fleet: Fleet
+  queueHeads: QueueHeads
+  /** Queues that have been given all they may have in this pass: what is still free there takes nobody. */
+  filled: ReadonlySet<string>
+}
+
+/** What the videos that wait for a pool, in these lines, could wait for elsewhere; null when for nothing. */
+export async function readElsewhere(
+  parts: SurroundingsParts,
+  pool: Pool,
+  lines: Lines,
+): Promise<Elsewhere | null> {
+  const { fleet, queueHeads } = parts
+  const rivals = fleet.pools.filter((other) => isRival(pool, other))
+  if (rivals.length === 0 || lines.size === 0) return null
+  const others: OtherPool[] = []
+  for (const other of rivals) {
+    const { lines: ofOther } = await queueHeads.read(other)
+    others.push(otherPool(parts, { pool, other, lines, ofOther }))
+  }
+  return new Elsewhere({
+    pool,
+    loaded: unoccupiedSlots(pool, occupantsOf(fleet, pool)).models(),
+    flexQueued: fleet.flexQueued,
+    others,
+  })
+}
+
+/** Workers of one pool are alike, whatever queue they read. */
+function isRival(pool: Pool, other: Pool): boolean {
+  return (
+    other.pool !== pool.pool &&
+    other.untaken === 0 &&
+    !other.isPaused &&
+    other.capabilities.some((capability) => pool.capabilities.includes(capability))
+  )
+}
+
+function otherPool(
+  { fleet, filled }: SurroundingsParts,
+  { pool, other, lines, ofOther }: { pool: Pool; other: Pool; lines: Lines; ofOther: Lines },
+): OtherPool {
+  const { paces } = fleet
+  const costOf = (row: HeadRow) => headOf(row, other, paces).costMs
+  return {
+    pool: other,
+    slotsFreeInMs: slotsFreeInMs(fleet, other, !filled.has(other.queue)),
+    costMsOf: (head: Head) => {
+      const row = lines.of(head)?.row
+      return row !== undefined && fitsPool(other, row) ? costOf(row) : null
+    },
+    ownOf: (tier: ServiceTier) => {
+      const own = ofOther.all().filter(({ last }) => !fitsPool(pool, last))
+      const rows = own.flatMap((line) => line.rows.map(({ row }) => row))
+      const inTier = rows.filter((row) => tierOf(headOf(row, other, paces)) === tier)
+      const mayBeMore = own.some(({ isWhole, last }) => !isWhole && last.service_tier === tier)
+      return mayBeMore ? null : inTier.map(costOf)
+    },
+  }
+}
+
+/** When the slots are free that take the next video that comes. */
+function slotsFreeInMs(fleet: Fleet, pool: Pool, hasRoom: boolean): number[] {
+  const occupants = occupantsOf(fleet, pool)
+  const free = hasRoom ? Math.min(takesNow(fleet, pool), pool.slots - occupants.length) : 0
+  return [...occupants.map(msLeft), ...Array.from({ length: Math.max(0, free) }, () => 0)]
+}
+
+function msLeft({ freeInMs, leftMs }: InFlight): number {
+  return Math.max(0, freeInMs ?? leftMs)
+}
