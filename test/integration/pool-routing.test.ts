@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { gatePassed } from '../support/gate-passed.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -69,14 +70,12 @@ const finish = async (attempt: HandAttempt) => {
   await attempt.report({ type: 'released' })
   await attempt.report({ type: 'finished', result })
 }
-/** The gate has looked at everything since: another video, of a tier before all others, is dispatched. */
-const gateHasLooked = async (worker: HandWorker): Promise<HandAttempt> =>
-  start(worker, await submit({ service_tier: 'priority', num_steps: 1 }))
 
 describe('of two pools that can make a video', () => {
   test('a standard video goes to the one where it is finished first: the faster one when both are free, the slower one while the faster is busy for long, and it waits for the faster one that is free soon', async () => {
     const slow = await open('a-slow', SLOW_STEP_MS)
     const fast = await open('b-fast', FAST_STEP_MS)
+    await gatePassed(api)
     const first = await start(fast, await submit())
     // 60 s from now on the slow pool, and 20 after 20 s on the fast one.
     const waiting = await submit()
@@ -98,13 +97,12 @@ describe('of two pools that can make a video', () => {
   test('a flex video waits for the cheaper one while its deadline is far, though the other is free', async () => {
     const dear = await open('a-dear', FAST_STEP_MS, '4000000')
     const cheap = await open('b-cheap', FAST_STEP_MS, '1000000')
+    await gatePassed(api)
     // The dear one is as fast: what is in a hurry goes there when the cheap one is busy.
     const busy = await start(cheap, await submit())
     const flex = await submit({ service_tier: 'flex' })
-    const hurried = await gateHasLooked(dear)
-    await finish(hurried)
-    // The dear one is free, and the gate has looked again.
-    await finish(await gateHasLooked(dear))
+    await finish(await start(dear, await submit({ service_tier: 'priority' })))
+    await gatePassed(api)
     expect(await statusOf(flex)).toBe('queued')
     await finish(busy)
     await finish(await start(cheap, flex))
@@ -113,9 +111,10 @@ describe('of two pools that can make a video', () => {
   test('a flex video whose deadline is near goes where it is finished first', async () => {
     const dear = await open('a-dear', FAST_STEP_MS, '4000000')
     const cheap = await open('b-cheap', FAST_STEP_MS, '1000000')
+    await gatePassed(api)
     const busy = await start(cheap, await submit())
     const near = await submit({ service_tier: 'flex' })
-    await finish(await gateHasLooked(dear))
+    await gatePassed(api)
     expect(await statusOf(near)).toBe('queued')
     await api.context.db.query({
       text: `update video set execution_expires_at = now() + interval '30 minutes' where id = $1`,
@@ -128,6 +127,7 @@ describe('of two pools that can make a video', () => {
   test('of pools as fast a standard video takes the cheaper one', async () => {
     const dear = await open('a-dear', FAST_STEP_MS, '4000000')
     const cheap = await open('b-cheap', FAST_STEP_MS, '1000000')
+    await gatePassed(api)
     const first = await start(cheap, await submit())
     const second = await start(dear, await submit())
     await finish(first)
@@ -138,6 +138,7 @@ describe('of two pools that can make a video', () => {
 test('a video that waited for another pool as long as it would have taken where there is room goes there', async () => {
   const slow = await open('a-slow', 60)
   const fast = await open('b-fast', 1)
+  await gatePassed(api)
   // It says that it is nearly done, and never is.
   const stuck = await start(fast, await submit())
   await atStep(stuck, STEPS)

@@ -8,13 +8,13 @@ import { Heap } from './heap.ts'
  * where it is predicted to be finished first, for flex the cheapest, unless that would miss its deadline.
  */
 
-/** Times within this share of each other count as the same: predictions are wrong by more. */
+/** Times that differ by no more than this share count as the same: predictions are wrong by more. */
 const SAME_TIME = 0.05
 /** So do costs: they are made of a measured pace. */
 const SAME_COST = 0.01
-/** A flex video waits for cheaper pools while they would be done within this share of the time it has left. */
+/** Flex waits for cheaper pools while they are predicted to be done within this share of the time left. */
 const FLEX_TIME_SHARE = 0.5
-/** Videos that only another pool can make are looked at one by one; with more of them it is not waited for. */
+/** With more videos before it that only another pool can make, that pool is not waited for. */
 const OWN_MAX = 256
 
 /** A pool that a video could go to instead. */
