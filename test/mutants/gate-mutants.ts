@@ -113,8 +113,8 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'fairness: a flex video near its deadline is served as standard',
     file: 'packages/gate/src/choose.ts',
-    find: `video.costMs * PROMOTION_COSTS) ? 'standard' : 'flex'`,
-    replace: `video.costMs * PROMOTION_COSTS) ? 'flex' : 'flex'`,
+    find: `promotedIn(video) <= 0 ? 'standard' : 'flex'`,
+    replace: `promotedIn(video) <= 0 ? 'flex' : 'flex'`,
     tests: CHOOSE,
   },
   {

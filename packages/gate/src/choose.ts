@@ -131,10 +131,18 @@ export class FairQueue {
    */
   readonly #waitingByKey = new Map<string, Head[]>()
 
-  /** `time` stays the caller's, who advances it with each choice that is carried out. */
-  constructor(time: VirtualTime, heads: Iterable<Head> = []) {
+  /**
+   * `time` stays the caller's, who advances it with each choice that is carried out. `current`: what stands
+   * in a head's place by now, itself where nothing has changed; asked when its turn has come.
+   */
+  constructor(time: VirtualTime, heads: Iterable<Head> = [], current: Current = (head) => head) {
     this.#time = time
-    this.#tiers = SERVICE_TIERS.map((tier) => new TierQueue(tier, time))
+    const renewed: Current = (head) => {
+      const now = current(head)
+      if (now !== head && now !== null) this.push(now)
+      return now
+    }
+    this.#tiers = SERVICE_TIERS.map((tier) => new TierQueue(tier, time, renewed))
     for (const head of heads) this.push(head)
   }
 
@@ -251,6 +259,9 @@ function isPutOff(head: Head, tier: ServiceTier, others: Others, { nowMs }: Swit
   return true
 }
 
+/** Null = nothing: it is passed over as if it were not there. */
+type Current = (head: Head) => Head | null
+
 const byAge = (a: Head, b: Head) => a.videoId < b.videoId
 
 /**
@@ -262,6 +273,7 @@ const byAge = (a: Head, b: Head) => a.videoId < b.videoId
 class TierQueue {
   readonly tier: ServiceTier
   readonly #time: VirtualTime
+  readonly #current: Current
   /** All heads, by account. */
   readonly #heads = new Map<string, Heap<Head>>()
   /**
@@ -275,9 +287,10 @@ class TierQueue {
   /** Accounts that are at a limit, whose heads all wait. */
   readonly #waiting = new Set<string>()
 
-  constructor(tier: ServiceTier, time: VirtualTime) {
+  constructor(tier: ServiceTier, time: VirtualTime, current: Current) {
     this.tier = tier
     this.#time = time
+    this.#current = current
   }
 
   get size(): number {
@@ -318,14 +331,16 @@ class TierQueue {
     }
     for (let head = this.#ready.pop(); head !== undefined; head = this.#ready.pop()) {
       if (!this.#isOldest(head)) continue
-      if (this.#time.finishMs(this.tier, head.accountId) <= clockMs) return this.#take(head)
-      this.#enter(head.accountId)
+      const isReady = this.#time.finishMs(this.tier, head.accountId) <= clockMs
+      if (isReady && this.#take(head)) return head
+      if (!isReady) this.#enter(head.accountId)
     }
     for (let first = this.#ahead.pop(); first !== undefined; first = this.#ahead.pop()) {
       const { head, finishMs } = first
       if (!this.#isOldest(head)) continue
-      if (this.#time.finishMs(this.tier, head.accountId) === finishMs) return this.#take(head)
-      this.#enter(head.accountId)
+      const isReady = this.#time.finishMs(this.tier, head.accountId) === finishMs
+      if (isReady && this.#take(head)) return head
+      if (!isReady) this.#enter(head.accountId)
     }
     return null
   }
@@ -343,11 +358,12 @@ class TierQueue {
     else this.#ahead.push({ finishMs, head })
   }
 
-  #take(head: Head): Head {
+  /** Takes the oldest head of its account out, and returns whether it still is one. */
+  #take(head: Head): boolean {
     const { accountId } = head
     this.#heads.get(accountId)?.pop()
     this.#enter(accountId)
-    return head
+    return this.#current(head) === head
   }
 }
 
@@ -367,5 +383,10 @@ export function accountCap(
 /** The tier a video is served in: its own, or standard for a flex video whose deadline is near. */
 export function tierOf(video: Pick<Head, 'tier' | 'costMs' | 'expiresInMs'>): ServiceTier {
   if (video.tier !== 'flex') return video.tier
-  return video.expiresInMs <= Math.max(PROMOTION_MS_MIN, video.costMs * PROMOTION_COSTS) ? 'standard' : 'flex'
+  return promotedIn(video) <= 0 ? 'standard' : 'flex'
+}
+
+/** Milliseconds until a flex video is served as standard. */
+export function promotedIn({ costMs, expiresInMs }: Pick<Head, 'costMs' | 'expiresInMs'>): number {
+  return expiresInMs - Math.max(PROMOTION_MS_MIN, costMs * PROMOTION_COSTS)
 }

@@ -51,6 +51,8 @@ export function takesNow(fleet: Pick<Fleet, 'inFlight'>, pool: Pool): number {
  * A pool that takes what it is given is filled before one that does not, and one that can make less before
  * one that can make more, which then has room for what only it can make.
  */
-export function inOrderOfFilling(pools: readonly Pool[]): Pool[] {
+export function inOrderOfFilling<Filled extends Pick<Pool, 'untaken' | 'capabilities'>>(
+  pools: readonly Filled[],
+): Filled[] {
   return pools.toSorted((a, b) => a.untaken - b.untaken || a.capabilities.length - b.capabilities.length)
 }

@@ -88,7 +88,8 @@ export class FreeSlots {
    * else one whose model is not `wanted` by others. Undefined when none is left.
    */
   take(model: string, wanted: ReadonlySet<string>): SlotState | undefined {
-    return this.#takeOf(model) ?? this.#takeOf(null) ?? this.#takeUnwanted(wanted)
+    const loaded = loadedToTake(this.#left(), model, wanted)
+    return loaded === undefined ? undefined : this.#takeOf(loaded)
   }
 
   /**
@@ -112,11 +113,30 @@ export class FreeSlots {
     return same.slots[same.taken - 1]
   }
 
-  #takeUnwanted(wanted: ReadonlySet<string>): SlotState | undefined {
-    const left = [...this.#byModel].filter(([, { slots, taken }]) => taken < slots.length)
-    const [best] = left.find(([model]) => model !== null && !wanted.has(model)) ?? left[0] ?? []
-    return best === undefined ? undefined : this.#takeOf(best)
+  #left(): (string | null)[] {
+    return [...this.#byModel].flatMap(([model, { slots, taken }]) => (taken < slots.length ? [model] : []))
   }
+}
+
+/**
+ * Of what free slots have loaded (null = not known), what the one has that a video of this model takes: its
+ * model, else nothing that is known, else a model that is not `wanted` by others. Undefined without a slot.
+ */
+export function loadedToTake(
+  free: Iterable<string | null>,
+  model: string,
+  wanted: { has(model: string): boolean },
+): string | null | undefined {
+  let first: string | null | undefined
+  let unwanted: string | undefined
+  let hasUnknown = false
+  for (const loaded of free) {
+    if (loaded === model) return model
+    if (loaded === null) hasUnknown = true
+    else if (!wanted.has(loaded)) unwanted ??= loaded
+    first ??= loaded
+  }
+  return hasUnknown ? null : (unwanted ?? first)
 }
 
 /** Passed over for as long as that, a switch costs less than a tenth of the time that is saved for it. */

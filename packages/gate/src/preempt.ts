@@ -1,6 +1,6 @@
 import { type FairQueue, type Head, type Others, tierOf } from './choose.ts'
 import { type Fleet, type InFlight, occupiesSlot, type Pool } from './fleet.ts'
-import type { RunningCounts } from './running-counts.ts'
+import type { Owner, RunningCounts } from './running-counts.ts'
 
 /** Who occupies how much of one pool. */
 export interface PoolShares {
@@ -9,6 +9,21 @@ export interface PoolShares {
   /** Slots of the pool one account may occupy. */
   accountCap: number
 }
+
+/** What of an attempt decides whether it may be asked to make room. */
+export type Preemptable = Owner &
+  Pick<
+    InFlight,
+    | 'queue'
+    | 'tier'
+    | 'isRunning'
+    | 'isYielding'
+    | 'cameBack'
+    | 'ranMs'
+    | 'expiresInMs'
+    | 'freeInMs'
+    | 'leftMs'
+  >
 
 /** A yield frees the device hardly sooner than the end of a video that is over within this long. */
 const LEFT_MS_MIN = 5_000
@@ -28,18 +43,18 @@ export function limitOn(
  * already, or a slot is nearly free. One that came back runs for `runMsMin` before it makes room again: what
  * a yield costs (the step under way, the checkpoint up and down, another start) is some seconds.
  */
-export function preemptable(
-  fleet: Pick<Fleet, 'inFlight'>,
+export function preemptable<Attempt extends Preemptable>(
+  fleet: { inFlight: readonly Attempt[] },
   pool: Pick<Pool, 'queue'>,
   runMsMin: number,
-): InFlight[] {
+): Attempt[] {
   const running = fleet.inFlight.filter((attempt) => attempt.queue === pool.queue && attempt.isRunning)
   if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
   return running.filter(
     (attempt) =>
       attempt.tier === 'flex' &&
       // One whose deadline is near runs as standard, by the same rule as when it is queued.
-      tierOf({ ...attempt, costMs: attempt.leftMs }) === 'flex' &&
+      tierOf({ tier: attempt.tier, costMs: attempt.leftMs, expiresInMs: attempt.expiresInMs }) === 'flex' &&
       (!attempt.cameBack || attempt.ranMs >= runMsMin) &&
       (attempt.freeInMs ?? attempt.leftMs) >= LEFT_MS_MIN,
   )
@@ -50,13 +65,20 @@ export function preemptable(
  * account or key at a limit, which would be passed over, and the flex video started again; nor for one that
  * waits for one of the `others`. Null = none. The flex video goes on later from its checkpoint.
  */
-export function victimFor(
+export function victimFor<Victim extends Owner>(
   fleet: Pick<Fleet, 'running'> & { others?: Others | null },
   shares: PoolShares,
   queue: FairQueue,
-  victims: readonly InFlight[],
-): InFlight | null {
-  return victims.find((victim) => wouldServeHigherTier(fleet, shares, queue, victim)) ?? null
+  victims: readonly Victim[],
+): Victim | null {
+  const keysInVain = new Set<string>()
+  for (const victim of victims) {
+    // Whose slot it is matters, and not which of them.
+    if (keysInVain.has(victim.keyId)) continue
+    if (wouldServeHigherTier(fleet, shares, queue, victim)) return victim
+    keysInVain.add(victim.keyId)
+  }
+  return null
 }
 
 /** Whether the slot of this victim, were it free, would go to a video above flex. */
@@ -64,7 +86,7 @@ function wouldServeHigherTier(
   { running, others = null }: Pick<Fleet, 'running'> & { others?: Others | null },
   shares: PoolShares,
   queue: FairQueue,
-  victim: InFlight,
+  victim: Owner,
 ): boolean {
   const withoutVictim = { ...shares, occupied: new Map(shares.occupied) }
   withoutVictim.occupied.set(victim.accountId, (shares.occupied.get(victim.accountId) ?? 0) - 1)
