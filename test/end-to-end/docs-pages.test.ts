@@ -140,9 +140,8 @@ test('the lines of the README say what was refused', async () => {
 
 test('docs/video-calls.md: every line does what is said beside it', async () => {
   await using shell = await startShell()
-  const [key = '', quote = '', retry = '', events = '', refined = '', ...more] = indentedBlocks(
-    readDoc('video-calls.md'),
-  )
+  const [key = '', quote = '', promised = '', retry = '', events = '', refined = '', ...more] =
+    indentedBlocks(readDoc('video-calls.md'))
   expect(more).toEqual([])
   await pasteAllRight(shell, key)
   const [told] = answersIn(await pasteAllRight(shell, here(quote)))
@@ -152,6 +151,10 @@ test('docs/video-calls.md: every line does what is said beside it', async () => 
     largest: { size: '1024x576' },
     cost: { amount: '2.28096' },
   })
+  const { account_id: accountId } = (await service.call('GET', '/v1/key')).body
+  await service.call('PATCH', `/v1/admin/accounts/${accountId}`, { promises: true }, service.adminKey)
+  const [forecast] = answersIn(await pasteAllRight(shell, here(promised)))
+  expect(forecast.promise).toMatchObject({ can_be_kept: true, service_tier: 'standard' })
   const failed = await cancelled()
   const [again] = answersIn(await pasteAllRight(shell, here(retry, { VIDEO_ID: failed })))
   expect(again).toMatchObject({ object: 'video', retried_from: failed })

@@ -47,6 +47,27 @@ test('sluice keys makes a key of the operator, which reads and changes nothing',
   expect((await sluice(['keys', 'create', '--operator', 'admin:read', '--budget', '5'])).code).toBe(2)
 })
 
+test('sluice accounts opens an account, changes what is named and leaves the rest, and lists it', async () => {
+  const opened = await sluice(['accounts', 'open', '--name', 'a studio', '--running', '4'])
+  expect(opened).toMatchObject({ code: 0, err: '' })
+  const id = /acct_[0-9a-z]{26}/.exec(opened.out)?.[0] ?? ''
+  expect(opened.out).toBe(
+    `${id}  "a studio"  0 USD to spend  0 queued, 0 in progress  at most 1000 queued  at most 4 running\n`,
+  )
+  const change = (...flags: string[]) => sluice(['accounts', 'change', '--account', id, ...flags])
+  expect((await change('--promises', 'on', '--weight', '200')).code).toBe(0)
+  expect(await operator.must('GET', `/v1/admin/accounts/${id}`)).toMatchObject({
+    name: 'a studio',
+    promises: true,
+    weight: 200,
+    running_max: 4,
+  })
+  const changed = await change('--promises', 'off', '--running', 'none')
+  expect(changed.out).toContain('weight 200  at most 1000 queued\n')
+  expect((await sluice(['accounts', 'list'])).out).toContain(changed.out)
+  expect(await change('--promises', 'maybe')).toMatchObject({ code: 2, out: '' })
+})
+
 test('sluice keys makes a key that works, lists it, changes it, and revokes it', async () => {
   const made = await sluice([
     'keys',

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { transaction } from '../../apps/api/src/db/database.ts'
@@ -34,7 +36,7 @@ async function tenant(of: TestApi, money: { paid: string; trial?: string } = { p
   const id = await operatorOf(of).account(money, { promises: true })
   const { key } = await operatorOf(of).key(id)
   const ofKey: typeof call = (method, path, body) => callJson(of.url, key, method, path, body)
-  return { accountId: id, call: ofKey }
+  return { accountId: id, key, call: ofKey }
 }
 
 const sql = async (text: string, values: unknown[] = []) =>
@@ -75,6 +77,16 @@ const end = (id: string, how: Ending, steps = 10) =>
   })
 const dispatched = (id: string) =>
   asOwner(`update video set status = 'dispatched', fence = 1, pool = 'none' where id = '${id}'`)
+const MAIN = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url))
+/** `npx sluice quote` for a video that is asked for within so many seconds. */
+const sluiceQuote = (url: string, key: string, seconds: string) =>
+  new Promise<{ code: number; out: string }>((resolve) => {
+    const args = [MAIN, 'quote', 'a boat', '--frames', '5', '--steps', '10', '--max-wait', seconds]
+    const env = { PATH: process.env.PATH ?? '', SLUICE_API_KEY: key, SLUICE_BASE_URL: `${url}/v1` }
+    const child = execFile(process.execPath, args, { env }, (_error, out, err) =>
+      resolve({ code: child.exitCode ?? -1, out: out + err }),
+    )
+  })
 const events = async (id: string) =>
   (await sql(`select type from webhook_event where subject_id = $1 order by type`, [id])).map(
     ({ type }) => type,
@@ -125,7 +137,7 @@ test('a time that is never promised is named with its field, in a quote as in a 
 
 test('a quote says whether the time can be kept, at which tier and for how much; a submission that is promised one that cannot is refused, holds nothing and hears which tier could', async () => {
   await using alone = await startTestApi()
-  const { call: ask, accountId: owner } = await tenant(alone)
+  const { call: ask, accountId: owner, key: ownKey } = await tenant(alone)
   const asked = { ...SMALL, max_wait: 100 }
   const quote = async (fields: object = {}) =>
     (await ask('POST', '/v1/videos/quote', { ...asked, ...fields })).body.promise
@@ -161,6 +173,13 @@ test('a quote says whether the time can be kept, at which tier and for how much;
     service_tier: 'priority',
     tiers: [{ can_be_kept: false }, { service_tier: 'priority', can_be_kept: true }],
   })
+  const told = await sluiceQuote(alone.url, ownKey, '100')
+  expect(told).toMatchObject({ code: 1 })
+  expect(told.out).toContain(
+    `UTC cannot be promised with --tier standard: ${COST.standard} USD, of which 0.000504 is given back`,
+  )
+  expect(told.out).toContain('UTC can be promised with --tier priority')
+  expect((await sluiceQuote(alone.url, ownKey, '86400')).code).toBe(0)
   const before = (await operatorOf(alone).must('GET', `/v1/admin/accounts/${owner}`)).held
   const refused = await ask('POST', '/v1/videos', asked)
   expect(refused.status).toBe(409)

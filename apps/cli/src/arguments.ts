@@ -37,3 +37,11 @@ export function unixTime(text: string): number {
   }
   return Math.floor(ms / 1_000)
 }
+
+/** The word that removes a limit. */
+export const NONE = 'none'
+
+/** What `parse` takes, or the word that removes a limit. */
+export function orNone<Value>(parse: (text: string) => Value): (text: string) => Value | typeof NONE {
+  return (text) => (text === NONE ? NONE : parse(text))
+}

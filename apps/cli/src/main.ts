@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { UsageError } from './connection/find-connection.ts'
 import { doctor } from './doctor/doctor.ts'
 import { USAGE_EXIT } from './exit-codes.ts'
+import { addAccountCommands } from './operator/account-commands.ts'
 import { addCreditCommands } from './operator/credit-commands.ts'
 import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
@@ -21,6 +22,7 @@ Examples:
   npx sluice generate "a fox" -o fox.mp4 --size 1024x576 --steps 30 --max-cost 100
   npx sluice quote "a fox" --size 1024x576 --max-cost 0.5     what it would cost, and what 0.5 would buy
   npx sluice watch video_01h...                               see how far it is
+  npx sluice accounts change --account acct_01h... --promises on
   npx sluice keys create --name shop --budget 10000000 --interval day
   npx sluice credits add 25 --account acct_01h...
   npx sluice doctor                                           check every part, and say what to do
@@ -58,6 +60,7 @@ async function main(): Promise<void> {
   addVideoCommands(program, process.env, terminal)
   addDoctorCommand(program)
   const operator = createOperator(process.env, { print, notice: terminal.notice })
+  addAccountCommands(program, operator)
   addKeyCommands(program, operator)
   addCreditCommands(program, operator)
   await program.parseAsync(isKnown(program, process.argv.slice(2)) ? undefined : withoutHelp(process.argv))

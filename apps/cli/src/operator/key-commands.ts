@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
-import { unixTime, wholeNumber } from '../arguments.ts'
+import { orNone, unixTime, wholeNumber } from '../arguments.ts'
 import { YES_OPTION, type YesFlag } from './confirm.ts'
-import { changeKey, createKey, type KeyFlags, listKeys, type NewKeyFlags, NONE, revokeKey } from './keys.ts'
+import { changeKey, createKey, type KeyFlags, listKeys, type NewKeyFlags, revokeKey } from './keys.ts'
 import { ACCOUNT_OPTION, type AccountFlag, type Operator } from './operator.ts'
 
 /** Adds `sluice keys`: the API keys of an account. */
@@ -63,8 +63,4 @@ function addChange(keys: Command, operator: Operator): void {
 
 function intervalOption(): Option {
   return new Option('--interval <interval>', 'when the budget starts anew').choices(['day', '30d', 'none'])
-}
-
-function orNone<Value>(parse: (text: string) => Value): (text: string) => Value | typeof NONE {
-  return (text) => (text === NONE ? NONE : parse(text))
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { NONE } from '../arguments.ts'
 import { isConfirmed, requireConfirmable, type YesFlag } from './confirm.ts'
 import type { AccountFlag, Operator } from './operator.ts'
 
@@ -22,9 +23,6 @@ const pageSchema = z.object({
   last_id: z.string().nullable(),
   has_more: z.boolean(),
 })
-
-/** The word that removes a limit. */
-export const NONE = 'none'
 
 /** The flags of `sluice keys create` and `sluice keys change`. */
 export interface KeyFlags {

@@ -27,7 +27,11 @@ export function progressBar(video: Video, columns: number): string {
 
 /** `12.5 USD charged`. */
 export function costText(video: Video): string {
-  return video.cost ? `${video.cost.amount} ${video.cost.currency} ${video.cost.state}` : 'no cost stated'
+  const { cost, promise } = video
+  if (cost === undefined) return 'no cost stated'
+  const text = `${cost.amount} ${cost.currency} ${cost.state}`
+  if (promise?.state !== 'missed' || Number(promise.credit.amount) === 0) return text
+  return `${text}, ${promise.credit.amount} given back for a missed promise`
 }
 
 /** `415800 tokens (8316 x 50 steps)`. */

@@ -29,7 +29,8 @@ export async function quote(options: QuoteOptions): Promise<number> {
       timings,
     }).quote(request)
     terminal.write(options.isJson ? `${JSON.stringify(quoted)}\n` : quoteText(quoted))
-    return quoted.affordable && quoted.within_limits ? 0 : 1
+    const isPromised = quoted.promise == null || quoted.promise.can_be_kept
+    return quoted.affordable && quoted.within_limits && isPromised ? 0 : 1
   } catch (error) {
     if (stop.aborted) return INTERRUPTED_EXIT
     throw error
@@ -46,10 +47,23 @@ function quoteText(quoted: Quote): string {
     `${quoted.model}, ${settingsText(quoted)}`,
     `${tokens} at ${perMillion}: ${cost.amount} ${cost.currency}`,
     timeText(quoted),
+    ...(quoted.promise == null ? [] : promiseLines(quoted.promise)),
     ...(quoted.affordable ? [] : ['the balance does not cover it']),
     ...(quoted.within_limits ? [] : [limitsText(quoted.largest)]),
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** What each tier would promise, and what it is worth. */
+function promiseLines({ deliver_by, service_tier, tiers }: NonNullable<Quote['promise']>): string[] {
+  const by = `by ${new Date(deliver_by * 1_000).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+  const lines = tiers.map((tier) => {
+    const { cost, credit_if_missed: credit } = tier
+    const answer = tier.can_be_kept ? 'can be promised' : 'cannot be promised'
+    const price = `${cost.amount} ${cost.currency}, of which ${credit.amount} is given back if it is missed`
+    return `${by} ${answer} with --tier ${tier.service_tier}: ${price}`
+  })
+  return service_tier === null ? [...lines, 'no tier can promise it now'] : lines
 }
 
 function limitsText(largest: Quote['largest']): string {

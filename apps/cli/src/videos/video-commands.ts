@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { decimalNumber, moneyAmount, positiveNumber, wholeNumber } from '../arguments.ts'
+import { decimalNumber, moneyAmount, positiveNumber, unixTime, wholeNumber } from '../arguments.ts'
 import { findConnection } from '../connection/find-connection.ts'
 import { interrupts } from '../processes/interrupts.ts'
 import { generate } from './generate.ts'
@@ -21,6 +21,8 @@ interface RequestFlags {
   maxTokens?: number
   maxCost?: string
   tier?: string
+  deliverBy?: number
+  maxWait?: number
   refine?: boolean
   json?: boolean
 }
@@ -107,6 +109,8 @@ function withRequestOptions(command: Command): Command {
     .option('--max-tokens <n>', 'refuse when it would generate more', positiveNumber)
     .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50', moneyAmount)
     .option('--tier <tier>', 'priority, standard or flex')
+    .option('--deliver-by <time>', 'refuse unless it is promised by then, e.g. 2027-01-31T12:00Z', unixTime)
+    .option('--max-wait <seconds>', 'refuse unless it is promised within so many seconds', positiveNumber)
     .option('--refine', "have the service's refiner write a longer prompt first")
 }
 
@@ -124,6 +128,8 @@ function requestOf(prompt: string, flags: RequestFlags): VideoRequest {
     ...(flags.maxTokens === undefined ? {} : { max_tokens: flags.maxTokens }),
     ...(flags.maxCost === undefined ? {} : { max_cost: flags.maxCost }),
     ...(flags.tier === undefined ? {} : { service_tier: flags.tier }),
+    ...(flags.deliverBy === undefined ? {} : { deliver_by: flags.deliverBy }),
+    ...(flags.maxWait === undefined ? {} : { max_wait: flags.maxWait }),
     ...(flags.refine === undefined ? {} : { refine_prompt: flags.refine }),
   }
 }

@@ -20,13 +20,14 @@ export const videoSchema = publicVideoSchema
     cost: true,
     queue_position: true,
     eta_seconds: true,
+    promise: true,
   })
-  .partial({ error: true, usage: true, cost: true, queue_position: true, eta_seconds: true })
+  .partial({ error: true, usage: true, cost: true, queue_position: true, eta_seconds: true, promise: true })
   .loose()
 export type Video = z.output<typeof videoSchema>
 
 /** The API's quote; fields of newer servers pass. */
-export const quoteSchema = publicQuoteSchema.loose()
+export const quoteSchema = publicQuoteSchema.partial({ promise: true }).loose()
 export type Quote = z.output<typeof quoteSchema>
 
 /** The API's list of models; fields of newer servers pass. */
@@ -48,6 +49,8 @@ export interface VideoRequest {
   max_tokens?: number
   max_cost?: string
   service_tier?: string
+  deliver_by?: number
+  max_wait?: number
 }
 
 /** True when the video will not change any more. */
