@@ -285,6 +285,31 @@ test('a video that comes too late costs what flex costs: the rest is given back 
   expect(await checkLedger(api.context.db)).toMatchObject({ ok: true })
 })
 
+test('what became of promises and what they cost is in the economics and at /metrics, beside the revenue that is left', async () => {
+  const [late, kept] = [await promised('priority'), await promised()]
+  for (const id of [late, kept]) {
+    await dispatched(id)
+    await asOwner(`update video set pool = 'promising' where id = '${id}'`)
+  }
+  await pass(late, 3_601)
+  for (const id of [late, kept]) await end(id, 'completed')
+  const { data } = await operator.must('GET', '/v1/admin/economics')
+  expect(data.find(({ pool }: { pool: string }) => pool === 'promising')).toMatchObject({
+    promises_kept: 1,
+    promises_missed: 1,
+    rebates: '0.001008',
+    revenue: '0.001512',
+  })
+  const { key } = await operator.must('POST', '/v1/admin/keys', { name: 'metrics', scope: 'metrics:read' })
+  const metrics = await eventually(
+    async () => (await fetch(`${api.url}/metrics`, { headers: { authorization: `Bearer ${key}` } })).text(),
+    (text) => text.includes('pool="promising"'),
+  )
+  expect(metrics).toContain('sluice_promises_total{pool="promising",outcome="kept"} 1')
+  expect(metrics).toContain('sluice_promises_total{pool="promising",outcome="missed"} 1')
+  expect(metrics).toContain('sluice_rebates_total{pool="promising",currency="USD"} 0.001008')
+})
+
 test('what was held of trial and paid money and how a video ends: after a missed promise the account is as if it had asked for flex, and it never gets back more than it was charged', async () => {
   const ending = fc.record({
     how: fc.constantFrom<Ending>('completed', 'failed', 'cancelled'),

@@ -20,7 +20,8 @@ const VIDEO_FACTS = `
     select
       v.id, date_trunc('hour', v.ended_at, 'UTC') as hour, coalesce(v.pool, '') as pool,
       v.status, v.error_code, v.created_at, v.ended_at,
-      v.video_tokens, v.num_steps, v.charged_steps, v.charged_micros, v.checkpoint_step
+      v.video_tokens, v.num_steps, v.charged_steps, v.charged_micros, v.checkpoint_step,
+      v.promise, v.rebate_micros
     from video v
     where ${WHICH}
   ),
@@ -126,6 +127,14 @@ const VIDEO_FACTS = `
     group by 1, 2, 3
   ) s
   cross join lateral (values (s.status, s.videos), ('revenue_micros', s.micros)) f(fact, value)
+  union all
+  -- what became of promises, and what was given back
+  select s.hour, s.pool, f.fact, f.value
+  from ended_video s
+  cross join lateral (values
+    ('promises_' || s.promise, 1::numeric), ('rebate_micros', s.rebate_micros::numeric)
+  ) f(fact, value)
+  where s.promise in ('kept', 'missed')
   union all
   -- charged tokens, and the time of the attempts
   select s.hour, s.pool, f.fact, f.value

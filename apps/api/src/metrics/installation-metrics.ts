@@ -127,6 +127,11 @@ function createCounters(registry: Registry) {
       'pool',
       'currency',
     ]),
+    promises: counter('sluice_promises_total', 'Promised times of ended videos.', ['pool', 'outcome']),
+    rebates: counter('sluice_rebates_total', 'Given back for missed promises, in units of the currency.', [
+      'pool',
+      'currency',
+    ]),
     cost: counter('sluice_gpu_cost_total', 'What GPUs cost, as far as their workers declared it.', [
       'pool',
       'currency',
@@ -204,7 +209,7 @@ export class InstallationMetrics {
   }
 
   #publishFacts(pool: string, facts: Facts): void {
-    const { ended, generated, wasted, revenue, cost, etaError } = this.#counters
+    const { ended, generated, wasted, revenue, promises, rebates, cost, etaError } = this.#counters
     for (const outcome of ['completed', 'failed', 'cancelled'] as const)
       ended.inc({ pool, outcome }, Number(facts[outcome]))
     let generatedTokens = facts.charged_tokens
@@ -216,6 +221,9 @@ export class InstallationMetrics {
     generated.inc({ pool }, Number(generatedTokens))
     const currency = this.#currency
     revenue.inc({ pool, currency }, Number(facts.revenue_micros) / MICROS)
+    promises.inc({ pool, outcome: 'kept' }, Number(facts.promises_kept))
+    promises.inc({ pool, outcome: 'missed' }, Number(facts.promises_missed))
+    rebates.inc({ pool, currency }, Number(facts.rebate_micros) / MICROS)
     // No line rather than 0 while nothing is known of the pool's cost.
     if (facts.unpriced_gpu_ms === 0n || facts.cost_micros_per_hour_ms > 0n) {
       cost.inc({ pool, currency }, Number(facts.cost_micros_per_hour_ms) / HOUR_MS / MICROS)

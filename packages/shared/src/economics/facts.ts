@@ -14,6 +14,8 @@ export const FACTS = [
   // videos that ended, by how
   ...(['completed', 'failed', 'cancelled'] as const),
   'revenue_micros',
+  // promises of those videos, by what became of them, and what was given back for missed ones
+  ...(['promises_kept', 'promises_missed', 'rebate_micros'] as const),
   // generated tokens of those videos: charged, and wasted by cause
   'charged_tokens',
   ...WASTE_CAUSES.map((cause) => `wasted_${cause}` as const),

@@ -31,7 +31,11 @@ export interface Figures {
   /** Time of workers that declared no cost: as long as there is any, cost and all that needs it are null. */
   unpricedGpuMs: bigint
   costMicros: bigint | null
+  /** What was charged, less rebates. */
   revenueMicros: bigint
+  promisesKept: bigint
+  promisesMissed: bigint
+  rebateMicros: bigint
   /** Per million tokens charged. */
   costMicrosPerMillion: bigint | null
   revenueMicrosPerMillion: bigint | null
@@ -68,6 +72,9 @@ export function figuresOf(facts: Facts): Figures {
     unpricedGpuMs: facts.unpriced_gpu_ms,
     costMicros: cost,
     revenueMicros: revenue,
+    promisesKept: facts.promises_kept,
+    promisesMissed: facts.promises_missed,
+    rebateMicros: facts.rebate_micros,
     costMicrosPerMillion: withCost((costMicros) => microsPerMillion(costMicros, facts.charged_tokens)),
     revenueMicrosPerMillion: microsPerMillion(revenue, facts.charged_tokens),
     margin: withCost((costMicros) => margin(revenue, costMicros)),

@@ -38,7 +38,10 @@ const figuresSchema = z.object({
   gpu_cost: amountField
     .nullable()
     .meta({ description: 'Null as long as a worker that was there declared no cost.' }),
-  revenue: amountField,
+  revenue: amountField.meta({ description: 'What was charged, less rebates.' }),
+  promises_kept: z.int().meta({ description: 'Of the videos that ended.' }),
+  promises_missed: z.int(),
+  rebates: amountField.meta({ description: 'Given back for missed promises.' }),
   cost_per_million: amountField.nullable().meta({ description: 'Per million tokens charged.' }),
   revenue_per_million: amountField.nullable().meta({ description: 'Per million tokens charged.' }),
   margin: ratioField.meta({ description: '(revenue - cost) / revenue' }),
@@ -143,6 +146,9 @@ export function figuresJson(figures: Figures): z.input<typeof figuresSchema> {
     unpriced_gpu_seconds: inSeconds(figures.unpricedGpuMs),
     gpu_cost: money(figures.costMicros),
     revenue: formatMicros(figures.revenueMicros),
+    promises_kept: Number(figures.promisesKept),
+    promises_missed: Number(figures.promisesMissed),
+    rebates: formatMicros(figures.rebateMicros),
     cost_per_million: money(figures.costMicrosPerMillion),
     revenue_per_million: money(figures.revenueMicrosPerMillion),
     margin: figures.margin,
