@@ -72,14 +72,17 @@ export class Elsewhere {
     let best: { at: Ahead; startMs: number; endMs: number; costMs: number } | undefined
     for (const at of this.#others) {
       const costMs = at.other.costMsOf(head)
-      // However soon it began there, it would be later.
-      if (costMs === null || at.earliestMs + costMs > endMs * (1 + SAME_TIME)) continue
+      if (costMs === null) continue
+      const isCheaper = isCostBelow({ costMs, pool: at.other.pool }, { costMs: head.costMs, pool })
+      const isSoonEnough = (end: number) =>
+        end < endMs * (1 - SAME_TIME) || (isCheaper && end <= endMs * (1 + SAME_TIME))
+      // However soon it began there, it would be too late.
+      if (!isSoonEnough(costMs) || !isSoonEnough(at.earliestMs + costMs)) continue
       const startMs = at.startMs(tier)
       if (startMs === null) continue
       const end = startMs + at.switchMs(head.model) + costMs
-      const isCheaper = isCostBelow({ costMs, pool: at.other.pool }, { costMs: head.costMs, pool })
-      const isBetter = end < endMs * (1 - SAME_TIME) || (isCheaper && end <= endMs * (1 + SAME_TIME))
-      if (isBetter && (best === undefined || end < best.endMs)) best = { at, startMs, endMs: end, costMs }
+      if (isSoonEnough(end) && (best === undefined || end < best.endMs))
+        best = { at, startMs, endMs: end, costMs }
     }
     best?.at.take(best.endMs)
     return best !== undefined
@@ -117,22 +120,26 @@ function isCostBelow(one: Priced, other: Priced): boolean {
 /** What another pool has before it. */
 class Ahead {
   readonly other: OtherPool
-  readonly #freeMs = new Heap<number>((a, b) => a < b)
   readonly #counted = new Set<ServiceTier>()
-  readonly #switches: ReadonlySet<string> | null
+  /** Made when it is asked for: most heads need not be compared so closely. */
+  #freed: Heap<number> | undefined
   #isUnknown = false
 
   constructor(other: OtherPool) {
     this.other = other
-    for (const ms of other.slotsFreeInMs) this.#freeMs.push(ms)
-    const models = new Set(other.pool.loaded.flatMap(({ model }) => model ?? []))
-    const isKnown = other.pool.loaded.length > 0 && other.pool.loaded.every(({ model }) => model !== null)
-    this.#switches = isKnown ? models : null
   }
 
   /** When the first of its slots is free, whoever gets it; infinite without one. */
   get earliestMs(): number {
     return this.#freeMs.peek() ?? Number.POSITIVE_INFINITY
+  }
+
+  get #freeMs(): Heap<number> {
+    if (this.#freed !== undefined) return this.#freed
+    const freed = new Heap<number>((a, b) => a < b)
+    for (const ms of this.other.slotsFreeInMs) freed.push(ms)
+    this.#freed = freed
+    return freed
   }
 
   /** When a video of the tier could begin; null when that is not known. */
@@ -142,7 +149,9 @@ class Ahead {
   }
 
   switchMs(model: string): number {
-    return this.#switches === null || this.#switches.has(model) ? 0 : this.other.pool.switchMs
+    const { loaded, switchMs } = this.other.pool
+    const isKnown = loaded.length > 0 && loaded.every((slot) => slot.model !== null)
+    return !isKnown || loaded.some((slot) => slot.model === model) ? 0 : switchMs
   }
 
   /** Gives the first free slot to a video that ends there then. */

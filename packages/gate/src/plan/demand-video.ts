@@ -1,7 +1,6 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import type { Head } from '../choose.ts'
 import type { Pace } from '../pace.ts'
-import type { Line, SimulatedVideo } from '../simulation/line.ts'
+import type { Line, SimulatedHead, SimulatedVideo } from '../simulation/line.ts'
 import type { AccountOutcome, DemandedVideo, VideoKind } from './demand.ts'
 
 /** A key of an account, with the limits of both. */
@@ -44,6 +43,7 @@ export class DemandVideo implements SimulatedVideo {
   deviceMs = 0
   yields = 0
   passedOverAtMs: number | null = null
+  putOffAtMs: number | undefined
   readonly #slowness: number
   #stepsLeft: number
 
@@ -57,13 +57,12 @@ export class DemandVideo implements SimulatedVideo {
     this.#stepsLeft = demanded.kind.steps
   }
 
-  /** Predicted. */
   costMsOn(pool: number): number {
     const { stepMs, overheadMs } = this.#paceOn(pool)
     return overheadMs + stepMs * this.#stepsLeft
   }
 
-  headOn(pool: number, nowMs: number): Head {
+  headOn(pool: number, nowMs: number): SimulatedHead {
     return new DemandHead(this, this.costMsOn(pool), nowMs)
   }
 
@@ -89,57 +88,65 @@ export class DemandVideo implements SimulatedVideo {
   }
 }
 
-class DemandHead implements Head {
+class DemandHead implements SimulatedHead {
   readonly videoId: string
   readonly costMs: number
   readonly expiresInMs: number
-  readonly #video: DemandVideo
+  readonly video: DemandVideo
 
   constructor(video: DemandVideo, costMs: number, nowMs: number) {
-    this.#video = video
+    this.video = video
     this.videoId = video.id
     this.costMs = costMs
     this.expiresInMs = video.expiresAtMs - nowMs
   }
 
   get accountId(): string {
-    return this.#video.of.submitter.accountId
+    return this.video.of.submitter.accountId
   }
 
   get keyId(): string {
-    return this.#video.of.submitter.keyId
+    return this.video.of.submitter.keyId
   }
 
   get model(): string {
-    return this.#video.of.kind.model
+    return this.video.of.kind.model
   }
 
   get queueKey(): string {
-    return this.#video.of.queueKey
+    return this.video.of.queueKey
   }
 
   get accountRunningMax(): number | null {
-    return this.#video.of.submitter.accountRunningMax
+    return this.video.of.submitter.accountRunningMax
   }
 
   get keyRunningMax(): number | null {
-    return this.#video.of.submitter.keyRunningMax
+    return this.video.of.submitter.keyRunningMax
   }
 
   get weight(): number {
-    return this.#video.of.submitter.weight
+    return this.video.of.submitter.weight
   }
 
   get tier(): ServiceTier {
-    return this.#video.of.tier
+    return this.video.of.tier
   }
 
   /** One note for all pools, as the row of the video has it. */
   get passedOverAtMs(): number | null {
-    return this.#video.passedOverAtMs
+    return this.video.passedOverAtMs
   }
 
   set passedOverAtMs(atMs: number | null) {
-    this.#video.passedOverAtMs = atMs
+    this.video.passedOverAtMs = atMs
+  }
+
+  get putOffAtMs(): number | undefined {
+    return this.video.putOffAtMs
+  }
+
+  set putOffAtMs(atMs: number | undefined) {
+    this.video.putOffAtMs = atMs
   }
 }

@@ -12,6 +12,8 @@ export interface PlannedPool {
   slots: number
   /** What a switch of models takes there; 0 or left out = each slot has all of them loaded. */
   switchMs?: number
+  /** What a slot costs an hour: flex goes to the cheapest pool. Null or left out = not known. */
+  costPerHourMicros?: bigint | null
 }
 
 /** Who submits. What is left out is as it is for a new account. */
@@ -61,6 +63,8 @@ export interface PlannedSettings {
   accountSharePercent?: number
   switchWaitMsMax?: number
   flexRunMsMin?: number
+  /** How long before it is free a slot is given away. */
+  nearlyFreeMs?: number
 }
 
 export interface Demand {

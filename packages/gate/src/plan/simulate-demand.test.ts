@@ -21,7 +21,7 @@ test('videos wait for a slot in the order of the gate, and each is counted where
     kinds: [CLIP],
     videos: [clip(0), clip(0), clip(1_000, { tier: 'priority' }), clip(1_000, { accountId: 'account_2' })],
     horizonMs: Number.POSITIVE_INFINITY,
-    sampleEveryMs: 20_000,
+    sampleEveryMs: 15_000,
     onEnded: (video) => ended.push(video),
   })
   expect(outcome.endedAtMs).toBe(40_000)

@@ -1,3 +1,4 @@
+import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { VirtualTime } from '../choose.ts'
 import { inOrderOfFilling } from '../delivery.ts'
@@ -13,6 +14,7 @@ import type {
   DemandOutcome,
   EndedVideo,
   PlannedPool,
+  PlannedSettings,
   PoolOutcome,
   TierOutcome,
   VideoKind,
@@ -20,7 +22,12 @@ import type {
 import { type DemandLine, DemandVideo, type Submitter } from './demand-video.ts'
 import { Numbers } from './numbers.ts'
 
-const DEFAULT_SETTINGS = { accountSharePercent: 75, switchWaitMsMax: 300_000, flexRunMsMin: 30_000 }
+const DEFAULT_SETTINGS: Required<PlannedSettings> = {
+  accountSharePercent: 75,
+  switchWaitMsMax: 300_000,
+  flexRunMsMin: 30_000,
+  nearlyFreeMs: NEARLY_FREE_MS,
+}
 
 /**
  * What comes of a demand: every video goes through the rules of the gate, in simulated time. The same demand
@@ -63,6 +70,7 @@ class DemandRun implements Watch<DemandVideo> {
       running: new RunningCounts([]),
       accountSharePercent: settings.accountSharePercent,
       flexRunMsMin: settings.flexRunMsMin,
+      nearlyFreeMs: settings.nearlyFreeMs,
       watch: this,
     })
     this.#tiers = { priority: noTierSums(), standard: noTierSums(), flex: noTierSums() }
@@ -85,48 +93,50 @@ class DemandRun implements Watch<DemandVideo> {
     return this.#outcome()
   }
 
-  started(video: DemandVideo, { pool, nowMs, switchMs }: Parameters<Watch<DemandVideo>['started']>[1]): void {
+  started(video: DemandVideo, { slot, startedAtMs, switchMs }: Run<DemandVideo>): void {
+    // Its slot is given away a moment before it is free.
+    if (startedAtMs >= this.#demand.horizonMs) return
     const tier = this.#tiers[video.of.tier]
     tier.queued -= 1
     tier.running += 1
-    video.pool = pool
-    if (switchMs > 0) this.#poolOf(pool).switches += 1
+    video.pool = slot?.pool ?? null
+    if (switchMs > 0) this.#poolOf(slot).switches += 1
     if (video.startedAtMs !== null) return
-    const waitMs = nowMs - video.demanded.atMs
-    video.startedAtMs = nowMs
+    const waitMs = startedAtMs - video.demanded.atMs
+    video.startedAtMs = startedAtMs
     tier.waitsMs.push(waitMs)
     const { outcome } = video.of.submitter
     outcome.longestWaitMs = Math.max(outcome.longestWaitMs, waitMs)
   }
 
-  completed(video: DemandVideo, run: Run): void {
+  completed(video: DemandVideo, run: Run<DemandVideo>): void {
     const tier = this.#tiers[video.of.tier]
     const { tokens } = video.of.kind
-    this.#countRun(video, run)
+    this.#countRun(video, run, run.endsAtMs)
     tier.completed += 1
     tier.running -= 1
     tier.tokens += tokens
-    tier.turnaroundsMs.push(run.endedAtMs - video.demanded.atMs)
-    for (const sums of [this.#poolOf(run.pool), video.of.submitter.outcome]) {
+    tier.turnaroundsMs.push(run.endsAtMs - video.demanded.atMs)
+    for (const sums of [this.#poolOf(run.slot), video.of.submitter.outcome]) {
       sums.completed += 1
       sums.tokens += tokens
     }
-    this.#noteEnded(video, 'completed', run.endedAtMs)
+    this.#noteEnded(video, 'completed', run.endsAtMs)
   }
 
-  yielded(video: DemandVideo, run: Run): void {
+  yielded(video: DemandVideo, run: Run<DemandVideo>): void {
     const tier = this.#tiers[video.of.tier]
-    this.#countRun(video, run)
+    this.#countRun(video, run, run.endsAtMs)
     video.yields += 1
     tier.yields += 1
     tier.running -= 1
     tier.queued += 1
-    this.#poolOf(run.pool).yields += 1
+    this.#poolOf(run.slot).yields += 1
   }
 
-  expired(video: DemandVideo, atMs: number, run: Run | null): void {
+  expired(video: DemandVideo, atMs: number, run: Run<DemandVideo> | null): void {
     const tier = this.#tiers[video.of.tier]
-    if (run !== null) this.#countRun(video, run)
+    if (run !== null) this.#countRun(video, run, atMs)
     tier.expired += 1
     if (run === null) tier.queued -= 1
     else tier.running -= 1
@@ -157,10 +167,8 @@ class DemandRun implements Watch<DemandVideo> {
       let { nextAtMs } = this.#simulation;
       nextAtMs < Number.POSITIVE_INFINITY;
       { nextAtMs } = this.#simulation
-    ) {
+    )
       this.#advance(nextAtMs)
-      this.#simulation.step()
-    }
   }
 
   #sample(): void {
@@ -169,17 +177,17 @@ class DemandRun implements Watch<DemandVideo> {
       atMs: this.#nextSampleMs,
       queued: { priority: priority.queued, standard: standard.queued, flex: flex.queued },
       busy: Object.fromEntries(
-        this.#pools.map(({ pool, slots }, number) => {
-          const idle = this.#simulation.pools[number]?.idle.length ?? 0
-          return [pool, slots - idle]
+        this.#pools.map(({ pool }, number) => {
+          return [pool, this.#simulation.pools[number]?.busy ?? 0]
         }),
       ),
     })
     this.#nextSampleMs += this.#demand.sampleEveryMs ?? Number.POSITIVE_INFINITY
   }
 
-  #countRun(video: DemandVideo, { pool, startedAtMs, endedAtMs, switchMs }: Run): void {
-    const sums = this.#poolOf(pool)
+  #countRun(video: DemandVideo, run: Run<DemandVideo>, endedAtMs: number): void {
+    const { slot, startedAtMs, switchMs } = run
+    const sums = this.#poolOf(slot)
     const busyMs = endedAtMs - startedAtMs
     sums.busyMs += busyMs
     sums.switchedMs += Math.min(busyMs, switchMs)
@@ -204,17 +212,14 @@ class DemandRun implements Watch<DemandVideo> {
   #outcome(): DemandOutcome {
     const { horizonMs } = this.#demand
     const endedAtMs = Number.isFinite(horizonMs) ? horizonMs : this.#lastEndMs
-    for (const { slots, number } of this.#simulation.pools) {
-      for (const { occupation } of slots) {
-        if (occupation?.moved == null) continue
-        const { startedAtMs, switchMs } = occupation
-        const video = occupation.moved.video as DemandVideo
-        this.#countRun(video, { pool: number, startedAtMs, endedAtMs, switchMs })
-        this.#noteEnded(video, 'running', endedAtMs)
-      }
+    for (const run of this.#simulation.runs.flatMap((runs) => [...runs])) {
+      if (run.video === null) continue
+      const hasStarted = run.startedAtMs < endedAtMs
+      if (hasStarted) this.#countRun(run.video, run, endedAtMs)
+      this.#noteEnded(run.video, hasStarted ? 'running' : 'queued', endedAtMs)
     }
     if (this.#demand.onEnded !== undefined)
-      for (const line of this.#simulation.lines)
+      for (const line of this.#simulation.lines.values())
         for (const video of line) this.#noteEnded(video, 'queued', endedAtMs)
     const [priority, standard, flex] = SERVICE_TIERS.map((tier) => tierOutcome(this.#tiers[tier]))
     return {
@@ -223,7 +228,7 @@ class DemandRun implements Watch<DemandVideo> {
       pools: new Map(
         this.#pools.map(({ pool, slots }, number) => [
           pool,
-          { ...this.#poolOf(number), availableMs: slots * endedAtMs },
+          { ...this.#sumsOf(number), availableMs: slots * endedAtMs },
         ]),
       ),
       accounts: this.#accounts,
@@ -250,9 +255,10 @@ class DemandRun implements Watch<DemandVideo> {
     const paces = this.#pools.map(({ pool }) => kind.paces[pool] ?? null)
     const line = this.#simulation.addLine({
       queueKey,
-      accountId: submitter.accountId,
       keyId: submitter.keyId,
+      presence: this.#simulation.presenceOf(submitter.accountId),
       model: kind.model,
+      tier,
       isFlex: tier === 'flex',
       isBarred: submitter.accountRunningMax === 0 || submitter.keyRunningMax === 0,
       pools: paces.flatMap((pace, number) => (pace === null ? [] : [number])),
@@ -280,7 +286,11 @@ class DemandRun implements Watch<DemandVideo> {
     return submitter
   }
 
-  #poolOf(number: number): PoolOutcome {
+  #poolOf(slot: { pool: number } | null): PoolOutcome {
+    return this.#sumsOf(slot?.pool ?? Number.NaN)
+  }
+
+  #sumsOf(number: number): PoolOutcome {
     const sums = this.#poolSums[number]
     if (sums === undefined) throw new RangeError(`there is no pool ${number}`)
     return sums
@@ -319,11 +329,14 @@ function modelsOf({ pool }: PlannedPool, kinds: readonly VideoKind[]): string[] 
   return [...new Set(kinds.flatMap(({ model, paces }) => (paces[pool] === undefined ? [] : [model])))]
 }
 
-function rulesOf({ pool, slots, switchMs = 0 }: PlannedPool, settingMs: number): PoolRules {
+function rulesOf(planned: PlannedPool, settingMs: number): PoolRules {
+  const { pool, slots, switchMs = 0, costPerHourMicros = null } = planned
   return {
+    pool,
     queue: pool,
     slots,
-    loaded: switchMs === 0 ? null : [],
+    costPerHourMicros,
+    loadedFirst: switchMs === 0 ? null : [],
     switchMs,
     switchWaitMsMax: switchWaitMsMax(switchMs, settingMs),
   }

@@ -1,4 +1,10 @@
 import type { Head } from '../choose.ts'
+import type { Presence } from './presence.ts'
+
+/** A head as the simulation makes it. */
+export interface SimulatedHead extends Head {
+  readonly video: SimulatedVideo
+}
 
 /** A video as the simulation moves it. It says itself what it is as a head, and how long it takes. */
 export interface SimulatedVideo {
@@ -9,8 +15,10 @@ export interface SimulatedVideo {
   /** It was on a slot before. */
   readonly cameBack: boolean
   /** As the head of its line on a pool that can make it. */
-  headOn(pool: number, nowMs: number): Head
-  /** Milliseconds that what is left of it really takes there, without a switch of models. */
+  headOn(pool: number, nowMs: number): SimulatedHead
+  /** Predicted milliseconds of what is left of it, on a pool that can make it. */
+  costMsOn(pool: number): number
+  /** Those that it really takes there, without a switch of models. */
   deviceMsOn(pool: number): number
   /**
    * It has run for `ranMs` there and is asked to make room: returns after how many more milliseconds it does,
@@ -22,11 +30,12 @@ export interface SimulatedVideo {
 /** What all videos of a line have in common. */
 export interface LineKind {
   queueKey: string
-  accountId: string
   keyId: string
+  presence: Presence
   model: string
   /** Flex videos are served as standard once their deadline is near. */
   isFlex: boolean
+  tier: Head['tier']
   /** Its limits let none of it run, ever. */
   isBarred: boolean
   /** The pools that can make it, by number. */
@@ -42,15 +51,17 @@ const SERVED_MAX = 1_024
  */
 export class Line<Video extends SimulatedVideo> {
   readonly kind: LineKind
-  /** What the queue of each pool knows as its head, by the pool's number; it may have been served since. */
+  /** What the queue of each pool has of it, by the pool's number; it may have been served since. */
   readonly heads: (Head | null)[] = []
+  /** Of how many the queue of each pool knows, before that one, that they wait for another pool. */
+  readonly putOff: number[] = []
   /** When it is looked at because of a deadline; infinite = it is not. */
   lookAtMs = Number.POSITIVE_INFINITY
   /** Its head is served in another tier than its own. */
   isPromoted = false
   readonly #videos: Video[] = []
   #served = 0
-  /** Those that came back, the oldest last: few, and older than all that never left. */
+  /** Those that came back, the oldest last: few, and most of them older than all that never left. */
   readonly #returned: Video[] = []
 
   constructor(kind: LineKind) {
@@ -62,10 +73,28 @@ export class Line<Video extends SimulatedVideo> {
   }
 
   get first(): Video | null {
-    const returned = this.#returned.at(-1)
-    const video = this.#videos[this.#served]
-    if (returned === undefined) return video ?? null
-    return video === undefined || returned.id < video.id ? returned : video
+    if (this.#returned.length === 0) return this.#videos[this.#served] ?? null
+    return this.at(0)
+  }
+
+  /** The video at a place of the line, 0 = the first. */
+  at(place: number): Video | null {
+    if (this.#returned.length === 0) return this.#videos[this.#served + place] ?? null
+    let [video, skipped]: [Video | null, number] = [null, 0]
+    let returned = this.#returned.length - 1
+    let fresh = this.#served
+    for (; skipped <= place; skipped += 1) {
+      const [one, other] = [this.#returned[returned], this.#videos[fresh]]
+      if (one === undefined && other === undefined) return null
+      if (one !== undefined && (other === undefined || one.id < other.id)) {
+        video = one
+        returned -= 1
+      } else {
+        video = other ?? null
+        fresh += 1
+      }
+    }
+    return video
   }
 
   /** Adds a video that is younger than all others. */
@@ -78,10 +107,16 @@ export class Line<Video extends SimulatedVideo> {
     this.#returned.splice(younger + 1, 0, video)
   }
 
-  removeFirst(): void {
-    const first = this.first
-    if (first !== null && first === this.#returned.at(-1)) this.#returned.pop()
-    else this.#served += 1
+  /** Takes out a video that stands near the beginning. */
+  remove(video: Video): void {
+    const returned = this.#returned.indexOf(video)
+    if (returned >= 0) {
+      this.#returned.splice(returned, 1)
+      return
+    }
+    for (let at = this.#videos.indexOf(video, this.#served); at > this.#served; at -= 1)
+      this.#videos[at] = this.#videos[at - 1] as Video
+    this.#served += 1
     if (this.#served < SERVED_MAX || this.#served * 2 < this.#videos.length) return
     this.#videos.splice(0, this.#served)
     this.#served = 0

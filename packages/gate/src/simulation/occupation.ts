@@ -1,11 +1,10 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Preemptable } from '../preempt.ts'
-import type { Owner } from '../running-counts.ts'
-import type { Line, SimulatedVideo } from './line.ts'
+import type { Presence } from './presence.ts'
 
 /** The simulation's clock. */
 export interface Clock {
-  nowMs: number
+  readonly nowMs: number
 }
 
 /** A device of a pool, or the share of several that makes one video at a time. */
@@ -13,66 +12,83 @@ export interface Slot {
   /** The pool's number, and its queue's name. */
   readonly pool: number
   readonly queue: string
-  /** What it has loaded; null = nothing, or it is not known. */
+  /** What it has loaded when the last video that was given to it is over; null = nothing, or not known. */
   model: string | null
-  occupation: Occupation | null
+  /** When that is. */
+  freeAtMs: number
+  /** It may be given away. */
+  isIdle: boolean
 }
 
-interface OccupationParts {
+/** What is known of a video as it gets a slot. */
+export interface OccupationParts<Line, Video> {
   clock: Clock
   slot: Slot | null
-  owner: Owner
+  keyId: string
+  presence: Presence
   tier: ServiceTier
-  /** Null where it is not known what to do with it, should it make room: then it is not asked. */
-  moved: { line: Line<SimulatedVideo>; video: SimulatedVideo } | null
+  line: Line | null
+  video: Video | null
   startedAtMs: number
+  /** Of its time, what a switch of models takes before it. */
+  switchMs: number
   endsAtMs: number
   expiresAtMs: number
   cameBack: boolean
-  /** Of its time so far, what the switch of models took before it. */
-  switchMs: number
 }
 
 /**
  * A video on a slot, from its dispatch until the slot is free; as the rule sees it that has flex make room.
+ * Without a slot it counts against limits alone; without a video nothing is known of it but when it ends.
  */
-export class Occupation implements Preemptable {
+export class Occupation<Line, Video> implements Preemptable {
   readonly slot: Slot | null
-  readonly accountId: string
   readonly keyId: string
+  readonly presence: Presence
   readonly tier: ServiceTier
-  readonly moved: OccupationParts['moved']
-  readonly startedAtMs: number
+  readonly line: Line | null
+  readonly video: Video | null
   readonly switchMs: number
   readonly cameBack: boolean
-  readonly queue: string
+  /** When the device begins with it: the slot may be given away a moment before it is free. */
+  readonly startedAtMs: number
   endsAtMs: number
+  /** When the slot may be given away. */
+  availableAtMs = Number.NaN
   /** It was asked to make room. */
   isYielding = false
   /** And does, before it would be finished. */
   makesRoom = false
-  isOver = false
+  state: 'occupying' | 'nearly over' | 'over' = 'occupying'
   readonly #clock: Clock
   readonly #expiresAtMs: number
 
-  constructor(parts: OccupationParts) {
+  constructor(parts: OccupationParts<Line, Video>) {
     this.slot = parts.slot
-    this.accountId = parts.owner.accountId
-    this.keyId = parts.owner.keyId
+    this.keyId = parts.keyId
+    this.presence = parts.presence
     this.tier = parts.tier
-    this.moved = parts.moved
-    this.startedAtMs = parts.startedAtMs
+    this.line = parts.line
+    this.video = parts.video
     this.switchMs = parts.switchMs
     this.cameBack = parts.cameBack
-    this.queue = parts.slot?.queue ?? ''
+    this.startedAtMs = parts.startedAtMs
     this.endsAtMs = parts.endsAtMs
     this.#clock = parts.clock
     this.#expiresAtMs = parts.expiresAtMs
   }
 
+  get accountId(): string {
+    return this.presence.accountId
+  }
+
+  get queue(): string {
+    return this.slot?.queue ?? ''
+  }
+
   /** Its model is loaded by then. */
   get isRunning(): boolean {
-    return this.moved !== null && this.#clock.nowMs >= this.startedAtMs + this.switchMs
+    return this.video !== null && this.#clock.nowMs >= this.startedAtMs + this.switchMs
   }
 
   get ranMs(): number {

@@ -1,18 +1,17 @@
 import { accountCap, FairQueue, type Head, type VirtualTime } from '../choose.ts'
+import type { Pool } from '../fleet.ts'
 import { loadedToTake } from '../loaded-slots.ts'
 import type { PoolShares } from '../preempt.ts'
-import type { Owner } from '../running-counts.ts'
+import { EventQueue } from './event-queue.ts'
 import type { LineKind } from './line.ts'
 import type { Slot } from './occupation.ts'
+import type { Presence } from './presence.ts'
 
 /** What the simulation must know of a pool. */
-export interface PoolRules {
-  queue: string
-  /** As the workers say it; null = they do not, and nobody is preferred for it there. */
-  loaded: readonly (string | null)[] | null
-  slots: number
-  switchMs: number
-  switchWaitMsMax: number
+export interface PoolRules
+  extends Pick<Pool, 'pool' | 'queue' | 'slots' | 'switchMs' | 'switchWaitMsMax' | 'costPerHourMicros'> {
+  /** What its slots have loaded as it begins; null = the workers do not say it, and nobody is preferred. */
+  loadedFirst: readonly (string | null)[] | null
 }
 
 const NOTHING_LOADED: ReadonlySet<string> = new Set()
@@ -24,22 +23,28 @@ export class SimulatedPool {
   readonly queue: FairQueue
   readonly shares: PoolShares
   readonly slots: readonly Slot[]
-  /** Those that nobody occupies. */
-  readonly idle: Slot[] = []
-  /** Somebody may go on a slot that is idle, or may have to make room. */
+  /** Somebody may go on a slot that may be given away, or may have to make room. */
   isWoken = true
-  /** When it is looked at next because somebody may make room by then; infinite = it is not. */
+  /** Videos that could go there wait for another pool. */
+  hasPutOff = false
+  /** When it is looked at next although nothing has happened; infinite = it is not. */
   recheckAtMs = Number.POSITIVE_INFINITY
-  /** Flex videos that run there. */
-  flexRunning = 0
+  /** What occupies its slots and is flex, has been asked to make room, or is nearly over. */
+  flexOccupying = 0
+  yielding = 0
+  nearlyOver = 0
+  /** Slots whose device is at work. */
+  busy = 0
   /** Lines that wait for it and are served before flex. */
   linesAboveFlex = 0
+  /** Slots that may be given away, those that are free first before the others. */
+  readonly #idle = new EventQueue<Slot>()
+  #idleCount = 0
   /** The models that lines wait for, with how many. */
   readonly #wanted = new Map<string, number>()
-  /** Accounts whose share counts, with how often: for each line that waits and each slot they occupy. */
-  readonly #active = new Map<string, number>()
-  readonly #activeIds = new Set<string>()
-  /** What its idle slots have loaded, with how many. */
+  /** Accounts whose share counts. */
+  readonly #active = new Set<string>()
+  /** What the slots that may be given away have loaded, with how many. */
   readonly #free = new Map<string | null, number>()
   readonly #loaded = new Set<string>()
   readonly #accountSharePercent: number
@@ -54,72 +59,104 @@ export class SimulatedPool {
       current: (head: Head) => Head | null
     },
   ) {
+    const { rules } = parts
     this.number = number
-    this.rules = parts.rules
+    this.rules = rules
     this.queue = new FairQueue(parts.time, [], parts.current)
     this.#accountSharePercent = parts.accountSharePercent
     this.shares = { occupied: new Map(), accountCap: this.#capNow() }
-    this.slots = Array.from({ length: parts.rules.slots }, (_, index) => ({
+    this.slots = Array.from({ length: rules.slots }, (_, index) => ({
       pool: number,
-      queue: parts.rules.queue,
-      model: parts.rules.loaded?.[index] ?? null,
-      occupation: null,
+      queue: rules.queue,
+      model: rules.loadedFirst?.[index] ?? null,
+      freeAtMs: 0,
+      isIdle: false,
     }))
+    for (const slot of this.slots) this.addIdle(slot)
   }
 
-  /** The models that a choice may prefer: none as long as a free slot may have anything. */
+  get hasIdle(): boolean {
+    return this.#idleCount > 0
+  }
+
+  /** The models that a choice may prefer: none as long as a slot may have anything. */
   loaded(): ReadonlySet<string> {
-    return this.rules.loaded === null || this.#free.has(null) ? NOTHING_LOADED : this.#loaded
+    return this.rules.loadedFirst === null || this.#free.has(null) ? NOTHING_LOADED : this.#loaded
   }
 
+  /** It may be given away. */
   addIdle(slot: Slot): void {
-    this.idle.push(slot)
-    this.#countFree(slot.model, 1)
-  }
-
-  /** Takes this slot, which is or will be loaded with the model of what is on it. */
-  removeIdle(slot: Slot, model: string): void {
-    const at = this.idle.indexOf(slot)
-    if (at < 0) throw new RangeError('the slot is not idle')
-    this.idle.splice(at, 1)
-    this.#countFree(slot.model, -1)
-    if (this.rules.loaded !== null) slot.model = model
+    slot.isIdle = true
+    this.#idle.push(slot.freeAtMs, slot)
+    this.#idleCount += 1
+    if (this.rules.loadedFirst !== null) this.#countFree(slot.model, 1)
   }
 
   /**
-   * Takes the slot for a video of this model: of those that are idle, which are alike but for what they have
-   * loaded, by the rule of the gate. Returns it and whether it has to switch.
+   * Takes the slot for a video of this model, by the rule of the gate: of those that have the same loaded the
+   * one that is free first. Null without one. It has what it had loaded.
    */
-  takeIdle(model: string): { slot: Slot; isSwitch: boolean } | null {
-    const slot = this.idle.pop()
-    if (slot === undefined) return null
-    if (this.rules.loaded === null) {
-      this.#countFree(null, -1)
-      return { slot, isSwitch: false }
-    }
+  takeIdle(model: string): Slot | null {
+    if (this.#idleCount === 0) return null
+    const first = this.#popIdle()
+    if (this.rules.loadedFirst === null) return first
     const loaded = loadedToTake(this.#free.keys(), model, this.#wanted) ?? null
-    this.#countFree(loaded, -1)
-    if (slot.model !== loaded) {
-      const other = this.idle.find((free) => free.model === loaded)
-      if (other !== undefined) other.model = slot.model
+    const slot = first.model === loaded ? first : (this.#firstWith(loaded) ?? first)
+    if (slot !== first) {
+      // The queue forgets the other one when its turn comes.
+      slot.isIdle = false
+      first.isIdle = true
+      this.#idle.push(first.freeAtMs, first)
     }
-    slot.model = model
-    return { slot, isSwitch: loaded !== null && loaded !== model }
+    this.#countFree(slot.model, -1)
+    return slot
   }
 
-  occupy({ accountId }: Owner, change: 1 | -1): void {
+  #popIdle(): Slot {
+    for (;;) {
+      const { nextAtMs } = this.#idle
+      const slot = this.#idle.pop()
+      if (slot === undefined) throw new RangeError('no slot is idle')
+      // One that was taken out of turn stands there still.
+      if (!slot.isIdle || slot.freeAtMs !== nextAtMs) continue
+      slot.isIdle = false
+      this.#idleCount -= 1
+      return slot
+    }
+  }
+
+  #firstWith(loaded: string | null): Slot | undefined {
+    let first: Slot | undefined
+    for (const slot of this.slots)
+      if (slot.isIdle && slot.model === loaded && (first === undefined || slot.freeAtMs < first.freeAtMs))
+        first = slot
+    return first
+  }
+
+  occupy({ accountId }: Presence, change: 1 | -1): void {
     const { occupied } = this.shares
     occupied.set(accountId, (occupied.get(accountId) ?? 0) + change)
-    this.#countActive(accountId, change)
   }
 
   /** A line that it can make has its first video, or has none any more. */
-  countLine({ accountId, model, isBarred }: LineKind, change: 1 | -1): void {
+  countLine({ presence, model, isBarred }: LineKind, change: 1 | -1): void {
     // No slot is kept for one whose limit lets none of it run, as the gate has it.
-    if (!isBarred) this.#countActive(accountId, change)
+    if (!isBarred) this.countActive(presence, change)
+    if (this.rules.loadedFirst === null) return
     const count = (this.#wanted.get(model) ?? 0) + change
     if (count === 0) this.#wanted.delete(model)
     else this.#wanted.set(model, count)
+  }
+
+  /** An account has one thing more or less that waits for it or is in flight there. */
+  countActive(presence: Presence, change: 1 | -1): void {
+    if (!presence.count(this.number, change)) return
+    if (change > 0) this.#active.add(presence.accountId)
+    else this.#active.delete(presence.accountId)
+    const cap = this.#capNow()
+    const isRaised = cap > this.shares.accountCap
+    this.shares.accountCap = cap
+    if (isRaised) for (const accountId of this.#active) this.resume({ accountId, keyId: '' })
   }
 
   /** Has everybody go on whose account or key may run one more. */
@@ -136,21 +173,7 @@ export class SimulatedPool {
     else this.#loaded.delete(model)
   }
 
-  #countActive(accountId: string, change: 1 | -1): void {
-    const before = this.#active.get(accountId) ?? 0
-    const count = before + change
-    if (count === 0) this.#active.delete(accountId)
-    else this.#active.set(accountId, count)
-    if (before > 0 && count > 0) return
-    if (count > 0) this.#activeIds.add(accountId)
-    else this.#activeIds.delete(accountId)
-    const cap = this.#capNow()
-    const isRaised = cap > this.shares.accountCap
-    this.shares.accountCap = cap
-    if (isRaised) for (const id of this.#activeIds) this.resume({ accountId: id, keyId: '' })
-  }
-
   #capNow(): number {
-    return accountCap(this.rules, this.#activeIds, this.#accountSharePercent)
+    return accountCap(this.rules, this.#active, this.#accountSharePercent)
   }
 }

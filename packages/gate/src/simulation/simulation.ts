@@ -1,28 +1,25 @@
-import { type Choice, type Head, promotedIn, tierOf, type VirtualTime } from '../choose.ts'
-import { Heap } from '../heap.ts'
+import { type Choice, type Head, type Others, promotedIn, tierOf, type VirtualTime } from '../choose.ts'
 import { limitOn, preemptable, victimFor } from '../preempt.ts'
-import type { Owner, RunningCounts } from '../running-counts.ts'
+import type { RunningCounts } from '../running-counts.ts'
+import { EventQueue } from './event-queue.ts'
 import { Line, type LineKind, type SimulatedVideo } from './line.ts'
-import { type Clock, Occupation, type Slot } from './occupation.ts'
+import { type Clock, Occupation } from './occupation.ts'
+import { OtherPools } from './other-pools.ts'
+import { Presence } from './presence.ts'
 import { type PoolRules, SimulatedPool } from './simulated-pool.ts'
 
-/** A video on a slot, at the moment the slot is free again. */
-export interface Run {
-  pool: number
-  startedAtMs: number
-  /** Of that time, what a switch of models took before it. */
-  switchMs: number
-  endedAtMs: number
-}
+/** A video on a slot, as `Watch` hears of it. */
+export type Run<Video extends SimulatedVideo> = Occupation<Line<Video>, Video>
 
 /** Hears of everything that happens to a video. */
 export interface Watch<Video extends SimulatedVideo> {
-  started(video: Video, at: { pool: number; nowMs: number; choice: Choice; switchMs: number }): void
-  completed(video: Video, run: Run): void
+  /** It is dispatched, and starts at `run.startedAtMs`. */
+  started(video: Video, run: Run<Video>): void
+  completed(video: Video, run: Run<Video>): void
   /** It made room, and is queued again. */
-  yielded(video: Video, run: Run): void
+  yielded(video: Video, run: Run<Video>): void
   /** `run` is null for one that was queued. */
-  expired(video: Video, atMs: number, run: Run | null): void
+  expired(video: Video, atMs: number, run: Run<Video> | null): void
 }
 
 export interface SimulationParts<Video extends SimulatedVideo> {
@@ -32,37 +29,15 @@ export interface SimulationParts<Video extends SimulatedVideo> {
   time: VirtualTime
   running: RunningCounts
   accountSharePercent: number
-  /** How long a flex video that came back runs before it makes room again; infinite = none is ever asked. */
+  /** How long a flex video that came back runs before it makes room again. */
   flexRunMsMin: number
+  /** How long before it is free a slot may be given away. */
+  nearlyFreeMs: number
   watch: Watch<Video>
-}
-
-/** What occupies a slot as the simulation begins. */
-export interface Standing<Video extends SimulatedVideo> {
-  owner: Owner
-  tier: Head['tier']
-  model: string
-  endsInMs: number
-  expiresInMs: number
-  /** With its line, where it can be queued again. */
-  moved: { line: Line<Video>; video: Video } | null
-  ranMs: number
-  cameBack: boolean
-  isYielding: boolean
 }
 
 /** The leader looks at everything once a second, though nothing has happened. */
 const LOOK_EVERY_MS = 1_000
-
-interface Event<Video extends SimulatedVideo> {
-  atMs: number
-  /** Of those at the same time the first goes first. */
-  order: number
-  /** What it is about; it counts only while that still says this time. */
-  occupation: Occupation | null
-  line: Line<Video> | null
-  pool: SimulatedPool | null
-}
 
 /**
  * The gate run ahead in time: gives slot after slot, as they become free, to the video that the gate would
@@ -72,12 +47,14 @@ interface Event<Video extends SimulatedVideo> {
 export class Simulation<Video extends SimulatedVideo> implements Clock {
   nowMs = 0
   readonly pools: readonly SimulatedPool[]
+  readonly lines = new Map<string, Line<Video>>()
+  /** What is on the slots of each pool, by its number. */
+  readonly runs: readonly Set<Run<Video>>[]
   readonly #parts: SimulationParts<Video>
-  readonly #lines = new Map<string, Line<Video>>()
-  readonly #events = new Heap<Event<Video>>((a, b) =>
-    a.atMs === b.atMs ? a.order < b.order : a.atMs < b.atMs,
-  )
-  #eventCount = 0
+  readonly #presences = new Map<string, Presence>()
+  /** A run when its slot may be given away and when it is free, a line at a deadline, a pool to look at. */
+  readonly #events = new EventQueue<Run<Video> | Line<Video> | SimulatedPool>()
+  readonly #others: OtherPools<Video>
 
   constructor(parts: SimulationParts<Video>) {
     this.#parts = parts
@@ -90,55 +67,37 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
           current: (head) => this.#currentOf(head, number),
         }),
     )
-    for (const pool of this.pools) for (const slot of pool.slots) pool.addIdle(slot)
+    this.runs = parts.pools.map(() => new Set())
+    this.#others = new OtherPools(this, parts.running)
   }
 
-  get lines(): Iterable<Line<Video>> {
-    return this.#lines.values()
+  /** When something happens next; infinite = nothing will any more. */
+  get nextAtMs(): number {
+    this.settle()
+    return this.#events.nextAtMs
+  }
+
+  /** Where an account has something. */
+  presenceOf(accountId: string): Presence {
+    const known = this.#presences.get(accountId)
+    if (known !== undefined) return known
+    const presence = new Presence(accountId, this.pools.length)
+    this.#presences.set(accountId, presence)
+    return presence
   }
 
   addLine(kind: LineKind): Line<Video> {
     const line = new Line<Video>(kind)
-    this.#lines.set(kind.queueKey, line)
+    this.lines.set(kind.queueKey, line)
+    this.#others.add(line)
     return line
   }
 
   /** Queues a video now, behind all others of its line. */
   queue(line: Line<Video>, video: Video): void {
     line.append(video)
+    this.#others.count(line, 1)
     if (line.size === 1) this.#open(line)
-  }
-
-  /**
-   * Puts on a slot what is on it as the simulation begins; without a slot it only counts against limits. It
-   * counts in `running` already.
-   */
-  occupyFirst(slot: Slot | null, standing: Standing<Video>): Occupation {
-    const occupation = new Occupation({
-      ...standing,
-      clock: this,
-      slot,
-      startedAtMs: this.nowMs - standing.ranMs,
-      endsAtMs: this.nowMs + standing.endsInMs,
-      expiresAtMs: this.nowMs + standing.expiresInMs,
-      switchMs: 0,
-    })
-    occupation.isYielding = standing.isYielding
-    occupation.makesRoom = standing.isYielding
-    this.#noteEnd(occupation)
-    if (slot === null) return occupation
-    const pool = this.#pool(slot.pool)
-    pool.removeIdle(slot, standing.model)
-    slot.occupation = occupation
-    pool.occupy(occupation, 1)
-    if (occupation.tier === 'flex') pool.flexRunning += 1
-    return occupation
-  }
-
-  /** When something happens next; infinite = nothing will any more. */
-  get nextAtMs(): number {
-    this.settle()
-    return this.#events.peek()?.atMs ?? Number.POSITIVE_INFINITY
   }
 
   /** Does what happens before `untilMs`, and sets the clock to then. */
@@ -151,57 +110,78 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Does all that happens next at one time. Returns false when nothing will any more. */
   step(): boolean {
-    this.settle()
-    const first = this.#events.peek()
-    if (first === undefined) return false
-    this.nowMs = first.atMs
-    for (let next = this.#events.peek(); next?.atMs === first.atMs; next = this.#events.peek()) {
-      this.#events.pop()
-      this.#happen(next)
-    }
+    const atMs = this.nextAtMs
+    if (atMs === Number.POSITIVE_INFINITY) return false
+    this.nowMs = atMs
     this.settle()
     return true
   }
 
-  /** Gives the slots that are free to who may go, as one pass of the gate does. */
+  /** Gives the slots that may be given away to who may go, as passes of the gate do. */
   settle(): void {
-    while (this.pools.some(({ isWoken }) => isWoken)) {
+    // Who is queued at the moment at which a slot becomes free may have it.
+    while (this.#events.nextAtMs <= this.nowMs) this.#happen(this.#events.pop())
+    while (this.#isAnyWoken()) {
+      this.#others.beginPass()
       for (const pool of this.pools) {
-        if (!pool.isWoken) continue
-        pool.isWoken = false
-        while (pool.idle.length > 0 && this.#giveSlot(pool)) pool.isWoken = false
-        if (pool.idle.length === 0) this.#askToYield(pool)
+        if (pool.isWoken || pool.hasPutOff) this.#fill(pool)
+        this.#others.noteFilled()
       }
+      // Who waited for a pool that had room and took none of them need not any more.
+      for (const pool of this.pools) if (pool.hasPutOff && pool.hasIdle) this.#fill(pool)
     }
   }
 
-  #happen({ atMs, occupation, line, pool }: Event<Video>): void {
-    if (occupation !== null && occupation.endsAtMs === atMs && !occupation.isOver) this.#end(occupation)
-    if (line !== null && line.lookAtMs === atMs) {
-      line.lookAtMs = Number.POSITIVE_INFINITY
-      this.#dropExpired(line)
-      this.#showFirst(line)
-    }
-    if (pool !== null && pool.recheckAtMs === atMs) {
-      pool.recheckAtMs = Number.POSITIVE_INFINITY
-      pool.isWoken = true
+  #isAnyWoken(): boolean {
+    for (const pool of this.pools) if (pool.isWoken) return true
+    return false
+  }
+
+  #fill(pool: SimulatedPool): void {
+    pool.isWoken = false
+    pool.hasPutOff = false
+    const others = this.#others.seenFrom(pool)
+    while (pool.hasIdle && this.#giveSlot(pool, others)) pool.isWoken = false
+    if (!pool.hasIdle) this.#askToYield(pool, others)
+    if (others === null) return
+    for (const line of this.#others.restore(pool)) this.#showFirst(line)
+    // They are shown again, which changes nothing.
+    pool.isWoken = false
+    if (pool.hasPutOff && pool.hasIdle) this.#lookAgain(pool)
+  }
+
+  #happen(item: Run<Video> | Line<Video> | SimulatedPool | undefined): void {
+    const atMs = this.nowMs
+    if (item instanceof Occupation) {
+      // A time that changed after it was noted is noted again.
+      if (item.state === 'occupying' && item.availableAtMs === atMs) this.#makeAvailable(item)
+      if (item.state !== 'over' && item.endsAtMs === atMs) this.#end(item)
+    } else if (item instanceof Line) {
+      if (item.lookAtMs !== atMs) return
+      item.lookAtMs = Number.POSITIVE_INFINITY
+      this.#dropExpired(item)
+      this.#showFirst(item)
+    } else if (item?.recheckAtMs === atMs) {
+      item.recheckAtMs = Number.POSITIVE_INFINITY
+      item.isWoken = true
     }
   }
 
-  /** Gives an idle slot to the video that the gate would choose. Returns false when nobody may go. */
-  #giveSlot(pool: SimulatedPool): boolean {
+  /** Gives a slot to the video that the gate would choose. Returns false when nobody may go. */
+  #giveSlot(pool: SimulatedPool, others: Others | null): boolean {
     const { running, time } = this.#parts
-    const choice = pool.queue.next((head) => limitOn(head, pool.shares, running), {
-      loaded: pool.loaded(),
-      nowMs: this.nowMs,
-      waitMsMax: pool.rules.switchWaitMsMax,
-    })
+    const choice = pool.queue.next(
+      (head) => limitOn(head, pool.shares, running),
+      { loaded: pool.loaded(), nowMs: this.nowMs, waitMsMax: pool.rules.switchWaitMsMax },
+      others,
+    )
     if (choice === null) return false
-    const line = this.#lines.get(choice.head.queueKey)
-    const video = line?.first ?? null
+    const line = this.lines.get(choice.head.queueKey)
+    const video = line?.at(line.putOff[pool.number] ?? 0) ?? null
     if (line === undefined || video === null) return true
     line.heads[pool.number] = null
-    line.removeFirst()
+    line.remove(video)
+    this.#others.count(line, -1)
     if (video.expiresAtMs <= this.nowMs) {
       this.#parts.watch.expired(video, video.expiresAtMs, null)
       pool.queue.resume(choice.head)
@@ -213,84 +193,114 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     return true
   }
 
-  #occupy(pool: SimulatedPool, choice: Choice, moved: { line: Line<Video>; video: Video }): void {
-    const { head } = choice
-    const { video } = moved
-    const taken = pool.takeIdle(head.model)
-    if (taken === null) return
-    const switchMs = taken.isSwitch ? pool.rules.switchMs : 0
-    const endsAtMs = this.nowMs + switchMs + video.deviceMsOn(pool.number)
-    const occupation = new Occupation({
+  #occupy(pool: SimulatedPool, { head }: Choice, moved: { line: Line<Video>; video: Video }): void {
+    const { video, line } = moved
+    const slot = pool.takeIdle(head.model)
+    if (slot === null) return
+    const isSwitch = pool.rules.loadedFirst !== null && slot.model !== null && slot.model !== head.model
+    const switchMs = isSwitch ? pool.rules.switchMs : 0
+    if (pool.rules.loadedFirst !== null) slot.model = head.model
+    const startedAtMs = Math.max(this.nowMs, slot.freeAtMs)
+    if (slot.freeAtMs <= this.nowMs) pool.busy += 1
+    const run: Run<Video> = new Occupation({
       clock: this,
-      slot: taken.slot,
-      owner: head,
+      slot,
+      keyId: head.keyId,
+      presence: line.kind.presence,
       tier: head.tier,
-      moved,
-      startedAtMs: this.nowMs,
-      endsAtMs: Math.min(endsAtMs, video.expiresAtMs),
+      line,
+      video,
+      startedAtMs,
+      switchMs,
+      endsAtMs: Math.min(startedAtMs + switchMs + video.deviceMsOn(pool.number), video.expiresAtMs),
       expiresAtMs: video.expiresAtMs,
       cameBack: video.cameBack,
-      switchMs,
     })
-    taken.slot.occupation = occupation
-    pool.occupy(head, 1)
+    this.runs[pool.number]?.add(run)
+    pool.occupy(run.presence, 1)
+    pool.countActive(run.presence, 1)
+    if (run.tier === 'flex') pool.flexOccupying += 1
     this.#parts.running.add(head, 1)
-    if (head.tier === 'flex') pool.flexRunning += 1
-    this.#noteEnd(occupation)
-    this.#parts.watch.started(video, { pool: pool.number, nowMs: this.nowMs, choice, switchMs })
+    this.#noteEnd(run)
+    this.#parts.watch.started(video, run)
   }
 
-  #end(occupation: Occupation): void {
-    occupation.isOver = true
-    const { slot, moved } = occupation
+  /** Its slot may be given away: it is free, or will be in a moment. */
+  #makeAvailable(run: Run<Video>): void {
+    run.state = 'nearly over'
+    if (run.slot === null) return
+    const pool = this.#pool(run.slot.pool)
+    pool.occupy(run.presence, -1)
+    if (run.tier === 'flex') pool.flexOccupying -= 1
+    pool.nearlyOver += 1
+    pool.addIdle(run.slot)
+    pool.isWoken = true
+    // The account's share has room; its limits have not yet.
+    pool.resume(run)
+  }
+
+  #end(run: Run<Video>): void {
+    if (run.state === 'occupying') this.#makeAvailable(run)
+    run.state = 'over'
+    const { slot, line, video } = run
     if (slot !== null) {
       const pool = this.#pool(slot.pool)
-      slot.occupation = null
-      pool.occupy(occupation, -1)
-      if (occupation.tier === 'flex') pool.flexRunning -= 1
-      pool.addIdle(slot)
+      this.runs[slot.pool]?.delete(run)
+      pool.nearlyOver -= 1
+      if (run.isYielding) pool.yielding -= 1
+      if (slot.freeAtMs <= this.nowMs) pool.busy -= 1
+      pool.countActive(run.presence, -1)
+      // One that is nearly over keeps others from being asked to make room.
       pool.isWoken = true
     }
-    this.#parts.running.add(occupation, -1)
-    for (const pool of this.pools) pool.resume(occupation)
-    if (moved === null || slot === null) return
-    const { line, video } = moved as { line: Line<Video>; video: Video }
-    const { startedAtMs, switchMs } = occupation
-    const run = { pool: slot.pool, startedAtMs, switchMs, endedAtMs: this.nowMs }
+    this.#parts.running.add(run, -1)
+    for (const pool of this.pools) pool.resume(run)
+    if (video === null || line === null) return
     if (video.expiresAtMs <= this.nowMs) this.#parts.watch.expired(video, this.nowMs, run)
-    else if (occupation.makesRoom) this.#putBack(line, video, run)
+    else if (run.makesRoom) this.#putBack(line, video, run)
     else this.#parts.watch.completed(video, run)
   }
 
-  #putBack(line: Line<Video>, video: Video, run: Run): void {
+  #putBack(line: Line<Video>, video: Video, run: Run<Video>): void {
     this.#parts.watch.yielded(video, run)
     line.putBack(video)
+    this.#others.count(line, 1)
     if (line.size === 1) this.#open(line)
     else this.#showFirst(line)
   }
 
   /** Has a flex video make room where that lets one of a higher tier go, as the gate does it. */
-  #askToYield(pool: SimulatedPool): void {
-    const { flexRunMsMin, running } = this.#parts
-    if (pool.flexRunning === 0 || pool.linesAboveFlex === 0 || flexRunMsMin === Number.POSITIVE_INFINITY)
+  #askToYield(pool: SimulatedPool, others: Others | null): void {
+    if (pool.flexOccupying === 0 || pool.linesAboveFlex === 0 || pool.yielding > 0 || pool.nearlyOver > 0)
       return
-    const inFlight = pool.slots.flatMap(({ occupation }) => occupation ?? [])
+    const { flexRunMsMin, running } = this.#parts
+    const inFlight = [...(this.runs[pool.number] ?? [])]
     const victims = preemptable({ inFlight }, pool.rules, flexRunMsMin)
-    const victim = victimFor({ running }, pool.shares, pool.queue, victims)
-    if (victim?.moved != null) {
-      victim.isYielding = true
-      const inMs = victim.moved.video.yieldOn(pool.number, victim.ranMs)
-      if (inMs === null) return
-      victim.makesRoom = true
-      victim.endsAtMs = Math.min(victim.endsAtMs, this.nowMs + inMs)
-      this.#noteEnd(victim)
-    } else if (!inFlight.some(({ isYielding }) => isYielding)) this.#lookAgain(pool)
+    const victim = victimFor(
+      { running, others: others && this.#others.asked(pool) },
+      pool.shares,
+      pool.queue,
+      victims,
+    )
+    if (victim === null) {
+      this.#lookAgain(pool)
+      return
+    }
+    victim.isYielding = true
+    pool.yielding += 1
+    const inMs = victim.video?.yieldOn(pool.number, victim.ranMs) ?? null
+    if (inMs === null || victim.slot === null) return
+    victim.makesRoom = true
+    victim.endsAtMs = Math.min(victim.endsAtMs, this.nowMs + inMs)
+    victim.slot.freeAtMs = victim.endsAtMs
+    this.#noteEnd(victim)
   }
 
   #lookAgain(pool: SimulatedPool): void {
-    if (pool.recheckAtMs <= this.nowMs + LOOK_EVERY_MS) return
-    pool.recheckAtMs = this.nowMs + LOOK_EVERY_MS
-    this.#note({ atMs: pool.recheckAtMs, occupation: null, line: null, pool })
+    const atMs = this.nowMs + LOOK_EVERY_MS
+    if (pool.recheckAtMs <= atMs) return
+    pool.recheckAtMs = atMs
+    this.#events.push(atMs, pool)
   }
 
   /** A line has its first video. */
@@ -317,8 +327,9 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   /**
-   * Shows the queues of all pools who is the first of a line now. Where they know an older one that has been
-   * served, they find out who stands in its place when its turn comes.
+   * Shows the queues of all pools who is the first of a line now, or the first that does not wait for another
+   * pool. Where they know an older one that has been served, they find out who stands in its place when its
+   * turn comes.
    */
   #showFirst(line: Line<Video>): void {
     const { first, kind } = line
@@ -327,32 +338,31 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     let lookAtMs = first.expiresAtMs
     for (const number of kind.pools) {
       const known = line.heads[number] ?? null
-      if (known !== null && known.videoId <= first.id && !kind.isFlex) continue
-      const head = first.headOn(number, this.nowMs)
+      const video = line.at(line.putOff[number] ?? 0)
+      if (video === null || (known !== null && known.videoId <= video.id && !kind.isFlex)) continue
+      const head = video.headOn(number, this.nowMs)
       if (kind.isFlex) {
         const promotedInMs = promotedIn(head)
         if (promotedInMs <= 0) isPromoted = true
         else lookAtMs = Math.min(lookAtMs, this.nowMs + promotedInMs)
-        if (known !== null && known.videoId <= first.id && tierOf(known) === tierOf(head)) continue
+        if (known !== null && known.videoId <= video.id && tierOf(known) === tierOf(head)) continue
       }
       line.heads[number] = head
       const pool = this.#pool(number)
       pool.queue.push(head)
-      if (pool.idle.length > 0 || pool.flexRunning > 0) pool.isWoken = true
+      if (pool.hasIdle || pool.flexOccupying > 0) pool.isWoken = true
     }
     if (isPromoted !== line.isPromoted) this.#countAboveFlex(line, isPromoted ? 1 : -1)
     line.isPromoted = isPromoted
-    if (lookAtMs < line.lookAtMs) this.#lookAt(line, lookAtMs)
-  }
-
-  #lookAt(line: Line<Video>, atMs: number): void {
-    line.lookAtMs = atMs
-    this.#note({ atMs, occupation: null, line, pool: null })
+    if (lookAtMs >= line.lookAtMs) return
+    line.lookAtMs = lookAtMs
+    this.#events.push(lookAtMs, line)
   }
 
   #dropExpired(line: Line<Video>): void {
     for (let { first } = line; first !== null && first.expiresAtMs <= this.nowMs; { first } = line) {
-      line.removeFirst()
+      line.remove(first)
+      this.#others.count(line, -1)
       this.#parts.watch.expired(first, first.expiresAtMs, null)
       if (line.size === 0) this.#firstChanged(line)
     }
@@ -360,21 +370,20 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** What stands in a head's place by now. */
   #currentOf(head: Head, number: number): Head | null {
-    const line = this.#lines.get(head.queueKey)
+    const line = this.lines.get(head.queueKey)
     if (line === undefined || line.heads[number] !== head) return null
-    const { first } = line
-    if (first?.id === head.videoId) return head
-    line.heads[number] = first === null ? null : first.headOn(number, this.nowMs)
+    const video = line.at(line.putOff[number] ?? 0)
+    if (video?.id === head.videoId) return head
+    line.heads[number] = video === null ? null : video.headOn(number, this.nowMs)
     return line.heads[number]
   }
 
-  #noteEnd(occupation: Occupation): void {
-    this.#note({ atMs: occupation.endsAtMs, occupation, line: null, pool: null })
-  }
-
-  #note(event: Omit<Event<Video>, 'order'>): void {
-    this.#eventCount += 1
-    this.#events.push({ ...event, order: this.#eventCount })
+  #noteEnd(run: Run<Video>): void {
+    const { endsAtMs, startedAtMs, slot } = run
+    run.availableAtMs = Math.max(this.nowMs, startedAtMs, endsAtMs - this.#parts.nearlyFreeMs)
+    if (slot !== null) slot.freeAtMs = endsAtMs
+    if (run.availableAtMs < endsAtMs) this.#events.push(run.availableAtMs, run)
+    this.#events.push(endsAtMs, run)
   }
 
   #pool(number: number): SimulatedPool {
