@@ -9,6 +9,7 @@ import { pause } from '@sluice/shared/pause'
 import { createServices } from '../apps/api/src/compose.ts'
 import { readConfig } from '../apps/api/src/config/config.ts'
 import { dispatchPass, type GateSettings, type PassParts } from '../apps/api/src/gate/dispatch-pass.ts'
+import { FlexWaits } from '../apps/api/src/gate/flex-waits.ts'
 import { KnownFleet } from '../apps/api/src/gate/known-fleet.ts'
 import { prepareSession } from '../apps/api/src/gate/leader.ts'
 import { NewsBox } from '../apps/api/src/gate/news.ts'
@@ -90,6 +91,7 @@ async function open(
       leaseMs: config.timings.leaseMs,
       switchMs: 0,
       switchWaitMsMax: 0,
+      flexMultiplierBps: 5_000,
       ...more,
     }
     const parts: PassParts = {
@@ -100,6 +102,7 @@ async function open(
       knownFleet: new KnownFleet(session, gate),
       queueHeads: new QueueHeads(session),
       putOffTimes: new PutOffTimes(),
+      flexWaits: new FlexWaits(session),
       keepLeadership: async () => {},
       onError: endBench,
     }

@@ -207,6 +207,26 @@ create table facts_closed (
 );
 grant delete, insert, select, update on facts_closed to sluice_app;
 
+create table flex_market (
+  only_row boolean not null default true,
+  utilisation double precision not null default 0,
+  noted_at timestamp with time zone,
+  constraint flex_market_pkey PRIMARY KEY (only_row),
+  constraint flex_market_only_row_check CHECK (only_row),
+  constraint flex_market_utilisation_check CHECK (utilisation >= 0::double precision AND utilisation <= 1::double precision)
+);
+grant delete, insert, select, update on flex_market to sluice_app;
+
+create table flex_schedule (
+  id bigint not null generated always as identity,
+  set_at timestamp with time zone not null default now(),
+  kind text not null,
+  steps jsonb not null,
+  constraint flex_schedule_pkey PRIMARY KEY (id),
+  constraint flex_schedule_kind_check CHECK (kind = ANY (ARRAY['hour'::text, 'utilisation'::text]))
+);
+grant insert, select on flex_schedule to sluice_app;
+
 create table gate_clock (
   service_tier text not null,
   virtual_ms double precision not null default 0,
@@ -514,6 +534,9 @@ END) stored,
   swept_at timestamp with time zone,
   swept_for_good_at timestamp with time zone,
   passed_over_at timestamp with time zone,
+  max_price_micros bigint,
+  not_before timestamp with time zone,
+  waits_for text,
   deliver_by timestamp with time zone,
   promise text,
   missed_multiplier_bps integer,
@@ -535,6 +558,8 @@ END) stored,
   constraint video_hold_micros_check CHECK (hold_micros >= 0),
   constraint video_idempotency_key_check CHECK (length(idempotency_key) >= 1 AND length(idempotency_key) <= 255),
   constraint video_in_flight_has_a_pool CHECK ((status <> ALL (ARRAY['dispatched'::text, 'running'::text])) OR fence > 0 AND pool IS NOT NULL),
+  constraint video_market_is_of_flex CHECK (service_tier = 'flex'::text OR max_price_micros IS NULL AND not_before IS NULL AND waits_for IS NULL),
+  constraint video_max_price_micros_check CHECK (max_price_micros >= 0),
   constraint video_missed_multiplier_bps_check CHECK (missed_multiplier_bps > 0),
   constraint video_multiplier_bps_check CHECK (multiplier_bps > 0),
   constraint video_not_completed_has_an_error CHECK ((status = ANY (ARRAY['failed'::text, 'cancelled'::text])) = (error_code IS NOT NULL)),
@@ -555,7 +580,9 @@ END) stored,
   constraint video_service_tier_check CHECK (service_tier = ANY (ARRAY['priority'::text, 'standard'::text, 'flex'::text])),
   constraint video_status_check CHECK (status = ANY (ARRAY['queued'::text, 'dispatched'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])),
   constraint video_step_within_steps CHECK (step >= 0 AND step <= num_steps),
+  constraint video_that_waits_is_not_dispatched CHECK (waits_for IS NULL OR (status <> ALL (ARRAY['dispatched'::text, 'running'::text]))),
   constraint video_video_tokens_check CHECK (video_tokens > 0),
+  constraint video_waits_for_check CHECK (waits_for = ANY (ARRAY['not_before'::text, 'price'::text])),
   constraint video_webhook_url_check CHECK (length(webhook_url) >= 1 AND length(webhook_url) <= 2048),
   constraint video_width_check CHECK (width > 0)
 ) with (fillfactor=80);
@@ -743,13 +770,19 @@ CREATE INDEX video_of_account ON public.video USING btree (account_id, id) WHERE
 
 CREATE INDEX video_promised ON public.video USING btree (deliver_by) WHERE (promise = 'given'::text);
 
-CREATE INDEX video_queued_by_shape_and_key ON public.video USING btree (capability, service_tier, width, height, num_frames, key_id, id) WHERE (status = 'queued'::text);
-
 CREATE INDEX video_queued_of_account ON public.video USING btree (account_id, key_id) WHERE (status = 'queued'::text);
+
+CREATE INDEX video_ready_at_a_price ON public.video USING btree (multiplier_bps) WHERE ((status = 'queued'::text) AND (waits_for IS NULL) AND (max_price_micros IS NOT NULL) AND (fence = 0));
+
+CREATE INDEX video_ready_by_shape_and_key ON public.video USING btree (capability, service_tier, width, height, num_frames, key_id, id) WHERE ((status = 'queued'::text) AND (waits_for IS NULL));
 
 CREATE INDEX video_unswept ON public.video USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (swept_at IS NULL));
 
 CREATE INDEX video_unswept_for_good ON public.video USING btree (ended_at) WHERE ((ended_at IS NOT NULL) AND (swept_for_good_at IS NULL));
+
+CREATE INDEX video_waits_for_price ON public.video USING btree (multiplier_bps) WHERE ((status = 'queued'::text) AND (waits_for = 'price'::text));
+
+CREATE INDEX video_waits_for_time ON public.video USING btree (not_before) WHERE ((status = 'queued'::text) AND (waits_for = 'not_before'::text));
 
 CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (due_at) WHERE (status = 'pending'::text);
 

@@ -82,7 +82,13 @@ test('a worker that begins to stop while the gate chooses gets nothing more, and
     const pool = `goes${poolNumber - 1}`
     const { leaseMs } = api.config.timings
     const dispatch = (videoId: string) =>
-      dispatchVideos(db, { pool, queue: pool, leaseMs, videos: [chosen(videoId, accountId)] })
+      dispatchVideos(db, {
+        pool,
+        queue: pool,
+        leaseMs,
+        flexMultiplierBps: 5_000,
+        videos: [chosen(videoId, accountId)],
+      })
     expect(await dispatch(id)).toEqual(POOL_GONE)
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0, attempts: [] })
     expect(await dispatch(newId('video'))).toEqual(POOL_GONE)
@@ -102,7 +108,7 @@ test('a worker that was silent for longer than the lease gets nothing, and does 
     await gatePassed(api)
     expect(await admin(id)).toMatchObject({ internal_status: 'queued', fence: 0 })
     const pool = `goes${poolNumber - 1}`
-    const dispatch = { pool, queue: pool, leaseMs, videos: [chosen(id, accountId)] }
+    const dispatch = { pool, queue: pool, leaseMs, flexMultiplierBps: 5_000, videos: [chosen(id, accountId)] }
     expect(await dispatchVideos(db, dispatch)).toEqual(POOL_GONE)
     await worker.heartbeat()
     expect(await worker.fetchJob()).toMatchObject({ video: id, fence: 1 })
@@ -145,6 +151,7 @@ test('a group ends before the first of its videos that is no longer queued: thos
       pool,
       queue,
       leaseMs: api.config.timings.leaseMs,
+      flexMultiplierBps: 5_000,
       videos: ids.map((id, index) => ({
         ...chosen(id, accountId),
         finishTagMs: index + 1,
@@ -327,6 +334,7 @@ test('while the queue is away a video costs one fence, not one a try', async () 
         leaseMs: context.config.timings.leaseMs,
         switchMs: 0,
         switchWaitMsMax: 0,
+        flexMultiplierBps: 5_000,
       },
       {
         onError: () => {},

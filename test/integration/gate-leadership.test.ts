@@ -150,6 +150,7 @@ test('a leader that another follows in the middle of a pass dispatches nothing m
       leaseMs: 600_000,
       switchMs: 0,
       switchWaitMsMax: 0,
+      flexMultiplierBps: 5_000,
       renewEveryMs: 0,
       groupMax: 1,
     },

@@ -289,6 +289,8 @@ test('what is answered is what is documented, field by field, by every call that
     'listKeys',
     'listPrices',
     'setPrice',
+    'readFlexPrices',
+    'setFlexPrices',
     'readAudit',
     'health',
     'ready',

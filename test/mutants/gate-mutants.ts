@@ -15,6 +15,7 @@ const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/att
 const SWITCHING: Mutant['tests'] = ['unit', 'packages/gate/src/switching.test.ts']
 const LOADED: Mutant['tests'] = ['unit', 'packages/gate/src/loaded-slots.test.ts']
 const SWITCHES: Mutant['tests'] = ['integration-postgres', 'test/integration/model-switches.test.ts']
+const FLEX: Mutant['tests'] = ['integration-postgres', 'test/integration/flex-market.test.ts']
 const DOOR: Mutant['tests'] = ['integration-postgres', 'test/integration/door.test.ts']
 
 /** Who goes next, who may do what, and what a tenant may take of what all share. */
@@ -228,6 +229,48 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     find: `where v.status in ('dispatched', 'running') and a.released_at is null;`,
     replace: `where v.status in ('dispatched', 'running');`,
     tests: LIMITS,
+  },
+  {
+    rule: '36: a flex video is dispatched at no price above its maximum',
+    file: 'apps/api/src/videos/transition.ts',
+    find: ' and (max_price_micros is null or fence > 0 or multiplier_bps >= $11)',
+    replace: ' and $11 > 0',
+    tests: FLEX,
+  },
+  {
+    rule: '36: its price is that of its first dispatch',
+    file: 'apps/api/src/videos/transition.ts',
+    find: "when v.service_tier = 'flex' and v.fence = 0 then least(v.multiplier_bps, $11)",
+    replace: "when v.service_tier = 'flex' then least(v.multiplier_bps, $11)",
+    tests: FLEX,
+  },
+  {
+    rule: '36: without a maximum it pays no more than is held',
+    file: 'apps/api/src/videos/transition.ts',
+    find: 'then least(v.multiplier_bps, $11)',
+    replace: 'then $11::int',
+    tests: FLEX,
+  },
+  {
+    rule: 'flex: what waits for its price stands in nobody’s way',
+    file: 'apps/api/src/gate/queue-heads.ts',
+    find: '}.waits_for is null',
+    replace: '}.id is not null',
+    tests: FLEX,
+  },
+  {
+    rule: 'flex: a price that rises has those wait that it is too high for',
+    file: 'apps/api/src/videos/video-store.ts',
+    find: '          and multiplier_bps < $1\n        order by multiplier_bps\n',
+    replace: '          and multiplier_bps < $1 and false\n        order by multiplier_bps\n',
+    tests: FLEX,
+  },
+  {
+    rule: 'flex: what flex has does not raise its price',
+    file: 'packages/gate/src/flex/flex-price.ts',
+    find: "attempt.tier !== 'flex' && occupiesSlot(attempt)",
+    replace: 'occupiesSlot(attempt)',
+    tests: ['unit', 'packages/gate/src/flex/flex-price.test.ts'],
   },
   {
     rule: '17: a worker token reaches the internal calls only',

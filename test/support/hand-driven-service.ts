@@ -16,6 +16,7 @@ import type { Context } from '../../apps/api/src/context.ts'
 import type { Database } from '../../apps/api/src/db/database.ts'
 import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
 import { dispatchPass } from '../../apps/api/src/gate/dispatch-pass.ts'
+import { FlexWaits } from '../../apps/api/src/gate/flex-waits.ts'
 import { KnownFleet } from '../../apps/api/src/gate/known-fleet.ts'
 import { NewsBox } from '../../apps/api/src/gate/news.ts'
 import { PutOffTimes } from '../../apps/api/src/gate/put-off-times.ts'
@@ -135,6 +136,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         leaseMs: LEASE_MS,
         switchMs: config.switchMs,
         switchWaitMsMax: config.switchWaitMsMax,
+        flexMultiplierBps: config.tierMultiplierBps.flex,
       }
       const { dispatched } = await dispatchPass({
         db,
@@ -144,6 +146,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         knownFleet: new KnownFleet(db, settings),
         queueHeads: new QueueHeads(db),
         putOffTimes: new PutOffTimes(),
+        flexWaits: new FlexWaits(db),
         keepLeadership: async () => {},
         onError: (error) => {
           throw error

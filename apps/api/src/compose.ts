@@ -122,6 +122,7 @@ function openForecaster(config: Config, db: Database, onError: (error: Error) =>
     leaseMs: config.timings.leaseMs,
     switchMs: config.switchMs,
     switchWaitMsMax: config.switchWaitMsMax,
+    flexMultiplierBps: config.tierMultiplierBps.flex,
     onForecasts: (forecasts) => {
       etaSample.take(forecasts).catch(onError)
     },
@@ -157,6 +158,7 @@ export function startBackgroundWork(services: Services): BackgroundWork {
       leaseMs: config.timings.leaseMs,
       switchMs: config.switchMs,
       switchWaitMsMax: config.switchWaitMsMax,
+      flexMultiplierBps: config.tierMultiplierBps.flex,
     },
     {
       onError: (error) => {

@@ -5,6 +5,7 @@ const DOMAIN_ERROR_CODES = [
   'moderation_refused',
   'max_tokens_too_small',
   'max_cost_too_small',
+  'max_price_too_small',
   'invalid_api_key',
   'insufficient_balance',
   'budget_exceeded',

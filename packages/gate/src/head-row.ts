@@ -16,6 +16,10 @@ export interface HeadRow extends PredictableVideo {
   num_steps: number
   checkpoint_step: number | null
   expires_in_ms: number
+  /** Of a flex video that has no price yet: the highest factor, in basis points, that it may go at. */
+  multiplier_bps_max: number | null
+  /** Milliseconds until it may be dispatched, as far as its own time decides; 0 = now. */
+  not_before_in_ms: number
   /** Milliseconds since it was first passed over because of what was loaded; null = never. */
   passed_over_ms: number | null
 }
@@ -43,7 +47,7 @@ export function headOf(row: HeadRow, pool: Pick<Pool, 'pool' | 'device'>, paces:
 
 /**
  * Names the queue a video waits in: those of one key, shape and tier, in the order of index
- * video_queued_by_shape_and_key.
+ * video_ready_by_shape_and_key.
  */
 export function queueKeyOf(
   row: Pick<HeadRow, 'capability' | 'service_tier' | 'width' | 'height' | 'num_frames' | 'key_id'>,

@@ -18,6 +18,8 @@ function knownOf(key: string, id: number, expiresInMs = 86_400_000): KnownRow {
     num_steps: 2,
     checkpoint_step: null,
     expires_in_ms: expiresInMs,
+    multiplier_bps_max: null,
+    not_before_in_ms: 0,
     passed_over_ms: null,
     capability: 'animatic',
     resolution: '256px',

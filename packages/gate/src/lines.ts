@@ -1,4 +1,5 @@
 import type { Head } from './choose.ts'
+import { isWithinMaximum } from './flex/flex-price.ts'
 import { type HeadRow, queueKeyOf } from './head-row.ts'
 
 /** A queued video as it was read. */
@@ -92,6 +93,14 @@ export class Lines {
     for (const [queueKey, { rows }] of this.#lines) {
       const expired = rows.filter(hasExpired).map(({ row }) => row.id)
       if (expired.length > 0) this.remove(new Set(expired), [queueKey])
+    }
+  }
+
+  /** Takes out flex videos whose maximum is below the price, `multiplierBps`: they wait for another one. */
+  dropDear(multiplierBps: number): void {
+    for (const [queueKey, { rows }] of this.#lines) {
+      const dear = rows.filter(({ row }) => !isWithinMaximum(row.multiplier_bps_max, multiplierBps))
+      if (dear.length > 0) this.remove(new Set(dear.map(({ row }) => row.id)), [queueKey])
     }
   }
 

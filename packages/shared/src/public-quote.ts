@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { etaSchema, moneySchema, usageSchema } from './public-video.ts'
+import { etaSchema, moneySchema, usageSchema, WAITS_FOR } from './public-video.ts'
 import { SERVICE_TIERS } from './service-tier.ts'
 
 /** The answer of POST /v1/videos/quote: what a submission would cost and how long it would take. */
@@ -13,11 +13,33 @@ export const quoteSchema = z
     num_steps: z.int(),
     service_tier: z.string(),
     usage: usageSchema,
-    cost: moneySchema.meta({ description: 'Exactly what a submission would hold.' }),
+    cost: moneySchema.meta({ description: 'Exactly what a submission would hold: the most it costs.' }),
     price: z.object({
       per_million_tokens: z.string().meta({ description: 'In the currency of cost.', example: '0.2' }),
-      multiplier: z.string().meta({ description: 'Of the service tier.', example: '1.5' }),
+      multiplier: z
+        .string()
+        .meta({ description: 'Of the service tier; of flex the highest that it comes to.', example: '1.5' }),
     }),
+    flex: z
+      .object({
+        price_per_million: z
+          .string()
+          .meta({ description: 'What a million tokens cost in flex now, in the currency of cost.' }),
+        cost: moneySchema.meta({ description: 'What it would cost at that price.' }),
+        waits_for: z
+          .enum(WAITS_FOR)
+          .nullable()
+          .meta({ description: 'Why it would not be dispatched at once; null = it may be.' }),
+        starts_at: z
+          .int()
+          .nullable()
+          .meta({
+            description:
+              'When it may be dispatched at the earliest, in seconds since the Unix epoch; null when that depends on utilisation.',
+          }),
+      })
+      .nullable()
+      .meta({ description: 'Of flex, whose price is that of its dispatch; null in other tiers.' }),
     queue_position: z
       .int()
       .nullable()

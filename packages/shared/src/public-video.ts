@@ -9,6 +9,10 @@ import { SERVICE_TIERS } from './service-tier.ts'
 const REFINEMENTS = ['refined', 'unavailable', 'refused'] as const
 export type Refinement = (typeof REFINEMENTS)[number]
 
+/** What a queued flex video may wait for before it may be dispatched. */
+export const WAITS_FOR = ['not_before', 'price'] as const
+export type WaitsFor = (typeof WAITS_FOR)[number]
+
 const unixTime = z.int().meta({ description: 'Seconds since the Unix epoch.' })
 
 export const moneySchema = z
@@ -102,6 +106,28 @@ export const videoSchema = z
     negative_prompt: z.string(),
     seed: z.int(),
     service_tier: z.enum(SERVICE_TIERS),
+    max_price: z
+      .string()
+      .nullable()
+      .meta({
+        description: 'Of flex: what a million tokens may cost at most; null = no maximum of its own.',
+      }),
+    not_before: unixTime.nullable().meta({ description: 'Of flex: it is not dispatched before this.' }),
+    waits_for: z
+      .enum(WAITS_FOR)
+      .nullable()
+      .meta({
+        description:
+          'Why a queued flex video may not be dispatched yet: its time, or a price within max_price. Null = it may.',
+      }),
+    price_per_million: z
+      .string()
+      .nullable()
+      .meta({
+        description:
+          'What a million of its tokens cost, in the currency of cost; null of a flex video that was not dispatched yet: the price is that of its first dispatch.',
+        example: '0.1',
+      }),
     metadata: z.record(z.string(), z.string()),
     webhook_url: z.string().nullable().meta({ description: 'Where its end is sent, as it was given.' }),
     usage: usageSchema,
@@ -109,7 +135,10 @@ export const videoSchema = z
     promise: promiseSchema
       .nullable()
       .meta({ description: 'Of a video submitted with deliver_by or max_wait.' }),
-    queue_position: z.int().nullable().meta({ description: '1 = next; null when not queued.' }),
+    queue_position: z
+      .int()
+      .nullable()
+      .meta({ description: '1 = next; null when it is not queued, or waits for its time or its price.' }),
     eta_seconds: etaSchema,
   })
   .meta({ id: 'Video' })

@@ -8,6 +8,7 @@ export const AUDIT_ACTIONS = [
   'key.changed',
   'key.revoked',
   'price.set',
+  'flex_prices.set',
   'queue_counts.repaired',
 ] as const
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]

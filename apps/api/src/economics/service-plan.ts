@@ -58,7 +58,8 @@ export async function readServicePlan(
   await sumDemandFor(pool, SUM_FIRST_MS)
   const demand = await readDemand(pool, days)
   const { leaseMs } = config.timings
-  const fleet = await readFleet(pool, { ...config, leaseMs })
+  const flexMultiplierBps = config.tierMultiplierBps.flex
+  const fleet = await readFleet(pool, { ...config, leaseMs, flexMultiplierBps })
   const pools = await readPools(pool, fleet.pools, leaseMs)
   const inForce = await readPricesInForce(pool, config.currency)
   const kinds = Map.groupBy(demand.rows, (row) => `${modelOfCapability(row.capability)} ${row.resolution}`)

@@ -23,12 +23,15 @@ const NEW_VIDEO: NewVideo = {
   num_steps: 10,
   video_tokens: 504n,
   expires_in_ms: 86_400_000,
+  multiplier_bps_max: null,
+  not_before_in_ms: 0,
 }
 
 /** A database without workers and videos, whose first reading never returns. */
 function databaseWithDeadConnection(): Database & { readings: () => number } {
   let readings = 0
-  const fleet = { pools: [], in_flight: [], clocks: [], tags: [], paces: [], switches: [], recent: [] }
+  const flex = { kind: null, steps: null, set_at_ms: null, utilisation: 0, noted_at_ms: null, at_ms: 0 }
+  const fleet = { pools: [], in_flight: [], clocks: [], tags: [], paces: [], switches: [], flex }
   const query = ({ name }: { name?: string }) => {
     if (name !== 'gate-fleet') return Promise.resolve({ rows: [] })
     readings += 1
@@ -47,6 +50,7 @@ test('a reading on a dead connection does not keep those waiting who ask ten sec
     leaseMs: 20_000,
     switchMs: 0,
     switchWaitMsMax: 0,
+    flexMultiplierBps: 5_000,
   }
   const forecaster = new Forecaster(parts)
   const dead = forecaster.ofNew(NEW_VIDEO)

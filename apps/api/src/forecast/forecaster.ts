@@ -1,14 +1,15 @@
 import { tierOf } from '@sluice/gate/choose'
-import type { Fleet } from '@sluice/gate/fleet'
+import { type FlexWait, forecastLater, msUntilReady } from '@sluice/gate/forecast/later'
 import { type Forecast, forecastAt, type Place, simulate, simulateNext } from '@sluice/gate/forecast/simulate'
 import { type HeadRow, headOf, queueKeyOf } from '@sluice/gate/head-row'
+import { type PredictableVideo, predictDeviceMs } from '@sluice/gate/pace'
 import { capabilitiesOf } from '@sluice/shared/models/capability'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { MODES } from '@sluice/shared/models/model'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Database } from '../db/database.ts'
-import { type FleetSettings, readFleet } from '../gate/fleet.ts'
-import { readFirstOfQueues } from '../gate/queue-heads.ts'
+import { type FleetSettings, type ReadFleet, readFleet } from '../gate/fleet.ts'
+import { readFirstOfQueues, readQueued } from '../gate/queue-heads.ts'
 import { cutAtYields } from '../in-slices.ts'
 import type { Video } from '../videos/video.ts'
 
@@ -33,7 +34,7 @@ export type NewVideo = Omit<HeadRow, 'id' | 'checkpoint_step' | 'passed_over_ms'
 interface Snapshot {
   /** When its reading began, by the process's clock. */
   readAtMs: number
-  fleet: Fleet
+  fleet: ReadFleet
   rows: HeadRow[]
   /** The most videos of one queue there are in `rows`. */
   perQueue: number
@@ -75,6 +76,7 @@ export class Forecaster {
    */
   async of(video: Video): Promise<Forecast | null> {
     if (video.ended_at !== null) return null
+    if (video.status === 'queued' && video.waits_for !== null) return this.#ofWaiting(video)
     const { byVideo, cutQueues } = await this.#forecasts.get(() => this.#make())
     const forecast = byVideo.get(video.id)
     if (isOfState(forecast, video)) return forecast
@@ -94,7 +96,24 @@ export class Forecaster {
     const queueKey = queueKeyOf(video)
     if (forecasts.cutQueues.has(queueKey)) return null
     const place = await this.#placeOf(forecasts, queueKey, video)
-    return place === null ? null : forecastAt(place, video, forecasts.snapshot.fleet.paces)
+    return place === null ? null : forecastWhenReady(forecasts, place, video, video)
+  }
+
+  /** Of a flex video whose time or price has not come; null when its queue is longer than is simulated. */
+  async #ofWaiting(video: Video): Promise<Forecast | null> {
+    const forecasts = await this.#forecasts.get(() => this.#make())
+    const { fleet } = forecasts.snapshot
+    const queueKey = queueKeyOf(video)
+    if (forecasts.cutQueues.has(queueKey)) return null
+    const wait = {
+      multiplier_bps_max: video.max_price_micros === null ? null : video.multiplier_bps,
+      not_before_in_ms: Math.max(0, (video.not_before?.getTime() ?? 0) - fleet.flex.atMs),
+    }
+    const known = await forecasts.places.get(queueKey)
+    if (known !== undefined && known !== null) return forecastWhenReady(forecasts, known, video, wait)
+    const row = await readQueued(this.#parts.db, video.id)
+    const place = row === null ? null : await this.#placeOf(forecasts, queueKey, row)
+    return place === null ? null : forecastWhenReady(forecasts, place, video, wait)
   }
 
   /**
@@ -172,12 +191,26 @@ export class Forecaster {
   }
 }
 
+/** What is expected of a video in this place, which may have to wait for its time or its price. */
+function forecastWhenReady(
+  { snapshot: { fleet } }: Forecasts,
+  place: Place,
+  video: PredictableVideo & { num_steps: number },
+  wait: FlexWait,
+): Forecast {
+  const forecast = forecastAt(place, video, fleet.paces)
+  const readyInMs = msUntilReady(fleet.flex, wait)
+  if (readyInMs === 0) return forecast
+  const costMs = place.start ? predictDeviceMs(fleet.paces, place.start.pool, video, video.num_steps) : 0
+  return forecastLater(forecast.etaSeconds, { readyInMs, costMs })
+}
+
 function rowOfNew(video: NewVideo): HeadRow {
   return { ...video, id: '', checkpoint_step: null, passed_over_ms: null }
 }
 
 /** What any queued video may need, also of a model that left the catalogue and is still served. */
-function everyCapability(catalogue: Catalogue, fleet: Pick<Fleet, 'pools'>): string[] {
+function everyCapability(catalogue: Catalogue, fleet: Pick<ReadFleet, 'pools'>): string[] {
   const known = capabilitiesOf(
     catalogue.models.map((model) => model.id),
     MODES,

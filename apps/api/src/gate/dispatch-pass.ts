@@ -3,7 +3,6 @@ import { chooseGroup, countDispatch, type Standing } from '@sluice/gate/choose-g
 import { inOrderOfFilling, movable, takesNow } from '@sluice/gate/delivery'
 import {
   activeAccounts,
-  type Fleet,
   type InFlight,
   occupantsOf,
   occupiesSlot,
@@ -19,12 +18,14 @@ import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { isUnstorable } from '../attempts/unstorable.ts'
 import type { Database } from '../db/database.ts'
+import { multiplierNow } from '../prices/flex-market.ts'
 import { readAttempt } from '../videos/attempt-store.ts'
 import { undeliveredRequeue, untakenRequeue } from '../videos/requeue.ts'
 import { type Dispatched, dispatchVideos, lockVideo, requeueVideo } from '../videos/transition.ts'
 import { requestYield } from '../videos/video-store.ts'
 import { noteUntaken } from '../workers/queue-delivery.ts'
-import type { FleetSettings } from './fleet.ts'
+import type { FleetSettings, ReadFleet } from './fleet.ts'
+import type { FlexWaits } from './flex-waits.ts'
 import type { KnownFleet } from './known-fleet.ts'
 import type { NewsBox } from './news.ts'
 import type { PutOffTimes } from './put-off-times.ts'
@@ -52,6 +53,7 @@ export interface PassParts {
   knownFleet: KnownFleet
   queueHeads: QueueHeads
   putOffTimes: PutOffTimes
+  flexWaits: FlexWaits
   /** Called before each change: a pass of many dispatches takes longer than a leadership lasts. */
   keepLeadership: () => Promise<void>
   /** Hears of a video that is passed over because it cannot be dispatched. */
@@ -68,7 +70,7 @@ interface PoolPass extends Pass {
 
 interface Pass extends PassParts {
   /** As it is known when the pass begins, and kept up to date by its dispatches. */
-  fleet: Fleet
+  fleet: ReadFleet
   /** Queues that have been given all they may have. */
   filled: Set<string>
   /** Pools with a free slot for which somebody was found who waits for another pool. */
@@ -116,6 +118,7 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   }
   knownFleet.free(news.freed)
   const pass: Pass = { ...parts, fleet: await knownFleet.get(), filled: new Set(), leftFree: new Set() }
+  if ((await parts.flexWaits.keep(pass.fleet)) > 0) queueHeads.doubt()
   await queueHeads.hear(news.queued, pass.fleet.pools)
   for (const attempt of movable(pass.fleet)) await giveUpUntaken(pass, attempt)
   const order = inOrderOfFilling(pass.fleet.pools)
@@ -149,6 +152,7 @@ async function fillPool(pass: PoolPass, pool: Pool): Promise<number> {
   // A full pool with nobody to make room needs no heads at all.
   if (victims.length === 0) return 0
   const { lines } = await queueHeads.read(pool)
+  lines.dropDear(multiplierNow(fleet.flex))
   const heads = headsOf(lines, pass, pool)
   const shares = sharesOf(pass, pool, heads)
   const elsewhere = await readElsewhere(pass, pool, lines)
@@ -235,7 +239,9 @@ async function nextGroup(
   const nowMs = performance.now()
   const { queueHeads } = pass
   const { lines, standing, videosMax, elsewhere } = parts
+  const flexMultiplierBps = multiplierNow(pass.fleet.flex)
   lines.dropExpired(nowMs)
+  lines.dropDear(flexMultiplierBps)
   await queueHeads.readAhead(lines, lines.withoutHead(), videosMax)
   const at = (queueKey: string, place: number) => {
     const known = lines.at(queueKey, place)
@@ -252,6 +258,7 @@ async function nextGroup(
       return choices
     }
     await queueHeads.readAhead(lines, lines.named(unknown), videosMax)
+    lines.dropDear(flexMultiplierBps)
   }
 }
 
@@ -319,6 +326,7 @@ async function dispatchGroup(pass: Pass, pool: Pool, group: readonly Choice[]): 
       pool: pool.pool,
       queue: pool.queue,
       leaseMs: pass.settings.leaseMs,
+      flexMultiplierBps: multiplierNow(pass.fleet.flex),
       videos: group.map(({ head, tier, clockMs, finishTagMs, passedOver }) => ({
         videoId: head.videoId,
         accountId: head.accountId,
@@ -437,7 +445,7 @@ function isLockTimeout(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE
 }
 
-function nextFreeInMs(fleet: Fleet): number | null {
+function nextFreeInMs(fleet: ReadFleet): number | null {
   const waits = fleet.inFlight.flatMap((attempt) =>
     attempt.freeInMs === null || !occupiesSlot(attempt) ? [] : [attempt.freeInMs - NEARLY_FREE_MS],
   )

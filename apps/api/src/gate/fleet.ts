@@ -6,6 +6,7 @@ import { RunningCounts } from '@sluice/gate/running-counts'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import { type Database, one } from '../db/database.ts'
+import { FLEX_MARKET_SQL, type FlexMarket, type FlexMarketRow, flexMarketOf } from '../prices/flex-market.ts'
 import { capabilitiesOfPool, type ServedModels } from '../workers/pool-capabilities.ts'
 
 interface PoolRow {
@@ -54,6 +55,12 @@ interface FleetRow {
   paces: PaceRow[]
   switches: { pool: string; switch_ms: number }[]
   flex_queued: number
+  flex: FlexMarketRow
+}
+
+/** The fleet with what is read beside it. */
+export interface ReadFleet extends Fleet {
+  flex: FlexMarket
 }
 
 /** One statement for all of it: one snapshot, one round trip. $1 = the lease in ms. */
@@ -94,7 +101,8 @@ const FLEET_SQL = `select
     select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
   (select coalesce(json_agg(s), '[]') from (select pool, switch_ms from switch_pace) s) as switches,
   (select coalesce(sum(queued), 0) from queue_count
-    where key_id = '' and service_tier = 'flex') as flex_queued`
+    where key_id = '' and service_tier = 'flex') as flex_queued,
+  ${FLEX_MARKET_SQL} as flex`
 
 export interface FleetSettings {
   catalogue: Catalogue
@@ -103,10 +111,12 @@ export interface FleetSettings {
   switchMs: number
   /** The longest that a video is passed over because of what is loaded; 0 = never. */
   switchWaitMsMax: number
+  /** What flex costs where the operator has set no schedule. */
+  flexMultiplierBps: number
 }
 
 /** Reads the pools of living workers, what occupies their devices, and the virtual time. */
-export async function readFleet(db: Database, settings: FleetSettings): Promise<Fleet> {
+export async function readFleet(db: Database, settings: FleetSettings): Promise<ReadFleet> {
   const row = one(
     await db.query<FleetRow>({ name: 'gate-fleet', text: FLEET_SQL, values: [settings.leaseMs] }),
   )
@@ -126,6 +136,7 @@ export async function readFleet(db: Database, settings: FleetSettings): Promise<
     time,
     running: new RunningCounts(inFlight),
     paces,
+    flex: flexMarketOf(row.flex, settings.flexMultiplierBps),
   }
 }
 

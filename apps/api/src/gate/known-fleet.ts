@@ -2,7 +2,7 @@ import type { Fleet, InFlight } from '@sluice/gate/fleet'
 import { modelOfCapability } from '@sluice/shared/models/capability'
 import type { FreedSlot } from '../context.ts'
 import type { Database } from '../db/database.ts'
-import { type FleetSettings, readFleet } from './fleet.ts'
+import { type FleetSettings, type ReadFleet, readFleet } from './fleet.ts'
 
 /** However little happened, the fleet is read anew after this long. */
 const KEPT_MS_MAX = 500
@@ -22,7 +22,7 @@ export class KnownFleet {
   readonly #db: Database
   readonly #settings: FleetSettings
   readonly #now: () => number
-  #known: Fleet | undefined
+  #known: ReadFleet | undefined
   #isDoubted = true
   #readAtMs = 0
   #tookMs = 0
@@ -46,11 +46,12 @@ export class KnownFleet {
   }
 
   /** The fleet as it is now, as far as is known; the caller keeps it up to date. */
-  async get(): Promise<Fleet> {
+  async get(): Promise<ReadFleet> {
     if (this.#known === undefined || (this.#isOutdated(this.#known) && this.#restMs() === 0))
       return this.#read()
     const nowMs = this.#now()
     for (const attempt of this.#known.inFlight) age(attempt, nowMs - this.#ofMs)
+    this.#known.flex.atMs += nowMs - this.#ofMs
     this.#ofMs = nowMs
     return this.#known
   }
@@ -82,7 +83,7 @@ export class KnownFleet {
     return Math.max(0, this.#tookMs * REST_FACTOR - (this.#now() - this.#readAtMs))
   }
 
-  async #read(): Promise<Fleet> {
+  async #read(): Promise<ReadFleet> {
     const startedAtMs = this.#now()
     this.#isDoubted = false
     this.#known = await readFleet(this.#db, this.#settings)

@@ -16,6 +16,7 @@ import {
   type PassParts,
   type PassResult,
 } from './dispatch-pass.ts'
+import { FlexWaits } from './flex-waits.ts'
 import { KnownFleet } from './known-fleet.ts'
 import { LEADER_SILENT_MS_MAX, type Leadership, renewLeadership, winLeadership } from './leadership.ts'
 import { NewsBox } from './news.ts'
@@ -170,6 +171,7 @@ async function lead(gate: GateParts, client: pg.PoolClient, leadership: Leadersh
     knownFleet: new KnownFleet(client, settings),
     queueHeads: new QueueHeads(client),
     putOffTimes: new PutOffTimes(),
+    flexWaits: new FlexWaits(client),
     keepLeadership,
     onError: events.onError,
     onUntaken: events.onUntaken,

@@ -9,13 +9,15 @@ import { HEAD_COLUMNS } from './head-columns.ts'
 import { FITS_POOL_SQL, fitsPoolValues } from './pool-fits-sql.ts'
 
 const SHAPE_COLUMNS = 's.capability, s.service_tier, s.width, s.height, s.num_frames, s.video_tokens'
-const OF_SHAPE_S = `v.status = 'queued'
+/** What may be dispatched: queued, and waiting for no time and no price. */
+const IS_READY = (video: string) => `${video}.status = 'queued' and ${video}.waits_for is null`
+const OF_SHAPE_S = `${IS_READY('v')}
           and v.capability = s.capability and v.service_tier = s.service_tier
           and v.width = s.width and v.height = s.height and v.num_frames = s.num_frames`
 
 /**
  * Relations `shape` and `head`: every shape and tier in which videos of capabilities $1 wait, and of each the
- * first video of every key. Jumps along index video_queued_by_shape_and_key, from shape to shape and from key
+ * first video of every key. Jumps along index video_ready_by_shape_and_key, from shape to shape and from key
  * to key, so the cost depends on the number of heads, not on the backlog. A shape for which the SQL
  * expression `fits` is false is passed over as a whole.
  */
@@ -27,7 +29,7 @@ function headsSql(fits: string): string {
         unnest(array['priority', 'standard', 'flex']) t(tier),
         lateral (
           select * from video v
-          where v.status = 'queued' and v.capability = c.capability and v.service_tier = t.tier
+          where ${IS_READY('v')} and v.capability = c.capability and v.service_tier = t.tier
           order by v.width, v.height, v.num_frames limit 1) s
       union all
       -- and from each shape the next one
@@ -35,7 +37,7 @@ function headsSql(fits: string): string {
       from shape p,
         lateral (
           select * from video v
-          where v.status = 'queued' and v.capability = p.capability and v.service_tier = p.service_tier
+          where ${IS_READY('v')} and v.capability = p.capability and v.service_tier = p.service_tier
             and (v.width, v.height, v.num_frames) > (p.width, p.height, p.num_frames)
           order by v.width, v.height, v.num_frames limit 1) s),
     head as (
@@ -72,7 +74,7 @@ const BEHIND_SQL = `select ${HEAD_COLUMNS}
     join account a on a.id = k.account_id
     cross join lateral (
       select * from video q
-      where q.status = 'queued' and q.capability = l.capability and q.service_tier = l.service_tier
+      where ${IS_READY('q')} and q.capability = l.capability and q.service_tier = l.service_tier
         and q.width = l.width and q.height = l.height and q.num_frames = l.num_frames
         and q.key_id = l.key_id and q.id > l.id and q.execution_expires_at > now()
       order by q.id limit $8) v
@@ -82,7 +84,7 @@ const QUEUED_SQL = `select ${HEAD_COLUMNS}
     from video v
     join api_key k on k.id = v.key_id
     join account a on a.id = k.account_id
-    where v.id = any ($1::text[]) and v.status = 'queued'`
+    where v.id = any ($1::text[]) and ${IS_READY('v')}`
 
 /** Several videos of each queue and not its head alone; `per_queue` = how many. */
 const FIRST_OF_QUEUES_SQL = `${headsSql('true')},
@@ -94,7 +96,7 @@ const FIRST_OF_QUEUES_SQL = `${headsSql('true')},
     join account a on a.id = k.account_id
     cross join lateral (
       select * from video q
-      where q.status = 'queued' and q.capability = h.capability and q.service_tier = h.service_tier
+      where ${IS_READY('q')} and q.capability = h.capability and q.service_tier = h.service_tier
         and q.width = h.width and q.height = h.height and q.num_frames = h.num_frames and q.key_id = h.key_id
       order by q.id limit share.per_queue) v
     limit $2`
@@ -206,6 +208,20 @@ export class QueueHeads {
 function isKept(known: PoolLines | undefined): boolean {
   if (known === undefined) return false
   return known.isDoubted ? known.cache.isFresh() : known.cache.isFresh(KEPT_MS_MAX)
+}
+
+/** A queued video, also one that waits for its time or its price; null when it is queued no longer. */
+export async function readQueued(db: Database, videoId: string): Promise<HeadRow | null> {
+  const { rows } = await db.query<HeadRow>({
+    name: 'forecast-queued',
+    text: `select ${HEAD_COLUMNS}
+      from video v
+      join api_key k on k.id = v.key_id
+      join account a on a.id = k.account_id
+      where v.id = $1 and v.status = 'queued'`,
+    values: [videoId],
+  })
+  return rows[0] ?? null
 }
 
 /**

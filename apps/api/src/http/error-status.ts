@@ -13,6 +13,7 @@ export const ERROR_STATUS = {
   moderation_refused: { status: 400, type: 'invalid_request_error' },
   max_tokens_too_small: { status: 400, type: 'invalid_request_error' },
   max_cost_too_small: { status: 400, type: 'invalid_request_error' },
+  max_price_too_small: { status: 400, type: 'invalid_request_error' },
   unsupported_operation: { status: 400, type: 'invalid_request_error' },
   missing_api_key: { status: 401, type: 'authentication_error' },
   invalid_api_key: { status: 401, type: 'authentication_error' },

@@ -109,6 +109,8 @@ select
         select * from video q
         where q.status = 'queued' and q.account_id = l.account_id and q.key_id = l.key_id
         limit share.per_key) v) sampled
+    -- what waits for its time or its price asks for no worker now
+    where waits_for is null
     group by 2, 3, 4, 5, 6, 7
     union all
     select pool, capability, resolution, width, height, num_frames, video_tokens,

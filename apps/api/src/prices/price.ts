@@ -4,8 +4,10 @@ import { costMicros } from '@sluice/shared/money'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import { generatedTokens, videoTokens } from '@sluice/shared/token-count'
 import type { Config } from '../config/config.ts'
-import type { Database } from '../db/database.ts'
+import { type Database, together } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { type FlexMarket, readFlexMarket } from './flex-market.ts'
+import { flexTariff, MULTIPLIER_BPS_MAX } from './flex-tariff.ts'
 
 /** What a video's tokens depend on. */
 export interface Clip {
@@ -15,77 +17,125 @@ export interface Clip {
   num_steps: number
 }
 
+/** What clips of a class are priced by, for one tier. */
+export interface Tariff {
+  priceMicrosPerMillion: bigint
+  /** What is charged by; of flex the highest that it may be dispatched at. */
+  multiplierBps: number
+  /** What is in force; differs from `multiplierBps` with flex alone. */
+  multiplierBpsNow: number
+  /** The customer's own maximum for a million tokens, which is held; null = `multiplierBps` says what is. */
+  maxPriceMicros: bigint | null
+}
+
 /** What a video costs, and what that was computed from; frozen into the video at submission. */
-export interface Priced {
+export interface Priced extends Tariff {
   videoTokens: bigint
   /** Video tokens times steps: what is charged. */
   tokens: bigint
-  priceMicrosPerMillion: bigint
-  multiplierBps: number
+  /** What is held: the most that it costs. */
   costMicros: bigint
+  /** What it would cost at the price in force. */
+  costMicrosNow: bigint
 }
 
 /** A clip of a model, in the class that it is priced in. */
 export type PricedClip = Clip & { model: Model; resolution: string }
 
+/** What a customer asks for of a price. */
+export interface PriceTerms {
+  tier: ServiceTier
+  /** With flex alone. */
+  maxPriceMicros: bigint | null
+}
+
+/** What prices are computed by, as it was read at one moment. */
+export interface Market {
+  prices: ReadPrices
+  /** Null where no flex video is priced. */
+  flex: FlexMarket | null
+  currency: string
+  tierMultiplierBps: Config['tierMultiplierBps']
+}
+
+/** Reads what these clips are priced by. */
+export async function readMarket(
+  db: Database,
+  clips: readonly { priceable: Priceable; tier: ServiceTier }[],
+  { currency, tierMultiplierBps }: Pick<Config, 'currency' | 'tierMultiplierBps'>,
+): Promise<Market> {
+  const isFlex = clips.some(({ tier }) => tier === 'flex')
+  const priceables = clips.map(({ priceable }) => priceable)
+  const [prices, flex] = await together([
+    readPrices(db, priceables, currency),
+    isFlex ? readFlexMarket(db, tierMultiplierBps.flex) : Promise.resolve(null),
+  ])
+  return { prices, flex, currency, tierMultiplierBps }
+}
+
 /**
  * Prices a video as it would be now: exactly what a submission holds. Throws SluiceError `unavailable` when
- * the operator set no price.
+ * the operator set no price, `max_price_too_small` when flex never costs as little.
  */
 export async function priceVideo(
   db: Database,
   clip: PricedClip,
-  tier: ServiceTier,
+  terms: PriceTerms,
   config: Pick<Config, 'currency' | 'tierMultiplierBps'>,
 ): Promise<Priced> {
-  return priceBy(await readPrices(db, [clip], config.currency), clip, tier, config)
+  return priceBy(await readMarket(db, [{ priceable: clip, tier: terms.tier }], config), clip, terms)
 }
 
-/** As `priceVideo`, by prices that were read. Pure. */
-export function priceBy(
-  prices: ReadPrices,
-  clip: PricedClip,
-  tier: ServiceTier,
-  { tierMultiplierBps }: Pick<Config, 'tierMultiplierBps'>,
-): Priced {
-  const priceMicrosPerMillion = prices.of(clip)
-  return computePrice(clip, clip.model.tokens, {
-    priceMicrosPerMillion,
-    multiplierBps: tierMultiplierBps[tier],
-  })
+/** As `priceVideo`, by what was read. Pure. */
+export function priceBy(market: Market, clip: PricedClip, terms: PriceTerms): Priced {
+  return computePrice(clip, clip.model.tokens, tariffOf(market, clip, terms))
 }
 
-/** The cost of a clip at a known price, by the token rule of its model. Pure. */
-export function computePrice(
-  clip: Clip,
-  rule: TokenRule,
-  { priceMicrosPerMillion, multiplierBps }: Pick<Priced, 'priceMicrosPerMillion' | 'multiplierBps'>,
-): Priced {
+/** What clips of a class are priced by. Throws SluiceError as `priceVideo`. Pure. */
+export function tariffOf(market: Market, priceable: Priceable, { tier, maxPriceMicros }: PriceTerms): Tariff {
+  const priceMicrosPerMillion = market.prices.of(priceable)
+  if (market.flex !== null && tier === 'flex')
+    return flexTariff(market.flex, { priceMicrosPerMillion, maxPriceMicros, currency: market.currency })
+  const multiplierBps = market.tierMultiplierBps[tier]
+  return { priceMicrosPerMillion, multiplierBps, multiplierBpsNow: multiplierBps, maxPriceMicros: null }
+}
+
+/** The cost of a clip by a known tariff, by the token rule of its model. Pure. */
+export function computePrice(clip: Clip, rule: TokenRule, tariff: Tariff): Priced {
+  const { priceMicrosPerMillion, multiplierBps, multiplierBpsNow, maxPriceMicros } = tariff
   const shape = { width: clip.width, height: clip.height, frames: clip.num_frames }
   const tokens = generatedTokens(rule, shape, clip.num_steps)
+  const costAt = (bps: number) => costMicros(tokens, priceMicrosPerMillion, BigInt(bps))
   return {
-    priceMicrosPerMillion,
-    multiplierBps,
+    ...tariff,
     tokens,
     videoTokens: videoTokens(rule, shape),
-    costMicros: costMicros(tokens, priceMicrosPerMillion, BigInt(multiplierBps)),
+    costMicros:
+      maxPriceMicros === null
+        ? costAt(multiplierBps)
+        : least(costMicros(tokens, maxPriceMicros, 10_000n), costAt(MULTIPLIER_BPS_MAX)),
+    costMicrosNow: costAt(multiplierBpsNow),
   }
 }
 
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
 /** What one price is for. */
-interface Priceable {
+export interface Priceable {
   model: Pick<Model, 'id'>
   resolution: string
 }
 
 /** The prices of some classes as of one moment. */
-export interface ReadPrices {
+interface ReadPrices {
   /** Micro-units per million generated tokens. Throws SluiceError `unavailable` when none is set. */
   of(priceable: Priceable): bigint
 }
 
 /** Reads the prices of these classes as of now. */
-export async function readPrices(
+async function readPrices(
   db: Database,
   priceables: readonly Priceable[],
   currency: string,

@@ -14,6 +14,8 @@ import { readAccountRoute } from './admin/accounts/read.ts'
 import { refundAccountRoute } from './admin/accounts/refund.ts'
 import { readAuditRoute } from './admin/audit.ts'
 import { readEconomicsRoute } from './admin/economics.ts'
+import { readFlexPricesRoute } from './admin/flex-prices/read.ts'
+import { setFlexPricesRoute } from './admin/flex-prices/set.ts'
 import { changeKeyRoute } from './admin/keys/change.ts'
 import { createOperatorKeyRoute } from './admin/keys/create.ts'
 import { listKeysRoute } from './admin/keys/list.ts'
@@ -111,6 +113,8 @@ const ROUTES: readonly Route[] = [
   revokeKeyRoute,
   listPricesRoute,
   setPriceRoute,
+  readFlexPricesRoute,
+  setFlexPricesRoute,
   listWorkersRoute,
   readEconomicsRoute,
   readPlanRoute,

@@ -1,9 +1,10 @@
 import { I2V_CONDITIONS, MODES } from '@sluice/shared/models/model'
-import { AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
+import { AMOUNT_PATTERN, PRICE_MICROS_MAX, parseMicros } from '@sluice/shared/money'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { z } from 'zod'
 import { inputImageSchema } from '../inputs/input-image.ts'
 import { URL_CHARS_MAX } from '../outgoing/outgoing-url.ts'
+import type { PriceTerms } from '../prices/price.ts'
 import { text, textNotBlank } from '../text-field.ts'
 
 const PROMPT_CHARS_MAX = 4_000
@@ -156,6 +157,31 @@ export const createRequestSchema = z
         description: 'Refuse the video when it would cost more than this; at most six decimals.',
         example: '0.25',
       }),
+    max_price: z
+      .union([
+        z.string().meta({ pattern: AMOUNT_PATTERN }),
+        z.number().meta({ minimum: 0, maximum: 1_000_000 }),
+      ])
+      .transform(String)
+      .refine(
+        (value) => (parseMicros(value) ?? PRICE_MICROS_MAX + 1n) <= PRICE_MICROS_MAX,
+        'a decimal number from 0 to 1000000 with at most six decimals, such as "0.08"',
+      )
+      .optional()
+      .meta({
+        description:
+          'With service_tier flex: what a million tokens may cost at most. It waits while flex costs more; that much is held, and charged is the price when it is dispatched.',
+        example: '0.08',
+      }),
+    not_before: z
+      .int()
+      .min(0)
+      .max(UNIX_SECONDS_MAX)
+      .optional()
+      .meta({
+        description:
+          'With service_tier flex: it is not dispatched before this time, in seconds since the Unix epoch; before execution_expires_after is over.',
+      }),
     metadata: z
       .preprocess(
         refusePrototype,
@@ -210,6 +236,12 @@ export type CreateRequest = z.infer<typeof createRequestSchema>
 
 export function serviceTierOf(request: Pick<CreateRequest, 'service_tier'>): ServiceTier {
   return request.service_tier ?? 'standard'
+}
+
+/** What the request asks for of its price. */
+export function priceTermsOf(request: Pick<CreateRequest, 'service_tier' | 'max_price'>): PriceTerms {
+  const maxPriceMicros = request.max_price === undefined ? null : parseMicros(request.max_price)
+  return { tier: serviceTierOf(request), maxPriceMicros }
 }
 
 /** How long the video may take before it expires. */

@@ -1,13 +1,13 @@
-import type { Config } from '../config/config.ts'
 import { afterTaking, type OpenBudget } from '../keys/budget.ts'
 import type { OwnedAccounts } from '../ledger/accounts.ts'
 import { BalanceTooSmallError, holdOf } from '../ledger/hold.ts'
 import type { Transfer } from '../ledger/post.ts'
-import { type Priced, priceBy, type ReadPrices } from '../prices/price.ts'
+import { type Market, type Priced, priceBy } from '../prices/price.ts'
 import { balanceTooSmall } from './balance-too-small.ts'
 import { checkCeilings } from './ceilings.ts'
 import type { QueueLimits } from './check-queue.ts'
-import { serviceTierOf } from './create-request.ts'
+import { priceTermsOf } from './create-request.ts'
+import { type Start, startOf } from './flex-start.ts'
 import type { PreparedSubmission } from './prepared.ts'
 
 /**
@@ -15,7 +15,7 @@ import type { PreparedSubmission } from './prepared.ts'
  * changes it for those after it.
  */
 export interface Standing {
-  prices: ReadPrices
+  market: Market
   /** By account. */
   owned: Map<string, OwnedAccounts>
   queues: QueueLimits
@@ -26,6 +26,7 @@ export interface Standing {
 /** What an accepted submission costs and takes. */
 export interface Accepted {
   priced: Priced
+  start: Start
   hold: Transfer
   /** Null: its key has no budget. */
   budget: OpenBudget | null
@@ -35,19 +36,12 @@ export interface Accepted {
  * Accepts the submission as `standing` is, and changes that to how it is with it. Throws SluiceError, or the
  * reason why its caller is gone; then nothing is changed.
  */
-export function decide(
-  standing: Standing,
-  submission: PreparedSubmission,
-  config: Pick<Config, 'currency' | 'tierMultiplierBps'>,
-): Accepted {
+export function decide(standing: Standing, submission: PreparedSubmission): Accepted {
   const { key, request, generation, model, resolution, videoId } = submission
-  const { currency } = config
-  const priced = priceBy(
-    standing.prices,
-    { ...generation, model, resolution },
-    serviceTierOf(request),
-    config,
-  )
+  const { market } = standing
+  const { currency } = market
+  const priced = priceBy(market, { ...generation, model, resolution }, priceTermsOf(request))
+  const start = startOf(request, priced, market.flex)
   checkCeilings(request, priced, currency)
   standing.queues.check(key)
   const budget = afterTakingOf(standing, submission, priced)
@@ -58,7 +52,7 @@ export function decide(
   standing.queues.add(key)
   standing.owned.set(key.accountId, after)
   if (budget !== null) standing.budgets.set(key.id, budget)
-  return { priced, hold: transfer, budget }
+  return { priced, start, hold: transfer, budget }
 }
 
 function standingOf<T>(standings: ReadonlyMap<string, T>, accountId: string): T {

@@ -4,7 +4,7 @@ import { type Database, together, transaction } from '../db/database.ts'
 import { type BudgetTake, readOpenBudgets, takeFromBudgets } from '../keys/budget.ts'
 import { lockOwned, lockOwnedThatAreFree, type OwnedAccounts } from '../ledger/accounts.ts'
 import { postAll } from '../ledger/post.ts'
-import { readPrices } from '../prices/price.ts'
+import { readMarket } from '../prices/price.ts'
 import type { Video } from '../videos/video.ts'
 import { insertVideos, type NewVideo } from '../videos/video-store.ts'
 import { QueueLimits } from './check-queue.ts'
@@ -107,16 +107,20 @@ class Group {
     )
     // Sent together: each statement sees what was committed when the one before it had ended, so all but the
     // first see what stands once the accounts are locked.
-    const [owned, prices, queues, budgets, earlier] = await together([
+    const [owned, market, queues, budgets, earlier] = await together([
       this.#lock({ isApart }),
-      readPrices(db, this.#submissions, this.#context.config.currency),
+      readMarket(
+        db,
+        this.#submissions.map((one) => ({ priceable: one, tier: serviceTierOf(one.request) })),
+        this.#context.config,
+      ),
       QueueLimits.read(db, keys),
       readOpenBudgets(db, [...new Set(budgeted)]),
       readByIdempotencyKeys(db, uses),
     ])
     this.#noteEarlier(earlier, owned)
     await this.#findRepeats(owned, takenIds)
-    return { owned, prices, queues, budgets }
+    return { owned, market, queues, budgets }
   }
 
   async #lock({ isApart }: Pick<Insertion, 'isApart'>): Promise<Map<string, OwnedAccounts>> {
@@ -164,7 +168,7 @@ class Group {
       try {
         const first = this.#firstOfKey(submission)
         if (first === null) {
-          decided.push({ at, submission, ...decide(standing, submission, this.#context.config) })
+          decided.push({ at, submission, ...decide(standing, submission) })
           this.#noteUse(submission, at)
         } else this.#sameAs.set(at, first)
       } catch (error) {
@@ -238,7 +242,7 @@ function takesOf(decided: readonly Decided[]): BudgetTake[] {
   return [...takes.values()]
 }
 
-function newVideoOf({ submission, priced, budget }: Decided, config: Config): NewVideo {
+function newVideoOf({ submission, priced, start, budget }: Decided, config: Config): NewVideo {
   const { key, request, generation, resolution, prompt } = submission
   return {
     id: submission.videoId,
@@ -260,6 +264,9 @@ function newVideoOf({ submission, priced, budget }: Decided, config: Config): Ne
     price_micros_per_million: priced.priceMicrosPerMillion,
     multiplier_bps: priced.multiplierBps,
     hold_micros: priced.costMicros,
+    max_price_micros: priced.maxPriceMicros,
+    not_before: request.not_before === undefined ? null : new Date(request.not_before * 1_000),
+    waits_for: start.waitsFor,
     budget_starts_at: budget === null ? null : budget.startsAt,
     input_kept: submission.image !== null,
     retention_seconds: config.retentionSeconds,

@@ -5,6 +5,7 @@ import type { SourceImage } from '../inputs/source-image.ts'
 import { type AccountKey, requireModel } from '../keys/authenticate.ts'
 import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
 import type { CreateRequest } from './create-request.ts'
+import { requireFlexFields } from './flex-start.ts'
 import {
   generationOf,
   offeredModels,
@@ -36,6 +37,7 @@ export async function judgeRequest(
   if (request.refine_prompt === true && context.config.refiner === null) {
     throw invalidValue('refine_prompt', true, 'false, since this service has no refiner (SLUICE_REFINER_URL)')
   }
+  requireFlexFields(request)
   if (request.webhook_url !== undefined) {
     await checkOutgoingUrl(request.webhook_url, 'webhook_url', {
       allowHosts: context.config.webhookAllowHosts,

@@ -8,7 +8,7 @@ import { type Priced, priceVideo } from '../prices/price.ts'
 import { balanceTooSmall } from './balance-too-small.ts'
 import { checkCeilings } from './ceilings.ts'
 import { QueueLimits } from './check-queue.ts'
-import { serviceTierOf } from './create-request.ts'
+import { priceTermsOf } from './create-request.ts'
 import type { UnsizedGeneration } from './generation-of.ts'
 import type { Submission } from './submission.ts'
 
@@ -59,9 +59,9 @@ async function leastPrice(
   { model, generation, size }: UnsizedGeneration,
 ): Promise<Priced> {
   const sizes = size === null ? sizesWithoutOne(model) : [size]
-  const tier = serviceTierOf(request)
+  const terms = priceTermsOf(request)
   const [first, ...others] = await Promise.all(
-    sizes.map((candidate) => priceVideo(db, { ...generation, ...candidate, model }, tier, config)),
+    sizes.map((candidate) => priceVideo(db, { ...generation, ...candidate, model }, terms, config)),
   )
   if (first === undefined) throw new RangeError(`model ${model.id} has no size`)
   return others.reduce((least, priced) => (priced.tokens < least.tokens ? priced : least), first)

@@ -53,5 +53,7 @@ export function newHead(parts: {
     num_steps: generation.num_steps,
     video_tokens: videoTokens,
     expires_in_ms: expiresSecondsOf(request) * 1_000,
+    multiplier_bps_max: null,
+    not_before_in_ms: 0,
   }
 }

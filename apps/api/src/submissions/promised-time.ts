@@ -1,11 +1,11 @@
 import type { Forecast } from '@sluice/gate/forecast/simulate'
 import { costMicros } from '@sluice/shared/money'
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import type { Config } from '../config/config.ts'
 import type { Context } from '../context.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
 import type { Forecaster, NewVideo } from '../forecast/forecaster.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
+import { multiplierNow, readFlexMarket } from '../prices/flex-market.ts'
 import { type Priced, priceVideo } from '../prices/price.ts'
 import type { PromisedTime } from '../videos/video-store.ts'
 import { type CreateRequest, expiresSecondsOf, serviceTierOf } from './create-request.ts'
@@ -99,7 +99,8 @@ export async function lookAtPromise(
   const asked = askedTimeOf(request, context.clock.now())
   if (asked === null) return null
   const standing = await standingWithPromises(context, key, asked)
-  const question = { key, standing, request, sized, waitMs: asked.waitMs }
+  const lateMultiplierBps = await readLateMultiplier(context)
+  const question = { key, standing, request, sized, waitMs: asked.waitMs, lateMultiplierBps }
   const tiers = await Promise.all(PROMISED_TIERS.map((tier) => lookAtTier(context, { ...question, tier })))
   const ascending = tiers.toSorted((a, b) => Number(a.priced.costMicros - b.priced.costMicros))
   return { deliverBy: new Date(context.clock.now() + asked.waitMs), tiers: ascending }
@@ -127,27 +128,34 @@ interface TierQuestion {
   sized: SizedGeneration
   tier: ServiceTier
   waitMs: number
+  lateMultiplierBps: number
+}
+
+/** What a video costs in the end, at most, when its promise is missed: as much as flex does now. */
+async function readLateMultiplier({ db, config }: PromiseContext): Promise<number> {
+  return multiplierNow(await readFlexMarket(db, config.tierMultiplierBps.flex))
 }
 
 async function lookAtTier(
   { db, config, forecaster }: PromiseContext,
-  { key, standing, request, sized, tier, waitMs }: TierQuestion,
+  { key, standing, request, sized, tier, waitMs, lateMultiplierBps }: TierQuestion,
 ): Promise<TierOutlook> {
   const { generation, model, resolution } = sized
-  const priced = await priceVideo(db, { ...generation, model, resolution }, tier, config)
+  const terms = { tier, maxPriceMicros: null }
+  const priced = await priceVideo(db, { ...generation, model, resolution }, terms, config)
   const { videoTokens } = priced
   const head = newHead({ key, standing, request, tier, sized, videoTokens })
   const forecast = await forecaster.ofPromised(head)
   const eta = forecast?.etaSeconds ?? null
   const canBeKept = eta !== null && eta.p90 * 1_000 <= waitMs
-  return { tier, priced, head, forecast, canBeKept, rebateMicros: rebateOf(priced, config) }
+  return { tier, priced, head, forecast, canBeKept, rebateMicros: rebateOf(priced, lateMultiplierBps) }
 }
 
 function rebateOf(
   { tokens, priceMicrosPerMillion, costMicros: chargeMicros }: Priced,
-  { tierMultiplierBps }: Pick<Config, 'tierMultiplierBps'>,
+  lateMultiplierBps: number,
 ): bigint {
-  const lateMicros = costMicros(tokens, priceMicrosPerMillion, BigInt(tierMultiplierBps.flex))
+  const lateMicros = costMicros(tokens, priceMicrosPerMillion, BigInt(lateMultiplierBps))
   return lateMicros < chargeMicros ? chargeMicros - lateMicros : 0n
 }
 
@@ -165,14 +173,15 @@ export async function promiseTime(
   if (asked === null) return null
   const standing = await standingWithPromises(context, key, asked)
   const tier = serviceTierOf(request)
-  const question = { key, standing, request, sized, tier, waitMs: asked.waitMs }
+  const lateMultiplierBps = await readLateMultiplier(context)
+  const question = { key, standing, request, sized, tier, waitMs: asked.waitMs, lateMultiplierBps }
   const { canBeKept, head } = await lookAtTier(context, question)
   if (!canBeKept) throw await cannotBePromised(context, key, { request, sized, asked })
   context.forecaster.notePromised(videoId, head)
   return {
     deliverBy: request.deliver_by === undefined ? null : new Date(request.deliver_by * 1_000),
     withinSeconds: request.max_wait ?? null,
-    missedMultiplierBps: context.config.tierMultiplierBps.flex,
+    missedMultiplierBps: lateMultiplierBps,
   }
 }
 

@@ -1,12 +1,23 @@
 import type { Forecast } from '@sluice/gate/forecast/simulate'
+import type { Model } from '@sluice/shared/models/model'
 import type { Context } from '../context.ts'
+import { SluiceError } from '../errors.ts'
 import type { Forecaster } from '../forecast/forecaster.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
 import { readOwned } from '../ledger/accounts.ts'
-import { computePrice, type Priced, priceVideo } from '../prices/price.ts'
+import {
+  computePrice,
+  type Market,
+  type Priced,
+  priceBy,
+  readMarket,
+  type Tariff,
+  tariffOf,
+} from '../prices/price.ts'
 import { exceededCeiling } from './ceilings.ts'
-import { type CreateRequest, serviceTierOf } from './create-request.ts'
+import { type CreateRequest, priceTermsOf, serviceTierOf } from './create-request.ts'
+import { type Start, startOf } from './flex-start.ts'
 import type { SizedGeneration } from './generation-of.ts'
 import { judgeRequest } from './judge-request.ts'
 import { largestFitting, type Settings } from './largest.ts'
@@ -16,6 +27,7 @@ import { lookAtPromise, type PromiseContext, type PromiseOutlook } from './promi
 /** What a submission would cost and how long it would take, had it been made now. */
 export interface Quote extends SizedGeneration {
   priced: Priced
+  start: Start
   /** Null when its place is not known: more videos wait before it than are simulated. */
   forecast: Forecast | null
   /** Null when no time is asked for. */
@@ -45,20 +57,38 @@ export async function quoteVideo(
   const { model, generation, resolution } = await judgeRequest(context, key, request)
   const sized = { model, generation, resolution }
   const clip = { ...generation, model, resolution }
-  const tier = serviceTierOf(request)
-  const priced = await priceVideo(context.db, clip, tier, context.config)
+  const market = await readMarketFor(context, request, sized)
+  const priced = priceBy(market, clip, priceTermsOf(request))
+  const start = startOf(request, priced, market.flex)
   const isWithinLimits = exceededCeiling(request, priced) === null
   const standing = await readStanding(context.db, key)
+  const tier = serviceTierOf(request)
   const head = newHead({ key, standing, request, tier, sized, videoTokens: priced.videoTokens })
   return {
     ...sized,
     priced,
+    start,
     isWithinLimits,
     isAffordable: await isAffordable(context, key, priced),
-    forecast: await context.forecaster.ofNew(head),
+    forecast: await context.forecaster.ofNew({
+      ...head,
+      multiplier_bps_max: priced.maxPriceMicros === null ? null : priced.multiplierBps,
+      not_before_in_ms: start.delayMs,
+    }),
     promise: await lookAtPromise(context, key, request, sized),
-    largest: isWithinLimits ? null : await largestOf(context, request, sized),
+    largest: isWithinLimits ? null : largestOf(market, request, sized),
   }
+}
+
+/** What every class of the model is priced by. */
+function readMarketFor(
+  { db, config }: Context,
+  request: CreateRequest,
+  { model }: SizedGeneration,
+): Promise<Market> {
+  const tier = serviceTierOf(request)
+  const clips = model.resolutions.map((resolution) => ({ priceable: { model, resolution }, tier }))
+  return readMarket(db, clips, config)
 }
 
 async function isAffordable({ db, config }: Context, key: AccountKey, priced: Priced): Promise<boolean> {
@@ -70,36 +100,35 @@ async function isAffordable({ db, config }: Context, key: AccountKey, priced: Pr
   )
 }
 
-async function largestOf(
-  context: Context,
-  request: CreateRequest,
-  sized: SizedGeneration,
-): Promise<Quote['largest']> {
+function largestOf(market: Market, request: CreateRequest, sized: SizedGeneration): Quote['largest'] {
   const { model } = sized
-  const pricedClass = await priceClasses(context, request, sized)
-  const priceOf = ({ size, num_frames, num_steps }: Settings) => {
-    const price = pricedClass.get(size.resolution)
-    if (price === undefined) throw new RangeError(`model ${model.id} makes no ${size.resolution} video`)
+  const tariffs = tariffsOf(market, request, model)
+  const priceOf = ({ size, num_frames, num_steps }: Settings): Priced | null => {
+    const tariff = tariffs.get(size.resolution)
+    if (tariff === undefined) return null
     return computePrice(
       { width: size.width, height: size.height, num_frames, num_steps },
       model.tokens,
-      price,
+      tariff,
     )
   }
-  const settings = largestFitting(sized, (candidate) => exceededCeiling(request, priceOf(candidate)) === null)
-  return settings === null ? null : { settings, priced: priceOf(settings) }
+  const settings = largestFitting(sized, (candidate) => {
+    const priced = priceOf(candidate)
+    return priced !== null && exceededCeiling(request, priced) === null
+  })
+  const priced = settings === null ? null : priceOf(settings)
+  return settings === null || priced === null ? null : { settings, priced }
 }
 
-/** The price of each resolution class that a model makes. */
-async function priceClasses(
-  { db, config }: Context,
-  request: CreateRequest,
-  { model, generation }: SizedGeneration,
-): Promise<ReadonlyMap<string, Priced>> {
-  const prices = new Map<string, Priced>()
+/** What each class of a model is priced by; without those that never cost as little as asked for. */
+function tariffsOf(market: Market, request: CreateRequest, model: Model): ReadonlyMap<string, Tariff> {
+  const tariffs = new Map<string, Tariff>()
   for (const resolution of model.resolutions) {
-    const clip = { ...generation, model, resolution }
-    prices.set(resolution, await priceVideo(db, clip, serviceTierOf(request), config))
+    try {
+      tariffs.set(resolution, tariffOf(market, { model, resolution }, priceTermsOf(request)))
+    } catch (error) {
+      if (!(error instanceof SluiceError && error.code === 'max_price_too_small')) throw error
+    }
   }
-  return prices
+  return tariffs
 }

@@ -1,4 +1,5 @@
 import { formatSize } from '@sluice/shared/models/sizes'
+import { formatMicros } from '@sluice/shared/money'
 import { ImageOfVideo } from '../inputs/input-image.ts'
 import type { Video } from '../videos/video.ts'
 import type { CreateRequest } from './create-request.ts'
@@ -22,6 +23,7 @@ export function sameSettings(source: Video): Omit<CreateRequest, 'prompt'> {
     seed: request.seed,
     size: formatSize(source),
     service_tier: source.service_tier,
+    ...(source.max_price_micros === null ? {} : { max_price: formatMicros(source.max_price_micros) }),
     ...(hasImage
       ? { input_reference: new ImageOfVideo(source.id), i2v_condition: request.i2v_condition }
       : {}),

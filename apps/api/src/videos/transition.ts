@@ -60,6 +60,8 @@ export interface Dispatch {
   pool: string
   queue: string
   leaseMs: number
+  /** What flex costs now: the price of flex videos that are dispatched for the first time. */
+  flexMultiplierBps: number
   /** In the order they were chosen in; each once. */
   videos: readonly DispatchedVideo[]
 }
@@ -88,9 +90,10 @@ export interface Dispatched {
 
 /**
  * queued -> dispatched: gives videos to a pool under new fences, opens their attempts, moves the gate's
- * virtual time and notes since when others are passed over, in one statement. It ends before the first video
- * that is no longer queued (cancelled meanwhile), since those after it were chosen as if it went. Locks the
- * rows by itself, and waits for those that another transaction has locked.
+ * virtual time and notes since when others are passed over, in one statement. The first dispatch of a flex
+ * video is what prices it. The statement ends before the first video that is no longer queued (cancelled
+ * meanwhile) or that flex costs too much for, since those after it were chosen as if it went. Locks the rows
+ * by itself, and waits for those that another transaction has locked.
  */
 export async function dispatchVideos(db: Database, dispatch: Dispatch): Promise<Dispatched> {
   const { videos } = dispatch
@@ -109,6 +112,7 @@ export async function dispatchVideos(db: Database, dispatch: Dispatch): Promise<
       videos.map(({ finishTagMs }) => finishTagMs),
       [...passedOver.keys()],
       [...passedOver.values()],
+      dispatch.flexMultiplierBps,
     ],
   })
   const isPoolGone = rows[0]?.is_served === false
@@ -136,6 +140,7 @@ const DISPATCH_SQL = `
   standing as (
     select id from video
     where id = any ($4::text[]) and status = 'queued' and exists (select from living)
+      and waits_for is null and (max_price_micros is null or fence > 0 or multiplier_bps >= $11)
     order by id for no key update),
   gone as (select min(place) as place from chosen where id not in (select id from standing)),
   going as (select chosen.* from chosen, gone where gone.place is null or chosen.place < gone.place),
@@ -145,6 +150,10 @@ const DISPATCH_SQL = `
   dispatched as (
     update video v
     set status = 'dispatched', fence = v.fence + 1, pool = $3, yield_requested_at = null,
+      multiplier_bps = case
+        when v.service_tier = 'flex' and v.fence = 0 then least(v.multiplier_bps, $11)
+        else v.multiplier_bps
+      end,
       passed_over_at = case
         when v.id in (select id from passed_over) then coalesce(v.passed_over_at, now())
         else v.passed_over_at

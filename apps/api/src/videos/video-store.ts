@@ -121,6 +121,9 @@ export type NewVideo = Pick<
   | 'price_micros_per_million'
   | 'multiplier_bps'
   | 'hold_micros'
+  | 'max_price_micros'
+  | 'not_before'
+  | 'waits_for'
   | 'budget_starts_at'
   | 'input_kept'
   | 'retention_seconds'
@@ -155,8 +158,8 @@ export async function insertVideos(db: Database, videos: readonly NewVideo[]): P
             video_tokens bigint, currency text, price_micros_per_million bigint, multiplier_bps integer,
             hold_micros bigint, budget_starts_at timestamptz, input_kept boolean, retention_seconds integer,
             expires_after_seconds integer, model text, width integer, height integer, num_frames integer,
-            num_steps integer, deliver_by timestamptz, within_seconds integer,
-            missed_multiplier_bps integer)),
+            num_steps integer, max_price_micros bigint, not_before timestamptz, waits_for text,
+            deliver_by timestamptz, within_seconds integer, missed_multiplier_bps integer)),
         active as (
           update account set last_submitted_at = now() where id in (select account_id from given)),
         inserted as (
@@ -165,13 +168,15 @@ export async function insertVideos(db: Database, videos: readonly NewVideo[]): P
             request, metadata, remixed_from_video_id, retried_from_video_id, webhook_url, refinement,
             original_prompt, idempotency_key, request_hash, video_tokens, currency,
             price_micros_per_million, multiplier_bps, hold_micros, budget_starts_at, input_kept,
-            retention_seconds, execution_expires_at, deliver_by, promise, missed_multiplier_bps)
+            retention_seconds, max_price_micros, not_before, waits_for, execution_expires_at, deliver_by,
+            promise, missed_multiplier_bps)
           select
             id, account_id, key_id, service_tier, resolution, model, width, height, num_frames, num_steps,
             request, metadata, remixed_from_video_id, retried_from_video_id, webhook_url, refinement,
             original_prompt, idempotency_key, decode(request_hash, 'base64'), video_tokens, currency,
             price_micros_per_million, multiplier_bps, hold_micros, budget_starts_at, input_kept,
-            retention_seconds, now() + make_interval(secs => expires_after_seconds),
+            retention_seconds, max_price_micros, not_before, waits_for,
+            now() + make_interval(secs => expires_after_seconds),
             coalesce(deliver_by, now() + make_interval(secs => within_seconds)),
             case when missed_multiplier_bps is not null then 'given' end, missed_multiplier_bps
           from given)
@@ -199,6 +204,7 @@ function rowOf({ promised, ...video }: NewVideo): object {
     video_tokens: String(video.video_tokens),
     price_micros_per_million: String(video.price_micros_per_million),
     hold_micros: String(video.hold_micros),
+    max_price_micros: video.max_price_micros === null ? null : String(video.max_price_micros),
   }
 }
 
@@ -295,6 +301,45 @@ export async function requestYield(db: Database, videoId: string): Promise<void>
       where id = $1 and status = 'running' and yield_requested_at is null`,
     values: [videoId],
   })
+}
+
+/**
+ * Has the flex videos wait or go that `multiplierBps`, the price of flex in force, and the time ask for: at
+ * most `videosMax` of each kind. Those that another transaction has locked are left for the next time.
+ * Returns how many have changed. Losing it in a crash loses nothing.
+ */
+export async function wakeFlexVideos(
+  db: Database,
+  { multiplierBps, videosMax }: { multiplierBps: number; videosMax: number },
+): Promise<number> {
+  const { rowCount } = await db.query({
+    name: 'videos-wake',
+    text: `
+      with due as (
+        select id from video
+        where status = 'queued' and waits_for = 'not_before' and not_before <= now()
+        order by not_before
+        limit $2
+        for update skip locked),
+      affordable as (
+        select id from video
+        where status = 'queued' and waits_for = 'price' and multiplier_bps >= $1
+        order by multiplier_bps desc
+        limit $2
+        for update skip locked),
+      dear as (
+        select id from video
+        where status = 'queued' and waits_for is null and max_price_micros is not null and fence = 0
+          and multiplier_bps < $1
+        order by multiplier_bps
+        limit $2
+        for update skip locked)
+      update video
+      set waits_for = case when max_price_micros is not null and multiplier_bps < $1 then 'price' end
+      where id in (select id from due union all select id from affordable union all select id from dear)`,
+    values: [multiplierBps, videosMax],
+  })
+  return rowCount ?? 0
 }
 
 /** Writes where the newest checkpoint lies. That is progress, so the count of failures starts again. */

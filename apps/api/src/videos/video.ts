@@ -1,5 +1,5 @@
 import type { Generation } from '@sluice/shared/generation'
-import type { PublicPromise, Refinement } from '@sluice/shared/public-video'
+import type { PublicPromise, Refinement, WaitsFor } from '@sluice/shared/public-video'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 
 /** The states of a video that has not ended. */
@@ -50,8 +50,15 @@ export interface Video {
   video_tokens: bigint
   currency: string
   price_micros_per_million: bigint
+  /** What it is charged by; of a flex video that was never dispatched, the highest that it may be. */
   multiplier_bps: number
   hold_micros: bigint
+  /** Of a flex video: the most that a million tokens may cost; null = any price, up to what is held. */
+  max_price_micros: bigint | null
+  /** Of a flex video: it is not dispatched before this. */
+  not_before: Date | null
+  /** Why a queued video may not be dispatched yet; null = it may. */
+  waits_for: WaitsFor | null
   /** Start of the budget interval that its tokens were taken from; null when its key had no budget. */
   budget_starts_at: Date | null
   /** What it cost in the end: less what was given back. */
@@ -95,6 +102,8 @@ export interface Video {
 /** What of a video may change after its submission; all else is frozen into it. */
 export const CHANGING_COLUMNS = [
   'status',
+  'multiplier_bps',
+  'waits_for',
   'fence',
   'pool',
   'step',

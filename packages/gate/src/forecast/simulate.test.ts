@@ -57,6 +57,8 @@ function queuedRow(id: number, account: number, fields: Partial<HeadRow> = {}): 
     checkpoint_step: null,
     passed_over_ms: null,
     expires_in_ms: 86_400_000,
+    multiplier_bps_max: null,
+    not_before_in_ms: 0,
     ...fields,
   }
 }

@@ -5,6 +5,7 @@ import { formatMicros } from '@sluice/shared/money'
 import { type PublicQuote, quoteSchema } from '@sluice/shared/public-quote'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import { accountRoute } from '../../http/route.ts'
+import { priceAt } from '../../prices/flex-tariff.ts'
 import type { Priced } from '../../prices/price.ts'
 import { createRequestSchema, serviceTierOf } from '../../submissions/create-request.ts'
 import { OTHER_NAMES } from '../../submissions/other-names.ts'
@@ -29,7 +30,7 @@ export const quoteVideoRoute = accountRoute(
     example: { prompt: 'a paper boat in the rain', size: '1024x576', max_cost: '0.5' },
     isLong: true,
     answers: { 200: { description: 'The quote.', schema: quoteSchema } },
-    errors: ['model_not_allowed', 'promises_off', 'unavailable'],
+    errors: ['model_not_allowed', 'max_price_too_small', 'promises_off', 'unavailable'],
   },
   async ({ context, key, body }) => {
     const quote = await quoteVideo(context, key, body)
@@ -49,6 +50,7 @@ function quoteJson(quote: Quote, tier: ServiceTier, currency: string): PublicQuo
       // Basis points are hundredths of micro-units: the same decimal, exactly.
       multiplier: formatMicros(BigInt(priced.multiplierBps) * 100n),
     },
+    flex: tier === 'flex' ? flexJson(quote, currency) : null,
     queue_position: quote.forecast?.position ?? null,
     eta_seconds: quote.forecast?.etaSeconds ?? null,
     promise: quote.promise === null ? null : promiseJson(quote.promise, tier, currency),
@@ -74,6 +76,16 @@ function promiseJson(
       cost: moneyJson(outlook.priced.costMicros, currency),
       credit_if_missed: moneyJson(outlook.rebateMicros, currency),
     })),
+  }
+}
+
+/** What flex costs now, and when it may be dispatched at the earliest. */
+function flexJson({ priced, start }: Quote, currency: string): PublicQuote['flex'] {
+  return {
+    price_per_million: formatMicros(priceAt(priced.priceMicrosPerMillion, priced.multiplierBpsNow)),
+    cost: moneyJson(priced.costMicrosNow, currency),
+    waits_for: start.waitsFor,
+    starts_at: start.atMs === null ? null : Math.ceil(start.atMs / 1_000),
   }
 }
 

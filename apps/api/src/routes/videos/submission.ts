@@ -15,6 +15,7 @@ import { videoReply } from './video-reply.ts'
 /** The errors that every call has that submits a video. */
 export const SUBMISSION_ERRORS = [
   'moderation_refused',
+  'max_price_too_small',
   'insufficient_balance',
   'budget_exceeded',
   'model_not_allowed',

@@ -4,6 +4,7 @@ import { formatSeconds } from '@sluice/shared/models/frame-rule'
 import { formatSize } from '@sluice/shared/models/sizes'
 import { formatMicros } from '@sluice/shared/money'
 import type { PublicVideo } from '@sluice/shared/public-video'
+import { priceAt } from '../../prices/flex-tariff.ts'
 import type { Video, VideoStatus } from '../../videos/video.ts'
 import { moneyJson } from '../money-json.ts'
 
@@ -49,6 +50,10 @@ export function videoJson(video: Video, forecast: Forecast | null): PublicVideo 
     negative_prompt: video.request.negative_prompt,
     seed: video.request.seed,
     service_tier: video.service_tier,
+    max_price: video.max_price_micros === null ? null : formatMicros(video.max_price_micros),
+    not_before: unixSeconds(video.not_before),
+    waits_for: video.ended_at === null ? video.waits_for : null,
+    price_per_million: pricePerMillion(video),
     metadata: video.metadata,
     webhook_url: video.webhook_url,
     usage: {
@@ -61,6 +66,12 @@ export function videoJson(video: Video, forecast: Forecast | null): PublicVideo 
     queue_position: forecast?.position ?? null,
     eta_seconds: forecast?.etaSeconds ?? null,
   }
+}
+
+/** Null as long as a flex video has no price: that of its first dispatch. */
+function pricePerMillion(video: Video): string | null {
+  if (video.service_tier === 'flex' && video.fence === 0) return null
+  return formatMicros(priceAt(video.price_micros_per_million, video.multiplier_bps))
 }
 
 function costJson(video: Video): PublicVideo['cost'] {

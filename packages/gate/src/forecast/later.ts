@@ -1,0 +1,30 @@
+import { type FlexPrices, msUntilWithinMaximum } from '../flex/flex-price.ts'
+import type { HeadRow } from '../head-row.ts'
+import type { Forecast } from './simulate.ts'
+
+/** What decides when a flex video may be dispatched. */
+export type FlexWait = Pick<HeadRow, 'multiplier_bps_max' | 'not_before_in_ms'>
+
+/**
+ * Milliseconds until a flex video's time and price have come; 0 = it may go. Null when nobody knows: its
+ * price depends on utilisation, or never comes.
+ */
+export function msUntilReady({ schedule, ...moment }: FlexPrices, wait: FlexWait): number | null {
+  const { multiplier_bps_max: max, not_before_in_ms: delayMs } = wait
+  const untilPriceMs = msUntilWithinMaximum(schedule, max, { ...moment, atMs: moment.atMs + delayMs })
+  return untilPriceMs === null ? null : delayMs + untilPriceMs
+}
+
+/**
+ * What is expected of a video that waits for `readyInMs` more and would be there in `etaSeconds`, were it
+ * ready now: what is queued before it is being made meanwhile. It has no position: it stands in no line.
+ */
+export function forecastLater(
+  etaSeconds: Forecast['etaSeconds'],
+  { readyInMs, costMs }: { readyInMs: number | null; costMs: number },
+): Forecast {
+  if (etaSeconds === null || readyInMs === null) return { position: null, etaSeconds: null }
+  const readySeconds = readyInMs / 1_000
+  const laterBy = (seconds: number) => Math.round(Math.max(readySeconds + costMs / 1_000, seconds) * 10) / 10
+  return { position: null, etaSeconds: { p50: laterBy(etaSeconds.p50), p90: laterBy(etaSeconds.p90) } }
+}
