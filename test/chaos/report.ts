@@ -31,11 +31,13 @@ function videoLine(videos: readonly TrackedVideo[]): string {
   for (const { status, errorCode } of videos) {
     if (status === 'failed') failures.set(errorCode ?? '?', (failures.get(errorCode ?? '?') ?? 0) + 1)
   }
+  const promised = (state: string) => videos.filter(({ promise }) => promise === state).length
   const failed = [...failures].map(([code, times]) => `${times} ${code}`).join(', ')
   return (
     `${videos.length} videos: ${count('completed')} completed, ${count('deleted')} deleted, ` +
     `${count('failed')} failed${failed === '' ? '' : ` (${failed})`}; ` +
-    `${videos.filter(({ setBacks }) => setBacks > 0).length} were seen to do work again`
+    `${videos.filter(({ setBacks }) => setBacks > 0).length} were seen to do work again; promises: ` +
+    `${promised('kept')} kept, ${promised('missed')} missed, ${promised('void')} void`
   )
 }
 

@@ -6,11 +6,13 @@ import { readOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { cancelVideo } from '../../apps/api/src/videos/cancel.ts'
 import { deleteVideo } from '../../apps/api/src/videos/delete.ts'
-import type { Video, VideoStatus } from '../../apps/api/src/videos/video.ts'
+import type { PromiseState, Video, VideoStatus } from '../../apps/api/src/videos/video.ts'
 import { type HandDrivenService, type Start, startHandDrivenService } from '../support/hand-driven-service.ts'
 
 /** Of the worker that the service is driven with. */
 const SLOTS = 3
+/** The multiplier of flex. */
+const LATE_BPS = 5_000n
 /** SLUICE_ATTEMPTS_MAX. */
 const FAILURES_MAX = 3
 /** Money for about twelve videos of ten steps. */
@@ -44,6 +46,10 @@ interface ModelVideo {
   isStored: boolean
   isReleased: boolean
   chargedSteps: number | null
+  /** What became of its promise; null = nothing was promised. */
+  promise: PromiseState | null
+  /** The time it was promised by has passed. */
+  isLate: boolean
   /** Earlier starts, whose workers may still speak. */
   zombies: Start[]
 }
@@ -52,6 +58,8 @@ interface Model {
   videos: ModelVideo[]
   /** Tokens of a step times price times multiplier: what a step costs, in parts of a micro-unit. */
   stepCost: bigint
+  /** The same of a video whose promise is missed. */
+  lateStepCost: bigint
 }
 
 interface Real {
@@ -63,9 +71,15 @@ const inFlight = ({ status }: ModelVideo) => status === 'dispatched' || status =
 const isOwned = (video: ModelVideo) => inFlight(video) && video.claim !== null
 const startOf = ({ id, fence, claim }: ModelVideo): Start => ({ videoId: id, fence, claim: claim ?? '' })
 
-function availableMicros({ videos, stepCost }: Model): bigint {
-  const spent = videos.map(({ chargedSteps, steps }) => costOf(chargedSteps ?? steps, stepCost))
+function availableMicros(model: Model): bigint {
+  const spent = model.videos.map((video) => chargeOf(video, model) ?? costOf(video.steps, model.stepCost))
   return TRIAL_MICROS - spent.reduce((sum, micros) => sum + micros, 0n)
+}
+
+/** What it was charged in the end; null while it goes on. */
+function chargeOf({ chargedSteps, promise }: ModelVideo, model: Model): bigint | null {
+  if (chargedSteps === null) return null
+  return costOf(chargedSteps, promise === 'missed' ? model.lateStepCost : model.stepCost)
 }
 
 /** Rounded up once: a price is for a million tokens, a multiplier in ten thousandths. */
@@ -83,6 +97,12 @@ function end(video: ModelVideo, status: 'completed' | 'failed' | 'cancelled', ch
   leave(video)
   video.status = status
   video.chargedSteps = chargedSteps
+  if (video.promise !== null) video.promise = promiseAt(video)
+}
+
+function promiseAt({ status, isLate }: ModelVideo): PromiseState {
+  if (isLate || status === 'failed') return 'missed'
+  return status === 'completed' ? 'kept' : 'void'
 }
 
 /** Charged are the steps done, at most those known when the cancel was asked for, plus one. */
@@ -175,6 +195,8 @@ class Submit implements fc.AsyncCommand<Model, Real> {
         isStored: false,
         isReleased: false,
         chargedSteps: null,
+        promise: null,
+        isLate: false,
         zombies: [],
       })
     }
@@ -305,7 +327,11 @@ async function compare(model: Model, { key }: Real): Promise<void> {
       fence: video.fence,
       step: video.status === 'completed' ? video.steps : video.step,
       checkpoint: video.checkpoint,
-      chargedMicros: video.chargedSteps === null ? null : costOf(video.chargedSteps, model.stepCost),
+      chargedMicros: chargeOf(video, model),
+      // When a miss is noted while the video goes on is not told here.
+      promise: isOpen(video)
+        ? expect.toBeOneOf(video.promise === null ? [null] : ['given', 'missed'])
+        : video.promise,
       isDeleted: video.isDeleted,
     })
   }
@@ -320,6 +346,7 @@ function shown(row: Video) {
     step: row.step,
     checkpoint: row.checkpoint_step ?? 0,
     chargedMicros: row.charged_micros,
+    promise: row.promise,
     isDeleted: row.deleted_at !== null,
   }
 }
@@ -392,6 +419,31 @@ const yieldIt = act('yield', isOwned, async (video) => {
   else endCancelled(video, video.step)
 })
 
+const promiseIt = act(
+  'promise',
+  (video) => isOpen(video) && video.promise === null,
+  async (video) => {
+    await service.owner.query({
+      text: `update video set promise = 'given', deliver_by = now() + interval '1 hour',
+        missed_multiplier_bps = ${LATE_BPS} where id = $1`,
+      values: [video.id],
+    })
+    video.promise = 'given'
+  },
+)
+
+const beLate = act(
+  'be late',
+  (video) => isOpen(video) && video.promise === 'given',
+  async (video) => {
+    await service.owner.query({
+      text: `update video set deliver_by = created_at - interval '1 second' where id = $1`,
+      values: [video.id],
+    })
+    video.isLate = true
+  },
+)
+
 const cancelIt = act('cancel', ({ isDeleted }) => !isDeleted, cancel)
 
 const deleteIt = act(
@@ -442,6 +494,8 @@ const WEIGHTS: readonly [number, MakeCommand][] = [
   [1, failForGood],
   [2, yieldIt],
   [1, cancelIt],
+  [3, promiseIt],
+  [1, beLate],
   [1, deleteIt],
   [1, expire],
   [1, () => new Silence()],
@@ -469,7 +523,8 @@ async function runLife(choices: readonly (readonly [number, number])[]): Promise
   const priced = await service.submit(key, 1)
   await cancelVideo(service.context, key.accountId, priced.id)
   const stepCost = priced.video_tokens * priced.price_micros_per_million * BigInt(priced.multiplier_bps)
-  const model: Model = { videos: [], stepCost }
+  const lateStepCost = (stepCost * LATE_BPS) / BigInt(priced.multiplier_bps)
+  const model: Model = { videos: [], stepCost, lateStepCost }
   const trace: string[] = []
   try {
     for (const [choice, pick] of choices) {

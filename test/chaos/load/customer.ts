@@ -4,6 +4,8 @@ import type { Client } from './client.ts'
 import { CLIPS } from './clips.ts'
 import { hasEnded, note, type Plan, type TrackedVideo } from './tracked-video.ts'
 
+/** Some are kept under faults, and some are missed. */
+const MAX_WAIT_SECONDS = [2, 20] as const
 /** A customer's poll. */
 const POLL_MS = 400
 /** A video that has not ended after so long is lost. */
@@ -39,13 +41,19 @@ function drawPlan(random: SeededRandom): Plan {
 }
 
 async function submit(options: CustomerOptions, plan: Plan): Promise<TrackedVideo | null> {
-  const { client, random } = options
+  const { client, random, accountName } = options
   const clip = random.pick(CLIPS)
   const tier = random.pick(['standard', 'standard', 'standard', 'flex', 'priority'])
-  const { status, body } = await client.call('POST', '/v1/videos', {
-    body: { ...clip, service_tier: tier },
-    idempotencyKey: `chaos-${random.fraction()}-${random.fraction()}`,
-  })
+  const order = async (more: object) =>
+    client.call('POST', '/v1/videos', {
+      body: { ...clip, service_tier: tier, ...more },
+      idempotencyKey: `chaos-${random.fraction()}-${random.fraction()}`,
+    })
+  const mayPromise = tier !== 'flex' && accountName !== 'first'
+  const promised = mayPromise ? await order({ max_wait: random.integer(...MAX_WAIT_SECONDS) }) : null
+  // While the service is broken little can be promised.
+  const isRefused = promised?.status === 409 && promised.body.error?.code === 'cannot_be_promised'
+  const { status, body } = promised === null || isRefused ? await order({}) : promised
   if (status !== 200) throw new Error(`a submission was answered ${status}: ${JSON.stringify(body)}`)
   return track(options, body, { clip, plan })
 }
@@ -67,6 +75,7 @@ function track(
     progress: 0,
     setBacks: 0,
     charged: null,
+    promise: null,
     violations: [],
   }
   options.onSubmitted(video)

@@ -16,7 +16,7 @@ export async function openAccounts({
   const admin = new Client(origin, adminKey)
   const clients = new Map([['first', new Client(origin, key)]])
   for (const { name, weight } of TENANTS) {
-    const account = await admin.call('POST', '/v1/admin/accounts', { body: { name, weight } })
+    const account = await admin.call('POST', '/v1/admin/accounts', { body: { name, weight, promises: true } })
     const path = `/v1/admin/accounts/${account.body.id}`
     await admin.call('POST', `${path}/credit`, {
       body: { amount: '100000', idempotency_key: `chaos ${name}` },

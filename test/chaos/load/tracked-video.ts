@@ -19,6 +19,8 @@ export interface TrackedVideo {
   setBacks: number
   /** The charge once it has ended. */
   charged: string | null
+  /** What became of its promise; null = nothing was promised. */
+  promise: string | null
   /** Everything that must never happen and did: an end or a charge that changed. */
   violations: string[]
 }
@@ -29,6 +31,7 @@ interface SeenVideo {
   progress: number
   error: { code: string } | null
   cost: { amount: string; state: string }
+  promise: { state: string } | null
 }
 
 export function hasEnded(video: TrackedVideo): boolean {
@@ -52,5 +55,6 @@ export function note(video: TrackedVideo, seen: SeenVideo, nowMs: number): void 
   video.endedAtMs = nowMs
   video.errorCode = seen.error?.code ?? null
   video.charged = seen.cost.amount
+  video.promise = seen.promise?.state ?? null
   if (seen.cost.state === 'held') video.violations.push(`${seen.status} while its money is still held`)
 }

@@ -27,12 +27,28 @@ const RULES: readonly Rule[] = [
             or count(*) filter (where t.kind = 'settle') <> 1`,
   },
   {
-    name: 'a completed video is charged in full, a failed one nothing, a cancelled one at most its hold',
+    name: 'a completed video is charged in full, but for a rebate, a failed one nothing, a cancelled one at most its hold',
     sql: `select id as what, status || ' charged ' || charged_micros || ' of ' || hold_micros as detail
           from video
-          where (status = 'completed' and (charged_micros <> hold_micros or charged_steps <> num_steps))
+          where (status = 'completed' and charged_micros + rebate_micros <> hold_micros)
+             or (status = 'completed' and charged_steps <> num_steps)
              or (status = 'failed' and charged_micros <> 0)
              or charged_micros > hold_micros`,
+  },
+  {
+    name: 'a promise is kept in time, void by a cancel, or missed and paid for once',
+    sql: `select v.id as what, v.promise || ', ' || v.status || ', ' || count(t.id) || ' rebates of '
+                 || v.rebate_micros as detail
+          from video v left join transfer t on t.video_id = v.id and t.kind = 'rebate'
+          where v.promise is not null
+          group by v.id
+          having not case v.promise
+            when 'kept' then v.status = 'completed' and v.ended_at <= v.deliver_by and count(t.id) = 0
+            when 'void' then v.status = 'cancelled' and count(t.id) = 0
+            when 'missed' then (v.status = 'failed' or v.ended_at > v.deliver_by)
+              and count(t.id) = (v.charged_micros > 0)::int and v.rebate_micros >= v.charged_micros - 1
+            else false
+          end`,
   },
   {
     name: 'revenue is the sum of the charges',
