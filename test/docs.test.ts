@@ -208,7 +208,7 @@ describe('ARCHITECTURE.md', () => {
 
   test('lists every kind of ledger account', () => {
     const ledger = globSync('apps/api/src/ledger/*.ts', { cwd: root }).map(read).join('')
-    const kinds = [...ledger.matchAll(/_KINDS = \[([^\]]+)\]/g)].flatMap((match) =>
+    const kinds = [...ledger.matchAll(/(?:OWNED|SYSTEM)_KINDS = \[([^\]]+)\]/g)].flatMap((match) =>
       [...(match[1] ?? '').matchAll(/'(\w+)'/g)].map((kind) => kind[1]),
     )
     for (const page of [architecture, read('apps/api/src/ledger/README.md')]) {

@@ -26,7 +26,10 @@ create table account (
   last_submitted_at timestamp with time zone,
   created_at timestamp with time zone not null default now(),
   promises boolean not null default false,
+  balance_low_micros bigint,
+  exhausted_at timestamp with time zone,
   constraint account_pkey PRIMARY KEY (id),
+  constraint account_balance_low_micros_check CHECK (balance_low_micros > 0),
   constraint account_name_check CHECK (length(name) >= 1 AND length(name) <= 200),
   constraint account_queued_max_check CHECK (queued_max >= 0),
   constraint account_running_max_check CHECK (running_max >= 0),
@@ -117,6 +120,21 @@ create table audit (
   constraint audit_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id)
 );
 grant insert, select on audit to sluice_app;
+
+create table credit (
+  id text not null,
+  account_id text not null,
+  kind text not null,
+  granted_micros bigint not null,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone not null default now(),
+  is_open boolean not null default false,
+  constraint credit_pkey PRIMARY KEY (id),
+  constraint credit_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint credit_granted_micros_check CHECK (granted_micros > 0),
+  constraint credit_kind_check CHECK (kind = ANY (ARRAY['paid'::text, 'promotional'::text]))
+);
+grant insert, select, update on credit to sluice_app;
 
 create table demand_hour (
   hour timestamp with time zone not null,
@@ -287,11 +305,14 @@ create table ledger_account (
   account_id text,
   currency text not null,
   balance bigint,
+  credit_id text,
   constraint ledger_account_pkey PRIMARY KEY (id),
-  constraint ledger_account_kind_account_id_currency_key UNIQUE NULLS NOT DISTINCT (kind, account_id, currency),
+  constraint ledger_account_once UNIQUE NULLS NOT DISTINCT (kind, account_id, currency, credit_id),
   constraint ledger_account_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint ledger_account_credit_id_fkey FOREIGN KEY (credit_id) REFERENCES credit(id),
   constraint ledger_account_balance_check CHECK (balance >= 0),
-  constraint ledger_account_kind_check CHECK (kind = ANY (ARRAY['customer'::text, 'trial'::text, 'hold'::text, 'revenue'::text, 'funding'::text, 'promotion'::text])),
+  constraint ledger_account_kind_check CHECK (kind = ANY (ARRAY['customer'::text, 'trial'::text, 'hold'::text, 'revenue'::text, 'funding'::text, 'promotion'::text, 'expired'::text])),
+  constraint ledger_account_of_a_credit_can_be_spent CHECK (credit_id IS NULL OR (kind = ANY (ARRAY['customer'::text, 'trial'::text]))),
   constraint ledger_account_of_a_tenant_has_a_balance CHECK ((balance IS NOT NULL) = (account_id IS NOT NULL)),
   constraint ledger_account_of_a_tenant_or_the_system CHECK ((kind = ANY (ARRAY['customer'::text, 'trial'::text, 'hold'::text])) = (account_id IS NOT NULL))
 );
@@ -427,11 +448,12 @@ create table transfer (
   kind text not null,
   video_id text,
   created_at timestamp with time zone not null default now(),
+  knows_expiry boolean,
   constraint transfer_pkey PRIMARY KEY (id),
   constraint transfer_idempotency_key_key UNIQUE (idempotency_key),
   constraint transfer_of_video FOREIGN KEY (video_id) REFERENCES video(id) DEFERRABLE INITIALLY DEFERRED,
   constraint transfer_for_a_video_names_it CHECK ((kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text])) = (video_id IS NOT NULL)),
-  constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text]))
+  constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text, 'expiry'::text]))
 );
 grant insert, select on transfer to sluice_app;
 
@@ -644,7 +666,7 @@ create table webhook_endpoint (
   constraint webhook_endpoint_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint webhook_endpoint_disabled_has_a_reason CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL)),
   constraint webhook_endpoint_disabled_reason_check CHECK (disabled_reason = ANY (ARRAY['asked'::text, 'gone'::text])),
-  constraint webhook_endpoint_events_check CHECK (cardinality(events) > 0 AND events <@ ARRAY['video.completed'::text, 'video.failed'::text, 'video.promise_missed'::text]),
+  constraint webhook_endpoint_events_check CHECK (cardinality(events) > 0 AND events <@ ARRAY['video.completed'::text, 'video.failed'::text, 'video.promise_missed'::text, 'balance.low'::text, 'balance.exhausted'::text]),
   constraint webhook_endpoint_name_check CHECK (length(name) <= 200),
   constraint webhook_endpoint_previous_secret_ends CHECK ((previous_secret IS NULL) = (previous_secret_until IS NULL)),
   constraint webhook_endpoint_url_check CHECK (length(url) >= 1 AND length(url) <= 2048)
@@ -657,9 +679,10 @@ create table webhook_event (
   type text not null,
   subject_id text not null,
   created_at timestamp with time zone not null default now(),
+  data jsonb,
   constraint webhook_event_pkey PRIMARY KEY (id),
   constraint webhook_event_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
-  constraint webhook_event_type_check CHECK (type = ANY (ARRAY['video.completed'::text, 'video.failed'::text, 'video.promise_missed'::text, 'webhook.test'::text]))
+  constraint webhook_event_type_check CHECK (type = ANY (ARRAY['video.completed'::text, 'video.failed'::text, 'video.promise_missed'::text, 'balance.low'::text, 'balance.exhausted'::text, 'webhook.test'::text]))
 );
 grant delete, insert, select, update on webhook_event to sluice_app;
 
@@ -732,11 +755,19 @@ CREATE INDEX attempt_of_worker ON public.attempt USING btree (worker_id) WHERE (
 
 CREATE INDEX audit_of_subject ON public.audit USING btree (subject, id);
 
+CREATE INDEX credit_due ON public.credit USING btree (expires_at) WHERE is_open;
+
+CREATE INDEX credit_of_account ON public.credit USING btree (account_id, id);
+
+CREATE INDEX credit_open ON public.credit USING btree (account_id, expires_at) WHERE is_open;
+
 CREATE INDEX entry_of_account_by_transfer ON public.entry USING btree (ledger_account_id, transfer_id);
 
 CREATE INDEX entry_of_transfer ON public.entry USING btree (transfer_id);
 
 CREATE INDEX gate_tag_ahead ON public.gate_tag USING btree (service_tier, finish_ms);
+
+CREATE UNIQUE INDEX ledger_account_of_credit ON public.ledger_account USING btree (credit_id) WHERE (credit_id IS NOT NULL);
 
 CREATE INDEX refused_try_by_age ON public.refused_try USING btree (refused_at);
 
@@ -890,6 +921,16 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.balance_rises()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update account set exhausted_at = null where id = new.account_id and exhausted_at is not null;
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.budget_interval_start(budget_interval text, key_created_at timestamp with time zone, at timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -942,6 +983,16 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.credit_opens_or_closes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update credit set is_open = new.balance > 0 where id = new.credit_id;
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.entries_sum_to_zero()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -975,6 +1026,24 @@ CREATE OR REPLACE FUNCTION public.living_worker(lease_ms integer)
 AS $function$
   select * from worker
   where slots > 0 and not draining and heartbeat_at > now() - lease_ms * interval '1 millisecond'
+$function$;
+
+CREATE OR REPLACE FUNCTION public.older_programs_settle_no_dated_credit()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (
+    select from transfer t
+    join entry e on e.transfer_id = t.id
+    join ledger_account a on a.id = e.ledger_account_id
+    where t.video_id = new.video_id and t.kind = 'hold' and a.credit_id is not null
+  ) then
+    raise exception 'the hold of % draws on credit with an expiry date: a newer program settles it',
+      new.video_id;
+  end if;
+  return new;
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION public.usage_of(v video)
@@ -1037,6 +1106,12 @@ CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.a
 CREATE TRIGGER entry_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
 
 CREATE TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION entries_sum_to_zero();
+
+CREATE TRIGGER balance_rises AFTER UPDATE OF balance ON public.ledger_account FOR EACH ROW WHEN (((new.kind <> 'hold'::text) AND (new.balance > old.balance))) EXECUTE FUNCTION balance_rises();
+
+CREATE TRIGGER credit_opens_or_closes AFTER UPDATE OF balance ON public.ledger_account FOR EACH ROW WHEN (((new.credit_id IS NOT NULL) AND ((old.balance = 0) <> (new.balance = 0)))) EXECUTE FUNCTION credit_opens_or_closes();
+
+CREATE TRIGGER older_programs_settle_no_dated_credit BEFORE INSERT ON public.transfer FOR EACH ROW WHEN (((new.kind = 'settle'::text) AND (new.knows_expiry IS NULL))) EXECUTE FUNCTION older_programs_settle_no_dated_credit();
 
 CREATE TRIGGER transfer_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
 

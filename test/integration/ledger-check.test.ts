@@ -123,6 +123,7 @@ test('pages of any size find the same', async () => {
     // It returned trial credit and paid money.
     balances_that_differ_from_their_entries: 2n,
     transfers_that_do_not_sum_to_zero: 1n,
+    holds_returned_elsewhere: 1n,
     holds_that_differ_from_their_video: 1n,
     hold_balances_that_differ_from_open_holds: 1n,
   })

@@ -6,6 +6,7 @@ import { lockOwned, readOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { topUp } from '../../apps/api/src/ledger/fund.ts'
 import { BalanceTooSmallError, holdOf, settle } from '../../apps/api/src/ledger/hold.ts'
 import { post, postAll } from '../../apps/api/src/ledger/post.ts'
+import { lockPurse } from '../../apps/api/src/ledger/purse.ts'
 import { cancelledEnd, completedEnd, failedEnd, type VideoEnd } from '../../apps/api/src/videos/end.ts'
 import { yieldedRequeue } from '../../apps/api/src/videos/requeue.ts'
 import {
@@ -77,7 +78,7 @@ const funded = async (trialMicros: bigint, paidMicros: bigint) => {
 }
 const holdFor = (accountId: string, video: string, amountMicros: bigint) =>
   transaction(db(), async (tx) =>
-    postAll(tx, [holdOf(video, amountMicros, await lockOwned(tx, accountId, 'USD')).transfer]),
+    postAll(tx, [holdOf(video, amountMicros, await lockPurse(tx, accountId, 'USD')).transfer]),
   )
 const settleFor = (accountId: string, video: string, chargeMicros: bigint, rebateMicros = 0n) =>
   transaction(db(), (tx) =>

@@ -244,7 +244,14 @@ test('what is answered is what is documented, field by field, by every call that
   await ask('cancelVideo', { id: remix.id })
   await ask('retryVideo', { id: remix.id })
   await ask('retrieveModel', { id: 'sora-2' })
-  for (const operationId of ['listModels', 'readCredits', 'readKey', 'readUsage', 'readLedger'])
+  for (const operationId of [
+    'listModels',
+    'readCredits',
+    'changeCreditAlerts',
+    'readKey',
+    'readUsage',
+    'readLedger',
+  ])
     await ask(operationId)
   const endpoint = await ask('createWebhookEndpoint', { body: { url: receiver.url } })
   for (const operationId of [
@@ -267,10 +274,12 @@ test('what is answered is what is documented, field by field, by every call that
   await ask('deleteWebhookEndpoint', { id: endpoint.id })
   await ask('readAdminVideo', { id })
   const account = await ask('createAccount')
+  await ask('creditAccount', { id: account.id, body: { amount: '1', expires_at: 4_102_444_800 } })
   for (const operationId of [
     'readAccount',
     'changeAccount',
     'creditAccount',
+    'listAccountCredits',
     'refundAccount',
     'readAccountLedger',
   ]) {

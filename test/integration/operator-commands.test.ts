@@ -156,9 +156,9 @@ test('sluice credits adds once what is sent twice, shows and refunds, with an ad
   for (let times = 0; times < 2; times += 1) {
     expect((await on('add', '12.5', '--once', 'invoice 7')).out).toContain('added 12.5 USD (paid)')
   }
-  expect((await on('add', '3', '--trial')).out).toContain('added 3 USD (trial)')
+  expect((await on('add', '3', '--promotional')).out).toContain('added 3 USD (promotional)')
   expect((await on('show')).out).toBe(
-    `${accountId}  "studio"  15.5 USD to spend (12.5 paid, 3 trial), 0 held\n`,
+    `${accountId}  "studio"  15.5 USD to spend (12.5 paid, 3 promotional), 0 held\n`,
   )
   expect(await on('refund')).toMatchObject({ code: 2, out: '', err: expect.stringContaining('add --yes') })
   const asked = startInTerminal([MAIN, 'credits', 'refund', '--account', accountId], { env })
@@ -169,8 +169,31 @@ test('sluice credits adds once what is sent twice, shows and refunds, with an ad
   expect(await asked.exit).toBe(1)
   expect(asked.shown()).toContain('nothing was refunded')
   expect((await on('refund', '--yes')).out).toBe(
-    `to be paid back: 12.5 USD\n${accountId}  "studio"  3 USD to spend (0 paid, 3 trial), 0 held\n`,
+    `to be paid back: 12.5 USD\n${accountId}  "studio"  3 USD to spend (0 paid, 3 promotional), 0 held\n`,
   )
+})
+
+test('sluice credits adds credit that expires, shows it in the order in which it is spent, and sets the threshold of balance.low', async () => {
+  const accountId = await operator.account({ paid: '1' }, { name: 'studio' })
+  const on = (...args: string[]) => sluice(['credits', ...args, '--account', accountId])
+  const late = await on('add', '2', '--expires', '2100-01-31')
+  expect(late.out).toMatch(/^added 2 USD \(paid\), expires 2100-01-31 00:00: credit_\w+\n/)
+  const soon = await on('add', '4', '--promotional', '--expires', '2099-06-30T12:30:00Z')
+  const [first = '', second = ''] = [soon.out, late.out].map((out) => out.match(/credit_\w+/)?.[0])
+  expect((await on('alert', '5')).out).toBe('balance.low below 5 USD\n')
+  expect((await on('show')).out.split('\n')).toEqual([
+    `${accountId}  "studio"  7 USD to spend (3 paid, 4 promotional), 0 held`,
+    '  balance.low below 5 USD',
+    `  ${first}  4 of 4 USD (promotional)  expires 2099-06-30 12:30`,
+    `  ${second}  2 of 2 USD (paid)  expires 2100-01-31 00:00`,
+    '',
+  ])
+  expect((await on('alert', 'none')).out).toBe('balance.low is not sent\n')
+  expect((await on('alert', '0')).code).toBe(2)
+  expect(await on('add', '1', '--expires', '2001-01-01')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('expires_at'),
+  })
 })
 
 test('what is refused exits with 1 and the reason, what is missing or misspelt with 2', async () => {

@@ -192,7 +192,7 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
   {
     rule: 'groups: each is decided by what those before it leave',
     file: 'apps/api/src/submissions/decide.ts',
-    find: '  standing.owned.set(key.accountId, after)\n',
+    find: '  standing.purses.set(key.accountId, after)\n',
     replace: '',
     tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
   },

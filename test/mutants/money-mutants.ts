@@ -5,6 +5,8 @@ const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.te
 const ADMIN: Mutant['tests'] = ['integration-postgres', 'test/integration/admin.test.ts']
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
 const USAGE_SUMS: Mutant['tests'] = ['integration-postgres', 'test/integration/usage-sums.test.ts']
+const CREDITS: Mutant['tests'] = ['integration-postgres', 'test/integration/credits.test.ts']
+const BALANCE_EVENTS: Mutant['tests'] = ['integration-postgres', 'test/integration/balance-events.test.ts']
 const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger-check.test.ts']
 const OPEN_FACTS: Mutant['tests'] = ['integration-postgres', 'test/integration/open-facts.test.ts']
 const PROMISES: Mutant['tests'] = ['integration-postgres', 'test/integration/promised-times.test.ts']
@@ -43,8 +45,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '2: transfers sum to zero',
     file: 'apps/api/src/ledger/hold.ts',
-    find: 'amountMicros: fromCustomer - (chargeMicros - trialUsed) },',
-    replace: 'amountMicros: fromCustomer - chargeMicros },',
+    find: 'return { ledgerAccountId, amountMicros: takenMicros - used }',
+    replace: 'return { ledgerAccountId, amountMicros: takenMicros }',
     tests: LEDGER,
   },
   {
@@ -169,8 +171,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '23: a refund is unused paid money',
     file: 'apps/api/src/ledger/fund.ts',
-    find: 'const amountMicros = accounts.customer.balanceMicros\n',
-    replace: 'const amountMicros = accounts.customer.balanceMicros + accounts.hold.balanceMicros\n',
+    find: `const amountMicros = spendableOf(purse, 'paid')\n`,
+    replace: `const amountMicros = spendableOf(purse, 'paid') + purse.hold.balanceMicros\n`,
     tests: ADMIN,
   },
   {
@@ -351,8 +353,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '34: a rebate returns to the money that the charge took last',
     file: 'apps/api/src/ledger/hold.ts',
-    find: 'trialUsed - (leftMicros < fromTrial ? leftMicros : fromTrial)',
-    replace: '(leftMicros < 0n ? trialUsed : 0n)',
+    find: 'returnsOf(sources, chargeMicros - rebateMicros).map(',
+    replace: 'returnsOf(sources.toReversed(), chargeMicros - rebateMicros).toReversed().map(',
     tests: PROMISES,
   },
   {
@@ -389,5 +391,61 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: 'seen.has(row.id) ? [] : row',
     replace: 'seen.has(row.id) ? [] : []',
     tests: PROMISES,
+  },
+  {
+    rule: '37: what expires sooner is spent first',
+    file: 'apps/api/src/ledger/purse.ts',
+    find: "order by c.expires_at, c.kind = 'paid', c.id`,",
+    replace: "order by c.kind = 'paid', c.expires_at, c.id`,",
+    tests: [...CREDITS, '-t', 'what expires sooner is spent first'],
+  },
+  {
+    rule: '37: nothing of credit is spent from its date on',
+    file: 'apps/api/src/ledger/purse.ts',
+    find: 'c.expires_at <= now() as is_over',
+    replace: "c.expires_at <= now() - interval '1 hour' as is_over",
+    tests: [...CREDITS, '-t', 'from its date on nothing of a credit can be spent'],
+  },
+  {
+    rule: '37: what a hold took first is used up first',
+    file: 'apps/api/src/ledger/hold.ts',
+    find: 'and e.amount < 0\n    order by e.id`',
+    replace: 'and e.amount < 0\n    order by e.id desc`',
+    tests: [...CREDITS, '-t', 'where a plain model has it'],
+  },
+  {
+    rule: '37: paid credit that expires is apart from what nobody paid for',
+    file: 'apps/api/src/ledger/expire.ts',
+    find: "kind === 'paid' ? system.expired : system.promotion",
+    replace: "kind === 'paid' ? system.promotion : system.expired",
+    tests: [...CREDITS, '-t', 'whoever posts it'],
+  },
+  {
+    rule: '37: a program that knows of no credit settles no hold on it',
+    file: 'apps/api/migrations/0037-credits.sql',
+    find: "when (new.kind = 'settle' and new.knows_expiry is null)",
+    replace: "when (new.kind = 'hold' and new.knows_expiry is null)",
+    tests: [...CREDITS, '-t', 'an API of the version before'],
+  },
+  {
+    rule: '38: a balance that is low already is not said again',
+    file: 'apps/api/src/accounts/balance-alerts.ts',
+    find: 'beforeMicros >= lowMicros && ',
+    replace: '',
+    tests: ['unit', 'apps/api/src/accounts/balance-alerts.test.ts'],
+  },
+  {
+    rule: '38: a balance that ran out is said again once money came in',
+    file: 'apps/api/migrations/0037-credits.sql',
+    find: "when (new.kind <> 'hold' and new.balance > old.balance)",
+    replace: "when (new.kind = 'hold' and new.balance > old.balance)",
+    tests: BALANCE_EVENTS,
+  },
+  {
+    rule: '38: lapsed credit counts until its expiry is posted',
+    file: 'apps/api/src/ledger/purse.ts',
+    find: 'purse.lapsed.reduce((sum, { balanceMicros }) => sum + balanceMicros, spendableMicros(purse))',
+    replace: 'purse.lapsed.reduce((sum) => sum, spendableMicros(purse))',
+    tests: [...BALANCE_EVENTS, '-t', 'an expiry and a refund are crossings too'],
   },
 ]

@@ -44,6 +44,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'main.ts',
   ],
   'apps/api/src/routes': [
+    'amount-field.ts',
     'money-json.ts',
     'account',
     'models',

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { openAttemptProducer } from '@sluice/shared/attempt-producer'
 import { systemClock } from '@sluice/shared/clock'
 import { isQueueTrouble, logQueueTrouble } from '@sluice/shared/queue-trouble'
+import { startCreditExpiry } from './accounts/expire-credits.ts'
 import { bindInstallation } from './accounts/installation.ts'
 import { type Reconciler, startReconciler } from './attempts/reconcile.ts'
 import { ReportGroups } from './attempts/report-groups.ts'
@@ -187,6 +188,9 @@ export function startBackgroundWork(services: Services): BackgroundWork {
     { everyMs: config.timings.countEveryMs, attemptDays: config.attemptDays },
     (error) => log.warn({ err: error }, 'what has ended cannot be summed, trying again'),
   )
+  const expiry = startCreditExpiry(services.internal, (error) =>
+    log.warn({ err: error }, 'expired credit cannot be taken off, trying again'),
+  )
   const webhooks = startWebhookSender({
     db,
     log,
@@ -199,7 +203,7 @@ export function startBackgroundWork(services: Services): BackgroundWork {
   return {
     stop: async () => {
       endLoopDelay()
-      await Promise.all([gate.stop(), reconciler.stop(), facts.stop(), webhooks.stop()])
+      await Promise.all([gate.stop(), reconciler.stop(), facts.stop(), expiry.stop(), webhooks.stop()])
     },
   }
 }

@@ -1,4 +1,5 @@
 import { isId, newId } from '@sluice/shared/ids'
+import { formatMicros } from '@sluice/shared/money'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { queueCountSql } from '../keys/queue-counts.ts'
@@ -19,6 +20,9 @@ export interface Account {
   promises: boolean
   last_submitted_at: Date | null
   created_at: Date
+  /** Below it `balance.low` is sent; null = never. */
+  balance_low_micros: bigint | null
+  /** What can be spent: with credit that has not expired yet. */
   paid_micros: bigint
   trial_micros: bigint
   held_micros: bigint
@@ -30,21 +34,37 @@ export interface Account {
 
 /** What the operator sets. A setting left out gets its default in a new account; a change leaves it alone. */
 export type AccountSettings = {
-  [Setting in 'name' | 'weight' | 'queued_max' | 'unfinished_max' | 'running_max' | 'promises']?:
-    | Account[Setting]
-    | undefined
+  [Setting in
+    | 'name'
+    | 'weight'
+    | 'queued_max'
+    | 'unfinished_max'
+    | 'running_max'
+    | 'promises'
+    | 'balance_low_micros']?: Account[Setting] | undefined
+}
+
+/** Settings as the audit keeps them. */
+export function settingsDetails({ balance_low_micros: low, ...others }: AccountSettings): object {
+  return low === undefined ? others : { ...others, balance_low: low === null ? null : formatMicros(low) }
 }
 
 const DEFAULTS = { weight: 100, queued_max: 1_000 } as const
 
 const SELECT = `select a.id, a.name, a.weight, a.queued_max, a.unfinished_max, a.running_max, a.promises,
-    a.last_submitted_at, a.created_at, m.*, c.queued, c.in_flight,
+    a.balance_low_micros, a.last_submitted_at, a.created_at, m.*, c.queued, c.in_flight,
     (select count(*) from device_occupant o where o.account_id = a.id) as running
   from account a cross join lateral (
-    select coalesce(max(balance) filter (where kind = 'customer'), 0) as paid_micros,
-      coalesce(max(balance) filter (where kind = 'trial'), 0) as trial_micros,
-      coalesce(max(balance) filter (where kind = 'hold'), 0) as held_micros
-    from ledger_account l where l.account_id = a.id) m
+    select coalesce(sum(balance) filter (where kind = 'customer'), 0)::bigint as paid_micros,
+      coalesce(sum(balance) filter (where kind = 'trial'), 0)::bigint as trial_micros,
+      coalesce(sum(balance) filter (where kind = 'hold'), 0)::bigint as held_micros
+    from (
+      select kind, balance from ledger_account where account_id = a.id and credit_id is null
+      union all
+      select l.kind, l.balance
+      from credit c
+      join ledger_account l on l.credit_id = c.id
+      where c.account_id = a.id and c.is_open and c.expires_at > now()) l) m
   cross join lateral ${queueCountSql('a.id')} c`
 
 /** One account. Throws SluiceError `not_found` for an unknown or malformed id. */
@@ -77,8 +97,9 @@ export async function insertAccount(
 ): Promise<string> {
   const accountId = newId('acct')
   await db.query({
-    text: `insert into account (id, name, weight, queued_max, unfinished_max, running_max, promises)
-    values ($1, $2, $3, $4, $5, $6, $7)`,
+    text: `insert into account (
+      id, name, weight, queued_max, unfinished_max, running_max, promises, balance_low_micros)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)`,
     values: [
       accountId,
       settings.name,
@@ -87,6 +108,7 @@ export async function insertAccount(
       settings.unfinished_max ?? null,
       settings.running_max ?? null,
       settings.promises ?? false,
+      settings.balance_low_micros ?? null,
     ],
   })
   await openOwned(db, accountId, currency)
@@ -106,7 +128,8 @@ export async function updateAccount(
       queued_max = coalesce($4, queued_max),
       unfinished_max = case when $5 then $6 else unfinished_max end,
       running_max = case when $7 then $8 else running_max end,
-      promises = coalesce($9, promises)
+      promises = coalesce($9, promises),
+      balance_low_micros = case when $10 then $11 else balance_low_micros end
     where id = $1`,
     values: [
       accountId,
@@ -118,6 +141,8 @@ export async function updateAccount(
       settings.running_max !== undefined,
       settings.running_max ?? null,
       settings.promises ?? null,
+      settings.balance_low_micros !== undefined,
+      settings.balance_low_micros ?? null,
     ],
   })
 }

@@ -1,7 +1,13 @@
 import { recordChange } from '../audit/record-change.ts'
 import type { Context } from '../context.ts'
 import { transaction } from '../db/database.ts'
-import { type Account, type AccountSettings, readAccount, updateAccount } from './account-store.ts'
+import {
+  type Account,
+  type AccountSettings,
+  readAccount,
+  settingsDetails,
+  updateAccount,
+} from './account-store.ts'
 
 /**
  * Changes what `settings` names for the operator and records it in the audit; naming nothing changes and
@@ -21,7 +27,7 @@ export async function changeAccount(
         keyId: adminKeyId,
         action: 'account.changed',
         subject: id,
-        details: { ...settings },
+        details: settingsDetails(settings),
       })
     }
     return readAccount(db, id)

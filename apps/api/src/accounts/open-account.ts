@@ -3,7 +3,13 @@ import type { Context } from '../context.ts'
 import { type Database, transaction } from '../db/database.ts'
 import { issueKeyAtStart } from '../keys/create-key.ts'
 import { grantTrial } from '../ledger/fund.ts'
-import { type Account, type AccountSettings, insertAccount, readAccount } from './account-store.ts'
+import {
+  type Account,
+  type AccountSettings,
+  insertAccount,
+  readAccount,
+  settingsDetails,
+} from './account-store.ts'
 
 /**
  * Opens an account with empty balances and without a key for the operator, and records it in the audit.
@@ -20,7 +26,7 @@ export async function openAccount(
       keyId: adminKeyId,
       action: 'account.created',
       subject: accountId,
-      details: { ...settings },
+      details: settingsDetails(settings),
     })
     return readAccount(db, accountId)
   })

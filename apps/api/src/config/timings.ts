@@ -11,6 +11,8 @@ export interface Timings {
   watchEveryMs: number
   /** How often what has ended is added to the facts of the open hours. */
   countEveryMs: number
+  /** How often credit is looked for whose date has passed. */
+  expireEveryMs: number
   /** How often an event stream without events sends a comment, so that proxies do not close it. */
   keepAliveEveryMs: number
 }
@@ -21,5 +23,6 @@ export const DEFAULT_TIMINGS: Timings = {
   cancelAnswerMs: 30_000,
   watchEveryMs: 500,
   countEveryMs: 1_000,
+  expireEveryMs: 1_000,
   keepAliveEveryMs: 15_000,
 }

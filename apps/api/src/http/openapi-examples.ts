@@ -15,6 +15,7 @@ const ULID = '01m84f0j8df20bh2fw7sqrp04k'
 const IDS: Readonly<Record<string, string>> = {
   account: `acct_${ULID}`,
   change: '17',
+  expiring_credit: `credit_${ULID}`,
   event: `evt_${ULID}`,
   key: `key_${ULID}`,
   model: 'open-sora-2',
@@ -50,6 +51,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   cost_per_million: '0.09',
   created: CREATED_AT,
   created_at: CREATED_AT,
+  credit_id: `credit_${ULID}`,
   currency: 'USD',
   day: '2026-01-31',
   description: 'Open-Sora 2.0, 11B',

@@ -3,14 +3,15 @@ import { type Database, one } from '../db/database.ts'
 /** Kinds of accounts that belong to one tenant; their balance is a stored row. */
 export const OWNED_KINDS = ['customer', 'trial', 'hold'] as const
 /** Kinds of accounts of the whole installation; their balance is the sum of their entries. */
-export const SYSTEM_KINDS = ['revenue', 'funding', 'promotion'] as const
+export const SYSTEM_KINDS = ['revenue', 'funding', 'promotion', 'expired'] as const
 export type OwnedKind = (typeof OWNED_KINDS)[number]
 export type SystemKind = (typeof SYSTEM_KINDS)[number]
 
-interface OwnedAccount {
+export interface OwnedAccount {
   readonly id: bigint
   readonly balanceMicros: bigint
 }
+/** Those that every tenant has, whatever its credit; see purse.ts for credit with an expiry date. */
 export type OwnedAccounts = Readonly<Record<OwnedKind, OwnedAccount>>
 /** The ids of the installation's own accounts. */
 export type SystemAccounts = Record<SystemKind, bigint>
@@ -32,13 +33,16 @@ export async function openOwned(db: Database, accountId: string, currency: strin
   })
 }
 
-/** Locks a tenant's accounts until the transaction ends; in id order, so that transfers never deadlock. */
+/**
+ * Locks a tenant's accounts until the transaction ends; in id order, so that transfers never deadlock. They
+ * stand for all its money: whoever moves credit with an expiry date has locked them too.
+ */
 export async function lockOwned(db: Database, accountId: string, currency: string): Promise<OwnedAccounts> {
   const { rows } = await db.query<OwnedRow>({
     name: 'ledger-lock',
     text: `select id, kind, balance
     from ledger_account
-    where account_id = $1 and currency = $2
+    where account_id = $1 and currency = $2 and credit_id is null
     order by id
     for update`,
     values: [accountId, currency],
@@ -59,7 +63,7 @@ export async function lockOwnedThatAreFree(
     name: 'ledger-lock-free',
     text: `select id, kind, balance, account_id
     from ledger_account
-    where account_id = any ($1::text[]) and currency = $2
+    where account_id = any ($1::text[]) and currency = $2 and credit_id is null
     order by id
     for update skip locked`,
     values: [accountIds, currency],
@@ -73,7 +77,9 @@ export async function lockOwnedThatAreFree(
 /** A tenant's accounts, unlocked: the balances may change at once. */
 export async function readOwned(db: Database, accountId: string, currency: string): Promise<OwnedAccounts> {
   const { rows } = await db.query<OwnedRow>({
-    text: 'select id, kind, balance from ledger_account where account_id = $1 and currency = $2',
+    text: `select id, kind, balance
+    from ledger_account
+    where account_id = $1 and currency = $2 and credit_id is null`,
     values: [accountId, currency],
   })
   return byKind(rows, accountId)
@@ -93,7 +99,12 @@ export async function openSystem(db: Database, currency: string): Promise<System
     values: [currency],
   })
   const idOf = (kind: SystemKind) => one({ rows: rows.filter((row) => row.kind === kind) }).id
-  return { revenue: idOf('revenue'), funding: idOf('funding'), promotion: idOf('promotion') }
+  return {
+    revenue: idOf('revenue'),
+    funding: idOf('funding'),
+    promotion: idOf('promotion'),
+    expired: idOf('expired'),
+  }
 }
 
 function byKind(rows: readonly OwnedRow[], accountId: string): OwnedAccounts {

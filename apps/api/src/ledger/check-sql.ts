@@ -15,7 +15,7 @@ export const ENTRIES_SQL = `
   s as (
     select e.ledger_account_id, sum(e.amount) as amount,
       coalesce(sum(e.amount) filter (where x.kind in ('top_up', 'refund')), 0) as paid,
-      coalesce(sum(e.amount) filter (where x.kind = 'trial_grant'), 0) as granted
+      coalesce(sum(e.amount) filter (where x.kind in ('trial_grant', 'expiry')), 0) as granted
     from e
     join transfer x on x.id = e.transfer_id
     group by 1
@@ -39,7 +39,7 @@ export const ENTRIES_SQL = `
 /** Transfers: those of ids $1, or the $2 after id $1. */
 const transfersSql = (which: string) => `
   with t as materialized (
-    select id, kind, video_id from transfer where ${which}
+    select id, kind, video_id, created_at from transfer where ${which}
   ),
   r as (
     select t.id
@@ -50,6 +50,20 @@ const transfersSql = (which: string) => `
     group by t.id
     having bool_or(a.kind not in ('customer', 'funding'))
       or sum(e.amount) filter (where a.kind = 'customer') >= 0
+  ),
+  x as (
+    select t.id
+    from t
+    join entry e on e.transfer_id = t.id
+    join ledger_account a on a.id = e.ledger_account_id
+    left join credit c on c.id = a.credit_id
+    where t.kind = 'expiry'
+    group by t.id
+    -- off credit whose date has passed, and to where credit of its kind goes
+    having count(*) <> 2
+      or count(*) filter (where e.amount < 0 and c.expires_at <= t.created_at) <> 1
+      or bool_or(a.account_id is null and a.kind <> 'promotion') <> bool_or(c.kind = 'paid')
+      or bool_or(a.account_id is null and a.kind not in ('promotion', 'expired'))
   )
   select
     (select count(*) from t) as count,
@@ -59,12 +73,41 @@ const transfersSql = (which: string) => `
       where v.id in (select video_id from t) and v.ended_at is null
     ) as "unendedIds",
     (select count(*) from r) as refunds_of_other_than_paid_money,
+    (select count(*) from x) as expiries_of_other_than_credit_past_its_date,
     (
       select count(*) from t
       where video_id is not null and not exists (select from video v where v.id = t.video_id)
     ) as transfers_of_unknown_videos`
 export const TRANSFERS_BY_ID_SQL = transfersSql('id = any ($1::text[])')
 export const TRANSFERS_AFTER_SQL = transfersSql('id > $1 order by id limit $2')
+
+/** What the transfers of videos `v` moved. */
+const MOVED_SQL = `
+  -- by transfer and ledger account; one row without an account of a transfer that moved nothing
+  x as materialized (
+    select t.id, t.video_id, t.kind, a.id as account, a.kind as account_kind,
+      coalesce(sum(e.amount), 0) as amount
+    from v
+    join transfer t on t.video_id = v.id
+    left join entry e on e.transfer_id = t.id
+    left join ledger_account a on a.id = e.ledger_account_id
+    group by t.id, a.id
+  ),
+  m as (
+    select id, video_id, kind,
+      coalesce(sum(amount) filter (where account_kind = 'hold'), 0) as held,
+      coalesce(sum(amount) filter (where account_kind = 'revenue'), 0) as charged
+    from x
+    group by id, video_id, kind
+  ),
+  -- what comes back comes back to where it was taken from, and is no more than was taken there
+  elsewhere as (
+    select video_id
+    from x
+    where account_kind in ('customer', 'trial')
+    group by video_id, account
+    having sum(amount) > 0 or bool_or(amount > 0 and kind = 'hold' or amount < 0 and kind <> 'hold')
+  )`
 
 /** Videos with their transfers. */
 const videosSql = (which: string) => `
@@ -74,17 +117,7 @@ const videosSql = (which: string) => `
       ceil(video_tokens::numeric * charged_steps * price_micros_per_million * missed_multiplier_bps / 1e10)
         as late_micros
     from video where ${which}
-  ),
-  m as (
-    select t.id, t.video_id, t.kind,
-      coalesce(sum(e.amount) filter (where a.kind = 'hold'), 0) as held,
-      coalesce(sum(e.amount) filter (where a.kind = 'revenue'), 0) as charged
-    from v
-    join transfer t on t.video_id = v.id
-    left join entry e on e.transfer_id = t.id
-    left join ledger_account a on a.id = e.ledger_account_id
-    group by t.id
-  ),
+  ),${MOVED_SQL},
   s as (
     select v.*,
       count(m.id) filter (where m.kind = 'hold') as holds,
@@ -120,6 +153,7 @@ const videosSql = (which: string) => `
     ) as missed_promises_without_their_rebate,
     count(*) filter (where promise = 'kept' and (ended_at > deliver_by) is not false)
       as late_videos_whose_promise_is_kept,
+    count(*) filter (where id in (select video_id from elsewhere)) as holds_returned_elsewhere,
     count(*) filter (where status = 'failed' and charged_micros <> 0) as failed_videos_that_were_charged
   from s`
 /** Of ids $1. */
@@ -133,13 +167,13 @@ export const VIDEOS_ENDED_AFTER_SQL = videosSql(
 
 /**
  * Everybody's money at one moment: proven entries and those after $1, the last of them, beside balances and
- * usage sums.
+ * usage sums. Of what came, what expired is gone as if it had never come.
  */
 export const MONEY_SQL = `
   with unproven as (
     select e.ledger_account_id, sum(e.amount) as amount,
       coalesce(sum(e.amount) filter (where t.kind in ('top_up', 'refund')), 0) as paid,
-      coalesce(sum(e.amount) filter (where t.kind = 'trial_grant'), 0) as granted
+      coalesce(sum(e.amount) filter (where t.kind in ('trial_grant', 'expiry')), 0) as granted
     from entry e
     join transfer t on t.id = e.transfer_id
     where e.id > $1
@@ -169,6 +203,12 @@ export const MONEY_SQL = `
       select count(*) from total where balance is not null and balance <> amount
     ) as balances_that_differ_from_their_entries,
     (select count(*) from total where balance < 0) as negative_balances,
+    (
+      select count(*) from credit c
+      left join ledger_account a on a.credit_id = c.id
+      where (a.balance > 0, a.account_id, a.kind)
+        is distinct from (c.is_open, c.account_id, case c.kind when 'paid' then 'customer' else 'trial' end)
+    ) as credits_that_differ_from_their_balance,
     (
       select count(*) from total where kind = 'customer' and paid < 0
     ) as accounts_refunded_more_than_they_paid,
@@ -252,3 +292,50 @@ export const SPANS_SQL = `
     where span in ('day', 'ever')
   ) u using (key_id, model, span, starts_at)
   where (h.videos, h.tokens, h.micros) is distinct from (u.videos, u.tokens, u.micros)`
+
+/** The account after $1 that has or had credit with an expiry date; null when there is none. */
+export const NEXT_CREDITED_SQL = `select min(account_id) as next from credit where account_id > $1`
+
+/**
+ * The credit of account $1 beside its entries, which were numbered in the order in which they count, since
+ * the account's money was locked: each is what one transfer granted, and each hold took nothing while credit
+ * that is spent before was left.
+ */
+export const CREDITS_SQL = `
+  with source as materialized (
+    select a.id, c.granted_micros, coalesce(c.expires_at, 'infinity') as expires_at,
+      row_number() over (order by c.expires_at, a.kind = 'customer', c.id) as place
+    from ledger_account a
+    left join credit c on c.id = a.credit_id
+    where a.account_id = $1 and a.kind in ('customer', 'trial')
+  ),
+  moved as materialized (
+    select e.id, e.amount, t.kind, t.created_at, s.id as source, s.place, s.expires_at,
+      sum(e.amount) over (partition by s.id order by e.id) as balance
+    from source s
+    join entry e on e.ledger_account_id = s.id
+    join transfer t on t.id = e.transfer_id
+  ),
+  turned as (
+    select *, lag(balance, 1, 0) over (partition by source order by id) > 0 as had from moved
+  ),
+  -- from which entry to which something was left
+  left_over as (
+    select source, place, expires_at, id as from_id, balance > 0 as has,
+      lead(id) over (partition by source order by id) as to_id
+    from turned
+    where (balance > 0) <> had
+  )
+  select
+    (
+      select count(*) from source s
+      where s.granted_micros is not null and s.granted_micros is distinct from (
+        select sum(m.amount) from moved m where m.source = s.id and m.kind in ('top_up', 'trial_grant'))
+    ) as credits_that_differ_from_their_grant,
+    (
+      select count(*) from moved h
+      where h.kind = 'hold' and exists (
+        select from left_over l
+        where l.has and l.place < h.place and l.expires_at > h.created_at
+          and h.id > l.from_id and (l.to_id is null or h.id < l.to_id))
+    ) as holds_that_pass_over_what_is_spent_before`

@@ -2,9 +2,11 @@ import { pause } from '@sluice/shared/pause'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
 import {
+  CREDITS_SQL,
   ENTRIES_SQL,
   HOUR_SQL,
   MONEY_SQL,
+  NEXT_CREDITED_SQL,
   NEXT_HOUR_SQL,
   SPANS_SQL,
   TRANSFERS_AFTER_SQL,
@@ -87,6 +89,7 @@ export async function checkLedger(
     await checkAllTransfers(walk)
     await checkAllVideos(walk)
     await checkHours(walk)
+    await checkCredits(walk)
     await checkAtOnce(walk, UNENDED_SQL)
     await checkAtOnce(walk, SPANS_SQL)
   } else await checkEnded(walk, new Date(before.provenAt.getTime() - OVERLAP_MS))
@@ -216,5 +219,16 @@ async function checkHours(walk: Walk): Promise<void> {
     await checkAtOnce(walk, HOUR_SQL, [hour])
     const next = await read(`select ($1::timestamptz + interval '1 hour')::text as at`, [hour])
     hour = await read(NEXT_HOUR_SQL, [next, until])
+  }
+}
+
+async function checkCredits(walk: Walk): Promise<void> {
+  for (let after = ''; ; ) {
+    const { next } = one(
+      await walk.pool.query<{ next: string | null }>({ text: NEXT_CREDITED_SQL, values: [after] }),
+    )
+    if (next === null) return
+    await checkAtOnce(walk, CREDITS_SQL, [next])
+    after = next
   }
 }

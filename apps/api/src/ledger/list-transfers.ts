@@ -1,5 +1,5 @@
 import type { Database } from '../db/database.ts'
-import { type OwnedKind, readOwned, type SystemKind } from './accounts.ts'
+import type { OwnedKind, SystemKind } from './accounts.ts'
 import type { TransferKind } from './post.ts'
 
 /** A transfer with all its entries; none when it moved nothing (a hold at price 0). */
@@ -8,14 +8,22 @@ export interface TransferRow {
   kind: TransferKind
   video_id: string | null
   created_at: Date
-  entries: { account_kind: OwnedKind | SystemKind; amount_micros: string }[]
+  entries: {
+    account_kind: OwnedKind | SystemKind
+    /** The credit with an expiry date that the account has; else null. */
+    credit_id: string | null
+    amount_micros: string
+  }[]
 }
 
 /** The columns of a TransferRow, for queries whose table `transfer` is called `t`. */
 const TRANSFER_COLUMNS = `t.id, t.kind, t.video_id, t.created_at,
     (
       select coalesce(
-        json_agg(json_build_object('account_kind', a.kind, 'amount_micros', e.amount::text) order by e.id),
+        json_agg(
+          json_build_object(
+            'account_kind', a.kind, 'credit_id', a.credit_id, 'amount_micros', e.amount::text)
+          order by e.id),
         '[]')
       from entry e
       join ledger_account a on a.id = e.ledger_account_id
@@ -31,11 +39,10 @@ export async function listTransfers(
   account: { accountId: string; currency: string },
   page: { after: string | undefined; limit: number },
 ): Promise<TransferRow[]> {
-  const owned = await readOwned(db, account.accountId, account.currency)
   const { rows } = await db.query<TransferRow>({
     text: `with page as (
       select distinct e.transfer_id
-      from unnest($1::bigint[]) own(id)
+      from ledger_account own
       cross join lateral (
         select transfer_id
         from entry
@@ -43,6 +50,7 @@ export async function listTransfers(
         order by transfer_id desc
         limit $3
       ) e
+      where own.account_id = $1 and own.currency = $4
       order by e.transfer_id desc
       limit $3
     )
@@ -50,11 +58,7 @@ export async function listTransfers(
     from page
     join transfer t on t.id = page.transfer_id
     order by t.id desc`,
-    values: [
-      [owned.customer.id, owned.trial.id, owned.hold.id].map(String),
-      page.after ?? null,
-      page.limit + 1,
-    ],
+    values: [account.accountId, page.after ?? null, page.limit + 1, account.currency],
   })
   return rows
 }

@@ -1,7 +1,7 @@
 import { newId } from '@sluice/shared/ids'
 import type { Database } from '../db/database.ts'
 
-export type TransferKind = 'hold' | 'settle' | 'rebate' | 'top_up' | 'trial_grant' | 'refund'
+export type TransferKind = 'hold' | 'settle' | 'rebate' | 'top_up' | 'trial_grant' | 'refund' | 'expiry'
 
 interface Posting {
   ledgerAccountId: bigint
@@ -49,8 +49,8 @@ async function write(db: Database, transfers: readonly (Transfer & { id: string 
       from unnest($5::text[], $6::bigint[], $7::bigint[]) as p(transfer_id, ledger_account_id, amount)
     ),
     t as (
-      insert into transfer (id, idempotency_key, kind, video_id)
-      select * from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+      insert into transfer (id, idempotency_key, kind, video_id, knows_expiry)
+      select *, true from unnest($1::text[], $2::text[], $3::text[], $4::text[])
     ),
     e as (
       insert into entry (transfer_id, ledger_account_id, amount)

@@ -1,4 +1,5 @@
 import type { Route } from '../http/route.ts'
+import { changeAlertsRoute } from './account/alerts.ts'
 import { readCreditsRoute } from './account/credits.ts'
 import { readKeyRoute } from './account/key.ts'
 import { readLedgerRoute } from './account/ledger.ts'
@@ -6,6 +7,7 @@ import { readUsageRoute } from './account/usage.ts'
 import { changeAccountRoute } from './admin/accounts/change.ts'
 import { createAccountRoute } from './admin/accounts/create.ts'
 import { creditAccountRoute } from './admin/accounts/credit.ts'
+import { listAccountCreditsRoute } from './admin/accounts/credits.ts'
 import { createAccountKeyRoute } from './admin/accounts/keys/create.ts'
 import { listAccountKeysRoute } from './admin/accounts/keys/list.ts'
 import { readAccountLedgerRoute } from './admin/accounts/ledger.ts'
@@ -76,6 +78,7 @@ const ROUTES: readonly Route[] = [
   listModelsRoute,
   retrieveModelRoute,
   readCreditsRoute,
+  changeAlertsRoute,
   readKeyRoute,
   readUsageRoute,
   readLedgerRoute,
@@ -102,6 +105,7 @@ const ROUTES: readonly Route[] = [
   readAccountRoute,
   changeAccountRoute,
   creditAccountRoute,
+  listAccountCreditsRoute,
   refundAccountRoute,
   readAccountLedgerRoute,
   createAccountKeyRoute,

@@ -1,3 +1,4 @@
+import type { BalanceAlerts } from '../accounts/balance-alerts.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
@@ -8,6 +9,7 @@ interface AccountQueue {
   inFlight: bigint
   queuedMax: number
   unfinishedMax: number | null
+  alerts: BalanceAlerts
 }
 
 interface QueueRow {
@@ -18,6 +20,8 @@ interface QueueRow {
   in_flight: bigint
   queued_max: number | null
   unfinished_max: number | null
+  balance_low_micros: bigint | null
+  is_exhausted: boolean | null
 }
 
 /** What some accounts and keys have queued and unfinished, and how much more they may. */
@@ -34,6 +38,7 @@ export class QueueLimits {
           inFlight: row.in_flight,
           queuedMax: row.queued_max ?? 0,
           unfinishedMax: row.unfinished_max,
+          alerts: { lowMicros: row.balance_low_micros, isExhausted: row.is_exhausted ?? true },
         })
       }
     }
@@ -53,11 +58,12 @@ export class QueueLimits {
     const { rows } = await db.query<QueueRow>({
       name: 'queue-limits',
       text: `
-        select a.id as account_id, '' as key_id, c.queued, c.in_flight, a.queued_max, a.unfinished_max
+        select a.id as account_id, '' as key_id, c.queued, c.in_flight, a.queued_max, a.unfinished_max,
+          a.balance_low_micros, a.exhausted_at is not null as is_exhausted
         from account a, lateral ${queueCountSql('a.id')} c
         where a.id = any ($1::text[])
         union all
-        select k.account_id, k.id, c.queued, c.in_flight, null, null
+        select k.account_id, k.id, c.queued, c.in_flight, null, null, null, null
         from unnest($2::text[], $3::text[]) k(account_id, id),
           lateral ${queueCountSql('k.account_id', 'k.id')} c`,
       values: [[...accountIds], [...limited.values()], [...limited.keys()]],
@@ -81,6 +87,11 @@ export class QueueLimits {
   add({ id, accountId }: AccountKey): void {
     this.#of(accountId).queued += 1n
     this.#queuedOfKey.set(id, (this.#queuedOfKey.get(id) ?? 0n) + 1n)
+  }
+
+  /** What the account is told of its balance: it stands in the row that its limits are in. */
+  alertsOf(accountId: string): BalanceAlerts {
+    return this.#of(accountId).alerts
   }
 
   #of(accountId: string): AccountQueue {

@@ -1,7 +1,7 @@
 import { afterTaking, type OpenBudget } from '../keys/budget.ts'
-import type { OwnedAccounts } from '../ledger/accounts.ts'
 import { BalanceTooSmallError, holdOf } from '../ledger/hold.ts'
 import type { Transfer } from '../ledger/post.ts'
+import type { Purse } from '../ledger/purse.ts'
 import { type Market, type Priced, priceBy } from '../prices/price.ts'
 import { balanceTooSmall } from './balance-too-small.ts'
 import { checkCeilings } from './ceilings.ts'
@@ -17,7 +17,7 @@ import type { PreparedSubmission } from './prepared.ts'
 export interface Standing {
   market: Market
   /** By account. */
-  owned: Map<string, OwnedAccounts>
+  purses: Map<string, Purse>
   queues: QueueLimits
   /** By key, of keys that had a budget when they were read. */
   budgets: Map<string, OpenBudget>
@@ -45,12 +45,17 @@ export function decide(standing: Standing, submission: PreparedSubmission): Acce
   checkCeilings(request, priced, currency)
   standing.queues.check(key)
   const budget = afterTakingOf(standing, submission, priced)
-  const { transfer, after } = affordable(standingOf(standing.owned, key.accountId), videoId, priced, currency)
+  const { transfer, after } = affordable(
+    standingOf(standing.purses, key.accountId),
+    videoId,
+    priced,
+    currency,
+  )
   // Without an Idempotency-Key a caller that is gone gets no video: it would not know that it has one.
   if (submission.idempotencyKey === null) submission.callerGone.throwIfAborted()
 
   standing.queues.add(key)
-  standing.owned.set(key.accountId, after)
+  standing.purses.set(key.accountId, after)
   if (budget !== null) standing.budgets.set(key.id, budget)
   return { priced, start, hold: transfer, budget }
 }
@@ -72,15 +77,15 @@ function afterTakingOf(
   return afterTaking(key, priced.tokens, budget)
 }
 
-/** The hold. Throws SluiceError `insufficient_balance` when the accounts do not cover the cost. */
+/** The hold. Throws SluiceError `insufficient_balance` when the purse does not cover the cost. */
 function affordable(
-  accounts: OwnedAccounts,
+  purse: Purse,
   videoId: string,
   { costMicros }: Priced,
   currency: string,
 ): ReturnType<typeof holdOf> {
   try {
-    return holdOf(videoId, costMicros, accounts)
+    return holdOf(videoId, costMicros, purse)
   } catch (error) {
     if (!(error instanceof BalanceTooSmallError)) throw error
     throw balanceTooSmall(error.neededMicros, error.availableMicros, currency)

@@ -1,9 +1,12 @@
+import { sayCrossings } from '../accounts/balance-alerts.ts'
 import type { Config } from '../config/config.ts'
 import type { Context } from '../context.ts'
 import { type Database, together, transaction } from '../db/database.ts'
+import { SluiceError } from '../errors.ts'
 import { type BudgetTake, readOpenBudgets, takeFromBudgets } from '../keys/budget.ts'
 import { lockOwned, lockOwnedThatAreFree, type OwnedAccounts } from '../ledger/accounts.ts'
 import { postAll } from '../ledger/post.ts'
+import { type Purse, purseOf, readDated } from '../ledger/purse.ts'
 import { readMarket } from '../prices/price.ts'
 import type { Video } from '../videos/video.ts'
 import { insertVideos, type NewVideo } from '../videos/video-store.ts'
@@ -88,8 +91,10 @@ class Group {
 
   async insert(how: Insertion): Promise<void> {
     const standing = await this.#read(how)
+    const before = new Map(standing.purses)
     const decided = this.#decide(standing)
     if (decided.length > 0) await this.#write(decided)
+    await this.#sayCrossings(before, standing)
     for (const [at, first] of this.#sameAs) {
       const outcome = this.#outcomes.get(first)
       if (outcome !== undefined && outcome !== TENANT_BUSY && 'result' in outcome)
@@ -101,14 +106,16 @@ class Group {
   async #read({ isApart, takenIds }: Insertion): Promise<Standing> {
     const db = this.#db
     const keys = this.#submissions.map(({ key }) => key)
+    const accountIds = [...new Set(keys.map(({ accountId }) => accountId))]
     const budgeted = keys.flatMap(({ id, limits }) => (limits.tokenBudget === null ? [] : [id]))
     const uses = this.#submissions.flatMap(({ key: { accountId }, idempotencyKey }) =>
       idempotencyKey === null ? [] : [{ accountId, idempotencyKey }],
     )
     // Sent together: each statement sees what was committed when the one before it had ended, so all but the
     // first see what stands once the accounts are locked.
-    const [owned, market, queues, budgets, earlier] = await together([
-      this.#lock({ isApart }),
+    const [owned, dated, market, queues, budgets, earlier] = await together([
+      this.#lock(accountIds, { isApart }),
+      readDated(db, accountIds, this.#context.config.currency),
       readMarket(
         db,
         this.#submissions.map((one) => ({ priceable: one, tier: serviceTierOf(one.request) })),
@@ -120,12 +127,17 @@ class Group {
     ])
     this.#noteEarlier(earlier, owned)
     await this.#findRepeats(owned, takenIds)
-    return { owned, market, queues, budgets }
+    const purses = new Map(
+      [...owned].map(([accountId, accounts]) => [accountId, purseOf(accountId, accounts, dated)]),
+    )
+    return { purses, market, queues, budgets }
   }
 
-  async #lock({ isApart }: Pick<Insertion, 'isApart'>): Promise<Map<string, OwnedAccounts>> {
+  async #lock(
+    accountIds: readonly string[],
+    { isApart }: Pick<Insertion, 'isApart'>,
+  ): Promise<Map<string, OwnedAccounts>> {
     const { currency } = this.#context.config
-    const accountIds = [...new Set(this.#submissions.map(({ key }) => key.accountId))]
     const [first] = accountIds
     return isApart && first !== undefined
       ? new Map([[first, await lockOwned(this.#db, first, currency)]])
@@ -164,7 +176,7 @@ class Group {
   #decide(standing: Standing): Decided[] {
     const decided: Decided[] = []
     for (const [at, submission] of this.#submissions.entries()) {
-      if (this.#outcomes.has(at) || !standing.owned.has(submission.key.accountId)) continue
+      if (this.#outcomes.has(at) || !standing.purses.has(submission.key.accountId)) continue
       try {
         const first = this.#firstOfKey(submission)
         if (first === null) {
@@ -225,6 +237,36 @@ class Group {
     }
     this.newIds = decided.map(({ submission }) => submission.videoId)
   }
+
+  /** Says which balances got low or ran out, by what was held or refused. */
+  async #sayCrossings(purses: ReadonlyMap<string, Purse>, standing: Standing): Promise<void> {
+    const refused = new Set(
+      this.#submissions.flatMap(({ key }, at) =>
+        isWantOfBalance(this.#outcomes.get(at)) ? [key.accountId] : [],
+      ),
+    )
+    for (const [accountId, before] of purses) {
+      const after = standing.purses.get(accountId) ?? before
+      const wasRefused = refused.has(accountId)
+      if (after === before && !wasRefused) continue
+      await sayCrossings(
+        this.#db,
+        { accountId, before, after, wasRefused },
+        standing.queues.alertsOf(accountId),
+        this.#context.config.currency,
+      )
+    }
+  }
+}
+
+/** Whether a submission was refused for want of balance. */
+function isWantOfBalance(outcome: Outcome<SubmittedVideo> | undefined): boolean {
+  return (
+    typeof outcome === 'object' &&
+    'error' in outcome &&
+    outcome.error instanceof SluiceError &&
+    outcome.error.code === 'insufficient_balance'
+  )
 }
 
 function useOf(accountId: string, idempotencyKey: string | null): string {

@@ -1,8 +1,10 @@
 import type { Model } from '@sluice/shared/models/model'
+import { sayCrossingsOf } from '../accounts/balance-alerts.ts'
 import type { Context } from '../context.ts'
+import { transaction } from '../db/database.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { budgetExceeded, readBudget } from '../keys/budget.ts'
-import { readOwned } from '../ledger/accounts.ts'
+import { lockPurse, readPurse, spendableMicros } from '../ledger/purse.ts'
 import { inTurn } from '../places.ts'
 import { type Priced, priceVideo } from '../prices/price.ts'
 import { balanceTooSmall } from './balance-too-small.ts'
@@ -42,13 +44,25 @@ export async function lookFirst(
       const budget = await readBudget(db, key.id)
       if (budget.remainingTokens !== null && priced.tokens > budget.remainingTokens)
         throw budgetExceeded(key, priced.tokens, budget)
-      const { customer, trial } = await readOwned(db, key.accountId, config.currency)
-      const availableMicros = customer.balanceMicros + trial.balanceMicros
-      if (priced.costMicros > availableMicros)
+      const availableMicros = spendableMicros(await readPurse(db, key.accountId, config.currency))
+      if (priced.costMicros > availableMicros) {
+        if (!queues.alertsOf(key.accountId).isExhausted)
+          await sayExhausted(context, key.accountId, priced.costMicros)
         throw balanceTooSmall(priced.costMicros, availableMicros, config.currency)
+      }
     } catch (error) {
       if (!(await mayHaveVideo(context, key, submission))) throw error
     }
+  })
+}
+
+/** Says that the balance does not cover a video that was asked for, unless it does by now. */
+async function sayExhausted({ db, config }: Context, accountId: string, neededMicros: bigint): Promise<void> {
+  await transaction(db, async (tx) => {
+    const purse = await lockPurse(tx, accountId, config.currency)
+    if (spendableMicros(purse) >= neededMicros) return
+    const change = { accountId, before: purse, after: purse, wasRefused: true }
+    await sayCrossingsOf(tx, change, config.currency)
   })
 }
 

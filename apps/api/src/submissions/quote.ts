@@ -5,7 +5,7 @@ import { SluiceError } from '../errors.ts'
 import type { Forecaster } from '../forecast/forecaster.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'
-import { readOwned } from '../ledger/accounts.ts'
+import { readPurse, spendableMicros } from '../ledger/purse.ts'
 import {
   computePrice,
   type Market,
@@ -92,10 +92,10 @@ function readMarketFor(
 }
 
 async function isAffordable({ db, config }: Context, key: AccountKey, priced: Priced): Promise<boolean> {
-  const { customer, trial } = await readOwned(db, key.accountId, config.currency)
+  const purse = await readPurse(db, key.accountId, config.currency)
   const { remainingTokens } = await readBudget(db, key.id)
   return (
-    customer.balanceMicros + trial.balanceMicros >= priced.costMicros &&
+    spendableMicros(purse) >= priced.costMicros &&
     (remainingTokens === null || remainingTokens >= priced.tokens)
   )
 }

@@ -6,7 +6,7 @@ import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
 import { type DeliveryTry, tryDelivery } from './delivery-try.ts'
 import type { Endpoint } from './endpoint-store.ts'
 import { WEBHOOK_CHANNEL } from './enqueue.ts'
-import { endpointQueue, type VideoEvent, type WebhookEvent } from './event.ts'
+import { endpointQueue, type WebhookEvent } from './event.ts'
 import { secretsOf } from './secret.ts'
 
 /** One event on its way to one endpoint or webhook_url, with the delivery tries that ended. */
@@ -31,12 +31,13 @@ interface DeliveryRow extends Omit<Delivery, 'event' | 'tries'> {
   event_id: string
   type: WebhookEvent['type']
   subject_id: string
+  data: WebhookEvent['data']
   event_created_at: Date
   tries: (Omit<Delivery['tries'][number], 'started_at'> & { started_at: string })[]
 }
 
 const SELECT = `select d.id, d.endpoint_id, coalesce(d.url, w.url) as url, d.status, d.due_at, d.created_at,
-      e.id as event_id, e.type, e.subject_id, e.created_at as event_created_at,
+      e.id as event_id, e.type, e.subject_id, e.data, e.created_at as event_created_at,
       (
         select coalesce(
           json_agg(
@@ -126,18 +127,15 @@ export async function redeliver(db: Database, accountId: string, deliveryId: str
 
 /**
  * Sends an event to an endpoint now, once, and returns the delivery, which is stored like any other. The
- * event is `webhook.test`, or a sample of `sampleOf` with the id of a video that does not exist.
+ * event is `webhook.test`, or the `sample`.
  */
 export async function testEndpoint(
   db: Database,
   endpoint: Endpoint,
   by: { clock: Clock; rules: OutgoingRules },
-  sampleOf?: VideoEvent,
+  sample: Pick<WebhookEvent, 'type' | 'subject_id' | 'data'> | null,
 ): Promise<Delivery> {
-  const about =
-    sampleOf === undefined
-      ? { type: 'webhook.test' as const, subject_id: endpoint.id }
-      : { type: sampleOf, subject_id: newId('video') }
+  const about = sample ?? { type: 'webhook.test' as const, subject_id: endpoint.id, data: null }
   const event: WebhookEvent = { ...about, id: newId('evt'), created_at: new Date(by.clock.now()) }
   const deliveryTry = await tryDelivery({ url: endpoint.url, secrets: secretsOf(endpoint) }, event, by)
   const id = await insertEnded(db, endpoint, event, deliveryTry)
@@ -156,7 +154,8 @@ async function insertEnded(
   const id = newId('whd')
   await db.query({
     text: `with e as (
-      insert into webhook_event (id, account_id, type, subject_id, created_at) values ($1, $2, $11, $3, $4)
+      insert into webhook_event (id, account_id, type, subject_id, created_at, data)
+      values ($1, $2, $11, $3, $4, $13)
     ),
     d as (
       insert into webhook_delivery
@@ -180,6 +179,7 @@ async function insertEnded(
       deliveryTry.error,
       event.type,
       endpoint.id,
+      event.data === null ? null : JSON.stringify(event.data),
     ],
   })
   return id
@@ -203,7 +203,13 @@ function deliveryOf(row: DeliveryRow): Delivery {
     status,
     due_at,
     created_at,
-    event: { id: row.event_id, type: row.type, subject_id: row.subject_id, created_at: row.event_created_at },
+    event: {
+      id: row.event_id,
+      type: row.type,
+      subject_id: row.subject_id,
+      data: row.data,
+      created_at: row.event_created_at,
+    },
     tries: row.tries.map((ended) => ({ ...ended, started_at: new Date(ended.started_at) })),
   }
 }

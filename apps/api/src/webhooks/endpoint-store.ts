@@ -3,7 +3,7 @@ import { type Database, type DatabasePool, transaction } from '../db/database.ts
 import { SluiceError } from '../errors.ts'
 import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
 import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
-import type { VideoEvent } from './event.ts'
+import type { EndpointEvent } from './event.ts'
 import { newSecret, OVERLAP_SECONDS, SECRET_COLUMNS, type SigningSecret } from './secret.ts'
 
 const ENDPOINTS_MAX = 20
@@ -15,7 +15,7 @@ export interface Endpoint extends SigningSecret {
   id: string
   account_id: string
   url: string
-  events: VideoEvent[]
+  events: EndpointEvent[]
   name: string
   created_at: Date
   /** The last change of the endpoint or its secret. */
@@ -31,7 +31,7 @@ const COLUMNS = `id, account_id, url, events, name, created_at, updated_at, disa
 export interface NewEndpoint {
   accountId: string
   url: string
-  events: readonly VideoEvent[]
+  events: readonly EndpointEvent[]
   name: string
 }
 
@@ -145,7 +145,7 @@ export async function readEndpoint(db: Database, accountId: string, endpointId: 
 /** What to change of an endpoint; what is undefined stays. */
 export interface EndpointChanges {
   url?: string | undefined
-  events?: readonly VideoEvent[] | undefined
+  events?: readonly EndpointEvent[] | undefined
   name?: string | undefined
   disabled?: boolean | undefined
 }

@@ -1,6 +1,12 @@
 import { newId } from '@sluice/shared/ids'
 import type { Database } from '../db/database.ts'
-import { endpointQueue, urlQueue, type VideoEvent } from './event.ts'
+import {
+  type BalanceEventData,
+  type EndpointEvent,
+  endpointQueue,
+  urlQueue,
+  type VideoEvent,
+} from './event.ts'
 
 /** The NOTIFY channel on which every process that sends webhooks listens. */
 export const WEBHOOK_CHANNEL = 'sluice_webhooks'
@@ -22,22 +28,37 @@ export async function enqueueVideoEvent(
   video: { id: string; account_id: string; webhook_url: string | null },
   type: VideoEvent,
 ): Promise<void> {
+  const { id, account_id: accountId, webhook_url } = video
+  const url = type === 'video.promise_missed' ? null : webhook_url
+  await enqueueEvent(db, { type, accountId, subjectId: id, data: null, url })
+}
+
+interface NewEvent {
+  type: EndpointEvent
+  accountId: string
+  subjectId: string
+  data: BalanceEventData | null
+  /** Where it goes besides to the endpoints that ask for it; null = nowhere. */
+  url: string | null
+}
+
+/** Puts an event into the outbox, in the transaction that it tells of; without a receiver nothing. */
+export async function enqueueEvent(db: Database, event: NewEvent): Promise<void> {
+  const { type, accountId, subjectId, data, url } = event
   const { rows } = await db.query<{ id: string }>({
     name: 'webhook-targets',
     text: `select id
     from webhook_endpoint
     where account_id = $1 and deleted_at is null and disabled_at is null and $2 = any (events)`,
-    values: [video.account_id, type],
+    values: [accountId, type],
   })
   const targets = rows.map(({ id }): Target => ({ endpointId: id, url: null, queue: endpointQueue(id) }))
-  const { webhook_url: url } = video
-  if (url !== null && type !== 'video.promise_missed')
-    targets.push({ endpointId: null, url, queue: urlQueue(video.account_id, url) })
+  if (url !== null) targets.push({ endpointId: null, url, queue: urlQueue(accountId, url) })
   if (targets.length === 0) return
   await db.query({
     name: 'webhook-enqueue',
     text: `with e as (
-      insert into webhook_event (id, account_id, type, subject_id) values ($1, $2, $3, $4)
+      insert into webhook_event (id, account_id, type, subject_id, data) values ($1, $2, $3, $4, $9)
     ),
     d as (
       insert into webhook_delivery (id, event_id, account_id, endpoint_id, url, lane)
@@ -47,13 +68,14 @@ export async function enqueueVideoEvent(
     select pg_notify('${WEBHOOK_CHANNEL}', '')`,
     values: [
       newId('evt'),
-      video.account_id,
+      accountId,
       type,
-      video.id,
+      subjectId,
       targets.map(() => newId('whd')),
       targets.map((target) => target.endpointId),
       targets.map((target) => target.url),
       targets.map((target) => target.queue),
+      data === null ? null : JSON.stringify(data),
     ],
   })
 }

@@ -82,7 +82,7 @@ const CLAIM_SQL = `
     returning d.*
   )
   select c.id, c.attempts, c.failures, c.account_id, c.lane as queue, c.url,
-    e.id as event_id, e.type, e.subject_id, e.created_at,
+    e.id as event_id, e.type, e.subject_id, e.data, e.created_at,
     w.id is not null as has_endpoint, w.url as endpoint_url, w.secret,
     case when w.previous_secret_until > now() then w.previous_secret end as previous_secret,
     w.disabled_at is not null or w.deleted_at is not null as is_closed
@@ -131,7 +131,13 @@ function claimedOf(row: ClaimedRow): ClaimedDelivery {
     account_id,
     queue,
     url,
-    event: { id: row.event_id, type: row.type, subject_id: row.subject_id, created_at: row.created_at },
+    event: {
+      id: row.event_id,
+      type: row.type,
+      subject_id: row.subject_id,
+      data: row.data,
+      created_at: row.created_at,
+    },
     endpoint: row.has_endpoint
       ? {
           url: row.endpoint_url,

@@ -1,11 +1,17 @@
-import type { Command } from 'commander'
-import { moneyAmount } from '../arguments.ts'
+import { type Command, Option } from 'commander'
+import { moneyAmount, unixTime } from '../arguments.ts'
 import { YES_OPTION, type YesFlag } from './confirm.ts'
-import { addCredits, refundCredits, showCredits } from './credits.ts'
+import { addCredits, refundCredits, setBalanceLow, showCredits } from './credits.ts'
 import { ACCOUNT_OPTION, type AccountFlag, type Operator } from './operator.ts'
 
 interface OnceFlag {
   once?: string
+}
+
+interface CreditFlags {
+  promotional?: boolean
+  trial?: boolean
+  expires?: number
 }
 
 const ONCE_OPTION = ['--once <key>', 'repeated with the same key, nothing more is moved'] as const
@@ -15,7 +21,7 @@ export function addCreditCommands(program: Command, operator: Operator): void {
   const credits = program.command('credits').description('show, add and refund the money of an account')
   credits
     .command('show')
-    .description('what the account has')
+    .description('what the account has, and what of it expires')
     .option(...ACCOUNT_OPTION)
     .action((flags: AccountFlag) => showCredits(operator, flags))
   credits
@@ -23,15 +29,24 @@ export function addCreditCommands(program: Command, operator: Operator): void {
     .description('add money that the customer paid')
     .argument('<amount>', 'a decimal number, e.g. 25 or 12.50', moneyAmount)
     .option(...ACCOUNT_OPTION)
-    .option('--trial', 'trial credit instead: spent first, never refunded')
+    .option('--promotional', 'credit that nobody paid for: never refunded')
+    .addOption(new Option('--trial', 'an older name of --promotional').hideHelp())
+    .option('--expires <time>', 'a day or time such as 2027-01-31: what is left then is taken off', unixTime)
     .option(...ONCE_OPTION)
-    .action((amount: string, flags: AccountFlag & OnceFlag & { trial?: boolean }) =>
+    .action((amount: string, flags: AccountFlag & OnceFlag & CreditFlags) =>
       addCredits(operator, flags, {
         amount,
-        kind: flags.trial === true ? 'trial' : 'paid',
+        kind: flags.promotional === true || flags.trial === true ? 'promotional' : 'paid',
+        expiresAt: flags.expires,
         idempotencyKey: flags.once,
       }),
     )
+  credits
+    .command('alert')
+    .description('send balance.low to the webhooks when the balance falls below an amount')
+    .argument('<amount>', 'a decimal number, or none', (text) => (text === 'none' ? null : moneyAmount(text)))
+    .option(...ACCOUNT_OPTION)
+    .action((amount: string | null, flags: AccountFlag) => setBalanceLow(operator, flags, amount))
   credits
     .command('refund')
     .description('take the unused paid balance off, to pay it back')

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { NONE } from '../arguments.ts'
 import { isConfirmed, requireConfirmable, type YesFlag } from './confirm.ts'
+import { minuteOf } from './minute-of.ts'
 import type { AccountFlag, Operator } from './operator.ts'
 
 const keySchema = z.object({
@@ -118,12 +119,8 @@ function keyLine(key: Key): string {
     key.requests_per_minute === null ? null : `${key.requests_per_minute} requests a minute`,
     key.queued_max === null ? null : `at most ${key.queued_max} queued`,
     key.running_max === null ? null : `at most ${key.running_max} running`,
-    key.expires_at === null ? null : `expires ${dayOf(key.expires_at)}`,
-    key.revoked_at === null ? null : `revoked ${dayOf(key.revoked_at)}`,
+    key.expires_at === null ? null : `expires ${minuteOf(key.expires_at)}`,
+    key.revoked_at === null ? null : `revoked ${minuteOf(key.revoked_at)}`,
   ]
   return [`${key.id}  ${key.prefix}...`, ...facts.filter((fact) => fact !== null)].join('  ')
-}
-
-function dayOf(seconds: number): string {
-  return new Date(seconds * 1_000).toISOString().slice(0, 16).replace('T', ' ')
 }

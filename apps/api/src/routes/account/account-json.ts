@@ -25,7 +25,10 @@ export const accountSchema = z
     promises: z.boolean().meta({ description: 'Its videos may be promised a time.' }),
     balance: moneySchema.meta({ description: 'What can be spent: paid + trial.' }),
     paid: moneySchema.meta({ description: 'What can be refunded.' }),
-    trial: moneySchema,
+    trial: moneySchema.meta({ description: 'Promotional credit, which nobody paid for.' }),
+    balance_low: moneySchema
+      .nullable()
+      .meta({ description: 'When the balance falls below it, balance.low is sent. Null = never.' }),
     held: moneySchema.meta({ description: 'Set aside for videos that have not ended.' }),
     queued: z.int().meta({ description: 'Videos in the queue.' }),
     in_progress: z.int(),
@@ -59,6 +62,7 @@ export function accountJson(account: Account, currency: string): z.input<typeof 
     balance: money(account.paid_micros + account.trial_micros),
     paid: money(account.paid_micros),
     trial: money(account.trial_micros),
+    balance_low: account.balance_low_micros === null ? null : money(account.balance_low_micros),
     held: money(account.held_micros),
     queued: Number(account.queued),
     in_progress: Number(account.in_flight),

@@ -1,18 +1,30 @@
 import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
+import { readAccount } from '../../accounts/account-store.ts'
 import { readChargedMicros } from '../../accounts/usage.ts'
 import { accountRoute } from '../../http/route.ts'
-import { readOwned } from '../../ledger/accounts.ts'
+import { readPurse, spendableMicros, spendableOf } from '../../ledger/purse.ts'
+import type { Services } from '../../services.ts'
 import { moneyJson, moneyNumber } from '../money-json.ts'
+import { expiringCreditJson, expiringCreditSchema } from './expiring-credit-json.ts'
 
-const creditsSchema = z
+export const creditsSchema = z
   .object({
     object: z.literal('credits'),
     balance: moneySchema.meta({ description: 'What can be spent: paid + trial.' }),
     paid: moneySchema,
-    trial: moneySchema,
+    trial: moneySchema.meta({ description: 'Promotional credit, which nobody paid for.' }),
     held: moneySchema.meta({ description: 'Set aside for videos that have not ended.' }),
     used: moneySchema,
+    balance_low: moneySchema
+      .nullable()
+      .meta({ description: 'When the balance falls below it, balance.low is sent. Null = never.' }),
+    expiring: z
+      .array(expiringCreditSchema)
+      .meta({
+        description:
+          'What of the balance expires, in the order in which it is spent: before what never expires.',
+      }),
     data: z
       .object({ total_credits: z.number(), total_usage: z.number() })
       .meta({
@@ -21,6 +33,34 @@ const creditsSchema = z
       }),
   })
   .meta({ id: 'Credits' })
+
+/** What an account can spend. */
+export async function creditsJson(
+  { config: { currency }, db }: Services,
+  accountId: string,
+): Promise<z.input<typeof creditsSchema>> {
+  const [purse, usedMicros, { balance_low_micros: lowMicros }] = await Promise.all([
+    readPurse(db, accountId, currency),
+    readChargedMicros(db, accountId),
+    readAccount(db, accountId),
+  ])
+  const [balanceMicros, heldMicros] = [spendableMicros(purse), purse.hold.balanceMicros]
+  const money = (amountMicros: bigint) => moneyJson(amountMicros, currency)
+  return {
+    object: 'credits',
+    balance: money(balanceMicros),
+    paid: money(spendableOf(purse, 'paid')),
+    trial: money(spendableOf(purse, 'promotional')),
+    held: money(heldMicros),
+    used: money(usedMicros),
+    balance_low: lowMicros === null ? null : money(lowMicros),
+    expiring: purse.dated.map((credit) => expiringCreditJson(credit, currency)),
+    data: {
+      total_credits: moneyNumber(balanceMicros + heldMicros + usedMicros),
+      total_usage: moneyNumber(usedMicros),
+    },
+  }
+}
 
 export const readCreditsRoute = accountRoute(
   'videos:read',
@@ -33,23 +73,5 @@ export const readCreditsRoute = accountRoute(
     answers: { 200: { description: 'Balances.', schema: creditsSchema } },
     errors: [],
   },
-  async ({ context, key }) => {
-    const { currency } = context.config
-    const owned = await readOwned(context.db, key.accountId, currency)
-    const usedMicros = await readChargedMicros(context.db, key.accountId)
-    const balanceMicros = owned.customer.balanceMicros + owned.trial.balanceMicros
-    const money = (amountMicros: bigint) => moneyJson(amountMicros, currency)
-    return {
-      object: 'credits',
-      balance: money(balanceMicros),
-      paid: money(owned.customer.balanceMicros),
-      trial: money(owned.trial.balanceMicros),
-      held: money(owned.hold.balanceMicros),
-      used: money(usedMicros),
-      data: {
-        total_credits: moneyNumber(balanceMicros + owned.hold.balanceMicros + usedMicros),
-        total_usage: moneyNumber(usedMicros),
-      },
-    }
-  },
+  async ({ context, key }) => creditsJson(context, key.accountId),
 )

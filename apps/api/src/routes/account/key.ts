@@ -1,3 +1,4 @@
+import { unixSeconds } from '@sluice/shared/clock'
 import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import { readAccount } from '../../accounts/account-store.ts'
@@ -6,8 +7,9 @@ import { accountRoute } from '../../http/route.ts'
 import type { BudgetInterval } from '../../keys/api-key.ts'
 import { readBudget } from '../../keys/budget.ts'
 import { readKey, readLoad } from '../../keys/key-store.ts'
+import { type DatedCredit, readDated } from '../../ledger/purse.ts'
 import { moneyJson, moneyNumber } from '../money-json.ts'
-import { accountSchema } from './account-json.ts'
+import { accountJson, accountSchema } from './account-json.ts'
 import { budgetJson, budgetSchema, keyJson, keySchema } from './key-json.ts'
 
 const RESETS: Record<BudgetInterval, string | null> = { day: 'daily', '30d': '30d', none: null }
@@ -29,8 +31,18 @@ const ownKeySchema = keySchema
         running_max: true,
         in_progress: true,
         unfinished_max: true,
+        balance: true,
+        balance_low: true,
       })
-      .meta({ description: 'The same of its account, whose limits hold for all its keys together.' }),
+      .extend({
+        next_expiry: z
+          .object({ amount: z.string(), currency: z.string(), expires_at: z.int() })
+          .nullable()
+          .meta({ description: 'What of the balance expires next, and when. Null = nothing.' }),
+      })
+      .meta({
+        description: 'The same of its account, whose limits and money are those of all its keys together.',
+      }),
     spent: z
       .object({ total: moneySchema, day: moneySchema, week: moneySchema, month: moneySchema })
       .meta({
@@ -74,15 +86,18 @@ export const readKeyRoute = accountRoute(
   },
   async ({ context, key }) => {
     const { db } = context
-    const [stored, budget, spent, paid, load, account] = await Promise.all([
+    const [stored, budget, spent, paid, load, account, dated] = await Promise.all([
       readKey(db, key.id),
       readBudget(db, key.id),
       readSpent(db, key.id),
       hasPaid(db, key.accountId),
       readLoad(db, key),
       readAccount(db, key.accountId),
+      readDated(db, [key.accountId], context.config.currency),
     ])
-    const money = (amountMicros: bigint) => moneyJson(amountMicros, context.config.currency)
+    const { currency } = context.config
+    const money = (amountMicros: bigint) => moneyJson(amountMicros, currency)
+    const { balance, balance_low } = accountJson(account, currency)
     return {
       ...keyJson(stored),
       budget: budgetJson(stored, budget),
@@ -95,6 +110,9 @@ export const readKeyRoute = accountRoute(
         running_max: account.running_max,
         in_progress: Number(account.in_flight),
         unfinished_max: account.unfinished_max,
+        balance,
+        balance_low,
+        next_expiry: nextExpiryJson(dated.get(key.accountId)?.dated ?? [], currency),
       },
       spent: {
         total: money(spent.totalMicros),
@@ -117,3 +135,14 @@ export const readKeyRoute = accountRoute(
     }
   },
 )
+
+/** What expires at the same moment, first of all that expires. */
+function nextExpiryJson(dated: readonly DatedCredit[], currency: string) {
+  const [first] = dated
+  if (first === undefined) return null
+  const at = first.expiresAt.getTime()
+  const micros = dated
+    .filter(({ expiresAt }) => expiresAt.getTime() === at)
+    .reduce((sum, { balanceMicros }) => sum + balanceMicros, 0n)
+  return { ...moneyJson(micros, currency), expires_at: unixSeconds(first.expiresAt) }
+}

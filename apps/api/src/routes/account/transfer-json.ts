@@ -10,7 +10,7 @@ const transferSchema = z
   .object({
     id: z.string().meta({ example: 'txfr_01m84f0j8df20bh2fw7sqrp04k' }),
     object: z.literal('transfer'),
-    kind: z.enum(['hold', 'settle', 'rebate', 'top_up', 'trial_grant', 'refund']),
+    kind: z.enum(['hold', 'settle', 'rebate', 'top_up', 'trial_grant', 'refund', 'expiry']),
     video_id: z.string().nullable(),
     amount: z
       .string()
@@ -18,7 +18,16 @@ const transferSchema = z
     currency: z.string(),
     created_at: z.int(),
     entries: z
-      .array(z.object({ account: z.enum([...OWNED_KINDS, ...SYSTEM_KINDS]), amount: z.string() }))
+      .array(
+        z.object({
+          account: z.enum([...OWNED_KINDS, ...SYSTEM_KINDS]),
+          credit_id: z
+            .string()
+            .optional()
+            .meta({ description: 'The credit with an expiry date, where it is of one.' }),
+          amount: z.string(),
+        }),
+      )
       .meta({ description: 'They sum to zero.' }),
   })
   .meta({ id: 'LedgerTransfer' })
@@ -54,6 +63,7 @@ function transferJson(transfer: TransferRow, currency: string): z.input<typeof t
     created_at: unixSeconds(transfer.created_at),
     entries: transfer.entries.map((entry) => ({
       account: entry.account_kind,
+      ...(entry.credit_id === null ? {} : { credit_id: entry.credit_id }),
       amount: formatMicros(BigInt(entry.amount_micros)),
     })),
   }

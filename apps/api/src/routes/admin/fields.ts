@@ -1,6 +1,5 @@
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import type { Model } from '@sluice/shared/models/model'
-import { AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import { invalidValue } from '../../errors.ts'
 import { text, textNotBlank } from '../../text-field.ts'
@@ -9,8 +8,6 @@ import { text, textNotBlank } from '../../text-field.ts'
 
 /** The last second that any calendar here knows: the end of the year 9999. */
 const UNIX_SECONDS_MAX = 253_402_300_799
-/** So that no sum of amounts leaves 64 bits. */
-const AMOUNT_MICROS_MAX = 1_000_000_000_000_000n
 
 export const unixTimeField = z
   .int()
@@ -44,22 +41,4 @@ export function requireKnownModel(catalogue: Catalogue, id: string, field: strin
 /** As `requireKnownModel`, for a list. */
 export function requireKnownModels(catalogue: Catalogue, ids: readonly string[], field: string): void {
   for (const [index, id] of ids.entries()) requireKnownModel(catalogue, id, `${field}.${index}`)
-}
-
-/** An amount of money as text, at least `minMicros`; parsed into micro-units. */
-export function amountField(minMicros: bigint) {
-  const lowest = minMicros === 0n ? '0' : '0.000001'
-  const isAllowed = (micros: bigint | null) =>
-    micros !== null && micros >= minMicros && micros <= AMOUNT_MICROS_MAX
-  return (
-    z
-      .string()
-      .meta({ pattern: AMOUNT_PATTERN })
-      // Judged as text, so that the refusal shows what was given.
-      .refine(
-        (value) => isAllowed(parseMicros(value)),
-        `text such as "12.50": a decimal number from ${lowest} to 1000000000 with at most six decimals`,
-      )
-      .transform((value) => parseMicros(value) ?? 0n)
-  )
 }

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { accountRoute } from '../../http/route.ts'
-import { VIDEO_EVENTS, type VideoEvent } from '../../webhooks/event.ts'
+import { ENDPOINT_EVENTS, type EndpointEvent } from '../../webhooks/event.ts'
 
-const EVENT_TYPES: VideoEvent[] = [...VIDEO_EVENTS]
+const EVENT_TYPES: EndpointEvent[] = [...ENDPOINT_EVENTS]
 
 export const listWebhookEventTypesRoute = accountRoute(
   'videos:write',
@@ -16,7 +16,7 @@ export const listWebhookEventTypesRoute = accountRoute(
       200: {
         description: 'All of them.',
         schema: z
-          .object({ object: z.literal('list'), data: z.array(z.enum(VIDEO_EVENTS)) })
+          .object({ object: z.literal('list'), data: z.array(z.enum(ENDPOINT_EVENTS)) })
           .meta({ id: 'WebhookEventTypeList' }),
       },
     },

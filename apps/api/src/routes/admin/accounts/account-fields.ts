@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { accountSchema } from '../../account/account-json.ts'
+import { balanceLowField } from '../../account/expiring-credit-json.ts'
 import { videosField } from '../fields.ts'
 
 /** What may be set of an account besides its name. */
@@ -23,6 +24,15 @@ export const accountSettingFields = {
     .boolean()
     .optional()
     .meta({ description: 'Its videos may be promised a time (deliver_by, max_wait); default false.' }),
+  balance_low: balanceLowField.optional(),
+}
+
+/** The settings that a body names. */
+export function settingsOf<Body extends { balance_low?: bigint | null | undefined }>({
+  balance_low,
+  ...others
+}: Body) {
+  return { ...others, ...(balance_low === undefined ? {} : { balance_low_micros: balance_low }) }
 }
 
 export const accountAnswers = { 200: { description: 'The account.', schema: accountSchema } }

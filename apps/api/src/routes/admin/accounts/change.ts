@@ -3,7 +3,7 @@ import { changeAccount } from '../../../accounts/change-account.ts'
 import { scopedRoute } from '../../../http/route.ts'
 import { accountIdParams, accountJson } from '../../account/account-json.ts'
 import { nameField } from '../fields.ts'
-import { accountAnswers, accountSettingFields } from './account-fields.ts'
+import { accountAnswers, accountSettingFields, settingsOf } from './account-fields.ts'
 
 export const changeAccountRoute = scopedRoute(
   'admin',
@@ -21,5 +21,5 @@ export const changeAccountRoute = scopedRoute(
     errors: ['not_found'],
   },
   async ({ context, key, params, body }) =>
-    accountJson(await changeAccount(context, key.id, params.id, body), context.config.currency),
+    accountJson(await changeAccount(context, key.id, params.id, settingsOf(body)), context.config.currency),
 )

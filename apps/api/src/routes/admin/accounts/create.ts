@@ -3,7 +3,7 @@ import { openAccount } from '../../../accounts/open-account.ts'
 import { scopedRoute } from '../../../http/route.ts'
 import { accountJson } from '../../account/account-json.ts'
 import { nameField } from '../fields.ts'
-import { accountAnswers, accountSettingFields } from './account-fields.ts'
+import { accountAnswers, accountSettingFields, settingsOf } from './account-fields.ts'
 
 export const createAccountRoute = scopedRoute(
   'admin',
@@ -20,5 +20,5 @@ export const createAccountRoute = scopedRoute(
     errors: [],
   },
   async ({ context, key, body }) =>
-    accountJson(await openAccount(context, key.id, body), context.config.currency),
+    accountJson(await openAccount(context, key.id, settingsOf(body)), context.config.currency),
 )

@@ -1,19 +1,31 @@
+import { unixSeconds } from '@sluice/shared/clock'
 import { z } from 'zod'
-import { CREDIT_KINDS, creditAccount } from '../../../accounts/credit.ts'
+import { creditAccount } from '../../../accounts/credit.ts'
 import { repeatHeaders } from '../../../http/request-headers.ts'
 import { scopedRoute } from '../../../http/route.ts'
+import { CREDIT_KINDS } from '../../../ledger/purse.ts'
 import { accountIdParams } from '../../account/account-json.ts'
-import { amountField, idempotencyKeyField } from '../fields.ts'
+import { amountField } from '../../amount-field.ts'
+import { idempotencyKeyField, unixTimeField } from '../fields.ts'
+import { expiryOf } from '../keys/key-fields.ts'
 import { movedJson, movedSchema, orderOf } from './money-order.ts'
+
+const KINDS = [...CREDIT_KINDS, 'trial'] as const
 
 const creditSchema = z.strictObject({
   amount: amountField(1n).meta({ description: 'Of the configured currency.', example: '25' }),
   kind: z
-    .enum(CREDIT_KINDS)
+    .enum(KINDS)
     .default('paid')
     .meta({
       description:
-        'paid: money the customer paid, refundable while unused. trial: spent first, never refunded.',
+        'paid: money the customer paid, refundable while unused. promotional: nobody paid for it; never refunded. trial: an older name of promotional.',
+    }),
+  expires_at: unixTimeField
+    .optional()
+    .meta({
+      description:
+        'What is left of it then is taken off. What expires sooner is spent first. Without it, it never expires.',
     }),
   idempotency_key: idempotencyKeyField,
 })
@@ -34,20 +46,37 @@ export const creditAccountRoute = scopedRoute(
       200: {
         description: 'What was added, and the account as it stands.',
         schema: movedSchema
-          .extend({ object: z.literal('credit'), kind: z.enum(CREDIT_KINDS), transfer_id: z.string() })
+          .extend({
+            object: z.literal('credit'),
+            kind: z.enum(KINDS),
+            transfer_id: z.string(),
+            credit_id: z
+              .string()
+              .nullable()
+              .meta({ description: 'Names it while it is left; null for what never expires.' }),
+            expires_at: z.int().nullable(),
+          })
           .meta({ id: 'Credit' }),
       },
     },
-    errors: ['not_found', 'idempotency_conflict'],
+    errors: ['not_found', 'idempotency_conflict', 'state_conflict'],
   },
   async (call) => {
     const { context, params, body } = call
     const { kind, amount } = body
-    const transferId = await creditAccount(context, { ...orderOf(call), kind, amountMicros: amount })
+    const expiresAt = expiryOf(context.clock, body.expires_at)
+    const { transferId, creditId } = await creditAccount(context, {
+      ...orderOf(call),
+      kind: kind === 'trial' ? 'promotional' : kind,
+      amountMicros: amount,
+      expiresAt,
+    })
     return {
       object: 'credit',
       kind,
       transfer_id: transferId,
+      credit_id: creditId,
+      expires_at: unixSeconds(expiresAt),
       ...(await movedJson(context, params.id, amount)),
     }
   },

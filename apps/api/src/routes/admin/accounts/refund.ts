@@ -15,7 +15,7 @@ export const refundAccountRoute = scopedRoute(
     tag: 'admin',
     summary: 'Take the unused paid balance off, to pay it back',
     description:
-      'In full, and never trial credit. What is held stays; what comes back of it when its videos end can be refunded then. Paying the money out is up to you.',
+      'In full, and never promotional credit; paid credit with an expiry date as well. What is held stays; what comes back of it when its videos end can be refunded then. Paying the money out is up to you.',
     params: accountIdParams,
     headers: repeatHeaders,
     body: z.strictObject({ idempotency_key: idempotencyKeyField }),

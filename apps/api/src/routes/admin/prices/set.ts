@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { scopedRoute } from '../../../http/route.ts'
 import { setPrice } from '../../../prices/set-price.ts'
 import { text } from '../../../text-field.ts'
-import { amountField, modelField, requireKnownModel, unixTimeField } from '../fields.ts'
+import { amountField } from '../../amount-field.ts'
+import { modelField, requireKnownModel, unixTimeField } from '../fields.ts'
 import { priceJson, priceSchema } from './price-json.ts'
 
 const bodySchema = z.strictObject({

@@ -1,8 +1,9 @@
 import { unixSeconds } from '@sluice/shared/clock'
+import { moneySchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
 import { type PageJson, pageJson, pageSchema } from '../../../http/pages.ts'
 import type { Delivery, DeliveryPage } from '../../../webhooks/delivery-store.ts'
-import { eventJson, VIDEO_EVENTS } from '../../../webhooks/event.ts'
+import { ENDPOINT_EVENTS, eventJson } from '../../../webhooks/event.ts'
 import { unixTimeField } from '../webhook-fields.ts'
 
 export const deliveryIdParams = z.object({
@@ -27,9 +28,13 @@ export const deliverySchema = z
     event: z.object({
       id: z.string().meta({ description: 'Sent as webhook-id, the same with every try.' }),
       object: z.literal('event'),
-      type: z.enum([...VIDEO_EVENTS, 'webhook.test']),
+      type: z.enum([...ENDPOINT_EVENTS, 'webhook.test']),
       created_at: unixTimeField,
-      data: z.object({ id: z.string() }),
+      data: z.object({
+        id: z.string().meta({ description: 'The video; of balance.* the account.' }),
+        balance: moneySchema.optional().meta({ description: 'Of balance.*: what could be spent then.' }),
+        balance_low: moneySchema.nullable().optional().meta({ description: 'Of balance.*: the threshold.' }),
+      }),
     }),
     status: z.enum(['pending', 'delivered', 'failed']),
     attempt: z

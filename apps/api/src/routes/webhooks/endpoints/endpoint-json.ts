@@ -4,7 +4,7 @@ import { invalidValue } from '../../../errors.ts'
 import { URL_CHARS_MAX } from '../../../outgoing/outgoing-url.ts'
 import { text } from '../../../text-field.ts'
 import type { Endpoint } from '../../../webhooks/endpoint-store.ts'
-import { VIDEO_EVENTS, type VideoEvent } from '../../../webhooks/event.ts'
+import { ENDPOINT_EVENTS, type EndpointEvent } from '../../../webhooks/event.ts'
 import { previousSecretUntilField, secretField, unixTimeField } from '../webhook-fields.ts'
 
 export const endpointIdParams = z.object({
@@ -19,7 +19,7 @@ export const endpointUrl = z
     format: 'uri',
     example: 'https://example.com/hooks/sluice',
   })
-const endpointEvents = z.array(z.enum(VIDEO_EVENTS)).min(1).max(10).optional()
+const endpointEvents = z.array(z.enum(ENDPOINT_EVENTS)).min(1).max(10).optional()
 
 /** What may be said of an endpoint besides its URL. The openai packages call the events `event_types`. */
 export const endpointFields = {
@@ -35,9 +35,9 @@ export const ONE_NAME_OF_EVENTS = { not: { required: ['events', 'event_types'] }
 
 /** The events a body asks for, by whichever name. Throws SluiceError when both names are there. */
 export function eventsOf(body: {
-  events?: VideoEvent[] | undefined
-  event_types?: VideoEvent[] | undefined
-}): VideoEvent[] | undefined {
+  events?: EndpointEvent[] | undefined
+  event_types?: EndpointEvent[] | undefined
+}): EndpointEvent[] | undefined {
   if (body.events !== undefined && body.event_types !== undefined) {
     throw invalidValue('event_types', body.event_types, 'either events or event_types, which are the same')
   }
@@ -49,9 +49,9 @@ export const endpointSchema = z
     id: z.string(),
     object: z.literal('webhook_endpoint'),
     url: z.string(),
-    events: z.array(z.enum(VIDEO_EVENTS)),
+    events: z.array(z.enum(ENDPOINT_EVENTS)),
     event_types: z
-      .array(z.enum(VIDEO_EVENTS))
+      .array(z.enum(ENDPOINT_EVENTS))
       .meta({ description: 'The same as events, by the name that the openai packages know.' }),
     name: z.string(),
     disabled: z.boolean(),

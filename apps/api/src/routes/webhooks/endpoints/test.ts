@@ -1,9 +1,11 @@
+import { newId } from '@sluice/shared/ids'
 import { z } from 'zod'
 import { SluiceError } from '../../../errors.ts'
 import { accountRoute } from '../../../http/route.ts'
 import { testEndpoint } from '../../../webhooks/delivery-store.ts'
 import { readEndpoint } from '../../../webhooks/endpoint-store.ts'
-import { VIDEO_EVENTS } from '../../../webhooks/event.ts'
+import { ENDPOINT_EVENTS, type EndpointEvent } from '../../../webhooks/event.ts'
+import { moneyJson } from '../../money-json.ts'
 import { deliveryJson, deliverySchema } from '../deliveries/delivery-json.ts'
 import { endpointIdParams } from './endpoint-json.ts'
 
@@ -12,7 +14,7 @@ const endpointTestSchema = z
   .object({
     object: z.literal('webhook_endpoint.test'),
     webhook_endpoint_id: z.string(),
-    event_type: z.enum(VIDEO_EVENTS),
+    event_type: z.enum(ENDPOINT_EVENTS),
     status_code: z.int(),
     success: z.literal(true).meta({ description: 'The endpoint answered; status_code says what.' }),
   })
@@ -27,9 +29,9 @@ export const testWebhookEndpointRoute = accountRoute(
     tag: 'webhooks',
     summary: 'Send a test event now',
     description:
-      'Sends `webhook.test` once, waits up to 10 s for the answer and says what came of it, whether or not that was a success. With `event_type`, as the openai packages send it, a sample of that event about a video that is none; then an endpoint that does not answer at all is a 409.',
+      'Sends `webhook.test` once, waits up to 10 s for the answer and says what came of it, whether or not that was a success. With `event_type`, as the openai packages send it, a sample of that event, about a video that is none or about a balance of nothing; then an endpoint that does not answer at all is a 409.',
     params: endpointIdParams,
-    body: z.strictObject({ event_type: z.enum(VIDEO_EVENTS).optional() }),
+    body: z.strictObject({ event_type: z.enum(ENDPOINT_EVENTS).optional() }),
     isLong: true,
     answers: {
       200: {
@@ -46,7 +48,7 @@ export const testWebhookEndpointRoute = accountRoute(
       db,
       endpoint,
       { clock, rules: { allowHosts: config.webhookAllowHosts } },
-      event_type,
+      event_type === undefined ? null : sampleOf(event_type, endpoint.account_id, config.currency),
     )
     if (event_type === undefined) return deliveryJson(delivery)
     const [sent] = delivery.tries
@@ -62,3 +64,10 @@ export const testWebhookEndpointRoute = accountRoute(
     }
   },
 )
+
+function sampleOf(type: EndpointEvent, accountId: string, currency: string) {
+  const nothing = moneyJson(0n, currency)
+  return type === 'balance.low' || type === 'balance.exhausted'
+    ? { type, subject_id: accountId, data: { balance: nothing, balance_low: nothing } }
+    : { type, subject_id: newId('video'), data: null }
+}
