@@ -5,9 +5,13 @@
  */
 import { join } from 'node:path'
 import { LEASE_MS } from '@sluice/shared/attempt-contract'
+import { systemClock } from '@sluice/shared/clock'
 import { Catalogue } from '@sluice/shared/models/catalogue'
+import { readConfig } from '../apps/api/src/config/config.ts'
 import { openDatabase } from '../apps/api/src/db/database.ts'
+import { LivePoolReader } from '../apps/api/src/economics/live-pools.ts'
 import { readPoolDays } from '../apps/api/src/economics/pool-days.ts'
+import { createLog } from '../apps/api/src/log.ts'
 import { Metrics } from '../apps/api/src/metrics/metrics.ts'
 import { noteShift } from '../apps/api/src/workers/note-shift.ts'
 import { eventually } from '../test/support/eventually.ts'
@@ -138,7 +142,9 @@ try {
 
   /** Each with a reader of its own, so that none returns what another has just read. */
   async function scrapes(): Promise<number[]> {
-    return rounds(() => new Metrics(db, settings).text())
+    const config = readConfig({ SLUICE_DATA_DIR: join(postgres.dir, 'api') })
+    const parts = { log: createLog('silent'), clock: systemClock }
+    return rounds(() => new Metrics(db, new LivePoolReader(db, config, parts), settings).text())
   }
 } finally {
   await postgres.stop()

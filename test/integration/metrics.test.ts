@@ -298,7 +298,7 @@ test('at most twenty forecasts made at one time are kept, and none of a video th
 })
 
 test('the installation is read once for many who ask within a second', async () => {
-  const reader = new InstallationReader(api.context.db, {
+  const reader = new InstallationReader(api.context.db, api.context.livePools, {
     catalogue: api.config.catalogue,
     leaseMs: api.config.timings.leaseMs,
     wantedMs: api.config.queueMsWanted,

@@ -30,7 +30,12 @@ export type TestSettings = Partial<Omit<Config, 'http' | 'timings' | 'bounds'>> 
  * No lease expires, since workers driven by hand send no heartbeats; the reconciler looks often; and nothing
  * is added to the facts by itself, so that a test may change what the rows say.
  */
-const TEST_TIMINGS: Partial<Timings> = { leaseMs: 600_000, reconcileEveryMs: 50, countEveryMs: 600_000 }
+const TEST_TIMINGS: Partial<Timings> = {
+  leaseMs: 600_000,
+  reconcileEveryMs: 50,
+  countEveryMs: 600_000,
+  priceLookEveryMs: 600_000,
+}
 
 export interface TestApi extends AsyncDisposable {
   api: RunningApi

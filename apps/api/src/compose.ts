@@ -12,6 +12,7 @@ import type { Database, DatabasePool } from './db/database.ts'
 import { openDatabases } from './db/databases.ts'
 import { outsideTransactions } from './db/outside-transactions.ts'
 import { startFactKeeper } from './economics/keep-facts.ts'
+import { LivePoolReader } from './economics/live-pools.ts'
 import { EtaSample } from './forecast/eta-sample.ts'
 import { Forecaster } from './forecast/forecaster.ts'
 import { VideoWatch } from './forecast/video-watch.ts'
@@ -78,6 +79,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       wakeGate: gateWaker(internalDb, onError('gate wake-up')),
     }
     const internal: Context = { ...context, db: internalDb }
+    const livePools = new LivePoolReader(internalDb, config, { log, clock })
     return {
       ...context,
       internal,
@@ -88,18 +90,13 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       readiness: new Readiness(context, internal),
       storeRoutes: routes,
       forecaster,
-      videoWatch: new VideoWatch({
-        db,
-        forecaster,
-        everyMs: config.timings.watchEveryMs,
-        bounds: config.bounds,
-        onError: onError('watching videos'),
-      }),
+      videoWatch: openVideoWatch(config, { db, forecaster }, onError('watching videos')),
       queueWatch: new QueueWatch(config.queue, log),
       onQueueError,
       repeats,
       submissionGroups: openSubmissionGroups({ ...context, repeats }),
-      metrics: openMetrics(config, internalDb),
+      livePools,
+      metrics: openMetrics(config, internalDb, livePools),
       close: async () => {
         isClosing = true
         await repeats.close()
@@ -130,8 +127,17 @@ function openForecaster(config: Config, db: Database, onError: (error: Error) =>
   })
 }
 
-function openMetrics({ currency, catalogue, timings, queueMsWanted }: Config, db: DatabasePool): Metrics {
-  return new Metrics(db, { currency, catalogue, leaseMs: timings.leaseMs, wantedMs: queueMsWanted })
+function openVideoWatch(
+  { timings, bounds }: Config,
+  parts: { db: DatabasePool; forecaster: Forecaster },
+  onError: (error: Error) => void,
+): VideoWatch {
+  return new VideoWatch({ ...parts, everyMs: timings.watchEveryMs, bounds, onError })
+}
+
+function openMetrics(config: Config, db: DatabasePool, livePools: LivePoolReader): Metrics {
+  const { currency, catalogue, timings, queueMsWanted: wantedMs } = config
+  return new Metrics(db, livePools, { currency, catalogue, leaseMs: timings.leaseMs, wantedMs })
 }
 
 /** The setting that says where the queue is. */
@@ -200,9 +206,13 @@ export function startBackgroundWork(services: Services): BackgroundWork {
     onTry: (outcome) => metrics.webhookTries.inc({ outcome }),
   })
   const endLoopDelay = observeLoopDelay(metrics.loopDelays)
+  const endPriceLook = services.livePools.watch(config.timings.priceLookEveryMs, (error) =>
+    log.warn({ err: error }, 'prices cannot be compared with what pools cost, trying again'),
+  )
   return {
     stop: async () => {
       endLoopDelay()
+      endPriceLook()
       await Promise.all([gate.stop(), reconciler.stop(), facts.stop(), expiry.stop(), webhooks.stop()])
     },
   }

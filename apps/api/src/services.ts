@@ -1,6 +1,7 @@
 import type { Router } from 'express'
 import type { ReportGroups } from './attempts/report-groups.ts'
 import type { Context } from './context.ts'
+import type { LivePoolReader } from './economics/live-pools.ts'
 import type { Forecaster } from './forecast/forecaster.ts'
 import type { VideoWatch } from './forecast/video-watch.ts'
 import type { KeyReader } from './keys/key-reader.ts'
@@ -25,6 +26,7 @@ export interface Services extends Context {
   repeats: Repeats
   submissionGroups: SubmissionGroups
   metrics: Metrics
+  livePools: LivePoolReader
   /**
    * The same context on connections of its own, which no customer's request can use up: for workers' calls,
    * the gate, recovery and webhooks.

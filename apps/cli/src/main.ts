@@ -7,6 +7,7 @@ import { doctor } from './doctor/doctor.ts'
 import { USAGE_EXIT } from './exit-codes.ts'
 import { addAccountCommands } from './operator/account-commands.ts'
 import { addCreditCommands } from './operator/credit-commands.ts'
+import { addEconomicsCommands } from './operator/economics-commands.ts'
 import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
 import { endWithNpx } from './processes/end-with-npx.ts'
@@ -25,6 +26,8 @@ Examples:
   npx sluice accounts change --account acct_01h... --promises on
   npx sluice keys create --name shop --budget 10000000 --interval day
   npx sluice credits add 25 --account acct_01h...
+  npx sluice economics                                        what the GPUs make, cost and earn
+  npx sluice price-list --utilisation 60 --margin 40          what to ask for a million tokens
   npx sluice doctor                                           check every part, and say what to do
 
 Settings come from the environment; SLUICE_DATA_DIR (./.sluice) is where everything is kept.`
@@ -63,6 +66,7 @@ async function main(): Promise<void> {
   addAccountCommands(program, operator)
   addKeyCommands(program, operator)
   addCreditCommands(program, operator)
+  addEconomicsCommands(program, operator)
   await program.parseAsync(isKnown(program, process.argv.slice(2)) ? undefined : withoutHelp(process.argv))
 }
 

@@ -13,6 +13,8 @@ export interface Timings {
   countEveryMs: number
   /** How often credit is looked for whose date has passed. */
   expireEveryMs: number
+  /** How often prices are compared with what pools cost, though nobody asks. */
+  priceLookEveryMs: number
   /** How often an event stream without events sends a comment, so that proxies do not close it. */
   keepAliveEveryMs: number
 }
@@ -24,5 +26,6 @@ export const DEFAULT_TIMINGS: Timings = {
   watchEveryMs: 500,
   countEveryMs: 1_000,
   expireEveryMs: 1_000,
+  priceLookEveryMs: 60_000,
   keepAliveEveryMs: 15_000,
 }

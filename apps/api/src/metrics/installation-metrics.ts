@@ -1,5 +1,6 @@
 import { type Fact, type Facts, WASTE_CAUSES } from '@sluice/shared/economics/facts'
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { PoolGauges } from './pool-gauges.ts'
 import type { Installation } from './read-installation.ts'
 
 const HOUR_MS = 3_600_000
@@ -151,12 +152,14 @@ function createCounters(registry: Registry) {
 export class InstallationMetrics {
   readonly #currency: string
   readonly #gauges: ReturnType<typeof createGauges>
+  readonly #poolGauges: PoolGauges
   readonly #counters: ReturnType<typeof createCounters>
   readonly #factCounters: readonly { counter: Counter<'pool'>; amountOf: (facts: Facts) => number }[]
 
   constructor(registry: Registry, currency: string) {
     this.#currency = currency
     this.#gauges = createGauges(registry)
+    this.#poolGauges = new PoolGauges(registry, currency)
     this.#counters = createCounters(registry)
     this.#factCounters = FACT_COUNTERS.map(({ name, help, fact, unit = Number }) => ({
       counter: new Counter({ name, help, labelNames: ['pool'], registers: [registry] }),
@@ -180,7 +183,8 @@ export class InstallationMetrics {
       readSeconds,
     } = this.#gauges
     for (const { status, pool, tier, count } of installation.videos) videos.set({ status, pool, tier }, count)
-    for (const pool of installation.fleet) {
+    this.#poolGauges.publish(installation.live)
+    for (const pool of installation.live.pools) {
       workers.set({ pool: pool.pool }, pool.workers)
       slots.set({ pool: pool.pool, state: 'ready' }, pool.slots)
       slots.set({ pool: pool.pool, state: 'busy' }, pool.busySlots)

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { DatabasePool } from '../db/database.ts'
+import type { LivePoolReader } from '../economics/live-pools.ts'
 import type { DemandSettings } from './demand.ts'
 import { InstallationMetrics } from './installation-metrics.ts'
 import { InstallationReader } from './read-installation.ts'
@@ -25,7 +26,11 @@ export class Metrics {
   readonly webhookTries: Counter<'outcome'>
   readonly loopDelays: Histogram
 
-  constructor(pool: DatabasePool, { currency, ...demand }: { currency: string } & DemandSettings) {
+  constructor(
+    pool: DatabasePool,
+    livePools: LivePoolReader,
+    { currency, ...demand }: { currency: string } & DemandSettings,
+  ) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.requests = new Histogram({
@@ -69,7 +74,7 @@ export class Metrics {
       buckets: LOOP_BUCKETS,
       registers,
     })
-    this.#installation = new InstallationReader(pool, demand)
+    this.#installation = new InstallationReader(pool, livePools, demand)
     this.#installationMetrics = new InstallationMetrics(this.#registry, currency)
   }
 

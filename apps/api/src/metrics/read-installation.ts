@@ -3,9 +3,9 @@ import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import { countOverdue } from '../attempts/recovery.ts'
 import { type Database, type DatabasePool, one } from '../db/database.ts'
 import { HourTotals } from '../economics/hour-totals.ts'
+import type { LivePoolReader, LivePools } from '../economics/live-pools.ts'
 import { isGateLed } from '../gate/leadership.ts'
 import { readUntakenOfPools, type UntakenOfPool } from '../workers/queue-delivery.ts'
-import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
 import { type DemandSettings, type PoolDemand, readDemand } from './demand.ts'
 
 /**
@@ -20,7 +20,7 @@ export interface Installation {
   attemptsOverdue: number
   /** By pool: dispatches that nobody took, since the beginning, and in a row by now. */
   untaken: UntakenOfPool[]
-  fleet: PoolNow[]
+  live: LivePools
   demand: PoolDemand[]
   totals: ReadonlyMap<string, Facts>
   /** How long it took to read all of it. */
@@ -33,12 +33,14 @@ const KEPT_MS_MAX = 60_000
 /** Reads the installation at most once a second, however many ask. */
 export class InstallationReader {
   readonly #pool: DatabasePool
+  readonly #livePools: LivePoolReader
   readonly #settings: DemandSettings
   readonly #totals: HourTotals
   readonly #cache = new SnapshotCache<Installation>({ keptMsMin: KEPT_MS_MIN, keptMsMax: KEPT_MS_MAX })
 
-  constructor(pool: DatabasePool, settings: DemandSettings) {
+  constructor(pool: DatabasePool, livePools: LivePoolReader, settings: DemandSettings) {
     this.#pool = pool
+    this.#livePools = livePools
     this.#settings = settings
     this.#totals = new HourTotals(pool)
   }
@@ -52,13 +54,13 @@ export class InstallationReader {
     const startedMs = performance.now()
     const totals = await this.#totals.read()
     const { leaseMs } = this.#settings
-    const fleet = await readFleetNow(this.#pool, leaseMs)
+    const live = await this.#livePools.read()
     const demand = await readDemand(this.#pool, this.#settings)
     const unfinished = await readUnfinished(this.#pool)
     const attemptsOverdue = await countOverdue(this.#pool, leaseMs)
     return {
       totals,
-      fleet,
+      live,
       demand,
       ...unfinished,
       attemptsOverdue,

@@ -1,10 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { judgeDatabase } from '@sluice/shared/judge-database'
 import { judgeRedis, unfitRedis } from '@sluice/shared/judge-redis'
-import { ask, missingParts } from '../up/api-state.ts'
+import { ask, doubtfulParts, missingParts } from '../up/api-state.ts'
 import { type Finding, fail, note, ok } from './finding.ts'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../../api/migrations', import.meta.url))
+const PRICE_TODO = 'npx sluice economics shows costs and prices, npx sluice price-list what to ask'
 const SEE_LOG = 'see logs/api.log in the data dir'
 
 /**
@@ -30,7 +31,12 @@ export async function checkApi(
   const ready = await ask(`${apiUrl}/ready`, { key: adminKey })
   const apiFinding = ok('api', `${apiUrl}/health answers`)
   if (ready?.status === 200) {
-    return [apiFinding, ok('ready', 'database, queue, store and a worker for the default model answer')]
+    const prices = doubtfulParts(ready).filter(({ part }) => part === 'price')
+    return [
+      apiFinding,
+      ok('ready', 'database, queue, store and a worker for the default model answer'),
+      ...prices.map(({ problem }) => note('price', problem, PRICE_TODO)),
+    ]
   }
   return [apiFinding, fail('ready', missingParts(ready), 'start what is missing; see logs/ in the data dir')]
 }

@@ -29,6 +29,17 @@ export async function ask(
 
 const readySchema = z.object({ missing: z.array(z.object({ part: z.string(), problem: z.string() })).min(1) })
 
+const doubtfulSchema = z.object({ doubtful: z.array(z.object({ part: z.string(), problem: z.string() })) })
+
+/** What works, but not as it should, as an answer of `/ready` says it; nothing where it does not say it. */
+export function doubtfulParts({ body }: Answer): { part: string; problem: string }[] {
+  try {
+    return doubtfulSchema.parse(JSON.parse(body)).doubtful
+  } catch {
+    return []
+  }
+}
+
 /** What is missing, as an answer of `/ready` says it, in words. */
 export function missingParts(answer: Answer | null): string {
   if (answer === null) return 'no answer'

@@ -1,10 +1,12 @@
 import { addFacts, NO_FACTS, sumFacts, WASTE_CAUSES } from '@sluice/shared/economics/facts'
 import { type Figures, figuresOf } from '@sluice/shared/economics/figures'
 import { formatMicros } from '@sluice/shared/money'
+import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import { z } from 'zod'
+import type { LivePool } from '../../economics/live-pools.ts'
 import type { PoolDay } from '../../economics/pool-days.ts'
+import type { PricedClass, PriceWarning } from '../../economics/price-warnings.ts'
 import { inSlices } from '../../in-slices.ts'
-import type { PoolNow } from '../../workers/read-fleet-now.ts'
 
 export const ECONOMICS_GROUPS = ['total', 'pool', 'day', 'pool_day'] as const
 type Group = (typeof ECONOMICS_GROUPS)[number]
@@ -51,6 +53,23 @@ const figuresSchema = z.object({
   }),
 })
 
+const classSchema = z
+  .object({
+    model: z.string(),
+    resolution: z.string().meta({ example: '768px' }),
+    tokens_per_second: ratioField.meta({ description: 'Of a busy slot, by the pace measured there.' }),
+    cost_per_million: amountField.nullable().meta({ description: 'While the slot is busy.' }),
+    price_per_million: z
+      .object(
+        Object.fromEntries(SERVICE_TIERS.map((tier) => [tier, amountField.nullable()])) as Record<
+          (typeof SERVICE_TIERS)[number],
+          z.ZodNullable<typeof amountField>
+        >,
+      )
+      .meta({ description: 'In force now, by tier.' }),
+  })
+  .meta({ id: 'ClassEconomics' })
+
 const poolNowSchema = z
   .object({
     pool: z.string(),
@@ -60,8 +79,26 @@ const poolNowSchema = z
     gpus: z.int(),
     busy_gpus: z.int(),
     cost_per_hour: amountField.nullable(),
+    last_day: figuresSchema.meta({
+      description: 'Of the last 24 whole hours (UTC) and the one that has begun.',
+    }),
+    classes: z
+      .array(classSchema)
+      .meta({ description: 'What it makes by model and class, as far as it was measured there.' }),
   })
   .meta({ id: 'PoolNow' })
+
+const warningSchema = z
+  .object({
+    pool: z.string(),
+    model: z.string().nullable().meta({ description: 'Null: the pool with all that it sold in 24 hours.' }),
+    resolution: z.string().nullable().meta({ example: '768px' }),
+    tier: z.enum(SERVICE_TIERS).nullable(),
+    price_per_million: amountField,
+    cost_per_million: amountField,
+    problem: z.string(),
+  })
+  .meta({ id: 'PriceWarning' })
 
 export const economicsSchema = z
   .object({
@@ -71,6 +108,11 @@ export const economicsSchema = z
     group_by: z.enum(ECONOMICS_GROUPS),
     currency: z.string(),
     live: z.array(poolNowSchema).meta({ description: 'The pools this moment.' }),
+    warnings: z
+      .array(warningSchema)
+      .meta({
+        description: 'Prices below what a pool costs though it never idles, and pools that lost money.',
+      }),
     data: z.array(
       figuresSchema.extend({
         day: z.string().optional().meta({ description: 'The UTC day.' }),
@@ -120,7 +162,6 @@ function namesOf({ day, pool }: PoolDay, group: Group): Names {
 }
 
 export function figuresJson(figures: Figures): z.input<typeof figuresSchema> {
-  const money = (micros: bigint | null) => (micros === null ? null : formatMicros(micros))
   const inSeconds = (ms: bigint) => Number(ms) / 1_000
   return {
     completed: Number(figures.completed),
@@ -144,20 +185,20 @@ export function figuresJson(figures: Figures): z.input<typeof figuresSchema> {
     tokens_per_gpu_second: figures.tokensPerGpuSecond,
     utilisation: figures.utilisation,
     unpriced_gpu_seconds: inSeconds(figures.unpricedGpuMs),
-    gpu_cost: money(figures.costMicros),
+    gpu_cost: moneyOrNull(figures.costMicros),
     revenue: formatMicros(figures.revenueMicros),
     promises_kept: Number(figures.promisesKept),
     promises_missed: Number(figures.promisesMissed),
     rebates: formatMicros(figures.rebateMicros),
-    cost_per_million: money(figures.costMicrosPerMillion),
-    revenue_per_million: money(figures.revenueMicrosPerMillion),
+    cost_per_million: moneyOrNull(figures.costMicrosPerMillion),
+    revenue_per_million: moneyOrNull(figures.revenueMicrosPerMillion),
     margin: figures.margin,
     profit_over_cost: figures.profitOverCost,
     break_even_utilisation: figures.breakEvenUtilisation,
   }
 }
 
-export function poolNowJson(pool: PoolNow): z.input<typeof poolNowSchema> {
+export function poolNowJson(pool: LivePool): z.input<typeof poolNowSchema> {
   return {
     pool: pool.pool,
     workers: pool.workers,
@@ -165,8 +206,41 @@ export function poolNowJson(pool: PoolNow): z.input<typeof poolNowSchema> {
     busy_slots: pool.busySlots,
     gpus: pool.gpus,
     busy_gpus: pool.busyGpus,
-    cost_per_hour: pool.costPerHourMicros === null ? null : formatMicros(pool.costPerHourMicros),
+    cost_per_hour: moneyOrNull(pool.costPerHourMicros),
+    last_day: figuresJson(pool.lastDay),
+    classes: pool.classes.map(classJson),
   }
+}
+
+function classJson(one: PricedClass): z.input<typeof classSchema> {
+  const { priority, standard, flex } = one.priceMicrosPerMillion
+  return {
+    model: one.model,
+    resolution: one.resolution,
+    tokens_per_second: one.tokensPerSecond,
+    cost_per_million: moneyOrNull(one.costMicrosPerMillion),
+    price_per_million: {
+      priority: moneyOrNull(priority),
+      standard: moneyOrNull(standard),
+      flex: moneyOrNull(flex),
+    },
+  }
+}
+
+export function warningJson(warning: PriceWarning): z.input<typeof warningSchema> {
+  return {
+    pool: warning.pool,
+    model: warning.sold?.model ?? null,
+    resolution: warning.sold?.resolution ?? null,
+    tier: warning.sold?.tier ?? null,
+    price_per_million: formatMicros(warning.priceMicrosPerMillion),
+    cost_per_million: formatMicros(warning.costMicrosPerMillion),
+    problem: warning.problem,
+  }
+}
+
+function moneyOrNull(micros: bigint | null): string | null {
+  return micros === null ? null : formatMicros(micros)
 }
 
 /** As in JSON, the causes of waste as columns of their own; what is null is an empty field. */

@@ -6,7 +6,6 @@ import { JsonReply } from '../../http/reply.ts'
 import { scopedRoute } from '../../http/route.ts'
 import { rangeOf, reportFields } from '../../http/time-range.ts'
 import { inSlices } from '../../in-slices.ts'
-import { readFleetNow } from '../../workers/read-fleet-now.ts'
 import {
   csvLines,
   ECONOMICS_GROUPS,
@@ -15,6 +14,7 @@ import {
   figuresOfDays,
   poolNowJson,
   SUMS_OF,
+  warningJson,
 } from './economics-json.ts'
 
 export const readEconomicsRoute = scopedRoute(
@@ -41,9 +41,9 @@ export const readEconomicsRoute = scopedRoute(
     const range = rangeOf(query, context.clock.now())
     const group = query.group_by
     const { currency } = context.config
-    const [days, fleet] = await Promise.all([
+    const [days, live] = await Promise.all([
       readPoolDays(context.db, range, SUMS_OF[group]),
-      readFleetNow(context.db, context.config.timings.leaseMs),
+      context.livePools.readAnew(),
     ])
     const { rows, total } = await figuresOfDays(days, group)
     if (wantsCsv(request, query.format))
@@ -54,7 +54,8 @@ export const readEconomicsRoute = scopedRoute(
       to: unixSeconds(range.to),
       group_by: group,
       currency,
-      live: fleet.map(poolNowJson),
+      live: live.pools.map(poolNowJson),
+      warnings: live.warnings.map(warningJson),
       data: await inSlices(rows, ({ names, figures }) => ({ ...names, ...figuresJson(figures) })),
       total: figuresJson(total),
     }

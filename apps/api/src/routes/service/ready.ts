@@ -43,11 +43,13 @@ export const readyRoute = publicRoute(
       context.queueWatch.warnings(),
     ])
     const warned = warnings.map((problem) => ({ part: 'queue', problem }))
-    const isTold = found.length + warned.length > 0 && (await isOperator(context, request))
+    const priced = context.livePools.latestWarnings.map(({ problem }) => ({ part: 'price', problem }))
+    const isTold = found.length + warned.length + priced.length > 0 && (await isOperator(context, request))
     const tell = (parts: MissingPart[], unsaid: string) =>
       isTold ? parts : parts.map(({ part }) => ({ part, problem: unsaid }))
     const missing = tell(found, UNSAID.missing)
-    const doubtful = tell(warned, UNSAID.doubtful)
+    // What is sold below cost is nobody else's business.
+    const doubtful = [...tell(warned, UNSAID.doubtful), ...(isTold ? priced : [])]
     if (missing.length === 0) return { status: 'ready', missing, doubtful }
     return new JsonReply({ status: 'not_ready', missing, doubtful }, { status: 503 })
   },
