@@ -1,13 +1,14 @@
 import type { Clock } from '@sluice/shared/clock'
 import { NO_FACTS, sumFacts } from '@sluice/shared/economics/facts'
 import { type Figures, figuresOf } from '@sluice/shared/economics/figures'
-import { divideRounded } from '@sluice/shared/economics/money-rates'
 import { formatMicros } from '@sluice/shared/money'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { Database, DatabasePool } from '../db/database.ts'
+import { multiplierNow, readFlexMarket } from '../prices/flex-market.ts'
+import { priceAt } from '../prices/flex-tariff.ts'
 import { type PricesInForce, readPricesInForce } from '../prices/price-store.ts'
 import { type PoolNow, readFleetNow } from '../workers/read-fleet-now.ts'
 import { classCosts, type MeasuredPace } from './class-costs.ts'
@@ -85,11 +86,13 @@ export class LivePoolReader {
     const days = await readPoolDays(this.#db, { from, to: null }, ['pool'])
     const paces = await readPaces(this.#db)
     const prices = await readPricesInForce(this.#db, currency)
+    const flex = multiplierNow(await readFlexMarket(this.#db, tierMultiplierBps.flex))
+    const multipliers = { ...tierMultiplierBps, flex }
     const pools = fleet.map((pool): LivePool => {
       const facts = days.find((day) => day.pool === pool.pool)?.facts
       const classes = classCosts(pool, paces.get(pool.pool) ?? [], catalogue).map((one) => ({
         ...one,
-        priceMicrosPerMillion: pricesOf(one, prices, tierMultiplierBps),
+        priceMicrosPerMillion: pricesOf(one, prices, multipliers),
       }))
       return { ...pool, lastDay: figuresOf(facts === undefined ? NO_FACTS : sumFacts([facts])), classes }
     })
@@ -118,11 +121,10 @@ function nameOf({ pool, sold }: PriceWarning): string {
 function pricesOf(
   { model, resolution }: { model: string; resolution: string },
   prices: PricesInForce,
-  tierMultiplierBps: Record<ServiceTier, number>,
+  multiplierBps: Record<ServiceTier, number>,
 ): Record<ServiceTier, bigint | null> {
   const price = prices.of(model, resolution)
-  const of = (tier: ServiceTier) =>
-    price === null ? null : divideRounded(price * BigInt(tierMultiplierBps[tier]), 10_000n)
+  const of = (tier: ServiceTier) => (price === null ? null : priceAt(price, multiplierBps[tier]))
   return Object.fromEntries(SERVICE_TIERS.map((tier) => [tier, of(tier)])) as Record<
     ServiceTier,
     bigint | null
