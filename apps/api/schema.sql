@@ -186,12 +186,40 @@ create table eta_given (
   given_at timestamp with time zone not null default now(),
   p50_ms double precision not null,
   p90_ms double precision not null,
+  pool text,
+  start_ms double precision,
+  free_ms double precision,
+  stored_ms double precision,
   constraint eta_given_pkey PRIMARY KEY (video_id),
   constraint eta_given_video_id_fkey FOREIGN KEY (video_id) REFERENCES video(id),
+  constraint eta_given_check CHECK (free_ms >= start_ms),
+  constraint eta_given_check1 CHECK (stored_ms >= free_ms),
   constraint eta_given_p50_ms_check CHECK (p50_ms >= 0::double precision),
-  constraint eta_given_p90_is_later CHECK (p90_ms >= p50_ms)
+  constraint eta_given_p90_is_later CHECK (p90_ms >= p50_ms),
+  constraint eta_given_start_ms_check CHECK (start_ms >= 0::double precision)
 );
 grant delete, insert, select, update on eta_given to sluice_app;
+
+create table eta_outcome (
+  id bigint not null generated always as identity,
+  pool text not null,
+  service_tier text not null,
+  start_ms double precision not null,
+  free_ms double precision not null,
+  stored_ms double precision not null,
+  p50_ms double precision not null,
+  p90_ms double precision not null,
+  started_ms double precision not null,
+  freed_ms double precision not null,
+  took_ms double precision not null,
+  constraint eta_outcome_pkey PRIMARY KEY (id),
+  constraint eta_outcome_check CHECK (free_ms >= start_ms),
+  constraint eta_outcome_check1 CHECK (stored_ms >= free_ms),
+  constraint eta_outcome_check2 CHECK (p90_ms >= p50_ms),
+  constraint eta_outcome_p50_ms_check CHECK (p50_ms >= 0::double precision),
+  constraint eta_outcome_start_ms_check CHECK (start_ms >= 0::double precision)
+);
+grant delete, insert, select, update on eta_outcome to sluice_app;
 
 create table fact_hour (
   hour timestamp with time zone not null,
@@ -343,10 +371,12 @@ create table pace (
   step_ms double precision not null,
   overhead_ms double precision not null,
   samples integer not null,
+  upload_ms double precision,
   constraint pace_pkey PRIMARY KEY (pool, capability, width, height, num_frames),
   constraint pace_overhead_ms_check CHECK (overhead_ms >= 0::double precision),
   constraint pace_samples_check CHECK (samples > 0),
   constraint pace_step_ms_check CHECK (step_ms >= 0::double precision),
+  constraint pace_upload_ms_check CHECK (upload_ms >= 0::double precision AND upload_ms <= 86400000::double precision),
   constraint pace_within_a_day CHECK (step_ms <= 86400000::double precision AND overhead_ms <= 86400000::double precision)
 );
 grant delete, insert, select, update on pace to sluice_app;
@@ -764,6 +794,8 @@ CREATE INDEX credit_open ON public.credit USING btree (account_id, expires_at) W
 CREATE INDEX entry_of_account_by_transfer ON public.entry USING btree (ledger_account_id, transfer_id);
 
 CREATE INDEX entry_of_transfer ON public.entry USING btree (transfer_id);
+
+CREATE INDEX eta_outcome_of_pool ON public.eta_outcome USING btree (pool, id);
 
 CREATE INDEX gate_tag_ahead ON public.gate_tag USING btree (service_tier, finish_ms);
 

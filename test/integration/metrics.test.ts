@@ -1,5 +1,5 @@
-import type { Forecast } from '@sluice/gate/forecast/simulate'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countEnded } from '../../apps/api/src/economics/open-facts.ts'
 import { EtaSample } from '../../apps/api/src/forecast/eta-sample.ts'
 import { readDemand } from '../../apps/api/src/metrics/demand.ts'
 import { InstallationReader } from '../../apps/api/src/metrics/read-installation.ts'
@@ -219,7 +219,7 @@ test('submissions are counted by what became of them', async () => {
   await eventually(counts, ([now, refusedNow]) => now === accepted + 1 && refusedNow === refused + 2)
 })
 
-test('the forecast of a queued video is compared with when it came', async () => {
+test('what the first answer forecasts of a video is compared with when it came', async () => {
   await using own = await startTestApi()
   await using worker = new HandWorker(own)
   await worker.heartbeat()
@@ -228,73 +228,77 @@ test('the forecast of a queued video is compared with when it came', async () =>
   const running = await worker.fetch()
   await running.report({ type: 'taken', slot: 0 })
   await running.report({ type: 'started' })
-  // The first forecast may have been made before it was there; asked again, it has one.
   const waiting = await queue()
-  await eventually(
-    async () => (await own.call('GET', `/v1/videos/${waiting.id}`)).body,
-    (seen) => seen.eta_seconds !== null,
-  )
+  const { db } = own.api.context
   const given = async () =>
-    (
-      await own.api.context.db.query<{ video_id: string; p50_ms: number; p90_ms: number }>({
-        text: 'select * from eta_given',
-      })
-    ).rows
-  // Forecasts are made when somebody asks.
-  const givenWhenAsked = async () => {
-    await own.call('GET', `/v1/videos/${waiting.id}`)
-    return given()
-  }
-  await eventually(givenWhenAsked, (rows) => rows.some(({ video_id }) => video_id === waiting.id))
-  // The first video may have had a forecast too, in the moment before its dispatch.
-  await own.api.context.db.query({ text: 'delete from eta_given where video_id <> $1', values: [waiting.id] })
+    (await db.query<{ video_id: string; p50_ms: number }>({ text: 'select * from eta_given' })).rows
+  const rows = await eventually(given, (all) => all.some(({ video_id }) => video_id === waiting.id))
+  expect(rows.find(({ video_id }) => video_id === waiting.id)?.p50_ms).toBe(waiting.eta_seconds.p50 * 1_000)
+  await db.query({ text: 'delete from eta_given where video_id <> $1', values: [waiting.id] })
   // The forecast was 10 s, or 20 s at most; it took 15 s.
-  await own.api.context.db.query({
-    text: `update eta_given set p50_ms = 10000, p90_ms = 20000, given_at = now() - interval '1 hour' where video_id = $1`,
+  await db.query({
+    text: `update eta_given set p50_ms = 10000, p90_ms = 20000, given_at = now() - interval '1 hour'
+      where video_id = $1`,
     values: [waiting.id],
   })
   await running.report({ type: 'finished', result: await running.upload() })
   const heir = await worker.fetch()
   expect(heir.job.video).toBe(waiting.id)
-  await heir.report({ type: 'finished', result: await heir.upload() })
-  await own.api.context.db.query({
-    text: `update eta_given g set given_at = v.ended_at - interval '15 seconds' from video v where v.id = g.video_id and v.id = $1`,
+  await heir.report({ type: 'taken', slot: 0 })
+  await heir.report({ type: 'started' })
+  await heir.report({ type: 'released' })
+  await db.query({
+    text: `update eta_given set given_at = now() - interval '15 seconds' where video_id = $1`,
     values: [waiting.id],
   })
+  await heir.report({ type: 'finished', result: await heir.upload() })
+  while (await countEnded(own.api.context.db));
   const answer = await fetch(`${own.url}/metrics`, { headers: { authorization: `Bearer ${own.adminKey}` } })
-  const text = await answer.text()
-  expect(text).toMatch(/^sluice_eta_compared_total\{pool="hand"\} 1$/m)
-  expect(text).toMatch(/^sluice_eta_error_seconds_total\{pool="hand",direction="late"\} 5$/m)
-  expect(text).toMatch(/^sluice_eta_error_seconds_total\{pool="hand",direction="early"\} 0$/m)
-  expect(text).toMatch(/^sluice_eta_within_p90_total\{pool="hand"\} 1$/m)
+  const counted = await answer.text()
+  expect(counted).toMatch(/^sluice_eta_within_p90_ratio\{pool="hand"\} 1$/m)
+  expect(counted).toMatch(/^sluice_eta_compared_total\{pool="hand"\} 1$/m)
+  expect(counted).toMatch(/^sluice_eta_error_seconds_total\{pool="hand",direction="late"\} 5\.\d+$/m)
+  expect(counted).toMatch(/^sluice_eta_error_seconds_total\{pool="hand",direction="early"\} 0$/m)
+  expect(counted).toMatch(/^sluice_eta_within_p90_total\{pool="hand"\} 1$/m)
+  // A third of 15 s.
+  expect(counted).toMatch(/^sluice_eta_error_ratio\{pool="hand"\} 0\.33\d*$/m)
 })
 
-test('at most twenty forecasts made at one time are kept, and none of a video that had one before', async () => {
+test('of many first answers at one time twenty are kept, and of none another answer later', async () => {
+  const { db } = api.context
   const ids: string[] = []
   while (ids.length < 30) ids.push((await submit()).id)
-  ids.sort()
-  const { db } = api.context
-  const sample = new EtaSample(db)
-  const made = (from: number, to: number, position: number | null = 1) =>
-    new Map(
-      ids.slice(from, to).map((id): [string, Forecast] => [id, { position, etaSeconds: { p50: 1, p90: 2 } }]),
-    )
-  const kept = async () =>
-    (
-      await db.query<{ id: string }>({
-        text: 'select video_id as id from eta_given where video_id = any ($1)',
-        values: [ids],
-      })
-    ).rows.length
-  await sample.take(made(0, 25))
-  expect(await kept()).toBe(20)
-  await sample.take(made(0, 25))
-  expect(await kept()).toBe(20)
-  // Running videos have forecasts as well, but none that was made when they were queued.
-  await sample.take(made(25, 27, null))
-  expect(await kept()).toBe(20)
-  await sample.take(made(20, 30))
-  expect(await kept()).toBe(23)
+  // What the API itself keeps of them is kept by the time that it keeps something newer.
+  const newer = async () => {
+    ids.push((await submit()).id)
+    const { rows } = await db.query({
+      text: 'select from eta_given where video_id = any ($1)',
+      values: [ids.slice(30)],
+    })
+    return rows.length
+  }
+  await eventually(newer, (count) => count > 0)
+  ids.length = 30
+  await db.query({ text: 'delete from eta_given where video_id = any ($1)', values: [ids] })
+  const end = { pool: 'hand', startMs: 0, freeMs: 900, storedMs: 1_000 }
+  const sample = new EtaSample(db, (error) => expect.fail(error.message))
+  const give = async (p50Ms: number) => {
+    for (const videoId of ids) sample.note({ videoId, end, p50Ms, p90Ms: 2_000 })
+    await sample.kept()
+  }
+  const kept = async () => {
+    const { rows } = await db.query<{ p50_ms: number }>({
+      text: 'select p50_ms from eta_given where video_id = any ($1)',
+      values: [ids],
+    })
+    return rows.map((row) => row.p50_ms)
+  }
+  await give(1_000)
+  expect(await kept()).toEqual(Array.from({ length: 20 }, () => 1_000))
+  const first = await kept()
+  for (let round = 0; round < 8; round += 1) await give(1_500)
+  expect((await kept()).filter((ms) => ms === 1_000)).toEqual(first)
+  expect((await kept()).length).toBeGreaterThan(20)
 })
 
 test('the installation is read once for many who ask within a second', async () => {

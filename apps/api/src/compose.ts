@@ -112,7 +112,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
 }
 
 function openForecaster(config: Config, db: Database, onError: (error: Error) => void): Forecaster {
-  const etaSample = new EtaSample(db)
+  const etaSample = new EtaSample(db, onError)
   return new Forecaster({
     db,
     catalogue: config.catalogue,
@@ -121,9 +121,7 @@ function openForecaster(config: Config, db: Database, onError: (error: Error) =>
     switchMs: config.switchMs,
     switchWaitMsMax: config.switchWaitMsMax,
     flexMultiplierBps: config.tierMultiplierBps.flex,
-    onForecasts: (forecasts) => {
-      etaSample.take(forecasts).catch(onError)
-    },
+    onGiven: (given) => etaSample.note(given),
   })
 }
 

@@ -46,6 +46,7 @@ function attempt(queue: string, changes: Partial<InFlight> = {}): InFlight {
     expiresInMs: 86_400_000,
     freeInMs: null,
     leftMs: 1_000,
+    uploadMs: 0,
     ...changes,
   }
 }

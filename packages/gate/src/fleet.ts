@@ -53,8 +53,10 @@ export interface InFlight {
   expiresInMs: number
   /** Milliseconds until the worker expects the device to be free; null when it has not said. */
   freeInMs: number | null
-  /** Predicted milliseconds of the steps it has left. */
+  /** Predicted milliseconds until its device is free. */
   leftMs: number
+  /** Predicted milliseconds from then until it is stored. */
+  uploadMs: number
 }
 
 /** One look at all pools. */

@@ -14,17 +14,20 @@ test('a pool that nobody has measured makes what the model says of its class, an
   expect(predictDeviceMs(unmeasured, gpu, video, 50)).toBeCloseTo((27_280 * 50 * 1_000) / 9_800 + 500, 6)
   const small = { ...video, resolution: '480p' }
   expect(predictDeviceMs(unmeasured, gpu, small, 50)).toBeCloseTo((27_280 * 50 * 1_000) / 13_900 + 500, 6)
-  const measured = pacesOf([{ pool: gpu.pool, ...shape, step_ms: 7, overhead_ms: 11 }], catalogue)
+  const measured = pacesOf(
+    [{ pool: gpu.pool, ...shape, step_ms: 7, overhead_ms: 11, upload_ms: null }],
+    catalogue,
+  )
   expect(predictDeviceMs(measured, gpu, video, 50)).toBe(7 * 50 + 11)
 })
 
 test('what was measured of one shape tells more of another of its class than the model does', () => {
   const rows = [
-    { pool: gpu.pool, ...shape, step_ms: 700, overhead_ms: 100 },
+    { pool: gpu.pool, ...shape, step_ms: 700, overhead_ms: 100, upload_ms: 50 },
     // Half as many latent frames: 16 instead of 31.
-    { pool: gpu.pool, ...shape, num_frames: 61, step_ms: 400, overhead_ms: 60 },
-    { pool: 'another', ...shape, step_ms: 7, overhead_ms: 1 },
-    { pool: gpu.pool, ...shape, capability: 'wan-2.1-1.3b', step_ms: 9, overhead_ms: 1 },
+    { pool: gpu.pool, ...shape, num_frames: 61, step_ms: 400, overhead_ms: 60, upload_ms: 32 },
+    { pool: 'another', ...shape, step_ms: 7, overhead_ms: 1, upload_ms: 1 },
+    { pool: gpu.pool, ...shape, capability: 'wan-2.1-1.3b', step_ms: 9, overhead_ms: 1, upload_ms: 1 },
   ]
   const ms = (changes: object, among = rows, device = 'h100') =>
     predictDeviceMs(pacesOf(among, catalogue), { ...gpu, device }, { ...video, ...changes }, 1)

@@ -17,10 +17,15 @@ export interface PredictableVideo extends PacedShape {
   video_tokens: bigint
 }
 
-export interface Pace {
+export interface DevicePace {
   stepMs: number
-  /** What a video takes besides its steps. */
+  /** What a video takes on its device besides its steps. */
   overheadMs: number
+}
+
+export interface Pace extends DevicePace {
+  /** From the moment its device is free until it is stored: encoding, checks, upload. */
+  uploadMs: number
 }
 
 /** What was measured, by pool, capability and shape, and what the models say of what was not. */
@@ -35,6 +40,7 @@ const UNKNOWN_TOKENS_PER_SECOND = 2_000
 /** The animatic runner's own pace. */
 const CPU_STEP_MS = 100
 const DEFAULT_OVERHEAD_MS = 500
+const DEFAULT_UPLOAD_MS = 500
 
 function paceKey(pool: string, shape: PacedShape): string {
   return `${pool} ${shape.capability} ${shape.width}x${shape.height}x${shape.num_frames}`
@@ -45,12 +51,18 @@ export interface PaceRow extends PacedShape {
   pool: string
   step_ms: number
   overhead_ms: number
+  /** Null until an upload was measured. */
+  upload_ms: number | null
 }
 
 /** The paces in these rows, and those that the models of the catalogue are taken to have. */
 export function pacesOf(rows: readonly PaceRow[], catalogue: Catalogue): Paces {
   const measured = rows.map(
-    (row) => [paceKey(row.pool, row), { stepMs: row.step_ms, overheadMs: row.overhead_ms }] as const,
+    (row) =>
+      [
+        paceKey(row.pool, row),
+        { stepMs: row.step_ms, overheadMs: row.overhead_ms, uploadMs: row.upload_ms ?? DEFAULT_UPLOAD_MS },
+      ] as const,
   )
   return { measured: new Map(measured), rows, catalogue }
 }
@@ -65,11 +77,25 @@ export function predictDeviceMs(
   video: PredictableVideo,
   steps: number,
 ): number {
-  const pace =
+  const pace = predictPace(paces, pool, video)
+  return pace.overheadMs + pace.stepMs * steps
+}
+
+/** Milliseconds from the moment the device of this video is free until it is stored, by the same rule. */
+export function predictUploadMs(
+  paces: Paces,
+  pool: { pool: string; device: string },
+  video: PredictableVideo,
+): number {
+  return predictPace(paces, pool, video).uploadMs
+}
+
+function predictPace(paces: Paces, pool: { pool: string; device: string }, video: PredictableVideo): Pace {
+  return (
     paces.measured.get(paceKey(pool.pool, video)) ??
     paceOfClass(paces, pool, video) ??
     defaultPace(paces, pool.device, video)
-  return pace.overheadMs + pace.stepMs * steps
+  )
 }
 
 /** Whether a pace was measured of this video on the pool, or of another shape of its class. */
@@ -103,12 +129,17 @@ function paceOfClass(
   const [nearest] = ratios
   if (nearest === undefined) return undefined
   const { row, ratio } = nearest
-  return { stepMs: row.step_ms * ratio, overheadMs: row.overhead_ms * ratio }
+  return {
+    stepMs: row.step_ms * ratio,
+    overheadMs: row.overhead_ms * ratio,
+    uploadMs: (row.upload_ms ?? DEFAULT_UPLOAD_MS) * ratio,
+  }
 }
 
 function defaultPace({ catalogue }: Paces, device: string, video: PredictableVideo): Pace {
-  if (device === 'cpu') return { stepMs: CPU_STEP_MS, overheadMs: DEFAULT_OVERHEAD_MS }
+  const besides = { overheadMs: DEFAULT_OVERHEAD_MS, uploadMs: DEFAULT_UPLOAD_MS }
+  if (device === 'cpu') return { ...besides, stepMs: CPU_STEP_MS }
   const said = catalogue.find(modelOfCapability(video.capability))?.tokensPerSecond[video.resolution]
   const tokensPerSecond = said ?? UNKNOWN_TOKENS_PER_SECOND
-  return { stepMs: (Number(video.video_tokens) * 1_000) / tokensPerSecond, overheadMs: DEFAULT_OVERHEAD_MS }
+  return { ...besides, stepMs: (Number(video.video_tokens) * 1_000) / tokensPerSecond }
 }

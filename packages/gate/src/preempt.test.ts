@@ -45,6 +45,7 @@ function flexRun(changes: Partial<InFlight> = {}): InFlight {
     expiresInMs: DAY_MS,
     freeInMs: null,
     leftMs: 600_000,
+    uploadMs: 0,
     ...changes,
   }
 }

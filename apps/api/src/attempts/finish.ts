@@ -1,4 +1,4 @@
-import type { Pace } from '@sluice/gate/pace'
+import type { DevicePace } from '@sluice/gate/pace'
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import { writeResult } from '../videos/attempt-store.ts'
 import { cancelledEnd, completedEnd } from '../videos/end.ts'
@@ -31,9 +31,10 @@ async function learn({ db, video, attempt }: LockedAttempt, result: AttemptResul
   if (attempt.started_at === null || attempt.released_at === null) return
   const seenMs = attempt.released_at.getTime() - attempt.started_at.getTime()
   const pace = paceOf(result, seenMs, video.num_steps)
-  if (pace !== null) await learnPace(db, attempt.pool, video, pace)
+  const { pool, released_at: releasedAt } = attempt
+  if (pace !== null) await learnPace(db, pool, video, { ...pace, releasedAt })
   const switchMs = switchMsOf(result, seenMs)
-  if (switchMs > 0) await learnSwitch(db, attempt.pool, switchMs)
+  if (switchMs > 0) await learnSwitch(db, pool, switchMs)
 }
 
 /** What a switch of models took of the time that the device was at work; 0 = there was none. */
@@ -52,7 +53,7 @@ export function paceOf(
   { steps_run, timings }: Pick<AttemptResult, 'steps_run' | 'timings'>,
   seenMs: number,
   stepsMax: number,
-): Pace | null {
+): DevicePace | null {
   // A switch of models is the cost of what was served before, not of this shape.
   const switchMs = switchMsOf({ timings }, seenMs)
   const denoiseMs = within(seenMs - switchMs, (timings.denoise ?? 0) * 1_000)

@@ -28,8 +28,35 @@ const COUNT_VIDEOS_SQL = `
   facts(hour, pool, fact, value) as (
     ${videoFactsSql('v.id in (select video_id from taken)')}
   ),
-  added as (${ADD_SQL} returning 1)
-  select (select count(*) from taken)::int as count, (select count(*) from added) as added`
+  added as (${ADD_SQL} returning 1),
+  -- how the videos of the sample came out, from the moment of their forecast
+  outcome as (
+    insert into eta_outcome (pool, service_tier, start_ms, free_ms, stored_ms, p50_ms, p90_ms,
+      started_ms, freed_ms, took_ms)
+    select g.pool, v.service_tier, g.start_ms, g.free_ms, g.stored_ms, g.p50_ms, g.p90_ms,
+      extract(epoch from a.started_at - g.given_at) * 1000,
+      extract(epoch from a.released_at - g.given_at) * 1000,
+      extract(epoch from v.ended_at - g.given_at) * 1000
+    from taken
+    join video v on v.id = taken.video_id
+    join eta_given g on g.video_id = v.id
+    join attempt a on a.video_id = v.id and a.fence = v.fence
+    where v.status = 'completed' and g.stored_ms is not null
+      and a.started_at is not null and a.released_at is not null
+    returning 1)
+  select (select count(*) from taken)::int as count, (select count(*) from added) as added,
+    (select count(*) from outcome)::int as outcomes`
+
+/** Outcomes kept of each pool: enough to know a tenth of them well, and soon past what has changed. */
+const OUTCOMES_KEPT = 300
+
+const DROP_OUTCOMES_SQL = `
+  delete from eta_outcome o
+  using (
+    select p.pool,
+      (select id from eta_outcome i where i.pool = p.pool order by id desc offset $1 limit 1) as last
+    from (select distinct pool from eta_outcome) p) past
+  where o.pool = past.pool and o.id <= past.last`
 
 const COUNT_CLOCK_SQL = `
   with facts(hour, pool, fact, value) as (
@@ -53,9 +80,15 @@ export function countEnded(pool: DatabasePool): Promise<boolean> {
 
 /** Counts a batch of videos. Returns whether there may be more. Lock facts_closed before. */
 async function countVideos(db: Database): Promise<boolean> {
-  const { count } = one(
-    await db.query<{ count: number }>({ name: 'count-ended', text: COUNT_VIDEOS_SQL, values: [BATCH] }),
+  const { count, outcomes } = one(
+    await db.query<{ count: number; outcomes: number }>({
+      name: 'count-ended',
+      text: COUNT_VIDEOS_SQL,
+      values: [BATCH],
+    }),
   )
+  if (outcomes > 0)
+    await db.query({ name: 'drop-outcomes', text: DROP_OUTCOMES_SQL, values: [OUTCOMES_KEPT] })
   return count === BATCH
 }
 

@@ -1,46 +1,88 @@
-import type { Forecast } from '@sluice/gate/forecast/simulate'
+import type { ExpectedEnd } from '@sluice/gate/forecast/simulate'
+import { pause } from '@sluice/shared/pause'
 import type { Database } from '../db/database.ts'
 
-/** Videos whose forecast is kept each time forecasts are made, which is at most four times a second. */
+/** Forecasts that are kept each time, at most. */
 const KEPT_MAX = 20
+/** How often that is. */
+const KEEP_EVERY_MS = 250
+
+/** What a customer was told of a video, and what that was made of. */
+export interface GivenEta {
+  videoId: string
+  end: ExpectedEnd
+  p50Ms: number
+  p90Ms: number
+}
 
 /**
- * Keeps the forecasts of some of the videos that were queued since the time before, to compare them with what
- * came: the first forecast of a video that anybody can have seen. Ids rise with time, so the newest id
- * divides old from new.
+ * Keeps what customers were told with the first answers of some videos, to compare it with what comes: a
+ * sample of at most twenty each quarter of a second, drawn evenly from all of that time.
  */
 export class EtaSample {
   readonly #db: Database
+  readonly #onError: (error: Error) => void
   readonly #random: () => number
-  #newestId = ''
+  #sample: (GivenEta & { atMs: number })[] = []
+  /** How many were given since the last time. */
+  #given = 0
+  #keeping: Promise<void> | undefined
 
   /** `random` returns a number from 0 to just below 1. */
-  constructor(db: Database, random: () => number = Math.random) {
+  constructor(db: Database, onError: (error: Error) => void, random: () => number = Math.random) {
     this.#db = db
+    this.#onError = onError
     this.#random = random
   }
 
-  /**
-   * Takes all forecasts made at one time. One write of at most twenty rows, and none when nothing new was
-   * queued.
-   */
-  async take(forecasts: ReadonlyMap<string, Forecast>): Promise<void> {
-    const newestBefore = this.#newestId
-    const sample: { id: string; p50: number; p90: number }[] = []
-    for (const [id, { position, etaSeconds }] of forecasts) {
-      if (id <= newestBefore) continue
-      if (id > this.#newestId) this.#newestId = id
-      if (position !== null && etaSeconds !== null) sample.push({ id, ...etaSeconds })
+  /** Notes what was just told. */
+  note(given: GivenEta): void {
+    this.#given += 1
+    const noted = { ...given, atMs: performance.now() }
+    if (this.#sample.length < KEPT_MAX) this.#sample.push(noted)
+    else {
+      const place = Math.floor(this.#random() * this.#given)
+      if (place < KEPT_MAX) this.#sample[place] = noted
     }
-    while (sample.length > KEPT_MAX) sample.splice(Math.floor(this.#random() * sample.length), 1)
-    if (sample.length === 0) return
+    this.#keeping ??= this.#keepSoon()
+  }
+
+  /** Resolves when what was noted until now is kept. */
+  async kept(): Promise<void> {
+    await this.#keeping
+  }
+
+  async #keepSoon(): Promise<void> {
+    await pause(KEEP_EVERY_MS)
+    const sample = this.#sample
+    this.#sample = []
+    this.#given = 0
+    this.#keeping = undefined
+    await this.#keep(sample).catch(this.#onError)
+  }
+
+  async #keep(sample: readonly (GivenEta & { atMs: number })[]): Promise<void> {
+    const nowMs = performance.now()
+    const column = (value: (given: GivenEta & { atMs: number }) => number | string) => sample.map(value)
     await this.#db.query({
       name: 'eta-sample',
-      text: `insert into eta_given (video_id, p50_ms, p90_ms)
-        select id, p50 * 1000, p90 * 1000
-        from unnest($1::text[], $2::float8[], $3::float8[]) f(id, p50, p90)
+      text: `insert into eta_given (video_id, given_at, p50_ms, p90_ms, pool, start_ms, free_ms, stored_ms)
+        select f.id, now() - ago_ms * interval '1 millisecond', f.p50, f.p90,
+          f.pool, f.start, f.free, f.stored
+        from unnest($1::text[], $2::float8[], $3::float8[], $4::float8[],
+          $5::text[], $6::float8[], $7::float8[], $8::float8[])
+          f (id, ago_ms, p50, p90, pool, start, free, stored)
         on conflict do nothing`,
-      values: [sample.map(({ id }) => id), sample.map(({ p50 }) => p50), sample.map(({ p90 }) => p90)],
+      values: [
+        column(({ videoId }) => videoId),
+        column(({ atMs }) => nowMs - atMs),
+        column(({ p50Ms }) => p50Ms),
+        column(({ p90Ms }) => p90Ms),
+        column(({ end }) => end.pool),
+        column(({ end }) => end.startMs),
+        column(({ end }) => end.freeMs),
+        column(({ end }) => end.storedMs),
+      ],
     })
   }
 }

@@ -1,8 +1,16 @@
 import { tierOf } from '@sluice/gate/choose'
 import { type FlexWait, forecastLater, msUntilReady } from '@sluice/gate/forecast/later'
-import { type Forecast, forecastAt, type Place, simulate, simulateNext } from '@sluice/gate/forecast/simulate'
+import {
+  type Forecast as Expected,
+  type ExpectedEnd,
+  forecastAt,
+  type Place,
+  simulate,
+  simulateNext,
+} from '@sluice/gate/forecast/simulate'
 import { type HeadRow, headOf, queueKeyOf } from '@sluice/gate/head-row'
-import { type PredictableVideo, predictDeviceMs } from '@sluice/gate/pace'
+import { type PredictableVideo, predictDeviceMs, predictUploadMs } from '@sluice/gate/pace'
+import { fitsPool } from '@sluice/gate/pool-fits'
 import { capabilitiesOf } from '@sluice/shared/models/capability'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { MODES } from '@sluice/shared/models/model'
@@ -12,6 +20,10 @@ import { type FleetSettings, type ReadFleet, readFleet } from '../gate/fleet.ts'
 import { readFirstOfQueues, readQueued } from '../gate/queue-heads.ts'
 import { cutAtYields } from '../in-slices.ts'
 import type { Video } from '../videos/video.ts'
+import { EtaBounds } from './eta-bounds.ts'
+import { readEtaOutcomes } from './eta-outcomes.ts'
+import type { GivenEta } from './eta-sample.ts'
+import { etaSecondsOf, type Forecast, later } from './forecast.ts'
 
 /** Videos simulated one by one; nothing is known of those behind them in their queues. */
 const SIMULATED_MAX = 2_000
@@ -19,8 +31,11 @@ const KEPT_MS = 1_000
 /** Nobody who asks later waits for a reading that takes longer: its connection may be dead. */
 const SHARED_MS_MAX = 10_000
 const KEPT = { keptMsMin: KEPT_MS, keptMsMax: KEPT_MS, sharedMsMax: SHARED_MS_MAX }
-/** Forecasts asked for by videos too new for the last ones are made early, but no more often than this. */
-const RENEWED_MS_MIN = 250
+/**
+ * Forecasts asked for by videos too new for the last ones are made early: after so long, or when that would
+ * take more than a twentieth of the time, as the cache has it.
+ */
+const RENEWED_MS_MIN = 25
 
 /** A video that was promised a time is queued within this long, or not at all. */
 const QUEUED_MS_MAX = 2_000
@@ -38,11 +53,14 @@ interface Snapshot {
   rows: HeadRow[]
   /** The most videos of one queue there are in `rows`. */
   perQueue: number
+  bounds: EtaBounds
+  /** When it was read, by the clock of `performance.now()`. */
+  atMs: number
 }
 
 interface Forecasts {
   snapshot: Snapshot
-  byVideo: ReadonlyMap<string, Forecast>
+  byVideo: ReadonlyMap<string, Expected>
   /** Keys of queues with more videos than were simulated. */
   cutQueues: ReadonlySet<string>
   /** Where the next video of a queue would come, by queue key. */
@@ -52,13 +70,14 @@ interface Forecasts {
 export interface ForecasterParts extends FleetSettings {
   db: Database
   accountSharePercent: number
-  /** Gets all forecasts each time they were made. May not throw. */
-  onForecasts?: (forecasts: ReadonlyMap<string, Forecast>) => void
+  /** Hears what the first answers of videos said. May not throw. */
+  onGiven?: (given: GivenEta) => void
 }
 
 /**
  * Forecasts for queued and running videos, and for one that is only being quoted: the gate's own choice, run
- * ahead in time over a snapshot. Made when somebody asks, and at most once a second for all who do.
+ * ahead in time over a snapshot, with bounds by how the newest forecasts came true. Made when somebody asks,
+ * and at most once a second for all who do.
  */
 export class Forecaster {
   readonly #parts: ForecasterParts
@@ -70,50 +89,91 @@ export class Forecaster {
     this.#parts = parts
   }
 
-  /**
-   * A video's forecast; null when it has ended, is too far behind in its queue, or nothing is known of it
-   * yet.
-   */
+  /** A video's forecast; null when it has ended, or is too far behind in its queue. */
   async of(video: Video): Promise<Forecast | null> {
-    if (video.ended_at !== null) return null
-    if (video.status === 'queued' && video.waits_for !== null) return this.#ofWaiting(video)
-    const { byVideo, cutQueues } = await this.#forecasts.get(() => this.#make())
-    const forecast = byVideo.get(video.id)
-    if (isOfState(forecast, video)) return forecast
-    if (video.status === 'queued' && cutQueues.has(queueKeyOf(video))) return null
-    // It was submitted or dispatched after the forecasts were made.
-    const renewed = await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
-    const newer = renewed.byVideo.get(video.id)
-    if (isOfState(newer, video)) return newer
-    // Newer than they are: the next of its queue, or one of the next.
-    const place = video.fence === 0 ? await renewed.places.get(queueKeyOf(video)) : null
-    return place == null ? null : forecastAt(place, video, renewed.snapshot.fleet.paces)
+    return (await this.#find(video))?.forecast ?? null
+  }
+
+  /** The forecast of a video with the first answer that names it; it is compared with what comes. */
+  async ofFirst(video: Video): Promise<Forecast | null> {
+    const found = await this.#find(video)
+    if (found === null) return null
+    const { end, forecast } = found
+    if (end !== null && forecast.etaSeconds !== null) {
+      const { p50, p90 } = forecast.etaSeconds
+      this.#parts.onGiven?.({ videoId: video.id, end, p50Ms: p50 * 1_000, p90Ms: p90 * 1_000 })
+    }
+    return forecast
   }
 
   /** The forecast of a video, were it submitted now; null when its queue is longer than what is simulated. */
   async ofNew(video: NewVideo): Promise<Forecast | null> {
     const forecasts = await this.#forecasts.get(() => this.#make())
+    const expected = await this.#expectNew(forecasts, video)
+    return expected === null ? null : this.#show(forecasts.snapshot, expected, video.service_tier).forecast
+  }
+
+  async #find(video: Video): Promise<{ forecast: Forecast; end: ExpectedEnd | null } | null> {
+    if (video.ended_at !== null) return null
+    const kept = await this.#forecasts.get(() => this.#make())
+    if (video.status === 'queued' && video.waits_for !== null) {
+      if (kept.cutQueues.has(queueKeyOf(video))) return null
+      const expected = await this.#expectWaiting(kept, video)
+      return expected === null ? null : this.#show(kept.snapshot, expected, video.service_tier)
+    }
+    const isCut = video.status === 'queued' && kept.cutQueues.has(queueKeyOf(video))
+    const isKnown = isOfState(kept.byVideo.get(video.id), video)
+    const forecasts = isKnown || isCut ? kept : await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
+    const expected = await this.#expect(forecasts, video)
+    return expected === null ? null : this.#show(forecasts.snapshot, expected, video.service_tier)
+  }
+
+  async #expect(forecasts: Forecasts, video: Video): Promise<Expected | null> {
+    const expected = forecasts.byVideo.get(video.id)
+    const isQueued = video.status === 'queued'
+    if (expected !== undefined) {
+      // It was dispatched after they were made, or just before they were.
+      if (!isQueued) return { ...expected, position: null }
+      return { ...expected, position: expected.position ?? 1 }
+    }
+    if (!isQueued) return this.#expectRunning(forecasts.snapshot, video)
+    const row = await readQueued(this.#parts.db, video.id)
+    // It was dispatched meanwhile.
+    if (row === null) return this.#expectRunning(forecasts.snapshot, video)
+    return this.#expectNew(forecasts, { ...row, num_steps: row.num_steps - (row.checkpoint_step ?? 0) })
+  }
+
+  /** Of a video that no simulation has seen run: it was dispatched since, or is being uploaded. */
+  #expectRunning({ fleet }: Snapshot, video: Video): Expected {
+    const ofPool = fleet.pools.find((known) => known.pool === video.pool)
+    const pool = ofPool ?? fleet.pools.find((other) => video.pool === null && fitsPool(other, video))
+    const named = { pool: pool?.pool ?? video.pool ?? '', device: pool?.device ?? '' }
+    const left = video.num_steps - video.step
+    const freeMs = left === 0 ? 0 : predictDeviceMs(fleet.paces, named, video, left)
+    const storedMs = freeMs + predictUploadMs(fleet.paces, named, video)
+    return { position: null, end: { pool: named.pool, startMs: 0, freeMs, storedMs } }
+  }
+
+  async #expectNew(forecasts: Forecasts, video: NewVideo): Promise<Expected | null> {
     const queueKey = queueKeyOf(video)
     if (forecasts.cutQueues.has(queueKey)) return null
     const place = await this.#placeOf(forecasts, queueKey, video)
-    return place === null ? null : forecastWhenReady(forecasts, place, video, video)
+    return place === null ? null : expectWhenReady(forecasts, place, video, video)
   }
 
   /** Of a flex video whose time or price has not come; null when its queue is longer than is simulated. */
-  async #ofWaiting(video: Video): Promise<Forecast | null> {
-    const forecasts = await this.#forecasts.get(() => this.#make())
+  async #expectWaiting(forecasts: Forecasts, video: Video): Promise<Expected | null> {
     const { fleet } = forecasts.snapshot
     const queueKey = queueKeyOf(video)
-    if (forecasts.cutQueues.has(queueKey)) return null
     const wait = {
       multiplier_bps_max: video.max_price_micros === null ? null : video.multiplier_bps,
       not_before_in_ms: Math.max(0, (video.not_before?.getTime() ?? 0) - fleet.flex.atMs),
     }
     const known = await forecasts.places.get(queueKey)
-    if (known !== undefined && known !== null) return forecastWhenReady(forecasts, known, video, wait)
+    if (known !== undefined && known !== null) return expectWhenReady(forecasts, known, video, wait)
     const row = await readQueued(this.#parts.db, video.id)
     const place = row === null ? null : await this.#placeOf(forecasts, queueKey, row)
-    return place === null ? null : forecastWhenReady(forecasts, place, video, wait)
+    return place === null ? null : expectWhenReady(forecasts, place, video, wait)
   }
 
   /**
@@ -132,7 +192,9 @@ export class Forecaster {
         : await cutAtYields(
             simulateNext(fleet, [...rows, ...unseen], rowOfNew(video), this.#parts.accountSharePercent),
           )
-    return place === null ? null : forecastAt(place, video, fleet.paces)
+    if (place === null) return null
+    const expected = forecastAt(place, video, fleet.paces)
+    return this.#show(forecasts.snapshot, expected, video.service_tier).forecast
   }
 
   /** A video was promised a time, and is about to be queued. */
@@ -149,6 +211,16 @@ export class Forecaster {
     if (recent.length === 0) return []
     const seen = new Set([...rows.map(({ id }) => id), ...fleet.inFlight.map(({ videoId }) => videoId)])
     return recent.flatMap(({ row }) => (seen.has(row.id) ? [] : row))
+  }
+
+  #show(
+    { atMs, bounds }: Snapshot,
+    { position, end }: Expected,
+    tier: Video['service_tier'],
+  ): { forecast: Forecast; end: ExpectedEnd | null } {
+    if (end === null) return { forecast: { position, etaSeconds: null }, end }
+    const now = later(end, performance.now() - atMs)
+    return { forecast: { position, etaSeconds: etaSecondsOf(now, tier, bounds) }, end: now }
   }
 
   /** What no simulation has found yet is found out once, for all who ask for a video of this queue. */
@@ -172,7 +244,6 @@ export class Forecaster {
     for (const row of rows) counts.set(queueKeyOf(row), (counts.get(queueKeyOf(row)) ?? 0) + 1)
     const cutQueues = new Set([...counts].flatMap(([key, count]) => (count >= perQueue ? [key] : [])))
     const simulated = await cutAtYields(simulate(fleet, rows, this.#parts.accountSharePercent))
-    this.#parts.onForecasts?.(simulated.forecasts)
     const places = new Map(
       [...simulated.places].map(([key, place]) => [key, Promise.resolve(place)] as const),
     )
@@ -183,26 +254,25 @@ export class Forecaster {
     const { db, catalogue } = this.#parts
     const readAtMs = performance.now()
     const fleet = await readFleet(db, this.#parts)
-    return {
-      readAtMs,
-      fleet,
-      ...(await readFirstOfQueues(db, everyCapability(catalogue, fleet), SIMULATED_MAX)),
-    }
+    const atMs = performance.now()
+    const first = await readFirstOfQueues(db, everyCapability(catalogue, fleet), SIMULATED_MAX)
+    const bounds = new EtaBounds(await readEtaOutcomes(db))
+    return { readAtMs, atMs, fleet, ...first, bounds }
   }
 }
 
 /** What is expected of a video in this place, which may have to wait for its time or its price. */
-function forecastWhenReady(
+function expectWhenReady(
   { snapshot: { fleet } }: Forecasts,
   place: Place,
   video: PredictableVideo & { num_steps: number },
   wait: FlexWait,
-): Forecast {
-  const forecast = forecastAt(place, video, fleet.paces)
+): Expected {
+  const expected = forecastAt(place, video, fleet.paces)
   const readyInMs = msUntilReady(fleet.flex, wait)
-  if (readyInMs === 0) return forecast
+  if (readyInMs === 0) return expected
   const costMs = place.start ? predictDeviceMs(fleet.paces, place.start.pool, video, video.num_steps) : 0
-  return forecastLater(forecast.etaSeconds, { readyInMs, costMs })
+  return forecastLater(expected.end, { readyInMs, costMs })
 }
 
 function rowOfNew(video: NewVideo): HeadRow {
@@ -219,6 +289,6 @@ function everyCapability(catalogue: Catalogue, fleet: Pick<ReadFleet, 'pools'>):
 }
 
 /** A forecast made when the video was in the other state (queued or running) is of no use. */
-function isOfState(forecast: Forecast | undefined, video: Pick<Video, 'status'>): forecast is Forecast {
+function isOfState(forecast: Expected | undefined, video: Pick<Video, 'status'>): boolean {
   return forecast !== undefined && (forecast.position === null) === (video.status !== 'queued')
 }

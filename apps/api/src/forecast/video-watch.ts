@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Forecast } from '@sluice/gate/forecast/simulate'
 import { pause } from '@sluice/shared/pause'
 import type { Bounds } from '../config/bounds.ts'
 import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { readGoodKeys } from '../keys/key-store.ts'
 import { CHANGING_COLUMNS, type Video } from '../videos/video.ts'
+import type { Forecast } from './forecast.ts'
 import type { Forecaster } from './forecaster.ts'
 
 type StreamBounds = Pick<Bounds, 'streams' | 'streamsOfAccount' | 'streamsOfVideo'>

@@ -9,9 +9,10 @@ import {
   type Pool,
   slotsByAccount,
 } from '@sluice/gate/fleet'
-import { headOf } from '@sluice/gate/head-row'
+import { type HeadRow, headOf } from '@sluice/gate/head-row'
 import type { KnownRow, Lines } from '@sluice/gate/lines'
 import { type SlotState, unoccupiedSlots } from '@sluice/gate/loaded-slots'
+import { type Paces, predictUploadMs } from '@sluice/gate/pace'
 import { type PoolShares, preemptable, victimFor } from '@sluice/gate/preempt'
 import type { Elsewhere } from '@sluice/gate/route'
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
@@ -279,7 +280,8 @@ function countOutcome(
       const known = lines.of(head)
       const slot = countDispatch(standing, choice)
       jobs.push(jobOf(choice, fence, { pool, slot }))
-      if (known !== undefined) fleet.inFlight.push(inFlightOf(head, known, { fence, pool }))
+      if (known !== undefined)
+        fleet.inFlight.push(inFlightOf(head, known.row, { fence, pool, paces: fleet.paces }))
       for (const other of choice.passedOver) lines.notePassedOver(other, nowMs)
     }
     if (fence !== undefined || outcome.gone.has(head.videoId)) left.set(head.videoId, head)
@@ -290,7 +292,11 @@ function countOutcome(
 }
 
 /** As it stands in flight from its dispatch on. */
-function inFlightOf(head: Head, { row }: KnownRow, { fence, pool }: { fence: number; pool: Pool }): InFlight {
+function inFlightOf(
+  head: Head,
+  row: HeadRow,
+  { fence, pool, paces }: { fence: number; pool: Pool; paces: Paces },
+): InFlight {
   return {
     videoId: head.videoId,
     accountId: head.accountId,
@@ -312,6 +318,7 @@ function inFlightOf(head: Head, { row }: KnownRow, { fence, pool }: { fence: num
     expiresInMs: head.expiresInMs,
     freeInMs: null,
     leftMs: head.costMs,
+    uploadMs: predictUploadMs(paces, pool, row),
   }
 }
 

@@ -1,7 +1,14 @@
 import { VirtualTime } from '@sluice/gate/choose'
 import type { Fleet, InFlight, Pool } from '@sluice/gate/fleet'
 import { type DeclaredSlots, slotStates, switchWaitMsMax } from '@sluice/gate/loaded-slots'
-import { type PaceRow, type Paces, type PredictableVideo, pacesOf, predictDeviceMs } from '@sluice/gate/pace'
+import {
+  type PaceRow,
+  type Paces,
+  type PredictableVideo,
+  pacesOf,
+  predictDeviceMs,
+  predictUploadMs,
+} from '@sluice/gate/pace'
 import { RunningCounts } from '@sluice/gate/running-counts'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import type { ServiceTier } from '@sluice/shared/service-tier'
@@ -98,7 +105,8 @@ const FLEET_SQL = `select
     from gate_clock c
     join gate_tag t on t.service_tier = c.service_tier and t.finish_ms > c.virtual_ms) t) as tags,
   (select coalesce(json_agg(p), '[]') from (
-    select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
+    select pool, capability, width, height, num_frames, step_ms, overhead_ms, upload_ms
+    from pace) p) as paces,
   (select coalesce(json_agg(s), '[]') from (select pool, switch_ms from switch_pace) s) as switches,
   (select coalesce(sum(queued), 0) from queue_count
     where key_id = '' and service_tier = 'flex') as flex_queued,
@@ -161,6 +169,7 @@ function poolOf(row: PoolRow, switchMs: number, settings: FleetSettings): Pool {
 
 function inFlightOf(row: InFlightRow, paces: Paces, device: string): InFlight {
   const video = { ...row, video_tokens: BigInt(row.video_tokens) }
+  const pool = { pool: row.pool, device }
   return {
     videoId: row.video_id,
     accountId: row.account_id,
@@ -181,6 +190,12 @@ function inFlightOf(row: InFlightRow, paces: Paces, device: string): InFlight {
     ranMs: row.ran_ms,
     expiresInMs: row.expires_in_ms,
     freeInMs: row.free_in_ms,
-    leftMs: predictDeviceMs(paces, { pool: row.pool, device }, video, row.num_steps - row.step),
+    leftMs: msLeft(row, predictDeviceMs(paces, pool, video, row.num_steps - row.step)),
+    uploadMs: predictUploadMs(paces, pool, video),
   }
+}
+
+/** Of `ms` for its steps and what else it takes, what is left; before its first step that passes unseen. */
+function msLeft({ step, ran_ms: ranMs }: Pick<InFlightRow, 'step' | 'ran_ms'>, ms: number): number {
+  return step === 0 ? Math.max(0, ms - ranMs) : ms
 }

@@ -34,6 +34,7 @@ const paceOf = (name: string, stepMs = 1_000) => ({
   pool: name,
   step_ms: stepMs,
   overhead_ms: 2_000,
+  upload_ms: 500,
 })
 const demand = (pools: KnownPool[], works: Work[], paces = [paceOf('a'), paceOf('b')]) =>
   demandOf(pools, works, { paces: pacesOf(paces, catalogue), wantedMs: 300_000 })

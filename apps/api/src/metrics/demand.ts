@@ -97,7 +97,8 @@ select
     group by w.pool, w.queue
     order by w.pool, w.queue) p) as pools,
   (select coalesce(json_agg(p), '[]') from (
-    select pool, capability, width, height, num_frames, step_ms, overhead_ms from pace) p) as paces,
+    select pool, capability, width, height, num_frames, step_ms, overhead_ms, upload_ms
+    from pace) p) as paces,
   (select coalesce(json_agg(s), '[]') from (
     select null as pool, capability, resolution, width, height, num_frames, video_tokens,
       round(sum(stands_for)) as videos, sum(stands_for * (num_steps - coalesce(checkpoint_step, 0))) as steps
@@ -195,7 +196,7 @@ function makerOf(work: Work, pools: readonly KnownPool[], paces: Paces): Maker {
 
 /** Milliseconds on one slot after another. */
 function msOf(work: Work, pool: Maker, paces: Paces): number {
-  const pace: Pace = {
+  const pace: Pick<Pace, 'stepMs' | 'overheadMs'> = {
     overheadMs: predictDeviceMs(paces, pool, work, 0),
     stepMs: predictDeviceMs(paces, pool, work, 1) - predictDeviceMs(paces, pool, work, 0),
   }

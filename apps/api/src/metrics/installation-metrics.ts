@@ -1,5 +1,6 @@
 import { type Fact, type Facts, WASTE_CAUSES } from '@sluice/shared/economics/facts'
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { EtaRecord } from '../forecast/eta-outcomes.ts'
 import { PoolGauges } from './pool-gauges.ts'
 import type { Installation } from './read-installation.ts'
 
@@ -96,6 +97,19 @@ function createGauges(registry: Registry) {
       [],
     ),
     gateLed: gauge('sluice_gate_led', '1 while any process leads the gate.', []),
+    etaErrorRatio: gauge(
+      'sluice_eta_error_ratio',
+      'Of the newest forecasts: the median error of p50, as a share of the time that it took.',
+      ['pool'],
+    ),
+    etaWithinP90: gauge('sluice_eta_within_p90_ratio', 'Of the newest forecasts: the share within p90.', [
+      'pool',
+    ]),
+    etaSeconds: gauge(
+      'sluice_eta_mean_seconds',
+      'Of the newest forecasts: how long videos wait for their device and are on it, foretold and real.',
+      ['pool', 'part', 'what'],
+    ),
     untakenInARow: gauge(
       'sluice_untaken_in_a_row',
       'Dispatches in a row that no worker of the pool took; 0 once one is taken.',
@@ -201,9 +215,20 @@ export class InstallationMetrics {
       untakenInARow.set({ pool }, inARow)
       this.#counters.untaken.inc({ pool }, total)
     }
+    for (const record of installation.etas) this.#publishEtas(record)
     webhooksPending.set(installation.webhooksPending)
     readSeconds.set(installation.readMs / 1_000)
     for (const [pool, facts] of installation.totals) this.#publishFacts(pool, facts)
+  }
+
+  #publishEtas({ pool, errorRatio, withinP90, wait, device }: EtaRecord): void {
+    const { etaErrorRatio, etaWithinP90, etaSeconds } = this.#gauges
+    etaErrorRatio.set({ pool }, errorRatio)
+    etaWithinP90.set({ pool }, withinP90)
+    for (const [part, seconds] of Object.entries({ wait, device })) {
+      etaSeconds.set({ pool, part, what: 'foretold' }, seconds.foretold)
+      etaSeconds.set({ pool, part, what: 'real' }, seconds.real)
+    }
   }
 
   #reset(): void {

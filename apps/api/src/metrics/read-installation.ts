@@ -4,6 +4,7 @@ import { countOverdue } from '../attempts/recovery.ts'
 import { type Database, type DatabasePool, one } from '../db/database.ts'
 import { HourTotals } from '../economics/hour-totals.ts'
 import type { LivePoolReader, LivePools } from '../economics/live-pools.ts'
+import { type EtaRecord, readEtaRecords } from '../forecast/eta-outcomes.ts'
 import { isGateLed } from '../gate/leadership.ts'
 import { readUntakenOfPools, type UntakenOfPool } from '../workers/queue-delivery.ts'
 import { type DemandSettings, type PoolDemand, readDemand } from './demand.ts'
@@ -21,6 +22,8 @@ export interface Installation {
   /** By pool: dispatches that nobody took, since the beginning, and in a row by now. */
   untaken: UntakenOfPool[]
   live: LivePools
+  /** By pool: how well the newest forecasts came true. */
+  etas: EtaRecord[]
   demand: PoolDemand[]
   totals: ReadonlyMap<string, Facts>
   /** How long it took to read all of it. */
@@ -65,6 +68,7 @@ export class InstallationReader {
       ...unfinished,
       attemptsOverdue,
       untaken: await readUntakenOfPools(this.#pool),
+      etas: await readEtaRecords(this.#pool),
       isGateLed: await isGateLed(this.#pool),
       readMs: performance.now() - startedMs,
     }

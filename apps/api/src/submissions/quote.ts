@@ -1,7 +1,7 @@
-import type { Forecast } from '@sluice/gate/forecast/simulate'
 import type { Model } from '@sluice/shared/models/model'
 import type { Context } from '../context.ts'
 import { SluiceError } from '../errors.ts'
+import type { Forecast } from '../forecast/forecast.ts'
 import type { Forecaster } from '../forecast/forecaster.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { readBudget } from '../keys/budget.ts'

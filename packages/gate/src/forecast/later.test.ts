@@ -29,12 +29,12 @@ test('a flex video is ready when its time and then its price have come', () => {
 })
 
 test('what waits is there once it is ready and made, or when those before it are, whichever is later', () => {
-  const eta = { p50: 100, p90: 130 }
-  expect(forecastLater(eta, { readyInMs: 60_000, costMs: 10_000 }).etaSeconds).toEqual(eta)
-  expect(forecastLater(eta, { readyInMs: 110_000, costMs: 10_000 })).toEqual({
+  const end = { pool: 'a', startMs: 90_000, freeMs: 100_000, storedMs: 101_000 }
+  expect(forecastLater(end, { readyInMs: 60_000, costMs: 10_000 }).end).toEqual(end)
+  expect(forecastLater(end, { readyInMs: 110_000, costMs: 10_000 })).toEqual({
     position: null,
-    etaSeconds: { p50: 120, p90: 130 },
+    end: { pool: 'a', startMs: 110_000, freeMs: 120_000, storedMs: 121_000 },
   })
-  expect(forecastLater(eta, { readyInMs: null, costMs: 10_000 }).etaSeconds).toBeNull()
-  expect(forecastLater(null, { readyInMs: 0, costMs: 10_000 }).etaSeconds).toBeNull()
+  expect(forecastLater(end, { readyInMs: null, costMs: 10_000 }).end).toBeNull()
+  expect(forecastLater(null, { readyInMs: 0, costMs: 10_000 }).end).toBeNull()
 })

@@ -1,6 +1,6 @@
 import { type FlexPrices, msUntilWithinMaximum } from '../flex/flex-price.ts'
 import type { HeadRow } from '../head-row.ts'
-import type { Forecast } from './simulate.ts'
+import type { ExpectedEnd, Forecast } from './simulate.ts'
 
 /** What decides when a flex video may be dispatched. */
 export type FlexWait = Pick<HeadRow, 'multiplier_bps_max' | 'not_before_in_ms'>
@@ -16,15 +16,14 @@ export function msUntilReady({ schedule, ...moment }: FlexPrices, wait: FlexWait
 }
 
 /**
- * What is expected of a video that waits for `readyInMs` more and would be there in `etaSeconds`, were it
- * ready now: what is queued before it is being made meanwhile. It has no position: it stands in no line.
+ * What is expected of a video that waits for `readyInMs` more and would be made so, were it ready now: what is queued before it is being made meanwhile. It has no position: it stands in no line.
  */
 export function forecastLater(
-  etaSeconds: Forecast['etaSeconds'],
+  end: ExpectedEnd | null,
   { readyInMs, costMs }: { readyInMs: number | null; costMs: number },
 ): Forecast {
-  if (etaSeconds === null || readyInMs === null) return { position: null, etaSeconds: null }
-  const readySeconds = readyInMs / 1_000
-  const laterBy = (seconds: number) => Math.round(Math.max(readySeconds + costMs / 1_000, seconds) * 10) / 10
-  return { position: null, etaSeconds: { p50: laterBy(etaSeconds.p50), p90: laterBy(etaSeconds.p90) } }
+  if (end === null || readyInMs === null) return { position: null, end: null }
+  const freeMs = Math.max(end.freeMs, readyInMs + costMs)
+  const startMs = Math.max(end.startMs, freeMs - costMs)
+  return { position: null, end: { ...end, startMs, freeMs, storedMs: freeMs + end.storedMs - end.freeMs } }
 }

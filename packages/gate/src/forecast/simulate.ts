@@ -1,3 +1,4 @@
+import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import { accountCap, type Choice, FairQueue, type Head } from '../choose.ts'
 import { inOrderOfFilling } from '../delivery.ts'
@@ -5,7 +6,7 @@ import { activeAccounts, type Fleet, type InFlight, type Pool } from '../fleet.t
 import { type HeadRow, headOf, queueKeyOf } from '../head-row.ts'
 import { Heap } from '../heap.ts'
 import { unoccupiedSlots } from '../loaded-slots.ts'
-import { type Paces, type PredictableVideo, predictDeviceMs } from '../pace.ts'
+import { type Paces, type PredictableVideo, predictDeviceMs, predictUploadMs } from '../pace.ts'
 import { fitsPool } from '../pool-fits.ts'
 import type { Owner, RunningCounts } from '../running-counts.ts'
 
@@ -13,12 +14,20 @@ import type { Owner, RunningCounts } from '../running-counts.ts'
 export interface Forecast {
   /** 1 = next; null for a video that runs. */
   position: number | null
-  /** Seconds until it is finished; null while there is no pool that could run it. */
-  etaSeconds: { p50: number; p90: number } | null
+  /** Null while there is no pool that could run it. */
+  end: ExpectedEnd | null
 }
 
-/** Assumed, not measured: a late video is late by about 30 % of its wait. `/metrics` shows how that does. */
-const P90_FACTOR = 1.3
+/** When and where a video is expected to be made, as if nobody came after it and all went by measure. */
+export interface ExpectedEnd {
+  pool: string
+  /** Milliseconds until its device begins with it; 0 for one that runs. */
+  startMs: number
+  /** Milliseconds until its device is free. */
+  freeMs: number
+  /** Milliseconds until it is stored. */
+  storedMs: number
+}
 
 /** Where the next video of a queue would come. */
 export interface Place {
@@ -77,9 +86,13 @@ export function forecastAt(
   video: PredictableVideo & { num_steps: number },
   paces: Paces,
 ): Forecast {
-  if (start === null) return { position, etaSeconds: null }
-  const costMs = predictDeviceMs(paces, start.pool, video, video.num_steps)
-  return { position, etaSeconds: etaOf(start.atMs + costMs) }
+  if (start === null) return { position, end: null }
+  const freeMs = start.atMs + predictDeviceMs(paces, start.pool, video, video.num_steps)
+  const { pool } = start.pool
+  return {
+    position,
+    end: { pool, startMs: start.atMs, freeMs, storedMs: freeMs + predictUploadMs(paces, start.pool, video) },
+  }
 }
 
 /**
@@ -99,9 +112,12 @@ interface KeyQueue {
 }
 
 interface Slot {
-  /** Among slots that are free at the same time the first goes first. */
+  /** Slots of the pool that is filled first come first. */
   number: number
+  /** When its device can begin with its next video. */
   freeAtMs: number
+  /** When that is chosen: once the device is nearly free, as the gate does. */
+  givenAtMs: number
   /** Whose video occupies it until then. */
   occupant: Owner | null
   /** What it has loaded; null = not known. */
@@ -142,6 +158,8 @@ const NOTHING_LOADED: ReadonlySet<string> = new Set()
 
 interface SimulatedPool {
   pool: Pool
+  /** In the order of filling. */
+  number: number
   queue: FairQueue
   accountCap: number
   /** Slots each account occupies. */
@@ -152,16 +170,30 @@ interface SimulatedPool {
    * Free slots for which nobody was found; one is tried again when a video ends and its account and key may
    * go on.
    */
-  idle: Slot[]
+  idle: Heap<Slot>
 }
 
 /**
- * A slot and the moment it becomes free. `pool` is null when the slot goes to nobody: its pool is offline, or
- * a successor already occupies it.
+ * Something that happens: a device is free, and its video counts no more; somebody may go on a slot of a pool
+ * that is idle; or a slot is to be given away.
  */
-interface FreedSlot {
-  slot: Slot
-  pool: SimulatedPool | null
+type Event = { atMs: number } & (
+  | { freed: Owner; pool: null; slot: null }
+  | { freed: null; pool: SimulatedPool; slot: Slot | null }
+)
+
+/** Of slots that are given away at the same time the one comes first whose device can begin first. */
+function isBefore(a: Event, b: Event): boolean {
+  if (a.atMs !== b.atMs) return a.atMs < b.atMs
+  if (a.freed !== null || b.freed !== null) return a.freed !== null && b.freed === null
+  if (a.slot === null && b.slot === null) return a.pool.number < b.pool.number
+  if (a.slot === null || b.slot === null) return a.slot === null
+  const [startA, startB] = [startOn(a.slot), startOn(b.slot)]
+  return startA === startB ? a.slot.number < b.slot.number : startA < startB
+}
+
+function isFreeBefore(a: Slot, b: Slot): boolean {
+  return a.freeAtMs === b.freeAtMs ? a.number < b.number : a.freeAtMs < b.freeAtMs
 }
 
 class Simulation implements Simulated {
@@ -173,10 +205,7 @@ class Simulation implements Simulated {
   readonly #time: Fleet['time']
   readonly #running: RunningCounts
   readonly #pools: SimulatedPool[] = []
-  /** The slots in the order they become free. */
-  readonly #freed = new Heap<FreedSlot>(({ slot: a }, { slot: b }) =>
-    a.freeAtMs === b.freeAtMs ? a.number < b.number : a.freeAtMs < b.freeAtMs,
-  )
+  readonly #events = new Heap<Event>(isBefore)
   #slotCount = 0
   #position = 0
 
@@ -197,10 +226,11 @@ class Simulation implements Simulated {
     }
     for (const pool of this.#pools) this.#occupySlots(pool)
     this.#occupyOfflinePools()
-    for (let freed = this.#freed.pop(); freed !== undefined; freed = this.#freed.pop()) {
+    for (let event = this.#events.pop(); event !== undefined; event = this.#events.pop()) {
       yield
-      this.#endOccupation(freed)
-      if (freed.pool !== null) this.#giveSlot(freed.slot, freed.pool)
+      if (event.freed !== null) this.#countFreed(event.freed, event.atMs)
+      else if (event.slot !== null) this.#giveSlot(event.slot, event.pool)
+      else this.#giveIdle(event.pool, event.atMs)
       if (isEnough()) return
     }
     this.#forecastUnserved()
@@ -210,11 +240,12 @@ class Simulation implements Simulated {
     const heads = this.#headsFor(pool)
     this.#pools.push({
       pool,
+      number: this.#pools.length,
       queue: new FairQueue(this.#time, heads),
       accountCap: accountCap(pool, activeAccounts(this.#fleet, pool, heads), this.#accountSharePercent),
       occupied: new Map(),
       free: null,
-      idle: [],
+      idle: new Heap(isFreeBefore),
     })
   }
 
@@ -243,6 +274,7 @@ class Simulation implements Simulated {
       (_, index): Slot => ({
         number: this.#slotCount + index,
         freeAtMs: 0,
+        givenAtMs: 0,
         occupant: null,
         model: models[index] ?? null,
       }),
@@ -252,14 +284,12 @@ class Simulation implements Simulated {
     for (const attempt of attempts.sort((a, b) => Number(b.isRunning) - Number(a.isRunning))) {
       const slot = earliest.pop()
       if (slot === undefined) break
-      if (slot.occupant !== null) this.#freed.push({ slot: { ...slot }, pool: null })
-      slot.freeAtMs += msLeft(attempt)
-      slot.occupant = attempt
+      const startMs = slot.freeAtMs
+      const freeMs = startMs + msLeft(attempt)
       slot.model = attempt.model
-      this.forecasts.set(attempt.videoId, {
-        position: null,
-        etaSeconds: attempt.freeInMs === null ? null : etaOf(slot.freeAtMs),
-      })
+      this.#putOn(slot, attempt, { startMs, freeMs })
+      const end = { pool: pool.pool.pool, startMs, freeMs, storedMs: freeMs + attempt.uploadMs }
+      this.forecasts.set(attempt.videoId, { position: null, end })
       earliest.push(slot)
     }
     if (pool.pool.loaded.length > 0 && pool.pool.loaded.every(({ model }) => model !== null))
@@ -267,7 +297,7 @@ class Simulation implements Simulated {
     for (let slot = earliest.pop(); slot !== undefined; slot = earliest.pop()) {
       if (slot.occupant !== null) countSlot(pool, slot.occupant, 1)
       else pool.free?.add(slot)
-      this.#freed.push({ slot, pool })
+      this.#giveLater(slot, pool)
     }
   }
 
@@ -278,52 +308,83 @@ class Simulation implements Simulated {
     const online = new Set(this.#fleet.pools.map((pool) => pool.queue))
     for (const attempt of this.#fleet.inFlight) {
       if (online.has(attempt.queue)) continue
-      const number = this.#slotCount++
-      const slot = { number, freeAtMs: msLeft(attempt), occupant: attempt, model: null }
-      this.#freed.push({ slot, pool: null })
+      this.#freeLater(attempt, msLeft(attempt))
     }
   }
 
   /**
-   * Ends what occupied the slot, and has another video of its account and key tried on a slot that is idle.
+   * Has the slot occupied for that time. It is given on when its device is nearly free, and no sooner than
+   * the video begins: a slot has one successor at most.
    */
-  #endOccupation({ slot, pool }: FreedSlot): void {
-    const { occupant } = slot
-    if (occupant === null) return
-    slot.occupant = null
-    pool?.free?.add(slot)
-    if (pool !== null) countSlot(pool, occupant, -1)
-    this.#running.add(occupant, -1)
-    for (const other of this.#pools) {
-      // One more may run, so one slot of each pool is enough.
-      const idle = other.queue.resume(occupant) ? other.idle.pop() : undefined
-      if (idle === undefined) continue
-      idle.freeAtMs = slot.freeAtMs
-      this.#freed.push({ slot: idle, pool: other })
+  #putOn(slot: Slot, occupant: Owner, { startMs, freeMs }: { startMs: number; freeMs: number }): void {
+    slot.occupant = occupant
+    slot.freeAtMs = freeMs
+    slot.givenAtMs = Math.max(startMs, freeMs - NEARLY_FREE_MS)
+    this.#freeLater(occupant, freeMs)
+  }
+
+  #freeLater(freed: Owner, atMs: number): void {
+    this.#events.push({ atMs, slot: null, pool: null, freed })
+  }
+
+  #giveLater(slot: Slot, pool: SimulatedPool): void {
+    this.#events.push({ atMs: slot.givenAtMs, slot, pool, freed: null })
+  }
+
+  /** One less runs of this account and key: over all pools they may go on. */
+  #countFreed(owner: Owner, nowMs: number): void {
+    this.#running.add(owner, -1)
+    for (const pool of this.#pools) this.#resume(owner, pool, nowMs)
+  }
+
+  /** Has another video of the account and key tried on a slot of the pool that is idle. */
+  #resume(owner: Owner, pool: SimulatedPool, nowMs: number): void {
+    if (pool.queue.resume(owner)) this.#events.push({ atMs: nowMs, slot: null, pool, freed: null })
+  }
+
+  /** Gives slots that are idle, as long as there is anybody for them. */
+  #giveIdle(pool: SimulatedPool, nowMs: number): void {
+    for (let isGiven = true; isGiven; ) {
+      const slot = pool.idle.pop()
+      if (slot === undefined) return
+      slot.givenAtMs = nowMs
+      isGiven = this.#giveSlot(slot, pool)
     }
   }
 
-  /** Gives the slot to the video the gate would choose, or leaves it idle. */
-  #giveSlot(slot: Slot, pool: SimulatedPool): void {
+  /**
+   * Gives the slot to the video the gate would choose, or leaves it idle and returns false. What occupies it
+   * is nearly free, and counts no more against its account's share of the pool.
+   */
+  #giveSlot(slot: Slot, pool: SimulatedPool): boolean {
+    const { occupant } = slot
+    if (occupant !== null) {
+      slot.occupant = null
+      pool.free?.add(slot)
+      countSlot(pool, occupant, -1)
+      this.#resume(occupant, pool, slot.givenAtMs)
+    }
     for (let choice = this.#choose(slot, pool); choice !== null; choice = this.#choose(slot, pool)) {
       const { head } = choice
       const queue = this.#queues.get(head.queueKey)
       if (queue === undefined) continue
-      const isQueued = queue.rows[queue.served]?.id === head.videoId
+      const row = queue.rows[queue.served]
+      const isQueued = row?.id === head.videoId
       if (isQueued) {
         queue.served += 1
-        this.#occupy(slot, pool, choice)
+        this.#occupy(slot, pool, { choice, row })
       } else if (queue.next?.id === head.videoId) this.#notePlace(queue, choice, { slot, pool })
       const successor = queue.rows[queue.served] ?? queue.next
       if (successor !== null) pool.queue.push(headOf(successor, pool.pool, this.#fleet.paces))
       if (isQueued) {
-        this.#freed.push({ slot, pool })
-        return
+        this.#giveLater(slot, pool)
+        return true
       }
       // It takes no slot, or another pool took it already: its account and key still have a free one.
       pool.queue.resume(head)
     }
     pool.idle.push(slot)
+    return false
   }
 
   #choose(slot: Slot, pool: SimulatedPool): Choice | null {
@@ -333,7 +394,7 @@ class Simulation implements Simulated {
         : this.#running.limitOf(head)
     return pool.queue.next(limitOf, {
       loaded: pool.free?.loaded ?? NOTHING_LOADED,
-      nowMs: slot.freeAtMs,
+      nowMs: slot.givenAtMs,
       waitMsMax: pool.pool.switchWaitMsMax,
     })
   }
@@ -346,24 +407,27 @@ class Simulation implements Simulated {
   ): void {
     queue.next = null
     const isLoaded = pool.free?.loaded.has(head.model) ?? true
-    const atMs = slot.freeAtMs + (isLoaded ? 0 : pool.pool.switchMs)
+    const atMs = startOn(slot) + (isLoaded ? 0 : pool.pool.switchMs)
     const start = { atMs, pool: pool.pool }
     this.places.set(head.queueKey, { position: this.#position + 1, tier, start })
   }
 
-  #occupy(slot: Slot, pool: SimulatedPool, choice: Choice): void {
+  #occupy(slot: Slot, pool: SimulatedPool, { choice, row }: { choice: Choice; row: HeadRow }): void {
     this.#time.advance(choice)
     const { costMs, model } = choice.head
     pool.free?.swapModel(slot, model)
     pool.free?.delete(slot)
     const isSwitch = pool.free !== null && slot.model !== null && slot.model !== model
-    slot.freeAtMs += costMs + (isSwitch ? pool.pool.switchMs : 0)
+    const startMs = startOn(slot) + (isSwitch ? pool.pool.switchMs : 0)
+    const freeMs = startMs + costMs
     slot.model = model
-    slot.occupant = choice.head
+    this.#putOn(slot, choice.head, { startMs, freeMs })
     countSlot(pool, choice.head, 1)
     this.#running.add(choice.head, 1)
     this.#position += 1
-    this.forecasts.set(choice.head.videoId, { position: this.#position, etaSeconds: etaOf(slot.freeAtMs) })
+    const storedMs = freeMs + predictUploadMs(this.#fleet.paces, pool.pool, row)
+    const end = { pool: pool.pool.pool, startMs, freeMs, storedMs }
+    this.forecasts.set(choice.head.videoId, { position: this.#position, end })
   }
 
   /** Videos that no slot was found for have a position behind all others, and no time. */
@@ -371,7 +435,7 @@ class Simulation implements Simulated {
     for (const [queueKey, queue] of this.#queues) {
       for (const row of queue.rows.slice(queue.served)) {
         this.#position += 1
-        this.forecasts.set(row.id, { position: this.#position, etaSeconds: null })
+        this.forecasts.set(row.id, { position: this.#position, end: null })
       }
       if (queue.next !== null) {
         const tier = queue.next.service_tier
@@ -414,16 +478,15 @@ function queuesOf(queued: readonly HeadRow[]): Map<string, KeyQueue> {
   return queues
 }
 
+/** When a video begins that is given the slot now. */
+function startOn({ freeAtMs, givenAtMs }: Slot): number {
+  return Math.max(freeAtMs, givenAtMs)
+}
+
 function msLeft(attempt: InFlight): number {
   return Math.max(0, attempt.freeInMs ?? attempt.leftMs)
 }
 
 function countSlot(pool: SimulatedPool, { accountId }: Owner, change: 1 | -1): void {
   pool.occupied.set(accountId, (pool.occupied.get(accountId) ?? 0) + change)
-}
-
-function etaOf(freeAtMs: number): { p50: number; p90: number } {
-  const seconds = freeAtMs / 1_000
-  const round = (value: number) => Math.round(value * 10) / 10
-  return { p50: round(seconds), p90: round(seconds * P90_FACTOR) }
 }

@@ -1,5 +1,5 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import type { Pace } from '../pace.ts'
+import type { DevicePace } from '../pace.ts'
 import type { Line, SimulatedHead, SimulatedVideo } from '../simulation/line.ts'
 import type { AccountOutcome, DemandedVideo, VideoKind } from './demand.ts'
 
@@ -25,7 +25,7 @@ export interface DemandLine {
   kind: VideoKind
   queueKey: string
   /** By the pool's number; null = it cannot make it. */
-  paces: readonly (Pace | null)[]
+  paces: readonly (DevicePace | null)[]
 }
 
 const ID_LENGTH = 12
@@ -81,7 +81,7 @@ export class DemandVideo implements SimulatedVideo {
     return overhead + steps * step - ranMs
   }
 
-  #paceOn(pool: number): Pace {
+  #paceOn(pool: number): DevicePace {
     const pace = this.of.paces[pool]
     if (pace == null) throw new RangeError(`pool ${pool} cannot make ${this.of.kind.name}`)
     return pace

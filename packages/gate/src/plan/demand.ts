@@ -1,5 +1,5 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import type { Pace } from '../pace.ts'
+import type { DevicePace } from '../pace.ts'
 
 /*
  * What a simulated installation is asked for, what it has, and what came of it. All times are milliseconds
@@ -40,7 +40,7 @@ export interface VideoKind {
   /** What one video of it generates, and is charged for. */
   tokens: number
   /** By the pool's name; a pool that is not named cannot make it. */
-  paces: Readonly<Record<string, Pace>>
+  paces: Readonly<Record<string, DevicePace>>
 }
 
 /** One submission. */

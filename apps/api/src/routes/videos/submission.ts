@@ -10,7 +10,7 @@ import type { Submission, SubmissionOrigin } from '../../submissions/submission.
 import { submitVideo } from '../../submissions/submit.ts'
 import type { Video } from '../../videos/video.ts'
 import { readVideo } from '../../videos/video-store.ts'
-import { videoReply } from './video-reply.ts'
+import { firstReply } from './video-reply.ts'
 
 /** The errors that every call has that submits a video. */
 export const SUBMISSION_ERRORS = [
@@ -57,5 +57,5 @@ export async function submitAndShow(
     if (response.closed) note()
     else response.once('close', note)
   }
-  return videoReply(context, video)
+  return firstReply(context, video)
 }

@@ -1,5 +1,6 @@
 import { type PublicVideo, videoSchema } from '@sluice/shared/public-video'
 import { z } from 'zod'
+import type { Forecast } from '../../forecast/forecast.ts'
 import { JsonReply } from '../../http/reply.ts'
 import type { Services } from '../../services.ts'
 import type { Video } from '../../videos/video.ts'
@@ -24,12 +25,19 @@ const POLL_MS_MAX = 5_000
 /** Polls per video that feel live. */
 const POLLS_PER_VIDEO = 20
 
+type VideoReply = PublicVideo | JsonReply<PublicVideo>
+
 /** A video with its forecast while it is queued or running, and the pace at which clients should poll it. */
-export async function videoReply(
-  context: Services,
-  video: Video,
-): Promise<PublicVideo | JsonReply<PublicVideo>> {
-  const forecast = await context.forecaster.of(video)
+export async function videoReply({ forecaster }: Services, video: Video): Promise<VideoReply> {
+  return replyOf(video, await forecaster.of(video))
+}
+
+/** The same in answer to its submission: what it forecasts is compared with what comes. */
+export async function firstReply({ forecaster }: Services, video: Video): Promise<VideoReply> {
+  return replyOf(video, await forecaster.ofFirst(video))
+}
+
+function replyOf(video: Video, forecast: Forecast | null): VideoReply {
   const body = videoJson(video, forecast)
   if (video.ended_at !== null) return body
   const etaMs = (forecast?.etaSeconds?.p50 ?? 20) * 1_000
