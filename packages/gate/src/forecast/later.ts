@@ -16,7 +16,8 @@ export function msUntilReady({ schedule, ...moment }: FlexPrices, wait: FlexWait
 }
 
 /**
- * What is expected of a video that waits for `readyInMs` more and would be made so, were it ready now: what is queued before it is being made meanwhile. It has no position: it stands in no line.
+ * What is expected of a video that waits for `readyInMs` more and would be made so, were it ready now: what
+ * is queued before it is being made meanwhile. It has no position: it stands in no line.
  */
 export function forecastLater(
   end: ExpectedEnd | null,
