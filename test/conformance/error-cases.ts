@@ -89,6 +89,12 @@ function refusedFields(own: Caller): ErrorCase[] {
     refused('an unknown field', own, create({ colour: 'red' }), answer(400, 'unknown_parameter', 'colour')),
     refused('max_tokens', own, create({ max_tokens: 1 }), answer(400, 'max_tokens_too_small', 'max_tokens')),
     refused('max_cost', own, create({ max_cost: '0.000001' }), answer(400, 'max_cost_too_small', 'max_cost')),
+    refused(
+      'max_price',
+      own,
+      create({ service_tier: 'flex', max_price: '0.000001' }),
+      answer(400, 'max_price_too_small', 'max_price'),
+    ),
     refused('an image too large', own, tooLarge, answer(413, 'body_too_large', 'input_reference')),
   ]
 }

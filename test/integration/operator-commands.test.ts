@@ -196,6 +196,34 @@ test('sluice credits adds credit that expires, shows it in the order in which it
   })
 })
 
+test('sluice flex-prices sets what flex costs by hour or by utilisation, and shows it with the prices now', async () => {
+  const set = await sluice(['flex-prices', 'set', '--by', 'utilisation', '0=0.25', '80=0.75'])
+  expect(set).toMatchObject({ code: 0, err: '' })
+  expect(set.out).toContain(
+    'from 0 to 80 %  x 0.25\nfrom 80 % on  x 0.75\nnow x 0.25, at a utilisation of 0.0 %:\n',
+  )
+  expect(set.out).toContain('animatic 256px  0.05 USD per million\n')
+  expect((await sluice(['flex-prices', 'set', '0=0.5', '7=0.4'])).code).toBe(0)
+  const shown = await sluice(['flex-prices', 'show'])
+  expect(shown.out).toContain('0:00 to 7:00 UTC  x 0.5\n7:00 to 24:00 UTC  x 0.4\n')
+  expect(await operator.must('GET', '/v1/admin/flex-prices')).toMatchObject({ by: 'hour' })
+  expect((await sluice(['flex-prices', 'set', '1=0.5'])).err).toContain('steps.0.from is 1')
+  expect((await sluice(['flex-prices', 'set', 'night=0.5'])).code).toBe(2)
+  const flex = ['--tier', 'flex', '--frames', '5', '--steps', '10']
+  const quoted = await sluice([
+    'quote',
+    'a boat',
+    ...flex,
+    '--not-before',
+    new Date(Date.now() + 7_200_000).toISOString(),
+  ])
+  expect(quoted).toMatchObject({ code: 0, err: '' })
+  expect(quoted.out).toMatch(/flex is at 0\.(1|08) USD per million now: it waits for \d{4}-\d\d-\d\d /)
+  expect((await sluice(['quote', 'a boat', ...flex, '--max-price', '0.01'])).err).toContain(
+    'flex costs at least',
+  )
+})
+
 test('what is refused exits with 1 and the reason, what is missing or misspelt with 2', async () => {
   expect((await sluice(['credits', 'add'])).code).toBe(2)
   expect(await sluice(['credits', 'add', 'abc'])).toMatchObject({

@@ -8,6 +8,7 @@ import { USAGE_EXIT } from './exit-codes.ts'
 import { addAccountCommands } from './operator/account-commands.ts'
 import { addCreditCommands } from './operator/credit-commands.ts'
 import { addEconomicsCommands } from './operator/economics-commands.ts'
+import { addFlexPriceCommands } from './operator/flex-price-commands.ts'
 import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
 import { endWithNpx } from './processes/end-with-npx.ts'
@@ -67,6 +68,7 @@ async function main(): Promise<void> {
   addKeyCommands(program, operator)
   addCreditCommands(program, operator)
   addEconomicsCommands(program, operator)
+  addFlexPriceCommands(program, operator)
   await program.parseAsync(isKnown(program, process.argv.slice(2)) ? undefined : withoutHelp(process.argv))
 }
 

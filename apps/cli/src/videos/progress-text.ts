@@ -48,6 +48,11 @@ export function secondsText(seconds: string): string {
   return Number.isFinite(value) ? `${Number(value.toFixed(2))} s` : `${seconds} s`
 }
 
+/** `2027-01-31 22:00:00 UTC`, of seconds since the Unix epoch. */
+export function utcText(unixSeconds: number): string {
+  return `${new Date(unixSeconds * 1_000).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}
+
 /** Seconds as m:ss, or h:mm:ss. */
 export function clock(seconds: number): string {
   const whole = Math.max(Math.round(seconds), 0)
@@ -69,6 +74,9 @@ function leftText(video: Video): string | null {
 
 function describe(video: Video): string {
   if (video.status === 'queued') {
+    if (video.waits_for === 'price') return 'queued, waits until flex costs less'
+    if (video.waits_for === 'not_before' && video.not_before != null)
+      return `queued, waits for ${utcText(video.not_before)}`
     return typeof video.queue_position === 'number' ? `queued, position ${video.queue_position}` : 'queued'
   }
   if (isCancelled(video)) return 'cancelled'

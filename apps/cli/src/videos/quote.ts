@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/find-connection.ts'
 import { INTERRUPTED_EXIT } from '../exit-codes.ts'
-import { clock, secondsText } from './progress-text.ts'
+import { clock, secondsText, utcText } from './progress-text.ts'
 import type { Terminal } from './terminal.ts'
 import type { Quote, VideoRequest } from './video.ts'
 import { VideoClient, type VideoClientTimings } from './video-client.ts'
@@ -46,6 +46,7 @@ function quoteText(quoted: Quote): string {
   const lines = [
     `${quoted.model}, ${settingsText(quoted)}`,
     `${tokens} at ${perMillion}: ${cost.amount} ${cost.currency}`,
+    ...(quoted.flex == null ? [] : [flexText(quoted.flex)]),
     timeText(quoted),
     ...(quoted.promise == null ? [] : promiseLines(quoted.promise)),
     ...(quoted.affordable ? [] : ['the balance does not cover it']),
@@ -54,9 +55,17 @@ function quoteText(quoted: Quote): string {
   return `${lines.join('\n')}\n`
 }
 
+/** What flex costs now, and when it may be dispatched. */
+function flexText({ price_per_million, cost, waits_for, starts_at }: NonNullable<Quote['flex']>): string {
+  const now = `flex is at ${price_per_million} ${cost.currency} per million now`
+  if (waits_for === null) return `${now}: ${cost.amount} ${cost.currency} if it is dispatched at that`
+  if (starts_at === null) return `${now}: it waits until flex costs less`
+  return `${now}: it waits for ${utcText(starts_at)}`
+}
+
 /** What each tier would promise, and what it is worth. */
 function promiseLines({ deliver_by, service_tier, tiers }: NonNullable<Quote['promise']>): string[] {
-  const by = `by ${new Date(deliver_by * 1_000).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+  const by = `by ${utcText(deliver_by)}`
   const lines = tiers.map((tier) => {
     const { cost, credit_if_missed: credit } = tier
     const answer = tier.can_be_kept ? 'can be promised' : 'cannot be promised'
@@ -83,7 +92,8 @@ function settingsText(settings: {
   return `${size}, ${num_frames} frames (${secondsText(seconds)}), ${num_steps} steps`
 }
 
-function timeText({ queue_position, eta_seconds }: Quote): string {
+function timeText({ queue_position, eta_seconds, flex }: Quote): string {
+  if (flex?.waits_for != null && eta_seconds !== null) return `done in about ${clock(eta_seconds.p50)}`
   const place = queue_position === null ? 'behind a long queue' : `position ${queue_position}`
   return eta_seconds === null
     ? `${place}, time unknown`

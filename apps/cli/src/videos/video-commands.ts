@@ -21,6 +21,8 @@ interface RequestFlags {
   maxTokens?: number
   maxCost?: string
   tier?: string
+  maxPrice?: string
+  notBefore?: number
   deliverBy?: number
   maxWait?: number
   refine?: boolean
@@ -109,6 +111,8 @@ function withRequestOptions(command: Command): Command {
     .option('--max-tokens <n>', 'refuse when it would generate more', positiveNumber)
     .option('--max-cost <amount>', 'refuse when it would cost more, e.g. 2.50', moneyAmount)
     .option('--tier <tier>', 'priority, standard or flex')
+    .option('--max-price <amount>', 'with --tier flex: wait while a million tokens cost more', moneyAmount)
+    .option('--not-before <time>', 'with --tier flex: not earlier, e.g. 2027-01-31T22:00Z', unixTime)
     .option('--deliver-by <time>', 'refuse unless it is promised by then, e.g. 2027-01-31T12:00Z', unixTime)
     .option('--max-wait <seconds>', 'refuse unless it is promised within so many seconds', positiveNumber)
     .option('--refine', "have the service's refiner write a longer prompt first")
@@ -128,6 +132,8 @@ function requestOf(prompt: string, flags: RequestFlags): VideoRequest {
     ...(flags.maxTokens === undefined ? {} : { max_tokens: flags.maxTokens }),
     ...(flags.maxCost === undefined ? {} : { max_cost: flags.maxCost }),
     ...(flags.tier === undefined ? {} : { service_tier: flags.tier }),
+    ...(flags.maxPrice === undefined ? {} : { max_price: flags.maxPrice }),
+    ...(flags.notBefore === undefined ? {} : { not_before: flags.notBefore }),
     ...(flags.deliverBy === undefined ? {} : { deliver_by: flags.deliverBy }),
     ...(flags.maxWait === undefined ? {} : { max_wait: flags.maxWait }),
     ...(flags.refine === undefined ? {} : { refine_prompt: flags.refine }),

@@ -21,13 +21,24 @@ export const videoSchema = publicVideoSchema
     queue_position: true,
     eta_seconds: true,
     promise: true,
+    waits_for: true,
+    not_before: true,
   })
-  .partial({ error: true, usage: true, cost: true, queue_position: true, eta_seconds: true, promise: true })
+  .partial({
+    error: true,
+    usage: true,
+    cost: true,
+    queue_position: true,
+    eta_seconds: true,
+    promise: true,
+    waits_for: true,
+    not_before: true,
+  })
   .loose()
 export type Video = z.output<typeof videoSchema>
 
 /** The API's quote; fields of newer servers pass. */
-export const quoteSchema = publicQuoteSchema.partial({ promise: true }).loose()
+export const quoteSchema = publicQuoteSchema.partial({ promise: true, flex: true }).loose()
 export type Quote = z.output<typeof quoteSchema>
 
 /** The API's list of models; fields of newer servers pass. */
@@ -49,6 +60,8 @@ export interface VideoRequest {
   max_tokens?: number
   max_cost?: string
   service_tier?: string
+  max_price?: string
+  not_before?: number
   deliver_by?: number
   max_wait?: number
 }
