@@ -1,6 +1,6 @@
 """Full-size Open-Sora 2.0 with random weights on one GPU: what a step, a text, a decode and a clip cost.
 
-    OPENSORA_HOME=/opt/Open-Sora python bench/gpu [--out FOLDER] [--minutes 10]
+    OPENSORA_HOME=/opt/Open-Sora python bench/gpu [--out FOLDER] [--minutes 10] [--only network|runner]
 
 Needs Python, torch with CUDA and a checkout of Open-Sora, commit d0cd5ac, with the libraries it imports; no
 weights, and no Node. Speed and memory do not depend on the numbers in the weights, so they are drawn on the
@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--out", default="gpu-bench")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    parser.add_argument("--only", choices=("network", "runner"))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     given = parser.parse_args()
     if not os.path.isdir(os.path.join(os.environ.get("OPENSORA_HOME") or "", "opensora")):
@@ -46,7 +47,7 @@ def main() -> int:
         "OPENSORA_HOME": os.path.abspath(os.environ["OPENSORA_HOME"]),
         "OPENSORA_DEVICE": given.device,
         "SIZE": given.size,
-        "PYTHONPATH": os.pathsep.join(map(str, (RUNNERS / "open-sora", RUNNERS / "python"))),
+        "PYTHONPATH": os.pathsep.join((*map(str, (RUNNERS / "open-sora", RUNNERS / "python")), *installed())),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HF_HUB_OFFLINE": "1",
     }
@@ -54,14 +55,21 @@ def main() -> int:
     environment.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     ends_at = time.monotonic() + given.minutes * 60
     codes = []
-    for part, share in (("network.py", NETWORK_SHARE), ("with_runner.py", 1.0)):
+    parts = {"network": "network.py", "runner": "with_runner.py"}
+    for part in parts if given.only is None else (given.only,):
         # Each in a process of its own, which leaves the device as it found it.
+        share = NETWORK_SHARE if part == "network" and given.only is None else 1
         seconds = (ends_at - time.monotonic()) * share
-        command = [sys.executable, str(HERE / part), "--rows", str(rows), "--seconds", str(seconds)]
+        command = [sys.executable, str(HERE / parts[part]), "--rows", str(rows), "--seconds", str(seconds)]
         codes.append(subprocess.run(command, env=environment).returncode)
         write_table(rows, out / "table.md")
     print(f"\n{out / 'table.md'}")
     return max(codes)
+
+
+def installed() -> list[str]:
+    """Where packages were installed beside Python's own place."""
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ way first, then each means of the runner switched on in turn."""
 from __future__ import annotations
 
 import argparse
+import gc
+import math as math_of_numbers
 import os
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Literal, Sequence
 
 import torch
+from kernel_times import profile
 from measure import GIB, device_name, peak_tflops, synchronize, timed
 from parts import DEVICE, HERE, IS_TINY, LACKING
 from report import Report
@@ -18,6 +21,7 @@ from report import Report
 # Only now: parts.py stands in for what they import.
 from mmengine.config import Config
 from opensora.models.hunyuan_vae import vae as vae_module
+from opensora.models.hunyuan_vae.unet_causal_3d_blocks import CausalConv3d
 from opensora.models.mmdit import math
 from opensora.registry import MODELS, build_module
 from opensora.utils.inference import prepare_inference_condition
@@ -26,6 +30,7 @@ from sluice_open_sora.attention_choice import KERNELS, choose_kernel
 from sluice_open_sora.compile_choice import describe
 from sluice_open_sora.guidance_branches import BRANCHES
 from sluice_open_sora.open_sora.attention import Attend, Heads, find_kernel, put_in_place, try_kernels
+from sluice_open_sora.open_sora.autoencoder_passes import CompiledNorms, replace_padding
 from sluice_open_sora.open_sora.causal_mask import CausalMask
 from sluice_open_sora.open_sora.compiled_blocks import CompiledBlocks, CompileFailure
 from sluice_open_sora.open_sora.first_block_cache import FirstBlockCache
@@ -79,15 +84,20 @@ CLIPS = (
 )
 
 
+THEIR_WAY = "Open-Sora's way"
+OUR_DECODE = "and compiled norms"
+
 # What a row is called, whose steps, and how many of each kind.
 WAYS = (
-    ("Open-Sora's way, from text or image", "Open-Sora's way", THEIRS),
+    ("Open-Sora's way, from text or image", THEIR_WAY, THEIRS),
     ("branches needed, from text", "branches needed", OURS_FROM_TEXT),
     ("branches needed, from an image", "branches needed", OURS_FROM_IMAGE),
     ("and the fastest kernel, from text", "the fastest kernel", OURS_FROM_TEXT),
     ("and compiled blocks, from text", "compiled blocks", OURS_FROM_TEXT),
 )
-PRECISIONS: tuple[Precision, ...] = ("fp8", "int8")
+# Weights kept in 8 bits, and the sums made in 8 bits too, which the runner does not offer.
+SUMS = "fp8 with the sums in fp8"
+PRECISIONS: tuple[Precision | Literal["fp8 with the sums in fp8"], ...] = (SUMS, "fp8", "int8")
 
 
 @dataclass
@@ -115,26 +125,36 @@ class ClipBench:
         # Seconds of a step by what made it and its branches.
         self.seconds: dict[tuple[str, int], float] = {}
         self.decode_s: dict[str, float] = {}
+        self._decoded: torch.Tensor | None = None
 
     def steps(self) -> None:
-        # The first step compiles Open-Sora's timestep_embedding, and tries kernels.
-        self._call([0])
-        self._step("Open-Sora's way", 3, self._call)
-        for branches in (2, 1):
-            self._step("branches needed", branches, self._call)
-        self.seconds["branches needed", 3] = self.seconds.get(("Open-Sora's way", 3), float("nan"))
+        """Ours first: of the long clip Open-Sora's way takes most of the time, and is the first left out."""
+        # The first step compiles Open-Sora's timestep_embedding.
+        if not self._clip.is_slow:
+            self._call([0])
         theirs = math.flash_attn_func
-        self._kernel = kernel = self._kernels()
-        self._compiled(kernel)
-        self._cached()
+        with self._report.part(f"{self._clip}: kernels"):
+            self._kernel = self._kernels()
+        if self._kernel is not None:
+            with self._report.part(f"{self._clip}: compiled blocks"):
+                self._compiled(self._kernel)
+            put_in_place(self._kernel)
+        with self._report.part(f"{self._clip}: step cache"):
+            self._cached()
         put_in_place(theirs)
+        self._step(THEIR_WAY, 3, self._call)
+        for branches in (1, 2):
+            self._step("branches needed", branches, self._call)
+        self.seconds["branches needed", 3] = self.seconds.get((THEIR_WAY, 3), float("nan"))
 
-    def in_8_bits(self, precision: Precision) -> None:
+    def in_8_bits(self, precision: str) -> None:
         """Steps of a network whose weights are so by now, with the kernel that was the fastest."""
-        assert self._kernel is not None
+        if self._kernel is None:
+            return
         put_in_place(self._kernel)
         for branches in (2, 1):
             self._step(f"weights in {precision}", branches, self._call)
+        self._compiled(self._kernel, f"weights in {precision}, compiled")
 
     def _kernels(self) -> Attend:
         """Each attention kernel that works here, by itself, and then the fastest, which stays in place."""
@@ -155,10 +175,11 @@ class ClipBench:
             self._step("the fastest kernel", branches, self._call)
         return kernel
 
-    def _compiled(self, kernel: Attend) -> None:
+    def _compiled(self, kernel: Attend, way: str = "compiled blocks") -> None:
         """As the runner compiles them while it loads, and takes them back where that is not faster."""
-        clip, what = self._clip, f"{self._clip}: compiled blocks"
-        if not self._report.has_time(what, 150 if DEVICE.type == "cuda" else 0):
+        clip, what = self._clip, f"{self._clip}: {way}"
+        # The programs of the first clip are those of the second too.
+        if not self._report.has_time(what, 40 if DEVICE.type == "cuda" else 0):
             return
         size = SoldSize(clip.width, clip.height, clip.frames, clip.tokens)
         blocks = CompiledBlocks(self._parts.network, kernel, DEVICE, DTYPE)
@@ -171,7 +192,8 @@ class ClipBench:
         took = round(time.monotonic() - started_at, 1)
         self._report.row(f"{what}, to compile and check", seconds=took, found=describe(compared))
         for branches in (2, 1):
-            self._step("compiled blocks", branches, self._call)
+            self._step(way, branches, self._call)
+        self._profile(f"a step of 1, {way}", lambda: self._call([0]))
         blocks.take_back()
 
     def _cached(self) -> None:
@@ -193,24 +215,74 @@ class ClipBench:
         picture = torch.zeros((1, 3, 1, clip.height, clip.width), dtype=DTYPE, device=DEVICE)
         encode = timed(lambda: autoencoder.encode(picture))
         self._report.row(f"{clip}: encode an input image", **encode.as_row())
-        theirs = vae_module.prepare_causal_attention_mask
-        clips = []
-        for name, mask in (("Open-Sora's way", theirs), ("the mask made once", CausalMask())):
-            if not self._report.has_time(f"{clip}: decode, {name}", 60 if clip.is_slow else 5):
+        for name, prepare, undo in self._ways_to_decode():
+            if not self._report.has_time(f"{clip}: decode, {name}", 30 if clip.is_slow else 5):
                 continue
-            vae_module.prepare_causal_attention_mask = mask
+            prepare()
+            with self._report.part(f"{clip}: decode, {name}"):
+                self._decode(name)
+            undo()
 
-            def decode() -> None:
-                clips[:] = [*clips[-1:], autoencoder.decode(self._noise)]
+    def _decode(self, name: str) -> None:
+        made: list[torch.Tensor] = []
 
+        def decode() -> None:
+            made[:] = [self._parts.autoencoder.decode(self._noise)]
+
+        timing = timed(decode, warm=0 if self._clip.is_slow else 1, runs=1)
+        more: dict[str, Any] = {}
+        if timing.seconds is not None:
+            self.decode_s[name] = timing.seconds
+            if self._decoded is None:
+                self._decoded = made[0].cpu()
+            else:
+                more = compared(self._decoded, made[0].cpu())
+        self._report.row(f"{self._clip}: decode, {name}", **timing.as_row(), **more)
+        if not self._clip.is_slow and name == OUR_DECODE:
+            self._profile(f"decode, {name}", decode)
+
+    def _ways_to_decode(self) -> list[tuple[str, Callable[[], Any], Callable[[], Any]]]:
+        """Each with what puts it in place and what takes it back."""
+        theirs = vae_module.prepare_causal_attention_mask
+
+        pads = CausalConv3d.forward
+        norms = CompiledNorms(self._parts.autoencoder, DEVICE, DTYPE)
+
+        def restore() -> None:
+            vae_module.prepare_causal_attention_mask = theirs
+            CausalConv3d.forward = pads
+            norms.take_back()
+
+        def padded() -> None:
+            CausalMask().replace()
+            replace_padding()
+
+        def compiled() -> None:
+            padded()
+            started_at = time.monotonic()
             try:
-                timing = timed(decode, warm=0 if clip.is_slow else 1, runs=1)
-            finally:
-                vae_module.prepare_causal_attention_mask = theirs
-            same = {"same_bits": bool(torch.equal(*clips))} if name != "Open-Sora's way" else {}
-            self._report.row(f"{clip}: decode, {name}", **timing.as_row(), **same)
-            if timing.seconds is not None:
-                self.decode_s[name] = timing.seconds
+                plain_s, compiled_s = norms.put_in_place()
+            except CompileFailure as failure:
+                self._report.row("compiled norms", not_compiled=str(failure))
+                return
+            took = round(time.monotonic() - started_at, 1)
+            milliseconds = {"as_it_is_ms": 1000 * plain_s, "compiled_ms": 1000 * compiled_s}
+            rounded = {name: round(value, 2) for name, value in milliseconds.items()}
+            self._report.row("compiled norms, to compile and check", seconds=took, **rounded)
+
+        return [
+            (THEIR_WAY, lambda: None, restore),
+            ("the mask made once", lambda: CausalMask().replace(), restore),
+            ("and padding by copies", padded, restore),
+            (OUR_DECODE, compiled, restore),
+        ]
+
+    def _profile(self, what: str, call: Callable[[], Any]) -> None:
+        what = f"{self._clip}: where the time goes, {what}"
+        if not self._report.has_time(what, 30 if self._clip.is_slow else 10):
+            return
+        with self._report.part(what):
+            self._report.row(what, **profile(call, self._report.folder / "kernels.txt", what))
 
     def hand_over(self) -> None:
         """A decoded clip into the file that the encoder reads: the device idles meanwhile."""
@@ -231,9 +303,8 @@ class ClipBench:
             os.remove(path)
 
     def decode_beside_a_step(self) -> None:
-        """Whether the next video's steps gain anything by beginning while this one is decoded. Of the longer
-        clip it would take minutes."""
-        if self._clip.is_slow:
+        """Whether the next video's steps gain anything by beginning while this one is decoded."""
+        if not self._report.has_time(f"{self._clip}: a decode beside a step", 30):
             return
 
         def decode() -> None:
@@ -267,8 +338,8 @@ class ClipBench:
             if any(one is None for one in seconds):
                 continue
             denoise = sum(one * times for one, times in zip(seconds, steps.values()) if one is not None)
-            mask = "Open-Sora's way" if way == "Open-Sora's way" else "the mask made once"
-            whole = self._text_s + denoise + self.decode_s.get(mask, 0)
+            decode = THEIR_WAY if way == THEIR_WAY else OUR_DECODE
+            whole = self._text_s + denoise + self.decode_s.get(decode, 0)
             self._report.row(
                 f"{self._clip}: {STEPS} steps, {name}, extrapolated",
                 steps_s=round(denoise, 1),
@@ -276,9 +347,30 @@ class ClipBench:
                 tokens_per_s=round(self._clip.tokens * STEPS / whole),
             )
 
+    def fast_clips(self) -> None:
+        """Extrapolated: what a step cache leaves out is its threshold's choice, which random weights do not
+        tell."""
+        ways = ("compiled blocks", "step cache, left out")
+        kinds = ((branches, way) for way in ways for branches in (2, 1))
+        known = [self.seconds.get((way, branches)) for branches, way in kinds]
+        if any(one is None for one in known):
+            return
+        full_2, full_1, left_2, left_1 = (one or 0 for one in known)
+        # Every fourth step is run in full, and those have two branches.
+        often = 13 * full_2 + 17 * left_2 + 20 * left_1
+        half = 15 * (full_2 + left_2) + 10 * (full_1 + left_1)
+        for name, steps_s in (("half of the steps", half), ("every step that may be", often)):
+            whole = self._text_s + steps_s + self.decode_s.get(OUR_DECODE, 0)
+            self._report.row(
+                f"{self._clip}: {STEPS} steps, open-sora-2-fast that leaves out {name}, extrapolated",
+                steps_s=round(steps_s, 1),
+                whole_s=round(whole, 1),
+            )
+
     def _step(self, way: str, branches: int, call: Callable[[list[int]], Any]) -> None:
         what = f"{self._clip}: a step of {branches}, {way}"
-        if not self._report.has_time(what, 60 if self._clip.is_slow else 5):
+        # As it would be at a third of an H100's peak.
+        if not self._report.has_time(what, max(3, self._clip.tflop(branches) / 330)):
             return
         # Two branches are those of a video from text.
         rows = {3: [0, 1, 2], 2: [0, 2], 1: [0]}[branches]
@@ -342,13 +434,23 @@ def measure_parts(report: Report, parts: Parts) -> list[ClipBench]:
     benches = []
     for clip in CLIPS:
         bench = ClipBench(report, parts, clip, (t5.seconds or 0) + (clip_text.seconds or 0))
-        bench.steps()
-        bench.other_phases()
-        bench.hand_over()
-        bench.decode_beside_a_step()
+        for part in (bench.steps, bench.other_phases, bench.hand_over):
+            with report.part(f"{clip}: {part.__name__}"):
+                part()
         bench.whole_clips(WAYS)
+        bench.fast_clips()
         benches.append(bench)
+    with report.part("a decode beside a step"):
+        benches[0].decode_beside_a_step()
     return benches
+
+
+def compared(first: torch.Tensor, second: torch.Tensor) -> dict[str, Any]:
+    """Two clips from -1 to 1."""
+    if torch.equal(first, second):
+        return {"same_bits": True}
+    error = float((first.float().clamp(-1, 1) - second.float().clamp(-1, 1)).pow(2).mean())
+    return {"same_bits": False, "PSNR_dB": round(10 * math_of_numbers.log10(4 / error), 1)}
 
 
 def measure_8_bits(report: Report, parts: Parts, benches: list[ClipBench]) -> None:
@@ -357,18 +459,34 @@ def measure_8_bits(report: Report, parts: Parts, benches: list[ClipBench]) -> No
         if torchao_version() is None:
             report.row(what, not_usable="torchao is not installed")
             continue
-        # Before the next is made: both at once may not fit.
-        parts.network = None
-        parts.network = build_part("model")
-        for block in (*parts.network.double_blocks, *parts.network.single_blocks):
-            quantize(block, precision, DEVICE)
-        if DEVICE.type == "cuda":
-            torch.cuda.empty_cache()
-            report.row(what, allocated_GiB=round(torch.cuda.memory_allocated() / GIB, 1))
-        with torch.inference_mode():
-            for bench in benches:
-                bench.in_8_bits(precision)
-                bench.whole_clips([(f"and {what}, from text", what, OURS_FROM_TEXT)])
+        if precision == SUMS and DEVICE.type != "cuda":
+            report.row(what, not_usable="this is no GPU")
+            continue
+        if not report.has_time(what, 30 if DEVICE.type == "cuda" else 0):
+            continue
+        with report.part(what):
+            # Before the next is made: both at once may not fit. Blocks and what was compiled of them hold
+            # each other.
+            parts.network = None
+            gc.collect()
+            parts.network = build_part("model")
+            for block in (*parts.network.double_blocks, *parts.network.single_blocks):
+                quantize_also_sums(block) if precision == SUMS else quantize(block, precision, DEVICE)
+            gc.collect()
+            if DEVICE.type == "cuda":
+                torch.cuda.empty_cache()
+                report.row(what, allocated_GiB=round(torch.cuda.memory_allocated() / GIB, 1))
+            with torch.inference_mode():
+                for bench in benches:
+                    bench.in_8_bits(precision)
+                    ways = [f"{what}{compiled}" for compiled in ("", ", compiled")]
+                    bench.whole_clips([(f"and {way}, from text", way, OURS_FROM_TEXT) for way in ways])
+
+
+def quantize_also_sums(block: Any) -> None:
+    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
+
+    quantize_(block, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), device=DEVICE)
 
 
 def main() -> None:

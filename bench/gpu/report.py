@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 
 class Report:
     def __init__(self, path: str, seconds: float) -> None:
         self._file = open(path, "a", encoding="utf-8")
+        self.folder = Path(path).parent
         self._started_at = time.monotonic()
         self._seconds = seconds
 
@@ -24,6 +26,15 @@ class Report:
         print(f"{what:64s} " + "  ".join(f"{name}={number}" for name, number in known.items()), flush=True)
         self._file.write(json.dumps({"what": what, **known}) + "\n")
         self._file.flush()
+
+    @contextlib.contextmanager
+    def part(self, what: str) -> Iterator[None]:
+        """One that fails leaves the others: time on a GPU is short."""
+        try:
+            yield
+        except Exception as error:
+            said = str(error).strip().split("\n")[0][:200]
+            self.row(what, failed=f"{type(error).__name__}: {said}")
 
     def has_time(self, what: str, seconds: float) -> bool:
         """Whether so many seconds are left; otherwise the row says that there was no time."""

@@ -70,6 +70,10 @@ test.each([
   ['weights of 8 bits take half the memory and make about the same clip', 'tests.test_precision'],
   ["the decoder's mask is Open-Sora's own, made once for many tiles", 'tests.test_causal_mask'],
   [
+    "the autoencoder's padding is torch's own to the bit, and its compiled norms are, but for rounding",
+    'tests.test_autoencoder_passes',
+  ],
+  [
     'a clip goes into the file of the encoder frame by frame, as Open-Sora saves one',
     'tests.test_frames_file',
   ],
@@ -122,6 +126,8 @@ test('the benchmark for a GPU goes through all of its rows on a CPU at tiny size
       'encode an input image',
       "decode, Open-Sora's way",
       'decode, the mask made once',
+      'decode, and padding by copies',
+      'decode, and compiled norms',
       'frames to the encoder, in one piece',
       'frames to the encoder, as the runner does',
       "50 steps, Open-Sora's way, from text or image, extrapolated",

@@ -1,5 +1,5 @@
-"""How the video model is computed, as it is decided while it loads: by which attention kernel, and whether
-its blocks are compiled."""
+"""How a video is computed, as it is decided while the model loads: by which attention kernel, and whether the
+video model's blocks and the autoencoder's norms are compiled."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from sluice_runner.failure import RunnerFailure
 from sluice_runner.log import log
 
 from ..attention_choice import ATTENTION_SETTING, Kernel
-from ..compile_choice import COMPILE_SETTING, describe, is_faster
+from ..compile_choice import COMPILE_SETTING, GAIN_MIN, describe, is_faster
 from ..settings import Settings
 from ..sold_sizes import SoldSize
 from .attention import Heads, find_kernel, put_in_place, settle_attention
+from .autoencoder_passes import CompiledNorms
 from .compiled_blocks import CompiledBlocks, CompileFailure
 
 
@@ -51,13 +52,7 @@ def settle_blocks(
     """Compiles the blocks where that is wanted, works and is faster. The weights are on the device.
 
     Raises RunnerFailure when they must be compiled and cannot."""
-    wanted, why = settings.compile, None
-    if wanted == "off":
-        why = f"{COMPILE_SETTING} is off"
-    elif network.ranks > 1:
-        why = "over several devices they are not compiled"
-    elif wanted == "auto" and network.device.type != "cuda":
-        why = "this is no GPU"
+    wanted, why = settings.compile, _why_not_compiled(settings, network)
     if why is None:
         blocks = CompiledBlocks(network.module, find_kernel(computing.kernel), network.device, network.dtype)
         try:
@@ -73,6 +68,49 @@ def settle_blocks(
         needed = "a C compiler and Python's headers are needed; off and auto go on without"
         raise RunnerFailure("model_missing", f'{COMPILE_SETTING} is "on", but: {why}; {needed}')
     return _with(computing, f"not compiled: {why}", "off", "")
+
+
+def settle_norms(
+    computing: Computing, autoencoder: Any, network: LoadedNetwork, settings: Settings
+) -> Computing:
+    """Compiles the autoencoder's group norms where that is wanted, works and is faster; it is no reason not
+    to load."""
+    why = _why_not_compiled(settings, network)
+    if why is None:
+        norms = CompiledNorms(autoencoder, network.device, network.dtype)
+        try:
+            plain_s, compiled_s = norms.put_in_place()
+            log(f"norms: {1000 * plain_s:.2f} ms as it is, {1000 * compiled_s:.2f} ms compiled")
+            if settings.compile == "on" or compiled_s <= plain_s * (1 - GAIN_MIN):
+                uses = {**computing.uses, "norms": "compiled"}
+                return replace(computing, uses=uses, identity=f"{computing.identity} norms=compiled")
+            norms.take_back()
+            why = "compiled they are not faster"
+        except CompileFailure as failure:
+            why = str(failure)
+    return replace(computing, uses={**computing.uses, "norms": f"not compiled: {why}"})
+
+
+def compile_ahead(network: LoadedNetwork) -> None:
+    """Open-Sora has torch compile the embedding of the time of a step at its first step of one row, and of
+    several: some seconds of the first video, on a GPU (docs/gpu-performance.md)."""
+    from opensora.models.mmdit import model
+
+    with torch.inference_mode():
+        for rows in (2, 1):
+            times = torch.full((rows,), 0.5, device=network.device, dtype=network.dtype)
+            model.timestep_embedding(times, 256)
+
+
+def _why_not_compiled(settings: Settings, network: LoadedNetwork) -> str | None:
+    """None = it is to be tried."""
+    if settings.compile == "off":
+        return f"{COMPILE_SETTING} is off"
+    if network.ranks > 1:
+        return "over several devices they are not compiled"
+    if settings.compile == "auto" and network.device.type != "cuda":
+        return "this is no GPU"
+    return None
 
 
 def _with(computing: Computing, said: str, settled: str, identity: str) -> Computing:

@@ -63,7 +63,13 @@ class OpenSoraPipeline:
         from sluice_runner.with_torch.device import find_device
 
         from .attention import stand_in_for_flash_attn
-        from .computing import LoadedNetwork, settle_blocks, settle_computing
+        from .computing import (
+            LoadedNetwork,
+            compile_ahead,
+            settle_blocks,
+            settle_computing,
+            settle_norms,
+        )
         from .configuration import check_heads, check_ranks, read_configuration, sequence_ranks
         from .network import Devices
         from .parallel_guidance import RankGroups, SplitAttention
@@ -101,7 +107,9 @@ class OpenSoraPipeline:
         self._place_parts(self._served[model].precision)
         self._residency.use("model")
         kept = self._served[model].precision or config.get("dtype", "bf16")
-        self._computing = settle_blocks(self._computing.with_weights(kept), network, self._settings, sizes)
+        computing = settle_blocks(self._computing.with_weights(kept), network, self._settings, sizes)
+        self._computing = settle_norms(computing, self._autoencoder, network, self._settings)
+        compile_ahead(network)
         self._watch()
         self._largest = self._largest_clip(model, sizes)
         return self._loaded(ring)
@@ -139,6 +147,7 @@ class OpenSoraPipeline:
         is."""
         import torch
 
+        from .autoencoder_passes import replace_padding
         from .causal_mask import CausalMask
         from .quantized_weights import quantize
         from .residency import Residency
@@ -159,6 +168,7 @@ class OpenSoraPipeline:
                 part.to(home)
         self._causal_mask = CausalMask()
         self._causal_mask.replace()
+        replace_padding()
         self._residency = Residency(self._device, parts, self._offload)
 
     def _loaded(self, ring: int) -> Loaded:

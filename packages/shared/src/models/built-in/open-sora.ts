@@ -51,8 +51,9 @@ export const OPEN_SORA_2: Model = {
   negativePrompt: true,
   sound: false,
   tokens: { temporal: 4, spatial: 8, patch: [1, 2, 2] },
-  // The table that Open-Sora publishes: 60 s and 1,656 s for 50 steps of its longest clip.
-  tokensPerSecond: { '256px': 7_040, '768px': 2_296 },
+  // Measured, 50 steps of its longest clip from text (docs/gpu-performance.md): 24.3 s and 674 s. Open-Sora
+  // publishes 60 s and 1,656 s.
+  tokensPerSecond: { '256px': 17_100, '768px': 5_640 },
   firstPriceMicros: { '256px': 200_000n, '768px': 600_000n },
   pool: null,
   accounts: null,
@@ -71,7 +72,7 @@ export const OPEN_SORA_2_FAST: Model = {
     'Open-Sora 2.0 with a step cache: most steps reuse what an earlier one computed. Approximately what open-sora-2 makes, for half the price',
   // The library diffusers' default for First Block Cache. Not tuned: that takes the trained weights.
   stepCache: { threshold: 0.05 },
-  // Twice those of open-sora-2: an estimate.
-  tokensPerSecond: { '256px': 14_080, '768px': 4_592 },
+  // If it leaves out half of the steps, whose seconds were measured (docs/gpu-performance.md).
+  tokensPerSecond: { '256px': 32_500, '768px': 10_900 },
   firstPriceMicros: { '256px': 100_000n, '768px': 300_000n },
 }
