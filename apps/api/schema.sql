@@ -38,6 +38,18 @@ create table account (
 );
 grant delete, insert, select, update on account to sluice_app;
 
+create table account_transfer (
+  transfer_id text not null,
+  account_id text not null,
+  kind text not null,
+  amount_micros bigint not null,
+  created_at timestamp with time zone not null,
+  constraint account_transfer_pkey PRIMARY KEY (transfer_id),
+  constraint account_transfer_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint account_transfer_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES transfer(id)
+);
+grant insert, select on account_transfer to sluice_app;
+
 create table api_key (
   id text not null,
   account_id text,
@@ -120,6 +132,25 @@ create table audit (
   constraint audit_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_key(id)
 );
 grant insert, select on audit to sluice_app;
+
+create table charge_month (
+  account_id text not null,
+  month timestamp with time zone not null,
+  model text not null,
+  service_tier text not null,
+  videos bigint not null,
+  tokens bigint not null,
+  charged_micros bigint not null,
+  rebate_micros bigint not null,
+  constraint charge_month_pkey PRIMARY KEY (account_id, month, model, service_tier),
+  constraint charge_month_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint charge_month_charged_micros_check CHECK (charged_micros >= 0),
+  constraint charge_month_month_check CHECK (month = date_trunc('month'::text, month, 'UTC'::text)),
+  constraint charge_month_rebate_micros_check CHECK (rebate_micros >= 0),
+  constraint charge_month_tokens_check CHECK (tokens >= 0),
+  constraint charge_month_videos_check CHECK (videos >= 0)
+) with (fillfactor=80);
+grant delete, insert, select, update on charge_month to sluice_app;
 
 create table credit (
   id text not null,
@@ -381,6 +412,84 @@ create table pace (
 );
 grant delete, insert, select, update on pace to sluice_app;
 
+create table payment (
+  id text not null,
+  provider text not null,
+  session text not null,
+  intent text,
+  account_id text,
+  reference text,
+  status text not null,
+  problem text,
+  currency text not null,
+  paid_micros bigint not null,
+  net_micros bigint not null,
+  credited_micros bigint not null default 0,
+  reversed_micros bigint not null default 0,
+  refunded_micros bigint not null default 0,
+  owed_micros bigint not null default 0,
+  waived_micros bigint not null default 0,
+  moves integer not null default 0,
+  is_live boolean not null,
+  created_at timestamp with time zone not null default now(),
+  credited_at timestamp with time zone,
+  constraint payment_pkey PRIMARY KEY (id),
+  constraint payment_provider_session_key UNIQUE (provider, session),
+  constraint payment_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint payment_provider_intent_fkey FOREIGN KEY (provider, intent) REFERENCES payment_intent(provider, intent),
+  constraint payment_check CHECK (net_micros >= 0 AND net_micros <= paid_micros),
+  constraint payment_credited_has_an_account CHECK ((status = 'credited'::text) = (credited_at IS NOT NULL) AND (status <> 'credited'::text OR account_id IS NOT NULL)),
+  constraint payment_credited_micros_check CHECK (credited_micros >= 0),
+  constraint payment_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
+  constraint payment_owed_micros_check CHECK (owed_micros >= 0),
+  constraint payment_paid_micros_check CHECK (paid_micros > 0),
+  constraint payment_problem_check CHECK (problem = ANY (ARRAY['no_account'::text, 'unknown_account'::text, 'other_currency'::text, 'subscription'::text])),
+  constraint payment_provider_check CHECK (provider = 'stripe'::text),
+  constraint payment_reference_check CHECK (length(reference) <= 200),
+  constraint payment_refunded_micros_check CHECK (refunded_micros >= 0),
+  constraint payment_reversed_micros_check CHECK (reversed_micros >= 0),
+  constraint payment_status_check CHECK (status = ANY (ARRAY['pending'::text, 'credited'::text, 'unassigned'::text, 'dismissed'::text, 'failed'::text])),
+  constraint payment_takes_back_what_it_credited CHECK ((reversed_micros + refunded_micros + owed_micros + waived_micros) <= credited_micros),
+  constraint payment_uncredited_moves_nothing CHECK (status = 'credited'::text OR credited_micros = 0),
+  constraint payment_waived_micros_check CHECK (waived_micros >= 0)
+);
+grant delete, insert, select, update on payment to sluice_app;
+
+create table payment_intent (
+  provider text not null,
+  intent text not null,
+  constraint payment_intent_pkey PRIMARY KEY (provider, intent),
+  constraint payment_intent_provider_check CHECK (provider = 'stripe'::text)
+);
+grant insert, select, update on payment_intent to sluice_app;
+
+create table payment_refund (
+  transfer_id text not null,
+  payment_id text not null,
+  amount_micros bigint not null,
+  constraint payment_refund_pkey PRIMARY KEY (transfer_id, payment_id),
+  constraint payment_refund_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES payment(id),
+  constraint payment_refund_transfer_id_fkey FOREIGN KEY (transfer_id) REFERENCES transfer(id),
+  constraint payment_refund_amount_micros_check CHECK (amount_micros > 0)
+);
+grant insert, select on payment_refund to sluice_app;
+
+create table payment_reversal (
+  provider text not null,
+  reversal text not null,
+  intent text not null,
+  cause text not null,
+  currency text not null,
+  amount_micros bigint not null,
+  stands boolean not null,
+  said_at timestamp with time zone not null,
+  constraint payment_reversal_pkey PRIMARY KEY (provider, reversal),
+  constraint payment_reversal_provider_intent_fkey FOREIGN KEY (provider, intent) REFERENCES payment_intent(provider, intent),
+  constraint payment_reversal_amount_micros_check CHECK (amount_micros >= 0),
+  constraint payment_reversal_cause_check CHECK (cause = ANY (ARRAY['refund'::text, 'dispute'::text]))
+);
+grant delete, insert, select, update on payment_reversal to sluice_app;
+
 create table pending_input (
   video_id text not null,
   created_at timestamp with time zone not null default now(),
@@ -483,9 +592,21 @@ create table transfer (
   constraint transfer_idempotency_key_key UNIQUE (idempotency_key),
   constraint transfer_of_video FOREIGN KEY (video_id) REFERENCES video(id) DEFERRABLE INITIALLY DEFERRED,
   constraint transfer_for_a_video_names_it CHECK ((kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text])) = (video_id IS NOT NULL)),
-  constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text, 'expiry'::text]))
+  constraint transfer_kind_check CHECK (kind = ANY (ARRAY['hold'::text, 'settle'::text, 'rebate'::text, 'top_up'::text, 'trial_grant'::text, 'refund'::text, 'expiry'::text, 'reversal'::text, 'reinstatement'::text]))
 );
 grant insert, select on transfer to sluice_app;
+
+create table transfer_month (
+  account_id text not null,
+  month timestamp with time zone not null,
+  kind text not null,
+  transfers bigint not null,
+  amount_micros bigint not null,
+  constraint transfer_month_pkey PRIMARY KEY (account_id, month, kind),
+  constraint transfer_month_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint transfer_month_month_check CHECK (month = date_trunc('month'::text, month, 'UTC'::text))
+) with (fillfactor=80);
+grant delete, insert, select, update on transfer_month to sluice_app;
 
 create table unconfirmed_answer (
   video_id text not null,
@@ -775,6 +896,8 @@ create table worker_shift (
 ) with (fillfactor=50);
 grant delete, insert, select, update on worker_shift to sluice_app;
 
+CREATE INDEX account_transfer_by_time ON public.account_transfer USING btree (account_id, created_at);
+
 CREATE INDEX api_key_of_account ON public.api_key USING btree (account_id, id);
 
 CREATE INDEX attempt_ended ON public.attempt USING btree (ended_at) WHERE (ended_at IS NOT NULL);
@@ -800,6 +923,16 @@ CREATE INDEX eta_outcome_of_pool ON public.eta_outcome USING btree (pool, id);
 CREATE INDEX gate_tag_ahead ON public.gate_tag USING btree (service_tier, finish_ms);
 
 CREATE UNIQUE INDEX ledger_account_of_credit ON public.ledger_account USING btree (credit_id) WHERE (credit_id IS NOT NULL);
+
+CREATE INDEX payment_by_status ON public.payment USING btree (status, id);
+
+CREATE INDEX payment_of_account ON public.payment USING btree (account_id, id) WHERE (account_id IS NOT NULL);
+
+CREATE UNIQUE INDEX payment_of_intent ON public.payment USING btree (provider, intent) WHERE (intent IS NOT NULL);
+
+CREATE INDEX payment_owed ON public.payment USING btree (account_id) WHERE (owed_micros > 0);
+
+CREATE INDEX payment_reversal_of_intent ON public.payment_reversal USING btree (provider, intent);
 
 CREATE INDEX refused_try_by_age ON public.refused_try USING btree (refused_at);
 
@@ -975,6 +1108,16 @@ AS $function$
   end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.charge_of(v video)
+ RETURNS SETOF charge_month
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select v.account_id, date_trunc('month', v.ended_at, 'UTC'), v.model, v.service_tier, 1::bigint,
+    v.video_tokens * v.charged_steps, v.charged_micros, v.rebate_micros
+  where v.charged_steps > 0
+$function$;
+
 CREATE OR REPLACE FUNCTION public.count_changed_video()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1078,6 +1221,28 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.transfer_is_summed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  with line as (
+    insert into account_transfer
+    select new.id, a.account_id, new.kind, sum(e.amount), new.created_at
+    from entry e
+    join ledger_account a on a.id = e.ledger_account_id
+    where e.transfer_id = new.id and a.account_id is not null
+    group by a.account_id
+    returning account_id, kind, amount_micros, created_at
+  )
+  insert into transfer_month as m
+  select account_id, date_trunc('month', created_at, 'UTC'), kind, 1, amount_micros from line
+  on conflict (account_id, month, kind) do update set
+    transfers = m.transfers + 1, amount_micros = m.amount_micros + excluded.amount_micros;
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.usage_of(v video)
  RETURNS SETOF usage_sum
  LANGUAGE sql
@@ -1108,6 +1273,13 @@ begin
       charged_micros = u.charged_micros - o.charged_micros
     from usage_of(old) o
     where u.key_id = o.key_id and u.span = o.span and u.starts_at = o.starts_at and u.model = o.model;
+    update charge_month m set
+      videos = m.videos - o.videos, tokens = m.tokens - o.tokens,
+      charged_micros = m.charged_micros - o.charged_micros,
+      rebate_micros = m.rebate_micros - o.rebate_micros
+    from charge_of(old) o
+    where m.account_id = o.account_id and m.month = o.month and m.model = o.model
+      and m.service_tier = o.service_tier;
   end if;
   if new.ended_at is not null then
     insert into usage_sum as u select * from usage_of(new)
@@ -1115,6 +1287,11 @@ begin
       completed = u.completed + excluded.completed, failed = u.failed + excluded.failed,
       cancelled = u.cancelled + excluded.cancelled, tokens = u.tokens + excluded.tokens,
       charged_micros = u.charged_micros + excluded.charged_micros;
+    insert into charge_month as m select * from charge_of(new)
+    on conflict (account_id, month, model, service_tier) do update set
+      videos = m.videos + excluded.videos, tokens = m.tokens + excluded.tokens,
+      charged_micros = m.charged_micros + excluded.charged_micros,
+      rebate_micros = m.rebate_micros + excluded.rebate_micros;
   end if;
   if old.ended_at is null then
     insert into uncounted_video values (new.id);
@@ -1146,6 +1323,8 @@ CREATE TRIGGER credit_opens_or_closes AFTER UPDATE OF balance ON public.ledger_a
 CREATE TRIGGER older_programs_settle_no_dated_credit BEFORE INSERT ON public.transfer FOR EACH ROW WHEN (((new.kind = 'settle'::text) AND (new.knows_expiry IS NULL))) EXECUTE FUNCTION older_programs_settle_no_dated_credit();
 
 CREATE TRIGGER transfer_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only();
+
+CREATE CONSTRAINT TRIGGER transfer_summed AFTER INSERT ON public.transfer DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.kind <> ALL (ARRAY['hold'::text, 'settle'::text, 'rebate'::text]))) EXECUTE FUNCTION transfer_is_summed();
 
 CREATE CONSTRAINT TRIGGER video_change_is_counted AFTER UPDATE OF status ON public.video DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.status <> new.status) AND (NOT ((old.status = ANY (ARRAY['dispatched'::text, 'running'::text])) AND (new.status = ANY (ARRAY['dispatched'::text, 'running'::text])))))) EXECUTE FUNCTION count_changed_video();
 

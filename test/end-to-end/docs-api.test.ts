@@ -11,6 +11,7 @@ import { readMp4Facts } from '../support/mp4-facts.ts'
 import { startPasteShell } from '../support/paste-shell.ts'
 import { runProgram } from '../support/run-program.ts'
 import { type Service, startService } from '../support/start-service.ts'
+import { STRIPE_SECRET } from '../support/stripe-events.ts'
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts'
 
 const page = readDoc('api.md')
@@ -34,12 +35,20 @@ beforeEach(async () => {
   receiver = await startWebhookReceiver()
   service = await startService({
     queue: 'postgres',
-    env: { SLUICE_LOG: 'debug', SLUICE_ANIMATIC_STEP_MS: '20', SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1' },
+    env: {
+      SLUICE_LOG: 'debug',
+      SLUICE_ANIMATIC_STEP_MS: '20',
+      SLUICE_WEBHOOK_ALLOW_HOSTS: '127.0.0.1',
+      SLUICE_STRIPE_WEBHOOK_SECRET: STRIPE_SECRET,
+    },
   })
   dir = mkdtempSync(join(tmpdir(), 'sluice-test-docs-'))
   symlinkSync(service.dataDir, join(dir, '.sluice'))
   const { baseUrl, key, adminKey } = service
-  env = { PATH: process.env.PATH ?? '', BASE_URL: baseUrl, KEY: key, ADMIN_KEY: adminKey, HOOK: receiver.url }
+  env = {
+    ...{ PATH: process.env.PATH ?? '', BASE_URL: baseUrl, KEY: key, ADMIN_KEY: adminKey, HOOK: receiver.url },
+    STRIPE_SECRET,
+  }
 })
 afterEach(async () => {
   await service?.stop()
@@ -87,7 +96,7 @@ async function expectEachCallAsDocumented(): Promise<void> {
 test('every curl block runs as pasted, ends with 0 and is answered with the status that the page says', async () => {
   await requireProgram(['curl'], 'curl')
   // The page's first block reads keys.json, as a reader's shell does.
-  await using shell = startPasteShell(dir, { PATH: env.PATH ?? '', HOOK: receiver.url })
+  await using shell = startPasteShell(dir, { PATH: env.PATH ?? '', HOOK: receiver.url, STRIPE_SECRET })
   // A curl that also writes each answer's status to a file, and is otherwise the real one.
   await shell.paste(`curl() { command curl -w '%{stderr}\\nstatus %{http_code}\\n' "$@"; }`)
   await shell.paste(blockOf(preamble, 'sh'))

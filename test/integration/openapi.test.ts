@@ -8,6 +8,7 @@ import type { Route } from '../../apps/api/src/http/route.ts'
 import { ALL_ROUTES } from '../../apps/api/src/routes/all-routes.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
+import { checkout, STRIPE_SECRET, sendStripeEvent, stripeEvent } from '../support/stripe-events.ts'
 import { startWebhookReceiver } from '../support/webhook-receiver.ts'
 
 let api: TestApi
@@ -221,7 +222,10 @@ async function must(
 
 test('what is answered is what is documented, field by field, by every call that answers JSON', async () => {
   await using receiver = await startWebhookReceiver()
-  await using own = await startTestApi({ webhookAllowHosts: new Set(['127.0.0.1']) })
+  await using own = await startTestApi({
+    webhookAllowHosts: new Set(['127.0.0.1']),
+    stripe: { webhookSecret: STRIPE_SECRET, paymentLink: undefined },
+  })
   const ask: typeof must = (operationId, params) => must(operationId, params, own)
   const body = { prompt: 'a', num_frames: 5, metadata: { a: 'b' } }
   const { id } = await ask('createVideo', { body })
@@ -253,6 +257,19 @@ test('what is answered is what is documented, field by field, by every call that
     'readLedger',
   ])
     await ask(operationId)
+  const paid = await sendStripeEvent(
+    own.url,
+    stripeEvent('checkout.session.completed', checkout(null, 2_500)),
+  )
+  expectToMatch(answerOf('receiveStripeEvent'), paid.body)
+  answered.add('receiveStripeEvent')
+  const { account_id: payer } = await ask('readKey')
+  const payment = paid.body.payment_id
+  await ask('dismissPayment', { id: payment })
+  await ask('creditPayment', { id: payment, body: { account_id: payer } })
+  await ask('waivePayment', { id: payment })
+  await ask('listAllPayments')
+  await ask('listPayments')
   const endpoint = await ask('createWebhookEndpoint', { body: { url: receiver.url } })
   for (const operationId of [
     'listWebhookEndpoints',

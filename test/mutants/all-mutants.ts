@@ -6,11 +6,13 @@ import { GATE_MUTANTS } from './gate-mutants.ts'
 import { HOST_MUTANTS } from './host-mutants.ts'
 import { MONEY_MUTANTS } from './money-mutants.ts'
 import type { Mutant } from './mutant.ts'
+import { PAYMENT_MUTANTS } from './payment-mutants.ts'
 import { SCALE_MUTANTS } from './scale-mutants.ts'
 import { SILENCE_MUTANTS } from './silence-mutants.ts'
 
 export const ALL_MUTANTS: readonly Mutant[] = [
   ...MONEY_MUTANTS,
+  ...PAYMENT_MUTANTS,
   ...DELIVERY_MUTANTS,
   ...BLAME_MUTANTS,
   ...GATE_MUTANTS,

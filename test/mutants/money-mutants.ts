@@ -206,8 +206,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '25: changes are in the audit for good',
     file: 'apps/api/src/accounts/credit.ts',
-    find: '\n    await recordChange(db, {',
-    replace: '\n    if (Date.now() < 0) await recordChange(db, {',
+    find: `await recordChange(db, {\n      keyId: order.adminKeyId,\n      action: 'account.credited',`,
+    replace: `if (Date.now() < 0) await recordChange(db, {\n      keyId: order.adminKeyId,\n      action: 'account.credited',`,
     tests: ADMIN,
   },
   {

@@ -22,6 +22,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'webhooks',
     'keys',
     'accounts',
+    'payments',
     'inputs',
     'videos',
     'attempts',
@@ -46,6 +47,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'apps/api/src/routes': [
     'amount-field.ts',
     'money-json.ts',
+    'payments',
     'account',
     'models',
     'videos',

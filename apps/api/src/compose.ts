@@ -25,6 +25,8 @@ import { openSystem } from './ledger/accounts.ts'
 import { createLog } from './log.ts'
 import { observeLoopDelay } from './metrics/loop-delay.ts'
 import { Metrics } from './metrics/metrics.ts'
+import { startCollector } from './payments/collect-owed.ts'
+import { openSignatureCheck } from './payments/stripe-signature.ts'
 import { openPlaces } from './places.ts'
 import { QueueWatch } from './queue-watch.ts'
 import { Readiness } from './readiness.ts'
@@ -87,6 +89,7 @@ export async function createServices(config: Config, overrides: Overrides = {}):
       keyReaders: { customers: new KeyReader(db), workers: new KeyReader(internalDb) },
       rateLimits: openRateLimits(db),
       strangers: new StrangerPace(config.bounds),
+      stripeSignature: await openSignatureCheck(config.stripe, clock),
       readiness: new Readiness(context, internal),
       storeRoutes: routes,
       forecaster,
@@ -195,6 +198,9 @@ export function startBackgroundWork(services: Services): BackgroundWork {
   const expiry = startCreditExpiry(services.internal, (error) =>
     log.warn({ err: error }, 'expired credit cannot be taken off, trying again'),
   )
+  const collector = startCollector(services.internal, config.timings.collectEveryMs, (error) =>
+    log.warn({ err: error }, 'what is owed of payments cannot be taken, trying again'),
+  )
   const webhooks = startWebhookSender({
     db,
     log,
@@ -211,7 +217,8 @@ export function startBackgroundWork(services: Services): BackgroundWork {
     stop: async () => {
       endLoopDelay()
       endPriceLook()
-      await Promise.all([gate.stop(), reconciler.stop(), facts.stop(), expiry.stop(), webhooks.stop()])
+      const loops = [gate, reconciler, facts, expiry, collector, webhooks]
+      await Promise.all(loops.map((loop) => loop.stop()))
     },
   }
 }

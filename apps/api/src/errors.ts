@@ -7,6 +7,7 @@ const DOMAIN_ERROR_CODES = [
   'max_cost_too_small',
   'max_price_too_small',
   'invalid_api_key',
+  'invalid_signature',
   'insufficient_balance',
   'budget_exceeded',
   'insufficient_scope',

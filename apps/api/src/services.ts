@@ -7,6 +7,7 @@ import type { VideoWatch } from './forecast/video-watch.ts'
 import type { KeyReader } from './keys/key-reader.ts'
 import type { RateLimits } from './keys/rate-limit.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import type { SignatureCheck } from './payments/stripe-signature.ts'
 import type { QueueWatch } from './queue-watch.ts'
 import type { Readiness } from './readiness.ts'
 import type { Repeats } from './submissions/repeats.ts'
@@ -20,6 +21,8 @@ export interface Services extends Context {
   keyReaders: { customers: KeyReader; workers: KeyReader }
   rateLimits: RateLimits
   strangers: { wait(request: { ip?: string | undefined }): Promise<void> }
+  /** Null: no payments are taken. */
+  stripeSignature: SignatureCheck | null
   readiness: Readiness
   forecaster: Forecaster
   videoWatch: VideoWatch

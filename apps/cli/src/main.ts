@@ -11,6 +11,7 @@ import { addEconomicsCommands } from './operator/economics-commands.ts'
 import { addFlexPriceCommands } from './operator/flex-price-commands.ts'
 import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
+import { addPaymentCommands } from './operator/payment-commands.ts'
 import { endWithNpx } from './processes/end-with-npx.ts'
 import { runUp } from './up/run-up.ts'
 import { runWorker } from './up/run-worker.ts'
@@ -69,6 +70,7 @@ async function main(): Promise<void> {
   addCreditCommands(program, operator)
   addEconomicsCommands(program, operator)
   addFlexPriceCommands(program, operator)
+  addPaymentCommands(program, operator)
   await program.parseAsync(isKnown(program, process.argv.slice(2)) ? undefined : withoutHelp(process.argv))
 }
 

@@ -2,7 +2,18 @@ import { randomBytes, randomFillSync } from 'node:crypto'
 import { fromString } from 'typeid-js'
 
 /** What an id can name; the word is the id's visible prefix (`video_01h...`). */
-export type IdKind = 'video' | 'acct' | 'key' | 'txfr' | 'evt' | 'credit' | 'worker' | 'req' | 'whe' | 'whd'
+export type IdKind =
+  | 'video'
+  | 'acct'
+  | 'key'
+  | 'txfr'
+  | 'evt'
+  | 'credit'
+  | 'worker'
+  | 'req'
+  | 'pay'
+  | 'whe'
+  | 'whd'
 
 /**
  * A new id of that kind: prefix, underscore, 26 characters of UUIDv7 in base32. Ids sort by the time they

@@ -13,7 +13,7 @@ import { readAccount } from './account-store.ts'
 import { sayCrossingsOf } from './balance-alerts.ts'
 
 /** Who moves money of which account; the same idempotency key again returns the first transfer. */
-interface Order {
+export interface Order {
   adminKeyId: string
   accountId: string
   idempotencyKey: string | null
@@ -87,29 +87,32 @@ export async function creditAccount(context: Context, order: Order & NewCredit):
 
 /**
  * Takes the whole unused paid balance off the account, to be paid back by the operator, and records it in the
- * audit. Throws SluiceError for an unknown account.
+ * audit. `isRepeat`: the same idempotency key did so before. Throws SluiceError for an unknown account.
  */
-export async function refundAccount(context: Context, order: Order): Promise<Refund> {
+export async function refundAccountIn(
+  db: Database,
+  context: Context,
+  order: Order,
+): Promise<Refund & { isRepeat: boolean }> {
   const { accountId } = order
   const { currency } = context.config
-  return transaction(context.db, async (db) => {
-    await readAccount(db, accountId)
-    const { idempotencyKey, earlier, purse } = await beginOnce(db, 'refund', order, currency)
-    if (earlier !== null) return { transferId: earlier.id, amountMicros: -amountOf(earlier, 'customer') }
-    const refund = await refundUnused(db, { accountId, currency, idempotencyKey }, context.systemAccounts)
-    if (refund.transferId !== null) {
-      const details = { amount: formatMicros(refund.amountMicros), currency, transfer_id: refund.transferId }
-      await recordChange(db, {
-        keyId: order.adminKeyId,
-        action: 'account.refunded',
-        subject: accountId,
-        details,
-      })
-      const after = await lockPurse(db, accountId, currency)
-      await sayCrossingsOf(db, { accountId, before: purse, after, wasRefused: false }, currency)
-    }
-    return refund
-  })
+  await readAccount(db, accountId)
+  const { idempotencyKey, earlier, purse } = await beginOnce(db, 'refund', order, currency)
+  if (earlier !== null)
+    return { transferId: earlier.id, amountMicros: -amountOf(earlier, 'customer'), isRepeat: true }
+  const refund = await refundUnused(db, { accountId, currency, idempotencyKey }, context.systemAccounts)
+  if (refund.transferId !== null) {
+    const details = { amount: formatMicros(refund.amountMicros), currency, transfer_id: refund.transferId }
+    await recordChange(db, {
+      keyId: order.adminKeyId,
+      action: 'account.refunded',
+      subject: accountId,
+      details,
+    })
+    const after = await lockPurse(db, accountId, currency)
+    await sayCrossingsOf(db, { accountId, before: purse, after, wasRefused: false }, currency)
+  }
+  return { ...refund, isRepeat: false }
 }
 
 /**

@@ -29,6 +29,7 @@ import { readAllowHosts } from './allow-hosts.ts'
 import { type AllowedOrigins, readAllowedOrigins } from './allowed-origins.ts'
 import { type Bounds, boundsFor } from './bounds.ts'
 import { readModels } from './models.ts'
+import { readStripe, type StripeSettings } from './payments.ts'
 import {
   type ModerationSettings,
   type RefinerSettings,
@@ -75,6 +76,8 @@ export interface Config {
   attemptDays: number
   moderation: ModerationSettings | null
   refiner: RefinerSettings | null
+  /** Null: no payments are taken. */
+  stripe: StripeSettings | null
   /** Hosts of customers' URLs that may be private and reached over plain http, as URLs write them. */
   webhookAllowHosts: ReadonlySet<string>
   /** No setting changes these; tests do. */
@@ -122,6 +125,7 @@ export function readConfig(env: Environment): Config {
     attemptDays: () => integerSetting(env, 'SLUICE_ATTEMPT_DAYS', 90, { min: 7, max: 10_000 }),
     moderation: () => readModeration(env),
     refiner: () => readRefiner(env),
+    stripe: () => readStripe(env),
     logLevel: () => choiceSetting(env, 'SLUICE_LOG', 'info', ['debug', 'info', 'warn', 'error', 'silent']),
     tierMultiplierBps: () => readTierMultipliers(env),
     webhookAllowHosts: () => readAllowHosts(env, 'SLUICE_WEBHOOK_ALLOW_HOSTS'),

@@ -15,6 +15,8 @@ export interface Timings {
   expireEveryMs: number
   /** How often prices are compared with what pools cost, though nobody asks. */
   priceLookEveryMs: number
+  /** How often what accounts owe of payments is taken, as far as money is there again. */
+  collectEveryMs: number
   /** How often an event stream without events sends a comment, so that proxies do not close it. */
   keepAliveEveryMs: number
 }
@@ -27,5 +29,6 @@ export const DEFAULT_TIMINGS: Timings = {
   countEveryMs: 1_000,
   expireEveryMs: 1_000,
   priceLookEveryMs: 60_000,
+  collectEveryMs: 60_000,
   keepAliveEveryMs: 15_000,
 }

@@ -17,6 +17,7 @@ export const ERROR_STATUS = {
   unsupported_operation: { status: 400, type: 'invalid_request_error' },
   missing_api_key: { status: 401, type: 'authentication_error' },
   invalid_api_key: { status: 401, type: 'authentication_error' },
+  invalid_signature: { status: 401, type: 'authentication_error' },
   insufficient_balance: { status: 402, type: 'insufficient_quota' },
   budget_exceeded: { status: 402, type: 'insufficient_quota' },
   insufficient_scope: { status: 403, type: 'permission_error' },

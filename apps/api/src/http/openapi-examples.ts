@@ -19,6 +19,7 @@ const IDS: Readonly<Record<string, string>> = {
   event: `evt_${ULID}`,
   key: `key_${ULID}`,
   model: 'open-sora-2',
+  payment: `pay_${ULID}`,
   transfer: `txfr_${ULID}`,
   video: `video_${ULID}`,
   'video.deleted': `video_${ULID}`,

@@ -13,6 +13,7 @@ import { type Route, TAGS } from './route.ts'
 const TAG_TEXTS: Record<(typeof TAGS)[number], string> = {
   videos: 'Submit, poll, download. These answer the calls of the OpenAI Videos API, and more.',
   account: 'Models, balance, key.',
+  payments: 'Money in, and what became of it month by month.',
   webhooks: 'Events pushed to your server.',
   admin: 'For the operator.',
   service: 'Health, figures, this document.',
@@ -21,9 +22,9 @@ const TAG_TEXTS: Record<(typeof TAGS)[number], string> = {
 
 const DESCRIPTION = `A self-hosted, metered text-to-video service on Open-Sora 2.0.
 
-Every body may be JSON or a multipart form. In both a field that may be left out may also be null, and in a
-form empty: that counts as left out, unless null is among its types. Every answer has the header
-\`x-request-id\`. HEAD is answered wherever GET is; any other method is a 405 with \`allow\`.`
+Every body but Stripe's may be JSON or a multipart form. In both a field that may be left out may also be
+null, and in a form empty: that counts as left out, unless null is among its types. Every answer has the
+header \`x-request-id\`. HEAD is answered wherever GET is; any other method is a 405 with \`allow\`.`
 
 /** The body of every answer that is an error. */
 const errorSchema = z
@@ -135,7 +136,10 @@ function bodyOf(route: Route, schema: z.ZodType) {
   const json = { schema, ...(route.example === undefined ? {} : { example: route.example }) }
   return {
     required: !schema.safeParse({}).success,
-    content: { 'application/json': json, 'multipart/form-data': { schema: formSchema(route, schema) } },
+    content: {
+      'application/json': json,
+      ...(route.isSigned === true ? {} : { 'multipart/form-data': { schema: formSchema(route, schema) } }),
+    },
   }
 }
 

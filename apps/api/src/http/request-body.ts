@@ -67,6 +67,21 @@ export function bodyReader(schema: z.ZodType, upload?: UploadField): BodyReader 
   }
 }
 
+const readBytes = express.raw({ limit: JSON_BYTES_MAX, type: 'application/json' })
+
+/** Reads the bytes of a JSON body as they came. */
+export const SIGNED_BODY: BodyReader = {
+  bytesMax: JSON_BYTES_MAX,
+  read: async (request, response, pace) => {
+    if (!hasBody(request)) return Buffer.alloc(0)
+    if (!request.is('application/json')) throw unsupportedType(request, 'application/json')
+    await whileItArrives({ request, response }, { pace, bytesMax: JSON_BYTES_MAX }, () =>
+      run(readBytes, request, response),
+    )
+    return request.body
+  },
+}
+
 /** The fields of a form that was read, as its schema takes them. */
 function fieldsOf(
   request: Request,
@@ -79,11 +94,11 @@ function fieldsOf(
   return Object.fromEntries([...Object.entries(readForm(fields)), ...fileOf(upload, request)])
 }
 
-function unsupportedType(request: Request): SluiceError {
+function unsupportedType(request: Request, allowed = 'application/json or multipart/form-data'): SluiceError {
   const given = request.get('content-type') ?? 'missing'
   return new SluiceError(
     'unsupported_media_type',
-    `Content-Type is ${given}: allowed is application/json or multipart/form-data.`,
+    `Content-Type is ${given}: allowed is ${allowed}.`,
     'Content-Type',
   )
 }

@@ -10,13 +10,13 @@ import { countRequest } from './count-request.ts'
 import { markSubmission } from './measure-requests.ts'
 import { parseRequest } from './parse-request.ts'
 import { type JsonReply, type RawReply, sendReply } from './reply.ts'
-import { bodyReader, type UploadField } from './request-body.ts'
+import { bodyReader, SIGNED_BODY, type UploadField } from './request-body.ts'
 import { bearerKey, originOf } from './request-headers.ts'
 
 export type Method = 'get' | 'post' | 'patch' | 'delete'
 
 /** What the calls are about, in the order in which people need them. */
-export const TAGS = ['videos', 'account', 'webhooks', 'admin', 'service', 'not there'] as const
+export const TAGS = ['videos', 'account', 'payments', 'webhooks', 'admin', 'service', 'not there'] as const
 
 /** A header of an answer. */
 interface AnswerHeader {
@@ -59,6 +59,8 @@ export interface CallDocument<
   tellsByHead?: true
   /** JSON or multipart form; an absent body reads as `{}`. */
   body?: Body
+  /** The handler gets the bytes of the JSON as they came, since they are signed; `body` takes a Buffer. */
+  isSigned?: true
   /** The field of the body that may be a file, or as long as one. */
   upload?: UploadField
   /** What others call fields of the body, and what says the same here: said to who sends such a name. */
@@ -177,7 +179,8 @@ function makeRoute<
   handle: Handle<Caller, P, Q, B, Documented>,
 ): Route {
   const { params, query, body } = document
-  const reader = body === undefined ? null : bodyReader(body, document.upload)
+  const reader =
+    body === undefined ? null : document.isSigned === true ? SIGNED_BODY : bodyReader(body, document.upload)
   const dropNulls = body === undefined ? null : nullDropper(body)
   const line = lineOf(document)
   return {

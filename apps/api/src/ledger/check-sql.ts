@@ -1,3 +1,6 @@
+/** Transfers of money that came to an account from outside, and that went back. */
+const PAID_KINDS = "'top_up', 'refund', 'reversal', 'reinstatement'"
+
 /*
  * What a check of the ledger reads, page by page. Each statement counts by name what breaks an invariant; no
  * stored balance, constraint or trigger is trusted. A page is read in a snapshot of its own: a transfer never
@@ -14,7 +17,7 @@ export const ENTRIES_SQL = `
   ),
   s as (
     select e.ledger_account_id, sum(e.amount) as amount,
-      coalesce(sum(e.amount) filter (where x.kind in ('top_up', 'refund')), 0) as paid,
+      coalesce(sum(e.amount) filter (where x.kind in (${PAID_KINDS})), 0) as paid,
       coalesce(sum(e.amount) filter (where x.kind in ('trial_grant', 'expiry')), 0) as granted
     from e
     join transfer x on x.id = e.transfer_id
@@ -36,17 +39,38 @@ export const ENTRIES_SQL = `
         and not exists (select from entry x where x.transfer_id = t.transfer_id and x.id <= $1)
     ) as transfers_that_do_not_sum_to_zero`
 
+/**
+ * That a row of table payment was credited once and taken back of as often as it says, and that both come to
+ * what it says. Found by the keys of its transfers.
+ */
+const IS_POSTED = `(
+  select count(*) filter (where m.move = 'credit' and t.kind = 'top_up') = 1
+    and count(*) filter (where m.move <> 'credit') = payment.moves
+    and coalesce(sum(e.amount) filter (where m.move = 'credit'), 0) = payment.credited_micros
+    and coalesce(sum(e.amount) filter (where m.move <> 'credit'), 0) = -payment.reversed_micros
+    and coalesce(bool_and(a.account_id = payment.account_id), true)
+  from (
+    select 'credit' as move
+    union all
+    select n::text from generate_series(1, payment.moves + 1) n
+  ) m
+  join transfer t on t.idempotency_key = 'payment:' || payment.id || ':' || m.move
+  left join (
+    entry e
+    join ledger_account a on a.id = e.ledger_account_id and a.kind = 'customer'
+  ) on e.transfer_id = t.id)`
+
 /** Transfers: those of ids $1, or the $2 after id $1. */
 const transfersSql = (which: string) => `
   with t as materialized (
-    select id, kind, video_id, created_at from transfer where ${which}
+    select id, kind, video_id, idempotency_key, created_at from transfer where ${which}
   ),
   r as (
     select t.id
     from t
     join entry e on e.transfer_id = t.id
     join ledger_account a on a.id = e.ledger_account_id
-    where t.kind = 'refund'
+    where t.kind in ('refund', 'reversal')
     group by t.id
     having bool_or(a.kind not in ('customer', 'funding'))
       or sum(e.amount) filter (where a.kind = 'customer') >= 0
@@ -64,6 +88,20 @@ const transfersSql = (which: string) => `
       or count(*) filter (where e.amount < 0 and c.expires_at <= t.created_at) <> 1
       or bool_or(a.account_id is null and a.kind <> 'promotion') <> bool_or(c.kind = 'paid')
       or bool_or(a.account_id is null and a.kind not in ('promotion', 'expired'))
+  ),
+  -- what statements say of each transfer, beside its entries
+  own as (
+    select t.id, a.account_id, t.kind, sum(e.amount) as amount, t.created_at
+    from t
+    join entry e on e.transfer_id = t.id
+    join ledger_account a on a.id = e.ledger_account_id
+    where t.kind not in ('hold', 'settle', 'rebate') and a.account_id is not null
+    group by t.id, a.account_id, t.kind, t.created_at
+  ),
+  p as (
+    select distinct split_part(idempotency_key, ':', 2) as id
+    from t
+    where idempotency_key like 'payment:%'
   )
   select
     (select count(*) from t) as count,
@@ -74,6 +112,18 @@ const transfersSql = (which: string) => `
     ) as "unendedIds",
     (select count(*) from r) as refunds_of_other_than_paid_money,
     (select count(*) from x) as expiries_of_other_than_credit_past_its_date,
+    (
+      select count(*)
+      from own
+      full join (select x.* from account_transfer x where x.transfer_id in (select id from t)) x
+        on x.transfer_id = own.id
+      where (own.account_id, own.kind, own.amount, own.created_at)
+        is distinct from (x.account_id, x.kind, x.amount_micros, x.created_at)
+    ) as statement_lines_that_differ_from_their_transfers,
+    (
+      select count(*) from p
+      where not exists (select from payment where payment.id = p.id and ${IS_POSTED})
+    ) as payments_that_differ_from_their_transfers,
     (
       select count(*) from t
       where video_id is not null and not exists (select from video v where v.id = t.video_id)
@@ -172,7 +222,7 @@ export const VIDEOS_ENDED_AFTER_SQL = videosSql(
 export const MONEY_SQL = `
   with unproven as (
     select e.ledger_account_id, sum(e.amount) as amount,
-      coalesce(sum(e.amount) filter (where t.kind in ('top_up', 'refund')), 0) as paid,
+      coalesce(sum(e.amount) filter (where t.kind in (${PAID_KINDS})), 0) as paid,
       coalesce(sum(e.amount) filter (where t.kind in ('trial_grant', 'expiry')), 0) as granted
     from entry e
     join transfer t on t.id = e.transfer_id
@@ -216,6 +266,56 @@ export const MONEY_SQL = `
       select count(*) from charged left join used using (account_id)
       where charged.micros <> coalesce(used.micros, 0)
     ) as usage_that_differs_from_the_ledger`
+
+/** Payments of which the ledger knows nothing; what it knows is compared transfer by transfer. */
+export const PAYMENTS_SQL = `
+  select count(*) as credited_payments_without_a_transfer
+  from payment
+  where status = 'credited'
+    and not exists (select from transfer t where t.idempotency_key = 'payment:' || payment.id || ':credit')`
+
+/** What statements add up, beside what it was added up from. */
+export const STATEMENTS_SQL = `
+  select
+    (
+      select count(*)
+      from (
+        select account_id, date_trunc('month', starts_at, 'UTC') as month, model, sum(tokens) as tokens,
+          sum(charged_micros) as micros
+        from usage_sum
+        where span = 'day'
+        group by 1, 2, 3
+        having sum(tokens) > 0
+      ) u
+      full join (
+        select account_id, month, model, sum(tokens) as tokens, sum(charged_micros) as micros
+        from charge_month
+        group by 1, 2, 3
+        having sum(tokens) > 0
+      ) c using (account_id, month, model)
+      where (u.tokens, u.micros) is distinct from (c.tokens, c.micros)
+    ) as statement_charges_that_differ_from_the_usage,
+    (
+      select count(*)
+      from (
+        select account_id, date_trunc('month', created_at, 'UTC') as month, kind, count(*) as transfers,
+          sum(amount_micros) as micros
+        from account_transfer
+        group by 1, 2, 3
+      ) t
+      full join transfer_month m using (account_id, month, kind)
+      where (t.transfers, t.micros) is distinct from (m.transfers, m.amount_micros)
+    ) as statement_sums_that_differ_from_their_lines,
+    (
+      select count(*)
+      from (select account_id, sum(balance) as micros from ledger_account group by 1) b
+      left join (select account_id, sum(amount_micros) as micros from transfer_month group by 1) t
+        using (account_id)
+      left join (select account_id, sum(charged_micros) as micros from charge_month group by 1) c
+        using (account_id)
+      where b.account_id is not null
+        and b.micros <> coalesce(t.micros, 0) - coalesce(c.micros, 0)
+    ) as statements_that_differ_from_the_balances`
 
 /** What grows with the queue: holds, budgets and counts, beside the videos that have not ended. */
 export const UNENDED_SQL = `

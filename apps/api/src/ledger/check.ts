@@ -8,7 +8,9 @@ import {
   MONEY_SQL,
   NEXT_CREDITED_SQL,
   NEXT_HOUR_SQL,
+  PAYMENTS_SQL,
   SPANS_SQL,
+  STATEMENTS_SQL,
   TRANSFERS_AFTER_SQL,
   TRANSFERS_BY_ID_SQL,
   UNENDED_SQL,
@@ -92,6 +94,8 @@ export async function checkLedger(
     await checkCredits(walk)
     await checkAtOnce(walk, UNENDED_SQL)
     await checkAtOnce(walk, SPANS_SQL)
+    await checkAtOnce(walk, PAYMENTS_SQL)
+    await checkAtOnce(walk, STATEMENTS_SQL)
   } else await checkEnded(walk, new Date(before.provenAt.getTime() - OVERLAP_MS))
   if (newest.isSettled) {
     const proof = { entryId: newest.entryId, provenAt: tally.isClean ? newest.readAt : null }

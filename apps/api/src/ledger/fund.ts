@@ -106,3 +106,38 @@ export async function refundUnused(
   })
   return { transferId, amountMicros }
 }
+
+/**
+ * Takes back what a payment credited, because the provider paid it back or had to give it up: at most what is
+ * unused of the paid balance. Returns how much that is; of nothing, nothing is posted.
+ */
+export async function takeBack(db: Database, funding: Funding, system: SystemAccounts): Promise<bigint> {
+  const accounts = await lockOwned(db, funding.accountId, funding.currency)
+  const there = accounts.customer.balanceMicros
+  const amountMicros = there < funding.amountMicros ? there : funding.amountMicros
+  if (amountMicros === 0n) return amountMicros
+  await post(db, {
+    kind: 'reversal',
+    idempotencyKey: funding.idempotencyKey,
+    videoId: null,
+    postings: [
+      { ledgerAccountId: accounts.customer.id, amountMicros: -amountMicros },
+      { ledgerAccountId: system.funding, amountMicros },
+    ],
+  })
+  return amountMicros
+}
+
+/** Gives again what was taken back, since the provider has the money after all. */
+export async function reinstate(db: Database, funding: Funding, system: SystemAccounts): Promise<void> {
+  const accounts = await lockOwned(db, funding.accountId, funding.currency)
+  await post(db, {
+    kind: 'reinstatement',
+    idempotencyKey: funding.idempotencyKey,
+    videoId: null,
+    postings: [
+      { ledgerAccountId: system.funding, amountMicros: -funding.amountMicros },
+      { ledgerAccountId: accounts.customer.id, amountMicros: funding.amountMicros },
+    ],
+  })
+}

@@ -1,7 +1,16 @@
 import { newId } from '@sluice/shared/ids'
 import type { Database } from '../db/database.ts'
 
-export type TransferKind = 'hold' | 'settle' | 'rebate' | 'top_up' | 'trial_grant' | 'refund' | 'expiry'
+export type TransferKind =
+  | 'hold'
+  | 'settle'
+  | 'rebate'
+  | 'top_up'
+  | 'trial_grant'
+  | 'refund'
+  | 'expiry'
+  | 'reversal'
+  | 'reinstatement'
 
 interface Posting {
   ledgerAccountId: bigint

@@ -120,6 +120,12 @@ function createGauges(registry: Registry) {
       'Webhook deliveries that wait or are tried again.',
       [],
     ),
+    payments: gauge('sluice_payments', 'Payments that nobody is credited for, by why.', ['status']),
+    paymentsOwed: gauge(
+      'sluice_payments_owed',
+      'What was paid back of payments and is spent already, in units of the currency.',
+      ['currency'],
+    ),
     readSeconds: gauge(
       'sluice_installation_read_seconds',
       'How long the figures of the installation took to read.',
@@ -217,6 +223,7 @@ export class InstallationMetrics {
     }
     for (const record of installation.etas) this.#publishEtas(record)
     webhooksPending.set(installation.webhooksPending)
+    this.#publishPayments(installation.payments)
     readSeconds.set(installation.readMs / 1_000)
     for (const [pool, facts] of installation.totals) this.#publishFacts(pool, facts)
   }
@@ -229,6 +236,12 @@ export class InstallationMetrics {
       etaSeconds.set({ pool, part, what: 'foretold' }, seconds.foretold)
       etaSeconds.set({ pool, part, what: 'real' }, seconds.real)
     }
+  }
+
+  #publishPayments({ pending, unassigned, owedMicros }: Installation['payments']): void {
+    this.#gauges.payments.set({ status: 'pending' }, pending)
+    this.#gauges.payments.set({ status: 'unassigned' }, unassigned)
+    this.#gauges.paymentsOwed.set({ currency: this.#currency }, Number(owedMicros) / MICROS)
   }
 
   #reset(): void {

@@ -24,6 +24,8 @@ export class Metrics {
   readonly gatePasses: Histogram
   readonly gateDispatches: Counter
   readonly webhookTries: Counter<'outcome'>
+  /** What payment providers said, by what came of it. */
+  readonly paymentEvents: Counter<'result'>
   readonly loopDelays: Histogram
 
   constructor(
@@ -66,6 +68,12 @@ export class Metrics {
       name: 'sluice_webhook_tries_total',
       help: 'Webhook requests of this process.',
       labelNames: ['outcome'],
+      registers,
+    })
+    this.paymentEvents = new Counter({
+      name: 'sluice_payment_events_total',
+      help: 'Signed events of payment providers to this process: ignored, or the status of their payment.',
+      labelNames: ['result'],
       registers,
     })
     this.loopDelays = new Histogram({

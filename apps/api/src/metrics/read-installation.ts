@@ -6,6 +6,7 @@ import { HourTotals } from '../economics/hour-totals.ts'
 import type { LivePoolReader, LivePools } from '../economics/live-pools.ts'
 import { type EtaRecord, readEtaRecords } from '../forecast/eta-outcomes.ts'
 import { isGateLed } from '../gate/leadership.ts'
+import { type PaymentsNow, readPaymentsNow } from '../payments/payment-store.ts'
 import { readUntakenOfPools, type UntakenOfPool } from '../workers/queue-delivery.ts'
 import { type DemandSettings, type PoolDemand, readDemand } from './demand.ts'
 
@@ -25,6 +26,7 @@ export interface Installation {
   /** By pool: how well the newest forecasts came true. */
   etas: EtaRecord[]
   demand: PoolDemand[]
+  payments: PaymentsNow
   totals: ReadonlyMap<string, Facts>
   /** How long it took to read all of it. */
   readMs: number
@@ -70,6 +72,7 @@ export class InstallationReader {
       untaken: await readUntakenOfPools(this.#pool),
       etas: await readEtaRecords(this.#pool),
       isGateLed: await isGateLed(this.#pool),
+      payments: await readPaymentsNow(this.#pool),
       readMs: performance.now() - startedMs,
     }
   }

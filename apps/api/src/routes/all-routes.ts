@@ -24,6 +24,10 @@ import { listKeysRoute } from './admin/keys/list.ts'
 import { readAdminKeyRoute } from './admin/keys/read.ts'
 import { revokeKeyRoute } from './admin/keys/revoke.ts'
 import { checkLedgerRoute } from './admin/ledger-check.ts'
+import { creditPaymentRoute } from './admin/payments/credit.ts'
+import { dismissPaymentRoute } from './admin/payments/dismiss.ts'
+import { listAllPaymentsRoute } from './admin/payments/list.ts'
+import { waivePaymentRoute } from './admin/payments/waive.ts'
 import { readPlanRoute } from './admin/plan.ts'
 import { listPricesRoute } from './admin/prices/list.ts'
 import { setPriceRoute } from './admin/prices/set.ts'
@@ -35,6 +39,8 @@ import { reportRoute } from './internal/report.ts'
 import { reportsRoute } from './internal/reports.ts'
 import { listModelsRoute } from './models/list.ts'
 import { retrieveModelRoute } from './models/read.ts'
+import { listPaymentsRoute } from './payments/list.ts'
+import { receiveStripeEventRoute } from './payments/stripe.ts'
 import { healthRoute } from './service/health.ts'
 import { readMetricsRoute } from './service/metrics.ts'
 import { openApiRoute } from './service/openapi.ts'
@@ -82,6 +88,8 @@ const ROUTES: readonly Route[] = [
   readKeyRoute,
   readUsageRoute,
   readLedgerRoute,
+  receiveStripeEventRoute,
+  listPaymentsRoute,
   createWebhookEndpointRoute,
   listWebhookEndpointsRoute,
   readWebhookEndpointRoute,
@@ -115,6 +123,10 @@ const ROUTES: readonly Route[] = [
   readAdminKeyRoute,
   changeKeyRoute,
   revokeKeyRoute,
+  listAllPaymentsRoute,
+  dismissPaymentRoute,
+  creditPaymentRoute,
+  waivePaymentRoute,
   listPricesRoute,
   setPriceRoute,
   readFlexPricesRoute,

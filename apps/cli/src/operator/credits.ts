@@ -28,6 +28,12 @@ const creditPageSchema = z.object({
   last_id: z.string().nullable(),
 })
 type ExpiringCredit = z.infer<typeof creditSchema>
+const refundSchema = movedSchema.omit({ credit_id: true }).extend({
+  // A service of the version before names none.
+  payments: z
+    .array(moneySchema.extend({ payment_id: z.string(), intent: z.string().nullable() }))
+    .default([]),
+})
 
 /** Prints what an account has, and what of it expires, in the order in which it is spent. */
 export async function showCredits(operator: Operator, flags: AccountFlag): Promise<void> {
@@ -116,11 +122,14 @@ export async function refundCredits(
   const { id, name, paid } = await http.call(accountSchema, path)
   const what = `Take ${paid.amount} ${paid.currency} off ${id} ${JSON.stringify(name)}, to pay it back?`
   if (!(await isConfirmed(operator.questions, flags, what))) throw new Error('nothing was refunded')
-  const moved = await http.call(movedSchema.omit({ credit_id: true }), `${path}/refund`, {
+  const moved = await http.call(refundSchema, `${path}/refund`, {
     method: 'POST',
     body: { idempotency_key: idempotencyKey },
   })
   operator.print(`to be paid back: ${moved.amount} ${moved.currency}`)
+  for (const { payment_id, intent, amount, currency } of moved.payments) {
+    operator.print(`of it, refund ${amount} ${currency} of ${payment_id} at the provider (${intent})`)
+  }
   operator.print(balanceLine(moved.account))
 }
 

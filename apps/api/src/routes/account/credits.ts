@@ -4,6 +4,7 @@ import { readAccount } from '../../accounts/account-store.ts'
 import { readChargedMicros } from '../../accounts/usage.ts'
 import { accountRoute } from '../../http/route.ts'
 import { readPurse, spendableMicros, spendableOf } from '../../ledger/purse.ts'
+import { topUpUrl } from '../../payments/top-up-url.ts'
 import type { Services } from '../../services.ts'
 import { moneyJson, moneyNumber } from '../money-json.ts'
 import { expiringCreditJson, expiringCreditSchema } from './expiring-credit-json.ts'
@@ -25,6 +26,13 @@ export const creditsSchema = z
         description:
           'What of the balance expires, in the order in which it is spent: before what never expires.',
       }),
+    top_up_url: z
+      .string()
+      .nullable()
+      .meta({
+        description: 'Where to pay for this account; null where no payments are taken.',
+        example: 'https://buy.stripe.com/abc?client_reference_id=acct_01m84f0j8df20bh2fw7sqrp04k',
+      }),
     data: z
       .object({ total_credits: z.number(), total_usage: z.number() })
       .meta({
@@ -36,7 +44,7 @@ export const creditsSchema = z
 
 /** What an account can spend. */
 export async function creditsJson(
-  { config: { currency }, db }: Services,
+  { config: { currency, stripe }, db }: Services,
   accountId: string,
 ): Promise<z.input<typeof creditsSchema>> {
   const [purse, usedMicros, { balance_low_micros: lowMicros }] = await Promise.all([
@@ -55,6 +63,7 @@ export async function creditsJson(
     used: money(usedMicros),
     balance_low: lowMicros === null ? null : money(lowMicros),
     expiring: purse.dated.map((credit) => expiringCreditJson(credit, currency)),
+    top_up_url: topUpUrl(stripe, accountId),
     data: {
       total_credits: moneyNumber(balanceMicros + heldMicros + usedMicros),
       total_usage: moneyNumber(usedMicros),

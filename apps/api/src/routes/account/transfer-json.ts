@@ -10,7 +10,17 @@ const transferSchema = z
   .object({
     id: z.string().meta({ example: 'txfr_01m84f0j8df20bh2fw7sqrp04k' }),
     object: z.literal('transfer'),
-    kind: z.enum(['hold', 'settle', 'rebate', 'top_up', 'trial_grant', 'refund', 'expiry']),
+    kind: z.enum([
+      'hold',
+      'settle',
+      'rebate',
+      'top_up',
+      'trial_grant',
+      'refund',
+      'expiry',
+      'reversal',
+      'reinstatement',
+    ]),
     video_id: z.string().nullable(),
     amount: z
       .string()

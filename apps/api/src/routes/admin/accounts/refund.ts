@@ -1,8 +1,11 @@
 import { z } from 'zod'
-import { refundAccount } from '../../../accounts/credit.ts'
 import { repeatHeaders } from '../../../http/request-headers.ts'
 import { scopedRoute } from '../../../http/route.ts'
+import { listPaidBack, type PaidBack } from '../../../payments/payment-store.ts'
+import { refundAccount } from '../../../payments/refund-account.ts'
+import { toPayBack } from '../../../payments/refunded-payments.ts'
 import { accountIdParams } from '../../account/account-json.ts'
+import { moneyJson } from '../../money-json.ts'
 import { idempotencyKeyField } from '../fields.ts'
 import { movedJson, movedSchema, orderOf } from './money-order.ts'
 
@@ -30,6 +33,19 @@ export const refundAccountRoute = scopedRoute(
               .string()
               .nullable()
               .meta({ description: 'Null when there was nothing to refund.' }),
+            payments: z
+              .array(
+                z.object({
+                  payment_id: z.string().meta({ example: 'pay_01m84f0j8df20bh2fw7sqrp04k' }),
+                  intent: z.string().nullable().meta({ example: 'pi_3PqR5t' }),
+                  amount: z.string(),
+                  currency: z.string(),
+                }),
+              )
+              .meta({
+                description:
+                  'Of it, what came through a payment provider: refund so much of each there, tax included. That takes nothing off again.',
+              }),
           })
           .meta({ id: 'Refund' }),
       },
@@ -42,7 +58,12 @@ export const refundAccountRoute = scopedRoute(
     return {
       object: 'refund',
       transfer_id: transferId,
+      payments: transferId === null ? [] : (await listPaidBack(context.db, transferId)).map(paidBackJson),
       ...(await movedJson(context, params.id, amountMicros)),
     }
   },
 )
+
+function paidBackJson(part: PaidBack) {
+  return { payment_id: part.id, intent: part.intent, ...moneyJson(toPayBack(part), part.currency) }
+}

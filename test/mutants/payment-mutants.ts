@@ -1,0 +1,63 @@
+import type { Mutant } from './mutant.ts'
+
+const PAYMENTS: Mutant['tests'] = ['integration-postgres', 'test/integration/payments.test.ts']
+
+/** What a payment provider says, and what comes of it. */
+export const PAYMENT_MUTANTS: readonly Mutant[] = [
+  {
+    rule: '39: a payment credits once',
+    file: 'apps/api/src/payments/receive.ts',
+    find: "if (known.status !== 'pending' && known.status !== 'unassigned') return known",
+    replace: "if (known.status === 'failed') return known",
+    tests: [...PAYMENTS, '-t', 'a paid checkout credits its account'],
+  },
+  {
+    rule: '39: a payment credits one account at a time',
+    file: 'apps/api/src/payments/payment-store.ts',
+    find: "text: 'select * from payment where provider = $1 and session = $2 for update',",
+    replace: "text: 'select * from payment where provider = $1 and session = $2',",
+    tests: [...PAYMENTS, '-t', 'a paid checkout credits its account'],
+  },
+  {
+    rule: '39: a refund that arrives with its payment is not missed',
+    file: 'apps/api/src/payments/payment-store.ts',
+    find: 'where provider = $1 and intent = $2 for no key update',
+    replace: 'where provider = $1 and intent = $2',
+    tests: [...PAYMENTS, '-t', 'in whatever order'],
+  },
+  {
+    rule: '39: what the provider said last counts',
+    file: 'apps/api/src/payments/payment-store.ts',
+    find: 'where (excluded.said_at, not excluded.stands) >= (r.said_at, not r.stands)',
+    replace: '',
+    tests: [...PAYMENTS, '-t', 'in whatever order'],
+  },
+  {
+    rule: '39: no more is taken back than was asked for',
+    file: 'apps/api/src/payments/take-back.ts',
+    find: 'const missing = due - payment.reversed_micros',
+    replace: 'const missing = due',
+    tests: [...PAYMENTS, '-t', 'what is refunded or disputed is taken back'],
+  },
+  {
+    rule: 'payments: only what the provider signed is heard',
+    file: 'apps/api/src/payments/stripe-signature.ts',
+    find: 'return Stripe.webhooks.constructEvent(body, header, secret, undefined, undefined, clock.now())',
+    replace: 'return JSON.parse(body.toString())',
+    tests: [...PAYMENTS, '-t', 'what Stripe did not sign'],
+  },
+  {
+    rule: 'payments: what is spent is owed, and paid by what comes next',
+    file: 'apps/api/src/payments/credit-payment.ts',
+    find: 'for (const earlier of owing) await settleReversals(db, context, earlier)',
+    replace: '',
+    tests: [...PAYMENTS, '-t', 'the next payment pays first'],
+  },
+  {
+    rule: 'payments: what the operator paid back is not taken again',
+    file: 'apps/api/src/payments/take-back.ts',
+    find: 'const due = share - payment.refunded_micros - payment.waived_micros',
+    replace: 'const due = share - payment.waived_micros',
+    tests: [...PAYMENTS, '-t', 'says what to refund'],
+  },
+]
