@@ -2,7 +2,7 @@
  * Runs 300 mixed videos (shapes, tiers, accounts) on three animatic workers of different pace, and prints
  * what the simulation foretold of that load beside what came: how busy each pool was, and how long videos
  * waited. Prints as well how right the first `eta_seconds` of each video was, and what /metrics says of that.
- * Real API, workers and runners; before the load 60 videos teach the service its paces.
+ * Real API, workers and runners; before the load 48 videos teach the service its paces.
  */
 import { writeFile } from 'node:fs/promises'
 import { tierWaits, utilisations } from './rig/foretold/foretell.ts'

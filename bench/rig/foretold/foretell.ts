@@ -64,6 +64,8 @@ export function tierWaits(
   }))
 }
 
+const DAY_MS = 86_400_000
+
 function foretell(asked: readonly Asked[], paces: readonly PaceRow[]): DemandOutcome {
   const kinds = new Map(SHAPES.map((shape) => [shape, kindOf(shape, paces)]))
   return simulateDemand({
@@ -77,7 +79,7 @@ function foretell(asked: readonly Asked[], paces: readonly PaceRow[]): DemandOut
     videos: asked.map(({ atMs, account, tier, shape }) => {
       const kind = kinds.get(shape)
       if (kind === undefined) throw new RangeError('a shape of no kind')
-      return { atMs, accountId: `account ${account}`, tier, kind }
+      return { atMs, accountId: `account ${account}`, tier, kind, expiresAfterMs: DAY_MS }
     }),
     horizonMs: Number.POSITIVE_INFINITY,
   })

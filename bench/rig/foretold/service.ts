@@ -37,7 +37,7 @@ export interface ForetoldService {
   stop(): Promise<void>
 }
 
-const WARM_ROUNDS = 15
+const WARM_ROUNDS = 12
 const RUN_MS_MAX = 200_000
 /** The service counts once a second, and a reading is kept for as long. */
 const COUNTED_MS = 2_500
@@ -122,7 +122,7 @@ class Load {
     for (let round = 0; round < WARM_ROUNDS; round += 1) {
       for (const [place, shape] of SHAPES.entries()) {
         const account = (round + place) % this.#keys.length
-        await this.#submit({ account, tier: 'standard', shape: { ...shape, num_steps: 10 } })
+        await this.#submit({ account, tier: 'standard', shape })
       }
     }
     await this.#untilAllEnded()

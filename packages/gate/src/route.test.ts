@@ -145,6 +145,12 @@ describe('a flex video', () => {
     expect(waits(elsewhere([{ ...cheap, costMs: null }], { price: 2_000_000n }), flex(), 'flex')).toBe(false)
   })
 
+  test('waits for none where none is cheaper, also when it never expires', () => {
+    const never = flex(Number.POSITIVE_INFINITY)
+    expect(waits(elsewhere([{ costMs: 30_000, freeInMs: [0] }]), never, 'flex')).toBe(false)
+    expect(waits(elsewhere([cheap], { price: 1_400_000n }), never, 'flex')).toBe(false)
+  })
+
   test('compares only pools that say what they cost', () => {
     expect(waits(elsewhere([cheap]), flex(), 'flex')).toBe(false)
     expect(waits(elsewhere([{ ...cheap, price: null }], { price: 2_000_000n }), flex(), 'flex')).toBe(false)

@@ -100,8 +100,8 @@ export class Elsewhere {
       perMs += other.pool.slots / Math.max(1, costMs)
       costMsMin = Math.min(costMsMin, costMs)
     }
-    // As if all of them were like it; infinite without a cheaper pool.
-    return flexQueued / perMs + costMsMin <= head.expiresInMs * FLEX_TIME_SHARE
+    // As if all of them were like it. Without a cheaper pool there is none to wait for, deadline or not.
+    return perMs > 0 && flexQueued / perMs + costMsMin <= head.expiresInMs * FLEX_TIME_SHARE
   }
 }
 
