@@ -2,6 +2,7 @@ import type { PublicVideo } from '@sluice/shared/public-video'
 import type { ReactNode } from 'react'
 import { frameSize } from '../api/video.ts'
 import { isZero, moneyText } from '../text/money-text.ts'
+import { promiseText } from '../text/promise-text.ts'
 import { agoText, clipText } from '../text/time-text.ts'
 import { useNow } from './use-now.ts'
 
@@ -10,12 +11,14 @@ export function VideoFacts({ video }: { video: PublicVideo }) {
   const now = useNow()
   const { width, height } = frameSize(video)
   const tokens = video.usage.generated_tokens
+  const promised = video.promise == null ? null : promiseText(video.promise)
   return (
     <dl className="facts figures">
       <Fact name="Size">{`${width} × ${height}`}</Fact>
       <Fact name="Length">{clipText(Number(video.seconds))}</Fact>
       {tokens > 0 && <Fact name="Tokens">{`${tokens.toLocaleString('en')} tokens`}</Fact>}
       <Fact name="Cost">{costText(video)}</Fact>
+      {promised !== null && <Fact name="Promise">{promised}</Fact>}
       <div className="fact-break" />
       <Fact name="Seed">{`seed ${video.seed}`}</Fact>
       <Fact name="Made with">{video.model}</Fact>
