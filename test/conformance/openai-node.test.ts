@@ -6,6 +6,7 @@ import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ENDPOINT_EVENTS } from '../../apps/api/src/webhooks/event.ts'
 import { type Fault, startFaultProxy } from '../support/fault-proxy.ts'
 import { footprint } from '../support/footprint.ts'
 import { HandWorker } from '../support/hand-worker.ts'
@@ -334,10 +335,7 @@ test("the newest package's own webhook calls work: endpoints are made, listed, c
   await using receiver = await startWebhookReceiver(() => status)
   const client = new OpenAI7({ apiKey: api.key, baseURL: `${api.url}/v1` })
   const { webhooks } = client
-  expect(await webhooks.eventTypes.list()).toEqual({
-    object: 'list',
-    data: ['video.completed', 'video.failed', 'video.promise_missed'],
-  })
+  expect(await webhooks.eventTypes.list()).toEqual({ object: 'list', data: [...ENDPOINT_EVENTS] })
 
   const made = await webhooks.create({ url: receiver.url, name: 'the shop', event_types: ['video.failed'] })
   const { signing_secret: secret, ...shown } = made
