@@ -1,12 +1,14 @@
 import { newClaim } from '@sluice/shared/ids'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expireCredits } from '../../apps/api/src/accounts/expire-credits.ts'
 import { transaction } from '../../apps/api/src/db/database.ts'
 import { SluiceError } from '../../apps/api/src/errors.ts'
 import type { AccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import { readOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
-import { refundUnused, topUp } from '../../apps/api/src/ledger/fund.ts'
+import { grantTrial, refundUnused, topUp } from '../../apps/api/src/ledger/fund.ts'
+import { readPurse } from '../../apps/api/src/ledger/purse.ts'
 import type { Services } from '../../apps/api/src/services.ts'
 import { cancelVideo } from '../../apps/api/src/videos/cancel.ts'
 import { deleteVideo } from '../../apps/api/src/videos/delete.ts'
@@ -231,24 +233,44 @@ test('however the statements of submissions of one call interleave, there is one
   )
 }, 120_000)
 
-test('however the statements of a refund, a top-up, a submission and a cancel interleave, every micro-unit is somewhere', async () => {
+test('however the statements of a refund, top-ups, a submission, a cancel and the expiry of credit interleave, every micro-unit is somewhere', async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), async (scheduler) => {
       const key = await service.account(TRIAL_MICROS)
+      const { accountId } = key
+      const system = service.context.systemAccounts
+      const dated = {
+        accountId,
+        currency: 'USD',
+        amountMicros: 3_000n,
+        expiresAt: new Date(Date.now() + 86_400_000),
+      }
+      await transaction(service.context.db, (db) =>
+        grantTrial(db, { ...dated, idempotencyKey: `lapses ${key.id}` }, system),
+      )
       const video = await service.submit(key, STEPS)
+      // It has lapsed; a part of it is held.
+      await service.owner.query({
+        text: `update credit set expires_at = now() - interval '1 second' where account_id = $1`,
+        values: [accountId],
+      })
       const gated = gateDatabase(service.context.db, scheduler)
       const context = { ...service.context, db: gated.db }
-      const funding = { accountId: key.accountId, currency: 'USD', amountMicros: 5n }
-      const system = service.context.systemAccounts
+      const funding = { accountId, currency: 'USD', amountMicros: 5n }
       await gated.run([
+        expireCredits(context, accountId),
+        expireCredits(context, accountId),
+        transaction(gated.db, (db) => topUp(db, { ...dated, idempotencyKey: `later ${key.id}` }, system)),
         transaction(gated.db, (db) => topUp(db, { ...funding, idempotencyKey: `up ${key.id}` }, system)),
         transaction(gated.db, (db) => topUp(db, { ...funding, idempotencyKey: `up ${key.id}` }, system)),
         transaction(gated.db, (db) =>
           refundUnused(db, { ...funding, idempotencyKey: `back ${key.id}` }, system),
         ),
         service.submit(key, STEPS, undefined, context),
-        cancelVideo(context, key.accountId, video.id),
+        cancelVideo(context, accountId, video.id),
       ])
+      await expireCredits(service.context, accountId)
+      expect((await readPurse(service.context.db, accountId, 'USD')).lapsed).toEqual([])
       expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
       await clear()
     }),

@@ -66,6 +66,11 @@ interface DatedRow {
   is_over: boolean
 }
 
+/** SQL that says whether an account has such credit: most have none, and nothing more is asked of them. */
+export function hasDatedSql(accountId: string): string {
+  return `exists (select from credit where account_id = ${accountId} and is_open)`
+}
+
 /** Credit with an expiry date by account. */
 export type DatedCredits = ReadonlyMap<string, Pick<Purse, 'dated' | 'lapsed'>>
 
@@ -73,13 +78,14 @@ const NO_DATED_CREDIT: Pick<Purse, 'dated' | 'lapsed'> = { dated: [], lapsed: []
 
 /**
  * The credit with an expiry date of accounts. Once their money is locked, in a statement of its own: only
- * then it sees what the lock waited for.
+ * then it sees what the lock waited for. Of no accounts it asks nothing.
  */
 export async function readDated(
   db: Database,
   accountIds: readonly string[],
   currency: string,
 ): Promise<DatedCredits> {
+  if (accountIds.length === 0) return new Map()
   const { rows } = await db.query<DatedRow>({
     name: 'ledger-dated',
     text: `select c.account_id, l.id, c.id as credit_id, c.kind, l.balance, c.granted_micros, c.expires_at,

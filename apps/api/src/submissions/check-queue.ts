@@ -3,6 +3,7 @@ import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { queueCountSql } from '../keys/queue-counts.ts'
+import { hasDatedSql } from '../ledger/purse.ts'
 
 interface AccountQueue {
   queued: bigint
@@ -10,6 +11,7 @@ interface AccountQueue {
   queuedMax: number
   unfinishedMax: number | null
   alerts: BalanceAlerts
+  hasDatedCredit: boolean
 }
 
 interface QueueRow {
@@ -22,6 +24,7 @@ interface QueueRow {
   unfinished_max: number | null
   balance_low_micros: bigint | null
   is_exhausted: boolean | null
+  has_dated: boolean | null
 }
 
 /** What some accounts and keys have queued and unfinished, and how much more they may. */
@@ -39,6 +42,7 @@ export class QueueLimits {
           queuedMax: row.queued_max ?? 0,
           unfinishedMax: row.unfinished_max,
           alerts: { lowMicros: row.balance_low_micros, isExhausted: row.is_exhausted ?? true },
+          hasDatedCredit: row.has_dated ?? false,
         })
       }
     }
@@ -59,11 +63,12 @@ export class QueueLimits {
       name: 'queue-limits',
       text: `
         select a.id as account_id, '' as key_id, c.queued, c.in_flight, a.queued_max, a.unfinished_max,
-          a.balance_low_micros, a.exhausted_at is not null as is_exhausted
+          a.balance_low_micros, a.exhausted_at is not null as is_exhausted,
+          ${hasDatedSql('a.id')} as has_dated
         from account a, lateral ${queueCountSql('a.id')} c
         where a.id = any ($1::text[])
         union all
-        select k.account_id, k.id, c.queued, c.in_flight, null, null, null, null
+        select k.account_id, k.id, c.queued, c.in_flight, null, null, null, null, null
         from unnest($2::text[], $3::text[]) k(account_id, id),
           lateral ${queueCountSql('k.account_id', 'k.id')} c`,
       values: [[...accountIds], [...limited.values()], [...limited.keys()]],
@@ -92,6 +97,11 @@ export class QueueLimits {
   /** What the account is told of its balance: it stands in the row that its limits are in. */
   alertsOf(accountId: string): BalanceAlerts {
     return this.#of(accountId).alerts
+  }
+
+  /** The accounts that have credit with an expiry date. */
+  withDatedCredit(): string[] {
+    return [...this.#accounts].flatMap(([accountId, { hasDatedCredit }]) => (hasDatedCredit ? accountId : []))
   }
 
   #of(accountId: string): AccountQueue {

@@ -113,9 +113,8 @@ class Group {
     )
     // Sent together: each statement sees what was committed when the one before it had ended, so all but the
     // first see what stands once the accounts are locked.
-    const [owned, dated, market, queues, budgets, earlier] = await together([
+    const [owned, market, queues, budgets, earlier] = await together([
       this.#lock(accountIds, { isApart }),
-      readDated(db, accountIds, this.#context.config.currency),
       readMarket(
         db,
         this.#submissions.map((one) => ({ priceable: one, tier: serviceTierOf(one.request) })),
@@ -127,6 +126,7 @@ class Group {
     ])
     this.#noteEarlier(earlier, owned)
     await this.#findRepeats(owned, takenIds)
+    const dated = await readDated(db, queues.withDatedCredit(), this.#context.config.currency)
     const purses = new Map(
       [...owned].map(([accountId, accounts]) => [accountId, purseOf(accountId, accounts, dated)]),
     )
