@@ -1,6 +1,12 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { idAt, newId } from '@sluice/shared/ids'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { hoursLookedAt, sumDemandFor } from '../../apps/api/src/economics/demand-hours.ts'
+import { indentedBlocks, readDoc } from '../support/doc-pages.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -162,4 +168,51 @@ test('each hour of the day is looked at for as long as it lay in the time asked 
   expect(hoursLookedAt(day, day + 2 * DAY_MS)).toEqual(Array.from({ length: 24 }, () => 2))
   const cut = hoursLookedAt(day + 1.5 * HOUR_MS, day + 3.25 * HOUR_MS)
   expect(cut.slice(0, 5)).toEqual([0, 0.5, 1, 0.25, 0])
+})
+
+const MAIN = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url))
+
+/** Pastes lines into a shell in that folder, with the data dir of a service. */
+function paste(
+  lines: string,
+  { cwd, dataDir }: { cwd: string; dataDir: string },
+): Promise<{ code: number; out: string; err: string }> {
+  const script = `npx() { shift; "${process.execPath}" "${MAIN}" "$@"; }\n${lines}`
+  const env = { PATH: process.env.PATH ?? '', SLUICE_DATA_DIR: dataDir }
+  return new Promise((resolve) => {
+    execFile('bash', ['-e', '-c', script], { cwd, env }, (error, out, err) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err }),
+    )
+  })
+}
+
+test('sluice plan --from-service plans for what a service was asked for; docs/plan.md says how', async () => {
+  const cwd = mkdtempSync(join(tmpdir(), 'sluice-test-plan-'))
+  try {
+    await using service = await startTestApi()
+    const run = (lines: string) => paste(lines, { cwd, dataDir: service.dataDir })
+    const refused = async (fault: string) =>
+      expect(await run('npx sluice plan --from-service')).toMatchObject({
+        code: 2,
+        err: expect.stringContaining(fault),
+      })
+    await refused('nobody has submitted a video in the last 7 days')
+    expect((await service.call('POST', '/v1/videos', SHORT)).status).toBe(200)
+    await refused('no worker is connected')
+    await using worker = new HandWorker(service, { pool: 'studio', slots: 3 })
+    await worker.heartbeat([], { cost_per_hour_micros: '2000000' })
+    const lines = indentedBlocks(readDoc('plan.md')).filter((block) => block.includes('--from-service'))
+    expect(lines).toHaveLength(1)
+    const said = await run(lines[0] ?? '')
+    expect(said).toMatchObject({ code: 0 })
+    expect(said.out).toContain('the pace of animatic on studio is what the model says, nobody measured it')
+    expect(said.out).toMatch(/^cost a day, USD +144\.00 /m)
+    // The plan that it wrote down is read again, to the same end.
+    const written = JSON.parse(readFileSync(join(cwd, 'now.json'), 'utf8'))
+    expect(written.pools).toMatchObject([{ pool: 'studio', slot_price_per_hour: '2' }])
+    const again = JSON.parse((await run('npx sluice plan now.json --json')).out)
+    expect(again).toMatchObject({ as_planned: { gpus: 3, cost_a_day: '144' } })
+  } finally {
+    rmSync(cwd, { recursive: true, force: true })
+  }
 })

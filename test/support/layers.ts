@@ -87,6 +87,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'up',
     'doctor',
     'operator',
+    'plan',
     'videos',
     'main.ts',
   ],

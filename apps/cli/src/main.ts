@@ -12,6 +12,7 @@ import { addFlexPriceCommands } from './operator/flex-price-commands.ts'
 import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
 import { addPaymentCommands } from './operator/payment-commands.ts'
+import { addPlanCommand } from './plan/plan-command.ts'
 import { endWithNpx } from './processes/end-with-npx.ts'
 import { runUp } from './up/run-up.ts'
 import { runWorker } from './up/run-worker.ts'
@@ -30,6 +31,7 @@ Examples:
   npx sluice credits add 25 --account acct_01h...
   npx sluice economics                                        what the GPUs make, cost and earn
   npx sluice price-list --utilisation 60 --margin 40          what to ask for a million tokens
+  npx sluice plan --example > plan.json                       a plan, for: npx sluice plan plan.json
   npx sluice doctor                                           check every part, and say what to do
 
 Settings come from the environment; SLUICE_DATA_DIR (./.sluice) is where everything is kept.`
@@ -65,6 +67,12 @@ async function main(): Promise<void> {
   addVideoCommands(program, process.env, terminal)
   addDoctorCommand(program)
   const operator = createOperator(process.env, { print, notice: terminal.notice })
+  addPlanCommand(program, {
+    env: process.env,
+    write: terminal.write,
+    notice: terminal.notice,
+    http: () => operator.http(),
+  })
   addAccountCommands(program, operator)
   addKeyCommands(program, operator)
   addCreditCommands(program, operator)
