@@ -266,6 +266,13 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: FLEX,
   },
   {
+    rule: 'flex: the simulation has those wait that the price is too high for',
+    file: 'packages/gate/src/plan/flex-desk.ts',
+    find: 'if (!this.#mayGo(video)) this.#sendToWait(video)',
+    replace: 'if (video.yields < 0) this.#sendToWait(video)',
+    tests: ['unit', 'packages/gate/src/plan/flex-desk.test.ts'],
+  },
+  {
     rule: 'flex: what flex has does not raise its price',
     file: 'packages/gate/src/flex/flex-price.ts',
     find: "attempt.tier !== 'flex' && occupiesSlot(attempt)",

@@ -1,3 +1,4 @@
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
@@ -6,6 +7,7 @@ import {
   highestMultiplier,
   isWithinMaximum,
   lowestMultiplier,
+  msUntilChange,
   msUntilWithinMaximum,
   multiplierAt,
   shareAboveFlex,
@@ -53,6 +55,15 @@ test('by the clock it is known how long a maximum waits for its price; by utilis
   expect([5_000, 4_999].map((max) => until(fixedSchedule(5_000), max))).toEqual([0, null])
 })
 
+test('the clock changes a price at the next step, and one that has no other never', () => {
+  const hours = ['2026-11-27T00:00Z', '2026-11-27T06:30Z', '2026-11-27T20:15Z'].map(
+    (time) => (msUntilChange(NIGHTS, Date.parse(time)) ?? 0) / 3_600_000,
+  )
+  expect(hours).toEqual([7, 0.5, 3.75])
+  expect(msUntilChange(DEMAND, 0)).toBeNull()
+  expect(msUntilChange(fixedSchedule(5_000), 0)).toBeNull()
+})
+
 const schedules = fc
   .record({
     by: fc.constant('hour' as const),
@@ -90,10 +101,10 @@ test('the first moment of a maximum is the first at which the price is within it
 })
 
 test('utilisation is what flex leaves others, smoothed: it forgets, whatever the steps in which it is kept', () => {
-  const slots = { pools: [{ slots: 3 }, { slots: 1 }] }
-  const attempt = (tier: string, freeInMs: number | null = null) => ({ tier, freeInMs })
+  const pools = [{ slots: 3 }, { slots: 1 }]
+  const attempt = (tier: ServiceTier, freeInMs: number | null = null) => ({ tier, freeInMs })
   const inFlight = [attempt('priority'), attempt('standard'), attempt('standard', 100), attempt('flex')]
-  expect(shareAboveFlex({ ...slots, inFlight } as Parameters<typeof shareAboveFlex>[0])).toBe(0.5)
+  expect(shareAboveFlex({ pools, inFlight })).toBe(0.5)
   expect(shareAboveFlex({ pools: [], inFlight: [] })).toBeNull()
   expect(utilisationAfter(0.3, 0.9, 0)).toBeCloseTo(0.3)
   expect(utilisationAfter(0, 1, 900_000)).toBeCloseTo(1 - 1 / Math.E)

@@ -1,4 +1,4 @@
-import { type Fleet, occupiesSlot } from '../fleet.ts'
+import { type InFlight, occupiesSlot, type Pool } from '../fleet.ts'
 
 /*
  * What flex costs at a moment. The operator's schedule has steps, by hour of the day or by utilisation, each
@@ -84,6 +84,14 @@ export function msUntilWithinMaximum(
   return null
 }
 
+/** Milliseconds until the clock may change the price; null when it does not. */
+export function msUntilChange({ by, steps }: FlexSchedule, atMs: number): number | null {
+  if (by !== 'hour' || steps.length < 2) return null
+  const hours = hourOf(atMs)
+  const next = steps.find(({ from }) => from > hours)?.from ?? HOURS_OF_DAY
+  return (next - hours) * HOUR_MS - (atMs % HOUR_MS)
+}
+
 /** Older utilisation counts for less: after this long, for a third. */
 const UTILISATION_MS = 900_000
 
@@ -102,7 +110,13 @@ export function utilisationAfter(before: number, slotsTaken: number, elapsedMs: 
  * The share of all slots that videos of the tiers above flex have now; null while there is no slot. What flex
  * has does not count: it gets what is left, and its own backlog would raise its price until GPUs stood still.
  */
-export function shareAboveFlex({ pools, inFlight }: Pick<Fleet, 'pools' | 'inFlight'>): number | null {
+export function shareAboveFlex({
+  pools,
+  inFlight,
+}: {
+  pools: readonly Pick<Pool, 'slots'>[]
+  inFlight: readonly Pick<InFlight, 'tier' | 'freeInMs'>[]
+}): number | null {
   const slots = pools.reduce((sum, pool) => sum + pool.slots, 0)
   if (slots === 0) return null
   const taken = inFlight.filter((attempt) => attempt.tier !== 'flex' && occupiesSlot(attempt)).length

@@ -42,6 +42,8 @@ export class DemandVideo implements SimulatedVideo {
   pool: number | null = null
   deviceMs = 0
   yields = 0
+  /** What flex cost when it was first dispatched, in basis points; null before that, and in other tiers. */
+  multiplierBps: number | null = null
   passedOverAtMs: number | null = null
   putOffAtMs: number | undefined
   readonly #slowness: number

@@ -1,4 +1,5 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
+import type { FlexSchedule } from '../flex/flex-price.ts'
 import type { DevicePace } from '../pace.ts'
 
 /*
@@ -54,6 +55,10 @@ export interface DemandedVideo {
   kind: VideoKind
   /** It ends unfinished this long after it was submitted; left out = never. */
   expiresAfterMs?: number
+  /** Of flex: it is not dispatched before this. */
+  notBeforeMs?: number
+  /** Of flex: it waits while flex costs more than this factor, in basis points; left out = any price. */
+  maxMultiplierBps?: number
   /** How many times as long as predicted it really takes; left out = 1. */
   slowness?: number
 }
@@ -67,6 +72,13 @@ export interface PlannedSettings {
   nearlyFreeMs?: number
 }
 
+/** What flex costs in a demand. */
+export interface PlannedFlex {
+  schedule: FlexSchedule
+  /** What time it is when the simulation begins, since the Unix epoch; left out = midnight, UTC. */
+  startsAtMs?: number
+}
+
 export interface Demand {
   /** In any order; the gate has its own. */
   pools: readonly PlannedPool[]
@@ -76,6 +88,8 @@ export interface Demand {
   /** In the order of submission. May be made while it is read: only those that wait or run are kept. */
   videos: Iterable<DemandedVideo>
   settings?: PlannedSettings
+  /** What flex costs; left out = nobody asks, and no flex video waits for its time. */
+  flex?: PlannedFlex
   /** Nothing is counted from then on; infinite = until nothing happens any more. */
   horizonMs: number
   /** How often the backlog is noted down; left out = never. */
@@ -99,6 +113,8 @@ export interface EndedVideo {
   deviceMs: number
   /** Times that it made room. */
   yields: number
+  /** What flex cost when it was first dispatched, in basis points; null where that is not asked for. */
+  multiplierBps: number | null
 }
 
 export interface TierOutcome {

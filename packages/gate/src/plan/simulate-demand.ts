@@ -20,6 +20,7 @@ import type {
   VideoKind,
 } from './demand.ts'
 import { type DemandLine, DemandVideo, type Submitter } from './demand-video.ts'
+import { FlexDesk } from './flex-desk.ts'
 import { Numbers } from './numbers.ts'
 
 const DEFAULT_SETTINGS: Required<PlannedSettings> = {
@@ -50,6 +51,7 @@ class DemandRun implements Watch<DemandVideo> {
   readonly #accounts = new Map<string, AccountOutcome>()
   readonly #kinds: ReadonlyMap<VideoKind, number>
   readonly #backlog: BacklogSample[] = []
+  readonly #flex: FlexDesk | null
   #nextSampleMs: number
   #submitterCount = 0
   #videoCount = 0
@@ -73,6 +75,10 @@ class DemandRun implements Watch<DemandVideo> {
       nearlyFreeMs: settings.nearlyFreeMs,
       watch: this,
     })
+    this.#flex =
+      demand.flex === undefined
+        ? null
+        : new FlexDesk(demand.flex, this.#simulation, (video) => this.expired(video, video.expiresAtMs, null))
     this.#tiers = { priority: noTierSums(), standard: noTierSums(), flex: noTierSums() }
     this.#poolSums = this.#pools.map(({ slots }) => ({ ...NO_POOL_SUMS, slots }))
   }
@@ -94,6 +100,7 @@ class DemandRun implements Watch<DemandVideo> {
   }
 
   started(video: DemandVideo, { slot, startedAtMs, switchMs }: Run<DemandVideo>): void {
+    if (video.of.tier === 'flex') this.#flex?.price(video)
     // Its slot is given away a moment before it is free.
     if (startedAtMs >= this.#demand.horizonMs) return
     const tier = this.#tiers[video.of.tier]
@@ -136,6 +143,7 @@ class DemandRun implements Watch<DemandVideo> {
 
   expired(video: DemandVideo, atMs: number, run: Run<DemandVideo> | null): void {
     const tier = this.#tiers[video.of.tier]
+    this.#flex?.forget(video)
     if (run !== null) this.#countRun(video, run, atMs)
     tier.expired += 1
     if (run === null) tier.queued -= 1
@@ -151,24 +159,33 @@ class DemandRun implements Watch<DemandVideo> {
     tier.submitted += 1
     tier.queued += 1
     of.submitter.outcome.submitted += 1
-    this.#simulation.queue(of.line, video)
+    if (this.#flex !== null && demanded.tier === 'flex') this.#flex.submit(video)
+    else this.#simulation.queue(of.line, video)
   }
 
   #advance(untilMs: number): void {
-    while (this.#nextSampleMs <= untilMs && this.#nextSampleMs < this.#demand.horizonMs) {
-      this.#simulation.runUntil(this.#nextSampleMs)
-      this.#sample()
+    for (;;) {
+      const [sampleMs, flexMs] = [this.#nextSampleMs, this.#flex?.nextAtMs ?? Number.POSITIVE_INFINITY]
+      const nextMs = Math.min(sampleMs, flexMs)
+      if (nextMs > untilMs || nextMs >= this.#demand.horizonMs) break
+      this.#simulation.runUntil(nextMs)
+      if (flexMs === nextMs) this.#flex?.look()
+      if (sampleMs === nextMs) this.#sample()
     }
     this.#simulation.runUntil(untilMs)
   }
 
+  /** When something happens next; infinite = nothing will any more. */
+  get #nextAtMs(): number {
+    const { nextAtMs } = this.#simulation
+    if (this.#flex === null || (nextAtMs === Number.POSITIVE_INFINITY && !this.#flex.hasWaiting))
+      return nextAtMs
+    return Math.min(nextAtMs, this.#flex.nextAtMs)
+  }
+
   #drain(): void {
-    for (
-      let { nextAtMs } = this.#simulation;
-      nextAtMs < Number.POSITIVE_INFINITY;
-      { nextAtMs } = this.#simulation
-    )
-      this.#advance(nextAtMs)
+    for (let atMs = this.#nextAtMs; atMs < Number.POSITIVE_INFINITY; atMs = this.#nextAtMs)
+      this.#advance(atMs)
   }
 
   #sample(): void {
@@ -206,6 +223,7 @@ class DemandRun implements Watch<DemandVideo> {
       endedAtMs,
       deviceMs: video.deviceMs,
       yields: video.yields,
+      multiplierBps: video.multiplierBps,
     })
   }
 
@@ -221,6 +239,8 @@ class DemandRun implements Watch<DemandVideo> {
     if (this.#demand.onEnded !== undefined)
       for (const line of this.#simulation.lines.values())
         for (const video of line) this.#noteEnded(video, 'queued', endedAtMs)
+    if (this.#demand.onEnded !== undefined)
+      for (const video of this.#flex ?? []) this.#noteEnded(video, 'queued', endedAtMs)
     const [priority, standard, flex] = SERVICE_TIERS.map((tier) => tierOutcome(this.#tiers[tier]))
     return {
       endedAtMs,

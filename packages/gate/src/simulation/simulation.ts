@@ -100,6 +100,28 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     if (line.size === 1) this.#open(line)
   }
 
+  /** Queues a video that waited elsewhere, where its age puts it in its line. */
+  queueByAge(line: Line<Video>, video: Video): void {
+    line.putBack(video)
+    this.#others.count(line, 1)
+    if (line.size === 1) this.#open(line)
+    else this.#showFirst(line)
+    this.#wakePools(line)
+  }
+
+  /** Takes a queued video out of its line. */
+  withdraw(line: Line<Video>, video: Video): void {
+    line.remove(video)
+    this.#others.count(line, -1)
+    this.#firstChanged(line)
+    // They may know it as the first, and find out who stands in its place.
+    this.#wakePools(line)
+  }
+
+  #wakePools({ kind }: Line<Video>): void {
+    for (const number of kind.pools) this.#pool(number).isWoken = true
+  }
+
   /** Does what happens before `untilMs`, and sets the clock to then. */
   runUntil(untilMs: number): void {
     // All that is queued at one time is looked at together.
@@ -263,10 +285,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   #putBack(line: Line<Video>, video: Video, run: Run<Video>): void {
     this.#parts.watch.yielded(video, run)
-    line.putBack(video)
-    this.#others.count(line, 1)
-    if (line.size === 1) this.#open(line)
-    else this.#showFirst(line)
+    this.queueByAge(line, video)
   }
 
   /** Has a flex video make room where that lets one of a higher tier go, as the gate does it. */
