@@ -47,7 +47,7 @@ const promiseSchema = z
         'Once it has ended late: what was given back of its price, as rebate in the ledger. Its cost is without it.',
     }),
   })
-  .meta({ id: 'Promise' })
+  .meta({ id: 'PromisedTime' })
 export type PublicPromise = z.output<typeof promiseSchema>
 
 /**
