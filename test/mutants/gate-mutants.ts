@@ -6,6 +6,8 @@ const GATE: Mutant['tests'] = ['integration-postgres', 'test/integration/gate.te
 const PLACES: Mutant['tests'] = ['unit', 'apps/api/src/places.test.ts']
 const LEADERSHIP: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-leadership.test.ts']
 const CHOOSE: Mutant['tests'] = ['unit', 'packages/gate']
+const ROUTE: Mutant['tests'] = ['unit', 'packages/gate/src/route.test.ts']
+const ROUTING: Mutant['tests'] = ['integration-postgres', 'test/integration/pool-routing.test.ts']
 const LIMITS: Mutant['tests'] = ['integration-postgres', 'test/integration/running-limits.test.ts']
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
 const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger.test.ts']
@@ -468,6 +470,34 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     find: 'if (this.#readings >= READINGS_MAX || this.#waiting.size === 0) return',
     replace: 'if (this.#waiting.size === 0) return',
     tests: DOOR,
+  },
+  {
+    rule: '40: nobody waits for another pool longer than it would have taken where there is room',
+    file: 'packages/gate/src/choose.ts',
+    find: 'if (nowMs - (head.putOffAtMs ?? nowMs) >= head.costMs ||',
+    replace: 'if (',
+    tests: ROUTE,
+  },
+  {
+    rule: '40: since when it has waited is remembered from pass to pass',
+    file: 'apps/api/src/gate/put-off-times.ts',
+    find: '      this.#sinceMs.set(videoId, nowMs)\n',
+    replace: '',
+    tests: ROUTING,
+  },
+  {
+    rule: '40: a slot that somebody waits for is taken for those after it',
+    file: 'packages/gate/src/route.ts',
+    find: '    best?.at.take(best.endMs)\n',
+    replace: '',
+    tests: ROUTE,
+  },
+  {
+    rule: '40: flex waits for cheaper pools only as long as they can make all of it in time',
+    file: 'packages/gate/src/route.ts',
+    find: '<= head.expiresInMs * FLEX_TIME_SHARE',
+    replace: '< Number.POSITIVE_INFINITY',
+    tests: ROUTE,
   },
   {
     rule: 'pace: what was measured of a class tells of its other shapes',

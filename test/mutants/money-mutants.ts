@@ -11,6 +11,7 @@ const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration
 const OPEN_FACTS: Mutant['tests'] = ['integration-postgres', 'test/integration/open-facts.test.ts']
 const PROMISES: Mutant['tests'] = ['integration-postgres', 'test/integration/promised-times.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
+const PLACES: Mutant['tests'] = ['integration-postgres', 'test/integration/economics-places.test.ts']
 
 /** Ledger, holds, budgets, prices, refunds, economics. */
 export const MONEY_MUTANTS: readonly Mutant[] = [
@@ -447,5 +448,19 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: 'purse.lapsed.reduce((sum, { balanceMicros }) => sum + balanceMicros, spendableMicros(purse))',
     replace: 'purse.lapsed.reduce((sum) => sum, spendableMicros(purse))',
     tests: [...BALANCE_EVENTS, '-t', 'an expiry and a refund are crossings too'],
+  },
+  {
+    rule: '41: what is shown of the last day is the last day',
+    file: 'apps/api/src/metrics/pool-gauges.ts',
+    find: 'if (margin !== null) poolMargin.set({ pool }, margin)',
+    replace: 'if (margin !== null) poolMargin.set({ pool }, -margin)',
+    tests: PLACES,
+  },
+  {
+    rule: '41: a price below a pool’s own cost is named',
+    file: 'apps/api/src/economics/price-warnings.ts',
+    find: 'price >= cost || (tier',
+    replace: 'price <= cost || (tier',
+    tests: PLACES,
   },
 ]

@@ -17,11 +17,13 @@ const pool = (name: string, more: Partial<KnownPool> = {}): KnownPool => ({
   sequenceDevices: 1,
   framesMax: 129,
   pixelsMax: 589_824,
+  costPerHourMicros: null,
   ...more,
 })
 const work = (more: Partial<Work> = {}): Work => ({
   ...SHAPE,
   pool: null,
+  is_flex: false,
   resolution: '256px',
   video_tokens: 504n,
   videos: 1,
@@ -65,6 +67,18 @@ describe('the demand of a pool', () => {
     expect(faster.map(({ queuedGpuSeconds }) => queuedGpuSeconds)).toEqual([0, 27])
     const small = demand([pool('a'), pool('b', { framesMax: 4 })], [work()], [paceOf('a'), paceOf('b', 500)])
     expect(small.map(({ queuedGpuSeconds }) => queuedGpuSeconds)).toEqual([52, 0])
+  })
+
+  it('counts a flex video where it costs least, as far as all pools say what they cost, as the gate sends it', () => {
+    const pools = (costs: (number | null)[]) =>
+      ['a', 'b'].map((name, at) => pool(name, { costPerHourMicros: costs[at] ?? null }))
+    const paces = [paceOf('a'), paceOf('b', 500)]
+    const secondsOf = (costs: (number | null)[], is_flex = true) =>
+      demand(pools(costs), [work({ is_flex })], paces).map(({ queuedGpuSeconds }) => queuedGpuSeconds)
+    expect(secondsOf([1_000_000, 4_000_000])).toEqual([52, 0])
+    expect(secondsOf([3_000_000, 4_000_000])).toEqual([0, 27])
+    expect(secondsOf([1_000_000, null])).toEqual([0, 27])
+    expect(secondsOf([1_000_000, 4_000_000], false)).toEqual([0, 27])
   })
 
   it('goes to the pool of its model before that had a worker, else to nobody', () => {

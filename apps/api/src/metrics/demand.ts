@@ -25,6 +25,8 @@ export interface PoolDemand {
 /** Unfinished videos that take the same time for a step, of one pool or (null) still queued. */
 export interface Work extends PredictableVideo {
   pool: string | null
+  /** Flex goes to the cheapest pool. */
+  is_flex: boolean
   videos: number
   /** Steps that are left of all of them. */
   steps: number
@@ -36,6 +38,8 @@ export interface KnownPool extends PoolLimits {
   device: string
   devicesPerSlot: number
   slotsPerWorker: number
+  /** Of a slot, on average over its workers; null when one of them has not declared it. */
+  costPerHourMicros: number | null
 }
 
 export interface DemandSettings {
@@ -55,6 +59,7 @@ interface PoolRow {
   frames_max: number
   pixels_max: number
   slots: number
+  cost_per_hour_micros: number | null
   served: ServedModels[]
 }
 
@@ -89,6 +94,9 @@ select
       greatest(max(w.slots), (
         select max(s.slots) from worker_shift s
         where s.pool = w.pool and s.until > now() - interval '30 days'), 1) as slots,
+      case when bool_and(w.cost_per_hour_micros is not null)
+        then avg(w.cost_per_hour_micros)
+      end as cost_per_hour_micros,
       json_agg(distinct jsonb_build_object('models', w.models, 'modes', w.modes)) as served
     from (
       select w.*, max(heartbeat_at) over (partition by pool) as newest_at from worker w
@@ -100,7 +108,7 @@ select
     select pool, capability, width, height, num_frames, step_ms, overhead_ms, upload_ms
     from pace) p) as paces,
   (select coalesce(json_agg(s), '[]') from (
-    select null as pool, capability, resolution, width, height, num_frames, video_tokens,
+    select null as pool, service_tier = 'flex' as is_flex, capability, resolution, width, height, num_frames, video_tokens,
       round(sum(stands_for)) as videos, sum(stands_for * (num_steps - coalesce(checkpoint_step, 0))) as steps
     from (
       select v.*, l.queued::float8 / count(*) over (partition by l.account_id, l.key_id) as stands_for
@@ -112,11 +120,11 @@ select
         limit share.per_key) v) sampled
     -- what waits for its time or its price asks for no worker now
     where waits_for is null
-    group by 2, 3, 4, 5, 6, 7
+    group by 2, 3, 4, 5, 6, 7, 8
     union all
-    select pool, capability, resolution, width, height, num_frames, video_tokens,
+    select pool, false, capability, resolution, width, height, num_frames, video_tokens,
       count(*), sum(num_steps - step)
-    from device_occupant group by 1, 2, 3, 4, 5, 6, 7) s) as work`
+    from device_occupant group by 1, 3, 4, 5, 6, 7, 8) s) as work`
 
 /** What each pool has to do, from the rows. */
 export async function readDemand(db: Database, settings: DemandSettings): Promise<PoolDemand[]> {
@@ -132,6 +140,7 @@ export async function readDemand(db: Database, settings: DemandSettings): Promis
       device: row.device,
       devicesPerSlot: row.devices_per_slot,
       slotsPerWorker: row.slots,
+      costPerHourMicros: row.cost_per_hour_micros,
       capabilities: capabilitiesOfPool(row.pool, row.served, settings.catalogue),
       sequenceDevices: row.sequence_devices,
       framesMax: row.frames_max,
@@ -144,7 +153,8 @@ export async function readDemand(db: Database, settings: DemandSettings): Promis
 
 /**
  * What each pool has to do. A queued video that several pools could make counts once: for the one where it
- * takes the least GPU time. Pure.
+ * takes the least GPU time, or, with flex and where all of them say what they cost, where it costs least.
+ * Pure.
  */
 export function demandOf(
   pools: readonly KnownPool[],
@@ -186,9 +196,12 @@ function makerOf(work: Work, pools: readonly KnownPool[], paces: Paces): Maker {
     const found = pools.find(({ pool }) => pool === work.pool)
     return found ?? { pool: work.pool, device: '', devicesPerSlot: 1 }
   }
-  const gpuMs = (pool: KnownPool) => msOf(work, pool, paces) * pool.devicesPerSlot
-  const [cheapest] = pools.filter((pool) => fitsPool(pool, work)).sort((a, b) => gpuMs(a) - gpuMs(b))
-  if (cheapest !== undefined) return cheapest
+  const fitting = pools.filter((pool) => fitsPool(pool, work))
+  const isPriced = work.is_flex && fitting.every(({ costPerHourMicros }) => costPerHourMicros !== null)
+  const weightOf = (pool: KnownPool) =>
+    msOf(work, pool, paces) * (isPriced ? (pool.costPerHourMicros ?? 0) : pool.devicesPerSlot)
+  const [best] = fitting.sort((a, b) => weightOf(a) - weightOf(b))
+  if (best !== undefined) return best
   // Its model may have a pool that had no worker yet.
   const pool = paces.catalogue.find(modelOfCapability(work.capability))?.pool ?? ''
   return { pool, device: '', devicesPerSlot: 1 }
