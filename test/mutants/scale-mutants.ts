@@ -26,8 +26,8 @@ export const SCALE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'demand: a video counts once',
     file: 'apps/api/src/metrics/demand.ts',
-    find: '.sort((a, b) => gpuMs(a) - gpuMs(b))',
-    replace: '.sort((a, b) => gpuMs(b) - gpuMs(a))',
+    find: '.sort((a, b) => weightOf(a) - weightOf(b))',
+    replace: '.sort((a, b) => weightOf(b) - weightOf(a))',
     tests: ['unit', 'apps/api/src/metrics/demand.test.ts'],
   },
   {
