@@ -108,7 +108,8 @@ select
     select pool, capability, width, height, num_frames, step_ms, overhead_ms, upload_ms
     from pace) p) as paces,
   (select coalesce(json_agg(s), '[]') from (
-    select null as pool, service_tier = 'flex' as is_flex, capability, resolution, width, height, num_frames, video_tokens,
+    select null as pool, service_tier = 'flex' as is_flex,
+      capability, resolution, width, height, num_frames, video_tokens,
       round(sum(stands_for)) as videos, sum(stands_for * (num_steps - coalesce(checkpoint_step, 0))) as steps
     from (
       select v.*, l.queued::float8 / count(*) over (partition by l.account_id, l.key_id) as stands_for
