@@ -142,11 +142,13 @@ create table charge_month (
   tokens bigint not null,
   charged_micros bigint not null,
   rebate_micros bigint not null,
+  rebates bigint not null,
   constraint charge_month_pkey PRIMARY KEY (account_id, month, model, service_tier),
   constraint charge_month_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint charge_month_charged_micros_check CHECK (charged_micros >= 0),
   constraint charge_month_month_check CHECK (month = date_trunc('month'::text, month, 'UTC'::text)),
   constraint charge_month_rebate_micros_check CHECK (rebate_micros >= 0),
+  constraint charge_month_rebates_check CHECK (rebates >= 0),
   constraint charge_month_tokens_check CHECK (tokens >= 0),
   constraint charge_month_videos_check CHECK (videos >= 0)
 ) with (fillfactor=80);
@@ -1114,7 +1116,8 @@ CREATE OR REPLACE FUNCTION public.charge_of(v video)
  STABLE
 AS $function$
   select v.account_id, date_trunc('month', v.ended_at, 'UTC'), v.model, v.service_tier, 1::bigint,
-    v.video_tokens * v.charged_steps, v.charged_micros, v.rebate_micros
+    v.video_tokens * v.charged_steps, v.charged_micros, v.rebate_micros,
+    (v.rebate_micros > 0)::int::bigint
   where v.charged_steps > 0
 $function$;
 
@@ -1276,7 +1279,7 @@ begin
     update charge_month m set
       videos = m.videos - o.videos, tokens = m.tokens - o.tokens,
       charged_micros = m.charged_micros - o.charged_micros,
-      rebate_micros = m.rebate_micros - o.rebate_micros
+      rebate_micros = m.rebate_micros - o.rebate_micros, rebates = m.rebates - o.rebates
     from charge_of(old) o
     where m.account_id = o.account_id and m.month = o.month and m.model = o.model
       and m.service_tier = o.service_tier;
@@ -1291,7 +1294,7 @@ begin
     on conflict (account_id, month, model, service_tier) do update set
       videos = m.videos + excluded.videos, tokens = m.tokens + excluded.tokens,
       charged_micros = m.charged_micros + excluded.charged_micros,
-      rebate_micros = m.rebate_micros + excluded.rebate_micros;
+      rebate_micros = m.rebate_micros + excluded.rebate_micros, rebates = m.rebates + excluded.rebates;
   end if;
   if old.ended_at is null then
     insert into uncounted_video values (new.id);

@@ -270,6 +270,8 @@ test('what is answered is what is documented, field by field, by every call that
   await ask('waivePayment', { id: payment })
   await ask('listAllPayments')
   await ask('listPayments')
+  const { data: months } = await ask('listStatements')
+  await ask('readStatement', { id: months[0].id })
   const endpoint = await ask('createWebhookEndpoint', { body: { url: receiver.url } })
   for (const operationId of [
     'listWebhookEndpoints',
@@ -299,6 +301,8 @@ test('what is answered is what is documented, field by field, by every call that
     'listAccountCredits',
     'refundAccount',
     'readAccountLedger',
+    'listAccountStatements',
+    'readAccountStatement',
   ]) {
     await ask(operationId, { id: account.id })
   }

@@ -2,6 +2,8 @@ import type { Mutant } from './mutant.ts'
 
 const PAYMENTS: Mutant['tests'] = ['integration-postgres', 'test/integration/payments.test.ts']
 
+const STATEMENTS: Mutant['tests'] = ['integration-postgres', 'test/integration/statements.test.ts']
+
 /** What a payment provider says, and what comes of it. */
 export const PAYMENT_MUTANTS: readonly Mutant[] = [
   {
@@ -59,5 +61,26 @@ export const PAYMENT_MUTANTS: readonly Mutant[] = [
     find: 'const due = share - payment.refunded_micros - payment.waived_micros',
     replace: 'const due = share - payment.waived_micros',
     tests: [...PAYMENTS, '-t', 'says what to refund'],
+  },
+  {
+    rule: '42: what a video was charged stands in the month in which it ended',
+    file: 'apps/api/migrations/0038-payments-and-statements.sql',
+    find: 'charged_micros = m.charged_micros + excluded.charged_micros,\n      rebate',
+    replace: 'charged_micros = excluded.charged_micros,\n      rebate',
+    tests: STATEMENTS,
+  },
+  {
+    rule: '42: every transfer stands in a statement',
+    file: 'apps/api/migrations/0038-payments-and-statements.sql',
+    find: "when (new.kind not in ('hold', 'settle', 'rebate')) execute",
+    replace: "when (new.kind not in ('hold', 'settle', 'rebate', 'reversal')) execute",
+    tests: STATEMENTS,
+  },
+  {
+    rule: '42: a month begins where the one before ended',
+    file: 'apps/api/src/accounts/statement.ts',
+    find: 'const before = months.filter(({ month }) => month < from)',
+    replace: 'const before = months.filter(({ month }) => month <= from)',
+    tests: STATEMENTS,
   },
 ]

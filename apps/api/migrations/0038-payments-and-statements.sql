@@ -115,6 +115,7 @@ create table charge_month (
   charged_micros bigint not null check (charged_micros >= 0),
   -- what was given back of it, so that charged_micros is what was left
   rebate_micros bigint not null check (rebate_micros >= 0),
+  rebates bigint not null check (rebates >= 0),
   primary key (account_id, month, model, service_tier)
 ) with (fillfactor = 80);
 
@@ -140,7 +141,8 @@ create table transfer_month (
 -- What a video that has ended adds to its month.
 create function charge_of(v video) returns setof charge_month language sql stable as $$
   select v.account_id, date_trunc('month', v.ended_at, 'UTC'), v.model, v.service_tier, 1::bigint,
-    v.video_tokens * v.charged_steps, v.charged_micros, v.rebate_micros
+    v.video_tokens * v.charged_steps, v.charged_micros, v.rebate_micros,
+    (v.rebate_micros > 0)::int::bigint
   where v.charged_steps > 0
 $$;
 
@@ -157,7 +159,7 @@ begin
     update charge_month m set
       videos = m.videos - o.videos, tokens = m.tokens - o.tokens,
       charged_micros = m.charged_micros - o.charged_micros,
-      rebate_micros = m.rebate_micros - o.rebate_micros
+      rebate_micros = m.rebate_micros - o.rebate_micros, rebates = m.rebates - o.rebates
     from charge_of(old) o
     where m.account_id = o.account_id and m.month = o.month and m.model = o.model
       and m.service_tier = o.service_tier;
@@ -172,7 +174,7 @@ begin
     on conflict (account_id, month, model, service_tier) do update set
       videos = m.videos + excluded.videos, tokens = m.tokens + excluded.tokens,
       charged_micros = m.charged_micros + excluded.charged_micros,
-      rebate_micros = m.rebate_micros + excluded.rebate_micros;
+      rebate_micros = m.rebate_micros + excluded.rebate_micros, rebates = m.rebates + excluded.rebates;
   end if;
   if old.ended_at is null then
     insert into uncounted_video values (new.id);
@@ -207,7 +209,8 @@ create constraint trigger transfer_summed after insert on transfer
 
 insert into charge_month
   select account_id, date_trunc('month', ended_at, 'UTC'), model, service_tier, count(*),
-    sum(video_tokens * charged_steps), sum(charged_micros), sum(rebate_micros)
+    sum(video_tokens * charged_steps), sum(charged_micros), sum(rebate_micros),
+    count(*) filter (where rebate_micros > 0)
   from video
   where ended_at is not null and charged_steps > 0
   group by 1, 2, 3, 4;

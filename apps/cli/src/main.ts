@@ -12,6 +12,7 @@ import { addFlexPriceCommands } from './operator/flex-price-commands.ts'
 import { addKeyCommands } from './operator/key-commands.ts'
 import { createOperator } from './operator/operator.ts'
 import { addPaymentCommands } from './operator/payment-commands.ts'
+import { addStatementCommand } from './operator/statement-command.ts'
 import { addPlanCommand } from './plan/plan-command.ts'
 import { endWithNpx } from './processes/end-with-npx.ts'
 import { runUp } from './up/run-up.ts'
@@ -79,6 +80,7 @@ async function main(): Promise<void> {
   addEconomicsCommands(program, operator)
   addFlexPriceCommands(program, operator)
   addPaymentCommands(program, operator)
+  addStatementCommand(program, operator, process.env)
   await program.parseAsync(isKnown(program, process.argv.slice(2)) ? undefined : withoutHelp(process.argv))
 }
 

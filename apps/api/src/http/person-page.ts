@@ -62,7 +62,8 @@ export function personPageFiles(): Router {
   return router
 }
 
-function escapeHtml(text: string): string {
+/** Text as it stands in a page. */
+export function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

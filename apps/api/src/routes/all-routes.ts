@@ -14,6 +14,8 @@ import { readAccountLedgerRoute } from './admin/accounts/ledger.ts'
 import { listAccountsRoute } from './admin/accounts/list.ts'
 import { readAccountRoute } from './admin/accounts/read.ts'
 import { refundAccountRoute } from './admin/accounts/refund.ts'
+import { readAccountStatementRoute } from './admin/accounts/statement.ts'
+import { listAccountStatementsRoute } from './admin/accounts/statements.ts'
 import { readAuditRoute } from './admin/audit.ts'
 import { readEconomicsRoute } from './admin/economics.ts'
 import { readFlexPricesRoute } from './admin/flex-prices/read.ts'
@@ -40,6 +42,8 @@ import { reportsRoute } from './internal/reports.ts'
 import { listModelsRoute } from './models/list.ts'
 import { retrieveModelRoute } from './models/read.ts'
 import { listPaymentsRoute } from './payments/list.ts'
+import { readStatementRoute } from './payments/statement.ts'
+import { listStatementsRoute } from './payments/statements.ts'
 import { receiveStripeEventRoute } from './payments/stripe.ts'
 import { healthRoute } from './service/health.ts'
 import { readMetricsRoute } from './service/metrics.ts'
@@ -90,6 +94,8 @@ const ROUTES: readonly Route[] = [
   readLedgerRoute,
   receiveStripeEventRoute,
   listPaymentsRoute,
+  listStatementsRoute,
+  readStatementRoute,
   createWebhookEndpointRoute,
   listWebhookEndpointsRoute,
   readWebhookEndpointRoute,
@@ -116,6 +122,8 @@ const ROUTES: readonly Route[] = [
   listAccountCreditsRoute,
   refundAccountRoute,
   readAccountLedgerRoute,
+  listAccountStatementsRoute,
+  readAccountStatementRoute,
   createAccountKeyRoute,
   listAccountKeysRoute,
   createOperatorKeyRoute,
