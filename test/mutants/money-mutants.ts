@@ -10,6 +10,7 @@ const BALANCE_EVENTS: Mutant['tests'] = ['integration-postgres', 'test/integrati
 const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger-check.test.ts']
 const OPEN_FACTS: Mutant['tests'] = ['integration-postgres', 'test/integration/open-facts.test.ts']
 const PROMISES: Mutant['tests'] = ['integration-postgres', 'test/integration/promised-times.test.ts']
+const PLAN: Mutant['tests'] = ['integration-postgres', 'test/integration/plan.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
 const PLACES: Mutant['tests'] = ['integration-postgres', 'test/integration/economics-places.test.ts']
 
@@ -462,5 +463,19 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: 'price >= cost || (tier',
     replace: 'price <= cost || (tier',
     tests: PLACES,
+  },
+  {
+    rule: '43: each submission is in the demand once',
+    file: 'apps/api/src/economics/demand-hours.ts',
+    find: "idAt('video', next.getTime()), hour]",
+    replace: "idAt('video', next.getTime() + HOUR_MS), hour]",
+    tests: PLAN,
+  },
+  {
+    rule: '43: each submission is in the demand once',
+    file: 'apps/api/src/economics/demand-hours.ts',
+    find: "idAt('video', Math.max(until.getTime(), from.getTime()))",
+    replace: "idAt('video', from.getTime())",
+    tests: PLAN,
   },
 ]
