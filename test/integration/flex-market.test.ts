@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { createRequestSchema } from '../../apps/api/src/submissions/create-request.ts'
 import { submitVideo } from '../../apps/api/src/submissions/submit.ts'
+import { dispatchVideos } from '../../apps/api/src/videos/transition.ts'
 import type { Video } from '../../apps/api/src/videos/video.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
 import { eventually } from '../support/eventually.ts'
@@ -357,6 +358,30 @@ test('utilisation is what the tiers above flex have of the slots, and moves the 
     expect(market).toMatchObject({ utilisation: 0.6667, multiplier: '0.8' })
     for (const attempt of attempts) await finish(attempt)
   })
+})
+
+test('the dispatch itself lets nothing through that flex costs too much for, or whose time has not come', async () => {
+  await using service = await startHandDrivenService()
+  const key = await service.account(1_000_000_000n)
+  await submitFlex(service, key, 5)
+  const [{ id = '', account_id = '' } = {}] = (await service.readVideos(key.accountId)).values()
+  const { queue, pool } = (
+    await service.owner.query<{ queue: string; pool: string }>({ text: 'select * from worker' })
+  ).rows[0] ?? { queue: '', pool: '' }
+  const dispatch = (flexMultiplierBps: number) =>
+    dispatchVideos(service.context.db, {
+      ...{ pool, queue, leaseMs: 600_000, flexMultiplierBps },
+      videos: [
+        { videoId: id, accountId: account_id, tier: 'flex', clockMs: 0, finishTagMs: 0, passedOver: [] },
+      ],
+    })
+  const refused = { fences: [], gone: new Set([id]), isPoolGone: false }
+  // Its maximum is six tenths of the price of its class.
+  expect(await dispatch(6_001)).toEqual(refused)
+  await service.owner.query({ text: `update video set waits_for = 'not_before'` })
+  expect(await dispatch(6_000)).toEqual(refused)
+  await service.owner.query({ text: 'update video set waits_for = null' })
+  expect(await dispatch(6_000)).toMatchObject({ fences: [1] })
 })
 
 const command = fc.oneof(
