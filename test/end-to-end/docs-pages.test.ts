@@ -200,9 +200,18 @@ test('docs/keys-and-admin.md: every line of curl and of the command works, in or
   expect(await shell.end()).toBe('exit 0')
 })
 
+/** The names of all fields, in order. */
+function shapeOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return null
+  return Object.entries(value).map(([name, field]) => [name, shapeOf(field)])
+}
+
 test('docs/webhooks.md: every line works, and what comes verifies in Node and in Python as the page does it', async () => {
   await using shell = await startShell()
-  const [event = '', ...blocks] = indentedBlocks(readDoc('webhooks.md'))
+  const all = indentedBlocks(readDoc('webhooks.md'))
+  const [event = '', balanceEvent = '', ...samples] = all.filter((block) => block.startsWith('{'))
+  const blocks = all.filter((block) => !block.startsWith('{'))
+  expect(samples).toEqual([])
   const endpoint = async () => {
     const { body } = await service.call('POST', '/v1/webhook_endpoints', {
       url: `${receiver.url}/hooks/sluice`,
@@ -210,11 +219,15 @@ test('docs/webhooks.md: every line works, and what comes verifies in Node and in
     await shell.paste(`ENDPOINT=${body.id}`)
     return body as { id: string; secret: string }
   }
-  const { secret } = await endpoint()
+  const { id, secret } = await endpoint()
   await cancelled()
   const [delivery] = await receiver.atLeast(1)
   if (delivery === undefined) throw new Error('nothing came')
   expect(Object.keys(delivery.event)).toEqual(Object.keys(JSON.parse(event)))
+  const sample = { event_type: 'balance.low' }
+  expect((await service.call('POST', `/v1/webhook_endpoints/${id}/test`, sample)).status).toBe(200)
+  const tested = (await receiver.atLeast(2)).at(-1)?.event
+  expect(shapeOf(tested)).toEqual(shapeOf(JSON.parse(balanceEvent)))
 
   for (const block of blocks) {
     const said = await pasteAllRight(shell, here(block))
