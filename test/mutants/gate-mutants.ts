@@ -254,13 +254,6 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: FLEX,
   },
   {
-    rule: 'flex: what waits for its price stands in nobody’s way',
-    file: 'apps/api/src/gate/queue-heads.ts',
-    find: '}.waits_for is null',
-    replace: '}.id is not null',
-    tests: FLEX,
-  },
-  {
     rule: 'flex: a price that rises has those wait that it is too high for',
     file: 'apps/api/src/videos/video-store.ts',
     find: '          and multiplier_bps < $1\n        order by multiplier_bps\n',
