@@ -79,6 +79,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'apps/cli/src': [
     'exit-codes.ts',
     'size-text.ts',
+    'text-table.ts',
     'arguments.ts',
     'data-dir.ts',
     'processes',

@@ -1,7 +1,7 @@
 import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import { z } from 'zod'
+import { tableLines } from '../text-table.ts'
 import type { Operator } from './operator.ts'
-import { textTable } from './text-table.ts'
 
 const ratio = z.number().nullable()
 const amount = z.string().nullable()
@@ -94,13 +94,13 @@ function economicsLines({ currency, live, warnings, data, total }: Economics): s
   const ranges = [...data, ...(data.length === 1 ? [] : [{ ...total, pool: 'all', day: undefined }])]
   return [
     `The pools now, and in the last 24 hours (${currency}, per million charged tokens)`,
-    ...textTable([['pool', 'workers', 'busy', 'an hour', ...FIGURE_NAMES], ...pools]),
+    ...tableLines([['pool', 'workers', 'busy', 'an hour', ...FIGURE_NAMES], ...pools]),
     '',
     `What a busy slot makes, and what that costs and is sold at (${currency} per million tokens)`,
-    ...textTable([['pool, model', 'tokens/s', 'cost', ...SERVICE_TIERS], ...classes]),
+    ...tableLines([['pool, model', 'tokens/s', 'cost', ...SERVICE_TIERS], ...classes]),
     '',
     `The range that was asked for (${currency}, per million charged tokens)`,
-    ...textTable([['', ...FIGURE_NAMES], ...ranges.map((row) => [nameOf(row), ...figureCells(row)])]),
+    ...tableLines([['', ...FIGURE_NAMES], ...ranges.map((row) => [nameOf(row), ...figureCells(row)])]),
     ...(warnings.length === 0 ? [] : ['']),
     ...warnings.map(({ problem }) => `below cost: ${problem}`),
   ]

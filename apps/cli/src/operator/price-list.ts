@@ -1,9 +1,9 @@
 import { costAtUse, priceForMargin, roundedUp } from '@sluice/shared/economics/price-list'
 import { formatMicros, parseMicros } from '@sluice/shared/money'
 import { UsageError } from '../connection/find-connection.ts'
+import { tableLines } from '../text-table.ts'
 import { readEconomics } from './economics.ts'
 import type { Operator } from './operator.ts'
-import { textTable } from './text-table.ts'
 
 export interface PriceListFlags {
   /** In percent. */
@@ -52,7 +52,7 @@ function priceLines(made: readonly Made[], { utilisation, margin }: PriceListFla
     ]
   })
   const header = ['', 'an hour', 'tokens/s', 'cost, busy', `cost at ${utilisation} %`, 'price', 'now']
-  return textTable([header, ...rows])
+  return tableLines([header, ...rows])
 }
 
 async function madeOf(operator: Operator, flags: PriceListFlags): Promise<Made[]> {

@@ -1,9 +1,9 @@
 import { SERVICE_TIERS } from '@sluice/shared/service-tier'
+import { tableLines } from '../text-table.ts'
 import { amountText, countText, percentText, priceText, timeText } from './numbers-text.ts'
 import { gpusOf } from './plan.ts'
 import { type PlanReport, priceFor, type Scenario } from './report.ts'
 import type { Quantiles } from './simulate.ts'
-import { tableLines } from './table.ts'
 import type { Variant } from './what-if.ts'
 
 const DAY_MS = 86_400_000
