@@ -152,6 +152,20 @@ test('the plan of a service has its pools, paces, prices and accounts', async ()
   })
 })
 
+test('flex costs in the plan of a service the mean of its schedule by hour, weighted by what is asked for', async () => {
+  const at = hourBefore(3)
+  await sumAgainFrom(hourBefore(40))
+  await submitAt([at])
+  const hour = new Date(at).getUTCHours()
+  const steps = [{ from: 0, multiplier: '0.2' }, ...(hour === 0 ? [] : [{ from: hour, multiplier: '0.8' }])]
+  expect((await operator.call('POST', '/v1/admin/flex-prices', { by: 'hour', steps })).status).toBe(200)
+  const plan = await operator.must('GET', '/v1/admin/plan?days=2')
+  const sum = (from: number, to: number) =>
+    plan.demand.slice(from, to).reduce((total: number, { videos }: { videos: number }) => total + videos, 0)
+  const expected = (0.2 * sum(0, hour) + 0.8 * sum(hour, 24)) / sum(0, 24)
+  expect(plan.multipliers.flex).toBeCloseTo(hour === 0 ? 0.2 : expected, 3)
+})
+
 test('the plan of a service is read by whoever may read what is the operator’s, and by no customer', async () => {
   expect((await api.call('GET', '/v1/admin/plan')).status).toBe(403)
   const { key } = await operator.must('POST', '/v1/admin/keys', { name: 'reads', scope: 'admin:read' })

@@ -1,10 +1,12 @@
 import type { Pool } from '@sluice/gate/fleet'
+import { multiplierAt } from '@sluice/gate/flex/flex-price'
 import { isPaceKnown, type Paces, predictDeviceMs } from '@sluice/gate/pace'
 import { fitsPool } from '@sluice/gate/pool-fits'
 import { modelOfCapability } from '@sluice/shared/models/capability'
 import type { Config } from '../config/config.ts'
 import type { DatabasePool } from '../db/database.ts'
 import { readFleet } from '../gate/fleet.ts'
+import { type FlexMarket, multiplierNow, readFlexMarket } from '../prices/flex-market.ts'
 import { readPricesInForce } from '../prices/price-store.ts'
 import { type Demand, type DemandRow, readDemand, sumDemandFor } from './demand-hours.ts'
 
@@ -19,6 +21,8 @@ export interface ServicePlan {
   /** Of the models and classes that were asked for, those that have one. */
   prices: { model: string; resolution: string; microsPerMillion: bigint }[]
   accounts: ServiceAccount[]
+  /** What flex costs of the price of a class, on average over the day. */
+  flexMultiplierBps: number
 }
 
 /** Living workers that read the same queue. */
@@ -70,7 +74,31 @@ export async function readServicePlan(
     return microsPerMillion === null ? [] : [{ model, resolution: row.resolution, microsPerMillion }]
   })
   const accounts = await readAccounts(pool, [...new Set(demand.rows.map((row) => row.account_id))])
-  return { demand, pools, paces: pacesFor(demand.rows, pools, fleet.paces), prices, accounts }
+  const market = await readFlexMarket(pool, config.tierMultiplierBps.flex)
+  return {
+    demand,
+    pools,
+    paces: pacesFor(demand.rows, pools, fleet.paces),
+    prices,
+    accounts,
+    flexMultiplierBps: meanMultiplier(market, demand),
+  }
+}
+
+/** Of a schedule by hour its mean, weighted by what is asked for in each; else what is in force now. */
+function meanMultiplier(market: FlexMarket, { hours }: Demand): number {
+  if (market.schedule.by !== 'hour') return multiplierNow(market)
+  const weights = hours.map(({ videos, lookedAtHours }) =>
+    lookedAtHours === 0 ? 0 : Number(videos) / lookedAtHours,
+  )
+  const sum = weights.reduce((total, weight) => total + weight, 0)
+  if (sum === 0) return multiplierNow(market)
+  const weighted = weights.reduce(
+    (total, weight, hour) =>
+      total + weight * multiplierAt(market.schedule, { atMs: hour * 3_600_000, utilisation: 0 }),
+    0,
+  )
+  return Math.round(weighted / sum)
 }
 
 async function readPools(db: DatabasePool, pools: readonly Pool[], leaseMs: number): Promise<ServicePool[]> {

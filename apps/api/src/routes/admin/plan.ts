@@ -108,10 +108,10 @@ export const readPlanRoute = scopedRoute(
 )
 
 function planJson(
-  { demand, pools, paces, prices, accounts }: ServicePlan,
+  { demand, pools, paces, prices, accounts, flexMultiplierBps }: ServicePlan,
   config: Pick<Config, 'currency' | 'tierMultiplierBps' | 'accountSharePercent' | 'switchWaitMsMax'>,
 ): z.input<typeof planSchema> {
-  const { priority, standard, flex } = config.tierMultiplierBps
+  const { priority, standard } = config.tierMultiplierBps
   return {
     object: 'plan',
     from: unixSeconds(demand.from),
@@ -146,7 +146,7 @@ function planJson(
       class: resolution,
       per_million: formatMicros(microsPerMillion),
     })),
-    multipliers: { priority: priority / BPS, standard: standard / BPS, flex: flex / BPS },
+    multipliers: { priority: priority / BPS, standard: standard / BPS, flex: flexMultiplierBps / BPS },
     accounts: accounts.map(({ id, name, weight, runningMax }) => ({
       account: id,
       name,
