@@ -372,8 +372,13 @@ test('the operator’s refund says what to refund of which payment, tax included
     ],
   })
   expect((await admin('POST', `/v1/admin/accounts/${accountId}/refund`, order)).body).toEqual(refund.body)
-  await send(stripeEvent('refund.created', reversal('re', taxed.payment_intent, 2_975, 'succeeded')))
-  await send(stripeEvent('refund.created', reversal('re', plain.payment_intent, 1_000, 'succeeded')))
+  for (const [intent, cents] of [
+    [taxed.payment_intent, 2_975] as const,
+    [plain.payment_intent, 1_000] as const,
+  ])
+    expect(
+      await send(stripeEvent('refund.created', reversal('re', intent, cents, 'succeeded'))),
+    ).toMatchObject({ status: 200, body: { result: 'credited' } })
   expect((await transfers(accountId)).map(([kind]) => kind)).toEqual(['refund', 'top_up', 'top_up', 'top_up'])
 })
 
@@ -421,6 +426,24 @@ test('in whatever order and however often the events of a payment come, they com
     { numRuns: RUNS },
   )
   expect(await checkLedger(api.context.db)).toMatchObject({ ok: true })
+})
+
+test('a refund that arrives at the same time as its payment is not missed, also after another one', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), async (scheduler) => {
+      const accountId = await operator.account()
+      const { paid, refund, dispute } = eventsOf(accountId)
+      await send(refund[0] ?? expect.fail())
+      const gated = gateDatabase(api.context.db, scheduler)
+      const context = { ...api.context, db: gated.db }
+      const calls = [...paid, ...dispute].map((event) =>
+        receivePaymentEvent(context, paymentEventOf(event) ?? expect.fail(event.type)),
+      )
+      await gated.run(calls)
+      expect((await account(accountId)).paid.amount).toBe('1')
+    }),
+    { numRuns: 15 },
+  )
 })
 
 test('the check of the ledger finds a payment that is credited twice, or not at all, or taken back of as it does not say', async () => {

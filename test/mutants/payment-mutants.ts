@@ -14,18 +14,11 @@ export const PAYMENT_MUTANTS: readonly Mutant[] = [
     tests: [...PAYMENTS, '-t', 'a paid checkout credits its account'],
   },
   {
-    rule: '39: a payment credits one account at a time',
-    file: 'apps/api/src/payments/payment-store.ts',
-    find: "text: 'select * from payment where provider = $1 and session = $2 for update',",
-    replace: "text: 'select * from payment where provider = $1 and session = $2',",
-    tests: [...PAYMENTS, '-t', 'a paid checkout credits its account'],
-  },
-  {
     rule: '39: a refund that arrives with its payment is not missed',
     file: 'apps/api/src/payments/payment-store.ts',
     find: 'where provider = $1 and intent = $2 for no key update',
     replace: 'where provider = $1 and intent = $2',
-    tests: [...PAYMENTS, '-t', 'in whatever order'],
+    tests: [...PAYMENTS, '-t', 'arrives at the same time'],
   },
   {
     rule: '39: what the provider said last counts',
