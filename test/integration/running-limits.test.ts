@@ -231,11 +231,10 @@ test('position and time to wait know the limits, for a quote too', async () => {
   const waiting = await submit(api, limited)
   const queued = await eventually(
     async () => (await api.call('GET', `/v1/videos/${waiting}`, undefined, { key: limited.key })).body,
-    // A forecast that was made before the other one was taken has it behind that one.
-    (video) => video.eta_seconds !== null && video.queue_position === 1,
+    // A forecast that was made before the other one said how long it takes knows nothing of that.
+    (video) => video.queue_position === 1 && video.eta_seconds.p50 > 90,
   )
   expect(queued).toMatchObject({ status: 'queued' })
-  expect(queued.eta_seconds.p50).toBeGreaterThan(90)
   const etaOf = async ({ key }: Key) =>
     (await api.call('POST', '/v1/videos/quote', SMALL, { key })).body.eta_seconds.p50
   expect(await etaOf(limited)).toBeGreaterThan(90)

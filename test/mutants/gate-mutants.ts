@@ -193,8 +193,8 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'switches: the forecast runs the same rule ahead',
     file: 'packages/gate/src/forecast/simulate.ts',
-    find: 'waitMsMax: pool.pool.switchWaitMsMax,',
-    replace: 'waitMsMax: 0,',
+    find: 'return { ...pool, loadedFirst: isKnown ? models : null }',
+    replace: 'return { ...pool, loadedFirst: isKnown ? models : null, switchWaitMsMax: 0 }',
     tests: ['unit', 'packages/gate/src/forecast/simulate.test.ts'],
   },
   {
@@ -367,11 +367,32 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/bad-input.test.ts'],
   },
   {
-    rule: 'quotes: what is only looked at takes no slot',
+    rule: 'quotes: what is only looked at comes after all others of its queue',
     file: 'packages/gate/src/forecast/simulate.ts',
-    find: 'position: this.#position + 1, tier, start })',
-    replace: 'position: ++this.#position, tier, start })',
+    find: "const LAST_ID = '~'",
+    replace: "const LAST_ID = ' '",
     tests: ['unit', 'packages/gate/src/forecast/simulate.test.ts'],
+  },
+  {
+    rule: 'forecasts: bounds are those of what is alike',
+    file: 'apps/api/src/forecast/eta-bounds.ts',
+    find: '(outcome.tier === tier ? 1 : OTHER_TIER) *',
+    replace: '',
+    tests: ['unit', 'apps/api/src/forecast/eta-bounds.test.ts'],
+  },
+  {
+    rule: 'forecasts: nine of ten come within p90',
+    file: 'apps/api/src/forecast/eta-bounds.ts',
+    find: 'quantile(sorted, 0.9)',
+    replace: 'quantile(sorted, 0.8)',
+    tests: ['unit', 'apps/api/src/forecast/eta-bounds.test.ts'],
+  },
+  {
+    rule: 'forecasts: what is behind the simulated ones comes after them',
+    file: 'apps/api/src/forecast/far-behind.ts',
+    find: 'const factor = (simulated + 1 + behind * share) / simulated',
+    replace: 'const factor = (simulated + 1) / simulated',
+    tests: ['unit', 'apps/api/src/forecast/far-behind.test.ts'],
   },
   {
     rule: 'fair: behind the oldest head of an account stands the next',

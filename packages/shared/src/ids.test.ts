@@ -1,6 +1,6 @@
 import { typeid } from 'typeid-js'
 import { expect, test } from 'vitest'
-import { idAt, isId, newId } from './ids.ts'
+import { idAt, isId, msOfId, newId } from './ids.ts'
 
 test('an id is what the library for such ids reads, made just now, and a UUIDv7 inside', () => {
   const before = Date.now()
@@ -28,5 +28,13 @@ test('a bound at a time stands between the ids that were made before it and thos
   while (Date.now() < next);
   const after = newId('video')
   expect([after, idAt('video', next), before].sort()).toEqual([before, idAt('video', next), after])
-  expect(idAt('video', Date.parse('2026-01-01T00:00:00Z'))).toBe('video_01kdvhrs000000000000000000')
+  expect(idAt('video', Date.parse('2026-01-01T00:00:00Z'))).toBe('video_01kdvdna000000000000000000')
+})
+
+test('an id tells the millisecond in which it was made', () => {
+  const before = Date.now()
+  const ms = msOfId(newId('video'))
+  expect(ms).toBeGreaterThanOrEqual(before)
+  expect(ms).toBeLessThanOrEqual(Date.now() + 1)
+  expect(msOfId('video_01h455vb4pex5vsknk084sn02q')).toBe(0x01890a5d_ac96)
 })

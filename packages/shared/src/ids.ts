@@ -79,6 +79,12 @@ function base32(bytes: Buffer): string {
   return text.toString('latin1')
 }
 
+/** When an id was made, in milliseconds since the epoch: its first 48 bits. */
+export function msOfId(id: string): number {
+  const time = id.slice(id.indexOf('_') + 1, id.indexOf('_') + 11)
+  return [...time].reduce((ms, digit) => ms * 32 + BASE32.indexOf(digit), 0)
+}
+
 /** True when `text` is a well-formed id of that kind. A malformed id and an unknown id get the same 404. */
 export function isId(kind: IdKind, text: string): boolean {
   try {

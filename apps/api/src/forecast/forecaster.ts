@@ -11,6 +11,7 @@ import {
 import { type HeadRow, headOf, queueKeyOf } from '@sluice/gate/head-row'
 import { type PredictableVideo, predictDeviceMs, predictUploadMs } from '@sluice/gate/pace'
 import { fitsPool } from '@sluice/gate/pool-fits'
+import { msOfId } from '@sluice/shared/ids'
 import { capabilitiesOf } from '@sluice/shared/models/capability'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { MODES } from '@sluice/shared/models/model'
@@ -23,10 +24,17 @@ import type { Video } from '../videos/video.ts'
 import { EtaBounds } from './eta-bounds.ts'
 import { readEtaOutcomes } from './eta-outcomes.ts'
 import type { GivenEta } from './eta-sample.ts'
+import { type CutQueue, cutQueuesOf, expectFarBehind, readTierQueues } from './far-behind.ts'
 import { etaSecondsOf, type Forecast, later } from './forecast.ts'
 
-/** Videos simulated one by one; nothing is known of those behind them in their queues. */
+/** Videos simulated one by one; those behind them in their queues are taken to be served as they are. */
 const SIMULATED_MAX = 2_000
+/**
+ * Places that are found by a simulation of their own while the same forecasts are kept, so that a flood of
+ * submissions of many keys costs no more than some times what these do; the next ones are taken to come as
+ * those before them in their queues.
+ */
+const PLACES_MAX = 8
 const KEPT_MS = 1_000
 /** Nobody who asks later waits for a reading that takes longer: its connection may be dead. */
 const SHARED_MS_MAX = 10_000
@@ -61,8 +69,10 @@ interface Snapshot {
 interface Forecasts {
   snapshot: Snapshot
   byVideo: ReadonlyMap<string, Expected>
-  /** Keys of queues with more videos than were simulated. */
-  cutQueues: ReadonlySet<string>
+  /** Queues with more videos than were simulated, by key. */
+  cutQueues: ReadonlyMap<string, CutQueue>
+  /** The others that have any. */
+  shownQueues: ReadonlyMap<string, CutQueue>
   /** Where the next video of a queue would come, by queue key. */
   places: Map<string, Promise<Place | null>>
 }
@@ -89,7 +99,7 @@ export class Forecaster {
     this.#parts = parts
   }
 
-  /** A video's forecast; null when it has ended, or is too far behind in its queue. */
+  /** A video's forecast; null when it has ended. */
   async of(video: Video): Promise<Forecast | null> {
     return (await this.#find(video))?.forecast ?? null
   }
@@ -106,7 +116,7 @@ export class Forecaster {
     return forecast
   }
 
-  /** The forecast of a video, were it submitted now; null when its queue is longer than what is simulated. */
+  /** The forecast of a video, were it submitted now. */
   async ofNew(video: NewVideo): Promise<Forecast | null> {
     const forecasts = await this.#forecasts.get(() => this.#make())
     const expected = await this.#expectNew(forecasts, video)
@@ -117,7 +127,6 @@ export class Forecaster {
     if (video.ended_at !== null) return null
     const kept = await this.#forecasts.get(() => this.#make())
     if (video.status === 'queued' && video.waits_for !== null) {
-      if (kept.cutQueues.has(queueKeyOf(video))) return null
       const expected = await this.#expectWaiting(kept, video)
       return expected === null ? null : this.#show(kept.snapshot, expected, video.service_tier)
     }
@@ -140,7 +149,8 @@ export class Forecaster {
     const row = await readQueued(this.#parts.db, video.id)
     // It was dispatched meanwhile.
     if (row === null) return this.#expectRunning(forecasts.snapshot, video)
-    return this.#expectNew(forecasts, { ...row, num_steps: row.num_steps - (row.checkpoint_step ?? 0) })
+    const steps = row.num_steps - (row.checkpoint_step ?? 0)
+    return this.#expectNew(forecasts, { ...row, num_steps: steps, createdAtMs: video.created_at.getTime() })
   }
 
   /** Of a video that no simulation has seen run: it was dispatched since, or is being uploaded. */
@@ -154,14 +164,27 @@ export class Forecaster {
     return { position: null, end: { pool: named.pool, startMs: 0, freeMs, storedMs } }
   }
 
-  async #expectNew(forecasts: Forecasts, video: NewVideo): Promise<Expected | null> {
+  async #expectNew(
+    forecasts: Forecasts,
+    video: NewVideo & { createdAtMs?: number },
+  ): Promise<Expected | null> {
     const queueKey = queueKeyOf(video)
-    if (forecasts.cutQueues.has(queueKey)) return null
+    const cut = forecasts.cutQueues.get(queueKey)
+    const { fleet } = forecasts.snapshot
+    if (cut !== undefined) {
+      const readyInMs = msUntilReady(fleet.flex, video)
+      const expected = farBehind(cut, fleet, video)
+      return readyInMs === 0 ? expected : forecastLater(expected.end, { readyInMs, costMs: 0 })
+    }
+    const shown = forecasts.shownQueues.get(queueKey)
+    const isKnown = forecasts.places.has(queueKey)
+    if (shown !== undefined && !isKnown && forecasts.places.size >= PLACES_MAX)
+      return farBehind(shown, fleet, video)
     const place = await this.#placeOf(forecasts, queueKey, video)
     return place === null ? null : expectWhenReady(forecasts, place, video, video)
   }
 
-  /** Of a flex video whose time or price has not come; null when its queue is longer than is simulated. */
+  /** Of a flex video whose time or price has not come. */
   async #expectWaiting(forecasts: Forecasts, video: Video): Promise<Expected | null> {
     const { fleet } = forecasts.snapshot
     const queueKey = queueKeyOf(video)
@@ -169,8 +192,11 @@ export class Forecaster {
       multiplier_bps_max: video.max_price_micros === null ? null : video.multiplier_bps,
       not_before_in_ms: Math.max(0, (video.not_before?.getTime() ?? 0) - fleet.flex.atMs),
     }
-    const known = await forecasts.places.get(queueKey)
-    if (known !== undefined && known !== null) return expectWhenReady(forecasts, known, video, wait)
+    const cut = forecasts.cutQueues.get(queueKey)
+    if (cut !== undefined) {
+      const { end } = farBehind(cut, fleet, { ...video, createdAtMs: video.created_at.getTime() })
+      return forecastLater(end, { readyInMs: msUntilReady(fleet.flex, wait), costMs: 0 })
+    }
     const row = await readQueued(this.#parts.db, video.id)
     const place = row === null ? null : await this.#placeOf(forecasts, queueKey, row)
     return place === null ? null : expectWhenReady(forecasts, place, video, wait)
@@ -242,12 +268,14 @@ export class Forecaster {
     const { fleet, rows, perQueue } = snapshot
     const counts = new Map<string, number>()
     for (const row of rows) counts.set(queueKeyOf(row), (counts.get(queueKeyOf(row)) ?? 0) + 1)
-    const cutQueues = new Set([...counts].flatMap(([key, count]) => (count >= perQueue ? [key] : [])))
     const simulated = await cutAtYields(simulate(fleet, rows, this.#parts.accountSharePercent))
-    const places = new Map(
-      [...simulated.places].map(([key, place]) => [key, Promise.resolve(place)] as const),
-    )
-    return { snapshot, byVideo: simulated.forecasts, cutQueues, places }
+    const isCut = (queueKey: string) => (counts.get(queueKey) ?? 0) >= perQueue
+    const keyIds = new Set(rows.flatMap((row) => (isCut(queueKeyOf(row)) ? row.key_id : [])))
+    const tierQueues = keyIds.size === 0 ? [] : await readTierQueues(this.#parts.db, [...keyIds])
+    const known = { tierQueues, forecasts: simulated.forecasts, createdAtMs: msOfId }
+    const cutQueues = cutQueuesOf(rows, isCut, known)
+    const shownQueues = cutQueuesOf(rows, (queueKey) => !isCut(queueKey), { ...known, tierQueues: [] })
+    return { snapshot, byVideo: simulated.forecasts, cutQueues, shownQueues, places: new Map() }
   }
 
   async #read(): Promise<Snapshot> {
@@ -273,6 +301,24 @@ function expectWhenReady(
   if (readyInMs === 0) return expected
   const costMs = place.start ? predictDeviceMs(fleet.paces, place.start.pool, video, video.num_steps) : 0
   return forecastLater(expected.end, { readyInMs, costMs })
+}
+
+function farBehind(
+  cut: CutQueue,
+  { pools, paces }: ReadFleet,
+  video: PredictableVideo & { num_steps: number; createdAtMs?: number },
+): Expected {
+  return expectFarBehind(cut, {
+    createdAtMs: video.createdAtMs ?? null,
+    nowMs: Date.now(),
+    takesMs: ({ pool: name }) => {
+      const pool = pools.find(({ pool }) => pool === name) ?? { pool: name, device: '' }
+      return {
+        deviceMs: predictDeviceMs(paces, pool, video, video.num_steps),
+        uploadMs: predictUploadMs(paces, pool, video),
+      }
+    },
+  })
 }
 
 function rowOfNew(video: NewVideo): HeadRow {

@@ -3,7 +3,7 @@ import { limitOn, preemptable, victimFor } from '../preempt.ts'
 import type { RunningCounts } from '../running-counts.ts'
 import { EventQueue } from './event-queue.ts'
 import { Line, type LineKind, type SimulatedVideo } from './line.ts'
-import { type Clock, Occupation } from './occupation.ts'
+import { type Clock, Occupation, type Slot } from './occupation.ts'
 import { OtherPools } from './other-pools.ts'
 import { Presence } from './presence.ts'
 import { type PoolRules, SimulatedPool } from './simulated-pool.ts'
@@ -34,6 +34,17 @@ export interface SimulationParts<Video extends SimulatedVideo> {
   /** How long before it is free a slot may be given away. */
   nearlyFreeMs: number
   watch: Watch<Video>
+}
+
+/** What occupies a slot as the simulation begins. */
+export interface Standing {
+  accountId: string
+  keyId: string
+  tier: Head['tier']
+  model: string
+  leftMs: number
+  expiresInMs: number
+  cameBack: boolean
 }
 
 /** The leader looks at everything once a second, though nothing has happened. */
@@ -120,6 +131,57 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   #wakePools({ kind }: Line<Video>): void {
     for (const number of kind.pools) this.#pool(number).isWoken = true
+  }
+
+  /**
+   * Has a slot of the pool occupied as the simulation begins; where none is left, after what is over first.
+   * Without a pool it counts against limits alone. It is among what is running already.
+   */
+  stand(number: number | null, standing: Standing): Run<Video> {
+    const pool = number === null ? null : this.#pool(number)
+    const slot = pool === null ? null : this.#slotAfterOthers(pool, standing.model)
+    if (pool !== null && slot !== null) {
+      if (pool.rules.loadedFirst !== null) slot.model = standing.model
+      if (slot.freeAtMs <= this.nowMs) pool.busy += 1
+    }
+    const startedAtMs = Math.max(this.nowMs, slot?.freeAtMs ?? 0)
+    const run: Run<Video> = new Occupation<Line<Video>, Video>({
+      clock: this,
+      slot,
+      keyId: standing.keyId,
+      presence: this.presenceOf(standing.accountId),
+      tier: standing.tier,
+      line: null,
+      video: null,
+      startedAtMs,
+      switchMs: 0,
+      endsAtMs: startedAtMs + standing.leftMs,
+      expiresAtMs: standing.expiresInMs,
+      cameBack: standing.cameBack,
+    })
+    if (pool !== null && slot !== null) {
+      this.runs[pool.number]?.add(run)
+      pool.occupy(run.presence, 1)
+      pool.countActive(run.presence, 1)
+      if (run.tier === 'flex') pool.flexOccupying += 1
+    }
+    this.#noteEnd(run)
+    return run
+  }
+
+  /** A device is at work, or will be. */
+  get isAtWork(): boolean {
+    return this.runs.some((runs) => runs.size > 0)
+  }
+
+  #slotAfterOthers(pool: SimulatedPool, model: string): Slot | null {
+    const idle = pool.takeIdle(model)
+    if (idle !== null) return idle
+    const occupying = [...(this.runs[pool.number] ?? [])].filter(({ state }) => state === 'occupying')
+    const [first] = occupying.sort((a, b) => a.endsAtMs - b.endsAtMs)
+    if (first === undefined) return null
+    this.#makeAvailable(first)
+    return pool.takeIdle(model)
   }
 
   /** Does what happens before `untilMs`, and sets the clock to then. */
