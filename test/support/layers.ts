@@ -95,7 +95,6 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'apps/console/src': ['text', 'api', 'controls', 'account', 'prompt', 'video', 'studio.tsx', 'main.tsx'],
   'runners/animatic/src': [
     'settings.ts',
-    'random.ts',
     'input-image.ts',
     'served-models.ts',
     'latent.ts',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Generation } from '@sluice/shared/generation'
-import { seededRandom } from './random.ts'
+import { seededRandom } from '@sluice/shared/seeded-random'
 
 /**
  * Rows of the latent: five ridge lines from far to near, then the x, the y and the phase of the drifting

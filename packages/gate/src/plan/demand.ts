@@ -96,6 +96,21 @@ export interface Demand {
   sampleEveryMs?: number
   /** Hears of each video as it ends, and at the horizon of those that have not. */
   onEnded?: (ended: EndedVideo) => void
+  /** Hears of each run of a video on a slot as it is over, and at the horizon of those that are not. */
+  onRun?: (run: VideoRun) => void
+}
+
+/** One stretch of a video on a slot. */
+export interface VideoRun {
+  /** The video's place in `videos`, from 0. */
+  number: number
+  pool: string
+  /** The slot's place in the pool, from 0. */
+  slot: number
+  startedAtMs: number
+  /** Of its time, what a switch of models took before it. */
+  switchMs: number
+  endedAtMs: number
 }
 
 /** What became of a video. */

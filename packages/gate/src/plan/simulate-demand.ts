@@ -211,6 +211,15 @@ class DemandRun implements Watch<DemandVideo> {
     video.deviceMs += busyMs
     video.of.submitter.outcome.deviceMs += busyMs
     this.#lastEndMs = endedAtMs
+    if (slot !== null && this.#demand.onRun !== undefined)
+      this.#demand.onRun({
+        number: video.number,
+        pool: this.#pools[slot.pool]?.pool ?? '',
+        slot: slot.number,
+        startedAtMs,
+        switchMs: Math.min(busyMs, switchMs),
+        endedAtMs,
+      })
   }
 
   #noteEnded(video: DemandVideo, outcome: EndedVideo['outcome'], endedAtMs: number): void {

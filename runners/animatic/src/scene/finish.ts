@@ -1,5 +1,5 @@
 import { type Canvas, createCanvas } from '@napi-rs/canvas'
-import { seededRandom } from '../random.ts'
+import { seededRandom } from '@sluice/shared/seeded-random'
 import { type Palette, withAlpha } from './palette.ts'
 
 /** Vignette and a fine fixed grain: the grain breaks up the bands that 8 bits leave in a smooth sky. */

@@ -1,6 +1,6 @@
 import type { SKRSContext2D } from '@napi-rs/canvas'
+import { seededRandom } from '@sluice/shared/seeded-random'
 import { RIDGE_ROWS } from '../latent.ts'
-import { seededRandom } from '../random.ts'
 import { auroraPainter } from './aurora.ts'
 import { discPainter } from './disc.ts'
 import { ridgePainter } from './ridge.ts'

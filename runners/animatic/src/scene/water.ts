@@ -1,5 +1,5 @@
 import { type Canvas, createCanvas, type SKRSContext2D } from '@napi-rs/canvas'
-import { seededRandom } from '../random.ts'
+import { seededRandom } from '@sluice/shared/seeded-random'
 import { discAt, discRadius } from './disc.ts'
 import { glowSprite } from './glow.ts'
 import { withAlpha } from './palette.ts'
