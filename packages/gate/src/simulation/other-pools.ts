@@ -94,11 +94,7 @@ export class OtherPools<Video extends SimulatedVideo> {
 
   /** Forgets who waits for another pool than this, and returns the lines whose first is to be shown again. */
   restore(pool: SimulatedPool): Line<Video>[] {
-    for (const head of this.#countedHeads) {
-      this.#running.add(head, -1)
-      // Others of its account and key were kept waiting by it.
-      pool.queue.resume(head)
-    }
+    for (const head of this.#countedHeads) this.#running.add(head, -1)
     this.#countedHeads.length = 0
     const lines = [...this.#putOff]
     this.#putOff.clear()

@@ -285,6 +285,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     const switchMs = isSwitch ? pool.rules.switchMs : 0
     if (pool.rules.loadedFirst !== null) slot.model = head.model
     const startedAtMs = Math.max(this.nowMs, slot.freeAtMs)
+    const deviceMs = video.deviceMsOn(pool.number)
     if (slot.freeAtMs <= this.nowMs) pool.busy += 1
     const run: Run<Video> = new Occupation({
       clock: this,
@@ -296,7 +297,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       video,
       startedAtMs,
       switchMs,
-      endsAtMs: Math.min(startedAtMs + switchMs + video.deviceMsOn(pool.number), video.expiresAtMs),
+      // One that expires before its slot is free takes none of its time.
+      endsAtMs: Math.max(startedAtMs, Math.min(startedAtMs + switchMs + deviceMs, video.expiresAtMs)),
       expiresAtMs: video.expiresAtMs,
       cameBack: video.cameBack,
     })
@@ -425,8 +427,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       if (kind.isFlex) {
         const promotedInMs = promotedIn(head)
         if (promotedInMs <= 0) isPromoted = true
-        // A millisecond at least: less may be nothing beside the time of day.
-        else lookAtMs = Math.min(lookAtMs, this.nowMs + Math.max(1, promotedInMs))
+        else lookAtMs = Math.min(lookAtMs, this.nowMs + promotedInMs)
         if (known !== null && known.videoId <= video.id && tierOf(known) === tierOf(head)) continue
       }
       line.heads[number] = head
