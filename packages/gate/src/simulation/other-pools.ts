@@ -7,6 +7,10 @@ import type { SimulatedPool } from './simulated-pool.ts'
 /** Videos that only another pool can make are counted up to here: with more of them it is not waited for. */
 const OWN_COUNTED_MAX = 1_000
 
+/** A flex video that waits for a cheaper pool is looked at whenever a hundredth of its time has gone by. */
+const FLEX_LOOK_SHARE = 0.01
+const LOOK_MS_MIN = 1_000
+
 interface Surroundings<Video extends SimulatedVideo> {
   readonly nowMs: number
   readonly pools: readonly SimulatedPool[]
@@ -30,6 +34,8 @@ export class OtherPools<Video extends SimulatedVideo> {
   /** Those that were counted as running. */
   readonly #countedHeads: Head[] = []
   #flexQueued = 0
+  /** When a pool is looked at again because of who waits for another, should nothing happen before. */
+  lookInMs = Number.POSITIVE_INFINITY
 
   constructor(simulation: Surroundings<Video>, running: RunningCounts) {
     this.#simulation = simulation
@@ -72,6 +78,7 @@ export class OtherPools<Video extends SimulatedVideo> {
       waits: (head, tier) => elsewhere().waits(head, tier),
       behind: (head) => {
         pool.hasPutOff = true
+        this.lookInMs = Math.min(this.lookInMs, this.#waitsMs(head))
         // It will run as well, and may be the last of its account or key that may.
         this.#running.add(head, 1)
         this.#countedHeads.push(head)
@@ -86,6 +93,7 @@ export class OtherPools<Video extends SimulatedVideo> {
     return {
       waits: (head, tier) => elsewhere().waits(head, tier),
       behind: (head) => {
+        this.lookInMs = Math.min(this.lookInMs, this.#waitsMs(head))
         this.#behind(pool, head)
         return null
       },
@@ -96,6 +104,7 @@ export class OtherPools<Video extends SimulatedVideo> {
   restore(pool: SimulatedPool): Line<Video>[] {
     for (const head of this.#countedHeads) this.#running.add(head, -1)
     this.#countedHeads.length = 0
+    this.lookInMs = Number.POSITIVE_INFINITY
     const lines = [...this.#putOff]
     this.#putOff.clear()
     for (const line of lines) {
@@ -103,6 +112,13 @@ export class OtherPools<Video extends SimulatedVideo> {
       line.heads[pool.number] = null
     }
     return lines
+  }
+
+  /** How long it does, at most; of flex, until some of the time to its deadline has gone by. */
+  #waitsMs({ putOffAtMs, costMs, expiresInMs }: Head): number {
+    const leftMs =
+      putOffAtMs === undefined ? expiresInMs * FLEX_LOOK_SHARE : putOffAtMs + costMs - this.#simulation.nowMs
+    return Math.max(LOOK_MS_MIN, leftMs)
   }
 
   /** Takes note of a head that waits for another pool, and returns who stands behind it. */

@@ -228,10 +228,11 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     while (pool.hasIdle && this.#giveSlot(pool, others)) pool.isWoken = false
     if (!pool.hasIdle) this.#askToYield(pool, others)
     if (others === null) return
+    const { lookInMs } = this.#others
     for (const line of this.#others.restore(pool)) this.#showFirst(line)
     // They are shown again, which changes nothing.
     pool.isWoken = false
-    if (pool.hasPutOff && pool.hasIdle) this.#lookAgain(pool)
+    if (pool.hasPutOff && pool.hasIdle) this.#lookAgain(pool, lookInMs)
   }
 
   #happen(item: Run<Video> | Line<Video> | SimulatedPool | undefined): void {
@@ -366,7 +367,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       victims,
     )
     if (victim === null) {
-      this.#lookAgain(pool)
+      // Who may be asked changes with time; who would go then, when one that is put off is so no longer.
+      this.#lookAgain(pool, victims.length === 0 ? LOOK_EVERY_MS : this.#others.lookInMs)
       return
     }
     victim.isYielding = true
@@ -379,8 +381,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     this.#noteEnd(victim)
   }
 
-  #lookAgain(pool: SimulatedPool): void {
-    const atMs = this.nowMs + LOOK_EVERY_MS
+  #lookAgain(pool: SimulatedPool, inMs: number = LOOK_EVERY_MS): void {
+    const atMs = this.nowMs + inMs
     if (pool.recheckAtMs <= atMs) return
     pool.recheckAtMs = atMs
     this.#events.push(atMs, pool)
