@@ -12,6 +12,8 @@ export interface Slot {
   /** The pool's number, and its queue's name. */
   readonly pool: number
   readonly queue: string
+  /** Its place in the pool, from 0. */
+  readonly number: number
   /** What it has loaded when the last video that was given to it is over; null = nothing, or not known. */
   model: string | null
   /** When that is. */

@@ -102,7 +102,11 @@ export class OtherPools<Video extends SimulatedVideo> {
 
   /** Forgets who waits for another pool than this, and returns the lines whose first is to be shown again. */
   restore(pool: SimulatedPool): Line<Video>[] {
-    for (const head of this.#countedHeads) this.#running.add(head, -1)
+    for (const head of this.#countedHeads) {
+      this.#running.add(head, -1)
+      // Others of its account and key were kept waiting by it.
+      pool.queue.resume(head)
+    }
     this.#countedHeads.length = 0
     this.lookInMs = Number.POSITIVE_INFINITY
     const lines = [...this.#putOff]

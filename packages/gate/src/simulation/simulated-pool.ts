@@ -68,6 +68,7 @@ export class SimulatedPool {
     this.slots = Array.from({ length: rules.slots }, (_, index) => ({
       pool: number,
       queue: rules.queue,
+      number: index,
       model: rules.loadedFirst?.[index] ?? null,
       freeAtMs: 0,
       isIdle: false,

@@ -429,7 +429,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       if (kind.isFlex) {
         const promotedInMs = promotedIn(head)
         if (promotedInMs <= 0) isPromoted = true
-        else lookAtMs = Math.min(lookAtMs, this.nowMs + promotedInMs)
+        // A millisecond at least: less may be nothing beside the time of day.
+        else lookAtMs = Math.min(lookAtMs, this.nowMs + Math.max(1, promotedInMs))
         if (known !== null && known.videoId <= video.id && tierOf(known) === tierOf(head)) continue
       }
       line.heads[number] = head
