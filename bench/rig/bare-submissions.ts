@@ -23,8 +23,8 @@ const GENERATION = {
 const HOLD_MICROS = 202
 
 /**
- * The statements of one accepted submission and nothing else: what the same server can do without a service
- * around it.
+ * The statements of one accepted submission and nothing else, of which none counts the queue: what the same
+ * server can do without a service around it.
  */
 export class BareSubmissions {
   readonly #clients: pg.Client[]
@@ -114,16 +114,6 @@ async function submit(client: pg.Client, submitter: Submitter): Promise<void> {
       order by id
       for update`,
     values: [submitter.accountId, 'USD'],
-  })
-  await client.query({
-    name: 'queued',
-    text: `
-      select
-        queued_max,
-        (select count(*) from video where account_id = $1 and status = 'queued') as queued
-      from account
-      where id = $1`,
-    values: [submitter.accountId],
   })
   await hold(client, submitter, videoId)
   await insertVideo(client, submitter, videoId)

@@ -3,6 +3,7 @@ import type { DatabasePool } from '../../apps/api/src/db/database.ts'
 import { lockOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { topUp } from '../../apps/api/src/ledger/fund.ts'
+import { readProof, storeProof } from '../../apps/api/src/ledger/proof-store.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
 import { operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -175,6 +176,19 @@ test('what breaks a rule after the last proof is found, and found again until it
     await tamper(...mendIt)
     expect(broken(await checkLedger(db(), { since: 'proven' })), violation).toEqual({})
   }
+})
+
+test('a check that began before another found something broken does not call it proven', async () => {
+  const id = await submit()
+  await cancel(id)
+  await checkLedger(db())
+  const before = await readProof(db())
+  await tamper(`update video set charged_micros = 1, charged_steps = 1 where id = '${id}'`)
+  expect(await checkLedger(db())).toMatchObject({ ok: false })
+  await storeProof(db(), before, before, new Map())
+  expect(await checkLedger(db(), { since: 'proven' })).toMatchObject({ ok: false, provenAt: null })
+  await tamper(`update video set charged_micros = 0, charged_steps = 0 where id = '${id}'`)
+  expect(await checkLedger(db())).toMatchObject({ ok: true })
 })
 
 test('from the beginning, sums and budgets are compared with the videos themselves', async () => {

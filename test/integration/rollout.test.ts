@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, test } from 'vitest'
@@ -8,9 +8,9 @@ import { runSql } from '../../bench/rig/accounts.ts'
 import { eventually } from '../support/eventually.ts'
 import { createTestDatabase } from '../support/test-database.ts'
 
-/** One connection, as an API has several. */
-function openPool(url: string): DatabasePool & AsyncDisposable {
-  const db = openDatabase({ url, connectionsMax: 1, onError: () => {} })
+/** One connection, as an API has several, or so many. */
+function openPool(url: string, connectionsMax = 1): DatabasePool & AsyncDisposable {
+  const db = openDatabase({ url, connectionsMax, onError: () => {} })
   return Object.assign(db, { [Symbol.asyncDispose]: () => db.end() })
 }
 
@@ -55,3 +55,37 @@ test('a worker that an API of the version before notes reads the queue of its po
   })
   expect(rows).toEqual([{ queue: 'p' }])
 })
+
+test('a database in use is migrated: what its program does meanwhile, in whatever order, is no deadlock', async () => {
+  await using database = await createTestDatabase()
+  await using older = await migrationsBefore('0028')
+  await migrateDatabase(database.databaseUrl, { dir: older.dir })
+  await using db = openPool(database.databaseUrl, 4)
+  const isOver = new AbortController()
+  const goOn = async (...statements: readonly string[]) => {
+    while (!isOver.signal.aborted) {
+      // Its sessions are renewed.
+      await transaction(db, async (tx) => {
+        for (const text of statements) await tx.query({ text })
+      }).catch(() => {})
+    }
+  }
+  const lockOne = 'select from video limit 1 for update'
+  const change = 'update video set step = step where false'
+  const post = 'delete from entry where false'
+  const inUse = [goOn(lockOne, change), goOn(lockOne, change), goOn(post, change), goOn(change, post)]
+  try {
+    await migrateDatabase(database.databaseUrl)
+  } finally {
+    isOver.abort()
+    await Promise.all(inUse)
+  }
+})
+
+/** The migrations that came before the first of these names. */
+async function migrationsBefore(name: string): Promise<{ dir: string } & AsyncDisposable> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'sluice-migrations-'))
+  await cp('apps/api/migrations', dir, { recursive: true })
+  for (const file of await readdir(dir)) if (file >= name) await rm(path.join(dir, file))
+  return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) }
+}

@@ -1,6 +1,29 @@
 -- How many videos an account and each of its keys have queued and in flight, kept instead of counted.
 -- Up Migration
 
+-- Every table that this migration and those after it up to 0041 change, at once and before anything else: a
+-- program of the version before takes these locks one after another, in more than one order, and whoever
+-- takes a second one here deadlocks with it. What is not free within half a second lets everybody else pass
+-- first; whoever still holds one after a minute ends the migration, which changes nothing.
+do $$
+declare
+  usual constant text := current_setting('lock_timeout');
+begin
+  for try in 1..100 loop
+    begin
+      set local lock_timeout = '500ms';
+      lock table account, api_key, entry, video, attempt, facts_closed, ledger_account, transfer, pace,
+        webhook_endpoint, webhook_event in access exclusive mode;
+      perform set_config('lock_timeout', usual, true);
+      return;
+    exception when lock_not_available or deadlock_detected then
+      if try = 100 then raise; end if;
+      perform pg_sleep(0.1);
+    end;
+  end loop;
+end
+$$;
+
 -- What is in flight of an account or key is looked at one by one: there are no more than slots.
 create index video_in_flight_of_account on video (account_id, key_id)
   where status in ('dispatched', 'running');

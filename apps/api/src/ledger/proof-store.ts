@@ -87,11 +87,14 @@ export async function storeProof(
   sums: EntrySums,
 ): Promise<void> {
   await transaction(pool, async (db) => {
-    const { stored } = one(
-      await db.query<{ stored: bigint }>({ text: 'select entry_id as stored from ledger_proof for update' }),
+    const stored = one(
+      await db.query<Proof>({
+        text: 'select entry_id as "entryId", proven_at as "provenAt" from ledger_proof for update',
+      }),
     )
     if (before === NOTHING_PROVEN) await db.query({ text: 'delete from proven_sum' })
-    else if (stored !== before.entryId) return
+    // Null: a check from the beginning has found something broken since, and that must stand.
+    else if (stored.entryId !== before.entryId || stored.provenAt === null) return
     await addSums(db, sums)
     await db.query({
       text: 'update ledger_proof set entry_id = $1, proven_at = $2',

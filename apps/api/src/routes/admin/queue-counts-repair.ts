@@ -11,7 +11,7 @@ export const repairQueueCountsRoute = scopedRoute(
     tag: 'admin',
     summary: 'Count the queue anew',
     description:
-      'How many videos an account and a key have queued and running is kept, not counted. The ledger check says whether what is kept is right; this makes it right. Submissions and workers go on meanwhile.',
+      'How many videos an account and a key have queued and running is kept, not counted. The ledger check from the beginning says whether what is kept is right; this makes it right. Submissions and workers go on meanwhile.',
     answers: {
       200: {
         description: 'The counts that were wrong, and by how much they were too high.',
