@@ -41,3 +41,29 @@ test('videos wait for a slot in the order of the gate, and each is counted where
     [0, 1],
   ])
 })
+
+test('time goes on alone: what is given a slot and is nearly over at once is not overtaken by what comes before its end', () => {
+  const kind = {
+    name: 'one second',
+    model: 'ink',
+    steps: 5,
+    tokens: 1_000,
+    paces: { a: { stepMs: 100, overheadMs: 500 } },
+  }
+  const video = { accountId: 'account', keyId: 'key', tier: 'standard', kind } as const
+  const startedMs: number[] = []
+  simulateDemand({
+    pools: [{ pool: 'a', slots: 2 }],
+    accounts: [{ id: 'account', keys: [{ id: 'key', runningMax: 1 }] }],
+    kinds: [kind],
+    videos: [
+      { ...video, atMs: 0 },
+      { ...video, atMs: 1 },
+    ],
+    settings: { nearlyFreeMs: 2_000 },
+    horizonMs: Number.POSITIVE_INFINITY,
+    onRun: ({ startedAtMs }) => startedMs.push(startedAtMs),
+  })
+  // One after the other: the key may run one at a time.
+  expect(startedMs).toEqual([0, 1_000])
+})

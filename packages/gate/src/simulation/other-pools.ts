@@ -129,7 +129,8 @@ export class OtherPools<Video extends SimulatedVideo> {
   #behind(pool: SimulatedPool, head: Head): Head | null {
     const line = this.#simulation.lines.get(head.queueKey)
     if (line === undefined) return null
-    const place = (line.putOff[pool.number] ?? 0) + 1
+    const isFlex = line.kind.isFlex && !line.isPromoted
+    const place = isFlex ? line.size : (line.putOff[pool.number] ?? 0) + 1
     line.putOff[pool.number] = place
     this.#putOff.add(line)
     const behind = line.at(place)?.headOn(pool.number, this.#simulation.nowMs) ?? null

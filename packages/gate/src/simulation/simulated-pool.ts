@@ -27,6 +27,8 @@ export class SimulatedPool {
   isWoken = true
   /** Videos that could go there wait for another pool. */
   hasPutOff = false
+  /** `Simulation` had so many changes when it was looked at last. */
+  seenChanges = -1
   /** When it is looked at next although nothing has happened; infinite = it is not. */
   recheckAtMs = Number.POSITIVE_INFINITY
   /** What occupies its slots and is flex, has been asked to make room, or is nearly over. */

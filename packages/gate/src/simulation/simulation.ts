@@ -66,6 +66,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   /** A run when its slot may be given away and when it is free, a line at a deadline, a pool to look at. */
   readonly #events = new EventQueue<Run<Video> | Line<Video> | SimulatedPool>()
   readonly #others: OtherPools<Video>
+  /** How often what a pool may know of another has changed. */
+  #changes = 0
 
   constructor(parts: SimulationParts<Video>) {
     this.#parts = parts
@@ -106,6 +108,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Queues a video now, behind all others of its line. */
   queue(line: Line<Video>, video: Video): void {
+    this.#changes += 1
     line.append(video)
     this.#others.count(line, 1)
     if (line.size === 1) this.#open(line)
@@ -113,6 +116,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Queues a video that waited elsewhere, where its age puts it in its line. */
   queueByAge(line: Line<Video>, video: Video): void {
+    this.#changes += 1
     line.putBack(video)
     this.#others.count(line, 1)
     if (line.size === 1) this.#open(line)
@@ -122,6 +126,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Takes a queued video out of its line. */
   withdraw(line: Line<Video>, video: Video): void {
+    this.#changes += 1
     line.remove(video)
     this.#others.count(line, -1)
     this.#firstChanged(line)
@@ -203,17 +208,33 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Gives the slots that may be given away to who may go, as passes of the gate do. */
   settle(): void {
-    // Who is queued at the moment at which a slot becomes free may have it.
-    while (this.#events.nextAtMs <= this.nowMs) this.#happen(this.#events.pop())
+    do {
+      // Who is queued at the moment at which a slot becomes free may have it.
+      while (this.#events.nextAtMs <= this.nowMs) this.#happen(this.#events.pop())
+      this.#passes()
+      // What was given a slot may be nearly over at once.
+    } while (this.#events.nextAtMs <= this.nowMs)
+  }
+
+  #passes(): void {
     while (this.#isAnyWoken()) {
       this.#others.beginPass()
       for (const pool of this.pools) {
-        if (pool.isWoken || pool.hasPutOff) this.#fill(pool)
+        if (pool.isWoken) pool.seenChanges = -1
+        if (this.#isToBeFilled(pool)) this.#fill(pool)
         this.#others.noteFilled()
       }
-      // Who waited for a pool that had room and took none of them need not any more.
-      for (const pool of this.pools) if (pool.hasPutOff && pool.hasIdle) this.#fill(pool)
+      for (const pool of this.pools) {
+        // Who waited for a pool that had room and took none of them need not any more.
+        if (this.#isToBeFilled(pool)) this.#fill(pool)
+        pool.seenChanges = this.#changes
+      }
     }
+  }
+
+  /** Who waits for another pool is looked at when anything there has changed, not each time. */
+  #isToBeFilled(pool: SimulatedPool): boolean {
+    return pool.isWoken || (pool.hasPutOff && pool.hasIdle && pool.seenChanges !== this.#changes)
   }
 
   #isAnyWoken(): boolean {
@@ -314,6 +335,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Its slot may be given away: it is free, or will be in a moment. */
   #makeAvailable(run: Run<Video>): void {
+    this.#changes += 1
     run.state = 'nearly over'
     if (run.slot === null) return
     const pool = this.#pool(run.slot.pool)
@@ -327,6 +349,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   #end(run: Run<Video>): void {
+    this.#changes += 1
     if (run.state === 'occupying') this.#makeAvailable(run)
     run.state = 'over'
     const { slot, line, video } = run
@@ -368,7 +391,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     )
     if (victim === null) {
       // Who may be asked changes with time; who would go then, when one that is put off is so no longer.
-      this.#lookAgain(pool, victims.length === 0 ? LOOK_EVERY_MS : this.#others.lookInMs)
+      const inMs = victims.length === 0 ? this.#mayBeAskedInMs(pool) : this.#others.lookInMs
+      this.#lookAgain(pool, inMs)
       return
     }
     victim.isYielding = true
@@ -381,7 +405,18 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     this.#noteEnd(victim)
   }
 
-  #lookAgain(pool: SimulatedPool, inMs: number = LOOK_EVERY_MS): void {
+  /** When the first of those may be asked to make room that may not be now; infinite = none will. */
+  #mayBeAskedInMs(pool: SimulatedPool): number {
+    const { flexRunMsMin } = this.#parts
+    let inMs = Number.POSITIVE_INFINITY
+    for (const { tier, cameBack, ranMs } of this.runs[pool.number] ?? []) {
+      const leftMs = (cameBack ? flexRunMsMin : 0) - ranMs
+      if (tier === 'flex' && leftMs > 0) inMs = Math.min(inMs, leftMs)
+    }
+    return Math.max(LOOK_EVERY_MS, inMs)
+  }
+
+  #lookAgain(pool: SimulatedPool, inMs: number): void {
     const atMs = this.nowMs + inMs
     if (pool.recheckAtMs <= atMs) return
     pool.recheckAtMs = atMs
@@ -465,6 +500,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   #noteEnd(run: Run<Video>): void {
+    this.#changes += 1
     const { endsAtMs, startedAtMs, slot } = run
     run.availableAtMs = Math.max(this.nowMs, startedAtMs, endsAtMs - this.#parts.nearlyFreeMs)
     if (slot !== null) slot.freeAtMs = endsAtMs
