@@ -13,6 +13,7 @@ const ALLOWED: readonly [path: RegExp, reason: string][] = [
   [/^runners\/python\/sluice_runner\//, 'what holds for a model that no catalogue describes'],
   [/^apps\/cli\/src\/doctor\/check-open-sora\.ts$/, "the memory that Open-Sora's README names"],
   [/^apps\/api\/migrations\//, 'history'],
+  [/^apps\/cli\/src\/plan\/example-plan\.ts$/, 'an example that is printed'],
   [/^apps\/console\/src\/prompt\/some-model\.ts$/, 'a model of the tests'],
 ]
 /** What documents a value by an example does not depend on it. */

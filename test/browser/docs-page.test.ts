@@ -40,7 +40,7 @@ test('the reference shows the calls in the order in which people need them, with
   const tags = await page
     .locator('.opblock-tag-section h3')
     .evaluateAll((all) => all.map((one) => one.getAttribute('data-tag')))
-  expect(tags).toEqual(['videos', 'account', 'webhooks', 'admin', 'service', 'not there'])
+  expect(tags).toEqual(['videos', 'account', 'payments', 'webhooks', 'admin', 'service', 'not there'])
   if (process.env.SLUICE_SCREENSHOTS !== undefined)
     await page.screenshot({ path: `${process.env.SLUICE_SCREENSHOTS}/docs.png` })
 })

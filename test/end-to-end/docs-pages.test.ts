@@ -140,7 +140,7 @@ test('the lines of the README say what was refused', async () => {
 
 test('docs/video-calls.md: every line does what is said beside it', async () => {
   await using shell = await startShell()
-  const [key = '', quote = '', promised = '', retry = '', events = '', refined = '', ...more] =
+  const [key = '', quote = '', flex = '', promised = '', retry = '', events = '', refined = '', ...more] =
     indentedBlocks(readDoc('video-calls.md'))
   expect(more).toEqual([])
   await pasteAllRight(shell, key)
@@ -151,6 +151,9 @@ test('docs/video-calls.md: every line does what is said beside it', async () => 
     largest: { size: '1024x576' },
     cost: { amount: '2.28096' },
   })
+  const [market] = answersIn(await pasteAllRight(shell, here(flex)))
+  expect(market).toMatchObject({ service_tier: 'flex', max_price: '0.12' })
+  await service.call('POST', `/v1/videos/${market.id}/cancel`)
   const { account_id: accountId } = (await service.call('GET', '/v1/key')).body
   await service.call('PATCH', `/v1/admin/accounts/${accountId}`, { promises: true }, service.adminKey)
   const [forecast] = answersIn(await pasteAllRight(shell, here(promised)))

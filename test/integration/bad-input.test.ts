@@ -772,7 +772,7 @@ describe('paths, queries and methods', () => {
     ['PUT', '/v1/videos', 'GET, HEAD, POST'],
     ['PATCH', '/v1/videos', 'GET, HEAD, POST'],
     ['DELETE', '/v1/models', 'GET, HEAD'],
-    ['POST', '/v1/credits', 'GET, HEAD'],
+    ['POST', '/v1/credits', 'GET, HEAD, PATCH'],
     ['GET', `/v1/videos/${newId('video')}/cancel`, 'POST'],
     ['PUT', `/v1/videos/${newId('video')}`, 'DELETE, GET, HEAD'],
     ['GET', '/v1/videos/edits', 'POST'],

@@ -68,6 +68,11 @@ const VIDEO = {
   webhook_url: null,
   usage: { video_tokens: 504, steps: 10, generated_tokens: 5_040 },
   cost: { amount: '0.001008', currency: 'USD', state: 'held' },
+  price_per_million: '0.2',
+  max_price: null,
+  not_before: null,
+  waits_for: null,
+  promise: null,
   queue_position: expect.any(Number),
   eta_seconds: null,
 }
@@ -445,6 +450,9 @@ test('credits add up: what can be spent, what is held, what was used', async () 
     trial: money('1'),
     held: zero,
     used: zero,
+    expiring: [],
+    balance_low: null,
+    top_up_url: null,
     data: { total_credits: 1, total_usage: 0 },
   })
   const { body } = await call('POST', '/v1/videos', { prompt: 'rain' })

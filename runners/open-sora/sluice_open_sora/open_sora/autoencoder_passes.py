@@ -128,44 +128,42 @@ class CompiledNorms:
         return seconds[0]
 
     def _compare(self, program: Any, shape: tuple[int, int, int]) -> tuple[float, float]:
-        groups = self._norms[0].num_groups
-        channels = groups * shape[0]
-        x = torch.randn((1, channels, *shape[1:]), device=self._device, dtype=self._dtype)
+        groups, epsilon = self._norms[0].num_groups, self._norms[0].eps
         # As those of the network, which was not made under inference_mode.
         with torch.inference_mode(False):
-            weight, bias = (torch.randn(channels, device=self._device, dtype=self._dtype) for _ in range(2))
-        arguments = (x, groups, weight, bias, self._norms[0].eps)
-        plain, plain_s = self._timed(torch.nn.functional.group_norm, arguments)
-        ours, ours_s = self._timed(lambda *given: group_norm(program, *given), arguments)
+            norm = torch.nn.GroupNorm(
+                groups, groups * shape[0], epsilon, device=self._device, dtype=self._dtype
+            )
+            torch.nn.init.normal_(norm.weight)
+            torch.nn.init.normal_(norm.bias)
+        x = torch.randn((1, norm.num_channels, *shape[1:]), device=self._device, dtype=self._dtype)
+        plain, plain_s = self._timed(lambda: norm(x))
+        ours, ours_s = self._timed(lambda: group_norm(program, norm, x))
         apart = float((ours.float() - plain.float()).abs().max() / plain.float().std())
         # A NaN is not within the tolerance either.
         if not apart <= _TOLERANCES[self._dtype]:
             raise CompileFailure(f"a compiled norm's result is {apart:.3g} of its spread away")
         return plain_s, ours_s
 
-    def _timed(
-        self, call: Callable[..., torch.Tensor], arguments: tuple[Any, ...]
-    ) -> tuple[torch.Tensor, float]:
-        call(*arguments)
+    def _timed(self, call: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, float]:
+        call()
         synchronize(self._device)
         started_at = time.monotonic()
-        result = call(*arguments)
+        result = call()
         synchronize(self._device)
         return result, time.monotonic() - started_at
 
 
-def group_norm(
-    program: Any, x: torch.Tensor, groups: int, weight: torch.Tensor, bias: torch.Tensor, epsilon: float
-) -> torch.Tensor:
-    """As torch.nn.functional.group_norm, of [batch, channels, positions] or [batch, channels, frames, ...].
-    `program`: normed, compiled."""
+def group_norm(program: Any, norm: Any, x: torch.Tensor) -> torch.Tensor:
+    """As the norm makes it, of [batch, channels, positions] or [batch, channels, frames, ...]. `program`:
+    normed, compiled."""
     batch, channels = x.shape[:2]
     frames = x.shape[2] if x.dim() > 3 else 1
-    rows = x.contiguous().view(batch, groups, channels // groups, frames, -1)
-    of_channels = (groups, channels // groups, 1, 1)
+    of_channels = (norm.num_groups, channels // norm.num_groups, 1, 1)
+    rows = x.contiguous().view(batch, *of_channels[:2], frames, -1)
     # Without gradients, with which they would have a program of their own.
-    weight, bias = (part.detach().view(of_channels) for part in (weight, bias))
-    made: torch.Tensor = program(rows, weight, bias, epsilon)
+    weight, bias = (part.detach().view(of_channels) for part in (norm.weight, norm.bias))
+    made: torch.Tensor = program(rows, weight, bias, norm.eps)
     return made.view(x.shape)
 
 
@@ -182,4 +180,4 @@ def normed(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, epsilon: f
 
 
 def _forward_of(norm: Any, program: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    return lambda x: group_norm(program, x, norm.num_groups, norm.weight, norm.bias, norm.eps)
+    return lambda x: group_norm(program, norm, x)

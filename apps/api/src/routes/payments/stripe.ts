@@ -4,6 +4,7 @@ import { publicRoute } from '../../http/route.ts'
 import { PAYMENT_STATUSES } from '../../payments/payment-store.ts'
 import { receivePaymentEvent } from '../../payments/receive.ts'
 import { eventSchema, paymentEventOf } from '../../payments/stripe-event.ts'
+import { missingSignature } from '../../payments/stripe-signature.ts'
 import type { Services } from '../../services.ts'
 
 const RESULTS = [...PAYMENT_STATUSES, 'noted', 'ignored'] as const
@@ -62,6 +63,7 @@ async function receive(
   body: Buffer,
   header: string | undefined,
 ): Promise<{ result: (typeof RESULTS)[number]; paymentId: string | null }> {
+  if (header === undefined) throw missingSignature()
   if (context.stripeSignature === null)
     throw new SluiceError('not_found', 'No payments are taken here: SLUICE_STRIPE_WEBHOOK_SECRET is not set.')
   const event = readEvent(context.stripeSignature(body, header))
