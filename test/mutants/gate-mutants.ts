@@ -8,6 +8,7 @@ const LEADERSHIP: Mutant['tests'] = ['integration-postgres', 'test/integration/g
 const CHOOSE: Mutant['tests'] = ['unit', 'packages/gate']
 const ROUTE: Mutant['tests'] = ['unit', 'packages/gate/src/route.test.ts']
 const ROUTING: Mutant['tests'] = ['integration-postgres', 'test/integration/pool-routing.test.ts']
+const SIMULATION: Mutant['tests'] = ['unit', 'packages/gate/src/plan']
 const LIMITS: Mutant['tests'] = ['integration-postgres', 'test/integration/running-limits.test.ts']
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
 const LEDGER: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger.test.ts']
@@ -512,6 +513,20 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     find: '<= head.expiresInMs * FLEX_TIME_SHARE',
     replace: '< Number.POSITIVE_INFINITY',
     tests: ROUTE,
+  },
+  {
+    rule: '44: a simulated moment is settled whole before the next one comes',
+    file: 'packages/gate/src/simulation/simulation.ts',
+    find: '    } while (this.#events.nextAtMs <= this.nowMs)',
+    replace: '    } while (false)',
+    tests: SIMULATION,
+  },
+  {
+    rule: '44: a simulated video that has ended runs no longer',
+    file: 'packages/gate/src/simulation/simulation.ts',
+    find: 'this.#parts.running.add(run, -1)',
+    replace: 'void run',
+    tests: SIMULATION,
   },
   {
     rule: 'pace: what was measured of a class tells of its other shapes',
