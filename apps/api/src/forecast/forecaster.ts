@@ -8,7 +8,7 @@ import {
   simulate,
   simulateNext,
 } from '@sluice/gate/forecast/simulate'
-import { type HeadRow, headOf, queueKeyOf } from '@sluice/gate/head-row'
+import { type HeadRow, queueKeyOf } from '@sluice/gate/head-row'
 import { type PredictableVideo, predictDeviceMs, predictUploadMs } from '@sluice/gate/pace'
 import { fitsPool } from '@sluice/gate/pool-fits'
 import { msOfId } from '@sluice/shared/ids'
@@ -52,6 +52,11 @@ const UNSEEN_MS_MAX = QUEUED_MS_MAX + SHARED_MS_MAX
 
 /** A video that is not queued yet. */
 export type NewVideo = Omit<HeadRow, 'id' | 'checkpoint_step' | 'passed_over_ms'>
+
+/** What of a queued video tells when it would come, once the place of its queue is known. */
+type WaitingVideo = PredictableVideo &
+  FlexWait &
+  Pick<HeadRow, 'key_id' | 'service_tier' | 'num_steps' | 'expires_in_ms'> & { createdAtMs?: number }
 
 /** What is simulated: the fleet, and the first videos of each queue. */
 interface Snapshot {
@@ -119,7 +124,7 @@ export class Forecaster {
   /** The forecast of a video, were it submitted now. */
   async ofNew(video: NewVideo): Promise<Forecast | null> {
     const forecasts = await this.#forecasts.get(() => this.#make())
-    const expected = await this.#expectNew(forecasts, video)
+    const expected = await this.#expectNew(forecasts, video, video)
     return expected === null ? null : this.#show(forecasts.snapshot, expected, video.service_tier).forecast
   }
 
@@ -146,11 +151,15 @@ export class Forecaster {
       return { ...expected, position: expected.position ?? 1 }
     }
     if (!isQueued) return this.#expectRunning(forecasts.snapshot, video)
+    const waiting = waitingOf(video, forecasts.snapshot.fleet)
+    // Most answers are those of new videos, and theirs is a queue that others have asked for.
+    if (this.#isPlaceKnown(forecasts, waiting)) return this.#expectNew(forecasts, waiting, null)
     const row = await readQueued(this.#parts.db, video.id)
     // It was dispatched meanwhile.
     if (row === null) return this.#expectRunning(forecasts.snapshot, video)
     const steps = row.num_steps - (row.checkpoint_step ?? 0)
-    return this.#expectNew(forecasts, { ...row, num_steps: steps, createdAtMs: video.created_at.getTime() })
+    const queued = { ...row, num_steps: steps, createdAtMs: video.created_at.getTime() }
+    return this.#expectNew(forecasts, queued, queued)
   }
 
   /** Of a video that no simulation has seen run: it was dispatched since, or is being uploaded. */
@@ -164,41 +173,47 @@ export class Forecaster {
     return { position: null, end: { pool: named.pool, startMs: 0, freeMs, storedMs } }
   }
 
+  /** `row`: what is simulated if no place of its queue is known yet; null = one is. */
   async #expectNew(
     forecasts: Forecasts,
-    video: NewVideo & { createdAtMs?: number },
+    video: WaitingVideo,
+    row: NewVideo | null,
   ): Promise<Expected | null> {
     const queueKey = queueKeyOf(video)
-    const cut = forecasts.cutQueues.get(queueKey)
     const { fleet } = forecasts.snapshot
+    const cut = forecasts.cutQueues.get(queueKey)
     if (cut !== undefined) {
       const readyInMs = msUntilReady(fleet.flex, video)
       const expected = farBehind(cut, fleet, video)
       return readyInMs === 0 ? expected : forecastLater(expected.end, { readyInMs, costMs: 0 })
     }
+    const known = forecasts.places.get(placeKeyOf(video, fleet))
     const shown = forecasts.shownQueues.get(queueKey)
-    const isKnown = forecasts.places.has(queueKey)
-    if (shown !== undefined && !isKnown && forecasts.places.size >= PLACES_MAX)
+    if (known === undefined && shown !== undefined && forecasts.places.size >= PLACES_MAX)
       return farBehind(shown, fleet, video)
-    const place = await this.#placeOf(forecasts, queueKey, video)
-    return place === null ? null : expectWhenReady(forecasts, place, video, video)
+    const place = await (row === null ? known : this.#placeOf(forecasts, row))
+    return place == null ? null : expectWhenReady(forecasts, place, video, video)
+  }
+
+  /** Whether `expectNew` needs no row to simulate. */
+  #isPlaceKnown({ snapshot, cutQueues, shownQueues, places }: Forecasts, video: WaitingVideo): boolean {
+    const queueKey = queueKeyOf(video)
+    if (cutQueues.has(queueKey) || places.has(placeKeyOf(video, snapshot.fleet))) return true
+    return shownQueues.has(queueKey) && places.size >= PLACES_MAX
   }
 
   /** Of a flex video whose time or price has not come. */
   async #expectWaiting(forecasts: Forecasts, video: Video): Promise<Expected | null> {
     const { fleet } = forecasts.snapshot
     const queueKey = queueKeyOf(video)
-    const wait = {
-      multiplier_bps_max: video.max_price_micros === null ? null : video.multiplier_bps,
-      not_before_in_ms: Math.max(0, (video.not_before?.getTime() ?? 0) - fleet.flex.atMs),
-    }
+    const wait = flexWaitOf(video, fleet.flex.atMs)
     const cut = forecasts.cutQueues.get(queueKey)
     if (cut !== undefined) {
       const { end } = farBehind(cut, fleet, { ...video, createdAtMs: video.created_at.getTime() })
       return forecastLater(end, { readyInMs: msUntilReady(fleet.flex, wait), costMs: 0 })
     }
     const row = await readQueued(this.#parts.db, video.id)
-    const place = row === null ? null : await this.#placeOf(forecasts, queueKey, row)
+    const place = row === null ? null : await this.#placeOf(forecasts, row)
     return place === null ? null : expectWhenReady(forecasts, place, video, wait)
   }
 
@@ -214,7 +229,7 @@ export class Forecaster {
     if (forecasts.cutQueues.has(queueKey)) return null
     const place =
       unseen.length === 0
-        ? await this.#placeOf(forecasts, queueKey, video)
+        ? await this.#placeOf(forecasts, video)
         : await cutAtYields(
             simulateNext(fleet, [...rows, ...unseen], rowOfNew(video), this.#parts.accountSharePercent),
           )
@@ -250,15 +265,12 @@ export class Forecaster {
   }
 
   /** What no simulation has found yet is found out once, for all who ask for a video of this queue. */
-  #placeOf({ snapshot, places }: Forecasts, queueKey: string, video: NewVideo): Promise<Place | null> {
+  #placeOf({ snapshot, places }: Forecasts, video: NewVideo): Promise<Place | null> {
     const { fleet, rows } = snapshot
-    const row = rowOfNew(video)
-    // Unlike the others of its queue, which depends on its deadline and its cost.
-    const isUrgent = fleet.pools.some((pool) => tierOf(headOf(row, pool, fleet.paces)) !== video.service_tier)
-    const key = isUrgent ? `${queueKey} ${video.expires_in_ms} ${video.num_steps}` : queueKey
+    const key = placeKeyOf(video, fleet)
     const known = places.get(key)
     if (known !== undefined) return known
-    const found = cutAtYields(simulateNext(fleet, rows, row, this.#parts.accountSharePercent))
+    const found = cutAtYields(simulateNext(fleet, rows, rowOfNew(video), this.#parts.accountSharePercent))
     places.set(key, found)
     return found
   }
@@ -319,6 +331,43 @@ function farBehind(
       }
     },
   })
+}
+
+/** Names the place that a video would have: that of its queue, unless its deadline is near. */
+function placeKeyOf(video: WaitingVideo, { pools, paces }: ReadFleet): string {
+  const { service_tier: tier, expires_in_ms: expiresInMs, num_steps: steps } = video
+  const queueKey = queueKeyOf(video)
+  // Unlike the others of its queue, which depends on its deadline and its cost.
+  const isUrgent = pools.some(
+    (pool) => tierOf({ tier, costMs: predictDeviceMs(paces, pool, video, steps), expiresInMs }) !== tier,
+  )
+  return isUrgent ? `${queueKey} ${expiresInMs} ${steps}` : queueKey
+}
+
+function flexWaitOf(video: Video, nowMs: number): FlexWait {
+  const hasMaximum = video.max_price_micros !== null && video.fence === 0
+  return {
+    multiplier_bps_max: hasMaximum ? video.multiplier_bps : null,
+    not_before_in_ms: Math.max(0, (video.not_before?.getTime() ?? 0) - nowMs),
+  }
+}
+
+/** A queued video, without asking the database for what its account and key may do. */
+function waitingOf(video: Video, { flex }: ReadFleet): WaitingVideo {
+  return {
+    key_id: video.key_id,
+    service_tier: video.service_tier,
+    capability: video.capability,
+    resolution: video.resolution,
+    width: video.width,
+    height: video.height,
+    num_frames: video.num_frames,
+    num_steps: video.num_steps - (video.checkpoint_step ?? 0),
+    video_tokens: video.video_tokens,
+    expires_in_ms: video.execution_expires_at.getTime() - flex.atMs,
+    ...flexWaitOf(video, flex.atMs),
+    createdAtMs: video.created_at.getTime(),
+  }
 }
 
 function rowOfNew(video: NewVideo): HeadRow {
