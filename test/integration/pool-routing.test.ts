@@ -124,6 +124,20 @@ describe('of two pools that can make a video', () => {
     await finish(busy)
   })
 
+  test('a standard video that has a free slot on one has no flex video make room on the other', async () => {
+    const full = await open('a-full', FAST_STEP_MS)
+    await gatePassed(api)
+    const flex = await start(full, await submit({ service_tier: 'flex' }))
+    expect(await atStep(flex, 1)).toEqual({ verdict: 'continue' })
+    const free = await open('b-free', FAST_STEP_MS)
+    await gatePassed(api)
+    const standard = await start(free, await submit())
+    await gatePassed(api)
+    expect(await atStep(flex, 2)).toEqual({ verdict: 'continue' })
+    await finish(flex)
+    await finish(standard)
+  })
+
   test('of pools as fast a standard video takes the cheaper one', async () => {
     const dear = await open('a-dear', FAST_STEP_MS, '4000000')
     const cheap = await open('b-cheap', FAST_STEP_MS, '1000000')

@@ -125,6 +125,8 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   const order = inOrderOfFilling(pass.fleet.pools)
   // Who waited for a pool that had room and took none of them need not any more.
   const dispatched = (await fillPools(pass, order)) + (await fillPools(pass, [...pass.leftFree]))
+  // Only now: who can go to a free slot of one pool needs no room on another.
+  await askForRoom(pass, order)
   return { dispatched, nextPassInMs: earlier(nextFreeInMs(pass.fleet), knownFleet.dueInMs) }
 }
 
@@ -146,12 +148,22 @@ async function fillPools(pass: Pass, pools: readonly Pool[]): Promise<number> {
 
 /** Returns how many videos it dispatched. */
 async function fillPool(pass: PoolPass, pool: Pool): Promise<number> {
-  const { fleet, queueHeads } = pass
   const freeSlots = pool.slots - occupantsOf(pass, pool).length
-  if (freeSlots > 0) return fillFreeSlots(pass, pool, Math.min(freeSlots, takesNow(pass, pool)))
+  return freeSlots > 0 ? fillFreeSlots(pass, pool, Math.min(freeSlots, takesNow(pass, pool))) : 0
+}
+
+/** Asks a flex video of each full pool to make room, where a video of a higher tier would get its slot. */
+async function askForRoom(pass: Pass, pools: readonly Pool[]): Promise<void> {
+  const ofQueue = Map.groupBy(pass.fleet.inFlight, ({ queue }) => queue)
+  for (const pool of pools) await askOneForRoom({ ...pass, inFlight: ofQueue.get(pool.queue) ?? [] }, pool)
+}
+
+async function askOneForRoom(pass: PoolPass, pool: Pool): Promise<void> {
+  const { fleet, queueHeads } = pass
+  if (pool.slots > occupantsOf(pass, pool).length) return
   const victims = preemptable(fleet, pool, pass.settings.flexRunMsMin)
   // A full pool with nobody to make room needs no heads at all.
-  if (victims.length === 0) return 0
+  if (victims.length === 0) return
   const { lines } = await queueHeads.read(pool)
   lines.dropDear(multiplierNow(fleet.flex))
   const heads = headsOf(lines, pass, pool)
@@ -163,10 +175,9 @@ async function fillPool(pass: PoolPass, pool: Pool): Promise<number> {
   }
   const { time, running } = fleet
   const victim = victimFor({ running, others }, shares, new FairQueue(time, heads), victims)
-  if (victim === null) return 0
+  if (victim === null) return
   await requestYield(pass.db, victim.videoId)
   victim.isYielding = true
-  return 0
 }
 
 function headsOf(lines: Lines, pass: Pass, pool: Pool): Head[] {

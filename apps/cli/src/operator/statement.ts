@@ -63,7 +63,7 @@ function textOf(statement: z.infer<typeof statementSchema>): string {
       amount,
     ]),
     ...charges.map(({ model, service_tier, videos, generated_tokens, cost }): [string, string] => [
-      `${model}, ${service_tier}: ${videos} videos, ${generated_tokens} tokens`,
+      `${model}, ${service_tier}: ${videos} ${videos === 1 ? 'video' : 'videos'}, ${generated_tokens} tokens`,
       cost === '0' ? cost : `-${cost}`,
     ]),
     ['closing balance', statement.closing_balance],

@@ -27,6 +27,8 @@ export class SimulatedPool {
   isWoken = true
   /** Videos that could go there wait for another pool. */
   hasPutOff = false
+  /** It was looked at in this pass, and has no slot to give away: somebody may have to make room. */
+  isFull = false
   /** `Simulation` had so many changes when it was looked at last. */
   seenChanges = -1
   /** When it is looked at next although nothing has happened; infinite = it is not. */

@@ -229,6 +229,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
         if (this.#isToBeFilled(pool)) this.#fill(pool)
         pool.seenChanges = this.#changes
       }
+      // Only now: who can go to a free slot of one pool needs no room on another.
+      for (const pool of this.pools) if (pool.isFull) this.#askForRoom(pool)
     }
   }
 
@@ -247,13 +249,28 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     pool.hasPutOff = false
     const others = this.#others.seenFrom(pool)
     while (pool.hasIdle && this.#giveSlot(pool, others)) pool.isWoken = false
-    if (!pool.hasIdle) this.#askToYield(pool, others)
+    pool.isFull = !pool.hasIdle
     if (others === null) return
+    const lookInMs = this.#showAgain(pool)
+    if (pool.hasPutOff && pool.hasIdle) this.#lookAgain(pool, lookInMs)
+  }
+
+  #askForRoom(pool: SimulatedPool): void {
+    pool.isFull = false
+    if (pool.hasIdle) return
+    const others = this.#others.seenFrom(pool)
+    this.#askToYield(pool, others)
+    if (others !== null) this.#showAgain(pool)
+  }
+
+  /** Shows the queue again who waits for another pool. Returns when to look at them next. */
+  #showAgain(pool: SimulatedPool): number {
+    const { isWoken } = pool
     const { lookInMs } = this.#others
     for (const line of this.#others.restore(pool)) this.#showFirst(line)
-    // They are shown again, which changes nothing.
-    pool.isWoken = false
-    if (pool.hasPutOff && pool.hasIdle) this.#lookAgain(pool, lookInMs)
+    // Which changes nothing.
+    pool.isWoken = isWoken
+    return lookInMs
   }
 
   #happen(item: Run<Video> | Line<Video> | SimulatedPool | undefined): void {
