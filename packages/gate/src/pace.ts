@@ -33,6 +33,8 @@ export interface Paces {
   measured: ReadonlyMap<string, Pace>
   rows: readonly PaceRow[]
   catalogue: Catalogue
+  /** What `paceOfClass` found, by pool, capability and shape; null = nothing. */
+  ofClass: Map<string, Pace | null>
 }
 
 /** Of a model that says nothing: as slow as the slowest that a GPU is usually given. */
@@ -64,7 +66,7 @@ export function pacesOf(rows: readonly PaceRow[], catalogue: Catalogue): Paces {
         { stepMs: row.step_ms, overheadMs: row.overhead_ms, uploadMs: row.upload_ms ?? DEFAULT_UPLOAD_MS },
       ] as const,
   )
-  return { measured: new Map(measured), rows, catalogue }
+  return { measured: new Map(measured), rows, catalogue, ofClass: new Map() }
 }
 
 /**
@@ -107,11 +109,25 @@ export function isPaceKnown(
   return (paces.measured.get(paceKey(pool.pool, video)) ?? paceOfClass(paces, pool, video)) !== undefined
 }
 
+/** Looked for once: a simulation asks for the same shape thousands of times. */
+function paceOfClass(
+  paces: Paces,
+  pool: { pool: string; device: string },
+  video: PredictableVideo,
+): Pace | undefined {
+  const key = paceKey(pool.pool, video)
+  const known = paces.ofClass.get(key)
+  if (known !== undefined) return known ?? undefined
+  const found = findPaceOfClass(paces, pool, video)
+  paces.ofClass.set(key, found ?? null)
+  return found
+}
+
 /**
  * The pace that was measured of the shape that is nearest in tokens, by the tokens of both. A GPU takes about
  * as long for each token of a class. Undefined without one; the animatic runner's steps have no size.
  */
-function paceOfClass(
+function findPaceOfClass(
   { rows, catalogue }: Paces,
   { pool, device }: { pool: string; device: string },
   video: PredictableVideo,

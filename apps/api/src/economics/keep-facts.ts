@@ -47,8 +47,9 @@ export function startFactKeeper(
         while (!signal.aborted && (await countEnded(db)));
         if (!signal.aborted) await closeHours(db)
         if (!signal.aborted && performance.now() >= sumDemandAtMs) {
-          const isMoreDue = await sumDemandFor(db, SUM_DEMAND_MS)
-          sumDemandAtMs = performance.now() + (isMoreDue ? 0 : SUM_DEMAND_EVERY_MS)
+          // Also when it fails: what follows does not wait for it.
+          sumDemandAtMs = performance.now() + SUM_DEMAND_EVERY_MS
+          if (await sumDemandFor(db, SUM_DEMAND_MS).catch(onError)) sumDemandAtMs = 0
         }
         if (performance.now() < pruneAtMs) continue
         while (!signal.aborted && (await pruneAttempts(db, attemptDays)));

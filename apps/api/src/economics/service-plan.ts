@@ -6,7 +6,7 @@ import { modelOfCapability } from '@sluice/shared/models/capability'
 import type { Config } from '../config/config.ts'
 import type { DatabasePool } from '../db/database.ts'
 import { readFleet } from '../gate/fleet.ts'
-import { type FlexMarket, multiplierNow, readFlexMarket } from '../prices/flex-market.ts'
+import { type FlexMarket, multiplierNow } from '../prices/flex-market.ts'
 import { readPricesInForce } from '../prices/price-store.ts'
 import { type Demand, type DemandRow, readDemand, sumDemandFor } from './demand-hours.ts'
 
@@ -74,14 +74,13 @@ export async function readServicePlan(
     return microsPerMillion === null ? [] : [{ model, resolution: row.resolution, microsPerMillion }]
   })
   const accounts = await readAccounts(pool, [...new Set(demand.rows.map((row) => row.account_id))])
-  const market = await readFlexMarket(pool, config.tierMultiplierBps.flex)
   return {
     demand,
     pools,
     paces: pacesFor(demand.rows, pools, fleet.paces),
     prices,
     accounts,
-    flexMultiplierBps: meanMultiplier(market, demand),
+    flexMultiplierBps: meanMultiplier(fleet.flex, demand),
   }
 }
 
@@ -102,11 +101,8 @@ function meanMultiplier(market: FlexMarket, { hours }: Demand): number {
 }
 
 async function readPools(db: DatabasePool, pools: readonly Pool[], leaseMs: number): Promise<ServicePool[]> {
-  const { rows } = await db.query<{ queue: string; gpus_per_slot: number; price: bigint | null }>({
-    text: `select queue, max(devices_per_slot) as gpus_per_slot,
-        case when bool_and(cost_per_hour_micros is not null)
-          then round(sum(cost_per_hour_micros * slots) / sum(slots))::bigint
-        end as price
+  const { rows } = await db.query<{ queue: string; gpus_per_slot: number }>({
+    text: `select queue, max(devices_per_slot) as gpus_per_slot
       from living_worker($1) group by queue`,
     values: [leaseMs],
   })
@@ -117,7 +113,7 @@ async function readPools(db: DatabasePool, pools: readonly Pool[], leaseMs: numb
       ...pool,
       name: isAlone ? pool.pool : pool.queue,
       gpusPerSlot: declared?.gpus_per_slot ?? 1,
-      slotPriceMicrosPerHour: declared?.price ?? null,
+      slotPriceMicrosPerHour: pool.costPerHourMicros,
     }
   })
 }

@@ -35,6 +35,10 @@ const SIMULATED_MAX = 2_000
  * those before them in their queues.
  */
 const PLACES_MAX = 8
+/** Of queues that nobody stands in more are found, as long as all together have not taken so long. */
+const PLACES_MS_MAX = 500
+/** Deadlines that are near are told apart by this. */
+const DEADLINE_STEP_MS = 60_000
 const KEPT_MS = 1_000
 /** Nobody who asks later waits for a reading that takes longer: its connection may be dead. */
 const SHARED_MS_MAX = 10_000
@@ -80,6 +84,8 @@ interface Forecasts {
   shownQueues: ReadonlyMap<string, CutQueue>
   /** Where the next video of a queue would come, by queue key. */
   places: Map<string, Promise<Place | null>>
+  /** What finding them has taken. */
+  spentMs: number
 }
 
 export interface ForecasterParts extends FleetSettings {
@@ -97,6 +103,8 @@ export interface ForecasterParts extends FleetSettings {
 export class Forecaster {
   readonly #parts: ForecasterParts
   readonly #forecasts = new SnapshotCache<Forecasts>(KEPT)
+  /** The simulation of a place that is under way, or was last. */
+  #simulating: Promise<unknown> = Promise.resolve()
   /** Videos that were promised a time of late, oldest first. */
   readonly #promised: { row: HeadRow; atMs: number }[] = []
 
@@ -131,13 +139,12 @@ export class Forecaster {
   async #find(video: Video): Promise<{ forecast: Forecast; end: ExpectedEnd | null } | null> {
     if (video.ended_at !== null) return null
     const kept = await this.#forecasts.get(() => this.#make())
-    if (video.status === 'queued' && video.waits_for !== null) {
-      const expected = await this.#expectWaiting(kept, video)
-      return expected === null ? null : this.#show(kept.snapshot, expected, video.service_tier)
-    }
+    // One that waits for its time or its price is in no snapshot.
+    const isWaiting = video.status === 'queued' && video.waits_for !== null
     const isCut = video.status === 'queued' && kept.cutQueues.has(queueKeyOf(video))
     const isKnown = isOfState(kept.byVideo.get(video.id), video)
-    const forecasts = isKnown || isCut ? kept : await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
+    const forecasts =
+      isKnown || isCut || isWaiting ? kept : await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
     const expected = await this.#expect(forecasts, video)
     return expected === null ? null : this.#show(forecasts.snapshot, expected, video.service_tier)
   }
@@ -202,21 +209,6 @@ export class Forecaster {
     return shownQueues.has(queueKey) && places.size >= PLACES_MAX
   }
 
-  /** Of a flex video whose time or price has not come. */
-  async #expectWaiting(forecasts: Forecasts, video: Video): Promise<Expected | null> {
-    const { fleet } = forecasts.snapshot
-    const queueKey = queueKeyOf(video)
-    const wait = flexWaitOf(video, fleet.flex.atMs)
-    const cut = forecasts.cutQueues.get(queueKey)
-    if (cut !== undefined) {
-      const { end } = farBehind(cut, fleet, { ...video, createdAtMs: video.created_at.getTime() })
-      return forecastLater(end, { readyInMs: msUntilReady(fleet.flex, wait), costMs: 0 })
-    }
-    const row = await readQueued(this.#parts.db, video.id)
-    const place = row === null ? null : await this.#placeOf(forecasts, row)
-    return place === null ? null : expectWhenReady(forecasts, place, video, wait)
-  }
-
   /**
    * As `ofNew`, among all videos that were promised a time here until now: of a burst of promises each counts
    * for those after it.
@@ -230,9 +222,7 @@ export class Forecaster {
     const place =
       unseen.length === 0
         ? await this.#placeOf(forecasts, video)
-        : await cutAtYields(
-            simulateNext(fleet, [...rows, ...unseen], rowOfNew(video), this.#parts.accountSharePercent),
-          )
+        : await this.#simulateNext(fleet, [...rows, ...unseen], video)
     if (place === null) return null
     const expected = forecastAt(place, video, fleet.paces)
     return this.#show(forecasts.snapshot, expected, video.service_tier).forecast
@@ -265,13 +255,35 @@ export class Forecaster {
   }
 
   /** What no simulation has found yet is found out once, for all who ask for a video of this queue. */
-  #placeOf({ snapshot, places }: Forecasts, video: NewVideo): Promise<Place | null> {
+  #placeOf(forecasts: Forecasts, video: NewVideo): Promise<Place | null> {
+    const { snapshot, places } = forecasts
     const { fleet, rows } = snapshot
     const key = placeKeyOf(video, fleet)
     const known = places.get(key)
     if (known !== undefined) return known
-    const found = cutAtYields(simulateNext(fleet, rows, rowOfNew(video), this.#parts.accountSharePercent))
+    if (places.size >= PLACES_MAX && forecasts.spentMs >= PLACES_MS_MAX) return Promise.resolve(null)
+    const found = this.#simulateNext(fleet, rows, video, (ms) => {
+      forecasts.spentMs += ms
+    })
     places.set(key, found)
+    return found
+  }
+
+  /** One at a time, however many ask: each lets others be served between its parts, but not between all. */
+  #simulateNext(
+    fleet: ReadFleet,
+    rows: HeadRow[],
+    video: NewVideo,
+    onTook: (ms: number) => void = () => {},
+  ): Promise<Place | null> {
+    const found = this.#simulating.then(async () => {
+      const startedMs = performance.now()
+      const work = simulateNext(fleet, rows, rowOfNew(video), this.#parts.accountSharePercent)
+      const place = await cutAtYields(work)
+      onTook(performance.now() - startedMs)
+      return place
+    })
+    this.#simulating = found.catch(() => {})
     return found
   }
 
@@ -287,7 +299,8 @@ export class Forecaster {
     const known = { tierQueues, forecasts: simulated.forecasts, createdAtMs: msOfId }
     const cutQueues = cutQueuesOf(rows, isCut, known)
     const shownQueues = cutQueuesOf(rows, (queueKey) => !isCut(queueKey), { ...known, tierQueues: [] })
-    return { snapshot, byVideo: simulated.forecasts, cutQueues, shownQueues, places: new Map() }
+    const byVideo = simulated.forecasts
+    return { snapshot, byVideo, cutQueues, shownQueues, places: new Map(), spentMs: 0 }
   }
 
   async #read(): Promise<Snapshot> {
@@ -341,7 +354,7 @@ function placeKeyOf(video: WaitingVideo, { pools, paces }: ReadFleet): string {
   const isUrgent = pools.some(
     (pool) => tierOf({ tier, costMs: predictDeviceMs(paces, pool, video, steps), expiresInMs }) !== tier,
   )
-  return isUrgent ? `${queueKey} ${expiresInMs} ${steps}` : queueKey
+  return isUrgent ? `${queueKey} ${Math.round(expiresInMs / DEADLINE_STEP_MS)} ${steps}` : queueKey
 }
 
 function flexWaitOf(video: Video, nowMs: number): FlexWait {

@@ -95,7 +95,8 @@ select
         select max(s.slots) from worker_shift s
         where s.pool = w.pool and s.until > now() - interval '30 days'), 1) as slots,
       case when bool_and(w.cost_per_hour_micros is not null)
-        then avg(w.cost_per_hour_micros)
+        then coalesce(
+          sum(w.cost_per_hour_micros * w.slots) / nullif(sum(w.slots), 0), avg(w.cost_per_hour_micros))
       end as cost_per_hour_micros,
       json_agg(distinct jsonb_build_object('models', w.models, 'modes', w.modes)) as served
     from (

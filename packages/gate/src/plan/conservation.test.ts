@@ -206,7 +206,10 @@ test('videos of one key, kind and tier start in the order in which they were sub
       if (demand.pools.length > 1) return
       for (const line of lines.values())
         for (const [at, video] of line.entries())
-          expect(video.startedAtMs).toBeGreaterThanOrEqual(line[at - 1]?.startedAtMs ?? 0)
+          // A slot is given away a moment before it is free, and by then another may be free sooner.
+          expect(video.startedAtMs).toBeGreaterThanOrEqual(
+            (line[at - 1]?.startedAtMs ?? 0) - demand.settings.nearlyFreeMs,
+          )
     }),
     { numRuns: 300 },
   )
