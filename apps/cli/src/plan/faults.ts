@@ -6,7 +6,11 @@ const SHOWN_MAX = 20
 const GIVEN_LENGTH_MAX = 80
 
 /** A plan cannot be: the message names each place that is wrong, what is there and what is allowed. */
-export class PlanError extends UsageError {}
+export class PlanError extends UsageError {
+  constructor(message: string) {
+    super(message.split('\n').map(withoutControls).join('\n'))
+  }
+}
 
 /** Collects what is wrong with a plan, so that all of it can be mended at once. */
 export class Faults {
@@ -22,7 +26,7 @@ export class Faults {
   /** `place`: a field such as `pools[0].gpus`, or a line such as `demand.csv line 7, videos`. */
   add(place: string, fault: string): void {
     this.#count += 1
-    const text = `${place}: ${fault}`
+    const text = withoutControls(`${place}: ${fault}`)
     if (this.#found.has(text)) return
     if (this.#found.size < SHOWN_MAX) this.#found.add(text)
     else this.#more += 1
@@ -40,7 +44,15 @@ export class Faults {
   }
 }
 
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+/** A value as JSON has it, as far as it says something. */
+export function shown(value: unknown): string {
+  const text = withoutControls(JSON.stringify(value) ?? String(value))
   return text.length > GIVEN_LENGTH_MAX ? `${text.slice(0, GIVEN_LENGTH_MAX)}...` : text
+}
+
+/** Control characters as JSON escapes them: a terminal would obey those of a name or path in a plan. */
+function withoutControls(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => {
+    return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
 }

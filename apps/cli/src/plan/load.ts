@@ -53,7 +53,7 @@ export function loadOf(arrivals: Arrivals, pools: readonly PlannedPool[]): Load 
     tokens: BigInt(tokens),
     videosOfTier,
     meanSlots: deviceMs / arrivals.spanMs,
-    peakSlots: found.length - 1,
+    peakSlots: Math.max(0, found.length - 1),
     usualSlots: quantileOf(found, videos * 0.99),
     workMs,
   }
@@ -76,7 +76,7 @@ function quantileOf(counts: readonly (number | undefined)[], wanted: number): nu
     sum += counts[number] ?? 0
     if (sum >= wanted) return number
   }
-  return counts.length - 1
+  return Math.max(0, counts.length - 1)
 }
 
 /**

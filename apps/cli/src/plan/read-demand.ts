@@ -12,7 +12,10 @@ import type { Row } from './row.ts'
 import { type PlanText, sectionRows } from './sections.ts'
 
 /** Videos in an hour: what a fleet of a hundred thousand GPUs makes. */
-const VIDEOS_PER_HOUR_MAX = 10_000_000
+export const VIDEOS_PER_HOUR_MAX = 10_000_000
+/** A leap year. Everything is looked at in steps of ten minutes, all the time that a trace takes. */
+export const TRACE_DAYS_MAX = 366
+export const DAY_MS = 86_400_000
 const STEPS_MAX = 10_000
 const VIDEO_FIELDS = ['model', 'mode', 'size', 'frames', 'steps', 'tier', 'account', 'class', 'video_tokens']
 
@@ -59,6 +62,7 @@ export function readTrace(text: PlanText, by: ReadBy, faults: Faults): ReadVideo
   const places: string[] = []
   const known = new Map<string, number>()
   const times: number[] = []
+  let beginsMs: number | undefined
   const mixIndex: number[] = []
   const only = by.accounts.length === 1 ? by.accounts[0]?.account : undefined
   for (const row of sectionRows(text, 'trace', faults)) {
@@ -72,6 +76,13 @@ export function readTrace(text: PlanText, by: ReadBy, faults: Faults): ReadVideo
       places.push(row.place)
     }
     const atMs = readTime(row)
+    if (atMs === null) continue
+    beginsMs ??= beginningOf(atMs)
+    if (atMs - beginsMs > TRACE_DAYS_MAX * DAY_MS) {
+      const beginning = beginsMs === 0 ? '0' : new Date(beginsMs).toISOString()
+      row.refuse('at', `allowed are ${TRACE_DAYS_MAX} days from the beginning, ${beginning}`)
+      continue
+    }
     const before = times.at(-1)
     if (before !== undefined && atMs < before && !row.isFaulty)
       row.refuse('at', 'it is before the one above it')
@@ -80,24 +91,27 @@ export function readTrace(text: PlanText, by: ReadBy, faults: Faults): ReadVideo
     const video = mix[index]
     if (video !== undefined) video.share += 1
   }
-  // Seconds count from 0; of times the hour of the first is where it begins.
-  const [first = 0] = times
-  const beginsMs = first >= FIRST_TIME_MS ? Math.floor(first / HOUR_MS) * HOUR_MS : 0
-  const atMs = Float64Array.from(times, (ms) => ms - beginsMs)
+  const atMs = Float64Array.from(times, (ms) => ms - (beginsMs ?? 0))
   return { mix, places, trace: { kind: 'trace', atMs, mixIndex: Uint32Array.from(mixIndex) } }
 }
 
 const HOUR_MS = 3_600_000
 /** Ten years: seconds from the beginning end here, and what is later is a time since 1970. */
-const FIRST_TIME_MS = 3_660 * 86_400_000
+const FIRST_TIME_MS = 3_660 * DAY_MS
 
-function readTime(row: Row): number {
+/** Seconds count from 0; of times the hour of the first is where a trace begins. */
+function beginningOf(firstMs: number): number {
+  return firstMs >= FIRST_TIME_MS ? Math.floor(firstMs / HOUR_MS) * HOUR_MS : 0
+}
+
+/** Null when it is no time. */
+function readTime(row: Row): number | null {
   const text = row.text('at')
   if (/^\d{1,9}(\.\d{1,9})?$/.test(text) && Number(text) * 1_000 < FIRST_TIME_MS) return Number(text) * 1_000
   const timeMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
   if (timeMs >= FIRST_TIME_MS) return timeMs
   row.refuse('at', 'allowed are seconds from the beginning, or a time such as 2026-01-31T12:00:00Z')
-  return 0
+  return null
 }
 
 /** Reads `demand`: how many videos, or generated tokens, are expected in each hour of the day. */
@@ -140,14 +154,14 @@ function tokensPerVideo(mix: readonly PlannedVideo[]): number {
 
 /** What one row of `mix` or `trace` asks for. A model that is not in the catalogue says its tokens itself. */
 function readVideo(row: Row, { catalogue, accounts }: ReadBy): PlannedVideo {
-  const modelId = row.text('model')
+  const modelId = row.name('model')
   const model = catalogue.find(modelId)
   const size = sizeIn(row)
   const frames = row.whole('frames', { min: 1, max: 1_000_000 })
   const made = row.isFaulty ? NOTHING : tokensIn(row, { model, ...size, frames })
   const steps = row.whole('steps', { min: 1, max: STEPS_MAX })
-  const account = row.text('account', accounts[0]?.account ?? '')
-  if (!accounts.some((one) => one.account === account))
+  const account = row.name('account', accounts[0]?.account)
+  if (account !== '' && !accounts.some((one) => one.account === account))
     row.refuse('account', `allowed are ${accounts.map((one) => one.account).join(', ')}`)
   return {
     model: modelId,
@@ -176,7 +190,7 @@ function tokensIn(
 ): { resolution: string; video_tokens: bigint } {
   if (row.has('class') && row.has('video_tokens'))
     return {
-      resolution: row.text('class'),
+      resolution: row.name('class'),
       video_tokens: BigInt(row.whole('video_tokens', { min: 1, max: 1e12 })),
     }
   if (model === undefined) {

@@ -4,8 +4,6 @@ import type { Faults } from './faults.ts'
 import type { PlannedAccount, PlannedPrice } from './plan.ts'
 import { hasSection, type PlanText, sectionRows } from './sections.ts'
 
-const NAME = /^\S{1,100}$/
-
 /** The account of a plan that names none. */
 const ONLY_ACCOUNT: PlannedAccount = { account: 'everybody', weight: 100, runningMax: null, share: 1 }
 
@@ -15,9 +13,8 @@ export function readAccounts(text: PlanText, faults: Faults): PlannedAccount[] {
   const accounts = new Map<string, PlannedAccount>()
   for (const row of sectionRows(text, 'accounts', faults)) {
     row.allow(['account', 'name', 'share', 'weight', 'running_max'])
-    const account = row.text('account')
-    if (account !== '' && !NAME.test(account)) row.refuse('account', 'allowed is a name without spaces')
-    if (accounts.has(account)) row.refuse('account', 'each account stands there once')
+    const account = row.name('account')
+    if (account !== '' && accounts.has(account)) row.refuse('account', 'each account stands there once')
     const read = {
       account,
       weight: row.whole('weight', { min: 1, max: 10_000, otherwise: 100 }),
@@ -34,13 +31,13 @@ export function readPrices(text: PlanText, catalogue: Catalogue, faults: Faults)
   const prices = new Map<string, PlannedPrice>()
   for (const row of sectionRows(text, 'prices', faults)) {
     row.allow(['model', 'class', 'per_million'])
-    const model = row.text('model')
-    const resolution = row.text('class')
+    const model = row.name('model')
+    const resolution = row.name('class')
     const classes = catalogue.find(model)?.resolutions
     if (classes !== undefined && !classes.includes(resolution))
       row.refuse('class', `allowed are the classes of ${model}: ${classes.join(', ')}`)
     if (prices.has(`${model} ${resolution}`)) row.refuse('class', 'each class of a model has one price')
-    const microsPerMillion = row.money('per_million')
+    const microsPerMillion = row.price('per_million')
     if (microsPerMillion > PRICE_MICROS_MAX) row.refuse('per_million', 'allowed is at most a million')
     prices.set(`${model} ${resolution}`, { model, resolution, microsPerMillion })
   }

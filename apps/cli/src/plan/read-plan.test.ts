@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -145,9 +146,9 @@ describe('a plan that cannot be is named by field or line:', () => {
       'prices[0].per_million: is 0',
     ],
     [
-      'a GPU that costs nothing',
-      { pools: [{ ...POOL, gpu_price_per_hour: '0' }] },
-      'pools[0].gpu_price_per_hour: is "0"',
+      'a GPU that costs less than nothing',
+      { pools: [{ ...POOL, gpu_price_per_hour: '-1' }] },
+      'pools[0].gpu_price_per_hour: is "-1": allowed is a decimal number from 0',
     ],
     [
       'a class without a price',
@@ -192,11 +193,11 @@ describe('a plan that cannot be is named by field or line:', () => {
       'demand[1].hours: is "7"',
     ],
     ['an hour that there is not', { demand: [{ hours: '20-24', videos: 5 }] }, 'demand[0].hours: is "20-24"'],
-    ['a field that there is not', { gpu: 3 }, 'gpu: there is no such field'],
+    ['a field that there is not', { gpu: 3 }, '"gpu": there is no such field'],
     [
       'a field that there is not, in a row',
       { pools: [{ ...POOL, gpu: 3 }] },
-      'pools[0].gpu: there is no such field',
+      'pools[0]."gpu": there is no such field',
     ],
     ['a list that is none', { pools: 7 }, 'pools: is 7: allowed is a list'],
     ['an empty list', { mix: [] }, 'mix: has nothing in it'],
@@ -231,6 +232,51 @@ describe('a plan that cannot be is named by field or line:', () => {
       'impossible.csv line 5: has 8 cells, and the first line names 7',
       expect.stringMatching(/^impossible.csv line 7, at: is "-1": allowed are seconds/),
     ])
+  })
+
+  test('a trace of more than 366 days, by the line of the wrong year', () => {
+    const header = 'at,model,size,frames,steps,account'
+    const traceAt = (name: string, ...times: string[]) =>
+      faultsOf(
+        changed({ trace: file(name, header, ...times.map((at) => `${at},open-sora-2,336x192,129,50,shop`)) }),
+      )
+    const allowed = 'allowed are 366 days from the beginning,'
+    expect(traceAt('year.csv', '2026-01-31', '9926-01-31', '2026-02-01')).toEqual([
+      `year.csv line 3, at: is "9926-01-31": ${allowed} 2026-01-31T00:00:00.000Z`,
+    ])
+    expect(traceAt('first.csv', '2006-01-31T12:30:00Z', '2026-01-31')).toEqual([
+      `first.csv line 3, at: is "2026-01-31": ${allowed} 2006-01-31T12:00:00.000Z`,
+    ])
+    expect(traceAt('seconds.csv', '31622401')).toEqual([
+      `seconds.csv line 2, at: is "31622401": ${allowed} 0`,
+    ])
+    expect(traceAt('leap-year.csv', '0', '31622400')).toEqual([])
+    // A time that is none says nothing of where the trace begins.
+    expect(traceAt('noon.csv', 'noon', '2026-01-31')).toHaveLength(1)
+  })
+
+  test.each([
+    ['a pool', { pools: [{ ...POOL, pool: 'h\u001b[2J' }] }, 'pools[0].pool: is "h\\u001b[2J"'],
+    ['an account', { accounts: [{ account: 'a\u009b2J' }] }, 'accounts[0].account: is "a\\u009b2J"'],
+    ['a model', { mix: [{ ...VIDEO, model: '\u0007' }] }, 'mix[0].model: is "\\u0007"'],
+    ['a class', { mix: [{ ...VIDEO, class: '\u007f', video_tokens: 1 }] }, 'mix[0].class: is "\\u007f"'],
+    ['a model with a pace', { paces: [{ pool: 'h200', model: 'm\u0000' }] }, 'paces[0].model: is "m\\u0000"'],
+    ['a class with a price', { prices: [{ model: 'm', class: 'c d' }] }, 'prices[0].class: is "c d"'],
+    ['a field', { 'a\u001b': 1 }, '"a\\u001b": there is no such field'],
+    ['a file', { pools: 'a\u001b\n.csv' }, 'a\\u001b'],
+  ])('%s with what a terminal would obey, which is shown and not sent', (_, changes: Document, fault) => {
+    const faults = faultsOf(changed(changes))
+    expect(faults.join('\n')).toContain(fault)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: those are looked for
+    expect(faults.join('')).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
+  })
+
+  test('a device, a pipe or a folder in place of a file is neither read nor waited for', () => {
+    execFileSync('mkfifo', [join(dir, 'pipe')])
+    const kinds = { '/dev/zero': 'a device', pipe: 'a pipe', '.': 'a folder' }
+    for (const [mix, kind] of Object.entries(kinds))
+      expect(faultsOf(changed({ mix }))).toEqual([expect.stringContaining(`: is ${kind}: allowed is a file`)])
+    expect(() => readPlanText({ json: '/dev/zero', csv: {} })).toThrow('/dev/zero: is a device')
   })
 
   test('and all faults are named at once, twenty of them', () => {

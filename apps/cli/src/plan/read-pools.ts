@@ -21,7 +21,7 @@ export function readPools(text: PlanText, faults: Faults): PlannedPool[] {
   for (const row of sectionRows(text, 'pools', faults)) {
     row.allow(POOL_FIELDS)
     const pool = readPool(row)
-    if (pools.has(pool.pool)) row.refuse('pool', 'each pool stands there once')
+    if (pool.pool !== '' && pools.has(pool.pool)) row.refuse('pool', 'each pool stands there once')
     pools.set(pool.pool, pool)
   }
   return [...pools.values()]
@@ -31,10 +31,8 @@ function readPool(row: Row): PlannedPool {
   const gpusPerSlot = row.whole('gpus_per_slot', { min: 1, max: 1_000, otherwise: 1 })
   const gpus = row.whole('gpus', { min: 1, max: GPUS_MAX })
   if (gpus % gpusPerSlot !== 0) row.refuse('gpus', `allowed are multiples of ${gpusPerSlot}, gpus_per_slot`)
-  const pool = row.text('pool')
-  if (!/^\S{0,100}$/.test(pool)) row.refuse('pool', 'allowed is a name without spaces')
   return {
-    pool,
+    pool: row.name('pool'),
     device: row.text('device', 'cuda'),
     slots: gpus / gpusPerSlot,
     gpusPerSlot,
@@ -52,8 +50,8 @@ function readPool(row: Row): PlannedPool {
 function readPrice(row: Row, gpusPerSlot: number): bigint | null {
   if (row.has('slot_price_per_hour') && row.has('gpu_price_per_hour'))
     row.refuse('slot_price_per_hour', 'allowed is either that or gpu_price_per_hour')
-  if (row.has('slot_price_per_hour')) return row.money('slot_price_per_hour')
-  return row.has('gpu_price_per_hour') ? row.money('gpu_price_per_hour') * BigInt(gpusPerSlot) : null
+  if (row.has('slot_price_per_hour')) return row.cost('slot_price_per_hour')
+  return row.has('gpu_price_per_hour') ? row.cost('gpu_price_per_hour') * BigInt(gpusPerSlot) : null
 }
 
 interface PacedBy {
@@ -80,7 +78,7 @@ export function readPaces(
       ...['pool', 'model', 'mode', 'overhead_ms', 'measured'],
       ...(isByClass ? ['class', 'tokens_per_second'] : ['size', 'frames', 'step_ms']),
     ])
-    const pool = row.text('pool')
+    const pool = row.name('pool')
     const found = by.pools.find((candidate) => candidate.pool === pool)
     if (found === undefined && !row.isFaulty) row.refuse('pool', `allowed are ${namesOf(by.pools)}`)
     if (row.isFalse('measured')) assumed.add(`${capabilityIn(row)} on ${pool}`)
@@ -97,7 +95,7 @@ function namesOf(pools: readonly PlannedPool[]): string {
 }
 
 function capabilityIn(row: Row): string {
-  return capabilityOf({ model: row.text('model'), mode: row.choice('mode', MODES, 't2v') })
+  return capabilityOf({ model: row.name('model'), mode: row.choice('mode', MODES, 't2v') })
 }
 
 function overheadIn(row: Row): number {
@@ -127,7 +125,7 @@ export function sizeIn(row: Row): { width: number; height: number } {
 
 function pacesOfClass(row: Row, pool: string, { pools, mix }: PacedBy): PaceRow[] {
   const capability = capabilityIn(row)
-  const resolution = row.text('class')
+  const resolution = row.name('class')
   const tokensPerSecond = row.number('tokens_per_second', { min: 0.001, max: 1e12 })
   const overheadMs = overheadIn(row)
   const maker = pools.find((candidate) => candidate.pool === pool)

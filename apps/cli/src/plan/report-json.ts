@@ -1,7 +1,7 @@
 import { formatMicros } from '@sluice/shared/money'
 import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import { gpusOf } from './plan.ts'
-import { type PlanReport, priceFor, type Scenario } from './report.ts'
+import { type PlanReport, priceFor, type Scenario, scenarioForMargin } from './report.ts'
 import type { Quantiles } from './simulate.ts'
 import type { Variant } from './what-if.ts'
 
@@ -29,23 +29,26 @@ export function reportJson(
     as_planned: scenarioJson(asPlanned),
     from_queue: scenario(fromQueue),
     at_once: scenario(atOnce),
-    ...(marginWanted === null
-      ? {}
-      : {
-          prices_for_margin: {
-            margin: marginWanted,
-            prices: asPlanned.prices.map(({ model, resolution }, index) => ({
-              model,
-              class: resolution,
-              per_million: money(priceFor(fromQueue ?? asPlanned, index, marginWanted)),
-            })),
-          },
-        }),
+    ...(marginWanted === null ? {} : { prices_for_margin: marginJson(report, marginWanted) }),
     what_if: variants.map(({ changes, scenario: changed }) => ({
       changes: Object.fromEntries(changes.map(({ name, value }) => [name, value])),
       ...scenarioJson(changed),
     })),
     assumed_paces: plan.assumedPaces,
+  }
+}
+
+/** Prices are null when no number of GPUs serves the demand in that way. */
+function marginJson(report: PlanReport, marginWanted: number): object {
+  const { name, scenario } = scenarioForMargin(report)
+  return {
+    margin: marginWanted,
+    scenario: name === 'from a queue' ? 'from_queue' : 'as_planned',
+    prices: report.asPlanned.prices.map(({ model, resolution }, index) => ({
+      model,
+      class: resolution,
+      per_million: money(priceFor(scenario, index, marginWanted)),
+    })),
   }
 }
 

@@ -2,7 +2,7 @@ import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import { tableLines } from '../text-table.ts'
 import { amountText, countText, percentText, priceText, timeText } from './numbers-text.ts'
 import { gpusOf } from './plan.ts'
-import { type PlanReport, priceFor, type Scenario } from './report.ts'
+import { type PlanReport, priceFor, type Scenario, scenarioForMargin } from './report.ts'
 import type { Quantiles } from './simulate.ts'
 import type { Variant } from './what-if.ts'
 
@@ -113,7 +113,7 @@ function pricesText(report: PlanReport, marginWanted: number | null): string {
         ] as [string, Scenario | null][])
       : []),
   ]
-  const [name, wanted] = isSearched ? ['from a queue', fromQueue] : ['as planned', asPlanned]
+  const { name, scenario: wanted } = scenarioForMargin(report)
   return tableLines([
     [
       `price of a million tokens, ${plan.currency}`,

@@ -85,6 +85,42 @@ describe('what comes of a plan', () => {
     expect(reportText(report, PLAIN)).toContain('the cost is not known: pool a has no price per hour')
   })
 
+  test('costs nothing on GPUs that cost nothing, as a worker may declare', () => {
+    for (const price of ['gpu_price_per_hour', 'slot_price_per_hour']) {
+      const plan = simple([0], { pools: [{ pool: 'a', gpus: 2, [price]: '0', models: 'm' }] })
+      const report = reportOf(plan, ASKED)
+      expect(report.asPlanned.figures).toMatchObject({
+        costMicros: 0n,
+        margin: 1,
+        profitOverCost: null,
+        costMicrosPerMillion: 0n,
+        breakEvenUtilisation: 0,
+      })
+      expect(report.asPlanned.prices).toMatchObject([{ breakEvenMicros: 0n }])
+      const more = { variants: [], marginWanted: 0.3 }
+      expect(reportText(report, more)).toMatch(/^margin +100\.0 %/m)
+      for (const said of [
+        reportText(report, more),
+        JSON.stringify(reportJson(report, more)),
+        chartSvg(report),
+      ])
+        expect(said).not.toMatch(/NaN|undefined|Infinity|not known/)
+    }
+  })
+
+  test('that nobody asks for anything of has no peak, and nothing that is no number', () => {
+    const demand = [{ hours: '0-23', videos: 0.000001 }]
+    const report = reportOf(example({ demand }), ASKED)
+    expect(report.load).toMatchObject({ videos: 0, peakSlots: 0, usualSlots: 0 })
+    expect(reportText(report, PLAIN)).toContain('0 slots busy on average and 0 at the peak')
+    for (const said of [
+      reportText(report, PLAIN),
+      JSON.stringify(reportJson(report, PLAIN)),
+      chartSvg(report),
+    ])
+      expect(said).not.toMatch(/NaN|undefined|Infinity/)
+  })
+
   test('says that no number of GPUs is enough where the limit of an account makes its videos wait', () => {
     const accounts = [{ account: 'one', running_max: 1 }]
     const report = reportOf(simple([0, 0, 0, 0, 0, 0], { accounts }), ASKED)
@@ -123,6 +159,31 @@ describe('prices', () => {
     // 9,000 tokens a second against 2,900; the tiers of the cheaper class pay for some of it.
     expect(ratio).toBeGreaterThan(2.5)
     expect(ratio).toBeLessThan(3.5)
+  })
+})
+
+describe('prices for a margin', () => {
+  const marginOf = (plan: Plan, isSearched: boolean) => {
+    const report = reportOf(plan, { ...ASKED, isSearched })
+    const more = { variants: [], marginWanted: 0.5 }
+    const json = reportJson(report, more) as { prices_for_margin: object }
+    return { text: reportText(report, more), json: json.prices_for_margin }
+  }
+
+  test('are those of the scenario that text and JSON name', () => {
+    const searched = marginOf(simple([0, 0]), true)
+    expect(searched.text).toContain('from a queue, margin 50.0 %')
+    expect(searched.json).toMatchObject({ scenario: 'from_queue', prices: [{ per_million: '9' }] })
+    const planned = marginOf(simple([0, 0], { pools: [{ ...POOL, gpus: 4 }] }), false)
+    expect(planned.text).toContain('as planned, margin 50.0 %')
+    expect(planned.json).toMatchObject({ scenario: 'as_planned', prices: [{ per_million: '36' }] })
+  })
+
+  test('are not known where no number of GPUs keeps the bound, in JSON as in the text', () => {
+    const accounts = [{ account: 'one', running_max: 1 }]
+    const { text, json } = marginOf(simple([0, 0, 0, 0, 0, 0], { accounts }), true)
+    expect(text).toMatch(/^m c .* none {2,}none {2,}\?$/m)
+    expect(json).toMatchObject({ scenario: 'from_queue', prices: [{ per_million: null }] })
   })
 })
 
@@ -241,12 +302,25 @@ describe('--what-if', () => {
   test.each([
     ['a.gpus', 'a.gpus: "" is not allowed'],
     ['a.gpus=0', '"0" is not allowed'],
-    ['a.gpu_price_per_hour=0', '"0" is not allowed'],
+    ['a.gpu_price_per_hour=-1', '"-1" is not allowed'],
+    ['m.c.per_million=0', '"0" is not allowed'],
+    ['demand=0.000001x', 'demand=0.000001x: the trace would have more than 366 days'],
     ['m.c.per_million=x', '"x" is not allowed'],
     ['prices=2', '"2" is not allowed'],
     ['b.gpus=1', 'allowed are a.gpus, a.gpu_price_per_hour, m.c.per_million, prices, demand'],
   ])('%s is named with what is allowed', (word, fault) => {
-    expect(() => parseWhatIf(simple([0]), [word])).toThrow(fault)
+    expect(() => parseWhatIf(simple([0, 60]), [word])).toThrow(fault)
+  })
+
+  test('has no more videos an hour than a plan may have', () => {
+    const fault = 'demand=999999x: that is more than 10000000 videos an hour'
+    expect(() => parseWhatIf(example(), ['demand=999999x'])).toThrow(fault)
+  })
+
+  test('has GPUs that cost nothing', () => {
+    const plan = simple([0])
+    const [variant] = variantsOf(plan, parseWhatIf(plan, ['a.gpu_price_per_hour=0']), ASKED)
+    expect(variant?.scenario.figures).toMatchObject({ costMicros: 0n, margin: 1 })
   })
 
   test('that is more than anybody compares is refused', () => {

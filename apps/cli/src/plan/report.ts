@@ -38,7 +38,7 @@ export interface Scenario {
   figures: Figures
   /** Charged tokens a second, around the clock. */
   tokensPerSecond: number
-  /** Charged tokens for a unit of the currency; null where the cost is not known. */
+  /** Charged tokens for a unit of the currency; null where the cost is not known, or nothing. */
   tokensPerUnit: bigint | null
   pools: { pool: PlannedPool; figures: Figures }[]
   prices: PriceNeeded[]
@@ -215,6 +215,16 @@ function costBorne(
   if (slotPriceMicrosPerHour === null) return null
   const costMicros = (Number(slotPriceMicrosPerHour) * slots * takesMs) / HOUR_MS
   return BigInt(Math.round((costMicros * part) / busyMs(ended)))
+}
+
+/** The scenario whose costs prices for a margin are to bear; null as `PlanReport` has it. */
+export function scenarioForMargin({ isSearched, asPlanned, fromQueue }: PlanReport): {
+  name: 'from a queue' | 'as planned'
+  scenario: Scenario | null
+} {
+  return isSearched
+    ? { name: 'from a queue', scenario: fromQueue }
+    : { name: 'as planned', scenario: asPlanned }
 }
 
 /** The price at which this share of the revenue is left. */

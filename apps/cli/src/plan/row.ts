@@ -1,5 +1,5 @@
 import { parseMicros } from '@sluice/shared/money'
-import type { Faults } from './faults.ts'
+import { type Faults, shown } from './faults.ts'
 
 /** What an empty field of a row is taken for, and the bounds of a number. */
 interface Bounds {
@@ -9,6 +9,8 @@ interface Bounds {
   otherwise?: number
 }
 
+/** Names go to the terminal, and words and columns end at spaces. */
+const NAME = /^[^\s\p{Cc}]{1,100}$/u
 const NUMBER = /^-?\d{1,15}(\.\d{1,12})?$/
 
 /**
@@ -51,7 +53,7 @@ export class Row {
   allow(names: readonly string[]): void {
     for (const name of Object.keys(this.#values))
       if (!names.includes(name))
-        this.#faults.add(this.#placeOf(name), `there is no such field, but ${names.join(', ')}`)
+        this.#faults.add(this.#placeOf(shown(name)), `there is no such field, but ${names.join(', ')}`)
   }
 
   text(name: string, otherwise?: string): string {
@@ -60,6 +62,15 @@ export class Row {
     const text = typeof value === 'number' ? String(value) : value
     if (typeof text === 'string' && text.length <= 200) return text
     this.refuse(name, 'allowed is a text of at most 200 characters')
+    return ''
+  }
+
+  /** A text that reports and faults may show as it is. */
+  name(field: string, otherwise?: string): string {
+    const value = this.#value(field) ?? otherwise
+    const name = typeof value === 'number' ? String(value) : value
+    if (typeof name === 'string' && NAME.test(name)) return name
+    this.refuse(field, 'allowed is a name of at most 100 printable characters without spaces')
     return ''
   }
 
@@ -105,13 +116,20 @@ export class Row {
     return this.#bounded(name, bounds, 'a number', Number.isFinite)
   }
 
-  /** An amount above 0, in micro-units. */
-  money(name: string): bigint {
-    const value = this.#value(name)
-    const micros = parseMicros(String(value))
+  /** What is charged: an amount above 0, in micro-units. */
+  price(name: string): bigint {
+    const micros = parseMicros(String(this.#value(name)))
     if (micros !== null && micros > 0n) return micros
     this.refuse(name, 'allowed is a decimal number above 0, such as 25 or 1.99')
     return 1n
+  }
+
+  /** What is paid: an amount of 0 or more, in micro-units. */
+  cost(name: string): bigint {
+    const micros = parseMicros(String(this.#value(name)))
+    if (micros !== null) return micros
+    this.refuse(name, 'allowed is a decimal number from 0, such as 25 or 1.99')
+    return 0n
   }
 
   #bounded(name: string, { min, max, otherwise }: Bounds, what: string, is: (value: number) => boolean) {

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { csvLines } from './csv.ts'
 import { type Faults, PlanError } from './faults.ts'
@@ -115,12 +115,22 @@ function fieldsOf(header: readonly string[], cells: readonly string[]): Record<s
 
 function readText(path: string): string {
   try {
-    const { size } = statSync(path)
+    const stats = statSync(path)
+    if (!stats.isFile()) throw new PlanError(`${path}: is ${kindOf(stats)}: allowed is a file`)
+    const { size } = stats
     if (size > FILE_BYTES_MAX)
       throw new PlanError(`${path}: has ${size} bytes, allowed are ${FILE_BYTES_MAX}`)
-    return readFileSync(path, 'utf8')
+    // Files of /proc say 0 as well, and some of them never end.
+    return size === 0 ? '' : readFileSync(path, 'utf8')
   } catch (error) {
     if (error instanceof PlanError) throw error
     throw new PlanError(`${path}: cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
+}
+
+/** What there is in place of a file: a device may have no end, and a pipe may be waited for for ever. */
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return 'a folder'
+  if (stats.isFIFO()) return 'a pipe'
+  return stats.isSocket() ? 'a socket' : 'a device'
 }

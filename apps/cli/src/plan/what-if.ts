@@ -1,6 +1,7 @@
 import { parseMicros } from '@sluice/shared/money'
 import { PlanError } from './faults.ts'
 import type { Plan } from './plan.ts'
+import { DAY_MS, TRACE_DAYS_MAX, VIDEOS_PER_HOUR_MAX } from './read-demand.ts'
 import { type Asked, type Scenario, scenarioReader } from './report.ts'
 
 /** More rows than anybody compares. */
@@ -79,12 +80,12 @@ function changeNamed(plan: Plan, name: string): ((value: string) => Change['appl
   )
   if (pool !== undefined && name.endsWith('.gpus'))
     return (value) => (isWhole(value) ? withGpus(pool.pool, Number(value)) : null)
-  if (pool !== undefined) return (value) => withGpuPrice(pool.pool, amountIn(value))
+  if (pool !== undefined) return (value) => withGpuPrice(pool.pool, parseMicros(value))
   const price = plan.prices.find(({ model, resolution }) => name === `${model}.${resolution}.per_million`)
   if (price !== undefined) {
     return (value) => {
-      const microsPerMillion = amountIn(value)
-      if (microsPerMillion === null) return null
+      const microsPerMillion = parseMicros(value)
+      if (microsPerMillion === null || microsPerMillion === 0n) return null
       return (changed) => ({
         ...changed,
         prices: changed.prices.map((one) =>
@@ -96,17 +97,12 @@ function changeNamed(plan: Plan, name: string): ((value: string) => Change['appl
     }
   }
   if (name === 'prices') return (value) => timesIn(value, withPricesTimes)
-  if (name === 'demand') return (value) => timesIn(value, (times) => withDemandTimes(plan, times))
+  if (name === 'demand') return (value) => timesIn(value, (times) => withDemandTimes(plan, value, times))
   return null
 }
 
 function isWhole(value: string): boolean {
   return /^[1-9]\d{0,5}$/.test(value) && Number(value) <= SLOTS_MAX
-}
-
-function amountIn(value: string): bigint | null {
-  const micros = parseMicros(value)
-  return micros === null || micros === 0n ? null : micros
 }
 
 /** `1.5x`: one and a half times. */
@@ -148,7 +144,11 @@ function withPricesTimes(times: number): Change['apply'] {
 }
 
 /** More or fewer videos in every hour; of a trace, as many in more or less time. */
-function withDemandTimes({ demand }: Plan, times: number): Change['apply'] {
+function withDemandTimes({ demand }: Plan, value: string, times: number): Change['apply'] {
+  if (demand.kind === 'trace' && (demand.atMs.at(-1) ?? 0) / times > TRACE_DAYS_MAX * DAY_MS)
+    throw new PlanError(`--what-if demand=${value}: the trace would have more than ${TRACE_DAYS_MAX} days`)
+  if (demand.kind === 'hours' && Math.max(...demand.videosPerHour) * times > VIDEOS_PER_HOUR_MAX)
+    throw new PlanError(`--what-if demand=${value}: that is more than ${VIDEOS_PER_HOUR_MAX} videos an hour`)
   const changed: Plan['demand'] =
     demand.kind === 'trace'
       ? { ...demand, atMs: demand.atMs.map((ms) => ms / times) }
