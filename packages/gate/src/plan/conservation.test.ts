@@ -204,9 +204,9 @@ test('videos of one key, kind and tier start in the order in which they were sub
       )
       // On several pools one may wait for a faster one.
       if (demand.pools.length > 1) return
+      // A slot is given away a moment before it is free, and by then another may be free sooner.
       for (const line of lines.values())
         for (const [at, video] of line.entries())
-          // A slot is given away a moment before it is free, and by then another may be free sooner.
           expect(video.startedAtMs).toBeGreaterThanOrEqual(
             (line[at - 1]?.startedAtMs ?? 0) - demand.settings.nearlyFreeMs,
           )
