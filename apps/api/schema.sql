@@ -162,8 +162,12 @@ create table credit (
   expires_at timestamp with time zone not null,
   created_at timestamp with time zone not null default now(),
   is_open boolean not null default false,
+  expiries integer not null default 0,
+  expired_micros bigint not null default 0,
   constraint credit_pkey PRIMARY KEY (id),
   constraint credit_account_id_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint credit_expired_micros_check CHECK (expired_micros >= 0),
+  constraint credit_expiries_check CHECK (expiries >= 0),
   constraint credit_granted_micros_check CHECK (granted_micros > 0),
   constraint credit_kind_check CHECK (kind = ANY (ARRAY['paid'::text, 'promotional'::text]))
 );
@@ -1187,6 +1191,20 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.expiry_is_kept()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update credit c
+  set expiries = c.expiries + 1, expired_micros = c.expired_micros - e.amount
+  from entry e
+  join ledger_account a on a.id = e.ledger_account_id
+  where e.transfer_id = new.id and a.credit_id = c.id;
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.ledger_is_append_only()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1322,6 +1340,8 @@ CREATE TRIGGER transfer_sums_to_zero AFTER INSERT ON public.entry REFERENCING NE
 CREATE TRIGGER balance_rises AFTER UPDATE OF balance ON public.ledger_account FOR EACH ROW WHEN (((new.kind <> 'hold'::text) AND (new.balance > old.balance))) EXECUTE FUNCTION balance_rises();
 
 CREATE TRIGGER credit_opens_or_closes AFTER UPDATE OF balance ON public.ledger_account FOR EACH ROW WHEN (((new.credit_id IS NOT NULL) AND ((old.balance = 0) <> (new.balance = 0)))) EXECUTE FUNCTION credit_opens_or_closes();
+
+CREATE CONSTRAINT TRIGGER expiry_kept AFTER INSERT ON public.transfer DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.kind = 'expiry'::text)) EXECUTE FUNCTION expiry_is_kept();
 
 CREATE TRIGGER older_programs_settle_no_dated_credit BEFORE INSERT ON public.transfer FOR EACH ROW WHEN (((new.kind = 'settle'::text) AND (new.knows_expiry IS NULL))) EXECUTE FUNCTION older_programs_settle_no_dated_credit();
 

@@ -4,13 +4,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { expireCredits } from '../../apps/api/src/accounts/expire-credits.ts'
 import { type Database, transaction } from '../../apps/api/src/db/database.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
+import { expireLapsed } from '../../apps/api/src/ledger/expire.ts'
 import { grantTrial, refundUnused, topUp } from '../../apps/api/src/ledger/fund.ts'
 import { BalanceTooSmallError, holdOf, settle } from '../../apps/api/src/ledger/hold.ts'
+import { listCredits } from '../../apps/api/src/ledger/list-credits.ts'
 import { postAll } from '../../apps/api/src/ledger/post.ts'
 import { type CreditKind, lockPurse, type Purse, readPurse } from '../../apps/api/src/ledger/purse.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
+import { seedHolds } from '../support/seed-holds.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
 /** What one small video is held at. */
@@ -256,6 +259,66 @@ test('an API of the version before settles no hold on credit with an expiry date
   )
   expect(refused).toContain('draws on credit with an expiry date')
   expect(posted).toBe('it may')
+})
+
+test('an expiry that an API of the version before posts is counted, so that the next has a key of its own', async () => {
+  const { id, key } = await tenant()
+  const credit = (await grant(id, '3', 'promotional', 1)).credit_id
+  const video = (await submit(key)).body.id
+  await pass(credit)
+  await transaction(db(), async (tx) => {
+    const [lapsed] = (await lockPurse(tx, id, 'USD')).lapsed
+    if (lapsed === undefined) throw new Error('its date has passed')
+    const postings = [
+      { ledgerAccountId: lapsed.id, amountMicros: -lapsed.balanceMicros },
+      { ledgerAccountId: system().promotion, amountMicros: lapsed.balanceMicros },
+    ]
+    const idempotencyKey = `expiry:${credit}:1`
+    await postAll(tx, [{ kind: 'expiry', idempotencyKey, videoId: null, postings }])
+  })
+  await cancel(key, video)
+  await expire(id)
+  const listed = await operator.must('GET', `/v1/admin/accounts/${id}/credits`)
+  expect(listed.data).toMatchObject([{ id: credit, left: { amount: '0' }, expired: { amount: '3' } }])
+  expect(await operator.ledgerIsOk()).toMatchObject({ ok: true })
+})
+
+/** An API of its own, and an account whose credit with a date paid for so many holds and has it all again. */
+async function withHolds(count: number) {
+  const own = await startTestApi({ timings: { expireEveryMs: 600_000 } })
+  const ownOperator = operatorOf(own)
+  const accountId = await ownOperator.account()
+  const add = (more: object) =>
+    ownOperator.must('POST', `/v1/admin/accounts/${accountId}/credit`, { kind: 'paid', ...more })
+  const creditId: string = (await add({ amount: '0.000001', expires_at: inDays(1) })).credit_id
+  await add({ amount: '1' })
+  await seedHolds(own.database.adminUrl, { creditId, count })
+  const asOwner = (...statements: string[]) => runSql(own.database.adminUrl, statements)
+  return { own, accountId, creditId, asOwner, [Symbol.asyncDispose]: () => own.stop() }
+}
+
+test('however much a credit paid for, its expiry and a list of credit read none of it', async () => {
+  await using seeded = await withHolds(2_000)
+  const { own, accountId, creditId } = seeded
+  await seeded.asOwner(`update credit set expires_at = now() where id = '${creditId}'`)
+  const rowsRead = async (tx: Database) => {
+    const { rows } = await tx.query<{ read: bigint }>({
+      text: `select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint as read
+      from pg_stat_xact_user_tables
+      where relname in ('entry', 'transfer')`,
+    })
+    return Number(rows[0]?.read)
+  }
+  await transaction(own.context.db, async (tx) => {
+    const before = await rowsRead(tx)
+    const purse = await lockPurse(tx, accountId, 'USD')
+    await expireLapsed(tx, purse, own.context.systemAccounts)
+    await tx.query({ text: 'set constraints all immediate' })
+    const listed = await listCredits(tx, accountId, { limit: 20 })
+    expect(listed).toMatchObject([{ creditId, balanceMicros: 0n, expiredMicros: 1n }])
+    // Those of the expiry, by whatever the commit checks and keeps.
+    expect((await rowsRead(tx)) - before).toBeLessThan(50)
+  })
 })
 
 test('the check finds what was done to credit behind its back', async () => {

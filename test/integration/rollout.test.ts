@@ -82,6 +82,39 @@ test('a database in use is migrated: what its program does meanwhile, in whateve
   }
 })
 
+test('what expired of a credit before that was kept is kept from then on', async () => {
+  await using database = await createTestDatabase()
+  await using older = await migrationsBefore('0043')
+  await migrateDatabase(database.databaseUrl, { dir: older.dir })
+  const expiry = (number: number) => `
+    insert into transfer (id, idempotency_key, kind)
+      values ('t${number}', 'expiry:credit:${number}', 'expiry');
+    insert into entry (transfer_id, ledger_account_id, amount)
+      select 't${number}', id, case when kind = 'trial' then -${number} else ${number} end
+      from ledger_account
+      where credit_id = 'credit' or kind = 'promotion'`
+  await runSql(database.adminUrl, [
+    `insert into account (id, name) values ('account', 'x')`,
+    `insert into credit (id, account_id, kind, granted_micros, expires_at)
+    select id, 'account', 'promotional', 9, now() from unnest(array['credit', 'other']) id`,
+    `insert into ledger_account (kind, currency) values ('promotion', 'USD')`,
+    `insert into ledger_account (kind, account_id, currency, balance, credit_id)
+    select 'trial', account_id, 'USD', 0, id from credit`,
+    expiry(3),
+    expiry(4),
+  ])
+  await migrateDatabase(database.databaseUrl)
+  await runSql(database.adminUrl, [expiry(1)])
+  await using db = openPool(database.databaseUrl)
+  const { rows } = await db.query({
+    text: 'select id, expiries, expired_micros::integer as micros from credit order by id',
+  })
+  expect(rows).toEqual([
+    { id: 'credit', expiries: 3, micros: 8 },
+    { id: 'other', expiries: 0, micros: 0 },
+  ])
+})
+
 /** The migrations that came before the first of these names. */
 async function migrationsBefore(name: string): Promise<{ dir: string } & AsyncDisposable> {
   const dir = await mkdtemp(path.join(tmpdir(), 'sluice-migrations-'))

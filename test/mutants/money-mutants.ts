@@ -423,6 +423,13 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     tests: [...CREDITS, '-t', 'whoever posts it'],
   },
   {
+    rule: '37: an expiry is counted, whoever posts it',
+    file: 'apps/api/migrations/0043-kept-expiries.sql',
+    find: 'set expiries = c.expiries + 1,',
+    replace: 'set expiries = c.expiries,',
+    tests: [...CREDITS, '-t', 'an API of the version before posts'],
+  },
+  {
     rule: '37: a program that knows of no credit settles no hold on it',
     file: 'apps/api/migrations/0037-credits.sql',
     find: "when (new.kind = 'settle' and new.knows_expiry is null)",

@@ -2,7 +2,7 @@ import type { Database } from '../db/database.ts'
 import type { CreditKind, DatedCredit } from './purse.ts'
 
 /** Credit with an expiry date, whatever is left of it. */
-export interface ListedCredit extends Omit<DatedCredit, 'id'> {
+export interface ListedCredit extends Omit<DatedCredit, 'id' | 'expiries'> {
   /** What was taken off when its date had passed. */
   expiredMicros: bigint
 }
@@ -29,12 +29,7 @@ export async function listCredits(
   const { rows } = await db.query<CreditRow>({
     text: `select c.id, c.kind, c.granted_micros, c.expires_at, c.created_at,
       case when c.expires_at > now() then l.balance else 0 end as balance,
-      (
-        select coalesce(-sum(e.amount), 0)::bigint
-        from entry e
-        join transfer t on t.id = e.transfer_id
-        where e.ledger_account_id = l.id and t.kind = 'expiry'
-      ) as expired_micros
+      c.expired_micros
     from credit c
     join ledger_account l on l.credit_id = c.id
     where c.account_id = $1 and ($2::text is null or c.id < $2)

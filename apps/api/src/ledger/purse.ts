@@ -18,6 +18,8 @@ export interface DatedCredit extends OwnedAccount {
   readonly grantedMicros: bigint
   readonly expiresAt: Date
   readonly createdAt: Date
+  /** How often what was left of it has expired. */
+  readonly expiries: number
 }
 
 /** What an account has. */
@@ -63,6 +65,7 @@ interface DatedRow {
   granted_micros: bigint
   expires_at: Date
   created_at: Date
+  expiries: number
   is_over: boolean
 }
 
@@ -89,7 +92,7 @@ export async function readDated(
   const { rows } = await db.query<DatedRow>({
     name: 'ledger-dated',
     text: `select c.account_id, l.id, c.id as credit_id, c.kind, l.balance, c.granted_micros, c.expires_at,
-      c.created_at, c.expires_at <= now() as is_over
+      c.created_at, c.expiries, c.expires_at <= now() as is_over
     from credit c
     join ledger_account l on l.credit_id = c.id
     where c.account_id = any ($1::text[]) and c.is_open and l.currency = $2
@@ -117,6 +120,7 @@ function datedCreditOf(row: DatedRow): DatedCredit {
     grantedMicros: row.granted_micros,
     expiresAt: row.expires_at,
     createdAt: row.created_at,
+    expiries: row.expiries,
   }
 }
 

@@ -21,7 +21,7 @@ export const expiringCreditSchema = z
 
 /** Credit with an expiry date, of which something is left. */
 export function expiringCreditJson(
-  credit: Omit<DatedCredit, 'id'>,
+  credit: Omit<DatedCredit, 'id' | 'expiries'>,
   currency: string,
 ): z.input<typeof expiringCreditSchema> {
   return {
