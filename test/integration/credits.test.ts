@@ -321,6 +321,24 @@ test('however much a credit paid for, its expiry and a list of credit read none 
   })
 })
 
+test('credit that was empty and full again for each of many videos is checked in one pass', async () => {
+  await using seeded = await withHolds(20_000)
+  const { own, accountId, creditId } = seeded
+  const passedOver = async () =>
+    (await checkLedger(own.context.db)).violations.holds_that_pass_over_what_is_spent_before
+  expect(await passedOver()).toBe(0n)
+  const undated = `(select id from ledger_account
+    where account_id = '${accountId}' and kind = 'customer' and credit_id is null)`
+  await seeded.asOwner(
+    'set session_replication_role = replica',
+    `update entry set ledger_account_id = ${undated}
+    where transfer_id in (select id from transfer where video_id like 'video_0000010000%')
+      and ledger_account_id = (select id from ledger_account where credit_id = '${creditId}')`,
+  )
+  // Both of its parts, while the credit was there.
+  expect(await passedOver()).toBe(2n)
+})
+
 test('the check finds what was done to credit behind its back', async () => {
   await using own = await startTestApi({ timings: { expireEveryMs: 600_000 } })
   const ownOperator = operatorOf(own)
@@ -358,6 +376,16 @@ test('the check finds what was done to credit behind its back', async () => {
       `update credit set granted_micros = granted_micros + 1 where id = '${second}'`,
       `update credit set granted_micros = granted_micros - 1 where id = '${second}'`,
       'credits_that_differ_from_their_grant',
+    ],
+    [
+      `update credit set expiries = expiries + 1 where id = '${first}'`,
+      `update credit set expiries = expiries - 1 where id = '${first}'`,
+      'credits_that_differ_from_their_expiries',
+    ],
+    [
+      `update credit set expired_micros = expired_micros - 1 where id = '${first}'`,
+      `update credit set expired_micros = expired_micros + 1 where id = '${first}'`,
+      'credits_that_differ_from_their_expiries',
     ],
     [
       move(ended, 'settle', accountOf(first), accountOf(second)),

@@ -430,6 +430,20 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     tests: [...CREDITS, '-t', 'an API of the version before posts'],
   },
   {
+    rule: '37: the check compares what credit says of its expiries',
+    file: 'apps/api/src/ledger/check-credits.ts',
+    find: 'source.expiries !== expiries || ',
+    replace: '',
+    tests: [...CREDITS, '-t', 'behind its back'],
+  },
+  {
+    rule: '37: the check lets a hold pass over what expires before it',
+    file: 'apps/api/src/ledger/check-credits.ts',
+    find: 'before.source.expiresAtMicros > atMicros',
+    replace: 'before.source.expiresAtMicros > 0',
+    tests: ['unit', 'apps/api/src/ledger/check-credits.test.ts'],
+  },
+  {
     rule: '37: a program that knows of no credit settles no hold on it',
     file: 'apps/api/migrations/0037-credits.sql',
     find: "when (new.kind = 'settle' and new.knows_expiry is null)",

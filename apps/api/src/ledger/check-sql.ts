@@ -396,46 +396,30 @@ export const SPANS_SQL = `
 /** The account after $1 that has or had credit with an expiry date; null when there is none. */
 export const NEXT_CREDITED_SQL = `select min(account_id) as next from credit where account_id > $1`
 
+/** What account $1 can spend, with and without an expiry date, in the order in which it is spent. */
+export const CREDIT_SOURCES_SQL = `
+  select a.id, c.granted_micros as "grantedMicros", c.expiries, c.expired_micros as "expiredMicros",
+    (extract(epoch from coalesce(c.expires_at, 'infinity')) * 1000000)::float8 as "expiresAtMicros"
+  from ledger_account a
+  left join credit c on c.id = a.credit_id
+  where a.account_id = $1 and a.kind in ('customer', 'trial')
+  order by c.expires_at, a.kind = 'customer', c.id`
+
 /**
- * The credit of account $1 beside its entries, which were numbered in the order in which they count, since
- * the account's money was locked: each is what one transfer granted, and each hold took nothing while credit
- * that is spent before was left.
+ * Opens a cursor over the entries of what account $1 can spend. They were numbered in the order in which they
+ * count, since the account's money was locked. Read and sorted once: no index has them in this order, and one
+ * would cost each hold an entry more.
  */
-export const CREDITS_SQL = `
-  with source as materialized (
-    select a.id, c.granted_micros, coalesce(c.expires_at, 'infinity') as expires_at,
-      row_number() over (order by c.expires_at, a.kind = 'customer', c.id) as place
+export const CREDIT_ENTRIES_SQL = `
+  declare credit_entries no scroll cursor for
+  with moved as materialized (
+    select e.id, e.ledger_account_id, e.amount, t.kind, t.created_at
     from ledger_account a
-    left join credit c on c.id = a.credit_id
-    where a.account_id = $1 and a.kind in ('customer', 'trial')
-  ),
-  moved as materialized (
-    select e.id, e.amount, t.kind, t.created_at, s.id as source, s.place, s.expires_at,
-      sum(e.amount) over (partition by s.id order by e.id) as balance
-    from source s
-    join entry e on e.ledger_account_id = s.id
+    join entry e on e.ledger_account_id = a.id
     join transfer t on t.id = e.transfer_id
-  ),
-  turned as (
-    select *, lag(balance, 1, 0) over (partition by source order by id) > 0 as had from moved
-  ),
-  -- from which entry to which something was left
-  left_over as (
-    select source, place, expires_at, id as from_id, balance > 0 as has,
-      lead(id) over (partition by source order by id) as to_id
-    from turned
-    where (balance > 0) <> had
+    where a.account_id = $1 and a.kind in ('customer', 'trial')
   )
-  select
-    (
-      select count(*) from source s
-      where s.granted_micros is not null and s.granted_micros is distinct from (
-        select sum(m.amount) from moved m where m.source = s.id and m.kind in ('top_up', 'trial_grant'))
-    ) as credits_that_differ_from_their_grant,
-    (
-      select count(*) from moved h
-      where h.kind = 'hold' and exists (
-        select from left_over l
-        where l.has and l.place < h.place and l.expires_at > h.created_at
-          and h.id > l.from_id and (l.to_id is null or h.id < l.to_id))
-    ) as holds_that_pass_over_what_is_spent_before`
+  select ledger_account_id as "sourceId", amount as "amountMicros", kind,
+    (extract(epoch from created_at) * 1000000)::float8 as "atMicros"
+  from moved
+  order by id`

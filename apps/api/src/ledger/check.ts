@@ -1,8 +1,8 @@
 import { pause } from '@sluice/shared/pause'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { type Database, type DatabasePool, one, transaction } from '../db/database.ts'
+import { checkCreditsOf } from './check-credits.ts'
 import {
-  CREDITS_SQL,
   ENTRIES_SQL,
   HOUR_SQL,
   MONEY_SQL,
@@ -135,6 +135,9 @@ async function checkAtOnce({ pool, tally }: Walk, text: string, values: unknown[
   await inTurn(() => transaction(pool, check, { limitMs: TIME_LIMITS.database.sumMs }))
 }
 
+/** Statements that see one snapshot, and may each take longer than a call's. */
+const SUMMED = { isolation: 'repeatable read', limitMs: TIME_LIMITS.database.sumMs } as const
+
 /** In one snapshot, so that no other check proves more between the two statements. */
 async function checkMoney({ pool, tally }: Walk): Promise<void> {
   const check = async (db: Database) => {
@@ -143,8 +146,7 @@ async function checkMoney({ pool, tally }: Walk): Promise<void> {
     )
     tally.add(one(await db.query({ text: MONEY_SQL, values: [last] })))
   }
-  const options = { isolation: 'repeatable read', limitMs: TIME_LIMITS.database.sumMs } as const
-  await inTurn(() => transaction(pool, check, options))
+  await inTurn(() => transaction(pool, check, SUMMED))
 }
 
 interface EntriesRow extends Record<string, unknown> {
@@ -226,13 +228,14 @@ async function checkHours(walk: Walk): Promise<void> {
   }
 }
 
-async function checkCredits(walk: Walk): Promise<void> {
+async function checkCredits({ pool, tally, page }: Walk): Promise<void> {
   for (let after = ''; ; ) {
     const { next } = one(
-      await walk.pool.query<{ next: string | null }>({ text: NEXT_CREDITED_SQL, values: [after] }),
+      await pool.query<{ next: string | null }>({ text: NEXT_CREDITED_SQL, values: [after] }),
     )
     if (next === null) return
-    await checkAtOnce(walk, CREDITS_SQL, [next])
+    const check = async (db: Database) => tally.add(await checkCreditsOf(db, next, page))
+    await inTurn(() => transaction(pool, check, SUMMED))
     after = next
   }
 }
