@@ -1,7 +1,7 @@
 -- How many videos an account and each of its keys have queued and in flight, kept instead of counted.
 -- Up Migration
 
--- Every table that this migration and those after it up to 0041 change, at once and before anything else: a
+-- Every table that this migration and those after it up to 0043 change, at once and before anything else: a
 -- program of the version before takes these locks one after another, in more than one order, and whoever
 -- takes a second one here deadlocks with it. What is not free within half a second lets everybody else pass
 -- first; whoever still holds one after a minute ends the migration, which changes nothing.
