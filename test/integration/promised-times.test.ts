@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { transaction } from '../../apps/api/src/db/database.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
+import { lockPurse } from '../../apps/api/src/ledger/purse.ts'
 import { cancelledEnd, completedEnd, failedEnd } from '../../apps/api/src/videos/end.ts'
 import { noteMissedPromises } from '../../apps/api/src/videos/missed-promises.ts'
 import { endVideo, lockVideo } from '../../apps/api/src/videos/transition.ts'
@@ -220,6 +221,102 @@ test('of a burst of promises no more are given than can be kept', async () => {
   expect(given).toBeGreaterThan(0)
   expect(given).toBeLessThanOrEqual(6)
   expect(statuses.filter((status) => status === 409)).toHaveLength(24 - given)
+})
+
+/** A worker's ten seconds a video, and a time that four such videos leave to nobody. */
+const CROWDED = { ...SMALL, max_wait: 45 }
+
+/**
+ * Submits for a tenant what asks for a time, several times at once, and lets `change` happen once as many
+ * are promised one as can be, before any of them is queued.
+ */
+async function crowd(
+  of: TestApi,
+  { accountId: owner, key }: Pick<Awaited<ReturnType<typeof tenant>>, 'accountId' | 'key'>,
+  { change, headers }: { change: string; headers: () => Record<string, string> },
+): Promise<Answer[]> {
+  const { call: look } = await tenant(of)
+  const canBeKept = (wanted: boolean) =>
+    eventually(
+      () => look('POST', '/v1/videos/quote', CROWDED),
+      ({ body }) => body.promise?.can_be_kept === wanted,
+    )
+  await canBeKept(true)
+  const asked = { ...CROWDED, service_tier: 'priority' }
+  const answers = await transaction(of.context.db, async (db) => {
+    await lockPurse(db, owner, 'USD')
+    const sent = Array.from({ length: 8 }, () =>
+      callJson(of.url, key, 'POST', '/v1/videos', asked, headers()),
+    )
+    await canBeKept(false)
+    await runSql(of.database.adminUrl, [change])
+    return sent
+  })
+  return Promise.all(answers)
+}
+
+test('what is promised a time and refused in the end uses up no promises of others', async () => {
+  await using alone = await startTestApi()
+  const other = await tenant(alone)
+  await using worker = new HandWorker(alone)
+  await learnPace(alone)
+  await worker.heartbeat()
+  const change = `update account set unfinished_max = 0 where id = '${other.accountId}'`
+  const answers = await crowd(alone, other, { change, headers: () => ({}) })
+  expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(1)
+  expect(answers.filter(({ status }) => status === 200)).toEqual([])
+  const { call: ask } = await tenant(alone)
+  expect((await ask('POST', '/v1/videos', CROWDED)).status).toBe(200)
+})
+
+test('repeats that come at the same time use up one promise', async () => {
+  await using alone = await startTestApi()
+  const other = await tenant(alone)
+  await using worker = new HandWorker(alone)
+  await learnPace(alone)
+  await worker.heartbeat()
+  const headers = () => ({ 'idempotency-key': 'once' })
+  const answers = await crowd(alone, other, { change: 'select', headers })
+  const ids = answers.flatMap(({ status, body }) => (status === 200 ? [body.id] : []))
+  expect(ids.length).toBeGreaterThan(1)
+  expect(new Set(ids).size).toBe(1)
+  const { call: ask } = await tenant(alone)
+  expect((await ask('POST', '/v1/videos', CROWDED)).status).toBe(200)
+})
+
+test('money is looked at before a promise is: who has none learns that, and nothing is simulated', async () => {
+  await using alone = await startTestApi()
+  const { call: askPoor } = await tenant(alone, { paid: '0.000001' })
+  // Nobody is there to make it, so that it could not be promised either.
+  const { status, body } = await askPoor('POST', '/v1/videos', { ...SMALL, max_wait: 45 })
+  expect([status, body.error.code]).toEqual([402, 'insufficient_balance'])
+})
+
+test('no time is promised while so many were that it would not count for those after it', async () => {
+  await using alone = await startTestApi()
+  const { call: ask } = await tenant(alone)
+  await using worker = new HandWorker(alone)
+  await learnPace(alone)
+  await worker.heartbeat()
+  const asked = { ...SMALL, max_wait: 600 }
+  await eventually(
+    () => ask('POST', '/v1/videos/quote', asked),
+    ({ body }) => body.promise?.can_be_kept === true,
+  )
+  // Of a model that nobody here makes: they are in nobody's way.
+  const { forecaster } = alone.context
+  const standing = { model: 'none', weight: 100, capability: 'none', resolution: '256px', video_tokens: 504n }
+  const size = { width: 336, height: 192, num_frames: 5, num_steps: 10 }
+  const rest = { account_running_max: null, key_running_max: null, expires_in_ms: 86_400_000 }
+  const flex = { service_tier: 'standard' as const, multiplier_bps_max: null, not_before_in_ms: 0 }
+  const other = { account_id: 'acct_1', key_id: 'key_1', ...standing, ...size, ...rest, ...flex }
+  let notes = 0
+  while (notes < 10_000 && forecaster.notePromised(`video_${notes}`, other)) notes += 1
+  expect(notes).toBeLessThan(10_000)
+  const { status, body } = await ask('POST', '/v1/videos', asked)
+  expect([status, body.error.code, body.error.param]).toEqual([503, 'unavailable', 'max_wait'])
+  forecaster.forgetPromised('video_7')
+  expect((await ask('POST', '/v1/videos', asked)).status).toBe(200)
 })
 
 test('a repeat of a promised submission is answered its video, whatever can be promised by then', async () => {

@@ -395,6 +395,27 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     tests: PROMISES,
   },
   {
+    rule: '35: what is refused uses up no promise',
+    file: 'apps/api/src/forecast/forecaster.ts',
+    find: 'if (at >= 0) this.#promised.splice(at, 1)',
+    replace: '',
+    tests: PROMISES,
+  },
+  {
+    rule: '35: a promise that cannot be counted is not given',
+    file: 'apps/api/src/submissions/promised-time.ts',
+    find: 'if (!context.forecaster.notePromised(videoId, head))',
+    replace: 'if (!context.forecaster.notePromised(videoId, head) && videoId === null)',
+    tests: PROMISES,
+  },
+  {
+    rule: 'money first: no promise is simulated without money',
+    file: 'apps/api/src/submissions/look-first.ts',
+    find: 'asksForPromise(request) || ',
+    replace: '',
+    tests: PROMISES,
+  },
+  {
     rule: '37: what expires sooner is spent first',
     file: 'apps/api/src/ledger/purse.ts',
     find: "order by c.expires_at, c.kind = 'paid', c.id`,",

@@ -228,12 +228,22 @@ export class Forecaster {
     return this.#show(forecasts.snapshot, expected, video.service_tier).forecast
   }
 
-  /** A video was promised a time, and is about to be queued. */
-  notePromised(videoId: string, video: NewVideo): void {
+  /**
+   * A video is promised a time, and is about to be queued. Returns false when so many were promised one of
+   * late that this promise would not count for those after it: it must not be given.
+   */
+  notePromised(videoId: string, video: NewVideo): boolean {
     const nowMs = performance.now()
     while ((this.#promised[0]?.atMs ?? nowMs) < nowMs - UNSEEN_MS_MAX) this.#promised.shift()
-    if (this.#promised.length < SIMULATED_MAX)
-      this.#promised.push({ row: { ...rowOfNew(video), id: videoId }, atMs: nowMs })
+    if (this.#promised.length >= SIMULATED_MAX) return false
+    this.#promised.push({ row: { ...rowOfNew(video), id: videoId }, atMs: nowMs })
+    return true
+  }
+
+  /** A video that was promised a time is not queued after all; of any other video it does nothing. */
+  forgetPromised(videoId: string): void {
+    const at = this.#promised.findLastIndex(({ row }) => row.id === videoId)
+    if (at >= 0) this.#promised.splice(at, 1)
   }
 
   /** Videos that were promised a time, and may have been queued after the snapshot was read. */

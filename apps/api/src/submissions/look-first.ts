@@ -12,14 +12,16 @@ import { checkCeilings } from './ceilings.ts'
 import { QueueLimits } from './check-queue.ts'
 import { priceTermsOf } from './create-request.ts'
 import type { UnsizedGeneration } from './generation-of.ts'
+import { asksForPromise } from './promised-time.ts'
 import type { Submission } from './submission.ts'
 
 /**
  * Whether anything costly comes before the transaction that looks at the money: an image to fetch and decode,
- * or a service of the operator to ask.
+ * a service of the operator to ask, or a promise, which takes a simulation and counts for all who ask after it.
  */
 export function isCostly({ config }: Pick<Context, 'config'>, { request }: Submission): boolean {
-  return request.input_reference !== undefined || config.moderation !== null || request.refine_prompt === true
+  const { input_reference: image, refine_prompt: isRefined } = request
+  return asksForPromise(request) || image !== undefined || config.moderation !== null || isRefined === true
 }
 
 /**

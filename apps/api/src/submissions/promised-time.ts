@@ -84,7 +84,9 @@ export interface PromiseOutlook {
 }
 
 /** Promises need forecasts. */
-export type PromiseContext = Context & { forecaster: Pick<Forecaster, 'ofPromised' | 'notePromised'> }
+export type PromiseContext = Context & {
+  forecaster: Pick<Forecaster, 'ofPromised' | 'notePromised' | 'forgetPromised'>
+}
 
 /**
  * Whether the time that a request asks for can be promised, tier by tier; null when it asks for none. Throws
@@ -161,8 +163,9 @@ function rebateOf(
 
 /**
  * Promises a submission the time that it asks for: what is frozen into its video, or null when it asks for
- * none. Forecasts that are made from now on know of the promise. Throws SluiceError `cannot_be_promised`, or
- * `promises_off`.
+ * none. Forecasts that are made from now on know of the promise, so a video that is not queued after all is to
+ * be forgotten. Throws SluiceError `cannot_be_promised`, `promises_off`, or `unavailable` when more is promised
+ * at once than can be counted.
  */
 export async function promiseTime(
   context: PromiseContext,
@@ -177,7 +180,13 @@ export async function promiseTime(
   const question = { key, standing, request, sized, tier, waitMs: asked.waitMs, lateMultiplierBps }
   const { canBeKept, head } = await lookAtTier(context, question)
   if (!canBeKept) throw await cannotBePromised(context, key, { request, sized, asked })
-  context.forecaster.notePromised(videoId, head)
+  if (!context.forecaster.notePromised(videoId, head)) {
+    throw new SluiceError(
+      'unavailable',
+      'Too many videos are promised a time at this moment. Ask again in a few seconds.',
+      asked.field,
+    )
+  }
   return {
     deliverBy: request.deliver_by === undefined ? null : new Date(request.deliver_by * 1_000),
     withinSeconds: request.max_wait ?? null,

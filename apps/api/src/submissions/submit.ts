@@ -10,7 +10,7 @@ import { insertGroup, type SubmittedVideo } from './insert-group.ts'
 import { type JudgedRequest, judgeRequest } from './judge-request.ts'
 import { isCostly, lookFirst } from './look-first.ts'
 import type { PreparedSubmission } from './prepared.ts'
-import { asksForPromise, type PromiseContext, promiseTime } from './promised-time.ts'
+import { type PromiseContext, promiseTime } from './promised-time.ts'
 import { type PreparedPrompt, preparePrompt } from './prompt.ts'
 import type { Repeats } from './repeats.ts'
 import { hashRequest } from './request-hash.ts'
@@ -50,7 +50,7 @@ export async function submitVideo(
   key: AccountKey,
   submission: Submission,
 ): Promise<Video> {
-  const noted: { requestHash: Buffer | null } = { requestHash: null }
+  const noted: Noted = { requestHash: null, videoId: null }
   try {
     const prepare = () => prepareSubmission(context, key, submission, noted)
     const prepared = waitsOutside(context, submission)
@@ -61,8 +61,17 @@ export async function submitVideo(
     const { tryNumber, keyHash } = submission
     if (tryNumber !== null)
       context.repeats.noteRefused(error, { keyHash: keyHash(), requestHash: noted.requestHash, tryNumber })
+    // Where the database is away, nobody knows whether it was queued.
+    if (noted.videoId !== null && !(error instanceof DatabaseUnavailableError))
+      context.forecaster.forgetPromised(noted.videoId)
     throw error
   }
+}
+
+/** What is known of a submission by the time it fails. */
+interface Noted {
+  requestHash: Buffer | null
+  videoId: string | null
 }
 
 /**
@@ -71,20 +80,15 @@ export async function submitVideo(
  */
 function waitsOutside(context: Context, submission: Submission): boolean {
   const { request, tryNumber } = submission
-  return (
-    isCostly(context, submission) ||
-    asksForPromise(request) ||
-    request.webhook_url !== undefined ||
-    (tryNumber ?? 0) > 0
-  )
+  return isCostly(context, submission) || request.webhook_url !== undefined || (tryNumber ?? 0) > 0
 }
 
-/** Everything but money, budget and queue. `noted` gets the hash of the request once it is known. */
+/** Everything but money, budget and queue. `noted` gets what is known of it, as soon as it is. */
 async function prepareSubmission(
   context: SubmitContext,
   key: AccountKey,
   submission: Submission,
-  noted: { requestHash: Buffer | null },
+  noted: Noted,
 ): Promise<PreparedSubmission | { earlier: Video }> {
   const judged = await judgeRequest(context, key, submission.request, (unsized) =>
     lookFirst(context, key, submission, unsized),
@@ -101,6 +105,7 @@ async function prepareSubmission(
   const generation = generationToStore(submission, judged, prompt, image)
   const { model, resolution } = judged
   const videoId = newId('video')
+  noted.videoId = videoId
   const sized = { model, generation, resolution }
   const { request } = submission
   const promised = await promiseTime(context, key, { ...sized, videoId, request })
@@ -113,7 +118,10 @@ async function makeVideo(context: SubmitContext, prepared: PreparedSubmission): 
   const { image, videoId } = prepared
   try {
     const { video, isNew } = await context.submissionGroups.join(prepared)
-    if (!isNew) await image?.drop()
+    if (!isNew) {
+      context.forecaster.forgetPromised(videoId)
+      await image?.drop()
+    }
     return video
   } catch (error) {
     context.repeats.noteAnswer(videoId, 'lost')
