@@ -449,7 +449,7 @@ create table payment (
   constraint payment_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
   constraint payment_owed_micros_check CHECK (owed_micros >= 0),
   constraint payment_paid_micros_check CHECK (paid_micros > 0),
-  constraint payment_problem_check CHECK (problem = ANY (ARRAY['no_account'::text, 'unknown_account'::text, 'other_currency'::text, 'subscription'::text])),
+  constraint payment_problem_check CHECK (problem = ANY (ARRAY['no_account'::text, 'unknown_account'::text, 'other_currency'::text, 'subscription'::text, 'reversed_in_other_currency'::text])),
   constraint payment_provider_check CHECK (provider = 'stripe'::text),
   constraint payment_reference_check CHECK (length(reference) <= 200),
   constraint payment_refunded_micros_check CHECK (refunded_micros >= 0),

@@ -76,6 +76,19 @@ test('docs/payments.md: every line does what is said beside it', async () => {
   expect(readFileSync(join(dir, 'statement.html'), 'utf8')).toMatch(/^<!doctype html>/)
 })
 
+test('a credit of what no refund will name says so', async () => {
+  const accountId = await operatorOf(api).account()
+  const session = checkout(accountId, 500, { mode: 'subscription', payment_intent: null })
+  const event = stripeEvent('checkout.session.completed', session)
+  const { payment_id: id } = (await sendStripeEvent(api.url, event)).body
+  const { code, out } = await sluice(`payments credit ${id} --account ${accountId}`)
+  expect(code).toBe(0)
+  expect(out).toContain('5 USD credited')
+  expect(out).toContain(`Refunds and disputes do not name ${id}, so they take nothing back by themselves`)
+  const named = await pay(null)
+  expect((await sluice(`payments credit ${named} --account ${accountId}`)).out).not.toContain('do not name')
+})
+
 test('what the operator asks for wrongly is named, and nothing is done', async () => {
   expect(await sluice('statement 2026-13')).toMatchObject({
     code: 2,

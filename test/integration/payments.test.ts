@@ -157,6 +157,51 @@ test('a slow way of paying credits when the money is there, and not when it neve
   expect(await send(failed)).toMatchObject({ body: { result: 'failed' } })
   expect(await send(paidEvent(bounced))).toMatchObject({ body: { result: 'failed' } })
   expect(await transfers(accountId)).toEqual([['top_up', '10']])
+  // The money came after all, and what came late is credited once.
+  const late = stripeEvent('checkout.session.async_payment_succeeded', { ...bounced, payment_status: 'paid' })
+  for (const event of [late, late, failed])
+    expect(await send(event)).toMatchObject({ status: 200, body: { result: 'credited' } })
+  expect(await transfers(accountId)).toEqual([
+    ['top_up', '99'],
+    ['top_up', '10'],
+  ])
+})
+
+test('what Stripe cannot have meant is refused as such, and what it may mean at most is kept', async () => {
+  const accountId = await operator.account()
+  const session = checkout(accountId, 1)
+  const intent = session.payment_intent
+  const long = 'x'.repeat(256)
+  const refund = (more: object) =>
+    stripeEvent('refund.created', { ...reversal('re', intent, 1, 'succeeded'), ...more })
+  const bads: [StripeEvent, string][] = [
+    [{ ...paidEvent(session), id: long }, 'id'],
+    [{ ...paidEvent(session), created: 2 ** 53 - 1 }, 'created'],
+    [paidEvent({ ...session, id: long }), 'id'],
+    [paidEvent({ ...session, id: 'a\0b' }), 'id'],
+    [paidEvent({ ...session, id: '' }), 'id'],
+    [paidEvent({ ...session, payment_intent: long }), 'payment_intent'],
+    [paidEvent({ ...session, payment_intent: { id: '' } }), 'payment_intent'],
+    [paidEvent({ ...session, amount_total: 2 ** 53 - 1 }), 'amount_total'],
+    [paidEvent({ ...session, amount_total: 1e11 + 1 }), 'amount_total'],
+    [paidEvent({ ...session, amount_total: 1e9 + 1, currency: 'jpy' }), 'amount_total'],
+    [refund({ id: long }), 'id'],
+    [refund({ payment_intent: long }), 'payment_intent'],
+    [refund({ amount: 2 ** 53 - 1 }), 'amount'],
+  ]
+  for (const [event, field] of bads) {
+    expect(await send(event), JSON.stringify(event).slice(0, 200)).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_value', message: expect.stringContaining(`: ${field}: `) } },
+    })
+  }
+  expect(await transfers(accountId)).toEqual([])
+  const most = checkout(accountId, 1e11, { id: 'x'.repeat(255) })
+  expect(await send(paidEvent(most))).toMatchObject({ status: 200, body: { result: 'credited' } })
+  await send(stripeEvent('refund.created', reversal('re', most.payment_intent, 1e11, 'succeeded')))
+  expect(await account(accountId)).toMatchObject({ paid: { amount: '0' } })
+  const nobody = checkout('a\0b', 1)
+  expect(await send(paidEvent(nobody))).toMatchObject({ status: 200, body: { result: 'unassigned' } })
 })
 
 test('tax and shipping are no credit; free checkouts, those of other things and other events are left alone', async () => {
@@ -273,10 +318,29 @@ test('what is refunded or disputed is taken back, and comes again when the refun
     ['top_up', '25'],
   ])
   expect(await payment(body.payment_id)).toMatchObject({ reversed_micros: 0n, owed_micros: 0n, moves: 4 })
-  // A refund in another currency than the payment's says nothing of how much that is.
-  const strange = { ...reversal('re', taxed.payment_intent, 100, 'succeeded'), currency: 'jpy' }
-  await send(stripeEvent('refund.created', strange))
+})
+
+test('a refund in another currency than its payment takes nothing back, and stays that payment’s problem as long as it stands', async () => {
+  const accountId = await operator.account()
+  const session = checkout(accountId, 2_500)
+  const { body } = await send(paidEvent(session))
+  const shown = async () =>
+    (await admin('GET', `/v1/admin/payments?account_id=${accountId}`)).body.data[0] as object
+  expect(await shown()).toMatchObject({ status: 'credited', problem: null })
+  const at = Math.floor(Date.now() / 1_000)
+  const strange = { ...reversal('re', session.payment_intent, 100, 'succeeded'), currency: 'jpy' }
+  await send(stripeEvent('refund.created', strange, at))
   expect(await account(accountId)).toMatchObject({ paid: { amount: '25' } })
+  const problem = { id: body.payment_id, status: 'credited', problem: 'reversed_in_other_currency' }
+  expect(await shown()).toMatchObject(problem)
+  // Also when others come and go, and the same is said again.
+  const part = reversal('re', session.payment_intent, 500, 'succeeded')
+  await send(stripeEvent('refund.created', part, at))
+  await send(stripeEvent('refund.failed', { ...part, status: 'failed' }, at + 1))
+  await send(paidEvent(session))
+  expect(await shown()).toMatchObject({ ...problem, taken_back: { amount: '0' } })
+  await send(stripeEvent('refund.failed', { ...strange, status: 'failed' }, at + 1))
+  expect(await shown()).toMatchObject({ status: 'credited', problem: null })
 })
 
 test('what is spent already is owed: taken once money is there again, from a video, the next payment or the operator', async () => {
@@ -341,6 +405,43 @@ test('the next payment pays first what is owed of the one before', async () => {
   expect((await account(accountId)).paid.amount).toBe(formatMicros(1_000_000n - owed))
 })
 
+test('what is owed is taken before the operator’s refund pays anything out, also of credit with an expiry date', async () => {
+  const expiresAt = Math.floor(Date.now() / 1_000) + 86_400
+  for (const date of [{}, { expires_at: expiresAt }]) {
+    const accountId = await operator.account()
+    const { id, owed } = await owing(accountId)
+    await admin('POST', `/v1/admin/accounts/${accountId}/credit`, { amount: '4', ...date })
+    const refund = await admin('POST', `/v1/admin/accounts/${accountId}/refund`, {})
+    expect(refund.body).toMatchObject({ amount: formatMicros(4_000_000n - owed), payments: [] })
+    expect(await payment(id)).toMatchObject({ owed_micros: 0n, reversed_micros: 1_000_000n })
+    expect(await account(accountId)).toMatchObject({ paid: { amount: '0' } })
+  }
+  expect(await checkLedger(api.context.db)).toMatchObject({ ok: true })
+})
+
+test('an account whose debt cannot be collected does not keep those behind it from paying theirs', async () => {
+  const accountIds = [await operator.account(), await operator.account()].toSorted()
+  const [first = '', second = ''] = accountIds
+  const debts = new Map<string, string>()
+  for (const accountId of accountIds) {
+    debts.set(accountId, (await owing(accountId)).id)
+    await admin('POST', `/v1/admin/accounts/${accountId}/credit`, { amount: '1' })
+  }
+  const owed = async (accountId: string) => (await payment(debts.get(accountId) ?? ''))?.owed_micros
+  await runSql(api.database.adminUrl, [
+    `create function crash() returns trigger language plpgsql as $$ begin raise 'crash'; end $$`,
+    `create trigger crash before update on payment for each row
+      when (new.account_id = '${first}') execute function crash()`,
+  ])
+  // As if no more were found at once.
+  await expect(collectOwed(api.context.internal, null, 1)).rejects.toThrow('crash')
+  expect(await owed(second)).toBe(0n)
+  expect(await owed(first)).toBeGreaterThan(0n)
+  await runSql(api.database.adminUrl, ['drop trigger crash on payment', 'drop function crash'])
+  await collectOwed(api.context.internal)
+  expect(await owed(first)).toBe(0n)
+})
+
 test('what the operator waives is taken from nothing that comes', async () => {
   const accountId = await operator.account()
   const { id, owed } = await owing(accountId)
@@ -392,6 +493,7 @@ function eventsOf(accountId: string) {
   return {
     paid: [paidEvent(session)],
     unpaid: [paidEvent({ ...session, payment_status: 'unpaid' })],
+    failed: [stripeEvent('checkout.session.async_payment_failed', { ...session, payment_status: 'unpaid' })],
     later: [stripeEvent('checkout.session.async_payment_succeeded', session)],
     refund: [stripeEvent('refund.created', refund, at), stripeEvent('refund.updated', refund, at + 1)],
     failing: [
@@ -404,7 +506,7 @@ function eventsOf(accountId: string) {
 }
 
 test('in whatever order and however often the events of a payment come, they come to the same', async () => {
-  const kinds = ['paid', 'unpaid', 'later', 'refund', 'failing', 'dispute', 'won'] as const
+  const kinds = ['paid', 'unpaid', 'failed', 'later', 'refund', 'failing', 'dispute', 'won'] as const
   const said = fc.shuffledSubarray([...kinds], { minLength: 1 })
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), said, fc.nat(3), async (scheduler, chosen, again) => {

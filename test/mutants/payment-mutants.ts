@@ -9,9 +9,16 @@ export const PAYMENT_MUTANTS: readonly Mutant[] = [
   {
     rule: '39: a payment credits once',
     file: 'apps/api/src/payments/receive.ts',
-    find: "if (known.status !== 'pending' && known.status !== 'unassigned') return known",
-    replace: "if (known.status === 'failed') return known",
+    find: "if (known.status === 'credited' || known.status === 'dismissed') return known",
+    replace: "if (known.status === 'dismissed') return known",
     tests: [...PAYMENTS, '-t', 'a paid checkout credits its account'],
+  },
+  {
+    rule: '39: what is paid after it had failed is credited',
+    file: 'apps/api/src/payments/receive.ts',
+    find: "if (known.status === 'credited' || known.status === 'dismissed') return known",
+    replace: "if (known.status !== 'pending' && known.status !== 'unassigned') return known",
+    tests: [...PAYMENTS, '-t', 'in whatever order'],
   },
   {
     rule: '39: a refund that arrives with its payment is not missed',
@@ -47,6 +54,20 @@ export const PAYMENT_MUTANTS: readonly Mutant[] = [
     find: 'for (const earlier of owing) await settleReversals(db, context, earlier)',
     replace: '',
     tests: [...PAYMENTS, '-t', 'the next payment pays first'],
+  },
+  {
+    rule: 'payments: no refund pays out what is owed',
+    file: 'apps/api/src/payments/refund-account.ts',
+    find: 'payment.owed_micros > 0n ?',
+    replace: 'payment.owed_micros < 0n ?',
+    tests: [...PAYMENTS, '-t', 'before the operator’s refund pays'],
+  },
+  {
+    rule: 'payments: one debt keeps no other from being collected',
+    file: 'apps/api/src/payments/collect-owed.ts',
+    find: 'if (failures.length === 0) failures.push(error)',
+    replace: 'throw error',
+    tests: [...PAYMENTS, '-t', 'whose debt cannot be collected'],
   },
   {
     rule: 'payments: what the operator paid back is not taken again',

@@ -7,6 +7,9 @@ const MICROS_PER_UNIT = 1_000_000n
 /** Amounts that `parseMicros` reads, as a pattern of a JSON schema. */
 export const AMOUNT_PATTERN = '^\\d{1,12}(\\.\\d{1,6})?$'
 
+/** The largest amount that comes in at once, so that no sum of amounts leaves 64 bits. */
+export const AMOUNT_MICROS_MAX = 1_000_000_000_000_000n
+
 /** The highest price of a million tokens, so that no video's price leaves 64 bits. */
 export const PRICE_MICROS_MAX = 1_000_000_000_000n
 

@@ -4,6 +4,17 @@ import type { TransferKind } from '../ledger/post.ts'
 /** Transfers that stand in a statement; what videos hold and are charged is summed by model and tier. */
 export type StatementKind = Exclude<TransferKind, 'hold' | 'settle'>
 
+/** All of them, in the order in which they are shown. */
+export const STATEMENT_KINDS = [
+  'top_up',
+  'trial_grant',
+  'rebate',
+  'reinstatement',
+  'refund',
+  'reversal',
+  'expiry',
+] as const satisfies readonly StatementKind[]
+
 /** What transfers of one kind came to in a month. */
 export interface Movement {
   kind: StatementKind
@@ -146,17 +157,6 @@ async function readNow(db: Database): Promise<Date> {
   return rows[0]?.now ?? new Date(0)
 }
 
-/** The order in which kinds are shown. */
-const KINDS: readonly StatementKind[] = [
-  'top_up',
-  'trial_grant',
-  'rebate',
-  'reinstatement',
-  'refund',
-  'reversal',
-  'expiry',
-]
-
 /** All months of an account before `to` in which its money moved, oldest first. */
 async function readMonths(db: Database, accountId: string, to: Date): Promise<Sums[]> {
   const transfers = await db.query<{ month: Date; kind: StatementKind; transfers: bigint; amount: bigint }>({
@@ -198,7 +198,7 @@ async function readMonths(db: Database, accountId: string, to: Date): Promise<Su
     if (row.rebates > 0n) addRebates(sums.movements, row.rebates, row.rebate)
   }
   for (const { movements } of months.values())
-    movements.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind))
+    movements.sort((a, b) => STATEMENT_KINDS.indexOf(a.kind) - STATEMENT_KINDS.indexOf(b.kind))
   return [...months.values()].sort((a, b) => a.month.getTime() - b.month.getTime())
 }
 

@@ -109,21 +109,26 @@ export async function refundUnused(
 
 /**
  * Takes back what a payment credited, because the provider paid it back or had to give it up: at most what is
- * unused of the paid balance. Returns how much that is; of nothing, nothing is posted.
+ * unused of the paid balance, what never expires first. Returns how much that is; of nothing, nothing is
+ * posted.
  */
 export async function takeBack(db: Database, funding: Funding, system: SystemAccounts): Promise<bigint> {
-  const accounts = await lockOwned(db, funding.accountId, funding.currency)
-  const there = accounts.customer.balanceMicros
-  const amountMicros = there < funding.amountMicros ? there : funding.amountMicros
+  const { customer, dated } = await lockPurse(db, funding.accountId, funding.currency)
+  let left = funding.amountMicros
+  const taken = [customer, ...dated.filter(({ kind }) => kind === 'paid')].flatMap(
+    ({ id, balanceMicros }) => {
+      const amountMicros = balanceMicros < left ? balanceMicros : left
+      left -= amountMicros
+      return amountMicros === 0n ? [] : [{ ledgerAccountId: id, amountMicros: -amountMicros }]
+    },
+  )
+  const amountMicros = funding.amountMicros - left
   if (amountMicros === 0n) return amountMicros
   await post(db, {
     kind: 'reversal',
     idempotencyKey: funding.idempotencyKey,
     videoId: null,
-    postings: [
-      { ledgerAccountId: accounts.customer.id, amountMicros: -amountMicros },
-      { ledgerAccountId: system.funding, amountMicros },
-    ],
+    postings: [...taken, { ledgerAccountId: system.funding, amountMicros }],
   })
   return amountMicros
 }

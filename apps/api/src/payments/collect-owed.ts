@@ -6,16 +6,36 @@ import { transaction } from '../db/database.ts'
 import { findOwing, lockOwing } from './payment-store.ts'
 import { settleReversals } from './take-back.ts'
 
-/** Accounts of a round; the next one takes the others. */
+/** Accounts that are found at once. */
 const ACCOUNTS_MAX = 100
 
-/** Takes back what accounts owe of payments, as far as paid money is there again. */
-export async function collectOwed(context: Context): Promise<void> {
-  for (const accountId of await findOwing(context.db, ACCOUNTS_MAX)) {
-    await transaction(context.db, async (db) => {
-      for (const payment of await lockOwing(db, accountId)) await settleReversals(db, context, payment)
-    })
-  }
+/**
+ * Takes back what accounts owe of payments, as far as paid money is there again. Throws the error of the first
+ * account to fail; the others are done.
+ */
+export async function collectOwed(
+  context: Context,
+  signal: AbortSignal | null = null,
+  accountsMax = ACCOUNTS_MAX,
+): Promise<void> {
+  const failures: unknown[] = []
+  let accountIds: string[] = []
+  do {
+    accountIds = await findOwing(context.db, { after: accountIds.at(-1) ?? '', limit: accountsMax })
+    for (const accountId of accountIds) {
+      if (signal?.aborted === true) return
+      await collectOf(context, accountId).catch((error: unknown) => {
+        if (failures.length === 0) failures.push(error)
+      })
+    }
+  } while (accountIds.length === accountsMax)
+  if (failures.length > 0) throw failures[0]
+}
+
+async function collectOf(context: Context, accountId: string): Promise<void> {
+  await transaction(context.db, async (db) => {
+    for (const payment of await lockOwing(db, accountId)) await settleReversals(db, context, payment)
+  })
 }
 
 /** Collects every `everyMs`. Every API process may: the locks let each amount be taken once. */
@@ -30,7 +50,7 @@ export function startCollector(
     for (;;) {
       await pause(everyMs, signal)
       if (signal.aborted) return
-      await collectOwed(context).catch(onError)
+      await collectOwed(context, signal).catch(onError)
     }
   }
   const running = keep()

@@ -7,7 +7,11 @@ export const PAYMENT_STATUSES = ['pending', 'credited', 'unassigned', 'dismissed
 export type PaymentStatus = (typeof PAYMENT_STATUSES)[number]
 
 /** Why nobody was credited. */
-export const PAYMENT_PROBLEMS = ['no_account', 'unknown_account', 'other_currency', 'subscription'] as const
+const UNASSIGNED_PROBLEMS = ['no_account', 'unknown_account', 'other_currency', 'subscription'] as const
+export type UnassignedProblem = (typeof UNASSIGNED_PROBLEMS)[number]
+
+/** The last one is of a payment that was credited: a refund or dispute that nothing is taken back for. */
+export const PAYMENT_PROBLEMS = [...UNASSIGNED_PROBLEMS, 'reversed_in_other_currency'] as const
 export type PaymentProblem = (typeof PAYMENT_PROBLEMS)[number]
 
 /** A row of table payment. Amounts of what was paid are of its currency, the others of the ledger's. */
@@ -128,16 +132,19 @@ export async function lockCredited(db: Database, accountId: string): Promise<Loc
   return rows
 }
 
-/** Accounts that owe something and have paid money, at most `limit`. */
-export async function findOwing(db: Database, limit: number): Promise<string[]> {
+/** Accounts that owe something and have paid money: at most `limit`, by id, those behind `after`. */
+export async function findOwing(
+  db: Database,
+  { after, limit }: { after: string; limit: number },
+): Promise<string[]> {
   const { rows } = await db.query<{ account_id: string }>({
     text: `select distinct p.account_id
     from payment p
-    join ledger_account a on a.account_id = p.account_id and a.kind = 'customer' and a.credit_id is null
-      and a.balance > 0
-    where p.owed_micros > 0
-    limit $1`,
-    values: [limit],
+    join ledger_account a on a.account_id = p.account_id and a.kind = 'customer' and a.balance > 0
+    where p.owed_micros > 0 and p.account_id > $1
+    order by p.account_id
+    limit $2`,
+    values: [after, limit],
   })
   return rows.map(({ account_id }) => account_id)
 }
@@ -215,17 +222,26 @@ export async function noteReversal(db: Database, said: ReversalSaid): Promise<vo
   })
 }
 
-/** What refunds and disputes of a payment come to, in its currency; those in another are left out. */
-export async function readReversedOfPaid(db: Database, payment: Payment): Promise<bigint> {
-  const { reversed } = one(
-    await db.query<{ reversed: string }>({
-      text: `select coalesce(sum(amount_micros), 0)::text as reversed
+/** What refunds and disputes of a payment come to. */
+interface ReversedOfPaid {
+  /** In its currency. */
+  reversedMicros: bigint
+  /** Nothing says how much those in another are of what was paid. */
+  hasOtherCurrency: boolean
+}
+
+/** Reads the refunds and disputes of a payment that stand. */
+export async function readReversedOfPaid(db: Database, payment: Payment): Promise<ReversedOfPaid> {
+  const { reversed, has_other } = one(
+    await db.query<{ reversed: string; has_other: boolean }>({
+      text: `select coalesce(sum(amount_micros) filter (where currency = $3), 0)::text as reversed,
+        coalesce(bool_or(currency <> $3), false) as has_other
       from payment_reversal
-      where provider = $1 and intent = $2 and stands and currency = $3`,
+      where provider = $1 and intent = $2 and stands`,
       values: [payment.provider, payment.intent, payment.currency],
     }),
   )
-  return BigInt(reversed)
+  return { reversedMicros: BigInt(reversed), hasOtherCurrency: has_other }
 }
 
 /** Notes on which payment a part of an operator's refund is to be paid back. */

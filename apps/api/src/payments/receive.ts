@@ -10,8 +10,8 @@ import {
   lockSaid,
   noteReversal,
   type Payment,
-  type PaymentProblem,
   readReversedOfPaid,
+  type UnassignedProblem,
   updatePayment,
 } from './payment-store.ts'
 import { settleReversals } from './take-back.ts'
@@ -32,11 +32,12 @@ export async function receivePaymentEvent(context: Context, event: PaymentEvent)
 async function receivePayment(db: Database, context: Context, said: PaymentSaid): Promise<LockedPayment> {
   if (said.intent !== null) await lockIntent(db, said.provider, said.intent)
   const known = await lockSaid(db, said)
-  if (known.status !== 'pending' && known.status !== 'unassigned') return known
+  if (known.status === 'credited' || known.status === 'dismissed') return known
   if (said.state === 'unpaid') return known
   if (said.state === 'failed')
     return known.status === 'pending' ? updatePayment(db, known, { status: 'failed' }) : known
-  // The way of paying may be chosen after the checkout was first heard of, and the account opened.
+  // Also after it had failed: the money is there. The way of paying may be chosen after the checkout was first
+  // heard of, and the account opened.
   const payment = await updatePayment(db, known, {
     intent: said.intent ?? known.intent,
     account_id: known.account_id ?? (await findAccount(db, known.reference)),
@@ -48,7 +49,7 @@ async function receivePayment(db: Database, context: Context, said: PaymentSaid)
 }
 
 /** Why nobody can be credited; null = its account can. */
-function problemOf({ config }: Context, payment: Payment, said: PaymentSaid): PaymentProblem | null {
+function problemOf({ config }: Context, payment: Payment, said: PaymentSaid): UnassignedProblem | null {
   if (said.isSubscription) return 'subscription'
   if (payment.reference === null) return 'no_account'
   if (payment.account_id === null) return 'unknown_account'
@@ -67,9 +68,10 @@ async function findAccount(db: Database, reference: string | null): Promise<stri
 async function putAside(
   db: Database,
   payment: LockedPayment,
-  problem: PaymentProblem,
+  problem: Payment['problem'],
 ): Promise<LockedPayment> {
-  const isPaidBack = (await readReversedOfPaid(db, payment)) >= payment.paid_micros
+  const { reversedMicros } = await readReversedOfPaid(db, payment)
+  const isPaidBack = reversedMicros >= payment.paid_micros
   return updatePayment(db, payment, { status: isPaidBack ? 'dismissed' : 'unassigned', problem })
 }
 

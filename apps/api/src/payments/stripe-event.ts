@@ -1,3 +1,4 @@
+import { AMOUNT_MICROS_MAX, formatMicros } from '@sluice/shared/money'
 import { z } from 'zod'
 import type { PaymentEvent, PaymentSaid, ReversalSaid } from './payment-event.ts'
 import { microsOfMinor } from './stripe-amount.ts'
@@ -11,42 +12,57 @@ const currencySchema = z
   .regex(/^[a-z]{3}$/i)
   .transform((text) => text.toUpperCase())
 const amountSchema = z.int().min(0)
+/** As long as Stripe says that ids get, and without what the database cannot keep. */
+const idSchema = z.string().regex(/^[\x21-\x7e]{1,255}$/)
 /** An id, or the object itself where it was asked for whole. */
-const idSchema = z.union([z.string(), z.object({ id: z.string() }).transform(({ id }) => id)])
+const namedSchema = z.union([idSchema, z.object({ id: idSchema }).transform(({ id }) => id)])
+/** Until the year 9999. */
+const timeSchema = z.int().min(0).max(253_402_300_799)
+/** What an amount may be depends on its currency. */
+const isAmount = ({ amount, currency }: { amount: number | null; currency: string | null }) =>
+  amount === null || currency === null || microsOfMinor(amount, currency) <= AMOUNT_MICROS_MAX
+const AMOUNT_TOO_LARGE = `more than ${formatMicros(AMOUNT_MICROS_MAX)} of its currency`
 /** Fields that some checkouts have not. */
 const absent = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullish().transform((value) => value ?? null)
 
 export const eventSchema = z.object({
-  id: z.string(),
+  id: idSchema,
   type: z.string(),
-  created: z.int(),
+  created: timeSchema,
   livemode: z.boolean(),
   data: z.object({ object: z.looseObject({}) }),
 })
 type StripeEvent = z.infer<typeof eventSchema>
 
-const sessionSchema = z.object({
-  id: z.string().min(1).max(255),
-  mode: z.string(),
-  payment_status: z.string(),
-  client_reference_id: absent(z.string()),
-  metadata: absent(z.record(z.string(), z.string())),
-  currency: absent(currencySchema),
-  amount_total: absent(amountSchema),
-  total_details: absent(
-    z.object({ amount_tax: absent(amountSchema), amount_shipping: absent(amountSchema) }),
-  ),
-  payment_intent: absent(idSchema),
-})
+const sessionSchema = z
+  .object({
+    id: idSchema,
+    mode: z.string(),
+    payment_status: z.string(),
+    client_reference_id: absent(z.string()),
+    metadata: absent(z.record(z.string(), z.string())),
+    currency: absent(currencySchema),
+    amount_total: absent(amountSchema),
+    total_details: absent(
+      z.object({ amount_tax: absent(amountSchema), amount_shipping: absent(amountSchema) }),
+    ),
+    payment_intent: absent(namedSchema),
+  })
+  .refine(({ amount_total: amount, currency }) => isAmount({ amount, currency }), {
+    path: ['amount_total'],
+    error: AMOUNT_TOO_LARGE,
+  })
 
-const reversalSchema = z.object({
-  id: z.string().min(1).max(255),
-  amount: amountSchema,
-  currency: currencySchema,
-  payment_intent: absent(idSchema),
-  status: absent(z.string()),
-})
+const reversalSchema = z
+  .object({
+    id: idSchema,
+    amount: amountSchema,
+    currency: currencySchema,
+    payment_intent: absent(namedSchema),
+    status: absent(z.string()),
+  })
+  .refine(isAmount, { path: ['amount'], error: AMOUNT_TOO_LARGE })
 
 /**
  * What an event of Stripe means here; null when it means nothing. Refunds come with their state, disputes
@@ -87,7 +103,7 @@ function paymentOf({ data, livemode }: StripeEvent, state: 'failed' | null): Pay
     intent: session.payment_intent,
     state: state ?? (session.payment_status === 'paid' ? 'paid' : 'unpaid'),
     isSubscription: session.mode !== 'payment',
-    reference: reference?.slice(0, REFERENCE_CHARS_MAX) ?? null,
+    reference: reference?.replaceAll('\0', '').slice(0, REFERENCE_CHARS_MAX) ?? null,
     currency,
     paidMicros: microsOfMinor(total, currency),
     netMicros: microsOfMinor(Math.max(0, total - notOurs), currency),

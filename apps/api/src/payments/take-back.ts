@@ -22,7 +22,8 @@ export function dueMicros(
 
 /**
  * Takes back of a credited payment what its refunds and disputes ask for, as far as it is unused; the rest is
- * owed. Gives again what they no longer ask for. The locks on the payment's row and then on the account's
+ * owed. Gives again what they no longer ask for. Those in another currency are noted as the payment's problem
+ * as long as they stand. The locks on the payment's row and then on the account's
  * money make that happen once, however often it is called.
  */
 export async function settleReversals(
@@ -31,7 +32,9 @@ export async function settleReversals(
   payment: LockedPayment,
 ): Promise<LockedPayment> {
   if (payment.status !== 'credited' || payment.account_id === null) return payment
-  const due = dueMicros(payment, await readReversedOfPaid(db, payment))
+  const { reversedMicros, hasOtherCurrency } = await readReversedOfPaid(db, payment)
+  const due = dueMicros(payment, reversedMicros)
+  const problem = hasOtherCurrency ? 'reversed_in_other_currency' : null
   const funding = {
     accountId: payment.account_id,
     currency: config.currency,
@@ -40,11 +43,13 @@ export async function settleReversals(
   const missing = due - payment.reversed_micros
   if (missing < 0n) {
     await reinstate(db, { ...funding, amountMicros: -missing }, systemAccounts)
-    return updatePayment(db, payment, { reversed_micros: due, owed_micros: 0n, moves: payment.moves + 1 })
+    const moves = payment.moves + 1
+    return updatePayment(db, payment, { problem, reversed_micros: due, owed_micros: 0n, moves })
   }
   const taken = missing === 0n ? 0n : await take(db, { ...funding, amountMicros: missing }, systemAccounts)
-  if (taken === 0n && payment.owed_micros === missing) return payment
+  if (taken === 0n && payment.owed_micros === missing && payment.problem === problem) return payment
   return updatePayment(db, payment, {
+    problem,
     reversed_micros: payment.reversed_micros + taken,
     owed_micros: missing - taken,
     moves: payment.moves + (taken === 0n ? 0 : 1),

@@ -1,8 +1,5 @@
-import { AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
+import { AMOUNT_MICROS_MAX, AMOUNT_PATTERN, parseMicros } from '@sluice/shared/money'
 import { z } from 'zod'
-
-/** So that no sum of amounts leaves 64 bits. */
-const AMOUNT_MICROS_MAX = 1_000_000_000_000_000n
 
 /** An amount of money as text, at least `minMicros`; parsed into micro-units. */
 export function amountField(minMicros: bigint) {

@@ -6,6 +6,7 @@ import type { AccountFlag, Operator } from './operator.ts'
 const paymentSchema = z.object({
   id: z.string(),
   session: z.string(),
+  intent: z.string().nullable(),
   account_id: z.string().nullable(),
   reference: z.string().nullable(),
   status: z.string(),
@@ -52,7 +53,13 @@ export async function creditPayment(
   const http = await operator.http()
   const body = { account_id: account, ...(amount === undefined ? {} : { amount }) }
   const path = `${paymentPath(paymentId)}/credit`
-  operator.print(paymentLine(await http.call(paymentSchema, path, { method: 'POST', body })))
+  const payment = await http.call(paymentSchema, path, { method: 'POST', body })
+  operator.print(paymentLine(payment))
+  if (payment.intent === null) {
+    operator.print(
+      `Refunds and disputes do not name ${payment.id}, so they take nothing back by themselves: if it is paid back, take what is unused off with \`sluice credits refund\`.`,
+    )
+  }
 }
 
 /** Puts a payment aside that is for no account. */
@@ -83,7 +90,7 @@ function paymentLine(payment: Payment): string {
     .map((field) => `${payment[field].amount} ${field.replace('_', ' ')}`)
   const facts = [
     new Date(payment.created_at * 1_000).toISOString().slice(0, 16).replace('T', ' '),
-    problem === null ? status : `${status} (${problem.replace('_', ' ')})`,
+    problem === null ? status : `${status} (${problem.replaceAll('_', ' ')})`,
     account ?? (reference === null ? 'for nobody' : `for ${JSON.stringify(reference)}`),
     `${paid.amount} ${paid.currency} paid`,
     credited.amount === '0' ? null : `${credited.amount} ${credited.currency} credited`,

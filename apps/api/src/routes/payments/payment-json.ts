@@ -21,7 +21,11 @@ export const paymentSchema = z
     intent: z
       .string()
       .nullable()
-      .meta({ description: 'What its refunds and disputes name.', example: 'pi_3PqR5t' }),
+      .meta({
+        description:
+          "What its refunds and disputes name. null, as of a subscription's payment: they take nothing back by themselves.",
+        example: 'pi_3PqR5t',
+      }),
     account_id: z.string().nullable(),
     reference: z
       .string()
@@ -33,7 +37,13 @@ export const paymentSchema = z
         description:
           'pending: not paid yet, by a slow way of paying. unassigned: paid, and nobody was credited. dismissed: put aside by the operator, or paid back before anybody was credited.',
       }),
-    problem: z.enum(PAYMENT_PROBLEMS).nullable().meta({ description: 'Why nobody was credited.' }),
+    problem: z
+      .enum(PAYMENT_PROBLEMS)
+      .nullable()
+      .meta({
+        description:
+          'Why nobody was credited. reversed_in_other_currency: somebody was, and a refund or dispute in another currency than the payment took nothing back.',
+      }),
     paid: moneySchema.meta({ description: 'By the customer, tax and shipping included.' }),
     credited: moneySchema.meta({ description: 'To the account, without tax and shipping.' }),
     taken_back: moneySchema.meta({ description: 'Of that, for refunds and disputes.' }),

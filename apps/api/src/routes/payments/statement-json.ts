@@ -9,6 +9,7 @@ import {
   monthName,
   monthOf,
   readStatement,
+  STATEMENT_KINDS,
   type Statement,
 } from '../../accounts/statement.ts'
 import { invalidValue } from '../../errors.ts'
@@ -18,7 +19,6 @@ import type { Services } from '../../services.ts'
 import { statementPage } from './statement-page.ts'
 
 const FORMATS = ['json', 'csv', 'html'] as const
-const KINDS = ['top_up', 'trial_grant', 'rebate', 'reinstatement', 'refund', 'reversal', 'expiry'] as const
 
 export const formatField = z
   .enum(FORMATS)
@@ -43,7 +43,7 @@ export const statementSchema = z
     account_id: z.string(),
     account_name: z.string().meta({ example: 'a studio' }),
     movements: z
-      .array(z.object({ kind: z.enum(KINDS), transfers: z.int(), amount: amount('Signed.', '25') }))
+      .array(z.object({ kind: z.enum(STATEMENT_KINDS), transfers: z.int(), amount: amount('Signed.', '25') }))
       .meta({
         description:
           'By kind: top_up is paid credit, trial_grant promotional credit, rebate what missed promises gave back, reversal and reinstatement what refunds and disputes of payments took and gave again.',
@@ -63,7 +63,7 @@ export const statementSchema = z
       .array(
         z.object({
           id: z.string().meta({ example: 'txfr_01m84f0j8df20bh2fw7sqrp04k' }),
-          kind: z.enum(KINDS),
+          kind: z.enum(STATEMENT_KINDS),
           amount: z.string(),
           created_at: z.int(),
         }),
