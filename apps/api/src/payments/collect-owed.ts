@@ -10,8 +10,8 @@ import { settleReversals } from './take-back.ts'
 const ACCOUNTS_MAX = 100
 
 /**
- * Takes back what accounts owe of payments, as far as paid money is there again. Throws the error of the first
- * account to fail; the others are done.
+ * Takes back what accounts owe of payments, as far as paid money is there again. Throws the error of the
+ * first account to fail; the others are done.
  */
 export async function collectOwed(
   context: Context,

@@ -36,8 +36,8 @@ async function receivePayment(db: Database, context: Context, said: PaymentSaid)
   if (said.state === 'unpaid') return known
   if (said.state === 'failed')
     return known.status === 'pending' ? updatePayment(db, known, { status: 'failed' }) : known
-  // Also after it had failed: the money is there. The way of paying may be chosen after the checkout was first
-  // heard of, and the account opened.
+  // Also after it had failed: the money is there. The way of paying may be chosen after the checkout was
+  // first heard of, and the account opened.
   const payment = await updatePayment(db, known, {
     intent: said.intent ?? known.intent,
     account_id: known.account_id ?? (await findAccount(db, known.reference)),

@@ -17,7 +17,7 @@ import type { Submission } from './submission.ts'
 
 /**
  * Whether anything costly comes before the transaction that looks at the money: an image to fetch and decode,
- * a service of the operator to ask, or a promise, which takes a simulation and counts for all who ask after it.
+ * a service of the operator to ask, or a promise, which takes a simulation and counts for all who ask later.
  */
 export function isCostly({ config }: Pick<Context, 'config'>, { request }: Submission): boolean {
   const { input_reference: image, refine_prompt: isRefined } = request

@@ -163,9 +163,9 @@ function rebateOf(
 
 /**
  * Promises a submission the time that it asks for: what is frozen into its video, or null when it asks for
- * none. Forecasts that are made from now on know of the promise, so a video that is not queued after all is to
- * be forgotten. Throws SluiceError `cannot_be_promised`, `promises_off`, or `unavailable` when more is promised
- * at once than can be counted.
+ * none. Forecasts that are made from now on know of the promise, so a video that is not queued after all is
+ * to be forgotten. Throws SluiceError `cannot_be_promised`, `promises_off`, or `unavailable` when more is
+ * promised at once than can be counted.
  */
 export async function promiseTime(
   context: PromiseContext,
