@@ -12,7 +12,7 @@ export type UnassignedProblem = (typeof UNASSIGNED_PROBLEMS)[number]
 
 /** The last one is of a payment that was credited: a refund or dispute that nothing is taken back for. */
 export const PAYMENT_PROBLEMS = [...UNASSIGNED_PROBLEMS, 'reversed_in_other_currency'] as const
-export type PaymentProblem = (typeof PAYMENT_PROBLEMS)[number]
+type PaymentProblem = (typeof PAYMENT_PROBLEMS)[number]
 
 /** A row of table payment. Amounts of what was paid are of its currency, the others of the ledger's. */
 export interface Payment {
