@@ -4,7 +4,8 @@
  * queued videos takes. Starts nothing.
  */
 import { VirtualTime } from '@sluice/gate/choose'
-import type { Pool } from '@sluice/gate/fleet'
+import type { Fleet, Pool } from '@sluice/gate/fleet'
+import { NO_ARRIVALS } from '@sluice/gate/forecast/arrivals'
 import { simulate } from '@sluice/gate/forecast/simulate'
 import type { HeadRow } from '@sluice/gate/head-row'
 import { type PaceRow, pacesOf } from '@sluice/gate/pace'
@@ -53,8 +54,8 @@ function dayOf(videos: number, paces: readonly number[]) {
   return { pools, kinds, videos: arrivals(), horizonMs: DAY_MS }
 }
 
-/** What a forecast of as many queued videos takes, on pools of these paces. */
-function forecastMs(videos: number, paces: readonly number[]): number {
+/** Idle pools of these paces. */
+function fleetOf(paces: readonly number[]): Fleet {
   const pools = paces.map(
     (_, number): Pool => ({
       pool: `pool ${number}`,
@@ -85,6 +86,18 @@ function forecastMs(videos: number, paces: readonly number[]): number {
       upload_ms: null,
     }),
   )
+  return {
+    pools,
+    inFlight: [],
+    flexQueued: 0,
+    time: new VirtualTime(),
+    running: new RunningCounts([]),
+    paces: pacesOf(measured, new Catalogue()),
+  }
+}
+
+/** What a forecast of as many queued videos takes, on pools of these paces. */
+function forecastMs(videos: number, paces: readonly number[]): number {
   const rows = Array.from(
     { length: videos },
     (_, number): HeadRow => ({
@@ -110,16 +123,17 @@ function forecastMs(videos: number, paces: readonly number[]): number {
       expires_in_ms: DAY_MS,
     }),
   )
-  const fleet = {
-    pools,
-    inFlight: [],
-    flexQueued: 0,
-    time: new VirtualTime(),
-    running: new RunningCounts([]),
-    paces: pacesOf(measured, new Catalogue()),
-  }
+  const fleet = fleetOf(paces)
   const startedMs = performance.now()
-  const work = simulate(fleet, rows, 75)
+  const work = simulate({
+    fleet,
+    queued: rows,
+    running: new Map(),
+    rules: { accountSharePercent: 75, flexRunMsMin: 30_000 },
+    recent: NO_ARRIVALS,
+    seed: 1,
+    isTimeLeft: () => true,
+  })
   while (work.next().done !== true) {}
   return performance.now() - startedMs
 }

@@ -227,10 +227,13 @@ create table eta_given (
   start_ms double precision,
   free_ms double precision,
   stored_ms double precision,
+  late_ms double precision,
+  measured boolean not null default true,
   constraint eta_given_pkey PRIMARY KEY (video_id),
   constraint eta_given_video_id_fkey FOREIGN KEY (video_id) REFERENCES video(id),
   constraint eta_given_check CHECK (free_ms >= start_ms),
   constraint eta_given_check1 CHECK (stored_ms >= free_ms),
+  constraint eta_given_check2 CHECK (late_ms >= stored_ms),
   constraint eta_given_p50_ms_check CHECK (p50_ms >= 0::double precision),
   constraint eta_given_p90_is_later CHECK (p90_ms >= p50_ms),
   constraint eta_given_start_ms_check CHECK (start_ms >= 0::double precision)
@@ -249,10 +252,13 @@ create table eta_outcome (
   started_ms double precision not null,
   freed_ms double precision not null,
   took_ms double precision not null,
+  late_ms double precision,
+  measured boolean not null default true,
   constraint eta_outcome_pkey PRIMARY KEY (id),
   constraint eta_outcome_check CHECK (free_ms >= start_ms),
   constraint eta_outcome_check1 CHECK (stored_ms >= free_ms),
   constraint eta_outcome_check2 CHECK (p90_ms >= p50_ms),
+  constraint eta_outcome_check3 CHECK (late_ms >= stored_ms),
   constraint eta_outcome_p50_ms_check CHECK (p50_ms >= 0::double precision),
   constraint eta_outcome_start_ms_check CHECK (start_ms >= 0::double precision)
 );

@@ -404,8 +404,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     rule: '35: a promise that cannot be counted is not given',
     file: 'apps/api/src/submissions/promised-time.ts',
-    find: 'if (!context.forecaster.notePromised(videoId, head))',
-    replace: 'if (!context.forecaster.notePromised(videoId, head) && videoId === null)',
+    find: 'if (!context.forecaster.notePromised(videoId, outlook.head))',
+    replace: 'if (!context.forecaster.notePromised(videoId, outlook.head) && videoId === null)',
     tests: PROMISES,
   },
   {

@@ -55,7 +55,11 @@ export interface HandDrivenService extends AsyncDisposable {
   /** With a context that is not the service's own, as another process does. */
   submit(key: AccountKey, steps: number, idempotencyKey?: string, context?: Services): Promise<Video>
   /** Tells the API that the worker lives, and what it owns. */
-  heartbeat(attempts?: readonly OwnedAttempt[], context?: Context): Promise<void>
+  heartbeat(
+    attempts?: readonly OwnedAttempt[],
+    context?: Context,
+    more?: { worker?: string; pool?: string },
+  ): Promise<void>
   /** One pass of the gate. Returns how many videos it dispatched. */
   gatePass(db?: Database): Promise<number>
   report(start: Start, body: ReportBody, context?: Context): Promise<ReportAnswer>
@@ -111,7 +115,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         remixedFromVideoId: null,
       })
     },
-    heartbeat: async (attempts = [], context = internal) => {
+    heartbeat: async (attempts = [], context = internal, more = {}) => {
       await applyHeartbeat(context, keyId, {
         worker: WORKER,
         boot: 'b'.repeat(32),
@@ -126,6 +130,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         cost_per_hour_micros: null,
         draining: false,
         attempts: [...attempts],
+        ...more,
       })
     },
     gatePass: async (db = internal.db) => {

@@ -119,7 +119,7 @@ function openForecaster(config: Config, db: Database, onError: (error: Error) =>
   return new Forecaster({
     db,
     catalogue: config.catalogue,
-    accountSharePercent: config.accountSharePercent,
+    rules: { accountSharePercent: config.accountSharePercent, flexRunMsMin: config.flexRunMsMin },
     leaseMs: config.timings.leaseMs,
     switchMs: config.switchMs,
     switchWaitMsMax: config.switchWaitMsMax,

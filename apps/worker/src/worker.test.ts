@@ -504,6 +504,24 @@ test('a nearly free slot takes its next video, which starts as the device is rel
   await final(first, 'finished')
 })
 
+test('of two nearly free slots the one that is free first takes the next video', async () => {
+  await start({ SLUICE_ANIMATIC_STEP_MS: '30', SLUICE_SLOTS: '0;1' })
+  const [longer, shorter] = [await submit({ num_steps: 60 }), await submit({ num_steps: 30 })]
+  const nearlyFree = (video: string) =>
+    api.reported(
+      ({ video: id, report }) => id === video && report.type === 'progress' && report.remaining_ms !== null,
+    )
+  await Promise.all([nearlyFree(longer), nearlyFree(shorter)])
+  const next = await submit({ num_steps: 5 })
+  const [started, released] = await Promise.all([
+    api.reported(of(next, 'started')),
+    api.reported(of(longer, 'released')),
+  ])
+  expect(started.at).toBeLessThan(released.at)
+  await final(longer, 'finished')
+  await final(next, 'finished')
+})
+
 test('expired URLs are refreshed by repeating taken', async () => {
   await start()
   const stale = new Set<string>()

@@ -1,6 +1,7 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Head, VirtualTime } from './choose.ts'
+import { Heap } from './heap.ts'
 import type { SlotState } from './loaded-slots.ts'
 import type { Paces } from './pace.ts'
 import type { FittedShape, PoolLimits } from './pool-fits.ts'
@@ -77,6 +78,26 @@ export interface Fleet {
  */
 export function occupiesSlot(attempt: Pick<InFlight, 'freeInMs'>): boolean {
   return attempt.freeInMs === null || attempt.freeInMs > NEARLY_FREE_MS
+}
+
+/**
+ * Milliseconds until each slot of a pool is free, the first one first. What follows a nearly finished attempt
+ * begins when that ends.
+ */
+export function slotsFreeInMs(
+  fleet: { inFlight: readonly Pick<InFlight, 'queue' | 'isRunning' | 'freeInMs' | 'leftMs'>[] },
+  pool: Pick<Pool, 'queue' | 'slots'>,
+): number[] {
+  const freeMs = new Heap<number>((a, b) => a < b)
+  for (let slot = 0; slot < pool.slots; slot += 1) freeMs.push(0)
+  const inFlight = fleet.inFlight.filter(({ queue }) => queue === pool.queue)
+  for (const attempt of inFlight.sort((a, b) => Number(b.isRunning) - Number(a.isRunning))) {
+    const startMs = freeMs.pop()
+    if (startMs !== undefined) freeMs.push(startMs + Math.max(0, attempt.freeInMs ?? attempt.leftMs))
+  }
+  const sorted: number[] = []
+  for (let ms = freeMs.pop(); ms !== undefined; ms = freeMs.pop()) sorted.push(ms)
+  return sorted
 }
 
 /** What occupies one pool's slots. */

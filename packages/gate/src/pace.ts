@@ -92,7 +92,12 @@ export function predictUploadMs(
   return predictPace(paces, pool, video).uploadMs
 }
 
-function predictPace(paces: Paces, pool: { pool: string; device: string }, video: PredictableVideo): Pace {
+/** What a video takes on a slot of the pool, by the same rule. */
+export function predictPace(
+  paces: Paces,
+  pool: { pool: string; device: string },
+  video: PredictableVideo,
+): Pace {
   return (
     paces.measured.get(paceKey(pool.pool, video)) ??
     paceOfClass(paces, pool, video) ??

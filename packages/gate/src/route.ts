@@ -34,6 +34,8 @@ export interface OtherPool {
 /** What the choice for the slots of one pool knows of the others. */
 export interface Surroundings {
   pool: Pick<Pool, 'switchMs' | 'costPerHourMicros'>
+  /** Milliseconds until the first of its slots that may be given away is free. */
+  freeInMs: number
   /** The models that its free slots have loaded; empty = that is not known. */
   loaded: ReadonlySet<string>
   /** Flex videos that wait, of all pools. */
@@ -66,9 +68,9 @@ export class Elsewhere {
 
   /** Finished there earlier than here; as early, but cheaper; of several the one that finishes it first. */
   #waitsForSooner(head: Head, tier: ServiceTier): boolean {
-    const { pool, loaded } = this.#here
+    const { pool, freeInMs, loaded } = this.#here
     const isSwitch = loaded.size > 0 && !loaded.has(head.model)
-    const endMs = head.costMs + (isSwitch ? pool.switchMs : 0)
+    const endMs = freeInMs + (isSwitch ? pool.switchMs : 0) + head.costMs
     let best: { at: Ahead; startMs: number; endMs: number; costMs: number } | undefined
     for (const at of this.#others) {
       const costMs = at.other.costMsOf(head)

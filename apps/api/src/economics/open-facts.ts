@@ -31,9 +31,10 @@ const COUNT_VIDEOS_SQL = `
   added as (${ADD_SQL} returning 1),
   -- how the videos of the sample came out, from the moment of their forecast
   outcome as (
-    insert into eta_outcome (pool, service_tier, start_ms, free_ms, stored_ms, p50_ms, p90_ms,
-      started_ms, freed_ms, took_ms)
-    select g.pool, v.service_tier, g.start_ms, g.free_ms, g.stored_ms, g.p50_ms, g.p90_ms,
+    insert into eta_outcome (pool, service_tier, start_ms, free_ms, stored_ms, late_ms, measured,
+      p50_ms, p90_ms, started_ms, freed_ms, took_ms)
+    select g.pool, v.service_tier, g.start_ms, g.free_ms, g.stored_ms, g.late_ms, g.measured,
+      g.p50_ms, g.p90_ms,
       extract(epoch from a.started_at - g.given_at) * 1000,
       extract(epoch from a.released_at - g.given_at) * 1000,
       extract(epoch from v.ended_at - g.given_at) * 1000

@@ -1,13 +1,15 @@
 import type { Database } from '../db/database.ts'
 import type { EtaOutcome } from './eta-bounds.ts'
 
-/** Reads how the newest videos of the sample came out; of each pool the same number is kept. */
+/** Reads how the videos of the sample came out, the newest first; of each pool the same number is kept. */
 export async function readEtaOutcomes(db: Database): Promise<EtaOutcome[]> {
   const { rows } = await db.query<EtaOutcome>({
     name: 'eta-outcomes',
     text: `select pool, service_tier as tier,
-        start_ms as "startMs", stored_ms as "storedMs", took_ms as "tookMs"
-      from eta_outcome`,
+        start_ms as "startMs", stored_ms as "storedMs", coalesce(late_ms, stored_ms) as "lateMs",
+        measured as "isMeasured", took_ms as "tookMs"
+      from eta_outcome
+      order by id desc`,
   })
   return rows
 }

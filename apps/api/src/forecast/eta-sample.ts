@@ -1,4 +1,4 @@
-import type { ExpectedEnd } from '@sluice/gate/forecast/simulate'
+import type { ExpectedEnd } from '@sluice/gate/forecast/expected-end'
 import { pause } from '@sluice/shared/pause'
 import type { Database } from '../db/database.ts'
 
@@ -11,6 +11,8 @@ const KEEP_EVERY_MS = 250
 export interface GivenEta {
   videoId: string
   end: ExpectedEnd
+  /** The pace was measured that its time on the device is made of. */
+  isMeasured: boolean
   p50Ms: number
   p90Ms: number
 }
@@ -63,15 +65,18 @@ export class EtaSample {
 
   async #keep(sample: readonly (GivenEta & { atMs: number })[]): Promise<void> {
     const nowMs = performance.now()
-    const column = (value: (given: GivenEta & { atMs: number }) => number | string) => sample.map(value)
+    const column = (value: (given: GivenEta & { atMs: number }) => number | string | boolean) =>
+      sample.map(value)
     await this.#db.query({
       name: 'eta-sample',
-      text: `insert into eta_given (video_id, given_at, p50_ms, p90_ms, pool, start_ms, free_ms, stored_ms)
+      text: `insert into eta_given (video_id, given_at, p50_ms, p90_ms, pool, start_ms, free_ms, stored_ms,
+          late_ms, measured)
         select f.id, now() - ago_ms * interval '1 millisecond', f.p50, f.p90,
-          f.pool, f.start, f.free, f.stored
+          f.pool, f.start, f.free, f.stored, f.late, f.measured
         from unnest($1::text[], $2::float8[], $3::float8[], $4::float8[],
-          $5::text[], $6::float8[], $7::float8[], $8::float8[])
-          f (id, ago_ms, p50, p90, pool, start, free, stored)
+          $5::text[], $6::float8[], $7::float8[], $8::float8[], $9::float8[],
+          $10::boolean[])
+          f (id, ago_ms, p50, p90, pool, start, free, stored, late, measured)
         on conflict do nothing`,
       values: [
         column(({ videoId }) => videoId),
@@ -82,6 +87,8 @@ export class EtaSample {
         column(({ end }) => end.startMs),
         column(({ end }) => end.freeMs),
         column(({ end }) => end.storedMs),
+        column(({ end }) => end.lateMs),
+        column(({ isMeasured }) => isMeasured),
       ],
     })
   }

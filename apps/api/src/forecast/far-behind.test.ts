@@ -1,4 +1,4 @@
-import type { Forecast as Expected } from '@sluice/gate/forecast/simulate'
+import type { Forecast as Expected } from '@sluice/gate/forecast/expected-end'
 import { expect, test } from 'vitest'
 import { cutQueuesOf, expectFarBehind } from './far-behind.ts'
 
@@ -14,7 +14,7 @@ const row = (id: string, fields: object = {}) => ({
 })
 const servedAt = (startMs: number, position: number): Expected => ({
   position,
-  end: { pool: 'a', startMs, freeMs: startMs + 1_000, storedMs: startMs + 1_100 },
+  end: { pool: 'a', startMs, freeMs: startMs + 1_000, storedMs: startMs + 1_100, lateMs: startMs + 2_100 },
 })
 
 test('what a key has queued beside the simulated videos stands behind its queues that were cut', () => {
@@ -44,7 +44,7 @@ test('a video far behind is expected as late as those before it are served, by w
   // Ten in ten seconds: the hundredth begins after a hundred.
   expect(expectedOf(null)).toEqual({
     position: 100,
-    end: { pool: 'a', startMs: 100_000, freeMs: 102_000, storedMs: 102_300 },
+    end: { pool: 'a', startMs: 100_000, freeMs: 102_000, storedMs: 102_300, lateMs: 112_300 },
   })
   expect(expectedOf(1_000)).toEqual(expectedOf(null))
   expect(expectedOf(0).position).toBe(11)

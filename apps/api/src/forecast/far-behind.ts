@@ -1,4 +1,4 @@
-import type { Forecast as Expected, ExpectedEnd } from '@sluice/gate/forecast/simulate'
+import type { Forecast as Expected, ExpectedEnd } from '@sluice/gate/forecast/expected-end'
 import { queueKeyOf } from '@sluice/gate/head-row'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Database } from '../db/database.ts'
@@ -89,7 +89,9 @@ export function expectFarBehind(
   const startMs = last.end.startMs * factor
   const { deviceMs, uploadMs } = takesMs(last.end)
   const freeMs = startMs + deviceMs
-  return { position, end: { pool: last.end.pool, startMs, freeMs, storedMs: freeMs + uploadMs } }
+  const storedMs = freeMs + uploadMs
+  const lateMs = storedMs + (last.end.lateMs - last.end.storedMs) * factor
+  return { position, end: { pool: last.end.pool, startMs, freeMs, storedMs, lateMs } }
 }
 
 /** Predicted milliseconds on a device, and from then until it is stored. */

@@ -46,7 +46,7 @@ test('a reading on a dead connection does not keep those waiting who ask ten sec
   const parts = {
     db,
     catalogue: new Catalogue(),
-    accountSharePercent: 75,
+    rules: { accountSharePercent: 75, flexRunMsMin: 30_000 },
     leaseMs: 20_000,
     switchMs: 0,
     switchWaitMsMax: 0,

@@ -1,34 +1,37 @@
 import { tierOf } from '@sluice/gate/choose'
+import { slotsFreeInMs } from '@sluice/gate/fleet'
+import type { GateRules } from '@sluice/gate/forecast/ahead'
+import type { Forecast as Expected, ExpectedEnd } from '@sluice/gate/forecast/expected-end'
 import { type FlexWait, forecastLater, msUntilReady } from '@sluice/gate/forecast/later'
 import {
-  type Forecast as Expected,
-  type ExpectedEnd,
+  type ForecastParts,
   forecastAt,
   type Place,
+  type Queueing,
   simulate,
   simulateNext,
 } from '@sluice/gate/forecast/simulate'
 import { type HeadRow, queueKeyOf } from '@sluice/gate/head-row'
-import { type PredictableVideo, predictDeviceMs, predictUploadMs } from '@sluice/gate/pace'
+import { isPaceKnown, type PredictableVideo, predictDeviceMs, predictUploadMs } from '@sluice/gate/pace'
 import { fitsPool } from '@sluice/gate/pool-fits'
 import { msOfId } from '@sluice/shared/ids'
-import { capabilitiesOf } from '@sluice/shared/models/capability'
-import type { Catalogue } from '@sluice/shared/models/catalogue'
-import { MODES } from '@sluice/shared/models/model'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
-import type { Database } from '../db/database.ts'
-import { type FleetSettings, type ReadFleet, readFleet } from '../gate/fleet.ts'
-import { readFirstOfQueues, readQueued } from '../gate/queue-heads.ts'
+import type { ReadFleet } from '../gate/fleet.ts'
+import { readLiving } from '../gate/queue-heads.ts'
 import { cutAtYields } from '../in-slices.ts'
 import type { Video } from '../videos/video.ts'
-import { EtaBounds } from './eta-bounds.ts'
-import { readEtaOutcomes } from './eta-outcomes.ts'
 import type { GivenEta } from './eta-sample.ts'
 import { type CutQueue, cutQueuesOf, expectFarBehind, readTierQueues } from './far-behind.ts'
 import { etaSecondsOf, type Forecast, later } from './forecast.ts'
+import { Newcomers } from './newcomers.ts'
+import { Arrivals } from './recent-arrivals.ts'
+import { readSnapshot, SIMULATED_MAX, type Snapshot, type SnapshotParts } from './snapshot.ts'
 
-/** Videos simulated one by one; those behind them in their queues are taken to be served as they are. */
-const SIMULATED_MAX = 2_000
+/** What simulations for single videos may take: so much of each snapshot, and this share of the time. */
+const ALONE_MS_FREE = 20
+const ALONE_SHARE = 0.05
+/** No further future is simulated once those before have taken this long. */
+const FUTURES_MS_MAX = 40
 /**
  * Places that are found by a simulation of their own while the same forecasts are kept, so that a flood of
  * submissions of many keys costs no more than some times what these do; the next ones are taken to come as
@@ -62,19 +65,6 @@ type WaitingVideo = PredictableVideo &
   FlexWait &
   Pick<HeadRow, 'key_id' | 'service_tier' | 'num_steps' | 'expires_in_ms'> & { createdAtMs?: number }
 
-/** What is simulated: the fleet, and the first videos of each queue. */
-interface Snapshot {
-  /** When its reading began, by the process's clock. */
-  readAtMs: number
-  fleet: ReadFleet
-  rows: HeadRow[]
-  /** The most videos of one queue there are in `rows`. */
-  perQueue: number
-  bounds: EtaBounds
-  /** When it was read, by the clock of `performance.now()`. */
-  atMs: number
-}
-
 interface Forecasts {
   snapshot: Snapshot
   byVideo: ReadonlyMap<string, Expected>
@@ -86,11 +76,19 @@ interface Forecasts {
   places: Map<string, Promise<Place | null>>
   /** What finding them has taken. */
   spentMs: number
+  /** What simulations for single videos have taken. */
+  aloneMs: number
 }
 
-export interface ForecasterParts extends FleetSettings {
-  db: Database
-  accountSharePercent: number
+/** What a customer is told, and what that is made of. */
+interface Shown {
+  forecast: Forecast
+  end: ExpectedEnd | null
+  isMeasured: boolean
+}
+
+export interface ForecasterParts extends SnapshotParts {
+  rules: GateRules
   /** Hears what the first answers of videos said. May not throw. */
   onGiven?: (given: GivenEta) => void
 }
@@ -102,14 +100,19 @@ export interface ForecasterParts extends FleetSettings {
  */
 export class Forecaster {
   readonly #parts: ForecasterParts
+  readonly #arrivals: Arrivals
   readonly #forecasts = new SnapshotCache<Forecasts>(KEPT)
   /** The simulation of a place that is under way, or was last. */
   #simulating: Promise<unknown> = Promise.resolve()
   /** Videos that were promised a time of late, oldest first. */
   readonly #promised: { row: HeadRow; atMs: number }[] = []
+  readonly #newcomers = new Newcomers()
+  /** What the last simulation for a single video took. */
+  #aloneMs = 1
 
   constructor(parts: ForecasterParts) {
     this.#parts = parts
+    this.#arrivals = new Arrivals(parts.db)
   }
 
   /** A video's forecast; null when it has ended. */
@@ -121,10 +124,10 @@ export class Forecaster {
   async ofFirst(video: Video): Promise<Forecast | null> {
     const found = await this.#find(video)
     if (found === null) return null
-    const { end, forecast } = found
+    const { end, isMeasured, forecast } = found
     if (end !== null && forecast.etaSeconds !== null) {
       const { p50, p90 } = forecast.etaSeconds
-      this.#parts.onGiven?.({ videoId: video.id, end, p50Ms: p50 * 1_000, p90Ms: p90 * 1_000 })
+      this.#parts.onGiven?.({ videoId: video.id, end, isMeasured, p50Ms: p50 * 1_000, p90Ms: p90 * 1_000 })
     }
     return forecast
   }
@@ -133,10 +136,10 @@ export class Forecaster {
   async ofNew(video: NewVideo): Promise<Forecast | null> {
     const forecasts = await this.#forecasts.get(() => this.#make())
     const expected = await this.#expectNew(forecasts, video, video)
-    return expected === null ? null : this.#show(forecasts.snapshot, expected, video.service_tier).forecast
+    return expected === null ? null : this.#show(forecasts.snapshot, expected, video).forecast
   }
 
-  async #find(video: Video): Promise<{ forecast: Forecast; end: ExpectedEnd | null } | null> {
+  async #find(video: Video): Promise<Shown | null> {
     if (video.ended_at !== null) return null
     const kept = await this.#forecasts.get(() => this.#make())
     // One that waits for its time or its price is in no snapshot.
@@ -146,7 +149,7 @@ export class Forecaster {
     const forecasts =
       isKnown || isCut || isWaiting ? kept : await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
     const expected = await this.#expect(forecasts, video)
-    return expected === null ? null : this.#show(forecasts.snapshot, expected, video.service_tier)
+    return expected === null ? null : this.#show(forecasts.snapshot, expected, video)
   }
 
   async #expect(forecasts: Forecasts, video: Video): Promise<Expected | null> {
@@ -159,25 +162,62 @@ export class Forecaster {
     }
     if (!isQueued) return this.#expectRunning(forecasts.snapshot, video)
     const waiting = waitingOf(video, forecasts.snapshot.fleet)
-    // Most answers are those of new videos, and theirs is a queue that others have asked for.
-    if (this.#isPlaceKnown(forecasts, waiting)) return this.#expectNew(forecasts, waiting, null)
-    const row = await readQueued(this.#parts.db, video.id)
-    // It was dispatched meanwhile.
-    if (row === null) return this.#expectRunning(forecasts.snapshot, video)
+    // A burst of answers are those of new videos, and theirs is a queue that others have asked for.
+    const isAlone = this.#takesTimeAlone(forecasts)
+    if (!isAlone && this.#isPlaceKnown(forecasts, waiting)) return this.#expectNew(forecasts, waiting, null)
+    const found = await readLiving(this.#parts.db, video.id)
+    if (found === null || found.status !== 'queued')
+      return this.#expectRunning(forecasts.snapshot, { ...video, pool: found?.pool ?? null })
+    const { status: _, pool: __, ...row } = found
     const steps = row.num_steps - (row.checkpoint_step ?? 0)
     const queued = { ...row, num_steps: steps, createdAtMs: video.created_at.getTime() }
-    return this.#expectNew(forecasts, queued, queued)
+    if (!isAlone || forecasts.cutQueues.has(queueKeyOf(queued)))
+      return this.#expectNew(forecasts, queued, queued)
+    return this.#expectAlone(forecasts, video, queued)
+  }
+
+  /**
+   * Whether a video may have a simulation of its own, as long as they take next to none of the time: its time
+   * is taken now, by what the last one took, so that many who ask at once do not all get it.
+   */
+  #takesTimeAlone(forecasts: Forecasts): boolean {
+    const { snapshot, aloneMs } = forecasts
+    const isTimeLeft = aloneMs + this.#aloneMs <= ALONE_MS_FREE + ALONE_SHARE * ageMs(snapshot)
+    if (!isTimeLeft || snapshot.fleet.pools.length === 0) return false
+    forecasts.aloneMs += this.#aloneMs
+    return true
+  }
+
+  /** By a simulation of its own: of what the snapshot saw, what came since then, and then this. */
+  async #expectAlone(
+    forecasts: Forecasts,
+    { id, created_at: createdAt }: Video,
+    row: HeadRow & FlexWait,
+  ): Promise<Expected> {
+    const { snapshot } = forecasts
+    const cameAtMs = performance.now() - Math.max(0, Date.now() - createdAt.getTime())
+    this.#newcomers.note(row, cameAtMs)
+    const since = this.#newcomers.since(snapshot, cameAtMs, id)
+    const inMs = Math.max(0, cameAtMs - snapshot.atMs)
+    const place = await this.#simulateNext(snapshot, row, { since, inMs }, (ms) => {
+      this.#aloneMs = ms
+    })
+    forecasts.places.set(placeKeyOf(row, snapshot.fleet), Promise.resolve(place))
+    return expectWhenReady(forecasts, place, row, row)
   }
 
   /** Of a video that no simulation has seen run: it was dispatched since, or is being uploaded. */
-  #expectRunning({ fleet }: Snapshot, video: Video): Expected {
+  #expectRunning({ fleet, atMs }: Snapshot, video: Video): Expected {
     const ofPool = fleet.pools.find((known) => known.pool === video.pool)
     const pool = ofPool ?? fleet.pools.find((other) => video.pool === null && fitsPool(other, video))
     const named = { pool: pool?.pool ?? video.pool ?? '', device: pool?.device ?? '' }
     const left = video.num_steps - video.step
-    const freeMs = left === 0 ? 0 : predictDeviceMs(fleet.paces, named, video, left)
+    // It may have been given a slot that another one leaves in a moment.
+    const slotMs = pool === undefined || video.step > 0 ? 0 : (slotsFreeInMs(fleet, pool)[0] ?? 0)
+    const startMs = Math.max(slotMs, performance.now() - atMs)
+    const freeMs = startMs + (left === 0 ? 0 : predictDeviceMs(fleet.paces, named, video, left))
     const storedMs = freeMs + predictUploadMs(fleet.paces, named, video)
-    return { position: null, end: { pool: named.pool, startMs: 0, freeMs, storedMs } }
+    return { position: null, end: { pool: named.pool, startMs, freeMs, storedMs, lateMs: storedMs } }
   }
 
   /** `row`: what is simulated if no place of its queue is known yet; null = one is. */
@@ -210,11 +250,15 @@ export class Forecaster {
   }
 
   /**
-   * As `ofNew`, among all videos that were promised a time here until now: of a burst of promises each counts
-   * for those after it.
+   * As `ofNew`, of each of these were it alone submitted, and among all videos that were promised a time here
+   * until now: of a burst of promises each counts for those after it. All are made of one snapshot.
    */
-  async ofPromised(video: NewVideo): Promise<Forecast | null> {
+  async ofPromised(videos: readonly NewVideo[]): Promise<(Forecast | null)[]> {
     const forecasts = await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
+    return Promise.all(videos.map((video) => this.#expectPromised(forecasts, video)))
+  }
+
+  async #expectPromised(forecasts: Forecasts, video: NewVideo): Promise<Forecast | null> {
     const { fleet, rows } = forecasts.snapshot
     const unseen = this.#unseenBy(forecasts.snapshot)
     const queueKey = queueKeyOf(video)
@@ -222,10 +266,10 @@ export class Forecaster {
     const place =
       unseen.length === 0
         ? await this.#placeOf(forecasts, video)
-        : await this.#simulateNext(fleet, [...rows, ...unseen], video)
+        : await this.#simulateNext({ ...forecasts.snapshot, rows: [...rows, ...unseen] }, video)
     if (place === null) return null
-    const expected = forecastAt(place, video, fleet.paces)
-    return this.#show(forecasts.snapshot, expected, video.service_tier).forecast
+    const expected = forecastAt(place, video, fleet.paces, ageMs(forecasts.snapshot))
+    return this.#show(forecasts.snapshot, expected, video).forecast
   }
 
   /**
@@ -255,24 +299,26 @@ export class Forecaster {
   }
 
   #show(
-    { atMs, bounds }: Snapshot,
+    { fleet, atMs, bounds }: Snapshot,
     { position, end }: Expected,
-    tier: Video['service_tier'],
-  ): { forecast: Forecast; end: ExpectedEnd | null } {
-    if (end === null) return { forecast: { position, etaSeconds: null }, end }
+    video: PredictableVideo & Pick<HeadRow, 'service_tier'>,
+  ): Shown {
+    if (end === null) return { forecast: { position, etaSeconds: null }, end, isMeasured: false }
     const now = later(end, performance.now() - atMs)
-    return { forecast: { position, etaSeconds: etaSecondsOf(now, tier, bounds) }, end: now }
+    const device = fleet.pools.find(({ pool }) => pool === end.pool)?.device ?? ''
+    const isMeasured = isPaceKnown(fleet.paces, { pool: end.pool, device }, video)
+    const etaSeconds = etaSecondsOf(now, { tier: video.service_tier, isMeasured }, bounds)
+    return { forecast: { position, etaSeconds }, end: now, isMeasured }
   }
 
   /** What no simulation has found yet is found out once, for all who ask for a video of this queue. */
   #placeOf(forecasts: Forecasts, video: NewVideo): Promise<Place | null> {
     const { snapshot, places } = forecasts
-    const { fleet, rows } = snapshot
-    const key = placeKeyOf(video, fleet)
+    const key = placeKeyOf(video, snapshot.fleet)
     const known = places.get(key)
     if (known !== undefined) return known
     if (places.size >= PLACES_MAX && forecasts.spentMs >= PLACES_MS_MAX) return Promise.resolve(null)
-    const found = this.#simulateNext(fleet, rows, video, (ms) => {
+    const found = this.#simulateNext(snapshot, video, undefined, (ms) => {
       forecasts.spentMs += ms
     })
     places.set(key, found)
@@ -281,15 +327,14 @@ export class Forecaster {
 
   /** One at a time, however many ask: each lets others be served between its parts, but not between all. */
   #simulateNext(
-    fleet: ReadFleet,
-    rows: HeadRow[],
+    snapshot: Snapshot,
     video: NewVideo,
+    queueing?: Queueing,
     onTook: (ms: number) => void = () => {},
-  ): Promise<Place | null> {
+  ): Promise<Place> {
     const found = this.#simulating.then(async () => {
       const startedMs = performance.now()
-      const work = simulateNext(fleet, rows, rowOfNew(video), this.#parts.accountSharePercent)
-      const place = await cutAtYields(work)
+      const place = await cutAtYields(simulateNext(this.#partsOf(snapshot), rowOfNew(video), queueing))
       onTook(performance.now() - startedMs)
       return place
     })
@@ -297,44 +342,46 @@ export class Forecaster {
     return found
   }
 
+  #partsOf({ fleet, rows, running, recent, atMs }: Snapshot): ForecastParts {
+    const endsMs = performance.now() + FUTURES_MS_MAX
+    const isTimeLeft = () => performance.now() < endsMs
+    const { rules } = this.#parts
+    return { fleet, queued: rows, running, rules, recent, seed: Math.round(atMs), isTimeLeft }
+  }
+
   async #make(): Promise<Forecasts> {
-    const snapshot = await this.#read()
-    const { fleet, rows, perQueue } = snapshot
+    const snapshot = await readSnapshot(this.#parts, this.#arrivals)
+    const { rows, perQueue } = snapshot
     const counts = new Map<string, number>()
     for (const row of rows) counts.set(queueKeyOf(row), (counts.get(queueKeyOf(row)) ?? 0) + 1)
-    const simulated = await cutAtYields(simulate(fleet, rows, this.#parts.accountSharePercent))
+    const byVideo = await cutAtYields(simulate(this.#partsOf(snapshot)))
     const isCut = (queueKey: string) => (counts.get(queueKey) ?? 0) >= perQueue
     const keyIds = new Set(rows.flatMap((row) => (isCut(queueKeyOf(row)) ? row.key_id : [])))
     const tierQueues = keyIds.size === 0 ? [] : await readTierQueues(this.#parts.db, [...keyIds])
-    const known = { tierQueues, forecasts: simulated.forecasts, createdAtMs: msOfId }
+    const known = { tierQueues, forecasts: byVideo, createdAtMs: msOfId }
     const cutQueues = cutQueuesOf(rows, isCut, known)
     const shownQueues = cutQueuesOf(rows, (queueKey) => !isCut(queueKey), { ...known, tierQueues: [] })
-    const byVideo = simulated.forecasts
-    return { snapshot, byVideo, cutQueues, shownQueues, places: new Map(), spentMs: 0 }
+    return { snapshot, byVideo, cutQueues, shownQueues, places: new Map(), spentMs: 0, aloneMs: 0 }
   }
+}
 
-  async #read(): Promise<Snapshot> {
-    const { db, catalogue } = this.#parts
-    const readAtMs = performance.now()
-    const fleet = await readFleet(db, this.#parts)
-    const atMs = performance.now()
-    const first = await readFirstOfQueues(db, everyCapability(catalogue, fleet), SIMULATED_MAX)
-    const bounds = new EtaBounds(await readEtaOutcomes(db))
-    return { readAtMs, atMs, fleet, ...first, bounds }
-  }
+function ageMs({ atMs }: Snapshot): number {
+  return performance.now() - atMs
 }
 
 /** What is expected of a video in this place, which may have to wait for its time or its price. */
 function expectWhenReady(
-  { snapshot: { fleet } }: Forecasts,
+  { snapshot }: Forecasts,
   place: Place,
   video: PredictableVideo & { num_steps: number },
   wait: FlexWait,
 ): Expected {
-  const expected = forecastAt(place, video, fleet.paces)
+  const { fleet } = snapshot
+  const expected = forecastAt(place, video, fleet.paces, ageMs(snapshot))
   const readyInMs = msUntilReady(fleet.flex, wait)
   if (readyInMs === 0) return expected
-  const costMs = place.start ? predictDeviceMs(fleet.paces, place.start.pool, video, video.num_steps) : 0
+  const [start] = place.starts
+  const costMs = start ? predictDeviceMs(fleet.paces, start.pool, video, video.num_steps) : 0
   return forecastLater(expected.end, { readyInMs, costMs })
 }
 
@@ -395,15 +442,6 @@ function waitingOf(video: Video, { flex }: ReadFleet): WaitingVideo {
 
 function rowOfNew(video: NewVideo): HeadRow {
   return { ...video, id: '', checkpoint_step: null, passed_over_ms: null }
-}
-
-/** What any queued video may need, also of a model that left the catalogue and is still served. */
-function everyCapability(catalogue: Catalogue, fleet: Pick<ReadFleet, 'pools'>): string[] {
-  const known = capabilitiesOf(
-    catalogue.models.map((model) => model.id),
-    MODES,
-  )
-  return [...new Set([...known, ...fleet.pools.flatMap((pool) => pool.capabilities)])]
 }
 
 /** A forecast made when the video was in the other state (queued or running) is of no use. */

@@ -124,9 +124,9 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   for (const attempt of movable(pass.fleet)) await giveUpUntaken(pass, attempt)
   const order = inOrderOfFilling(pass.fleet.pools)
   // Who waited for a pool that had room and took none of them need not any more.
-  const dispatched = (await fillPools(pass, order)) + (await fillPools(pass, [...pass.leftFree]))
+  const filled = (await fillPools(pass, order)) + (await fillPools(pass, [...pass.leftFree]))
   // Only now: who can go to a free slot of one pool needs no room on another.
-  await askForRoom(pass, order)
+  const dispatched = filled + (await askForRoom(pass, order))
   return { dispatched, nextPassInMs: earlier(nextFreeInMs(pass.fleet), knownFleet.dueInMs) }
 }
 
@@ -152,18 +152,33 @@ async function fillPool(pass: PoolPass, pool: Pool): Promise<number> {
   return freeSlots > 0 ? fillFreeSlots(pass, pool, Math.min(freeSlots, takesNow(pass, pool))) : 0
 }
 
-/** Asks a flex video of each full pool to make room, where a video of a higher tier would get its slot. */
-async function askForRoom(pass: Pass, pools: readonly Pool[]): Promise<void> {
-  const ofQueue = Map.groupBy(pass.fleet.inFlight, ({ queue }) => queue)
-  for (const pool of pools) await askOneForRoom({ ...pass, inFlight: ofQueue.get(pool.queue) ?? [] }, pool)
+/**
+ * Asks a flex video of each full pool to make room, where a video of a higher tier would get its slot.
+ * Returns how many videos it dispatched instead.
+ */
+async function askForRoom(pass: Pass, pools: readonly Pool[]): Promise<number> {
+  let dispatched = 0
+  for (const pool of pools) {
+    if ((await findVictim(pass, pool)) === null) continue
+    // Who is in need of room may have come since the pools with a free slot were filled.
+    pass.queueHeads.doubt()
+    dispatched += await fillPools(pass, pools)
+    const victim = await findVictim(pass, pool)
+    if (victim === null) continue
+    await requestYield(pass.db, victim.videoId)
+    victim.isYielding = true
+  }
+  return dispatched
 }
 
-async function askOneForRoom(pass: PoolPass, pool: Pool): Promise<void> {
-  const { fleet, queueHeads } = pass
-  if (pool.slots > occupantsOf(pass, pool).length) return
+/** Who of a full pool is to make room; null = nobody. */
+async function findVictim({ fleet, ...parts }: Pass, pool: Pool): Promise<InFlight | null> {
+  const pass = { ...parts, fleet, inFlight: fleet.inFlight.filter(({ queue }) => queue === pool.queue) }
+  const { queueHeads } = pass
+  if (pool.slots > occupantsOf(pass, pool).length) return null
   const victims = preemptable(fleet, pool, pass.settings.flexRunMsMin)
   // A full pool with nobody to make room needs no heads at all.
-  if (victims.length === 0) return
+  if (victims.length === 0) return null
   const { lines } = await queueHeads.read(pool)
   lines.dropDear(multiplierNow(fleet.flex))
   const heads = headsOf(lines, pass, pool)
@@ -174,10 +189,7 @@ async function askOneForRoom(pass: PoolPass, pool: Pool): Promise<void> {
     behind: () => null,
   }
   const { time, running } = fleet
-  const victim = victimFor({ running, others }, shares, new FairQueue(time, heads), victims)
-  if (victim === null) return
-  await requestYield(pass.db, victim.videoId)
-  victim.isYielding = true
+  return victimFor({ running, others }, shares, new FairQueue(time, heads), victims)
 }
 
 function headsOf(lines: Lines, pass: Pass, pool: Pool): Head[] {

@@ -5,6 +5,7 @@ import { type KnownRow, type Line, Lines } from '@sluice/gate/lines'
 import { fitsPool } from '@sluice/gate/pool-fits'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import type { Database } from '../db/database.ts'
+import type { Video } from '../videos/video.ts'
 import { HEAD_COLUMNS } from './head-columns.ts'
 import { FITS_POOL_SQL, fitsPoolValues } from './pool-fits-sql.ts'
 
@@ -80,11 +81,15 @@ const BEHIND_SQL = `select ${HEAD_COLUMNS}
       order by q.id limit $8) v
     order by v.id`
 
-const QUEUED_SQL = `select ${HEAD_COLUMNS}
+const HEAD_ROWS_SQL = `select ${HEAD_COLUMNS}
     from video v
     join api_key k on k.id = v.key_id
     join account a on a.id = k.account_id
-    where v.id = any ($1::text[]) and ${IS_READY('v')}`
+    where v.id = any ($1::text[])`
+
+const QUEUED_SQL = `${HEAD_ROWS_SQL} and ${IS_READY('v')}`
+
+const IN_FLIGHT_SQL = `${HEAD_ROWS_SQL} and v.status in ('dispatched', 'running')`
 
 /** Several videos of each queue and not its head alone; `per_queue` = how many. */
 const FIRST_OF_QUEUES_SQL = `${headsSql('true')},
@@ -210,15 +215,18 @@ function isKept(known: PoolLines | undefined): boolean {
   return known.isDoubted ? known.cache.isFresh() : known.cache.isFresh(KEPT_MS_MAX)
 }
 
-/** A queued video, also one that waits for its time or its price; null when it is queued no longer. */
-export async function readQueued(db: Database, videoId: string): Promise<HeadRow | null> {
-  const { rows } = await db.query<HeadRow>({
+/** A video that has not ended, also one that waits for its time or its price; null when it has. */
+export async function readLiving(
+  db: Database,
+  videoId: string,
+): Promise<(HeadRow & Pick<Video, 'status' | 'pool'>) | null> {
+  const { rows } = await db.query<HeadRow & Pick<Video, 'status' | 'pool'>>({
     name: 'forecast-queued',
-    text: `select ${HEAD_COLUMNS}
+    text: `select ${HEAD_COLUMNS}, v.status, v.pool
       from video v
       join api_key k on k.id = v.key_id
       join account a on a.id = k.account_id
-      where v.id = $1 and v.status = 'queued'`,
+      where v.id = $1 and v.ended_at is null`,
     values: [videoId],
   })
   return rows[0] ?? null
@@ -239,4 +247,15 @@ export async function readFirstOfQueues(
     values: [capabilities, videosMax],
   })
   return { rows, perQueue: rows[0]?.per_queue ?? videosMax }
+}
+
+/** Reads what the gate would know of these videos were they queued again, as far as they are in flight. */
+export async function readInFlight(db: Database, videoIds: readonly string[]): Promise<HeadRow[]> {
+  if (videoIds.length === 0) return []
+  const { rows } = await db.query<HeadRow>({
+    name: 'forecast-in-flight',
+    text: IN_FLIGHT_SQL,
+    values: [videoIds],
+  })
+  return rows
 }

@@ -1,6 +1,6 @@
 import { type Head, tierOf } from '@sluice/gate/choose'
 import { takesNow } from '@sluice/gate/delivery'
-import { type Fleet, type InFlight, occupantsOf, type Pool } from '@sluice/gate/fleet'
+import { type Fleet, occupantsOf, type Pool, slotsFreeInMs } from '@sluice/gate/fleet'
 import { type HeadRow, headOf } from '@sluice/gate/head-row'
 import type { Lines } from '@sluice/gate/lines'
 import { unoccupiedSlots } from '@sluice/gate/loaded-slots'
@@ -32,6 +32,7 @@ export async function readElsewhere(
   }
   return new Elsewhere({
     pool,
+    freeInMs: firstFreeInMs(fleet, pool),
     loaded: unoccupiedSlots(pool, occupantsOf(fleet, pool)).models(),
     flexQueued: fleet.flexQueued,
     others,
@@ -56,7 +57,7 @@ function otherPool(
   const costOf = (row: HeadRow) => headOf(row, other, paces).costMs
   return {
     pool: other,
-    slotsFreeInMs: slotsFreeInMs(fleet, other, !filled.has(other.queue)),
+    slotsFreeInMs: slotsOfNext(fleet, other, !filled.has(other.queue)),
     costMsOf: (head: Head) => {
       const row = lines.of(head)?.row
       return row !== undefined && fitsPool(other, row) ? costOf(row) : null
@@ -72,12 +73,14 @@ function otherPool(
 }
 
 /** When the slots are free that take the next video that comes. */
-function slotsFreeInMs(fleet: Fleet, pool: Pool, hasRoom: boolean): number[] {
-  const occupants = occupantsOf(fleet, pool)
-  const free = hasRoom ? Math.min(takesNow(fleet, pool), pool.slots - occupants.length) : 0
-  return [...occupants.map(msLeft), ...Array.from({ length: Math.max(0, free) }, () => 0)]
+function slotsOfNext(fleet: Fleet, pool: Pool, hasRoom: boolean): number[] {
+  const freeMs = slotsFreeInMs(fleet, pool)
+  const unoccupied = Math.max(0, pool.slots - occupantsOf(fleet, pool).length)
+  const given = hasRoom ? Math.min(takesNow(fleet, pool), unoccupied) : 0
+  return freeMs.toSpliced(0, unoccupied - given)
 }
 
-function msLeft({ freeInMs, leftMs }: InFlight): number {
-  return Math.max(0, freeInMs ?? leftMs)
+/** Of a full pool: as if a slot of it were free, which shows whether one should be. */
+function firstFreeInMs(fleet: Fleet, pool: Pool): number {
+  return pool.slots > occupantsOf(fleet, pool).length ? (slotsFreeInMs(fleet, pool)[0] ?? 0) : 0
 }

@@ -103,7 +103,7 @@ export async function lookAtPromise(
   const standing = await standingWithPromises(context, key, asked)
   const lateMultiplierBps = await readLateMultiplier(context)
   const question = { key, standing, request, sized, waitMs: asked.waitMs, lateMultiplierBps }
-  const tiers = await Promise.all(PROMISED_TIERS.map((tier) => lookAtTier(context, { ...question, tier })))
+  const tiers = await lookAtTiers(context, question, PROMISED_TIERS)
   const ascending = tiers.toSorted((a, b) => Number(a.priced.costMicros - b.priced.costMicros))
   return { deliverBy: new Date(context.clock.now() + asked.waitMs), tiers: ascending }
 }
@@ -128,7 +128,6 @@ interface TierQuestion {
   standing: KeyStanding
   request: CreateRequest
   sized: SizedGeneration
-  tier: ServiceTier
   waitMs: number
   lateMultiplierBps: number
 }
@@ -138,19 +137,33 @@ async function readLateMultiplier({ db, config }: PromiseContext): Promise<numbe
   return multiplierNow(await readFlexMarket(db, config.tierMultiplierBps.flex))
 }
 
-async function lookAtTier(
-  { db, config, forecaster }: PromiseContext,
-  { key, standing, request, sized, tier, waitMs, lateMultiplierBps }: TierQuestion,
-): Promise<TierOutlook> {
+/** What each of these tiers would promise, at one moment. */
+async function lookAtTiers(
+  context: PromiseContext,
+  question: TierQuestion,
+  tiers: readonly ServiceTier[],
+): Promise<TierOutlook[]> {
+  const { waitMs, lateMultiplierBps } = question
+  const heads = await Promise.all(tiers.map((tier) => priceTier(context, question, tier)))
+  const forecasts = await context.forecaster.ofPromised(heads.map(({ head }) => head))
+  return heads.map((of, index) => {
+    const forecast = forecasts[index] ?? null
+    const eta = forecast?.etaSeconds ?? null
+    const canBeKept = eta !== null && eta.p90 * 1_000 <= waitMs
+    return { ...of, forecast, canBeKept, rebateMicros: rebateOf(of.priced, lateMultiplierBps) }
+  })
+}
+
+async function priceTier(
+  { db, config }: PromiseContext,
+  { key, standing, request, sized }: TierQuestion,
+  tier: ServiceTier,
+): Promise<Pick<TierOutlook, 'tier' | 'priced' | 'head'>> {
   const { generation, model, resolution } = sized
   const terms = { tier, maxPriceMicros: null }
   const priced = await priceVideo(db, { ...generation, model, resolution }, terms, config)
-  const { videoTokens } = priced
-  const head = newHead({ key, standing, request, tier, sized, videoTokens })
-  const forecast = await forecaster.ofPromised(head)
-  const eta = forecast?.etaSeconds ?? null
-  const canBeKept = eta !== null && eta.p90 * 1_000 <= waitMs
-  return { tier, priced, head, forecast, canBeKept, rebateMicros: rebateOf(priced, lateMultiplierBps) }
+  const head = newHead({ key, standing, request, tier, sized, videoTokens: priced.videoTokens })
+  return { tier, priced, head }
 }
 
 function rebateOf(
@@ -177,10 +190,10 @@ export async function promiseTime(
   const standing = await standingWithPromises(context, key, asked)
   const tier = serviceTierOf(request)
   const lateMultiplierBps = await readLateMultiplier(context)
-  const question = { key, standing, request, sized, tier, waitMs: asked.waitMs, lateMultiplierBps }
-  const { canBeKept, head } = await lookAtTier(context, question)
-  if (!canBeKept) throw await cannotBePromised(context, key, { request, sized, asked })
-  if (!context.forecaster.notePromised(videoId, head)) {
+  const question = { key, standing, request, sized, waitMs: asked.waitMs, lateMultiplierBps }
+  const [outlook] = await lookAtTiers(context, question, [tier])
+  if (outlook?.canBeKept !== true) throw await cannotBePromised(context, key, { request, sized, asked })
+  if (!context.forecaster.notePromised(videoId, outlook.head)) {
     throw new SluiceError(
       'unavailable',
       'Too many videos are promised a time at this moment. Ask again in a few seconds.',

@@ -1,4 +1,5 @@
 import type { DemandedVideo, VideoKind } from '@sluice/gate/plan/demand'
+import { seededRandom } from '@sluice/shared/seeded-random'
 import type { Plan, PlannedVideo } from './plan.ts'
 
 const HOUR_MS = 3_600_000
@@ -108,16 +109,5 @@ function pickerOf(shares: readonly number[]): (random: number) => number {
       else low = middle + 1
     }
     return low
-  }
-}
-
-/** Numbers from 0 (included) to 1, the same for the same seed (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }

@@ -57,6 +57,9 @@ const SHUT_DOWN: RunnerEnd = { why: 'shut_down', message: 'the worker shuts down
 const RESTART_FIRST_MS = 200
 const RESTART_MS_MAX = 30_000
 
+/** Later than any time that is known, and still a number that can be compared with itself. */
+const FAR_MS = Number.MAX_SAFE_INTEGER
+
 /**
  * One list of devices, and the runner that keeps a model warm on it: started again whenever it ends. At most
  * one attempt is on the device (`running`), one waits for it (`waiting`), and others are encoded by the
@@ -126,6 +129,11 @@ export class Slot {
 
   get isIdle(): boolean {
     return this.#running === undefined
+  }
+
+  /** Milliseconds until its device is free of what runs there; very many = not known. */
+  get freeInMs(): number {
+    return this.#running === undefined ? 0 : (this.#running.remainingMs ?? FAR_MS)
   }
 
   get hasRoom(): boolean {

@@ -67,19 +67,18 @@ export class Slots {
 
   /**
    * The best slot for a job: one that has loaded what the job was meant for; idle before nearly free, then
-   * without a switch of weights before with one.
+   * without a switch of weights before with one; of those that are alike the one that is free first.
    */
   forJob({ model, loaded }: Pick<AttemptJob, 'model' | 'loaded'>): Slot | undefined {
-    const wanting = this.#slots.filter((slot) => slot.wantsJob)
-    const meant = loaded === undefined ? [] : wanting.filter((slot) => slot.hasLoaded(loaded))
+    const slots = this.#slots.toSorted((a, b) => a.freeInMs - b.freeInMs)
+    const wanting = slots.filter((slot) => slot.wantsJob)
     return (
-      meant.find((slot) => slot.isIdle) ??
-      meant[0] ??
+      (loaded === undefined ? undefined : wanting.find((slot) => slot.hasLoaded(loaded))) ??
       wanting.find((slot) => slot.isIdle && slot.hasLoaded(model)) ??
       wanting.find((slot) => slot.isIdle) ??
       wanting.find((slot) => slot.hasLoaded(model)) ??
       wanting[0] ??
-      this.#slots.find((slot) => slot.hasRoom)
+      slots.find((slot) => slot.hasRoom)
     )
   }
 

@@ -29,11 +29,11 @@ test('a flex video is ready when its time and then its price have come', () => {
 })
 
 test('what waits is there once it is ready and made, or when those before it are, whichever is later', () => {
-  const end = { pool: 'a', startMs: 90_000, freeMs: 100_000, storedMs: 101_000 }
+  const end = { pool: 'a', startMs: 90_000, freeMs: 100_000, storedMs: 101_000, lateMs: 115_000 }
   expect(forecastLater(end, { readyInMs: 60_000, costMs: 10_000 }).end).toEqual(end)
   expect(forecastLater(end, { readyInMs: 110_000, costMs: 10_000 })).toEqual({
     position: null,
-    end: { pool: 'a', startMs: 110_000, freeMs: 120_000, storedMs: 121_000 },
+    end: { pool: 'a', startMs: 110_000, freeMs: 120_000, storedMs: 121_000, lateMs: 121_000 },
   })
   expect(forecastLater(end, { readyInMs: null, costMs: 10_000 }).end).toBeNull()
   expect(forecastLater(null, { readyInMs: 0, costMs: 10_000 }).end).toBeNull()

@@ -1,6 +1,6 @@
 import { type FlexPrices, msUntilWithinMaximum } from '../flex/flex-price.ts'
 import type { HeadRow } from '../head-row.ts'
-import type { ExpectedEnd, Forecast } from './simulate.ts'
+import type { ExpectedEnd, Forecast } from './expected-end.ts'
 
 /** What decides when a flex video may be dispatched. */
 export type FlexWait = Pick<HeadRow, 'multiplier_bps_max' | 'not_before_in_ms'>
@@ -26,5 +26,7 @@ export function forecastLater(
   if (end === null || readyInMs === null) return { position: null, end: null }
   const freeMs = Math.max(end.freeMs, readyInMs + costMs)
   const startMs = Math.max(end.startMs, freeMs - costMs)
-  return { position: null, end: { ...end, startMs, freeMs, storedMs: freeMs + end.storedMs - end.freeMs } }
+  const storedMs = freeMs + end.storedMs - end.freeMs
+  const lateMs = Math.max(storedMs, end.lateMs)
+  return { position: null, end: { ...end, startMs, freeMs, storedMs, lateMs } }
 }

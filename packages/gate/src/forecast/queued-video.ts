@@ -1,20 +1,38 @@
 import type { Fleet, Pool } from '../fleet.ts'
 import { type HeadRow, headOf } from '../head-row.ts'
-import { predictDeviceMs } from '../pace.ts'
+import { type DevicePace, predictPace } from '../pace.ts'
 import type { SimulatedHead, SimulatedVideo } from '../simulation/line.ts'
 
-/** A queued video of a snapshot, as the simulation moves it. */
+/** What runs of a video that was on a device before the simulation began. */
+export interface RunningPart {
+  pool: number
+  leftMs: number
+}
+
+/** A video of a snapshot, as the simulation moves it. */
 export class QueuedVideo implements SimulatedVideo {
   readonly id: string
   readonly row: HeadRow
   readonly expiresAtMs: number
-  readonly cameBack: boolean
+  cameBack: boolean
   passedOverAtMs: number | null
   putOffAtMs: number | undefined
+  /** When its device first begins with it; null = it has not been on one. */
+  startMs: number | null = null
+  /** Its place among those that were queued. */
+  position: number | null = null
   readonly #pools: readonly Pool[]
   readonly #paces: Fleet['paces']
+  #stepsLeft: number
+  /** It stands on its device, and what it takes besides its steps is behind it. */
+  #isStanding: boolean
 
-  constructor(row: HeadRow, pools: readonly Pool[], paces: Fleet['paces']) {
+  constructor(
+    row: HeadRow,
+    pools: readonly Pool[],
+    paces: Fleet['paces'],
+    running: RunningPart | null = null,
+  ) {
     this.id = row.id
     this.row = row
     this.expiresAtMs = row.expires_in_ms
@@ -22,24 +40,41 @@ export class QueuedVideo implements SimulatedVideo {
     this.passedOverAtMs = row.passed_over_ms === null ? null : -row.passed_over_ms
     this.#pools = pools
     this.#paces = paces
+    this.#isStanding = running !== null
+    this.#stepsLeft =
+      running === null
+        ? row.num_steps - (row.checkpoint_step ?? 0)
+        : Math.ceil(running.leftMs / this.#paceOn(running.pool).stepMs)
   }
 
   headOn(pool: number, nowMs: number): SimulatedHead {
-    return new QueuedHead(this, headOf(this.row, this.#pool(pool), this.#paces), nowMs)
+    const head = headOf(this.row, this.#pool(pool), this.#paces)
+    return new QueuedHead(this, { ...head, costMs: this.costMsOn(pool) }, nowMs)
   }
 
   costMsOn(pool: number): number {
-    const { row } = this
-    return predictDeviceMs(this.#paces, this.#pool(pool), row, row.num_steps - (row.checkpoint_step ?? 0))
+    const { overheadMs, stepMs } = this.#paceOn(pool)
+    return overheadMs + stepMs * this.#stepsLeft
   }
 
   deviceMsOn(pool: number): number {
     return this.costMsOn(pool)
   }
 
-  /** Nobody is foretold a time in which it makes room: what comes later is not known either. */
-  yieldOn(): null {
-    return null
+  yieldOn(pool: number, ranMs: number): number | null {
+    const { stepMs, overheadMs } = this.#paceOn(pool)
+    const besidesMs = this.#isStanding ? 0 : overheadMs
+    // After the step that is under way, and at the earliest after the first.
+    const steps = Math.max(1, Math.ceil((ranMs - besidesMs) / stepMs))
+    if (steps >= this.#stepsLeft) return null
+    this.#stepsLeft -= steps
+    this.#isStanding = false
+    this.cameBack = true
+    return besidesMs + steps * stepMs - ranMs
+  }
+
+  #paceOn(pool: number): DevicePace {
+    return predictPace(this.#paces, this.#pool(pool), this.row)
   }
 
   #pool(number: number): Pool {

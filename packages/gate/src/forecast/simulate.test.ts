@@ -7,7 +7,9 @@ import type { Fleet, InFlight, Pool } from '../fleet.ts'
 import type { HeadRow } from '../head-row.ts'
 import { pacesOf } from '../pace.ts'
 import { RunningCounts } from '../running-counts.ts'
-import { type Forecast, forecastAt, type Place, simulate, simulateNext } from './simulate.ts'
+import { NO_ARRIVALS, type RecentArrivals } from './arrivals.ts'
+import type { Forecast } from './expected-end.ts'
+import { type ForecastParts, forecastAt, simulate, simulateNext } from './simulate.ts'
 
 const POOL: Pool = {
   pool: 'a',
@@ -77,8 +79,21 @@ function freeIn(forecasts: ReadonlyMap<string, Forecast>, id: string): number | 
   return freeMs === undefined ? undefined : freeMs / 1_000
 }
 
-function forecastsOf(...given: Parameters<typeof simulate>): ReadonlyMap<string, Forecast> {
-  return madeBy(simulate(...given)).forecasts
+/** Nobody comes later. */
+function partsOf(fleet: Fleet, queued: readonly HeadRow[], accountSharePercent: number): ForecastParts {
+  return {
+    fleet,
+    queued,
+    running: new Map(),
+    rules: { accountSharePercent, flexRunMsMin: 30_000 },
+    recent: NO_ARRIVALS,
+    seed: 1,
+    isTimeLeft: () => true,
+  }
+}
+
+function forecastsOf(...given: Parameters<typeof partsOf>): ReadonlyMap<string, Forecast> {
+  return madeBy(simulate(partsOf(...given)))
 }
 
 test('positions follow the gate’s order and ETAs add up slot by slot', () => {
@@ -323,6 +338,83 @@ test('the forecast keeps to every limit at every moment, and leaves no device id
   )
 })
 
+/** Somebody else's video every second of the last minute, and so in the next one. */
+const STEADY: RecentArrivals = {
+  rows: Array.from({ length: 60 }, () => queuedRow(0, 9, { service_tier: 'standard' })),
+  spanMs: 60_000,
+}
+
+test('what comes later and goes first is in the way of flex in each future, of none that goes before it, and has no position', () => {
+  const fleet = fleetOf([POOL], [runningOn('a', { accountId: 'account_2', keyId: 'key_of_2' }, 10)])
+  const rows = [queuedRow(1, 1, { service_tier: 'priority' }), queuedRow(2, 1, { service_tier: 'flex' })]
+  const alone = forecastsOf(fleet, rows, 75)
+  const among = madeBy(simulate({ ...partsOf(fleet, rows, 75), recent: STEADY }))
+  expect(among.get('video_000001')).toEqual(alone.get('video_000001'))
+  const flex = among.get('video_000002')
+  expect(flex?.position).toBe(2)
+  // They are more than the pool can make, and come for a minute: half of those that it makes go before.
+  const { startMs = 0, storedMs = 0, lateMs = 0 } = flex?.end ?? {}
+  expect(startMs).toBeGreaterThan(60_000)
+  expect(lateMs).toBeGreaterThan(storedMs)
+  const place = madeBy(
+    simulateNext({ ...partsOf(fleet, rows.slice(0, 1), 75), recent: STEADY }, rows[1] as HeadRow),
+  )
+  expect(forecastAt(place, rows[1] as HeadRow, fleet.paces)).toEqual(flex)
+})
+
+test('the same seed foretells the same, and where time is short one future is enough', () => {
+  const rows = [queuedRow(1, 1, { service_tier: 'flex' })]
+  const made = (more: Partial<ForecastParts> = {}) =>
+    madeBy(simulate({ ...partsOf(fleetOf([POOL]), rows, 75), recent: STEADY, ...more }))
+  expect(made()).toEqual(made())
+  let asked = 0
+  const isTimeLeft = () => {
+    asked += 1
+    return false
+  }
+  const end = made({ isTimeLeft }).get('video_000001')?.end
+  expect(asked).toBe(1)
+  expect(end?.lateMs).toBe(end?.storedMs)
+})
+
+test('a running flex video makes room in the forecast as in the gate: who comes is foretold sooner, and it later', () => {
+  const flexRow = queuedRow(1, 1, { service_tier: 'flex', num_steps: 300 })
+  const running: InFlight = {
+    ...runningOn('a', { accountId: 'account_1', keyId: 'key_of_1' }, 30),
+    videoId: flexRow.id,
+    tier: 'flex',
+  }
+  const standard = queuedRow(2, 2)
+  const parts = partsOf(fleetOf([POOL], [running]), [standard], 75)
+  const without = madeBy(simulate(parts))
+  expect(freeIn(without, standard.id)).toBe(31.5)
+  const made = madeBy(simulate({ ...parts, running: new Map([[flexRow.id, flexRow]]) }))
+  // After the step that is under way; then what is left of it begins anew, half a second in.
+  expect(freeIn(made, standard.id)).toBeCloseTo(0.1 + 1.5)
+  expect(made.get(flexRow.id)).toMatchObject({ position: null, end: { startMs: 0 } })
+  expect(freeIn(made, flexRow.id)).toBeCloseTo(30 + 1.5 + 0.5)
+  // One that was asked before does so although nobody waits any more.
+  const asked = partsOf(fleetOf([POOL], [{ ...running, isYielding: true }]), [], 75)
+  const alone = madeBy(simulate({ ...asked, running: new Map([[flexRow.id, flexRow]]) }))
+  expect(freeIn(alone, flexRow.id)).toBeCloseTo(30.5)
+})
+
+test('one that came back runs its time before it makes room in the forecast, as long as it ran counted', () => {
+  const flexRow = queuedRow(1, 1, { service_tier: 'flex', num_steps: 600 })
+  const running: InFlight = {
+    ...runningOn('a', { accountId: 'account_1', keyId: 'key_of_1' }, 60),
+    videoId: flexRow.id,
+    tier: 'flex',
+    cameBack: true,
+    ranMs: 20_000,
+  }
+  const standard = queuedRow(2, 2)
+  const parts = partsOf(fleetOf([POOL], [running]), [standard], 75)
+  const made = madeBy(simulate({ ...parts, running: new Map([[flexRow.id, flexRow]]) }))
+  // Ten seconds are left of its thirty.
+  expect(freeIn(made, standard.id)).toBeCloseTo(10 + 1.5, 0)
+})
+
 const CROWDS: readonly [string, (index: number) => Partial<HeadRow>][] = [
   ['of 1,000 accounts', () => ({})],
   ['of 1,000 accounts that may run one each', () => ({ account_running_max: 1 })],
@@ -419,7 +511,7 @@ test('a video that is only quoted is foretold what it is foretold once it is que
       const rows = mixedRows(crowd)
       const last = rows.pop() as HeadRow
       const queued = forecastsOf(fleet, [...rows, last], 75)
-      const place = madeBy(simulateNext(fleet, rows, last, 75)) as Place
+      const place = madeBy(simulateNext(partsOf(fleet, rows, 75), last))
       expect(forecastAt(place, last, fleet.paces)).toEqual(queued.get(last.id))
     }),
     { numRuns: 1_000 },

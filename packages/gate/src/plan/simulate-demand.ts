@@ -64,7 +64,9 @@ class DemandRun implements Watch<DemandVideo> {
     this.#kinds = new Map(demand.kinds.map((kind, number) => [kind, number]))
     this.#nextSampleMs = demand.sampleEveryMs === undefined ? Number.POSITIVE_INFINITY : 0
     this.#pools = inOrderOfFilling(
-      demand.pools.map((pool) => ({ ...pool, untaken: 0, capabilities: modelsOf(pool, demand.kinds) })),
+      demand.pools
+        .toSorted((a, b) => (a.pool < b.pool ? -1 : 1))
+        .map((pool) => ({ ...pool, untaken: 0, capabilities: modelsOf(pool, demand.kinds) })),
     )
     this.#simulation = new Simulation({
       pools: this.#pools.map((pool) => rulesOf(pool, settings.switchWaitMsMax)),

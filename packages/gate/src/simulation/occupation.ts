@@ -34,6 +34,8 @@ export interface OccupationParts<Line, Video> {
   startedAtMs: number
   /** Of its time, what a switch of models takes before it. */
   switchMs: number
+  /** How long it had run as the simulation began; left out = 0. */
+  ranBeforeMs?: number
   endsAtMs: number
   expiresAtMs: number
   cameBack: boolean
@@ -52,6 +54,7 @@ export class Occupation<Line, Video> implements Preemptable {
   readonly video: Video | null
   readonly switchMs: number
   readonly cameBack: boolean
+  readonly ranBeforeMs: number
   /** When the device begins with it: the slot may be given away a moment before it is free. */
   readonly startedAtMs: number
   endsAtMs: number
@@ -74,6 +77,7 @@ export class Occupation<Line, Video> implements Preemptable {
     this.video = parts.video
     this.switchMs = parts.switchMs
     this.cameBack = parts.cameBack
+    this.ranBeforeMs = parts.ranBeforeMs ?? 0
     this.startedAtMs = parts.startedAtMs
     this.endsAtMs = parts.endsAtMs
     this.#clock = parts.clock
@@ -94,7 +98,7 @@ export class Occupation<Line, Video> implements Preemptable {
   }
 
   get ranMs(): number {
-    return this.#clock.nowMs - this.startedAtMs - this.switchMs
+    return this.ranBeforeMs + this.#clock.nowMs - this.startedAtMs - this.switchMs
   }
 
   get leftMs(): number {

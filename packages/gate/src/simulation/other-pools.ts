@@ -155,6 +155,7 @@ export class OtherPools<Video extends SimulatedVideo> {
     return () => {
       made ??= new Elsewhere({
         pool: pool.rules,
+        freeInMs: Math.max(0, pool.firstFreeAtMs - this.#simulation.nowMs),
         loaded: pool.loaded(),
         flexQueued: this.#flexQueued,
         others: rivals.map((other) => this.#otherPool(pool, other)),
@@ -180,8 +181,7 @@ export class OtherPools<Video extends SimulatedVideo> {
       },
       get slotsFreeInMs() {
         return other.slots.flatMap(({ isIdle, freeAtMs }) => {
-          if (isIdle) return hasRoom ? [0] : []
-          return [Math.max(0, freeAtMs - nowMs)]
+          return isIdle && !hasRoom ? [] : [Math.max(0, freeAtMs - nowMs)]
         })
       },
       costMsOf: (head) => {

@@ -84,6 +84,13 @@ export class SimulatedPool {
     return this.#idleCount > 0
   }
 
+  /** When the first of those that may be given away is free; of none, as if one were. */
+  get firstFreeAtMs(): number {
+    let firstMs = Number.POSITIVE_INFINITY
+    for (const { isIdle, freeAtMs } of this.slots) if (isIdle) firstMs = Math.min(firstMs, freeAtMs)
+    return this.#idleCount === 0 ? 0 : firstMs
+  }
+
   /** The models that a choice may prefer: none as long as a slot may have anything. */
   loaded(): ReadonlySet<string> {
     return this.rules.loadedFirst === null || this.#free.has(null) ? NOTHING_LOADED : this.#loaded

@@ -37,14 +37,20 @@ export interface SimulationParts<Video extends SimulatedVideo> {
 }
 
 /** What occupies a slot as the simulation begins. */
-export interface Standing {
+export interface Standing<Video extends SimulatedVideo> {
   accountId: string
   keyId: string
   tier: Head['tier']
   model: string
   leftMs: number
+  /** Since its runner began. */
+  ranMs: number
   expiresInMs: number
   cameBack: boolean
+  /** It was asked to make room. */
+  isYielding: boolean
+  /** Where it goes back to when it makes room; null = it makes none. */
+  queued: { line: Line<Video>; video: Video } | null
 }
 
 /** The leader looks at everything once a second, though nothing has happened. */
@@ -142,7 +148,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
    * Has a slot of the pool occupied as the simulation begins; where none is left, after what is over first.
    * Without a pool it counts against limits alone. It is among what is running already.
    */
-  stand(number: number | null, standing: Standing): Run<Video> {
+  stand(number: number | null, standing: Standing<Video>): Run<Video> {
     const pool = number === null ? null : this.#pool(number)
     const slot = pool === null ? null : this.#slotAfterOthers(pool, standing.model)
     if (pool !== null && slot !== null) {
@@ -156,10 +162,11 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       keyId: standing.keyId,
       presence: this.presenceOf(standing.accountId),
       tier: standing.tier,
-      line: null,
-      video: null,
+      line: standing.queued?.line ?? null,
+      video: standing.queued?.video ?? null,
       startedAtMs,
       switchMs: 0,
+      ranBeforeMs: standing.ranMs,
       endsAtMs: startedAtMs + standing.leftMs,
       expiresAtMs: standing.expiresInMs,
       cameBack: standing.cameBack,
@@ -169,6 +176,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       pool.occupy(run.presence, 1)
       pool.countActive(run.presence, 1)
       if (run.tier === 'flex') pool.flexOccupying += 1
+      if (standing.isYielding && run.video !== null) this.#makeRoom(run, pool)
     }
     this.#noteEnd(run)
     return run
@@ -412,14 +420,19 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       this.#lookAgain(pool, inMs)
       return
     }
-    victim.isYielding = true
+    if (this.#makeRoom(victim, pool)) this.#noteEnd(victim)
+  }
+
+  /** Asks it to make room. Returns whether it ends sooner for that. */
+  #makeRoom(run: Run<Video>, pool: SimulatedPool): boolean {
+    run.isYielding = true
     pool.yielding += 1
-    const inMs = victim.video?.yieldOn(pool.number, victim.ranMs) ?? null
-    if (inMs === null || victim.slot === null) return
-    victim.makesRoom = true
-    victim.endsAtMs = Math.min(victim.endsAtMs, this.nowMs + inMs)
-    victim.slot.freeAtMs = victim.endsAtMs
-    this.#noteEnd(victim)
+    const inMs = run.video?.yieldOn(pool.number, run.ranMs - run.ranBeforeMs) ?? null
+    if (inMs === null || run.slot === null) return false
+    run.makesRoom = true
+    run.endsAtMs = Math.min(run.endsAtMs, this.nowMs + inMs)
+    run.slot.freeAtMs = run.endsAtMs
+    return true
   }
 
   /** When the first of those may be asked to make room that may not be now; infinite = none will. */
