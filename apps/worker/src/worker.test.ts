@@ -504,22 +504,35 @@ test('a nearly free slot takes its next video, which starts as the device is rel
   await final(first, 'finished')
 })
 
+/** A runner that says again and again that it is busy for as many milliseconds more as the seed is. */
+const ALWAYS_NEARLY_FREE = `
+  const say = (reply) => require('fs').writeSync(3, JSON.stringify(reply) + '\\n')
+  say({ type: 'ready', device: 'cpu', devices: 1, vram_bytes: 0, models: ['animatic'],
+    limits: { frames_max: 129, pixels_max: 589824 } })
+  require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+    const { type, id, request } = JSON.parse(line)
+    if (type !== 'generate') return
+    say({ type: 'started', id })
+    const progress = { type: 'progress', id, phase: 'denoise', step: 1, steps: request.num_steps }
+    setInterval(() => say({ ...progress, remaining_ms: request.seed }), 50)
+  }).on('close', () => process.exit())`
+
 test('of two nearly free slots the one that is free first takes the next video', async () => {
-  await start({ SLUICE_ANIMATIC_STEP_MS: '30', SLUICE_SLOTS: '0;1' })
-  const [longer, shorter] = [await submit({ num_steps: 60 }), await submit({ num_steps: 30 })]
-  const nearlyFree = (video: string) =>
-    api.reported(
-      ({ video: id, report }) => id === video && report.type === 'progress' && report.remaining_ms !== null,
-    )
-  await Promise.all([nearlyFree(longer), nearlyFree(shorter)])
-  const next = await submit({ num_steps: 5 })
-  const [started, released] = await Promise.all([
-    api.reported(of(next, 'started')),
-    api.reported(of(longer, 'released')),
-  ])
-  expect(started.at).toBeLessThan(released.at)
-  await final(longer, 'finished')
-  await final(next, 'finished')
+  await start({
+    SLUICE_RUNNER_COMMAND: JSON.stringify([process.execPath, '-e', ALWAYS_NEARLY_FREE]),
+    SLUICE_SLOTS: '0;1',
+    SLUICE_GRACE_MS: '0',
+  })
+  const slots = new Map<string, number>()
+  for (const seed of [1_900, 1_000, 1]) {
+    const video = await submit({ seed })
+    const { report } = await api.reported(of(video, 'taken'))
+    if (report.type === 'taken') slots.set(`${seed} ms`, report.slot)
+    // The third one waits behind one of them.
+    if (seed > 1) await api.reported(atStep(video, 1))
+  }
+  expect(slots.get('1000 ms')).not.toBe(slots.get('1900 ms'))
+  expect(slots.get('1 ms')).toBe(slots.get('1000 ms'))
 })
 
 test('expired URLs are refreshed by repeating taken', async () => {

@@ -29,7 +29,7 @@ export interface AheadParts {
   arrivals: Iterator<Arrival, undefined>
   /** The one to be foretold; null = all that are in flight and queued. */
   untilEnded: string | null
-  /** What is dispatched before is in nobody's way. */
+  /** What begins before is in nobody's way. */
   fromMs: number
 }
 
@@ -106,7 +106,7 @@ export class Ahead implements Watch<QueuedVideo> {
     const before = this.forecasts.get(id)
     const startMs = before?.end?.startMs ?? startedAtMs + switchMs
     if (before === undefined) {
-      if (this.#simulation.nowMs >= this.#fromMs) this.#served += 1
+      if (startedAtMs >= this.#fromMs) this.#served += 1
       this.starts.set(id, { tier, startMs })
     }
     const position = before === undefined ? this.#served : before.position

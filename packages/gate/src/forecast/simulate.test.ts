@@ -362,6 +362,20 @@ test('what comes later and goes first is in the way of flex in each future, of n
   expect(forecastAt(place, rows[1] as HeadRow, fleet.paces)).toEqual(flex)
 })
 
+test('a video that comes later is behind those that came before it and have not begun by then, dispatched or not', () => {
+  const next = (parts: ForecastParts) => {
+    const since = [{ inMs: 10, row: queuedRow(5, 5) }]
+    return madeBy(simulateNext(parts, queuedRow(0, 1), { since, inMs: 20 }))
+  }
+  // The one before it has begun on the other slot.
+  const two = { ...POOL, slots: 2 }
+  expect(next(partsOf(fleetOf([two]), [], 75))).toMatchObject({ position: 1, starts: [{ atMs: 20 }] })
+  // What is nearly over has two behind it; the first of them has the slot already.
+  const running = runningOn('a', { accountId: 'account_2', keyId: 'key_of_2' }, 1.5)
+  const behind = partsOf(fleetOf([POOL], [running]), [queuedRow(4, 4)], 75)
+  expect(next(behind)).toMatchObject({ position: 3, starts: [{ atMs: 4_500 }] })
+})
+
 test('the same seed foretells the same, and where time is short one future is enough', () => {
   const rows = [queuedRow(1, 1, { service_tier: 'flex' })]
   const made = (more: Partial<ForecastParts> = {}) =>
