@@ -473,7 +473,7 @@ test('a cancel in time makes a promise void, also when the worker answers it lat
   expect(await read(queued)).toMatchObject({ promise: { state: 'void' }, cost: { state: 'released' } })
   await dispatched(running)
   await asOwner(`update video set status = 'running', step = 4, cancel_step = 4,
-      cancel_requested_at = now() - interval '1 minute', deliver_by = now() - interval '30 seconds'
+      cancel_requested_at = now() - interval '2 seconds', deliver_by = now() - interval '1 second'
     where id = '${running}'`)
   await end(running, 'cancelled', 5)
   expect(await read(running)).toMatchObject({
