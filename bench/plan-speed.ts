@@ -1,7 +1,8 @@
 /**
- * How long a simulated day of videos takes, from a thousand to a million of them, on one pool and on three
- * of different pace, with four kinds, three tiers and 100 accounts; and, beside it, what a forecast of 2,000
- * queued videos takes. Starts nothing.
+ * How long a simulated day of videos takes, with four kinds, three tiers and 100 accounts: from a thousand to
+ * a million of them on one pool and on three of one pace, fewer on three of unequal pace, where each video is
+ * compared with what it could wait for; and, beside it, what a forecast of 2,000 queued videos takes. Starts
+ * nothing.
  */
 import { VirtualTime } from '@sluice/gate/choose'
 import type { Fleet, Pool } from '@sluice/gate/fleet'
@@ -139,11 +140,12 @@ function forecastMs(videos: number, paces: readonly number[]): number {
 }
 
 const rows: string[][] = []
-for (const [name, paces] of [
-  ['1 pool', [1]],
-  ['3 pools', [1, 1.3, 2]],
+for (const [name, paces, sizes] of [
+  ['1 pool', [1], [1_000, 100_000, 1_000_000]],
+  ['3 pools of one pace', [1, 1, 1], [1_000, 100_000, 1_000_000]],
+  ['3 pools of unequal pace', [1, 1.3, 2], [1_000, 10_000, 50_000]],
 ] as const) {
-  for (const videos of [1_000, 100_000, 1_000_000]) {
+  for (const videos of sizes) {
     const startedMs = performance.now()
     const { tiers, pools } = simulateDemand(dayOf(videos, paces))
     const ms = performance.now() - startedMs
