@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Database } from '../../apps/api/src/db/database.ts'
 import { Forecaster } from '../../apps/api/src/forecast/forecaster.ts'
+import { Arrivals } from '../../apps/api/src/forecast/recent-arrivals.ts'
 import type { Video } from '../../apps/api/src/videos/video.ts'
 import { readVideo } from '../../apps/api/src/videos/video-store.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
@@ -27,6 +28,28 @@ const submit = async (api: TestApi, fields: object = {}) => {
   const { account_id: accountId } = (await api.call('GET', '/v1/key')).body
   return readVideo(api.context.db, accountId, id)
 }
+
+test('what was cancelled before it was made, or waits for its time, is not taken to come again', async () => {
+  await using api = await startTestApi()
+  const { db } = api.context
+  const recent = async () => (await new Arrivals(db).recent()).rows.map(({ id }) => id)
+  const kept = await submit(api)
+  const cancelled = await submit(api)
+  const notBefore = Math.floor(Date.now() / 1_000) + 3_600
+  await submit(api, { service_tier: 'flex', not_before: notBefore })
+  expect(await recent()).toEqual([cancelled.id, kept.id])
+  await api.call('POST', `/v1/videos/${cancelled.id}/cancel`)
+  const [again, ...others] = (await new Arrivals(db).recent()).rows
+  expect(others).toEqual([])
+  // As it was submitted, however long ago that was.
+  await runSql(api.database.adminUrl, [
+    `update video set created_at = created_at - interval '1 minute',
+      execution_expires_at = execution_expires_at - interval '1 minute' where id = '${kept.id}'`,
+  ])
+  const later = await new Arrivals(db).recent()
+  expect(Math.abs((later.rows[0]?.expires_in_ms ?? 0) - (again?.expires_in_ms ?? 0))).toBeLessThan(10)
+  expect(later.spanMs).toBeGreaterThanOrEqual(60_000)
+})
 
 test('a flood of first answers does not cost the database a reading each, and each has an ETA', async () => {
   await using api = await startTestApi()

@@ -24,12 +24,10 @@ import type { GivenEta } from './eta-sample.ts'
 import { type CutQueue, cutQueuesOf, expectFarBehind, readTierQueues } from './far-behind.ts'
 import { etaSecondsOf, type Forecast, later } from './forecast.ts'
 import { Newcomers } from './newcomers.ts'
+import { OwnTime } from './own-time.ts'
 import { Arrivals } from './recent-arrivals.ts'
 import { readSnapshot, SIMULATED_MAX, type Snapshot, type SnapshotParts } from './snapshot.ts'
 
-/** What simulations for single videos may take: so much of each snapshot, and this share of the time. */
-const ALONE_MS_FREE = 20
-const ALONE_SHARE = 0.05
 /** No further future is simulated once those before have taken this long. */
 const FUTURES_MS_MAX = 40
 /**
@@ -76,8 +74,8 @@ interface Forecasts {
   places: Map<string, Promise<Place | null>>
   /** What finding them has taken. */
   spentMs: number
-  /** What simulations for single videos have taken. */
-  aloneMs: number
+  /** For simulations of single videos. */
+  ownTime: OwnTime
 }
 
 /** What a customer is told, and what that is made of. */
@@ -107,8 +105,7 @@ export class Forecaster {
   /** Videos that were promised a time of late, oldest first. */
   readonly #promised: { row: HeadRow; atMs: number }[] = []
   readonly #newcomers = new Newcomers()
-  /** What the last simulation for a single video took. */
-  #aloneMs = 1
+  #ownTime = OwnTime.first()
 
   constructor(parts: ForecasterParts) {
     this.#parts = parts
@@ -163,7 +160,8 @@ export class Forecaster {
     if (!isQueued) return this.#expectRunning(forecasts.snapshot, video)
     const waiting = waitingOf(video, forecasts.snapshot.fleet)
     // A burst of answers are those of new videos, and theirs is a queue that others have asked for.
-    const isAlone = this.#takesTimeAlone(forecasts)
+    const isAlone =
+      forecasts.snapshot.fleet.pools.length > 0 && forecasts.ownTime.take(ageMs(forecasts.snapshot))
     if (!isAlone && this.#isPlaceKnown(forecasts, waiting)) return this.#expectNew(forecasts, waiting, null)
     const found = await readLiving(this.#parts.db, video.id)
     if (found === null || found.status !== 'queued')
@@ -174,18 +172,6 @@ export class Forecaster {
     if (!isAlone || forecasts.cutQueues.has(queueKeyOf(queued)))
       return this.#expectNew(forecasts, queued, queued)
     return this.#expectAlone(forecasts, video, queued)
-  }
-
-  /**
-   * Whether a video may have a simulation of its own, as long as they take next to none of the time: its time
-   * is taken now, by what the last one took, so that many who ask at once do not all get it.
-   */
-  #takesTimeAlone(forecasts: Forecasts): boolean {
-    const { snapshot, aloneMs } = forecasts
-    const isTimeLeft = aloneMs + this.#aloneMs <= ALONE_MS_FREE + ALONE_SHARE * ageMs(snapshot)
-    if (!isTimeLeft || snapshot.fleet.pools.length === 0) return false
-    forecasts.aloneMs += this.#aloneMs
-    return true
   }
 
   /** By a simulation of its own: of what the snapshot saw, what came since then, and then this. */
@@ -199,9 +185,7 @@ export class Forecaster {
     this.#newcomers.note(row, cameAtMs)
     const since = this.#newcomers.since(snapshot, cameAtMs, id)
     const inMs = Math.max(0, cameAtMs - snapshot.atMs)
-    const place = await this.#simulateNext(snapshot, row, { since, inMs }, (ms) => {
-      this.#aloneMs = ms
-    })
+    const place = await this.#simulateNext(snapshot, row, { since, inMs }, (ms) => forecasts.ownTime.took(ms))
     forecasts.places.set(placeKeyOf(row, snapshot.fleet), Promise.resolve(place))
     return expectWhenReady(forecasts, place, row, row)
   }
@@ -361,7 +345,9 @@ export class Forecaster {
     const known = { tierQueues, forecasts: byVideo, createdAtMs: msOfId }
     const cutQueues = cutQueuesOf(rows, isCut, known)
     const shownQueues = cutQueuesOf(rows, (queueKey) => !isCut(queueKey), { ...known, tierQueues: [] })
-    return { snapshot, byVideo, cutQueues, shownQueues, places: new Map(), spentMs: 0, aloneMs: 0 }
+    const ownTime = this.#ownTime.next()
+    this.#ownTime = ownTime
+    return { snapshot, byVideo, cutQueues, shownQueues, places: new Map(), spentMs: 0, ownTime }
   }
 }
 

@@ -13,13 +13,16 @@ const AGO_MS_MAX = 900_000
 const SPAN_MS_MIN = 60_000
 const KEPT = { keptMsMin: 1_000, keptMsMax: 10_000, sharedMsMax: 10_000 }
 
-/** One that waits for its time or its price is left out: nobody knows when it will be in the way. */
+/**
+ * Two kinds are in nobody's way, and are not taken to come again: what waits for its time or its price, and
+ * what was cancelled at no cost, before it was made: nobody shall make others wait by that.
+ */
 const RECENT_SQL = `
-  select ${HEAD_COLUMNS}, extract(epoch from now() - v.created_at)::float8 * 1000 as ago_ms
+  select ${HEAD_COLUMNS}, extract(epoch from now() - v.created_at)::float8 * 1000 as ago_ms,
+    v.waits_for is null and not (v.status = 'cancelled' and v.charged_micros = 0) as counts
   from (select * from video where id > $1 order by id desc limit $2) v
   join api_key k on k.id = v.key_id
   join account a on a.id = k.account_id
-  where v.waits_for is null
   order by v.id desc`
 
 /** What was submitted lately: what those are like that come next. Read about once a second at most. */
@@ -36,7 +39,7 @@ export class Arrivals {
   }
 
   async #read(): Promise<RecentArrivals> {
-    const { rows } = await this.#db.query<HeadRow & { ago_ms: number }>({
+    const { rows } = await this.#db.query<ArrivedRow>({
       name: 'forecast-arrivals',
       text: RECENT_SQL,
       values: [idAt('video', Date.now() - AGO_MS_MAX), ARRIVALS_MAX],
@@ -44,11 +47,14 @@ export class Arrivals {
     const oldest = rows.at(-1)
     if (oldest === undefined) return NO_ARRIVALS
     const spanMs = rows.length < ARRIVALS_MAX ? Math.max(oldest.ago_ms, SPAN_MS_MIN) : oldest.ago_ms
-    return { rows: rows.map(asSubmitted), spanMs: Math.max(1, spanMs) }
+    const counted = rows.filter(({ counts }) => counts)
+    return { rows: counted.map(asSubmitted), spanMs: Math.max(1, spanMs) }
   }
 }
 
-function asSubmitted({ ago_ms: agoMs, ...row }: HeadRow & { ago_ms: number }): HeadRow {
+type ArrivedRow = HeadRow & { ago_ms: number; counts: boolean }
+
+function asSubmitted({ ago_ms: agoMs, counts: _, ...row }: ArrivedRow): HeadRow {
   return {
     ...row,
     checkpoint_step: null,

@@ -1,4 +1,5 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
+import type { ServiceTier } from '@sluice/shared/service-tier'
 import { inOrderOfFilling } from '../delivery.ts'
 import type { Fleet, InFlight, Pool } from '../fleet.ts'
 import { type HeadRow, queueKeyOf } from '../head-row.ts'
@@ -39,8 +40,8 @@ const IDLE_STEPS_MAX = 3
 /** The gate run ahead in one future, until what is in flight and queued now has ended. */
 export class Ahead implements Watch<QueuedVideo> {
   readonly forecasts = new Map<string, Forecast>()
-  /** When the device of each queued video first begins with it, and in which tier. */
-  readonly starts = new Map<string, Pick<Run<QueuedVideo>, 'tier'> & { startMs: number }>()
+  /** The tier in which each queued video is served first. */
+  readonly tiers = new Map<string, ServiceTier>()
   readonly #fleet: Fleet
   readonly #pools: readonly Pool[]
   readonly #queued: readonly HeadRow[]
@@ -107,7 +108,7 @@ export class Ahead implements Watch<QueuedVideo> {
     const startMs = before?.end?.startMs ?? startedAtMs + switchMs
     if (before === undefined) {
       if (startedAtMs >= this.#fromMs) this.#served += 1
-      this.starts.set(id, { tier, startMs })
+      this.tiers.set(id, tier)
     }
     const position = before === undefined ? this.#served : before.position
     const storedMs = endsAtMs + predictUploadMs(this.#fleet.paces, pool, row)

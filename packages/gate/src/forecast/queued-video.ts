@@ -1,5 +1,5 @@
 import type { Fleet, Pool } from '../fleet.ts'
-import { type HeadRow, headOf } from '../head-row.ts'
+import { type HeadRow, queueKeyOf } from '../head-row.ts'
 import { type DevicePace, predictPace } from '../pace.ts'
 import type { SimulatedHead, SimulatedVideo } from '../simulation/line.ts'
 
@@ -17,10 +17,7 @@ export class QueuedVideo implements SimulatedVideo {
   cameBack: boolean
   passedOverAtMs: number | null
   putOffAtMs: number | undefined
-  /** When its device first begins with it; null = it has not been on one. */
-  startMs: number | null = null
-  /** Its place among those that were queued. */
-  position: number | null = null
+  readonly queueKey: string
   readonly #pools: readonly Pool[]
   readonly #paces: Fleet['paces']
   #stepsLeft: number
@@ -35,21 +32,24 @@ export class QueuedVideo implements SimulatedVideo {
   ) {
     this.id = row.id
     this.row = row
+    this.queueKey = queueKeyOf(row)
     this.expiresAtMs = row.expires_in_ms
     this.cameBack = row.checkpoint_step !== null
     this.passedOverAtMs = row.passed_over_ms === null ? null : -row.passed_over_ms
     this.#pools = pools
     this.#paces = paces
     this.#isStanding = running !== null
-    this.#stepsLeft =
-      running === null
-        ? row.num_steps - (row.checkpoint_step ?? 0)
-        : Math.ceil(running.leftMs / this.#paceOn(running.pool).stepMs)
+    this.#stepsLeft = running === null ? row.num_steps - (row.checkpoint_step ?? 0) : this.#stepsOf(running)
+  }
+
+  #stepsOf({ pool, leftMs }: RunningPart): number {
+    const { stepMs } = this.#paceOn(pool)
+    // Steps that take no time were measured of workers that said so.
+    return stepMs > 0 ? Math.ceil(leftMs / stepMs) : 0
   }
 
   headOn(pool: number, nowMs: number): SimulatedHead {
-    const head = headOf(this.row, this.#pool(pool), this.#paces)
-    return new QueuedHead(this, { ...head, costMs: this.costMsOn(pool) }, nowMs)
+    return new QueuedHead(this, this.costMsOn(pool), nowMs)
   }
 
   costMsOn(pool: number): number {
@@ -63,6 +63,7 @@ export class QueuedVideo implements SimulatedVideo {
 
   yieldOn(pool: number, ranMs: number): number | null {
     const { stepMs, overheadMs } = this.#paceOn(pool)
+    if (stepMs <= 0) return null
     const besidesMs = this.#isStanding ? 0 : overheadMs
     // After the step that is under way, and at the earliest after the first.
     const steps = Math.max(1, Math.ceil((ranMs - besidesMs) / stepMs))
@@ -84,8 +85,6 @@ export class QueuedVideo implements SimulatedVideo {
   }
 }
 
-type PlainHead = ReturnType<typeof headOf>
-
 class QueuedHead implements SimulatedHead {
   readonly video: QueuedVideo
   readonly videoId: string
@@ -96,23 +95,24 @@ class QueuedHead implements SimulatedHead {
   readonly accountRunningMax: number | null
   readonly keyRunningMax: number | null
   readonly weight: number
-  readonly tier: PlainHead['tier']
+  readonly tier: HeadRow['service_tier']
   readonly costMs: number
   readonly expiresInMs: number
 
-  constructor(video: QueuedVideo, head: PlainHead, nowMs: number) {
+  constructor(video: QueuedVideo, costMs: number, nowMs: number) {
+    const { row, queueKey } = video
     this.video = video
-    this.videoId = head.videoId
-    this.accountId = head.accountId
-    this.keyId = head.keyId
-    this.model = head.model
-    this.queueKey = head.queueKey
-    this.accountRunningMax = head.accountRunningMax
-    this.keyRunningMax = head.keyRunningMax
-    this.weight = head.weight
-    this.tier = head.tier
-    this.costMs = head.costMs
-    this.expiresInMs = head.expiresInMs - nowMs
+    this.videoId = row.id
+    this.accountId = row.account_id
+    this.keyId = row.key_id
+    this.model = row.model
+    this.queueKey = queueKey
+    this.accountRunningMax = row.account_running_max
+    this.keyRunningMax = row.key_running_max
+    this.weight = row.weight
+    this.tier = row.service_tier
+    this.costMs = costMs
+    this.expiresInMs = row.expires_in_ms - nowMs
   }
 
   /** One note for all pools, as the row of the video has it. */

@@ -376,6 +376,23 @@ test('a video that comes later is behind those that came before it and have not 
   expect(next(behind)).toMatchObject({ position: 3, starts: [{ atMs: 4_500 }] })
 })
 
+test('steps that a worker says take no time keep no forecast from coming to an end', () => {
+  const flexRow = queuedRow(1, 1, { service_tier: 'flex', num_steps: 300 })
+  const running: InFlight = {
+    ...runningOn('a', { accountId: 'account_1', keyId: 'key_of_1' }, 0),
+    videoId: flexRow.id,
+    tier: 'flex',
+    freeInMs: null,
+    isYielding: true,
+  }
+  const shape = { pool: 'a', capability: 'animatic', width: 336, height: 192, num_frames: 5 }
+  const measured = [{ ...shape, step_ms: 0, overhead_ms: 7_000, upload_ms: 0 }]
+  const fleet = { ...fleetOf([POOL], [running]), paces: pacesOf(measured, new Catalogue()) }
+  const queued = [queuedRow(2, 2, { service_tier: 'flex' }), queuedRow(3, 3)]
+  const parts = { ...partsOf(fleet, queued, 75), running: new Map([[flexRow.id, flexRow]]), recent: STEADY }
+  for (const { end } of madeBy(simulate(parts)).values()) expect(end?.storedMs).toBeLessThan(1_000_000)
+})
+
 test('the same seed foretells the same, and where time is short one future is enough', () => {
   const rows = [queuedRow(1, 1, { service_tier: 'flex' })]
   const made = (more: Partial<ForecastParts> = {}) =>

@@ -79,7 +79,7 @@ export function* simulateNext(
 ): Generator<undefined, Place> {
   const last = { ...video, id: LAST_ID, expires_in_ms: video.expires_in_ms + inMs }
   const isLater = inMs > 0
-  const queued = isLater ? parts.queued : [...parts.queued, last]
+  const queued = isLater ? parts.queued : [...parts.queued, ...since.map(({ row }) => row), last]
   const arrived = isLater ? [...since, { inMs, row: last }] : []
   const futures: Ahead[] = []
   const onEnd = (ahead: Ahead) => futures.push(ahead)
@@ -88,7 +88,7 @@ export function* simulateNext(
   const { fleet } = parts
   return {
     position: first?.forecasts.get(LAST_ID)?.position ?? queued.length + arrived.length,
-    tier: first?.starts.get(LAST_ID)?.tier ?? video.service_tier,
+    tier: first?.tiers.get(LAST_ID) ?? video.service_tier,
     starts: futures.flatMap((ahead) => startIn(ahead, fleet, video)),
   }
 }
