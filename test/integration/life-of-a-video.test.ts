@@ -453,6 +453,8 @@ const deleteIt = act(
     await deleteVideo(service.context, key.accountId, video.id, { isRepeat: false })
     markCancelled(video)
     video.isDeleted = true
+    // With its files goes a result that nobody has heard of yet.
+    video.isStored = false
   },
 )
 
