@@ -5,11 +5,12 @@ import { Arrivals } from '../../apps/api/src/forecast/recent-arrivals.ts'
 import type { Video } from '../../apps/api/src/videos/video.ts'
 import { readVideo } from '../../apps/api/src/videos/video-store.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
+import { startHandDrivenService } from '../support/hand-driven-service.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
 
 function forecasterOf(
-  { config, context }: TestApi,
+  { config, context }: Pick<TestApi, 'config' | 'context'>,
   query: Database['query'] = (statement) => context.db.query(statement),
 ) {
   return new Forecaster({
@@ -91,4 +92,28 @@ test('a video is foretold behind those that came after the last forecast was mad
     etas.push((await forecaster.ofFirst(await submit(api)))?.etaSeconds?.p50 ?? Number.NaN)
   // Ten seconds each, one after the other.
   for (const [index, eta] of etas.entries()) expect(Math.abs(eta - 10 * (index + 1))).toBeLessThan(2)
+})
+
+test('a video that is dispatched while forecasts are made counts in them', async () => {
+  await using service = await startHandDrivenService()
+  const { context } = service
+  await service.owner.query({
+    text: `
+      insert into pace (pool, capability, width, height, num_frames, step_ms, overhead_ms, samples, upload_ms)
+      values ('by-hand', 'animatic', 336, 192, 5, 1000, 0, 50, 0)`,
+  })
+  const key = await service.account(1_000_000n)
+  const videos = []
+  while (videos.length < 4) videos.push(await service.submit(key, 10))
+  const read: string[] = []
+  const forecaster = forecasterOf({ config: context.config, context }, async (statement) => {
+    const { name = '' } = statement
+    if (name === 'gate-fleet' || name === 'forecast-heads') read.push(name)
+    // It has three slots, so that the fourth video stays.
+    if (read.length === 2 && read[1] === name) expect(await service.gatePass()).toBe(3)
+    return context.db.query(statement)
+  })
+  const eta = (await forecaster.ofFirst(videos[3] as Video))?.etaSeconds
+  expect(read.length).toBeGreaterThanOrEqual(2)
+  expect(Math.abs((eta?.p50 ?? 0) - 20)).toBeLessThan(2)
 })

@@ -1,7 +1,6 @@
 import type { RecentArrivals } from '@sluice/gate/forecast/arrivals'
 import type { HeadRow } from '@sluice/gate/head-row'
 import { capabilitiesOf } from '@sluice/shared/models/capability'
-import type { Catalogue } from '@sluice/shared/models/catalogue'
 import { MODES } from '@sluice/shared/models/model'
 import type { Database } from '../db/database.ts'
 import { type FleetSettings, type ReadFleet, readFleet } from '../gate/fleet.ts'
@@ -35,23 +34,34 @@ export interface SnapshotParts extends FleetSettings {
 
 /** Reads all that forecasts are made of. */
 export async function readSnapshot(parts: SnapshotParts, arrivals: Arrivals): Promise<Snapshot> {
-  const { db, catalogue } = parts
+  const { db } = parts
   const readAtMs = performance.now()
-  const fleet = await readFleet(db, parts)
-  const atMs = performance.now()
-  const first = await readFirstOfQueues(db, everyCapability(catalogue, fleet), SIMULATED_MAX)
+  const { queued, fleet, atMs } = await readQueuedThenFleet(parts)
   const flexIds = fleet.inFlight.flatMap(({ tier, videoId }) => (tier === 'flex' ? videoId : []))
   const running = new Map((await readInFlight(db, flexIds)).map((row) => [row.id, row]))
   const recent = await arrivals.recent()
   const bounds = new EtaBounds(await readEtaOutcomes(db))
-  return { readAtMs, atMs, fleet, ...first, running, recent, bounds }
+  return { readAtMs, atMs, fleet, ...queued, running, recent, bounds }
 }
 
-/** What any queued video may need, also of a model that left the catalogue and is still served. */
-function everyCapability(catalogue: Catalogue, fleet: Pick<ReadFleet, 'pools'>): string[] {
+/**
+ * The queue is read first: what is dispatched meanwhile is then in both, and counts as dispatched, where it
+ * would be in neither the other way round.
+ */
+async function readQueuedThenFleet({ db, catalogue, ...settings }: SnapshotParts) {
   const known = capabilitiesOf(
     catalogue.models.map((model) => model.id),
     MODES,
   )
-  return [...new Set([...known, ...fleet.pools.flatMap((pool) => pool.capabilities)])]
+  const ofCatalogue = await readFirstOfQueues(db, known, SIMULATED_MAX)
+  const fleet = await readFleet(db, { catalogue, ...settings })
+  const atMs = performance.now()
+  const others = fleet.pools.flatMap(({ capabilities }) => capabilities).filter((one) => !known.includes(one))
+  const { rows, perQueue } =
+    // A model may have left the catalogue and still be served.
+    others.length === 0
+      ? ofCatalogue
+      : await readFirstOfQueues(db, [...known, ...new Set(others)], SIMULATED_MAX)
+  const dispatched = new Set(fleet.inFlight.map(({ videoId }) => videoId))
+  return { queued: { rows: rows.filter(({ id }) => !dispatched.has(id)), perQueue }, fleet, atMs }
 }
