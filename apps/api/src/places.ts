@@ -19,6 +19,8 @@ export interface Places {
   decodings: FairLine
   /** Input images being fetched. */
   fetches: FairLine
+  /** Promises being made: each is to count for the next one, whoever's it is. */
+  promises: FairLine
 }
 
 /** Busy for more than this share of the time, the event loop keeps others waiting. */
@@ -74,6 +76,7 @@ export function openPlaces(bounds: Bounds, connections: number): Places {
       placesOfTenant: bounds.decodingsOfAccount,
     }),
     fetches: new FairLine({ ...waiting, places: bounds.fetches, placesOfTenant: bounds.fetchesOfAccount }),
+    promises: new FairLine({ ...waiting, places: 1, placesOfTenant: 1 }),
   }
 }
 

@@ -33,9 +33,9 @@ function databaseWithDeadConnection(): Database & { readings: () => number } {
   const flex = { kind: null, steps: null, set_at_ms: null, utilisation: 0, noted_at_ms: null, at_ms: 0 }
   const fleet = { pools: [], in_flight: [], clocks: [], tags: [], paces: [], switches: [], flex }
   const query = ({ name }: { name?: string }) => {
-    if (name !== 'gate-fleet') return Promise.resolve({ rows: [] })
-    readings += 1
-    return readings === 1 ? new Promise(() => {}) : Promise.resolve({ rows: [fleet] })
+    if (name === 'gate-fleet') return Promise.resolve({ rows: [fleet] })
+    if (name === 'forecast-heads') readings += 1
+    return readings === 1 ? new Promise(() => {}) : Promise.resolve({ rows: [] })
   }
   return { query: query as Database['query'], readings: () => readings }
 }

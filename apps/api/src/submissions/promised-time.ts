@@ -5,6 +5,7 @@ import { invalidValue, SluiceError } from '../errors.ts'
 import type { Forecast } from '../forecast/forecast.ts'
 import type { Forecaster, NewVideo } from '../forecast/forecaster.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
+import { inTurn } from '../places.ts'
 import { multiplierNow, readFlexMarket } from '../prices/flex-market.ts'
 import { type Priced, priceVideo } from '../prices/price.ts'
 import type { PromisedTime } from '../videos/video-store.ts'
@@ -143,10 +144,19 @@ async function lookAtTiers(
   question: TierQuestion,
   tiers: readonly ServiceTier[],
 ): Promise<TierOutlook[]> {
-  const { waitMs, lateMultiplierBps } = question
-  const heads = await Promise.all(tiers.map((tier) => priceTier(context, question, tier)))
-  const forecasts = await context.forecaster.ofPromised(heads.map(({ head }) => head))
-  return heads.map((of, index) => {
+  const priced = await Promise.all(tiers.map((tier) => priceTier(context, question, tier)))
+  return lookAtPriced(context, question, priced)
+}
+
+type PricedTier = Pick<TierOutlook, 'tier' | 'priced' | 'head'>
+
+async function lookAtPriced(
+  { forecaster }: PromiseContext,
+  { waitMs, lateMultiplierBps }: TierQuestion,
+  tiers: readonly PricedTier[],
+): Promise<TierOutlook[]> {
+  const forecasts = await forecaster.ofPromised(tiers.map(({ head }) => head))
+  return tiers.map((of, index) => {
     const forecast = forecasts[index] ?? null
     const eta = forecast?.etaSeconds ?? null
     const canBeKept = eta !== null && eta.p90 * 1_000 <= waitMs
@@ -158,7 +168,7 @@ async function priceTier(
   { db, config }: PromiseContext,
   { key, standing, request, sized }: TierQuestion,
   tier: ServiceTier,
-): Promise<Pick<TierOutlook, 'tier' | 'priced' | 'head'>> {
+): Promise<PricedTier> {
   const { generation, model, resolution } = sized
   const terms = { tier, maxPriceMicros: null }
   const priced = await priceVideo(db, { ...generation, model, resolution }, terms, config)
@@ -191,9 +201,14 @@ export async function promiseTime(
   const tier = serviceTierOf(request)
   const lateMultiplierBps = await readLateMultiplier(context)
   const question = { key, standing, request, sized, waitMs: asked.waitMs, lateMultiplierBps }
-  const [outlook] = await lookAtTiers(context, question, [tier])
-  if (outlook?.canBeKept !== true) throw await cannotBePromised(context, key, { request, sized, asked })
-  if (!context.forecaster.notePromised(videoId, outlook.head)) {
+  const priced = await priceTier(context, question, tier)
+  const state = await inTurn(context.places.promises, key.accountId, async () => {
+    const [outlook] = await lookAtPriced(context, question, [priced])
+    if (outlook?.canBeKept !== true) return 'cannot be kept'
+    return context.forecaster.notePromised(videoId, outlook.head) ? 'noted' : 'too many'
+  })
+  if (state === 'cannot be kept') throw await cannotBePromised(context, key, { request, sized, asked })
+  if (state === 'too many') {
     throw new SluiceError(
       'unavailable',
       'Too many videos are promised a time at this moment. Ask again in a few seconds.',
