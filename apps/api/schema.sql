@@ -583,6 +583,13 @@ create table refused_try (
 );
 grant delete, insert, select, update on refused_try to sluice_app;
 
+create table submission_turn (
+  only_row boolean not null default true,
+  constraint submission_turn_pkey PRIMARY KEY (only_row),
+  constraint submission_turn_only_row_check CHECK (only_row)
+);
+grant select, update on submission_turn to sluice_app;
+
 create table switch_pace (
   pool text not null,
   switch_ms double precision not null,

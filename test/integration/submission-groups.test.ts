@@ -1,10 +1,17 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openDatabase, transaction } from '../../apps/api/src/db/database.ts'
 import type { AccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { createRequestSchema } from '../../apps/api/src/submissions/create-request.ts'
-import { submitVideo } from '../../apps/api/src/submissions/submit.ts'
+import {
+  openSubmissionGroups,
+  type SubmitContext,
+  submitVideo,
+} from '../../apps/api/src/submissions/submit.ts'
+import { TurnMissedError, waitForTurn } from '../../apps/api/src/submissions/turn.ts'
 import type { Video } from '../../apps/api/src/videos/video.ts'
+import { eventually } from '../support/eventually.ts'
 import { type HandDrivenService, startHandDrivenService } from '../support/hand-driven-service.ts'
 
 const RICH_MICROS = 1_000_000_000n
@@ -27,6 +34,8 @@ interface Given {
   callerGone?: AbortSignal
   metadata?: Record<string, string>
   maxTokens?: number
+  /** Through that other process. */
+  through?: SubmitContext
 }
 
 function submit({
@@ -36,8 +45,9 @@ function submit({
   callerGone,
   metadata,
   maxTokens,
+  through = service.context,
 }: Given = {}) {
-  return submitVideo(service.context, by, {
+  return submitVideo(through, by, {
     request: createRequestSchema.parse({
       prompt,
       num_frames: 5,
@@ -61,6 +71,21 @@ async function lock(holder: pg.PoolClient, keys: readonly AccountKey[]): Promise
   await holder.query('select from ledger_account where account_id = any ($1) for update', [
     keys.map(({ accountId }) => accountId),
   ])
+}
+
+/** Another process on the same database. */
+const otherProcess = (): SubmitContext => ({
+  ...service.context,
+  submissionGroups: openSubmissionGroups(service.context),
+})
+
+/** How many statements wait for a lock. */
+async function waitsForLock(): Promise<number> {
+  const { rows } = await service.owner.query({
+    text: `select distinct pid from pg_locks join pg_stat_activity using (pid)
+      where not granted and datname = current_database()`,
+  })
+  return rows.length
 }
 
 const videoOf = (outcome: PromiseSettledResult<Video> | undefined): Video => {
@@ -209,6 +234,93 @@ test('an account that somebody has locked keeps nobody waiting who came together
   } finally {
     holder.release()
   }
+})
+
+test('what comes for several accounts while another process is in its turn shares one commit after it', async () => {
+  const other = await service.account(RICH_MICROS)
+  const holder = await service.context.internal.db.connect()
+  try {
+    await lock(holder, [key, other])
+    await holder.query('select from submission_turn for update')
+    const early = inOneGroup([{}, { by: other }])
+    await eventually(waitsForLock, (count) => count === 1)
+    const late = inOneGroup([{}, { by: other }, {}])
+    await holder.query('commit')
+    const outcomes = [...(await early), ...(await late)]
+    expect(refusals(outcomes)).toEqual([null, null, null, null, null])
+    expect(commitsOf(outcomes)).toBe(1)
+  } finally {
+    holder.release()
+  }
+})
+
+test('a process that hangs in its turn keeps only those waiting whom it has locked', async () => {
+  const other = await service.account(RICH_MICROS)
+  const holder = await service.context.internal.db.connect()
+  try {
+    await lock(holder, [key])
+    await holder.query('select from submission_turn for update')
+    const [late, first, second] = [submit(), submit({ by: other }), submit({ by: other })]
+    await Promise.all([first, second])
+    expect((await submit({ by: other })).status).toBe('queued')
+    await holder.query('commit')
+    expect((await late).status).toBe('queued')
+  } finally {
+    holder.release()
+  }
+})
+
+test('a turn that does not come is no outage of the database', async () => {
+  const outcomes: unknown[] = []
+  const db = openDatabase({
+    url: service.databaseUrl,
+    connectionsMax: 2,
+    onError: () => {},
+    onOutcome: (unavailable) => outcomes.push(unavailable),
+  })
+  const holder = await db.connect()
+  try {
+    await holder.query('begin')
+    await holder.query('select from submission_turn for update')
+    outcomes.length = 0
+    await expect(transaction(db, waitForTurn)).rejects.toThrow(TurnMissedError)
+    expect(outcomes.filter((outcome) => outcome !== null)).toEqual([])
+    await holder.query('commit')
+    // What comes after it in the transaction waits for locks as long as ever.
+    const read = transaction(db, async (tx) => {
+      const turn = await waitForTurn(tx)
+      const { rows } = await tx.query({ text: 'show lock_timeout' })
+      return { turn, rows }
+    })
+    expect(await read).toEqual({ turn: { wasFree: true }, rows: [{ lock_timeout: '3s' }] })
+  } finally {
+    holder.release()
+    await db.end()
+  }
+})
+
+test('three processes that submit for the same accounts take every submission once, whoever waits for whom', async () => {
+  const accounts = [
+    key,
+    ...(await Promise.all(Array.from({ length: 4 }, () => service.account(RICH_MICROS)))),
+  ]
+  const processes = [service.context, otherProcess(), otherProcess()]
+  const submitAgain = async (through: SubmitContext, turn: number) => {
+    const by = accounts[turn % accounts.length] ?? key
+    const outcomes = [
+      await submit({ by, through }),
+      await submit({ by, through, idempotencyKey: `k${turn}` }),
+    ]
+    return outcomes.map(({ id }) => id)
+  }
+  const ids = await Promise.all(
+    processes.flatMap((through) => Array.from({ length: 20 }, (_, turn) => submitAgain(through, turn))),
+  )
+  const stored = await Promise.all(accounts.map(({ accountId }) => service.readVideos(accountId)))
+  // Of the same Idempotency-Key through three processes is one video.
+  expect(stored.map(({ size }) => size)).toEqual(accounts.map(() => 4 * 3 + 4))
+  expect(new Set(stored.flatMap((videos) => [...videos.keys()]))).toEqual(new Set(ids.flat()))
+  expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
 })
 
 const tokensOf = async (video: Video) => video.video_tokens * BigInt(video.num_steps)

@@ -157,8 +157,8 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
   {
     rule: 'groups: tenants come in turn',
     file: 'apps/api/src/submissions/tenant-groups.ts',
-    find: "company === 'any' ? this.#tenantsForAny() : [firstTenant]",
-    replace: '[firstTenant]',
+    find: "head.company === 'any' ? this.#tenantsForAny() : [tenant]",
+    replace: '[tenant]',
     tests: GROUPS,
   },
   {
@@ -174,6 +174,41 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     find: 'this.#behind.get(tenant) ?? this.#lines.get(tenant)',
     replace: 'this.#lines.get(tenant)',
     tests: GROUPS,
+  },
+  {
+    rule: 'groups: in turn, of all that has come until the turn does',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: 'else this.#turnsLeft = TURNS',
+    replace: 'else this.#turnsLeft = 0',
+    tests: GROUPS,
+  },
+  {
+    rule: 'groups: a tenant that is busy in every turn is waited for by itself',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: "busyTurns < BUSY_TURNS_MAX ? 'any' : 'own'",
+    replace: "'any'",
+    tests: GROUPS,
+  },
+  {
+    rule: 'groups: what comes alone while nobody else works waits for no turn',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: 'turn === null || wasIdle ? 0',
+    replace: 'turn === null ? 0',
+    tests: GROUPS,
+  },
+  {
+    rule: 'groups: one process at a time is in its turn',
+    file: 'apps/api/src/submissions/insert-group.ts',
+    find: 'take(await waitForTurn(db))',
+    replace: 'take({ wasFree: true })',
+    tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
+  },
+  {
+    rule: 'groups: a turn that does not come is no outage',
+    file: 'apps/api/src/submissions/turn.ts',
+    find: "throw code === LOCK_NOT_AVAILABLE ? new TurnMissedError('the turn did not come', { cause: error }) : error",
+    replace: 'throw code === undefined ? new TurnMissedError(String(error)) : error',
+    tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
   },
   {
     rule: 'groups: what fails together is tried alone',

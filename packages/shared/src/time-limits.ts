@@ -15,6 +15,8 @@ export const TIME_LIMITS = {
     connectMs: 5_000,
     /** For a row that another transaction holds: all of ours hold theirs for milliseconds. */
     lockMs: 3_000,
+    /** For the turn to submit, behind other processes: each takes some 10 ms. Who misses it does without. */
+    turnMs: 300,
     /** For one statement, by the server: calls read and write few rows, by index. */
     statementMs: 5_000,
     /** For one answer, by us: longer than statementMs, so that only a dead connection comes this far. */

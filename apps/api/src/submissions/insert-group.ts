@@ -16,7 +16,8 @@ import { type Accepted, decide, type Standing } from './decide.ts'
 import { findEarlier, readByIdempotencyKeys, requireSameRequest } from './find-earlier.ts'
 import type { PreparedSubmission } from './prepared.ts'
 import { insertOpenAnswers, type Repeats } from './repeats.ts'
-import { type Outcome, TENANT_BUSY } from './tenant-groups.ts'
+import { type Outcome, TENANT_BUSY, type Turn } from './tenant-groups.ts'
+import { waitForTurn } from './turn.ts'
 
 /** The video of a submission, new or made by an earlier submission of the same request. */
 export interface SubmittedVideo {
@@ -38,15 +39,34 @@ interface Decided extends Accepted {
  * that is refused changes nothing for the others. Submissions of accounts that another transaction has locked
  * are to come again; those that stand `apart`, of one account, wait for it. Throws when nothing was stored.
  */
-export async function insertGroup(
+export function insertGroup(
   context: GroupContext,
   submissions: readonly PreparedSubmission[],
+  { isApart }: { isApart: boolean },
+): Promise<Outcome<SubmittedVideo>[]> {
+  return insertTaken(context, async () => submissions, { isApart })
+}
+
+/**
+ * As `insertGroup`, of what `take` gives once no group of another process is in its turn. Throws without
+ * taking when the turn does not come soon.
+ */
+export function insertGroupInTurn(
+  context: GroupContext,
+  take: (turn: Turn) => readonly PreparedSubmission[],
+): Promise<Outcome<SubmittedVideo>[]> {
+  return insertTaken(context, async (db) => take(await waitForTurn(db)), { isApart: false })
+}
+
+async function insertTaken(
+  context: GroupContext,
+  take: (db: Database) => Promise<readonly PreparedSubmission[]>,
   { isApart }: { isApart: boolean },
 ): Promise<Outcome<SubmittedVideo>[]> {
   const takenIds: string[] = []
   try {
     const group = await transaction(context.db, async (db) => {
-      const made = new Group(context, db, submissions)
+      const made = new Group(context, db, await take(db))
       await made.insert({ isApart, takenIds })
       return made
     })

@@ -6,7 +6,7 @@ import type { AccountKey } from '../keys/authenticate.ts'
 import { inTurn } from '../places.ts'
 import type { Video } from '../videos/video.ts'
 import { findEarlier } from './find-earlier.ts'
-import { insertGroup, type SubmittedVideo } from './insert-group.ts'
+import { insertGroup, insertGroupInTurn, type SubmittedVideo } from './insert-group.ts'
 import { type JudgedRequest, judgeRequest } from './judge-request.ts'
 import { isCostly, lookFirst } from './look-first.ts'
 import type { PreparedSubmission } from './prepared.ts'
@@ -30,6 +30,7 @@ export function openSubmissionGroups(context: Context & { repeats: Repeats }): S
   return new TenantGroups({
     tenantOf: ({ key }) => key.accountId,
     work: (group, standing) => insertGroup(context, group, standing),
+    workInTurn: (take) => insertGroupInTurn(context, take),
     isHopeless: (error) => error instanceof DatabaseUnavailableError,
     groupsMax: GROUPS_MAX,
     piecesMax: GROUP_MAX,

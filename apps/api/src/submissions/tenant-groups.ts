@@ -1,7 +1,7 @@
 /** What became of one piece: what it gave, why it was refused, or that its tenant could not be worked on. */
 export type Outcome<Result> = { result: Result } | { error: unknown } | typeof TENANT_BUSY
 
-/** Somebody else has what the tenant's pieces need: they are worked on again, without other tenants'. */
+/** Somebody else has what the tenant's pieces need: they are worked on again. */
 export const TENANT_BUSY = Symbol('tenant busy')
 
 export interface TenantGroupsOptions<Piece, Result> {
@@ -12,11 +12,21 @@ export interface TenantGroupsOptions<Piece, Result> {
    * are a single tenant's, it may wait for what somebody else has.
    */
   work(pieces: readonly Piece[], standing: { isApart: boolean }): Promise<Outcome<Result>[]>
+  /**
+   * Waits until no other process is in its turn, takes what there is by then and works on it, as `work` does
+   * on what does not stand apart. Throws without taking when the turn does not come soon.
+   */
+  workInTurn(take: (turn: Turn) => readonly Piece[]): Promise<Outcome<Result>[]>
   /** Whether what `work` threw would be thrown for each piece alone too. */
   isHopeless(error: unknown): boolean
   /** Groups at a time; as many again of those that stand apart. */
   groupsMax: number
   piecesMax: number
+}
+
+export interface Turn {
+  /** Whether it came at once: no other process was in its turn. */
+  wasFree: boolean
 }
 
 /** Whom a piece may share a group with: anybody, its own tenant, or nobody. */
@@ -25,9 +35,18 @@ type Company = 'any' | 'own' | 'none'
 interface Waiting<Piece, Result> {
   piece: Piece
   company: Company
+  /** In how many turns its tenant was busy. */
+  busyTurns: number
   resolve: (result: Result) => void
   reject: (error: unknown) => void
 }
+
+/** So many groups are worked on in turn before it is tried again without. */
+const TURNS = 64
+/** After a turn that did not come, so many groups that find tenants busy do without: seconds of a flood. */
+const GROUPS_WITHOUT_TURN = 1_000
+/** A tenant that is busy in so many turns is held by somebody who takes none. */
+const BUSY_TURNS_MAX = 3
 
 /** So many are answered before other work of the event loop has its turn: each is some tenths of a ms. */
 const ANSWERED_AT_ONCE = 8
@@ -37,6 +56,11 @@ const ANSWERED_AT_ONCE = 8
  * waits for others to come. A tenant is in one group at a time, so its pieces are done in the order in which
  * they came; other tenants' groups go on beside it. A group takes from the tenants that wait in turn, so a
  * flood of one fills only what the others leave. Pieces of a group that fails are tried again one by one.
+ *
+ * Where tenants are busy, other processes work for them too. Then one process at a time works on a group, in
+ * turn, of all that has come until its turn does: the next one finds no tenant busy. A tenant that still is
+ * goes by itself, and is waited for there.
+ *
  * How many wait is bounded by whoever lets them in.
  */
 export class TenantGroups<Piece, Result> {
@@ -46,6 +70,11 @@ export class TenantGroups<Piece, Result> {
   /** The pieces that wait of tenants that are in a group. */
   readonly #behind = new Map<string, Waiting<Piece, Result>[]>()
   readonly #underWay = { together: 0, apart: 0 }
+  #isInTurn = false
+  /** Groups that are still to be worked on in turn. */
+  #turnsLeft = 0
+  /** Groups that find tenants busy and are still to do without a turn. */
+  #withoutTurn = 0
   #isStarting = false
 
   constructor(options: TenantGroupsOptions<Piece, Result>) {
@@ -56,7 +85,7 @@ export class TenantGroups<Piece, Result> {
   join(piece: Piece): Promise<Result> {
     return new Promise((resolve, reject) => {
       const tenant = this.#options.tenantOf(piece)
-      const waiting: Waiting<Piece, Result> = { piece, company: 'any', resolve, reject }
+      const waiting: Waiting<Piece, Result> = { piece, company: 'any', busyTurns: 0, resolve, reject }
       const line = this.#behind.get(tenant) ?? this.#lines.get(tenant)
       if (line === undefined) this.#lines.set(tenant, [waiting])
       else line.push(waiting)
@@ -75,31 +104,37 @@ export class TenantGroups<Piece, Result> {
   }
 
   #start(): void {
+    if (this.#turnsLeft > 0 && !this.#isInTurn && this.#tenantsForAny().length > 0) {
+      const group: Waiting<Piece, Result>[] = []
+      this.#isInTurn = true
+      this.#runInTurn(group).catch(rejectAll(group))
+    }
     for (;;) {
       const group = this.#take()
       const [first] = group
       if (first === undefined) return
       this.#underWay[placeOf(first.company)] += 1
-      this.#run(group, first.company).catch((error: unknown) => {
-        for (const { reject } of group) reject(error)
-      })
+      this.#run(group, first.company).catch(rejectAll(group))
     }
   }
 
   /** Takes the next group that there is a place for off the lines. */
   #take(): Waiting<Piece, Result>[] {
-    const { groupsMax } = this.#options
     for (const [tenant, [head]] of this.#lines) {
-      if (head === undefined || this.#underWay[placeOf(head.company)] >= groupsMax) continue
-      return this.#takeBeginningWith(tenant, head.company)
+      if (head === undefined || !this.#hasPlaceFor(head.company)) continue
+      return this.#takeOf(head.company === 'any' ? this.#tenantsForAny() : [tenant], head.company)
     }
     return []
   }
 
-  #takeBeginningWith(firstTenant: string, company: Company): Waiting<Piece, Result>[] {
+  #hasPlaceFor(company: Company): boolean {
+    if (company === 'any' && this.#turnsLeft > 0) return false
+    return this.#underWay[placeOf(company)] < this.#options.groupsMax
+  }
+
+  #takeOf(tenants: readonly string[], company: Company): Waiting<Piece, Result>[] {
     const group: Waiting<Piece, Result>[] = []
     const taken = new Map<string, number>()
-    const tenants = company === 'any' ? this.#tenantsForAny() : [firstTenant]
     const piecesMax = company === 'none' ? 1 : this.#options.piecesMax
     for (let isMore = true; isMore; ) {
       isMore = false
@@ -129,35 +164,85 @@ export class TenantGroups<Piece, Result> {
     const pieces = group.map(({ piece }) => piece)
     const outcomes = await this.#options
       .work(pieces, { isApart: company !== 'any' })
-      .catch((error: unknown) => {
-        const isOver = group.length === 1 || this.#options.isHopeless(error)
-        return group.map((): Outcome<Result> | 'apart' => (isOver ? { error } : 'apart'))
-      })
+      .catch((error: unknown) => this.#outcomesOfFailed(group, error))
     this.#underWay[placeOf(company)] -= 1
-    const again = group.flatMap((waiting, at): Waiting<Piece, Result>[] => {
-      const outcome = outcomes[at]
-      if (outcome === 'apart') return [{ ...waiting, company: 'none' }]
-      return outcome === TENANT_BUSY ? [{ ...waiting, company: 'own' }] : []
-    })
-    this.#letGo(group, again)
+    if (company === 'any' && outcomes.includes(TENANT_BUSY)) this.#noteBusy()
+    const goesBySelf = company !== 'any' || this.#turnsLeft === 0
+    this.#letGo(group, outcomes, (busy) => (goesBySelf ? { ...busy, company: 'own' } : busy))
+    this.#start()
     await answerAll(group, outcomes)
   }
 
-  /** The tenants of a group may come again, with what is to be tried again in front. */
-  #letGo(group: readonly Waiting<Piece, Result>[], again: readonly Waiting<Piece, Result>[]): void {
+  /** A group found tenants busy: what comes next is worked on in turn, unless one did not come lately. */
+  #noteBusy(): void {
+    if (this.#withoutTurn > 0) this.#withoutTurn -= 1
+    else this.#turnsLeft = TURNS
+  }
+
+  /** `group` gets what is taken. */
+  async #runInTurn(group: Waiting<Piece, Result>[]): Promise<void> {
+    let turn: Turn | null = null
+    const take = (its: Turn) => {
+      turn = its
+      group.push(...this.#takeOf(this.#tenantsForAny(), 'any'))
+      return group.map(({ piece }) => piece)
+    }
+    const outcomes = await this.#options
+      .workInTurn(take)
+      .catch((error: unknown) => this.#outcomesOfFailed(group, error))
+    this.#letGo(group, outcomes, (busy) => {
+      const busyTurns = busy.busyTurns + 1
+      return { ...busy, busyTurns, company: busyTurns < BUSY_TURNS_MAX ? 'any' : 'own' }
+    })
+    this.#isInTurn = false
+    this.#noteTurn(turn, group.length)
+    this.#start()
+    await answerAll(group, outcomes)
+  }
+
+  #noteTurn(turn: Turn | null, pieces: number): void {
+    // What comes alone while nobody else works is not to wait for a turn first.
+    const wasIdle = turn?.wasFree === true && pieces <= 1 && this.#lines.size === 0
+    this.#turnsLeft = turn === null || wasIdle ? 0 : this.#turnsLeft - 1
+    if (turn === null) this.#withoutTurn = GROUPS_WITHOUT_TURN
+  }
+
+  #outcomesOfFailed(group: readonly Waiting<Piece, Result>[], error: unknown): (Outcome<Result> | 'apart')[] {
+    const isOver = group.length === 1 || this.#options.isHopeless(error)
+    return group.map(() => (isOver ? { error } : 'apart'))
+  }
+
+  /**
+   * The tenants of a group may come again, with what is to be tried again in front: what is to be `apart`,
+   * and of busy tenants what `afterBusy` makes of it.
+   */
+  #letGo(
+    group: readonly Waiting<Piece, Result>[],
+    outcomes: readonly (Outcome<Result> | 'apart')[],
+    afterBusy: (busy: Waiting<Piece, Result>) => Waiting<Piece, Result>,
+  ): void {
     const { tenantOf } = this.#options
+    const again = group.flatMap((waiting, at): Waiting<Piece, Result>[] => {
+      if (outcomes[at] === 'apart') return [{ ...waiting, company: 'none' }]
+      return outcomes[at] === TENANT_BUSY ? [afterBusy(waiting)] : []
+    })
     const againOf = Map.groupBy(again, ({ piece }) => tenantOf(piece))
     for (const tenant of new Set(group.map(({ piece }) => tenantOf(piece)))) {
       const line = [...(againOf.get(tenant) ?? []), ...(this.#behind.get(tenant) ?? [])]
       this.#behind.delete(tenant)
       if (line.length > 0) this.#lines.set(tenant, line)
     }
-    this.#start()
   }
 }
 
 function placeOf(company: Company): 'together' | 'apart' {
   return company === 'any' ? 'together' : 'apart'
+}
+
+function rejectAll<Piece, Result>(group: readonly Waiting<Piece, Result>[]): (error: unknown) => void {
+  return (error) => {
+    for (const { reject } of group) reject(error)
+  }
 }
 
 async function answerAll<Piece, Result>(
