@@ -8,6 +8,7 @@ const LEADERSHIP: Mutant['tests'] = ['integration-postgres', 'test/integration/g
 const CHOOSE: Mutant['tests'] = ['unit', 'packages/gate']
 const ROUTE: Mutant['tests'] = ['unit', 'packages/gate/src/route.test.ts']
 const ROUTING: Mutant['tests'] = ['integration-postgres', 'test/integration/pool-routing.test.ts']
+const WAITING: Mutant['tests'] = ['unit', 'packages/gate/src/simulation/waiting.test.ts']
 const SIMULATION: Mutant['tests'] = ['unit', 'packages/gate/src/plan']
 const LIMITS: Mutant['tests'] = ['integration-postgres', 'test/integration/running-limits.test.ts']
 const KEYS: Mutant['tests'] = ['integration-postgres', 'test/integration/keys.test.ts']
@@ -559,16 +560,44 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '40: a slot that somebody waits for is taken for those after it',
     file: 'packages/gate/src/route.ts',
-    find: '    best?.at.take(best.endMs)\n',
+    find: '    best.take(this.takenEndInMs)\n',
     replace: '',
     tests: ROUTE,
   },
   {
     rule: '40: flex waits for cheaper pools only as long as they can make all of it in time',
     file: 'packages/gate/src/route.ts',
-    find: '<= head.expiresInMs * FLEX_TIME_SHARE',
-    replace: '< Number.POSITIVE_INFINITY',
+    find: 'costMsMin > head.expiresInMs * FLEX_TIME_SHARE',
+    replace: 'costMsMin > Number.POSITIVE_INFINITY',
     tests: ROUTE,
+  },
+  {
+    rule: '44: who waits is asked again once others go before it',
+    file: 'packages/gate/src/simulation/waiting.ts',
+    find: "tier === 'priority' && (this.#waiters.get('standard')?.size ?? 0) > 0",
+    replace: 'false',
+    tests: WAITING,
+  },
+  {
+    rule: '44: who waits is asked again once a slot that it counts on is taken by another',
+    file: 'packages/gate/src/simulation/waiting.ts',
+    find: '    else if (rival.isCounted && !isAsForecast) this.#isStale = true\n',
+    replace: '',
+    tests: WAITING,
+  },
+  {
+    rule: '44: who waits is asked again once more that only the other pool can make is before it',
+    file: 'packages/gate/src/simulation/waiting.ts',
+    find: 'if (this.#rivalOf(pool) !== undefined) this.#lookAgain()',
+    replace: 'void pool',
+    tests: WAITING,
+  },
+  {
+    rule: '44: who may make room is asked by the clock of the simulation',
+    file: 'packages/gate/src/simulation/simulation.ts',
+    find: 'nowMs: this.nowMs }, pool.shares',
+    replace: 'nowMs: 0 }, pool.shares',
+    tests: WAITING,
   },
   {
     rule: '44: a simulated moment is settled whole before the next one comes',

@@ -61,7 +61,8 @@ interface ChoiceParts {
   others: Others | null
 }
 
-const IN_ORDER: Switching = { loaded: new Set(), nowMs: 0, waitMsMax: 0 }
+/** Nothing is loaded, and nobody is passed over for that. */
+export const IN_ORDER: Switching = { loaded: new Set(), nowMs: 0, waitMsMax: 0 }
 /** Heads that are passed over for one: it bounds the time of a choice, and the notes it makes. */
 const PASSED_OVER_MAX = 64
 
@@ -252,7 +253,12 @@ export class FairQueue {
 }
 
 /** Whether a head waits for another pool. One above flex does so no longer than it would have taken here. */
-function isPutOff(head: Head, tier: ServiceTier, others: Others, { nowMs }: Switching): boolean {
+export function isPutOff(
+  head: Head,
+  tier: ServiceTier,
+  others: Pick<Others, 'waits'>,
+  { nowMs }: Pick<Switching, 'nowMs'>,
+): boolean {
   if (tier === 'flex') return others.waits(head, tier)
   if (nowMs - (head.putOffAtMs ?? nowMs) >= head.costMs || !others.waits(head, tier)) return false
   head.putOffAtMs ??= nowMs

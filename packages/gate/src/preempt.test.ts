@@ -84,6 +84,24 @@ test('a flex video makes room for a standard one, and not for another flex one',
   expect(asked(flexRun(), [tinyHead(1, { tier: 'flex' })])).toBeNull()
 })
 
+test('of several flex videos the one makes room whose account or key keeps the other video waiting, the first where none does', () => {
+  const runs = ['a', 'b', 'c'].map((name) =>
+    flexRun({ videoId: `video_${name}`, accountId: `account_${name}`, keyId: `key_${name}` }),
+  )
+  const fleet = { inFlight: runs, running: new RunningCounts(runs) }
+  const victimOf = (head: Head) => {
+    const shares = { occupied: new Map(runs.map(({ accountId }) => [accountId, 1])), accountCap: 3 }
+    const queue = new FairQueue(new VirtualTime(), [head])
+    const victim = victimFor(fleet, shares, queue, preemptable(fleet, POOL, 0))
+    expect(shares.occupied).toEqual(new Map(runs.map(({ accountId }) => [accountId, 1])))
+    return victim?.videoId ?? null
+  }
+  expect(victimOf(tinyHead(1))).toBe('video_a')
+  expect(victimOf(tinyHead(1, { accountId: 'account_b', accountRunningMax: 1 }))).toBe('video_b')
+  expect(victimOf(tinyHead(1, { keyId: 'key_c', keyRunningMax: 1 }))).toBe('video_c')
+  expect(victimOf(tinyHead(1, { accountId: 'account_b', accountRunningMax: 0 }))).toBeNull()
+})
+
 test('a flex video that came back runs for as long as is set before it makes room again, and one that did not makes room at once', () => {
   for (const runMsMin of [0, 1_000, 30_000]) {
     const asksAt = (ranMs: number, cameBack = true) =>

@@ -1,4 +1,4 @@
-import { type FairQueue, type Head, type Others, tierOf } from './choose.ts'
+import { type FairQueue, type Head, IN_ORDER, type Others, tierOf } from './choose.ts'
 import { type Fleet, type InFlight, occupiesSlot, type Pool } from './fleet.ts'
 import type { Owner, RunningCounts } from './running-counts.ts'
 
@@ -60,13 +60,16 @@ export function preemptable<Attempt extends Preemptable>(
   )
 }
 
+/** What of a fleet tells who would get a slot; `nowMs`: by the clock of the heads, left out = 0. */
+type Asked = Pick<Fleet, 'running'> & { others?: Others | null; nowMs?: number }
+
 /**
  * The flex video to ask to make room, because a video of a higher tier would get its slot: not one of an
  * account or key at a limit, which would be passed over, and the flex video started again; nor for one that
  * waits for one of the `others`. Null = none. The flex video goes on later from its checkpoint.
  */
 export function victimFor<Victim extends Owner>(
-  fleet: Pick<Fleet, 'running'> & { others?: Others | null },
+  fleet: Asked,
   shares: PoolShares,
   queue: FairQueue,
   victims: readonly Victim[],
@@ -75,7 +78,10 @@ export function victimFor<Victim extends Owner>(
   for (const victim of victims) {
     // Whose slot it is matters, and not which of them.
     if (keysInVain.has(victim.keyId)) continue
-    if (wouldServeHigherTier(fleet, shares, queue, victim)) return victim
+    // And only where somebody waits for that account or key to have one less.
+    const hasWaited = queue.resume(victim)
+    if ((hasWaited || keysInVain.size === 0) && wouldServeHigherTier(fleet, shares, queue, victim))
+      return victim
     keysInVain.add(victim.keyId)
   }
   return null
@@ -83,17 +89,17 @@ export function victimFor<Victim extends Owner>(
 
 /** Whether the slot of this victim, were it free, would go to a video above flex. */
 function wouldServeHigherTier(
-  { running, others = null }: Pick<Fleet, 'running'> & { others?: Others | null },
+  { running, others = null, nowMs = 0 }: Asked,
   shares: PoolShares,
   queue: FairQueue,
   victim: Owner,
 ): boolean {
-  const withoutVictim = { ...shares, occupied: new Map(shares.occupied) }
-  withoutVictim.occupied.set(victim.accountId, (shares.occupied.get(victim.accountId) ?? 0) - 1)
-  queue.resume(victim)
+  const occupied = shares.occupied.get(victim.accountId) ?? 0
+  shares.occupied.set(victim.accountId, occupied - 1)
   running.add(victim, -1)
-  const choice = queue.next((head) => limitOn(head, withoutVictim, running), undefined, others)
+  const choice = queue.next((head) => limitOn(head, shares, running), { ...IN_ORDER, nowMs }, others)
   running.add(victim, 1)
+  shares.occupied.set(victim.accountId, occupied)
   if (choice === null) return false
   queue.push(choice.head)
   return choice.tier !== 'flex'

@@ -39,6 +39,7 @@ const other = ({ costMs, freeInMs, price = null, slots, own = {}, loaded }: Othe
     costPerHourMicros: price,
   },
   slotsFreeInMs: freeInMs,
+  firstFreeInMs: Math.min(...freeInMs),
   costMsOf: () => costMs,
   ownOf: (tier) => (tier in own ? (own[tier] ?? null) : []),
 })

@@ -15,7 +15,8 @@ export class RunningCounts {
   }
 
   add({ accountId, keyId }: Owner, change: 1 | -1): void {
-    for (const id of [accountId, keyId]) this.#counts.set(id, this.#countOf(id) + change)
+    this.#counts.set(accountId, this.#countOf(accountId) + change)
+    this.#counts.set(keyId, this.#countOf(keyId) + change)
   }
 
   /** The account or key whose limit keeps the head waiting; null when it may go. */

@@ -55,9 +55,11 @@ function otherPool(
 ): OtherPool {
   const { paces } = fleet
   const costOf = (row: HeadRow) => headOf(row, other, paces).costMs
+  const slotsFreeInMs = slotsOfNext(fleet, other, !filled.has(other.queue))
   return {
     pool: other,
-    slotsFreeInMs: slotsOfNext(fleet, other, !filled.has(other.queue)),
+    slotsFreeInMs,
+    firstFreeInMs: Math.min(...slotsFreeInMs),
     costMsOf: (head: Head) => {
       const row = lines.of(head)?.row
       return row !== undefined && fitsPool(other, row) ? costOf(row) : null

@@ -13,6 +13,11 @@ export class EventQueue<Item> {
     return this.#items.length === 0 ? Number.POSITIVE_INFINITY : (this.#atMs[0] ?? 0)
   }
 
+  /** The first of them; undefined without any. */
+  get first(): Item | undefined {
+    return this.#items[0]
+  }
+
   push(atMs: number, item: Item): void {
     const size = this.#items.length
     if (size === this.#atMs.length) this.#grow()

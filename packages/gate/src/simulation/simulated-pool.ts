@@ -25,12 +25,8 @@ export class SimulatedPool {
   readonly slots: readonly Slot[]
   /** Somebody may go on a slot that may be given away, or may have to make room. */
   isWoken = true
-  /** Videos that could go there wait for another pool. */
-  hasPutOff = false
   /** It was looked at in this pass, and has no slot to give away: somebody may have to make room. */
   isFull = false
-  /** `Simulation` had so many changes when it was looked at last. */
-  seenChanges = -1
   /** When it is looked at next although nothing has happened; infinite = it is not. */
   recheckAtMs = Number.POSITIVE_INFINITY
   /** What occupies its slots and is flex, has been asked to make room, or is nearly over. */
@@ -84,11 +80,14 @@ export class SimulatedPool {
     return this.#idleCount > 0
   }
 
+  /** Slots that may be given away. */
+  get idleCount(): number {
+    return this.#idleCount
+  }
+
   /** When the first of those that may be given away is free; of none, as if one were. */
   get firstFreeAtMs(): number {
-    let firstMs = Number.POSITIVE_INFINITY
-    for (const { isIdle, freeAtMs } of this.slots) if (isIdle) firstMs = Math.min(firstMs, freeAtMs)
-    return this.#idleCount === 0 ? 0 : firstMs
+    return this.#idleCount === 0 ? 0 : this.#firstIdle().freeAtMs
   }
 
   /** The models that a choice may prefer: none as long as a slot may have anything. */
@@ -125,15 +124,20 @@ export class SimulatedPool {
   }
 
   #popIdle(): Slot {
+    const slot = this.#firstIdle()
+    this.#idle.pop()
+    slot.isIdle = false
+    this.#idleCount -= 1
+    return slot
+  }
+
+  #firstIdle(): Slot {
     for (;;) {
-      const { nextAtMs } = this.#idle
-      const slot = this.#idle.pop()
-      if (slot === undefined) throw new RangeError('no slot is idle')
+      const { nextAtMs, first } = this.#idle
+      if (first === undefined) throw new RangeError('no slot is idle')
+      if (first.isIdle && first.freeAtMs === nextAtMs) return first
       // One that was taken out of turn stands there still.
-      if (!slot.isIdle || slot.freeAtMs !== nextAtMs) continue
-      slot.isIdle = false
-      this.#idleCount -= 1
-      return slot
+      this.#idle.pop()
     }
   }
 

@@ -1,4 +1,4 @@
-import { type Choice, type Head, type Others, promotedIn, tierOf, type VirtualTime } from '../choose.ts'
+import { type Choice, type Head, promotedIn, tierOf, type VirtualTime } from '../choose.ts'
 import { limitOn, preemptable, victimFor } from '../preempt.ts'
 import type { RunningCounts } from '../running-counts.ts'
 import { EventQueue } from './event-queue.ts'
@@ -7,6 +7,7 @@ import { type Clock, Occupation, type Slot } from './occupation.ts'
 import { OtherPools } from './other-pools.ts'
 import { Presence } from './presence.ts'
 import { type PoolRules, SimulatedPool } from './simulated-pool.ts'
+import type { Waiting } from './waiting.ts'
 
 /** A video on a slot, as `Watch` hears of it. */
 export type Run<Video extends SimulatedVideo> = Occupation<Line<Video>, Video>
@@ -72,8 +73,6 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   /** A run when its slot may be given away and when it is free, a line at a deadline, a pool to look at. */
   readonly #events = new EventQueue<Run<Video> | Line<Video> | SimulatedPool>()
   readonly #others: OtherPools<Video>
-  /** How often what a pool may know of another has changed. */
-  #changes = 0
 
   constructor(parts: SimulationParts<Video>) {
     this.#parts = parts
@@ -114,15 +113,29 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Queues a video now, behind all others of its line. */
   queue(line: Line<Video>, video: Video): void {
-    this.#changes += 1
     line.append(video)
     this.#others.count(line, 1)
     if (line.size === 1) this.#open(line)
+    else if (this.#forgetServed(line)) this.#showFirst(line)
+  }
+
+  /**
+   * What the queues of pools know of a line when all before its last video wait for other pools: nothing, or
+   * one that was served elsewhere. Returns whether there is any such pool.
+   */
+  #forgetServed({ kind, putOff, heads, size }: Line<Video>): boolean {
+    let isAny = false
+    for (const number of kind.pools) {
+      if (putOff[number] !== size - 1) continue
+      heads[number] = null
+      isAny = true
+    }
+    return isAny
   }
 
   /** Queues a video that waited elsewhere, where its age puts it in its line. */
   queueByAge(line: Line<Video>, video: Video): void {
-    this.#changes += 1
+    this.#showWaiting(line)
     line.putBack(video)
     this.#others.count(line, 1)
     if (line.size === 1) this.#open(line)
@@ -132,7 +145,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Takes a queued video out of its line. */
   withdraw(line: Line<Video>, video: Video): void {
-    this.#changes += 1
+    this.#showWaiting(line)
     line.remove(video)
     this.#others.count(line, -1)
     this.#firstChanged(line)
@@ -228,23 +241,19 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     while (this.#isAnyWoken()) {
       this.#others.beginPass()
       for (const pool of this.pools) {
-        if (pool.isWoken) pool.seenChanges = -1
         if (this.#isToBeFilled(pool)) this.#fill(pool)
-        this.#others.noteFilled()
+        this.#others.noteFilled(pool)
       }
-      for (const pool of this.pools) {
-        // Who waited for a pool that had room and took none of them need not any more.
-        if (this.#isToBeFilled(pool)) this.#fill(pool)
-        pool.seenChanges = this.#changes
-      }
+      // Who waited for a pool that had room and took none of them need not any more.
+      for (const pool of this.pools) if (this.#isToBeFilled(pool)) this.#fill(pool)
       // Only now: who can go to a free slot of one pool needs no room on another.
       for (const pool of this.pools) if (pool.isFull) this.#askForRoom(pool)
     }
   }
 
-  /** Who waits for another pool is looked at when anything there has changed, not each time. */
+  /** Who waits for another pool is looked at when something there has become worse, not each time. */
   #isToBeFilled(pool: SimulatedPool): boolean {
-    return pool.isWoken || (pool.hasPutOff && pool.hasIdle && pool.seenChanges !== this.#changes)
+    return pool.isWoken || (pool.hasIdle && this.#others.waitingAt(pool)?.isDue === true)
   }
 
   #isAnyWoken(): boolean {
@@ -254,31 +263,42 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   #fill(pool: SimulatedPool): void {
     pool.isWoken = false
-    pool.hasPutOff = false
-    const others = this.#others.seenFrom(pool)
-    while (pool.hasIdle && this.#giveSlot(pool, others)) pool.isWoken = false
+    if (pool.hasIdle) this.#giveSlots(pool)
     pool.isFull = !pool.hasIdle
-    if (others === null) return
-    const lookInMs = this.#showAgain(pool)
-    if (pool.hasPutOff && pool.hasIdle) this.#lookAgain(pool, lookInMs)
   }
 
-  #askForRoom(pool: SimulatedPool): void {
-    pool.isFull = false
-    if (pool.hasIdle) return
-    const others = this.#others.seenFrom(pool)
-    this.#askToYield(pool, others)
-    if (others !== null) this.#showAgain(pool)
+  #giveSlots(pool: SimulatedPool): void {
+    const waiting = this.#others.waitingAt(pool)
+    if (waiting?.beginLook() === false) this.#showAgain(pool, waiting)
+    this.#giveToAllThatMayGo(pool, waiting)
+    if (waiting === null) return
+    if (pool.hasIdle && !waiting.doAllWait()) {
+      this.#showAgain(pool, waiting)
+      this.#giveToAllThatMayGo(pool, waiting)
+    }
+    waiting.endLook()
+    if (pool.hasIdle && !waiting.isEmpty) this.#lookAgain(pool, waiting.lookAtMs - this.nowMs)
   }
 
-  /** Shows the queue again who waits for another pool. Returns when to look at them next. */
-  #showAgain(pool: SimulatedPool): number {
+  #giveToAllThatMayGo(pool: SimulatedPool, waiting: Waiting<Video> | null): void {
+    while (pool.hasIdle && this.#giveSlot(pool, waiting)) pool.isWoken = false
+  }
+
+  /** Shows the queue again who waits for another pool. */
+  #showAgain(pool: SimulatedPool, waiting: Waiting<Video>): void {
     const { isWoken } = pool
-    const { lookInMs } = this.#others
-    for (const line of this.#others.restore(pool)) this.#showFirst(line)
+    for (const line of waiting.restore()) this.#showFirst(line)
     // Which changes nothing.
     pool.isWoken = isWoken
-    return lookInMs
+  }
+
+  /** Shows the queues again who waits for another pool, before one of its line comes or goes among them. */
+  #showWaiting(line: Line<Video>): void {
+    for (const number of line.kind.pools) {
+      const pool = this.#pool(number)
+      const waiting = this.#others.waitingAt(pool)
+      if (waiting?.has(line) === true) this.#showAgain(pool, waiting)
+    }
   }
 
   #happen(item: Run<Video> | Line<Video> | SimulatedPool | undefined): void {
@@ -290,6 +310,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     } else if (item instanceof Line) {
       if (item.lookAtMs !== atMs) return
       item.lookAtMs = Number.POSITIVE_INFINITY
+      this.#showWaiting(item)
       this.#dropExpired(item)
       this.#showFirst(item)
     } else if (item?.recheckAtMs === atMs) {
@@ -299,35 +320,41 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   /** Gives a slot to the video that the gate would choose. Returns false when nobody may go. */
-  #giveSlot(pool: SimulatedPool, others: Others | null): boolean {
+  #giveSlot(pool: SimulatedPool, waiting: Waiting<Video> | null): boolean {
     const { running, time } = this.#parts
     const choice = pool.queue.next(
       (head) => limitOn(head, pool.shares, running),
       { loaded: pool.loaded(), nowMs: this.nowMs, waitMsMax: pool.rules.switchWaitMsMax },
-      others,
+      waiting,
     )
     if (choice === null) return false
     const line = this.lines.get(choice.head.queueKey)
-    const video = line?.at(line.putOff[pool.number] ?? 0) ?? null
+    const place = line?.putOff[pool.number] ?? 0
+    const video = line?.at(place) ?? null
     if (line === undefined || video === null) return true
     line.heads[pool.number] = null
-    line.remove(video)
-    this.#others.count(line, -1)
     if (video.expiresAtMs <= this.nowMs) {
+      this.#showWaiting(line)
+      line.remove(video)
       this.#parts.watch.expired(video, video.expiresAtMs, null)
       pool.queue.resume(choice.head)
     } else {
+      line.remove(video)
       time.advance(choice)
-      this.#occupy(pool, choice, { line, video })
+      const idleBefore = pool.idleCount
+      const endsAtMs = this.#occupy(pool, choice, { line, video })
+      this.#others.noteGiven({ line, video, place, endsAtMs }, { pool, idleBefore })
     }
+    this.#others.count(line, -1)
     this.#firstChanged(line)
     return true
   }
 
-  #occupy(pool: SimulatedPool, { head }: Choice, moved: { line: Line<Video>; video: Video }): void {
+  /** Returns when it ends there. */
+  #occupy(pool: SimulatedPool, { head }: Choice, moved: { line: Line<Video>; video: Video }): number {
     const { video, line } = moved
     const slot = pool.takeIdle(head.model)
-    if (slot === null) return
+    if (slot === null) throw new RangeError('no slot is idle')
     const isSwitch = pool.rules.loadedFirst !== null && slot.model !== null && slot.model !== head.model
     const switchMs = isSwitch ? pool.rules.switchMs : 0
     if (pool.rules.loadedFirst !== null) slot.model = head.model
@@ -356,11 +383,11 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     this.#parts.running.add(head, 1)
     this.#noteEnd(run)
     this.#parts.watch.started(video, run)
+    return run.endsAtMs
   }
 
   /** Its slot may be given away: it is free, or will be in a moment. */
   #makeAvailable(run: Run<Video>): void {
-    this.#changes += 1
     run.state = 'nearly over'
     if (run.slot === null) return
     const pool = this.#pool(run.slot.pool)
@@ -374,7 +401,6 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   #end(run: Run<Video>): void {
-    this.#changes += 1
     if (run.state === 'occupying') this.#makeAvailable(run)
     run.state = 'over'
     const { slot, line, video } = run
@@ -402,25 +428,45 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   /** Has a flex video make room where that lets one of a higher tier go, as the gate does it. */
-  #askToYield(pool: SimulatedPool, others: Others | null): void {
+  #askForRoom(pool: SimulatedPool): void {
+    pool.isFull = false
+    if (pool.hasIdle) return
     if (pool.flexOccupying === 0 || pool.linesAboveFlex === 0 || pool.yielding > 0 || pool.nearlyOver > 0)
       return
-    const { flexRunMsMin, running } = this.#parts
     const inFlight = [...(this.runs[pool.number] ?? [])]
-    const victims = preemptable({ inFlight }, pool.rules, flexRunMsMin)
-    const victim = victimFor(
-      { running, others: others && this.#others.asked(pool) },
-      pool.shares,
-      pool.queue,
-      victims,
-    )
-    if (victim === null) {
-      // Who may be asked changes with time; who would go then, when one that is put off is so no longer.
-      const inMs = victims.length === 0 ? this.#mayBeAskedInMs(pool) : this.#others.lookInMs
-      this.#lookAgain(pool, inMs)
+    const victims = preemptable({ inFlight }, pool.rules, this.#parts.flexRunMsMin)
+    if (victims.length === 0) {
+      // Who may be asked changes with time.
+      this.#lookAgain(pool, this.#mayBeAskedInMs(pool))
       return
     }
-    if (this.#makeRoom(victim, pool)) this.#noteEnd(victim)
+    const waiting = this.#others.waitingAt(pool)
+    const victim = this.#victimOf(pool, victims, waiting)
+    if (victim === null) {
+      // And so does who would go then: one that is put off is so no longer.
+      if (waiting?.isEmpty === false) this.#lookAgain(pool, waiting.lookAtMs - this.nowMs)
+    } else if (this.#makeRoom(victim, pool)) this.#noteEnd(victim)
+  }
+
+  #victimOf(
+    pool: SimulatedPool,
+    victims: readonly Run<Video>[],
+    waiting: Waiting<Video> | null,
+  ): Run<Video> | null {
+    const { running } = this.#parts
+    if (waiting?.beginLook('first') === false) this.#showAgain(pool, waiting)
+    const find = () =>
+      victimFor({ running, others: waiting, nowMs: this.nowMs }, pool.shares, pool.queue, victims)
+    let victim = find()
+    if (waiting === null) return victim
+    if (victim === null && !waiting.doAllWait()) {
+      this.#showAgain(pool, waiting)
+      victim = find()
+    }
+    const { isWoken } = pool
+    for (const line of waiting.endLook()) this.#showFirst(line)
+    pool.isWoken = isWoken
+    return victim
   }
 
   /** Asks it to make room. Returns whether it ends sooner for that. */
@@ -489,13 +535,14 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     for (const number of kind.pools) {
       const known = line.heads[number] ?? null
       const video = line.at(line.putOff[number] ?? 0)
-      if (video === null || (known !== null && known.videoId <= video.id && !kind.isFlex)) continue
-      const head = video.headOn(number, this.nowMs)
+      if (!kind.isFlex && (video === null || (known !== null && known.videoId <= video.id))) continue
+      const head = (video ?? first).headOn(number, this.nowMs)
       if (kind.isFlex) {
         const promotedInMs = promotedIn(head)
         if (promotedInMs <= 0) isPromoted = true
         // A millisecond at least: less may be nothing beside the time of day.
         else lookAtMs = Math.min(lookAtMs, this.nowMs + Math.max(1, promotedInMs))
+        if (video === null) continue
         if (known !== null && known.videoId <= video.id && tierOf(known) === tierOf(head)) continue
       }
       line.heads[number] = head
@@ -530,7 +577,6 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   #noteEnd(run: Run<Video>): void {
-    this.#changes += 1
     const { endsAtMs, startedAtMs, slot } = run
     run.availableAtMs = Math.max(this.nowMs, startedAtMs, endsAtMs - this.#parts.nearlyFreeMs)
     if (slot !== null) slot.freeAtMs = endsAtMs

@@ -1,0 +1,186 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Demand, DemandedVideo, VideoKind, VideoRun } from '../plan/demand.ts'
+import { simulateDemand } from '../plan/simulate-demand.ts'
+
+/** Ten seconds on the fast pool, and thirty on the slow one. */
+const CLIP: VideoKind = {
+  name: 'clip',
+  model: 'ink',
+  steps: 10,
+  tokens: 1_000,
+  paces: { fast: { stepMs: 1_000, overheadMs: 0 }, slow: { stepMs: 3_000, overheadMs: 0 } },
+}
+/** What only the fast pool can make. */
+const OWN: VideoKind = { ...CLIP, name: 'own', paces: { fast: { stepMs: 1_000, overheadMs: 0 } } }
+
+type Video = Omit<DemandedVideo, 'kind' | 'accountId'> & Partial<DemandedVideo>
+
+const at = (atMs: number, fields: Partial<DemandedVideo> = {}): Video => ({
+  atMs,
+  tier: 'standard',
+  ...fields,
+})
+
+/** Where each video ran, and from when on, by its number. */
+function placesOf(videos: readonly Video[], demand: Partial<Demand> = {}): string[] {
+  const runs: VideoRun[] = []
+  simulateDemand({
+    pools: [
+      { pool: 'fast', slots: 1 },
+      { pool: 'slow', slots: 1 },
+    ],
+    kinds: [CLIP, OWN],
+    videos: videos.map((video) => ({ accountId: 'account', kind: CLIP, ...video })),
+    settings: { accountSharePercent: 100, nearlyFreeMs: 0 },
+    horizonMs: Number.POSITIVE_INFINITY,
+    onRun: (run) => runs.push(run),
+    ...demand,
+  })
+  return runs
+    .toSorted((a, b) => a.number - b.number)
+    .map(({ pool, startedAtMs }) => `${pool} ${startedAtMs / 1_000}`)
+}
+
+test('a video waits for the pool where it is finished sooner, and goes where there is room when those before it there become too many', () => {
+  expect(placesOf([at(0), at(1_000)])).toEqual(['fast 0', 'fast 10'])
+  expect(placesOf([at(0), at(1_000), at(2_000)])).toEqual(['fast 0', 'fast 10', 'fast 20'])
+  expect(placesOf([at(0), at(1_000), at(2_000), at(3_000)])).toEqual([
+    'fast 0',
+    'fast 10',
+    'fast 20',
+    'slow 3',
+  ])
+})
+
+test('one that waits goes where there is room once others go before it', () => {
+  const priority = (atMs: number) => at(atMs, { tier: 'priority' })
+  expect(placesOf([at(0), at(1_000), priority(2_000)])).toEqual(['fast 0', 'fast 20', 'fast 10'])
+  expect(placesOf([at(0), at(1_000), priority(2_000), priority(3_000)])).toEqual([
+    'fast 0',
+    'slow 3',
+    'fast 10',
+    'fast 20',
+  ])
+})
+
+test('one that waits goes where there is room once more of what only the other pool can make is before it', () => {
+  const own = (atMs: number) => at(atMs, { tier: 'priority', kind: OWN })
+  expect(placesOf([at(0), at(1_000), own(2_000)])).toEqual(['fast 0', 'fast 20', 'fast 10'])
+  expect(placesOf([at(0), at(1_000), own(2_000), own(3_000)])).toEqual([
+    'fast 0',
+    'slow 3',
+    'fast 10',
+    'fast 20',
+  ])
+})
+
+test('one that came after those that wait waits behind them, and goes as soon as one of them goes where there is room', () => {
+  // The key of the third may run one at a time, and its second video would be the second.
+  const keyed = (atMs: number) => at(atMs, { accountId: 'keyed', keyId: 'key' })
+  const accounts = [{ id: 'keyed', keys: [{ id: 'key', runningMax: 1 }] }]
+  expect(placesOf([at(0), keyed(1_000), keyed(2_000)], { accounts })).toEqual([
+    'fast 0',
+    'fast 10',
+    'fast 20',
+  ])
+})
+
+test('one that is kept waiting by others for as long as it would have taken where there is room goes there', () => {
+  const slowness = 8
+  // The prediction says ten seconds; it takes eighty.
+  expect(placesOf([at(0, { slowness }), at(1_000)])).toEqual(['fast 0', 'slow 1'])
+  const late = [at(0), at(1_000, { slowness }), at(2_000)]
+  expect(placesOf(late)).toEqual(['fast 0', 'fast 10', 'slow 10'])
+})
+
+test('a video of which was asked whether flex should make room for it has not waited since the beginning', () => {
+  // Over after twelve seconds on the slow pool.
+  const short = { ...CLIP, name: 'short', steps: 4 }
+  const flex = at(100_000, { tier: 'flex', accountId: 'flex', kind: short })
+  const videos = [at(100_000), flex, at(101_000), at(102_000)]
+  expect(placesOf(videos, { kinds: [CLIP, short] })).toEqual(['fast 100', 'slow 100', 'fast 110', 'fast 120'])
+})
+
+test('one that waits goes where there is room once another that was at a limit goes before it', () => {
+  const kind = { ...CLIP, paces: { ...CLIP.paces, slow: { stepMs: 2_100, overheadMs: 0 } } }
+  const keyed = (atMs: number) => at(atMs, { tier: 'priority', accountId: 'keyed', keyId: 'key', kind })
+  const accounts = [{ id: 'keyed', keys: [{ id: 'key', runningMax: 1 }] }]
+  expect(placesOf([keyed(0), keyed(500), at(1_000, { kind })], { accounts, kinds: [kind] })).toEqual([
+    'fast 0',
+    'fast 10',
+    'slow 10',
+  ])
+})
+
+test('flex that waits for a cheaper pool goes elsewhere once that one could not make all of it well before the deadline', () => {
+  const flex = (atMs: number) => at(atMs, { tier: 'flex', expiresAfterMs: 7_200_000 })
+  const pools = [
+    { pool: 'fast', slots: 1, costPerHourMicros: 9_000_000n },
+    { pool: 'slow', slots: 1, costPerHourMicros: 1_000_000n },
+  ]
+  const few = placesOf(
+    Array.from({ length: 60 }, () => flex(0)),
+    { pools },
+  )
+  expect(few.filter((place) => place.startsWith('fast'))).toEqual([])
+  const many = placesOf(
+    Array.from({ length: 200 }, (_, number) => flex(number)),
+    { pools },
+  )
+  // Half of the time to the deadline is enough for 120 of them; the oldest that waits goes first.
+  const there = many.flatMap((place, number) => (place.startsWith('fast') ? number : []))
+  expect(there.length).toBeGreaterThan(50)
+  expect(there[0]).toBe(1)
+})
+
+test('on two pools, one that waits while a slot is free is finished sooner than it had been there, but for those that come later and go before it', () => {
+  const someDemand = fc.record({
+    stepMs: fc.array(fc.integer({ min: 100, max: 400 }), { minLength: 2, maxLength: 2 }),
+    slots: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 2, maxLength: 2 }),
+    videos: fc.array(
+      fc.record({
+        afterMs: fc.integer({ min: 0, max: 1_000 }),
+        tier: fc.constantFrom('priority', 'standard', 'standard', 'standard'),
+      }),
+      { maxLength: 60 },
+    ),
+  })
+  fc.assert(
+    fc.property(someDemand, ({ stepMs, slots, videos: asked }) => {
+      const paces = Object.fromEntries(stepMs.map((ms, pool) => [`${pool}`, { stepMs: ms, overheadMs: 0 }]))
+      let nowMs = 0
+      const videos = asked.map(({ afterMs, tier }): DemandedVideo => {
+        nowMs += afterMs
+        return { atMs: nowMs, accountId: 'account', tier, kind: { ...CLIP, paces } } as DemandedVideo
+      })
+      const [kind] = videos.map((video) => video.kind)
+      const runs: VideoRun[] = []
+      simulateDemand({
+        pools: slots.map((count, pool) => ({ pool: `${pool}`, slots: count })),
+        kinds: kind === undefined ? [] : [kind],
+        videos: videos.map((video) => ({ ...video, kind: kind as VideoKind })),
+        settings: { accountSharePercent: 100, nearlyFreeMs: 0 },
+        horizonMs: Number.POSITIVE_INFINITY,
+        onRun: (run) => runs.push(run),
+      })
+      const busyAt = (pool: string, ms: number) =>
+        runs.filter((run) => run.pool === pool && run.startedAtMs <= ms && ms < run.endedAtMs).length
+      for (const { number, startedAtMs, endedAtMs } of runs) {
+        const { atMs, tier } = videos[number] as DemandedVideo
+        const laterMs = videos.flatMap((video) => (video.tier === 'priority' ? video.atMs : []))
+        for (const lookMs of runs.flatMap((run) => [run.startedAtMs, run.endedAtMs])) {
+          if (lookMs < atMs || lookMs >= startedAtMs) continue
+          if (tier === 'standard' && laterMs.some((ms) => ms > lookMs && ms <= startedAtMs)) continue
+          for (const [pool, count] of slots.entries()) {
+            const hereMs = CLIP.steps * (stepMs[pool] ?? 0)
+            // One that others kept waiting for so long goes, however soon it would begin there.
+            if (busyAt(`${pool}`, lookMs) < count && startedAtMs - atMs < hereMs)
+              expect(endedAtMs - lookMs).toBeLessThan(hereMs)
+          }
+        }
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
