@@ -133,6 +133,28 @@ test('every video ends once, or waits or runs at the horizon, and is counted in 
   )
 })
 
+const atLeastOne = (limit: number | null) => (limit === null ? null : Math.max(1, limit))
+
+test('what may run, on a pool that can make it, and does not expire, is completed', () => {
+  fc.assert(
+    fc.property(someDemand, (demand) => {
+      const canBeMade = demand.videos.filter(({ kind }) => Object.keys(kind.paces).length > 0)
+      const { ended } = watched({
+        ...demand,
+        videos: canBeMade.map(({ expiresAfterMs: _, ...video }) => video),
+        accounts: demand.accounts.map(({ runningMax = null, keys = [], ...account }) => ({
+          ...account,
+          runningMax: atLeastOne(runningMax),
+          keys: keys.map((key) => ({ ...key, runningMax: atLeastOne(key.runningMax ?? null) })),
+        })),
+        horizonMs: Number.POSITIVE_INFINITY,
+      })
+      expect(ended.map(({ outcome }) => outcome)).toEqual(canBeMade.map(() => 'completed'))
+    }),
+    { numRuns: 500 },
+  )
+})
+
 test('no slot makes two videos at a time, no video is on two slots, and none on a pool that cannot make it', () => {
   fc.assert(
     fc.property(someDemand, (demand) => {

@@ -297,7 +297,9 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     for (const number of line.kind.pools) {
       const pool = this.#pool(number)
       const waiting = this.#others.waitingAt(pool)
-      if (waiting?.has(line) === true) this.#showAgain(pool, waiting)
+      if (waiting?.has(line) !== true) continue
+      this.#showAgain(pool, waiting)
+      pool.isWoken = true
     }
   }
 
@@ -550,11 +552,19 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       pool.queue.push(head)
       if (pool.hasIdle || pool.flexOccupying > 0) pool.isWoken = true
     }
-    if (isPromoted !== line.isPromoted) this.#countAboveFlex(line, isPromoted ? 1 : -1)
-    line.isPromoted = isPromoted
+    if (isPromoted !== line.isPromoted) {
+      this.#countAboveFlex(line, isPromoted ? 1 : -1)
+      line.isPromoted = isPromoted
+      // Those that wait for what is cheaper do so no longer, unless only one behind the first is meant.
+      if (!isPromoted || this.#isNearItsDeadline(first, kind)) this.#showWaiting(line)
+    }
     if (lookAtMs >= line.lookAtMs) return
     line.lookAtMs = lookAtMs
     this.#events.push(lookAtMs, line)
+  }
+
+  #isNearItsDeadline(video: Video, { pools }: LineKind): boolean {
+    return pools.some((number) => promotedIn(video.headOn(number, this.nowMs)) <= 0)
   }
 
   #dropExpired(line: Line<Video>): void {

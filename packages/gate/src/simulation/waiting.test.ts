@@ -113,6 +113,68 @@ test('one that waits goes where there is room once another that was at a limit g
   ])
 })
 
+/** The other way round than CLIP. */
+const MIRRORED: VideoKind = {
+  ...CLIP,
+  name: 'mirrored',
+  paces: { fast: { stepMs: 3_000, overheadMs: 0 }, slow: { stepMs: 1_000, overheadMs: 0 } },
+}
+const PRICED = ['fast', 'slow'].map((pool) => ({ pool, slots: 1, costPerHourMicros: 1n }))
+
+test('of an account at its limit no two wait for each other', () => {
+  const flex = (kind: VideoKind) => at(0, { tier: 'flex', kind })
+  const places = placesOf([flex(MIRRORED), flex(CLIP), flex(MIRRORED)], {
+    pools: PRICED,
+    kinds: [CLIP, MIRRORED],
+    accounts: [{ id: 'account', runningMax: 1 }],
+  })
+  expect(places).toEqual(['slow 0', 'fast 10', 'slow 20'])
+})
+
+test('a line of flex that waits counts as one video of its account, however many come to it', () => {
+  const flex = (atMs: number, accountId: string) => at(atMs, { tier: 'flex', accountId, kind: MIRRORED })
+  const clip = at(100_000, { tier: 'flex', accountId: 'limited' })
+  const places = placesOf([flex(0, 'other'), flex(1, 'limited'), flex(2, 'limited'), clip, clip], {
+    pools: [{ pool: 'fast', slots: 2, costPerHourMicros: 1n }, ...PRICED.slice(1)],
+    kinds: [CLIP, MIRRORED],
+    accounts: [{ id: 'limited', runningMax: 2 }],
+  })
+  expect(places).toEqual(['slow 0', 'slow 10', 'slow 20', 'fast 100', 'fast 100'])
+})
+
+test('flex that waits for a cheaper pool goes where there is room once its deadline is near', () => {
+  const pools = [
+    { pool: 'fast', slots: 1, costPerHourMicros: 3n },
+    { pool: 'slow', slots: 1, costPerHourMicros: 1n },
+  ]
+  const same = (steps: number, name: string): VideoKind => ({
+    ...CLIP,
+    name,
+    steps,
+    paces: { fast: { stepMs: 1_000, overheadMs: 0 }, slow: { stepMs: 1_000, overheadMs: 0 } },
+  })
+  const onSlow = (steps: number, name: string): VideoKind => ({
+    ...same(steps, name),
+    paces: { slow: { stepMs: 1_000, overheadMs: 0 } },
+  })
+  const [ten, first, second] = [same(10, 'ten'), onSlow(1_000, 'first'), onSlow(10_000, 'second')]
+  const videos = [
+    at(0, { kind: first, accountId: 'other' }),
+    at(1_000, { kind: ten, tier: 'flex', expiresAfterMs: 86_400_000 }),
+    at(1_000, { kind: ten, tier: 'flex', expiresAfterMs: 4_100_000 }),
+    at(1_001_000, { kind: second, accountId: 'other' }),
+  ]
+  const places = placesOf(videos, { pools, kinds: [ten, first, second] })
+  // The first makes room for what comes then, and goes on later.
+  expect(places).toEqual(['slow 0', 'slow 1000', 'slow 11001', 'fast 1000', 'slow 1001'])
+})
+
+test('one that was not asked for because another waits no longer has not waited itself', () => {
+  const priority = at(2_000, { tier: 'priority' })
+  const videos = [at(0), at(1_000), priority, priority, at(2_000), at(2_000)]
+  expect(placesOf(videos).at(-1)).toBe('fast 40')
+})
+
 test('flex that waits for a cheaper pool goes elsewhere once that one could not make all of it well before the deadline', () => {
   const flex = (atMs: number) => at(atMs, { tier: 'flex', expiresAfterMs: 7_200_000 })
   const pools = [

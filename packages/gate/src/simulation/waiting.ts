@@ -75,6 +75,8 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
   #hasLimits = false
   #isLooking = false
   #onlyFirst = false
+  /** Of the head that was asked for last while `isOver`, which was not put off. */
+  #putOffAtMs: number | undefined
   readonly #unshown: Line<Video>[] = []
   /** One of them would not wait any more. */
   isOver = false
@@ -95,7 +97,7 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
 
   /** Somebody waits who is to be asked again. */
   get isDue(): boolean {
-    return this.#lines.size > 0 && (this.#isStale || this.#knowsModels)
+    return this.#lines.size > 0 && (this.#isStale || this.#knowsModels || this.#hasLimits)
   }
 
   addRival(pool: SimulatedPool): void {
@@ -124,7 +126,8 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     this.#isLooking = true
     // They will run as well, and may be the last of their account or key that may.
     if (this.#hasLimits) for (const { head } of this.#all()) if (hasLimit(head)) running.add(head, 1)
-    return this.isEmpty || this.doAllWait()
+    // Whoever is at a limit because of them may be older, and goes first.
+    return this.isEmpty || (!this.#hasLimits && this.doAllWait())
   }
 
   /** Whether all of them still wait, those too that nobody was asked after. */
@@ -149,24 +152,30 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     // Who goes before some that wait makes it later for them.
     if (this.#elsewhere !== null && this.#unasked.size === 0 && this.#hasBehind(tier)) this.#forgetOthers()
     this.#askUpTo(tier)
-    // None goes before one that waited and would not any more.
-    return this.isOver || this.#others().asked(head, tier)
+    if (!this.isOver) return this.#others().asked(head, tier)
+    // None goes before one that waited and would not any more: all are asked again at once.
+    this.#putOffAtMs = head.putOffAtMs
+    return true
   }
 
   behind(head: Head): Head | null {
     const { lines, pool, clock, running } = this.#parts
     const line = lines.get(head.queueKey)
     if (line === undefined) return null
+    if (this.isOver) head.putOffAtMs = this.#putOffAtMs
     const isFlex = line.kind.isFlex && !line.isPromoted
     const place = isFlex ? line.size : (line.putOff[pool.number] ?? 0) + 1
     line.putOff[pool.number] = place
     this.#lines.add(line)
     const waiter: Waiter<Video> = { line, head, on: null, endsAtMs: 0, isFirst: false }
     this.#noteAnswer(waiter)
-    this.#waiters.get(isFlex ? 'flex' : tierServed(head))?.set(isFlex ? head.queueKey : head.videoId, waiter)
+    const waiters = this.#waiters.get(isFlex ? 'flex' : tierServed(head))
+    const key = isFlex ? head.queueKey : head.videoId
+    const isNew = waiters?.has(key) === false
+    waiters?.set(key, waiter)
     if (hasLimit(head)) {
       this.#hasLimits = true
-      if (this.#isLooking) running.add(head, 1)
+      if (this.#isLooking && isNew) running.add(head, 1)
     }
     if (this.#onlyFirst) {
       line.heads[pool.number] = null
@@ -185,6 +194,10 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
   ): void {
     const rival = this.#rivalOf(from.pool)
     const waiter = this.#leave(to.line, to.video, to.place)
+    // Of a line of flex its first is asked, and the next one may have less time.
+    const { first } = to.line
+    if (this.#lines.has(to.line) && first !== null && first.expiresAtMs < to.video.expiresAtMs)
+      this.#isStale = true
     const isAwaited = waiter !== undefined && waiter.on !== null
     const isAsForecast =
       isAwaited &&
