@@ -206,6 +206,13 @@ describe('a plan that cannot be is named by field or line:', () => {
     ['a currency that is none', { currency: 'dollars' }, 'currency: is "dollars"'],
     ['a multiplier of zero', { multipliers: { flex: 0 } }, 'multipliers.flex: is 0'],
   ]
+  test.each([{ mix: undefined }, { mix: 7 }, { mix: [3] }, { mix: [] }])(
+    'a list that cannot be read is one fault, not two: %j',
+    (changes) => {
+      expect(faultsOf(changed(changes)).filter((line) => line.startsWith('mix'))).toHaveLength(1)
+    },
+  )
+
   test.each(cases)('%s', (_, changes, fault) => {
     const faults = faultsOf(changed(changes))
     expect(

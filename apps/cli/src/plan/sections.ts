@@ -59,6 +59,7 @@ export function hasSection({ document, csv }: PlanText, section: Section): boole
  */
 export function* sectionRows(plan: PlanText, section: Section, faults: Faults): Generator<Row> {
   const rowsMax = section === 'trace' ? TRACE_ROWS_MAX : ROWS_MAX
+  const faultsBefore = faults.count
   let count = 0
   for (const row of rawRows(plan, section, faults)) {
     count += 1
@@ -68,7 +69,8 @@ export function* sectionRows(plan: PlanText, section: Section, faults: Faults): 
     }
     yield row
   }
-  if (count === 0) faults.add(section, 'has nothing in it')
+  // What is no list, or has no good row, is a fault already.
+  if (count === 0 && faults.count === faultsBefore) faults.add(section, 'has nothing in it')
 }
 
 function* rawRows(plan: PlanText, section: Section, faults: Faults): Generator<Row> {

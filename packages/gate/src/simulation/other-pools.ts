@@ -63,9 +63,7 @@ export class OtherPools<Video extends SimulatedVideo> {
     const { pools } = this.#simulation
     if (kind.isFlex) this.#flexQueued += change
     if (change < 0) return
-    for (const waiting of this.#waiting) {
-      if (kind.isFlex) waiting.noteFlexQueued()
-    }
+    if (kind.isFlex) for (const waiting of this.#waiting) waiting.noteFlexQueued()
     if (kind.pools.length === pools.length) return
     for (const number of kind.pools) {
       const pool = pools[number]

@@ -13,7 +13,7 @@ const SAME_MS = 0.001
 const NO_LINES: readonly never[] = []
 
 /** Another pool, as those see it that may wait for it. */
-export interface Rival {
+interface Rival {
   readonly pool: SimulatedPool
   readonly other: OtherPool
   /** The times of its slots are known to those that wait. */
