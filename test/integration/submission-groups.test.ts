@@ -1,14 +1,19 @@
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDatabase, transaction } from '../../apps/api/src/db/database.ts'
+import { HeldUpError } from '../../apps/api/src/db/held-up.ts'
 import type { AccountKey } from '../../apps/api/src/keys/authenticate.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { createRequestSchema } from '../../apps/api/src/submissions/create-request.ts'
+import { insertGroupInTurn, type SubmittedVideo } from '../../apps/api/src/submissions/insert-group.ts'
+import type { PreparedSubmission } from '../../apps/api/src/submissions/prepared.ts'
 import {
   openSubmissionGroups,
   type SubmitContext,
   submitVideo,
 } from '../../apps/api/src/submissions/submit.ts'
+import { TenantGroups } from '../../apps/api/src/submissions/tenant-groups.ts'
 import { TurnMissedError, waitForTurn } from '../../apps/api/src/submissions/turn.ts'
 import type { Video } from '../../apps/api/src/videos/video.ts'
 import { eventually } from '../support/eventually.ts'
@@ -270,6 +275,80 @@ test('a process that hangs in its turn keeps only those waiting whom it has lock
   }
 })
 
+test('who has a row of one account keeps nobody waiting who came together with it, and that account for as long', async () => {
+  const other = await service.account(RICH_MICROS)
+  const holder = await service.context.internal.db.connect()
+  try {
+    await holder.query('begin')
+    await holder.query('select from account where id = $1 for update', [key.accountId])
+    const late = inOneGroup([{}, {}])
+    const [first, second] = [submit({ by: other }), submit({ by: other })]
+    expect((await Promise.all([first, second])).map(({ status }) => status)).toEqual(['queued', 'queued'])
+    await holder.query('commit')
+    expect(refusals(await late)).toEqual([null, null])
+  } finally {
+    holder.release()
+  }
+})
+
+/** A caller of whom the process asks so often whether it is gone, and stands still for so long each time. */
+function stallingCaller(...stallsMs: number[]) {
+  const stalls = { count: 0 }
+  const callerGone = new AbortController().signal
+  callerGone.throwIfAborted = () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallsMs[stalls.count] ?? 0)
+    stalls.count += 1
+  }
+  return { stalls, callerGone }
+}
+
+test('a process that stands still with accounts locked loses its group to the database, and does it again', async () => {
+  const { stalls, callerGone } = stallingCaller(TIME_LIMITS.database.groupIdleMs + 500)
+  const outcomes = await inOneGroup([{ callerGone }, {}])
+  expect(refusals(outcomes)).toEqual([null, null])
+  expect(stalls.count).toBe(2)
+  expect((await service.readVideos(key.accountId)).size).toBe(2)
+  expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
+})
+
+test('what ended a transaction in a hurry is known also where the driver only says that the connection broke', async () => {
+  const { db } = service.context
+  const hung = transaction(
+    db,
+    async (tx) => {
+      const pid = (await tx.query({ text: 'select pg_backend_pid() as pid' })).rows[0]?.pid
+      const isThere = async () =>
+        (await service.owner.query({ text: 'select from pg_stat_activity where pid = $1', values: [pid] }))
+          .rowCount
+      await eventually(isThere, (count) => count === 0)
+      await tx.query({ text: 'select 1' })
+    },
+    { hurry: { lockMs: 100, idleMs: 100 } },
+  )
+  await expect(hung).rejects.toThrow(HeldUpError)
+})
+
+test('a process knows that its turn was slow', async () => {
+  const seen: boolean[] = []
+  const submissionGroups = new TenantGroups<PreparedSubmission, SubmittedVideo>({
+    tenantOf: ({ key: by }) => by.accountId,
+    work: async (group) => {
+      const { outcomes, wasSlow } = await insertGroupInTurn(service.context, () => group)
+      seen.push(wasSlow)
+      return outcomes
+    },
+    workInTurn: () => Promise.reject(new Error('no tenant is busy here')),
+    faultOf: () => 'pieces',
+    groupsMax: 1,
+    piecesMax: 1,
+  })
+  const { callerGone } = stallingCaller(150)
+  expect((await submit({ callerGone, through: { ...service.context, submissionGroups } })).status).toBe(
+    'queued',
+  )
+  expect(seen).toEqual([true])
+})
+
 test('a turn that does not come is no outage of the database', async () => {
   const outcomes: unknown[] = []
   const db = openDatabase({
@@ -286,13 +365,13 @@ test('a turn that does not come is no outage of the database', async () => {
     await expect(transaction(db, waitForTurn)).rejects.toThrow(TurnMissedError)
     expect(outcomes.filter((outcome) => outcome !== null)).toEqual([])
     await holder.query('commit')
-    // What comes after it in the transaction waits for locks as long as ever.
+    // What comes after it in the transaction waits for no lock as long as others for the turn.
     const read = transaction(db, async (tx) => {
       const turn = await waitForTurn(tx)
       const { rows } = await tx.query({ text: 'show lock_timeout' })
       return { turn, rows }
     })
-    expect(await read).toEqual({ turn: { wasFree: true }, rows: [{ lock_timeout: '3s' }] })
+    expect(await read).toEqual({ turn: { wasFree: true }, rows: [{ lock_timeout: '100ms' }] })
   } finally {
     holder.release()
     await db.end()

@@ -17,6 +17,10 @@ export const TIME_LIMITS = {
     lockMs: 3_000,
     /** For the turn to submit, behind other processes: each takes some 10 ms. Who misses it does without. */
     turnMs: 300,
+    /** For a row beside the accounts that a group of submissions has locked: all who are in it wait too. */
+    groupRowMs: 100,
+    /** Between two statements of such a group, by the server: others wait for what it has locked. */
+    groupIdleMs: 1_000,
     /** For one statement, by the server: calls read and write few rows, by index. */
     statementMs: 5_000,
     /** For one answer, by us: longer than statementMs, so that only a dead connection comes this far. */

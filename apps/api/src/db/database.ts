@@ -3,7 +3,8 @@ import { openPool, startupOptions } from '@sluice/shared/postgres-client'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import pg from 'pg'
 import { DatabaseUnavailableError } from '../errors.ts'
-import { asUnavailable } from './unavailable.ts'
+import { heldUpOr } from './held-up.ts'
+import { asUnavailable, isDriversOwn } from './unavailable.ts'
 
 /** Anything that runs SQL: the pool or one connection inside a transaction. */
 export interface Database {
@@ -137,43 +138,56 @@ interface TransactionOptions {
   isolation?: 'repeatable read'
   /** For each statement, when it may take longer than a call's. */
   limitMs?: number
+  /**
+   * What others wait for: it waits for no lock longer than `lockMs`, and the server ends it when it is idle
+   * for `idleMs` between two statements.
+   */
+  hurry?: { lockMs: number; idleMs: number }
 }
 
 /**
  * Runs `work` in one transaction; any throw rolls all of it back. Throws DatabaseUnavailableError when the
- * database is to blame.
+ * database is to blame, and HeldUpError when a transaction in a `hurry` was ended for it.
  */
 export function transaction<Result>(
   pool: DatabasePool,
   work: (db: Database) => Promise<Result>,
   options: TransactionOptions = {},
 ): Promise<Result> {
-  return pool.report(() => runTransaction(pool, work, options))
+  return pool.report(async () => {
+    try {
+      return await runTransaction(pool, work, options)
+    } catch (error) {
+      throw options.hurry === undefined ? error : heldUpOr(error)
+    }
+  })
 }
 
 async function runTransaction<Result>(
   pool: DatabasePool,
   work: (db: Database) => Promise<Result>,
-  { isolation, limitMs }: TransactionOptions,
+  options: TransactionOptions,
 ): Promise<Result> {
+  const { limitMs } = options
   const client = await pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => {
-    broken = error
+    broken ??= error
   }
   client.on('error', onError)
   try {
-    const begun = begin(client, { isolation, limitMs })
+    const begun = begin(client, options)
     const db = limitMs === undefined ? client : patient(client, limitMs)
     const result = await insideTransaction.run(true, () => work(db))
     await begun
     await client.query('commit')
     return result
   } catch (error) {
+    const told = isDriversOwn(error) && asUnavailable(broken) !== broken ? broken : error
     await client.query('rollback').catch((rollbackError: Error) => {
       broken = rollbackError
     })
-    throw error
+    throw told
   } finally {
     client.off('error', onError)
     client.release(broken)
@@ -184,11 +198,18 @@ async function runTransaction<Result>(
  * Sends what begins a transaction, ahead of its first statement and without waiting for it: where there is no
  * connection any more, no later statement is answered either. Its outcome is to be awaited before the commit.
  */
-function begin(client: pg.PoolClient, { isolation, limitMs }: TransactionOptions): Promise<unknown> {
+function begin(client: pg.PoolClient, { isolation, limitMs, hurry }: TransactionOptions): Promise<unknown> {
   const sent = [
     client.query(isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin'),
   ]
   if (limitMs !== undefined) sent.push(client.query(`set local statement_timeout = ${limitMs}`))
+  if (hurry !== undefined) {
+    const { lockMs, idleMs } = hurry
+    sent.push(
+      client.query(`set local lock_timeout = ${lockMs};
+        set local idle_in_transaction_session_timeout = ${idleMs}`),
+    )
+  }
   const begun = Promise.all(sent)
   begun.catch(() => {})
   return begun

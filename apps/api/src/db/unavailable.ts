@@ -40,6 +40,11 @@ const CONNECTION_CODES: ReadonlySet<string> = new Set([
 const DRIVER_MESSAGES =
   /^(timeout exceeded when trying to connect|timeout expired|Connection terminated|Client has encountered a connection error|Client was closed)/
 
+/** Whether the driver says only that there is no connection: what ended it was said before. */
+export function isDriversOwn(error: unknown): boolean {
+  return error instanceof Error && DRIVER_MESSAGES.test(error.message)
+}
+
 /** The error itself, or a DatabaseUnavailableError when it says that the database could not be used. */
 export function asUnavailable(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof SluiceError) return error
@@ -49,6 +54,6 @@ export function asUnavailable(error: unknown): unknown {
       ? UNAVAILABLE_CODES.has(code) ||
         (code.length === 5 && UNAVAILABLE_CODES.has(code.slice(0, 2))) ||
         CONNECTION_CODES.has(code)
-      : error instanceof SilentServerError || DRIVER_MESSAGES.test(error.message)
+      : error instanceof SilentServerError || isDriversOwn(error)
   return isUnavailable ? new DatabaseUnavailableError(error) : error
 }

@@ -1,3 +1,4 @@
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { sayCrossings } from '../accounts/balance-alerts.ts'
 import type { Config } from '../config/config.ts'
 import type { Context } from '../context.ts'
@@ -16,7 +17,7 @@ import { type Accepted, decide, type Standing } from './decide.ts'
 import { findEarlier, readByIdempotencyKeys, requireSameRequest } from './find-earlier.ts'
 import type { PreparedSubmission } from './prepared.ts'
 import { insertOpenAnswers, type Repeats } from './repeats.ts'
-import { type Outcome, TENANT_BUSY, type Turn } from './tenant-groups.ts'
+import { type Manner, type Outcome, TENANT_BUSY, type Turn, type TurnWork } from './tenant-groups.ts'
 import { waitForTurn } from './turn.ts'
 
 /** The video of a submission, new or made by an earlier submission of the same request. */
@@ -34,42 +35,78 @@ interface Decided extends Accepted {
 }
 
 /**
+ * Others wait for whom a group has locked, so it waits for nothing long; for its account apart, a moment. One
+ * that is `patient` holds up nobody but its account, and has a call's limits.
+ */
+const HURRY: Record<Manner, { lockMs: number; idleMs: number } | null> = {
+  together: { lockMs: TIME_LIMITS.database.groupRowMs, idleMs: TIME_LIMITS.database.groupIdleMs },
+  apart: { lockMs: TIME_LIMITS.database.turnMs, idleMs: TIME_LIMITS.database.groupIdleMs },
+  patient: null,
+}
+
+/** Some ten times what a turn takes from its lock to its last write. */
+const SLOW_TURN_MS = 100
+
+/**
  * Makes the videos of submissions that arrived together, in one transaction: with the money of all their
  * accounts locked, each is decided in its turn by what those before it leave, as if it had come alone. One
  * that is refused changes nothing for the others. Submissions of accounts that another transaction has locked
- * are to come again; those that stand `apart`, of one account, wait for it. Throws when nothing was stored.
+ * are to come again; those of one account, `apart` or `patient`, wait for it. Throws when nothing was stored:
+ * HeldUpError when that was for what somebody else has locked, unless it is `patient`.
  */
 export function insertGroup(
   context: GroupContext,
   submissions: readonly PreparedSubmission[],
-  { isApart }: { isApart: boolean },
+  manner: Manner,
 ): Promise<Outcome<SubmittedVideo>[]> {
-  return insertTaken(context, async () => submissions, { isApart })
+  return insertTaken(context, async () => submissions, manner)
 }
 
 /**
  * As `insertGroup`, of what `take` gives once no group of another process is in its turn. Throws without
  * taking when the turn does not come soon.
  */
-export function insertGroupInTurn(
+export async function insertGroupInTurn(
   context: GroupContext,
   take: (turn: Turn) => readonly PreparedSubmission[],
-): Promise<Outcome<SubmittedVideo>[]> {
-  return insertTaken(context, async (db) => take(await waitForTurn(db)), { isApart: false })
+): Promise<TurnWork<SubmittedVideo>> {
+  let startedMs = 0
+  let tookMs = 0
+  const outcomes = await insertTaken(
+    context,
+    async (db) => {
+      const turn = await waitForTurn(db)
+      startedMs = performance.now()
+      return take(turn)
+    },
+    'together',
+    () => {
+      // Without the commit, which is as slow for everybody.
+      tookMs = performance.now() - startedMs
+    },
+  )
+  return { outcomes, wasSlow: tookMs > SLOW_TURN_MS }
 }
 
 async function insertTaken(
   context: GroupContext,
   take: (db: Database) => Promise<readonly PreparedSubmission[]>,
-  { isApart }: { isApart: boolean },
+  manner: Manner,
+  onWritten: () => void = () => {},
 ): Promise<Outcome<SubmittedVideo>[]> {
   const takenIds: string[] = []
+  const hurry = HURRY[manner]
   try {
-    const group = await transaction(context.db, async (db) => {
-      const made = new Group(context, db, await take(db))
-      await made.insert({ isApart, takenIds })
-      return made
-    })
+    const group = await transaction(
+      context.db,
+      async (db) => {
+        const made = new Group(context, db, await take(db))
+        await made.insert({ isApart: manner !== 'together', takenIds })
+        onWritten()
+        return made
+      },
+      hurry === null ? {} : { hurry },
+    )
     if (group.newIds.length > 0) context.wakeGate({ queued: group.newIds })
     return group.outcomes
   } catch (error) {

@@ -1,5 +1,6 @@
 import { newId } from '@sluice/shared/ids'
 import type { Context } from '../context.ts'
+import { HeldUpError } from '../db/held-up.ts'
 import { DatabaseUnavailableError } from '../errors.ts'
 import { PendingInputImage } from '../inputs/input-store.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
@@ -15,7 +16,8 @@ import { type PreparedPrompt, preparePrompt } from './prompt.ts'
 import type { Repeats } from './repeats.ts'
 import { hashRequest } from './request-hash.ts'
 import type { Submission } from './submission.ts'
-import { TenantGroups } from './tenant-groups.ts'
+import { type Fault, TenantGroups } from './tenant-groups.ts'
+import { TurnMissedError } from './turn.ts'
 
 /** More of an account's than it may have under way, so that a group takes all that waits. */
 const GROUP_MAX = 64
@@ -29,12 +31,18 @@ export type SubmissionGroups = TenantGroups<PreparedSubmission, SubmittedVideo>
 export function openSubmissionGroups(context: Context & { repeats: Repeats }): SubmissionGroups {
   return new TenantGroups({
     tenantOf: ({ key }) => key.accountId,
-    work: (group, standing) => insertGroup(context, group, standing),
+    work: (group, manner) => insertGroup(context, group, manner),
     workInTurn: (take) => insertGroupInTurn(context, take),
-    isHopeless: (error) => error instanceof DatabaseUnavailableError,
+    faultOf,
     groupsMax: GROUPS_MAX,
     piecesMax: GROUP_MAX,
   })
+}
+
+function faultOf(error: unknown): Fault {
+  if (error instanceof DatabaseUnavailableError) return 'all'
+  if (error instanceof HeldUpError) return 'held'
+  return error instanceof TurnMissedError ? 'turn' : 'pieces'
 }
 
 /** What submissions work with. */

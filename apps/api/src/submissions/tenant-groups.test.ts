@@ -1,38 +1,54 @@
 import { expect, test } from 'vitest'
-import { type Outcome, TENANT_BUSY, TenantGroups } from './tenant-groups.ts'
+import {
+  type Fault,
+  type Manner,
+  type Outcome,
+  TENANT_BUSY,
+  TenantGroups,
+  type TurnWork,
+} from './tenant-groups.ts'
 
 interface Piece {
   tenant: string
   name: string
 }
 
+class Missed extends Error {}
+class Held extends Error {}
+
 /** Groups whose work ends, and whose turns come, when they are told to. */
-function driven(options: { groupsMax?: number; piecesMax?: number; isHopeless?: boolean } = {}) {
+function driven(options: { groupsMax?: number; piecesMax?: number; fault?: Fault } = {}) {
   const started: {
     names: string[]
-    isApart: boolean
+    manner: Manner
     end: (outcomes?: Outcome<string>[]) => void
     fail: (error: Error) => void
   }[] = []
-  const turns: { come: (wasFree?: boolean) => void; miss: () => void }[] = []
-  const work = (pieces: readonly Piece[], { isApart }: { isApart: boolean }) => {
+  const turns: {
+    come: (its?: { wasFree?: boolean; wasSlow?: boolean }) => void
+    miss: () => void
+    fail: (error: Error) => void
+  }[] = []
+  const work = (pieces: readonly Piece[], manner: Manner) => {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome<string>[]>()
     const names = pieces.map(({ name }) => name)
     const end = (outcomes?: Outcome<string>[]) =>
       resolve(outcomes ?? names.map((name) => ({ result: `${name} done` })))
-    started.push({ names, isApart, end, fail: reject })
+    started.push({ names, manner, end, fail: reject })
     return promise
   }
   const groups = new TenantGroups<Piece, string>({
     tenantOf: ({ tenant }) => tenant,
     work,
     workInTurn: (take) => {
-      const { promise, resolve, reject } = Promise.withResolvers<Outcome<string>[]>()
-      const come = (wasFree = false) => resolve(work(take({ wasFree }), { isApart: false }))
-      turns.push({ come, miss: () => reject(new Error('missed')) })
+      const { promise, resolve, reject } = Promise.withResolvers<TurnWork<string>>()
+      const come = ({ wasFree = false, wasSlow = false } = {}) =>
+        resolve(work(take({ wasFree }), 'together').then((outcomes) => ({ outcomes, wasSlow })))
+      turns.push({ come, miss: () => reject(new Missed('missed')), fail: reject })
       return promise
     },
-    isHopeless: () => options.isHopeless === true,
+    faultOf: (error) =>
+      error instanceof Missed ? 'turn' : error instanceof Held ? 'held' : (options.fault ?? 'pieces'),
     groupsMax: options.groupsMax ?? 1,
     piecesMax: options.piecesMax ?? 10,
   })
@@ -119,7 +135,7 @@ test('a group that fails is tried again one by one, each tenant’s in its order
 })
 
 test('what would fail for each alone too is not tried again', async () => {
-  const { started, join } = driven({ isHopeless: true })
+  const { started, join } = driven({ fault: 'all' })
   const all = Promise.allSettled(['a1', 'b1'].map(join))
   await settled()
   started[0]?.fail(new Error('away'))
@@ -153,7 +169,7 @@ test('where tenants are busy, the next group is of all that comes until the turn
   started[2]?.end()
   expect(namesOf(started)[2]).toEqual(['d1', 'a4'])
   expect(await Promise.all(all)).toHaveLength(8)
-  expect(started.some(({ isApart }) => isApart)).toBe(false)
+  expect(started.some(({ manner }) => manner !== 'together')).toBe(false)
 })
 
 test('a tenant that is busy in three turns goes by itself and is waited for, and keeps no other waiting', async () => {
@@ -171,7 +187,7 @@ test('a tenant that is busy in three turns goes by itself and is waited for, and
     expect(await other).toBe(`b${turn} done`)
   }
   await settled()
-  expect(started.at(-1)).toMatchObject({ names: ['a1', 'a2'], isApart: true })
+  expect(started.at(-1)).toMatchObject({ names: ['a1', 'a2'], manner: 'apart' })
   const after = join('b9')
   await settled()
   turns[3]?.come()
@@ -183,7 +199,7 @@ test('a tenant that is busy in three turns goes by itself and is waited for, and
   expect(await Promise.all(stuck)).toEqual(['a1 done', 'a2 done'])
 })
 
-test('where the turn does not come all go on without, and busy tenants by themselves', async () => {
+test('where the turn does not come all go on without, and a tenant that is busy three times by itself', async () => {
   const { started, turns, join } = driven({ groupsMax: 2 })
   const [a1, b1] = ['a1', 'b1'].map(join)
   await settled()
@@ -192,17 +208,145 @@ test('where the turn does not come all go on without, and busy tenants by themse
   turns[0]?.miss()
   await settled()
   expect(namesOf(started)[1]).toEqual(['a1', 'b1'])
-  started[1]?.end([TENANT_BUSY, { result: 'b1 done' }])
+  started[1]?.end([TENANT_BUSY, TENANT_BUSY])
+  await settled()
+  // Busy for a moment.
+  expect(started[2]).toMatchObject({ names: ['a1', 'b1'], manner: 'together' })
+  started[2]?.end([TENANT_BUSY, { result: 'b1 done' }])
   expect(await b1).toBe('b1 done')
   await settled()
-  expect(started[2]).toMatchObject({ names: ['a1'], isApart: true })
+  expect(started[3]).toMatchObject({ names: ['a1'], manner: 'together' })
+  started[3]?.end([TENANT_BUSY])
+  await settled()
+  expect(started[4]).toMatchObject({ names: ['a1'], manner: 'apart' })
   const b2 = join('b2')
   await settled()
-  started[3]?.end()
+  started[5]?.end()
   expect(await b2).toBe('b2 done')
-  started[2]?.end()
+  started[4]?.end()
   expect(await a1).toBe('a1 done')
   expect(turns).toHaveLength(1)
+})
+
+test('a turn that fails for what all need is no turn that was missed: all are told, and the next busy tenant waits for a turn', async () => {
+  const { started, turns, join } = driven({ fault: 'all' })
+  const all = Promise.allSettled(['a1', 'b1'].map(join))
+  await settled()
+  started[0]?.end([TENANT_BUSY, TENANT_BUSY])
+  await settled()
+  turns[0]?.fail(new Error('away'))
+  await settled()
+  started[1]?.fail(new Error('away'))
+  expect(await all).toMatchObject([{ reason: new Error('away') }, { reason: new Error('away') }])
+  const a2 = join('a2')
+  await settled()
+  started[2]?.end([TENANT_BUSY])
+  await settled()
+  expect(turns).toHaveLength(2)
+  turns[1]?.come()
+  await settled()
+  started[3]?.end()
+  expect(await a2).toBe('a2 done')
+})
+
+/** Lets so many turns come of which each takes a piece. */
+async function takeTurns(
+  { started, turns, join }: ReturnType<typeof driven>,
+  slow: readonly boolean[],
+): Promise<void> {
+  for (const wasSlow of slow) {
+    await settled()
+    turns.at(-1)?.come({ wasSlow })
+    await settled()
+    // The next turn has something to wait for.
+    join('b1').catch(() => {})
+    started.at(-1)?.end()
+  }
+  await settled()
+}
+
+test('a process whose turns are slow goes without for a while, and then takes turns again', async () => {
+  const groups = driven()
+  const { started, turns, join } = groups
+  join('a1').catch(() => {})
+  await settled()
+  started[0]?.end([TENANT_BUSY])
+  await takeTurns(groups, [true, true])
+  expect(turns).toHaveLength(2)
+  for (let group = 0; group < 64; group += 1) {
+    started.at(-1)?.end([TENANT_BUSY])
+    await settled()
+    started.at(-1)?.end()
+    join('b1').catch(() => {})
+    await settled()
+    expect(turns).toHaveLength(2)
+  }
+  started.at(-1)?.end([TENANT_BUSY])
+  await settled()
+  expect(turns).toHaveLength(3)
+})
+
+test('a slow turn between others is the machine’s: turns go on', async () => {
+  const groups = driven()
+  const { started, turns, join } = groups
+  join('a1').catch(() => {})
+  await settled()
+  started[0]?.end([TENANT_BUSY])
+  await takeTurns(groups, [true, false, true, false, true])
+  expect(turns).toHaveLength(6)
+})
+
+test('where one tenant of a group is held up, each goes by itself, and which is held up again keeps no other waiting', async () => {
+  const { started, join } = driven()
+  const all = ['a1', 'a2', 'b1', 'c1'].map(join)
+  await settled()
+  started[0]?.fail(new Held('somebody has a row'))
+  await settled()
+  expect(started[1]).toMatchObject({ names: ['a1', 'a2'], manner: 'apart' })
+  started[1]?.fail(new Held('somebody has a row'))
+  await settled()
+  expect(started.slice(2)).toMatchObject([
+    { names: ['b1'], manner: 'apart' },
+    { names: ['a1', 'a2'], manner: 'patient' },
+  ])
+  started[2]?.end()
+  await settled()
+  expect(started[4]).toMatchObject({ names: ['c1'], manner: 'apart' })
+  started[4]?.end()
+  expect(await Promise.all([all[2], all[3]])).toEqual(['b1 done', 'c1 done'])
+  const later = join('a3')
+  started[3]?.fail(new Error('after all the time'))
+  await settled()
+  // One by one, since it is not known which of the two it was.
+  expect(started.slice(5)).toMatchObject([{ names: ['a1'], manner: 'patient' }])
+  started[5]?.end()
+  await settled()
+  started[6]?.end()
+  await settled()
+  started[7]?.end()
+  expect(await Promise.all([all[0], all[1], later])).toEqual(['a1 done', 'a2 done', 'a3 done'])
+})
+
+test('of a tenant that was waited for in vain what comes behind holds up no group either', async () => {
+  const { started, join } = driven({ fault: 'all' })
+  const first = join('a1')
+  await settled()
+  started[0]?.fail(new Held('somebody has a row'))
+  await settled()
+  started[1]?.fail(new Held('somebody has a row'))
+  await settled()
+  const behind = ['a2', 'a3'].map(join)
+  const other = join('b1')
+  started[2]?.fail(new Error('after all the time'))
+  await expect(first).rejects.toThrow('after all the time')
+  await settled()
+  expect(started.slice(3)).toMatchObject([
+    { names: ['b1'], manner: 'together' },
+    { names: ['a2', 'a3'], manner: 'patient' },
+  ])
+  started[3]?.end()
+  started[4]?.end()
+  expect(await Promise.all([...behind, other])).toEqual(['a2 done', 'a3 done', 'b1 done'])
 })
 
 test('after a turn that was free, with a piece that came alone, the next is worked on at once', async () => {
@@ -211,7 +355,7 @@ test('after a turn that was free, with a piece that came alone, the next is work
   await settled()
   started[0]?.end([TENANT_BUSY])
   await settled()
-  turns[0]?.come(true)
+  turns[0]?.come({ wasFree: true })
   await settled()
   started[1]?.end()
   expect(await first).toBe('a1 done')

@@ -8,45 +8,77 @@ export interface TenantGroupsOptions<Piece, Result> {
   tenantOf(piece: Piece): string
   /**
    * Works on pieces together, each tenant's in the order in which they came, and returns their outcomes in
-   * the order of the pieces. A throw means that nothing was done. Only of pieces that stand `apart`, which
-   * are a single tenant's, it may wait for what somebody else has.
+   * the order of the pieces. A throw means that nothing was done.
    */
-  work(pieces: readonly Piece[], standing: { isApart: boolean }): Promise<Outcome<Result>[]>
+  work(pieces: readonly Piece[], manner: Manner): Promise<Outcome<Result>[]>
   /**
    * Waits until no other process is in its turn, takes what there is by then and works on it, as `work` does
-   * on what does not stand apart. Throws without taking when the turn does not come soon.
+   * on pieces `together`. Throws without taking when the turn does not come.
    */
-  workInTurn(take: (turn: Turn) => readonly Piece[]): Promise<Outcome<Result>[]>
-  /** Whether what `work` threw would be thrown for each piece alone too. */
-  isHopeless(error: unknown): boolean
-  /** Groups at a time; as many again of those that stand apart. */
+  workInTurn(take: (turn: Turn) => readonly Piece[]): Promise<TurnWork<Result>>
+  /** What it was that `work` or `workInTurn` threw. */
+  faultOf(error: unknown): Fault
+  /** Groups at a time in each manner. */
   groupsMax: number
   piecesMax: number
 }
+
+/**
+ * How pieces are worked on. `together`: several tenants', and nobody is waited for whom somebody else has.
+ * `apart`: a single tenant's, for which it waits a moment. `patient`: the same, for as long as it takes.
+ */
+export type Manner = 'together' | 'apart' | 'patient'
+
+/**
+ * What failed: that which `all` need; one of several tenants, `held` up by somebody else, which a patient one
+ * never says; the `turn`, which did not come since another process hangs in its own; or one of the `pieces`.
+ */
+export type Fault = 'all' | 'held' | 'turn' | 'pieces'
 
 export interface Turn {
   /** Whether it came at once: no other process was in its turn. */
   wasFree: boolean
 }
 
+export interface TurnWork<Result> {
+  outcomes: Outcome<Result>[]
+  /** Others waited for this turn much longer than one takes. */
+  wasSlow: boolean
+}
+
 /** Whom a piece may share a group with: anybody, its own tenant, or nobody. */
 type Company = 'any' | 'own' | 'none'
 
-interface Waiting<Piece, Result> {
-  piece: Piece
+/** How a piece is tried next. */
+interface Tries {
   company: Company
-  /** In how many turns its tenant was busy. */
-  busyTurns: number
+  /** Whether it is waited for as long as it takes, once a moment was too short. */
+  isPatient: boolean
+}
+
+interface Waiting<Piece, Result> extends Tries {
+  piece: Piece
+  /** How often its tenant was busy where others' groups are over: in turns, and where there are none. */
+  busyTimes: number
   resolve: (result: Result) => void
   reject: (error: unknown) => void
 }
+
+type Change<Piece, Result> = (waiting: Waiting<Piece, Result>) => Waiting<Piece, Result>
+
+const TOGETHER: Tries = { company: 'any', isPatient: false }
+const PATIENT: Tries = { company: 'own', isPatient: true }
 
 /** So many groups are worked on in turn before it is tried again without. */
 const TURNS = 64
 /** After a turn that did not come, so many groups that find tenants busy do without: seconds of a flood. */
 const GROUPS_WITHOUT_TURN = 1_000
-/** A tenant that is busy in so many turns is held by somebody who takes none. */
-const BUSY_TURNS_MAX = 3
+/** One slow turn may be the machine's; so many in a row are the process's own. */
+const SLOW_TURNS_MAX = 2
+/** Then so many groups that find tenants busy do without, which are seconds of a slow process. */
+const GROUPS_AFTER_SLOW = 64
+/** A tenant that is busy so often is held by somebody who takes no turns. */
+const BUSY_TIMES_MAX = 3
 
 /** So many are answered before other work of the event loop has its turn: each is some tenths of a ms. */
 const ANSWERED_AT_ONCE = 8
@@ -59,7 +91,8 @@ const ANSWERED_AT_ONCE = 8
  *
  * Where tenants are busy, other processes work for them too. Then one process at a time works on a group, in
  * turn, of all that has come until its turn does: the next one finds no tenant busy. A tenant that still is
- * goes by itself, and is waited for there.
+ * goes by itself, and is waited for there: for a moment, and then for as long as it takes, in a place where
+ * only such tenants are. A process whose own turns are slow goes without.
  *
  * How many wait is bounded by whoever lets them in.
  */
@@ -69,12 +102,14 @@ export class TenantGroups<Piece, Result> {
   readonly #lines = new Map<string, Waiting<Piece, Result>[]>()
   /** The pieces that wait of tenants that are in a group. */
   readonly #behind = new Map<string, Waiting<Piece, Result>[]>()
-  readonly #underWay = { together: 0, apart: 0 }
+  readonly #underWay: Record<Manner, number> = { together: 0, apart: 0, patient: 0 }
   #isInTurn = false
   /** Groups that are still to be worked on in turn. */
   #turnsLeft = 0
   /** Groups that find tenants busy and are still to do without a turn. */
   #withoutTurn = 0
+  /** Slow turns since one that was not. */
+  #slowTurns = 0
   #isStarting = false
 
   constructor(options: TenantGroupsOptions<Piece, Result>) {
@@ -85,7 +120,8 @@ export class TenantGroups<Piece, Result> {
   join(piece: Piece): Promise<Result> {
     return new Promise((resolve, reject) => {
       const tenant = this.#options.tenantOf(piece)
-      const waiting: Waiting<Piece, Result> = { piece, company: 'any', busyTurns: 0, resolve, reject }
+      const tries = { company: 'any' as const, isPatient: false, busyTimes: 0 }
+      const waiting: Waiting<Piece, Result> = { piece, ...tries, resolve, reject }
       const line = this.#behind.get(tenant) ?? this.#lines.get(tenant)
       if (line === undefined) this.#lines.set(tenant, [waiting])
       else line.push(waiting)
@@ -113,35 +149,36 @@ export class TenantGroups<Piece, Result> {
       const group = this.#take()
       const [first] = group
       if (first === undefined) return
-      this.#underWay[placeOf(first.company)] += 1
-      this.#run(group, first.company).catch(rejectAll(group))
+      this.#underWay[mannerOf(first)] += 1
+      this.#run(group, first).catch(rejectAll(group))
     }
   }
 
   /** Takes the next group that there is a place for off the lines. */
   #take(): Waiting<Piece, Result>[] {
     for (const [tenant, [head]] of this.#lines) {
-      if (head === undefined || !this.#hasPlaceFor(head.company)) continue
-      return this.#takeOf(head.company === 'any' ? this.#tenantsForAny() : [tenant], head.company)
+      if (head === undefined || !this.#hasPlaceFor(mannerOf(head))) continue
+      return this.#takeOf(head.company === 'any' ? this.#tenantsForAny() : [tenant], head)
     }
     return []
   }
 
-  #hasPlaceFor(company: Company): boolean {
-    if (company === 'any' && this.#turnsLeft > 0) return false
-    return this.#underWay[placeOf(company)] < this.#options.groupsMax
+  #hasPlaceFor(manner: Manner): boolean {
+    if (manner === 'together' && this.#turnsLeft > 0) return false
+    return this.#underWay[manner] < this.#options.groupsMax
   }
 
-  #takeOf(tenants: readonly string[], company: Company): Waiting<Piece, Result>[] {
+  #takeOf(tenants: readonly string[], like: Tries): Waiting<Piece, Result>[] {
     const group: Waiting<Piece, Result>[] = []
     const taken = new Map<string, number>()
-    const piecesMax = company === 'none' ? 1 : this.#options.piecesMax
+    const piecesMax = like.company === 'none' ? 1 : this.#options.piecesMax
     for (let isMore = true; isMore; ) {
       isMore = false
       for (const tenant of tenants) {
         const count = taken.get(tenant) ?? 0
         const next = this.#lines.get(tenant)?.[count]
-        if (next === undefined || next.company !== company || group.length >= piecesMax) continue
+        if (next === undefined || group.length >= piecesMax) continue
+        if (next.company !== like.company || next.isPatient !== like.isPatient) continue
         group.push(next)
         taken.set(tenant, count + 1)
         isMore = true
@@ -160,15 +197,23 @@ export class TenantGroups<Piece, Result> {
     return tenants.slice(0, this.#options.piecesMax)
   }
 
-  async #run(group: readonly Waiting<Piece, Result>[], company: Company): Promise<void> {
+  async #run(group: readonly Waiting<Piece, Result>[], like: Tries): Promise<void> {
+    const manner = mannerOf(like)
     const pieces = group.map(({ piece }) => piece)
-    const outcomes = await this.#options
-      .work(pieces, { isApart: company !== 'any' })
-      .catch((error: unknown) => this.#outcomesOfFailed(group, error))
-    this.#underWay[placeOf(company)] -= 1
-    if (company === 'any' && outcomes.includes(TENANT_BUSY)) this.#noteBusy()
-    const goesBySelf = company !== 'any' || this.#turnsLeft === 0
-    this.#letGo(group, outcomes, (busy) => (goesBySelf ? { ...busy, company: 'own' } : busy))
+    let hasFailed = false
+    const outcomes = await this.#options.work(pieces, manner).catch((error: unknown) => {
+      hasFailed = true
+      return this.#outcomesOfFailed(group, error)
+    })
+    this.#underWay[manner] -= 1
+    if (manner === 'together' && outcomes.includes(TENANT_BUSY)) this.#noteBusy()
+    // Whoever has the tenant may be in its turn.
+    const isTold = manner !== 'together' || this.#turnsLeft === 0
+    this.#letGo(group, outcomes, {
+      ofBusy: (busy) => (isTold ? afterBusy(busy) : busy),
+      // What was waited for in vain keeps nobody else waiting.
+      ofBehind: (behind) => (hasFailed && like.isPatient ? { ...behind, ...PATIENT } : behind),
+    })
     this.#start()
     await answerAll(group, outcomes)
   }
@@ -184,59 +229,88 @@ export class TenantGroups<Piece, Result> {
     let turn: Turn | null = null
     const take = (its: Turn) => {
       turn = its
-      group.push(...this.#takeOf(this.#tenantsForAny(), 'any'))
+      group.push(...this.#takeOf(this.#tenantsForAny(), TOGETHER))
       return group.map(({ piece }) => piece)
     }
-    const outcomes = await this.#options
-      .workInTurn(take)
-      .catch((error: unknown) => this.#outcomesOfFailed(group, error))
-    this.#letGo(group, outcomes, (busy) => {
-      const busyTurns = busy.busyTurns + 1
-      return { ...busy, busyTurns, company: busyTurns < BUSY_TURNS_MAX ? 'any' : 'own' }
-    })
+    const { outcomes, ...ended } = await this.#options.workInTurn(take).then(
+      ({ outcomes, wasSlow }) => ({ outcomes, wasSlow, fault: null }),
+      (error: unknown) => ({
+        outcomes: this.#outcomesOfFailed(group, error),
+        wasSlow: false,
+        fault: this.#options.faultOf(error),
+      }),
+    )
+    this.#letGo(group, outcomes, { ofBusy: afterBusy, ofBehind: (behind) => behind })
     this.#isInTurn = false
-    this.#noteTurn(turn, group.length)
+    this.#noteTurn(turn, { ...ended, pieces: group.length })
     this.#start()
     await answerAll(group, outcomes)
   }
 
-  #noteTurn(turn: Turn | null, pieces: number): void {
+  #noteTurn(
+    turn: Turn | null,
+    { pieces, wasSlow, fault }: { pieces: number; wasSlow: boolean; fault: Fault | null },
+  ): void {
     // What comes alone while nobody else works is not to wait for a turn first.
     const wasIdle = turn?.wasFree === true && pieces <= 1 && this.#lines.size === 0
     this.#turnsLeft = turn === null || wasIdle ? 0 : this.#turnsLeft - 1
-    if (turn === null) this.#withoutTurn = GROUPS_WITHOUT_TURN
+    if (turn === null && fault === 'turn') this.#goWithoutTurn(GROUPS_WITHOUT_TURN)
+    if (turn === null || fault !== null) return
+    this.#slowTurns = wasSlow ? this.#slowTurns + 1 : 0
+    if (this.#slowTurns >= SLOW_TURNS_MAX) this.#goWithoutTurn(GROUPS_AFTER_SLOW)
   }
 
-  #outcomesOfFailed(group: readonly Waiting<Piece, Result>[], error: unknown): (Outcome<Result> | 'apart')[] {
-    const isOver = group.length === 1 || this.#options.isHopeless(error)
-    return group.map(() => (isOver ? { error } : 'apart'))
+  #goWithoutTurn(groups: number): void {
+    this.#turnsLeft = 0
+    this.#withoutTurn = groups
+  }
+
+  #outcomesOfFailed(
+    group: readonly Waiting<Piece, Result>[],
+    error: unknown,
+  ): (Outcome<Result> | 'own' | 'none')[] {
+    const fault = this.#options.faultOf(error)
+    const isPatient = group[0]?.isPatient === true
+    if (fault === 'held' && !isPatient)
+      return group.map(({ company }) => (company === 'any' ? 'own' : TENANT_BUSY))
+    const isOver = group.length === 1 || fault === 'all' || fault === 'held'
+    return group.map(() => (isOver ? { error } : 'none'))
   }
 
   /**
-   * The tenants of a group may come again, with what is to be tried again in front: what is to be `apart`,
-   * and of busy tenants what `afterBusy` makes of it.
+   * The tenants of a group may come again, with what is to be tried again in front: what is to be by itself,
+   * and of busy tenants what `ofBusy` makes of it. What came meanwhile is behind.
    */
   #letGo(
     group: readonly Waiting<Piece, Result>[],
-    outcomes: readonly (Outcome<Result> | 'apart')[],
-    afterBusy: (busy: Waiting<Piece, Result>) => Waiting<Piece, Result>,
+    outcomes: readonly (Outcome<Result> | 'own' | 'none')[],
+    { ofBusy, ofBehind }: Record<'ofBusy' | 'ofBehind', Change<Piece, Result>>,
   ): void {
     const { tenantOf } = this.#options
     const again = group.flatMap((waiting, at): Waiting<Piece, Result>[] => {
-      if (outcomes[at] === 'apart') return [{ ...waiting, company: 'none' }]
-      return outcomes[at] === TENANT_BUSY ? [afterBusy(waiting)] : []
+      const outcome = outcomes[at]
+      if (outcome === 'own' || outcome === 'none') return [{ ...waiting, company: outcome }]
+      return outcome === TENANT_BUSY ? [ofBusy(waiting)] : []
     })
     const againOf = Map.groupBy(again, ({ piece }) => tenantOf(piece))
     for (const tenant of new Set(group.map(({ piece }) => tenantOf(piece)))) {
-      const line = [...(againOf.get(tenant) ?? []), ...(this.#behind.get(tenant) ?? [])]
+      const line = [...(againOf.get(tenant) ?? []), ...(this.#behind.get(tenant) ?? []).map(ofBehind)]
       this.#behind.delete(tenant)
       if (line.length > 0) this.#lines.set(tenant, line)
     }
   }
 }
 
-function placeOf(company: Company): 'together' | 'apart' {
-  return company === 'any' ? 'together' : 'apart'
+function mannerOf({ company, isPatient }: Tries): Manner {
+  if (company === 'any') return 'together'
+  return isPatient ? 'patient' : 'apart'
+}
+
+/** How that is tried next whose tenant was busy. */
+function afterBusy<Piece, Result>(busy: Waiting<Piece, Result>): Waiting<Piece, Result> {
+  if (busy.company !== 'any') return { ...busy, isPatient: true }
+  const busyTimes = busy.busyTimes + 1
+  return { ...busy, busyTimes, company: busyTimes < BUSY_TIMES_MAX ? 'any' : 'own' }
 }
 
 function rejectAll<Piece, Result>(group: readonly Waiting<Piece, Result>[]): (error: unknown) => void {
@@ -247,7 +321,7 @@ function rejectAll<Piece, Result>(group: readonly Waiting<Piece, Result>[]): (er
 
 async function answerAll<Piece, Result>(
   group: readonly Waiting<Piece, Result>[],
-  outcomes: readonly (Outcome<Result> | 'apart' | undefined)[],
+  outcomes: readonly (Outcome<Result> | 'own' | 'none' | undefined)[],
 ): Promise<void> {
   let answered = 0
   for (const [at, { resolve, reject }] of group.entries()) {

@@ -13,15 +13,17 @@ export class TurnMissedError extends Error {
 /**
  * Waits until no other transaction is in its turn; then this one is, until it ends. Call it first of all: who
  * waits for the turn has nothing that those wait for who are in it, so no two wait for each other. Throws
- * TurnMissedError when the turn does not come soon; the transaction is of no use then.
+ * TurnMissedError when the turn does not come soon; the transaction is of no use then. From then on the
+ * transaction waits for no row as long as others wait for their turn.
  */
 export async function waitForTurn(db: Database): Promise<Turn> {
   try {
+    const { turnMs, groupRowMs } = TIME_LIMITS.database
     const [, free] = await together([
-      db.query({ text: `set local lock_timeout = ${TIME_LIMITS.database.turnMs}` }),
+      db.query({ text: `set local lock_timeout = ${turnMs}` }),
       db.query({ name: 'submission-turn-free', text: 'select from submission_turn for update skip locked' }),
       db.query({ name: 'submission-turn', text: 'select from submission_turn for update' }),
-      db.query({ text: 'set local lock_timeout = default' }),
+      db.query({ text: `set local lock_timeout = ${groupRowMs}` }),
     ])
     return { wasFree: free.rowCount === 1 }
   } catch (error) {
