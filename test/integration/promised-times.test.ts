@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { pause } from '@sluice/shared/pause'
 import fc from 'fast-check'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { transaction } from '../../apps/api/src/db/database.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
@@ -14,6 +15,7 @@ import { eventually } from '../support/eventually.ts'
 import { HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { type Answer, callJson, startTestApi, type TestApi } from '../support/start-api.ts'
+import { createTestDatabase } from '../support/test-database.ts'
 
 /** 504 tokens a step, at the first price of 0.2 per million. */
 const SMALL = { prompt: 'a paper boat', num_frames: 5, num_steps: 10 }
@@ -326,8 +328,59 @@ test('no time is promised while so many were that it would not count for those a
   expect(notes).toBeLessThan(10_000)
   const { status, body } = await ask('POST', '/v1/videos', asked)
   expect([status, body.error.code, body.error.param]).toEqual([503, 'unavailable', 'max_wait'])
-  forecaster.forgetPromised('video_7')
+  forecaster.endPromising('video_7', 'refused')
   expect((await ask('POST', '/v1/videos', asked)).status).toBe(200)
+})
+
+test('a promise counts no longer than its video is there', async () => {
+  await using alone = await startTestApi()
+  const { call: ask } = await tenant(alone)
+  await using worker = new HandWorker(alone)
+  await learnPace(alone)
+  await worker.heartbeat()
+  // A worker's ten seconds a video: two do not fit.
+  const asked = { ...SMALL, max_wait: 18 }
+  const { body: first } = await eventually(
+    () => ask('POST', '/v1/videos', asked),
+    ({ status }) => status === 200,
+  )
+  expect((await ask('POST', '/v1/videos', asked)).status).toBe(409)
+  expect((await ask('DELETE', `/v1/videos/${first.id}`)).status).toBe(200)
+  await eventually(
+    () => ask('POST', '/v1/videos', asked),
+    ({ status }) => status === 200,
+  )
+})
+
+test('while forecasts hang no time is promised to anybody, and all who ask learn that soon', async () => {
+  const database = await createTestDatabase()
+  const limits = { lockMs: 60_000, statementMs: 60_000, answerMs: 90_000 }
+  await using alone = await startTestApi(
+    {
+      database: { url: database.databaseUrl, connectionsMax: 20, limits },
+      // Two forecasts that are waited for are longer.
+      bounds: { callWaitMs: 5_000 },
+    },
+    { database },
+  )
+  const tenants = await Promise.all(Array.from({ length: 4 }, () => tenant(alone)))
+  const asked = { ...SMALL, max_wait: 600 }
+  const askAll = () => Promise.all(tenants.map(({ call: ask }) => ask('POST', '/v1/videos', asked)))
+  const owner = new pg.Client({ connectionString: database.adminUrl })
+  await owner.connect()
+  try {
+    // Snapshots are made of it, and nothing else that a submission looks at.
+    await owner.query('begin; lock table pace in access exclusive mode')
+    for (const { status, body } of await askAll())
+      expect([status, body.error.code, body.error.param]).toEqual([503, 'unavailable', 'max_wait'])
+    await owner.query('commit')
+  } finally {
+    await owner.end()
+  }
+  await using worker = new HandWorker(alone)
+  await learnPace(alone)
+  await worker.heartbeat()
+  await eventually(askAll, (answers) => answers.every(({ status }) => status === 200))
 })
 
 test('a repeat of a promised submission is answered its video, whatever can be promised by then', async () => {

@@ -9,6 +9,7 @@ const CREDITS: Mutant['tests'] = ['integration-postgres', 'test/integration/cred
 const BALANCE_EVENTS: Mutant['tests'] = ['integration-postgres', 'test/integration/balance-events.test.ts']
 const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration/ledger-check.test.ts']
 const OPEN_FACTS: Mutant['tests'] = ['integration-postgres', 'test/integration/open-facts.test.ts']
+const PROMISED_VIDEOS: Mutant['tests'] = ['unit', 'apps/api/src/forecast/promised-videos.test.ts']
 const PROMISES: Mutant['tests'] = ['integration-postgres', 'test/integration/promised-times.test.ts']
 const PLAN: Mutant['tests'] = ['integration-postgres', 'test/integration/plan.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
@@ -403,9 +404,44 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: '35: what is refused uses up no promise',
+    file: 'apps/api/src/forecast/promised-videos.ts',
+    find: "if (outcome === 'refused') {",
+    replace: 'if (video === null) {',
+    tests: PROMISES,
+  },
+  {
+    rule: '35: a promise counts until its video is queued, however late',
+    file: 'apps/api/src/forecast/promised-videos.ts',
+    find: '{ row, seenFromMs: null, untilMs:',
+    replace: '{ row, seenFromMs: nowMs + 2_000, untilMs:',
+    tests: PROMISED_VIDEOS,
+  },
+  {
+    rule: '35: a promise whose video is queued counts until a snapshot was begun after that',
+    file: 'apps/api/src/forecast/promised-videos.ts',
+    find: 'seenFromMs !== null && seenFromMs <= readAtMs',
+    replace: 'seenFromMs !== null',
+    tests: PROMISED_VIDEOS,
+  },
+  {
+    rule: '35: a promise counts no longer than its video is there',
+    file: 'apps/api/src/submissions/submit.ts',
+    find: "context.forecaster.endPromising(videoId, isNew ? 'queued' : 'refused')",
+    replace: "if (!isNew) context.forecaster.endPromising(videoId, 'refused')",
+    tests: PROMISES,
+  },
+  {
+    rule: '35: who is promised a time waits for no forecast that hangs',
     file: 'apps/api/src/forecast/forecaster.ts',
-    find: 'if (at >= 0) this.#promised.splice(at, 1)',
-    replace: '',
+    find: 'limitMs: TIME_LIMITS.forecast.promiseMs',
+    replace: 'limitMs: 600_000',
+    tests: PROMISES,
+  },
+  {
+    rule: '35: while a forecast hangs all who ask learn that at once',
+    file: 'apps/api/src/forecast/hang-guard.ts',
+    find: 'hanging !== null && startedAtMs <',
+    replace: 'hanging !== null && startedAtMs >',
     tests: PROMISES,
   },
   {

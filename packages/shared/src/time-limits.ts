@@ -39,6 +39,10 @@ export const TIME_LIMITS = {
     /** For the goodbye of a connection that is closed. */
     closeMs: 1_000,
   },
+  forecast: {
+    /** For the forecasts that a promise rests on, while other promises wait: each takes some tenths of it. */
+    promiseMs: 3_000,
+  },
   queue: {
     /** To a connection that can be used. */
     connectMs: 1_500,

@@ -16,6 +16,7 @@ import { isPaceKnown, type PredictableVideo, predictDeviceMs, predictUploadMs } 
 import { fitsPool } from '@sluice/gate/pool-fits'
 import { msOfId } from '@sluice/shared/ids'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { ReadFleet } from '../gate/fleet.ts'
 import { readLiving } from '../gate/queue-heads.ts'
 import { cutAtYields } from '../in-slices.ts'
@@ -23,8 +24,10 @@ import type { Video } from '../videos/video.ts'
 import type { GivenEta } from './eta-sample.ts'
 import { type CutQueue, cutQueuesOf, expectFarBehind, readTierQueues } from './far-behind.ts'
 import { etaSecondsOf, type Forecast, later } from './forecast.ts'
+import { HangGuard } from './hang-guard.ts'
 import { Newcomers } from './newcomers.ts'
 import { OwnTime } from './own-time.ts'
+import { PromisedVideos, type PromiseOutcome } from './promised-videos.ts'
 import { Arrivals } from './recent-arrivals.ts'
 import { readSnapshot, SIMULATED_MAX, type Snapshot, type SnapshotParts } from './snapshot.ts'
 
@@ -49,11 +52,6 @@ const KEPT = { keptMsMin: KEPT_MS, keptMsMax: KEPT_MS, sharedMsMax: SHARED_MS_MA
  * take more than a twentieth of the time, as the cache has it.
  */
 const RENEWED_MS_MIN = 25
-
-/** A video that was promised a time is queued within this long, or not at all. */
-const QUEUED_MS_MAX = 2_000
-/** By then a snapshot has seen it. */
-const UNSEEN_MS_MAX = QUEUED_MS_MAX + SHARED_MS_MAX
 
 /** A video that is not queued yet. */
 export type NewVideo = Omit<HeadRow, 'id' | 'checkpoint_step' | 'passed_over_ms'>
@@ -102,8 +100,9 @@ export class Forecaster {
   readonly #forecasts = new SnapshotCache<Forecasts>(KEPT)
   /** The simulation of a place that is under way, or was last. */
   #simulating: Promise<unknown> = Promise.resolve()
-  /** Videos that were promised a time of late, oldest first. */
-  readonly #promised: { row: HeadRow; atMs: number }[] = []
+  readonly #promised = new PromisedVideos({ videosMax: SIMULATED_MAX })
+  /** A reading is tried again when nobody shares the one before it any more. */
+  readonly #promiseGuard = new HangGuard({ limitMs: TIME_LIMITS.forecast.promiseMs, againMs: SHARED_MS_MAX })
   readonly #newcomers = new Newcomers()
   #ownTime = OwnTime.first()
 
@@ -235,11 +234,14 @@ export class Forecaster {
 
   /**
    * As `ofNew`, of each of these were it alone submitted, and among all videos that were promised a time here
-   * until now: of a burst of promises each counts for those after it. All are made of one snapshot.
+   * until now: of a burst of promises each counts for those after it. All are made of one snapshot. Throws
+   * HangsError when they do not come soon: who waits for a promise keeps others waiting.
    */
-  async ofPromised(videos: readonly NewVideo[]): Promise<(Forecast | null)[]> {
-    const forecasts = await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
-    return Promise.all(videos.map((video) => this.#expectPromised(forecasts, video)))
+  ofPromised(videos: readonly NewVideo[]): Promise<(Forecast | null)[]> {
+    return this.#promiseGuard.run(async () => {
+      const forecasts = await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
+      return Promise.all(videos.map((video) => this.#expectPromised(forecasts, video)))
+    })
   }
 
   async #expectPromised(forecasts: Forecasts, video: NewVideo): Promise<Forecast | null> {
@@ -261,25 +263,23 @@ export class Forecaster {
    * late that this promise would not count for those after it: it must not be given.
    */
   notePromised(videoId: string, video: NewVideo): boolean {
-    const nowMs = performance.now()
-    while ((this.#promised[0]?.atMs ?? nowMs) < nowMs - UNSEEN_MS_MAX) this.#promised.shift()
-    if (this.#promised.length >= SIMULATED_MAX) return false
-    this.#promised.push({ row: { ...rowOfNew(video), id: videoId }, atMs: nowMs })
-    return true
+    return this.#promised.add({ ...rowOfNew(video), id: videoId }, performance.now())
   }
 
-  /** A video that was promised a time is not queued after all; of any other video it does nothing. */
-  forgetPromised(videoId: string): void {
-    const at = this.#promised.findLastIndex(({ row }) => row.id === videoId)
-    if (at >= 0) this.#promised.splice(at, 1)
+  /**
+   * The submission of a video that was promised a time has ended: until then the promise counts, and if the
+   * video is queued, until it is seen. Of any other video it does nothing.
+   */
+  endPromising(videoId: string, outcome: PromiseOutcome): void {
+    this.#promised.end(videoId, outcome, performance.now())
   }
 
   /** Videos that were promised a time, and may have been queued after the snapshot was read. */
   #unseenBy({ readAtMs, rows, fleet }: Snapshot): HeadRow[] {
-    const recent = this.#promised.filter(({ atMs }) => atMs > readAtMs - QUEUED_MS_MAX)
-    if (recent.length === 0) return []
+    const unseen = this.#promised.unseenSince(readAtMs)
+    if (unseen.length === 0) return []
     const seen = new Set([...rows.map(({ id }) => id), ...fleet.inFlight.map(({ videoId }) => videoId)])
-    return recent.flatMap(({ row }) => (seen.has(row.id) ? [] : row))
+    return unseen.flatMap((row) => (seen.has(row.id) ? [] : row))
   }
 
   #show(

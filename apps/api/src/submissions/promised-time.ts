@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
 import type { Forecast } from '../forecast/forecast.ts'
 import type { Forecaster, NewVideo } from '../forecast/forecaster.ts'
+import { HangsError } from '../forecast/hang-guard.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { inTurn } from '../places.ts'
 import { multiplierNow, readFlexMarket } from '../prices/flex-market.ts'
@@ -86,12 +87,12 @@ export interface PromiseOutlook {
 
 /** Promises need forecasts. */
 export type PromiseContext = Context & {
-  forecaster: Pick<Forecaster, 'ofPromised' | 'notePromised' | 'forgetPromised'>
+  forecaster: Pick<Forecaster, 'ofPromised' | 'notePromised' | 'endPromising'>
 }
 
 /**
  * Whether the time that a request asks for can be promised, tier by tier; null when it asks for none. Throws
- * SluiceError `promises_off` when the account is promised no times.
+ * SluiceError `promises_off` when the account is promised no times, and `unavailable` when no forecast comes.
  */
 export async function lookAtPromise(
   context: PromiseContext,
@@ -103,7 +104,7 @@ export async function lookAtPromise(
   if (asked === null) return null
   const standing = await standingWithPromises(context, key, asked)
   const lateMultiplierBps = await readLateMultiplier(context)
-  const question = { key, standing, request, sized, waitMs: asked.waitMs, lateMultiplierBps }
+  const question = { key, standing, request, sized, asked, lateMultiplierBps }
   const tiers = await lookAtTiers(context, question, PROMISED_TIERS)
   const ascending = tiers.toSorted((a, b) => Number(a.priced.costMicros - b.priced.costMicros))
   return { deliverBy: new Date(context.clock.now() + asked.waitMs), tiers: ascending }
@@ -129,7 +130,7 @@ interface TierQuestion {
   standing: KeyStanding
   request: CreateRequest
   sized: SizedGeneration
-  waitMs: number
+  asked: AskedTime
   lateMultiplierBps: number
 }
 
@@ -152,10 +153,18 @@ type PricedTier = Pick<TierOutlook, 'tier' | 'priced' | 'head'>
 
 async function lookAtPriced(
   { forecaster }: PromiseContext,
-  { waitMs, lateMultiplierBps }: TierQuestion,
+  { asked, lateMultiplierBps }: TierQuestion,
   tiers: readonly PricedTier[],
 ): Promise<TierOutlook[]> {
-  const forecasts = await forecaster.ofPromised(tiers.map(({ head }) => head))
+  const { field, waitMs } = asked
+  const forecasts = await forecaster.ofPromised(tiers.map(({ head }) => head)).catch((error: unknown) => {
+    if (!(error instanceof HangsError)) throw error
+    throw new SluiceError(
+      'unavailable',
+      'When a video would come cannot be said right now, so none is promised a time. Ask again in a moment.',
+      field,
+    )
+  })
   return tiers.map((of, index) => {
     const forecast = forecasts[index] ?? null
     const eta = forecast?.etaSeconds ?? null
@@ -186,9 +195,9 @@ function rebateOf(
 
 /**
  * Promises a submission the time that it asks for: what is frozen into its video, or null when it asks for
- * none. Forecasts that are made from now on know of the promise, so a video that is not queued after all is
- * to be forgotten. Throws SluiceError `cannot_be_promised`, `promises_off`, or `unavailable` when more is
- * promised at once than can be counted.
+ * none. Forecasts that are made from now on know of the promise until the forecaster hears how the submission
+ * ended. Throws SluiceError `cannot_be_promised`, `promises_off`, or `unavailable` when no forecast comes or
+ * more is promised at once than can be counted.
  */
 export async function promiseTime(
   context: PromiseContext,
@@ -200,7 +209,7 @@ export async function promiseTime(
   const standing = await standingWithPromises(context, key, asked)
   const tier = serviceTierOf(request)
   const lateMultiplierBps = await readLateMultiplier(context)
-  const question = { key, standing, request, sized, waitMs: asked.waitMs, lateMultiplierBps }
+  const question = { key, standing, request, sized, asked, lateMultiplierBps }
   const priced = await priceTier(context, question, tier)
   const state = await inTurn(context.places.promises, key.accountId, async () => {
     const [outlook] = await lookAtPriced(context, question, [priced])

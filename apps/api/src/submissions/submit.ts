@@ -71,8 +71,8 @@ export async function submitVideo(
     if (tryNumber !== null)
       context.repeats.noteRefused(error, { keyHash: keyHash(), requestHash: noted.requestHash, tryNumber })
     // Where the database is away, nobody knows whether it was queued.
-    if (noted.videoId !== null && !(error instanceof DatabaseUnavailableError))
-      context.forecaster.forgetPromised(noted.videoId)
+    const outcome = error instanceof DatabaseUnavailableError ? 'unknown' : 'refused'
+    if (noted.videoId !== null) context.forecaster.endPromising(noted.videoId, outcome)
     throw error
   }
 }
@@ -127,10 +127,8 @@ async function makeVideo(context: SubmitContext, prepared: PreparedSubmission): 
   const { image, videoId } = prepared
   try {
     const { video, isNew } = await context.submissionGroups.join(prepared)
-    if (!isNew) {
-      context.forecaster.forgetPromised(videoId)
-      await image?.drop()
-    }
+    context.forecaster.endPromising(videoId, isNew ? 'queued' : 'refused')
+    if (!isNew) await image?.drop()
     return video
   } catch (error) {
     context.repeats.noteAnswer(videoId, 'lost')
