@@ -539,6 +539,8 @@ test('a cancel in time makes a promise void, also when the worker answers it lat
   await asOwner(`update video set status = 'running', step = 4, cancel_step = 4,
       cancel_requested_at = now() - interval '2 seconds', deliver_by = now() - interval '1 second'
     where id = '${running}'`)
+  // The reconciler looks meanwhile.
+  await noteMissedPromises(api.context.internal.db)
   await end(running, 'cancelled', 5)
   expect(await read(running)).toMatchObject({
     promise: { state: 'void', credit: { amount: '0' } },

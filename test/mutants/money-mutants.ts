@@ -382,6 +382,13 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     tests: PROMISES,
   },
   {
+    rule: '34: a promise whose video was cancelled in time is not missed while its worker goes on',
+    file: 'apps/api/src/videos/video-store.ts',
+    find: 'coalesce(cancel_requested_at, now()) > deliver_by',
+    replace: 'true',
+    tests: PROMISES,
+  },
+  {
     rule: '35: what cannot be kept is refused',
     file: 'apps/api/src/submissions/promised-time.ts',
     find: 'eta !== null && eta.p90 * 1_000 <= waitMs',

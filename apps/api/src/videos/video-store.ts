@@ -271,6 +271,8 @@ export async function missPromises(
       where id in (
         select id from video
         where promise = 'given' and deliver_by < now()
+          -- One that was cancelled in time ends as void.
+          and coalesce(cancel_requested_at, now()) > deliver_by
         order by deliver_by
         limit $1
         for no key update skip locked)
