@@ -111,9 +111,16 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
   {
     rule: '6: of a group that is refused each is applied alone',
     file: 'apps/api/src/attempts/gathering.ts',
-    find: 'if (error instanceof DatabaseUnavailableError) reject(error)',
+    find: 'if (isAway) reject(error)',
     replace: 'if (error instanceof Error) reject(error)',
     tests: GROUPS,
+  },
+  {
+    rule: '6: of a group in which one waits too long for a lock each is applied alone',
+    file: 'apps/api/src/attempts/gathering.ts',
+    find: 'error instanceof DatabaseUnavailableError && !isHeldUp(error)',
+    replace: 'error instanceof DatabaseUnavailableError',
+    tests: ['unit', 'apps/api/src/attempts/gathering.test.ts'],
   },
   {
     rule: '8: an API of the version before is told of each attempt alone',

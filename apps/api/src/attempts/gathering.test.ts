@@ -62,7 +62,7 @@ test('what comes meanwhile shares the next group, and what comes alone waits for
   expect(groups).toEqual([[0], [1, 2, 3]])
 })
 
-test('of a group that fails each is tried alone, unless the database is away', async () => {
+test('of a group that fails each is tried alone, also when one waited too long for a lock, unless the database is away', async () => {
   const failing = (error: Error) =>
     new Gathering<Item, number>({
       groupsMax: 1,
@@ -73,6 +73,11 @@ test('of a group that fails each is tried alone, unless the database is away', a
   const add = (gathering: Gathering<Item, number>) =>
     Promise.allSettled([gathering.add({ key: 'a', index: 0 }), gathering.add({ key: 'b', index: 1 })])
   expect(await add(failing(new Error('one of them')))).toEqual([
+    { status: 'fulfilled', value: null },
+    { status: 'fulfilled', value: null },
+  ])
+  const locked = Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' })
+  expect(await add(failing(new DatabaseUnavailableError(locked)))).toEqual([
     { status: 'fulfilled', value: null },
     { status: 'fulfilled', value: null },
   ])

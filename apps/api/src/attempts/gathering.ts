@@ -1,3 +1,4 @@
+import { isHeldUp } from '../db/held-up.ts'
 import { DatabaseUnavailableError } from '../errors.ts'
 
 export interface GatheringSettings<Item, Result> {
@@ -77,8 +78,9 @@ export class Gathering<Item, Result> {
         resolve(results[index] ?? null)
       })
     } catch (error) {
+      const isAway = error instanceof DatabaseUnavailableError && !isHeldUp(error)
       for (const { resolve, reject } of group) {
-        if (error instanceof DatabaseUnavailableError) reject(error)
+        if (isAway) reject(error)
         else resolve(null)
       }
     }

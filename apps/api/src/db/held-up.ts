@@ -1,3 +1,5 @@
+import { DatabaseUnavailableError } from '../errors.ts'
+
 /**
  * A transaction in a hurry met a lock that somebody keeps, or was itself idle for so long that the server
  * ended it for those who wait behind it. Nothing of it is stored, and the database is well: it may be tried
@@ -17,7 +19,14 @@ const HELD_UP_CODES: ReadonlySet<unknown> = new Set([
 
 /** A HeldUpError when what PostgreSQL says is of that kind, else the error itself. */
 export function heldUpOr(error: unknown): unknown {
-  if (!(error instanceof Error)) return error
-  const { code } = error as { code?: unknown }
-  return HELD_UP_CODES.has(code) ? new HeldUpError(error.message, { cause: error }) : error
+  return error instanceof Error && isHeldUp(error) ? new HeldUpError(error.message, { cause: error }) : error
+}
+
+/**
+ * Whether PostgreSQL, or a DatabaseUnavailableError of what it said, says that of a transaction: of others
+ * that came together with it that says nothing.
+ */
+export function isHeldUp(error: unknown): boolean {
+  const told = error instanceof DatabaseUnavailableError ? error.cause : error
+  return told instanceof Error && HELD_UP_CODES.has((told as { code?: unknown }).code)
 }

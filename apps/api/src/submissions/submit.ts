@@ -1,6 +1,6 @@
 import { newId } from '@sluice/shared/ids'
 import type { Context } from '../context.ts'
-import { HeldUpError } from '../db/held-up.ts'
+import { HeldUpError, isHeldUp } from '../db/held-up.ts'
 import { DatabaseUnavailableError } from '../errors.ts'
 import { PendingInputImage } from '../inputs/input-store.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
@@ -71,8 +71,9 @@ export async function submitVideo(
     if (tryNumber !== null)
       context.repeats.noteRefused(error, { keyHash: keyHash(), requestHash: noted.requestHash, tryNumber })
     // Where the database is away, nobody knows whether it was queued.
-    const outcome = error instanceof DatabaseUnavailableError ? 'unknown' : 'refused'
-    if (noted.videoId !== null) context.forecaster.endPromising(noted.videoId, outcome)
+    const isKnown = !(error instanceof DatabaseUnavailableError) || isHeldUp(error)
+    if (noted.videoId !== null)
+      context.forecaster.endPromising(noted.videoId, isKnown ? 'refused' : 'unknown')
     throw error
   }
 }
