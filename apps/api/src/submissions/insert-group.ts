@@ -44,8 +44,8 @@ const HURRY: Record<Manner, { lockMs: number; idleMs: number } | null> = {
   patient: null,
 }
 
-/** Some ten times what a turn takes from its lock to its last write. */
-const SLOW_TURN_MS = 100
+/** Ten times what a turn takes from its lock to its last write. */
+const SLOW_TURN_MS = 60
 
 /**
  * Makes the videos of submissions that arrived together, in one transaction: with the money of all their
