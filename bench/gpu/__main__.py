@@ -1,6 +1,6 @@
 """Full-size Open-Sora 2.0 with random weights on one GPU: what a step, a text, a decode and a clip cost.
 
-    OPENSORA_HOME=/opt/Open-Sora python bench/gpu [--out FOLDER] [--minutes 10] [--only network|runner]
+    OPENSORA_HOME=/opt/Open-Sora python bench/gpu [--out FOLDER] [--minutes 10] [--only PART]
 
 Needs Python, torch with CUDA and a checkout of Open-Sora, commit d0cd5ac, with the libraries it imports; no
 weights, and no Node. Speed and memory do not depend on the numbers in the weights, so they are drawn on the
@@ -24,8 +24,13 @@ from report import write_table  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RUNNERS = HERE.parent.parent / "runners"
-# Of the time that is left, for the network; the rest is for the runner.
-NETWORK_SHARE = 0.8
+# What is run, and which share of the time that is left then is for it.
+PARTS = {
+    "network": (("network.py", "--rows-of", "parts"), 0.55),
+    "8-bits": (("network.py", "--rows-of", "8-bits"), 0.5),
+    "runner": (("with_runner.py",), 0.6),
+    "runner-8-bits": (("with_runner.py", "--precision", "fp8-sums"), 1.0),
+}
 
 
 def main() -> int:
@@ -33,7 +38,7 @@ def main() -> int:
     parser.add_argument("--out", default="gpu-bench")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--size", choices=("full", "tiny"), default="full")
-    parser.add_argument("--only", choices=("network", "runner"))
+    parser.add_argument("--only", choices=tuple(PARTS))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     given = parser.parse_args()
     if not os.path.isdir(os.path.join(os.environ.get("OPENSORA_HOME") or "", "opensora")):
@@ -55,12 +60,11 @@ def main() -> int:
     environment.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     ends_at = time.monotonic() + given.minutes * 60
     codes = []
-    parts = {"network": "network.py", "runner": "with_runner.py"}
-    for part in parts if given.only is None else (given.only,):
+    for part in PARTS if given.only is None else (given.only,):
         # Each in a process of its own, which leaves the device as it found it.
-        share = NETWORK_SHARE if part == "network" and given.only is None else 1
-        seconds = (ends_at - time.monotonic()) * share
-        command = [sys.executable, str(HERE / parts[part]), "--rows", str(rows), "--seconds", str(seconds)]
+        (script, *more), share = PARTS[part]
+        seconds = (ends_at - time.monotonic()) * (share if given.only is None else 1)
+        command = [sys.executable, str(HERE / script), "--rows", str(rows), "--seconds", str(seconds), *more]
         codes.append(subprocess.run(command, env=environment).returncode)
         write_table(rows, out / "table.md")
     print(f"\n{out / 'table.md'}")

@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Literal, Sequence
+from typing import Any, Callable, Sequence
 
 import torch
 from kernel_times import profile
@@ -26,7 +26,7 @@ from opensora.models.mmdit import math
 from opensora.registry import MODELS, build_module
 from opensora.utils.inference import prepare_inference_condition
 from opensora.utils.sampling import get_noise, pack, prepare
-from sluice_open_sora.attention_choice import KERNELS, choose_kernel
+from sluice_open_sora.attention_choice import FP8_KERNEL, KERNELS, choose_kernel
 from sluice_open_sora.compile_choice import describe
 from sluice_open_sora.guidance_branches import BRANCHES
 from sluice_open_sora.open_sora.attention import Attend, Heads, find_kernel, put_in_place, try_kernels
@@ -95,9 +95,8 @@ WAYS = (
     ("and the fastest kernel, from text", "the fastest kernel", OURS_FROM_TEXT),
     ("and compiled blocks, from text", "compiled blocks", OURS_FROM_TEXT),
 )
-# Weights kept in 8 bits, and the sums made in 8 bits too, which the runner does not offer.
-SUMS = "fp8 with the sums in fp8"
-PRECISIONS: tuple[Precision | Literal["fp8 with the sums in fp8"], ...] = (SUMS, "fp8", "int8")
+# In which the weights are kept, and for the first the sums made too.
+PRECISIONS: tuple[Precision, ...] = ("fp8-sums", "fp8", "int8")
 
 
 @dataclass
@@ -125,6 +124,7 @@ class ClipBench:
         # Seconds of a step by what made it and its branches.
         self.seconds: dict[tuple[str, int], float] = {}
         self.decode_s: dict[str, float] = {}
+        self.ways_in_8_bits: list[str] = []
         self._decoded: torch.Tensor | None = None
 
     def steps(self) -> None:
@@ -147,20 +147,44 @@ class ClipBench:
             self._step("branches needed", branches, self._call)
         self.seconds["branches needed", 3] = self.seconds.get((THEIR_WAY, 3), float("nan"))
 
-    def in_8_bits(self, precision: str) -> None:
-        """Steps of a network whose weights are so by now, with the kernel that was the fastest."""
+    def in_8_bits(self, precision: Precision) -> None:
+        """Steps of a network whose weights are so by now, with the kernel that was the fastest, and for sums
+        in fp8 with attention in fp8 as well."""
         if self._kernel is None:
             return
-        put_in_place(self._kernel)
-        for branches in (2, 1):
-            self._step(f"weights in {precision}", branches, self._call)
-        self._compiled(self._kernel, f"weights in {precision}, compiled")
+        # Of the long clip a step of two takes as long as two of one.
+        each = (1,) if self._clip.is_slow else (2, 1)
+        ways: dict[str, Attend] = {precision: self._kernel}
+        if precision == "fp8-sums":
+            ways |= {f"{precision}, attention too": kernel for kernel in self._fp8_kernel()}
+        for way, kernel in ways.items():
+            put_in_place(kernel)
+            for branches in each:
+                if not self._clip.is_slow:
+                    self._step(way, branches, self._call)
+            self._compiled(kernel, f"{way}, compiled", each)
+            self.ways_in_8_bits += [way, f"{way}, compiled"]
+
+    def _fp8_kernel(self) -> list[Attend]:
+        """Attention in fp8, where it is to be had."""
+        what = f"{self._clip}: attention alone, {FP8_KERNEL}"
+        (trial,) = try_kernels((FP8_KERNEL,), self._heads(), [self._clip.tokens + TEXT_TOKENS], DEVICE)
+        milliseconds = [round(1000 * seconds, 2) for seconds in trial.seconds.values()]
+        self._report.row(what, milliseconds=milliseconds[0] if milliseconds else None, found=trial.problem)
+        return [] if trial.problem is not None else [find_kernel(FP8_KERNEL)]
+
+    def _heads(self) -> Heads:
+        network = self._parts.network
+        return Heads(network.num_heads, network.hidden_size // network.num_heads, DTYPE)
+
+    def choose_kernel(self) -> None:
+        """Without a row: of a process that measures the weights in 8 bits alone."""
+        trials = try_kernels(KERNELS, self._heads(), [self._clip.tokens + TEXT_TOKENS], DEVICE)
+        self._kernel = find_kernel(choose_kernel(trials, "auto"))
 
     def _kernels(self) -> Attend:
         """Each attention kernel that works here, by itself, and then the fastest, which stays in place."""
-        network = self._parts.network
-        heads = Heads(network.num_heads, network.hidden_size // network.num_heads, DTYPE)
-        trials = try_kernels(KERNELS, heads, [self._clip.tokens + TEXT_TOKENS], DEVICE)
+        trials = try_kernels(KERNELS, self._heads(), [self._clip.tokens + TEXT_TOKENS], DEVICE)
         for trial in trials:
             what = f"{self._clip}: attention alone, {trial.kernel}"
             # It is timed on a GPU alone.
@@ -175,7 +199,9 @@ class ClipBench:
             self._step("the fastest kernel", branches, self._call)
         return kernel
 
-    def _compiled(self, kernel: Attend, way: str = "compiled blocks") -> None:
+    def _compiled(
+        self, kernel: Attend, way: str = "compiled blocks", each: Sequence[int] = (2, 1)
+    ) -> None:
         """As the runner compiles them while it loads, and takes them back where that is not faster."""
         clip, what = self._clip, f"{self._clip}: {way}"
         # The programs of the first clip are those of the second too.
@@ -191,7 +217,7 @@ class ClipBench:
             return
         took = round(time.monotonic() - started_at, 1)
         self._report.row(f"{what}, to compile and check", seconds=took, found=describe(compared))
-        for branches in (2, 1):
+        for branches in each:
             self._step(way, branches, self._call)
         self._profile(f"a step of 1, {way}", lambda: self._call([0]))
         blocks.take_back()
@@ -456,11 +482,8 @@ def compared(first: torch.Tensor, second: torch.Tensor) -> dict[str, Any]:
 def measure_8_bits(report: Report, parts: Parts, benches: list[ClipBench]) -> None:
     for precision in PRECISIONS:
         what = f"weights in {precision}"
-        if torchao_version() is None:
+        if precision != "fp8-sums" and torchao_version() is None:
             report.row(what, not_usable="torchao is not installed")
-            continue
-        if precision == SUMS and DEVICE.type != "cuda":
-            report.row(what, not_usable="this is no GPU")
             continue
         if not report.has_time(what, 30 if DEVICE.type == "cuda" else 0):
             continue
@@ -471,7 +494,7 @@ def measure_8_bits(report: Report, parts: Parts, benches: list[ClipBench]) -> No
             gc.collect()
             parts.network = build_part("model")
             for block in (*parts.network.double_blocks, *parts.network.single_blocks):
-                quantize_also_sums(block) if precision == SUMS else quantize(block, precision, DEVICE)
+                quantize(block, precision, DEVICE)
             gc.collect()
             if DEVICE.type == "cuda":
                 torch.cuda.empty_cache()
@@ -479,20 +502,16 @@ def measure_8_bits(report: Report, parts: Parts, benches: list[ClipBench]) -> No
             with torch.inference_mode():
                 for bench in benches:
                     bench.in_8_bits(precision)
-                    ways = [f"{what}{compiled}" for compiled in ("", ", compiled")]
-                    bench.whole_clips([(f"and {way}, from text", way, OURS_FROM_TEXT) for way in ways])
-
-
-def quantize_also_sums(block: Any) -> None:
-    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
-
-    quantize_(block, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()), device=DEVICE)
+                    ways = bench.ways_in_8_bits
+                    bench.whole_clips([(f"{way}, from text", way, OURS_FROM_TEXT) for way in ways])
+                    bench.ways_in_8_bits = []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--rows-of", choices=("parts", "8-bits"), required=True)
     given = parser.parse_args()
     # opensora.utils.sampling divides by it.
     os.environ["AE_SPATIAL_COMPRESSION"] = "16"
@@ -507,7 +526,14 @@ def main() -> None:
     )
     parts = build_parts(report)
     with torch.inference_mode():
-        benches = measure_parts(report, parts)
+        if given.rows_of == "parts":
+            measure_parts(report, parts)
+            return
+        benches = [ClipBench(report, parts, clip, 0) for clip in CLIPS]
+        for bench in benches:
+            bench.choose_kernel()
+    # Only the network is needed from here on.
+    parts.autoencoder = parts.t5 = parts.clip = None
     measure_8_bits(report, parts, benches)
 
 

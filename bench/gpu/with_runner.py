@@ -27,6 +27,7 @@ FULL, TINY = (
 )
 SIZE = TINY if IS_TINY else FULL
 STEPS = 12
+MODEL = "open-sora-2"
 # No reply for so long: the runner hangs.
 SILENCE_S_MAX = 300
 
@@ -79,8 +80,9 @@ class Runner:
 class Videos:
     """Makes videos one by one, and a row of each."""
 
-    def __init__(self, runner: Runner, report: Report) -> None:
+    def __init__(self, runner: Runner, report: Report, model: str) -> None:
         self._runner = runner
+        self._model = model
         self._report = report
         self._count = 0
 
@@ -90,7 +92,8 @@ class Videos:
         wish, at_step, resume = (more.pop(name, None) for name in ("wish", "at_step", "resume"))
         self._count += 1
         video = f"video-{self._count}"
-        order = {"type": "generate", "id": video, "workdir": tempfile.mkdtemp(), "request": request(**more)}
+        asked = request(**{"model": self._model, **more})
+        order = {"type": "generate", "id": video, "workdir": tempfile.mkdtemp(), "request": asked}
         started_at = heard_at = time.monotonic()
         wished_at: float | None = None
         released_s, silence_s = None, 0.0
@@ -109,7 +112,7 @@ class Videos:
             if reply["type"] in ("finished", "failed", "cancelled", "yielded"):
                 break
         self._report.row(
-            f"the runner: {what}",
+            f"the runner, {self._model}: {what}",
             ended=reply["type"],
             why=reply.get("message"),
             **{f"{name}_s": round(seconds, 2) for name, seconds in reply.get("timings", {}).items()},
@@ -126,7 +129,6 @@ class Videos:
 
 def request(**changes: Any) -> dict[str, Any]:
     return {
-        "model": "open-sora-2",
         "mode": "t2v",
         "prompt": "a paper boat",
         "negative_prompt": "",
@@ -145,20 +147,25 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--precision", choices=("fp8-sums", "fp8", "int8"))
     given = parser.parse_args()
     report = Report(given.rows, given.seconds)
     runner = Runner()
     started_at = time.monotonic()
-    models = [{"id": "open-sora-2"}, {"id": "open-sora-2-fast", "step_cache": {"threshold": 0.05}}]
-    runner.send({"type": "load", "model": "open-sora-2", "models": models})
+    models: list[dict[str, Any]] = [{"id": MODEL}, {"id": f"{MODEL}-fast", "step_cache": {"threshold": 0.05}}]
+    if given.precision is not None:
+        for model in models:
+            model |= {"id": f"{model['id']}-{given.precision}", "precision": given.precision}
+    exact, fast = (model["id"] for model in models)
+    runner.send({"type": "load", "model": exact, "models": models})
     while (reply := runner.reply())["type"] not in ("ready", "failed"):
         pass
     took = round(time.monotonic() - started_at, 1)
     said = {name: reply[name] for name in ("device", "message", "uses", "vram_bytes") if name in reply}
-    report.row("the runner: load", ended=reply["type"], seconds=took, **said)
+    report.row(f"the runner, {exact}: load", ended=reply["type"], seconds=took, **said)
     if reply["type"] == "failed":
         return 1
-    videos = Videos(runner, report)
+    videos = Videos(runner, report, exact)
     clip = f"{SIZE['width']}x{SIZE['height']}, {SIZE['num_frames']} frames"
     if not IS_TINY:
         videos.make(f"the first clip, {clip}, 50 steps", num_steps=50)
@@ -172,10 +179,10 @@ def main() -> int:
     if left["type"] == "yielded":
         resume = {"step": left["step"], "path": left["path"]}
         _, resumed = videos.make("the clip that was left", resume=resume)
-    videos.make("a clip of open-sora-2-fast", model="open-sora-2-fast")
+    videos.make(f"a clip of {fast}", model=fast)
     code = runner.end()
     same = {"same_seed_same_bytes": whole == again, "resumed_to_the_same_bytes": whole == resumed}
-    report.row("the runner: its end", exit_code=code, **same)
+    report.row(f"the runner, {exact}: its end", exit_code=code, **same)
     return 0 if code == 0 and all(same.values()) else 1
 
 

@@ -335,6 +335,13 @@ export const HOST_MUTANTS: readonly Mutant[] = [
     tests: ['unit', 'runners/open-sora/python-suite.test.ts', '-t', 'test_parts'],
   },
   {
+    rule: 'open-sora: attention in fp8 saves time over all lengths together',
+    file: 'runners/open-sora/sluice_open_sora/attention_choice.py',
+    find: 'sum(one.seconds[length] for length in lengths)',
+    replace: 'min(one.seconds[length] for length in lengths)',
+    tests: ['unit', 'runners/open-sora/python-suite.test.ts', '-t', 'test_parts'],
+  },
+  {
     rule: 'open-sora: no length of a sequence counts for more when a kernel is chosen',
     file: 'runners/open-sora/sluice_open_sora/attention_choice.py',
     find: 'return sum(ratios) / len(ratios) if ratios else 1.0',

@@ -68,6 +68,10 @@ test.each([
   ],
   ['on a small device the largest clip that it offers was made there at load', 'tests.test_largest_clip'],
   ['weights of 8 bits take half the memory and make about the same clip', 'tests.test_precision'],
+  [
+    'sums in fp8 come to nearly what they were, in one program for all blocks, and are said and refused by name',
+    'tests.test_fp8_sums',
+  ],
   ["the decoder's mask is Open-Sora's own, made once for many tiles", 'tests.test_causal_mask'],
   [
     "the autoencoder's padding is torch's own to the bit, and its compiled norms are, but for rounding",

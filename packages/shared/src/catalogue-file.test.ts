@@ -143,6 +143,7 @@ test('a precision is a trait of a model of its own id, and goes over to what is 
     { id: 'open-sora-2-int8', base: 'open-sora-2', precision: 'int8' },
     { id: 'ink', base: 'open-sora-2-fast', precision: 'fp8' },
     { id: 'whole-ink', base: 'open-sora-2-fast', precision: null },
+    { id: 'quick-ink', base: 'open-sora-2-fast', precision: 'fp8-sums' },
   )
   expect(catalogue.models.map(({ id, precision }) => [id, precision])).toEqual([
     ['open-sora-2', null],
@@ -150,6 +151,7 @@ test('a precision is a trait of a model of its own id, and goes over to what is 
     ['open-sora-2-int8', 'int8'],
     ['ink', 'fp8'],
     ['whole-ink', null],
+    ['quick-ink', 'fp8-sums'],
   ])
 })
 
@@ -162,7 +164,7 @@ test.each([
     { id: 'wan-int8', base: 'wan-2.2-5b', precision: 'int8' },
     'is for models of the runner open-sora, and this one has pipelines',
   ],
-  [{ id: 'ink', base: 'open-sora-2', precision: 'int4' }, 'is "int4": int8 or fp8'],
+  [{ id: 'ink', base: 'open-sora-2', precision: 'int4' }, 'is "int4": int8 or fp8 or fp8-sums'],
 ])('a precision of %j is refused', (entry, said) => {
   expect(faultsOf(JSON.stringify({ models: [entry] }))).toEqual([
     `SLUICE_CATALOGUE is "/etc/models.json": models[0].precision: ${said}`,

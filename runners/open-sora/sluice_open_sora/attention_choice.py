@@ -23,6 +23,10 @@ KERNELS: tuple[Kernel, ...] = (
     "sdpa-efficient",
     "sdpa-math",
 )
+# For a model with the precision fp8-sums, where it works and is faster than the one that is chosen
+# otherwise. It approximates, so no setting names it.
+Fp8Kernel = Literal["cudnn-fp8"]
+FP8_KERNEL: Fp8Kernel = "cudnn-fp8"
 ATTENTION_SETTING = "OPENSORA_ATTENTION"
 AttentionSetting = Literal[
     "auto", "flash-attn-3", "flash-attn-2", "sdpa-cudnn", "sdpa-flash", "sdpa-efficient", "sdpa-math"
@@ -39,9 +43,19 @@ class Trial:
     """`problem`: why it cannot be used; None = it runs, and its result is right. `seconds`: by length of the
     sequence, where it was timed; a length for which the memory did not do is missing."""
 
-    kernel: Kernel
+    kernel: Kernel | Fp8Kernel
     problem: str | None = None
     seconds: Mapping[int, float] = field(default_factory=dict)
+
+
+def why_not_fp8(trial: Trial, other: Trial) -> str | None:
+    """`trial`: of FP8_KERNEL; `other`: of the kernel that is chosen otherwise. None = that is used."""
+    if trial.problem is not None:
+        return trial.problem
+    lengths = [length for length in trial.seconds if length in other.seconds]
+    ours, theirs = (sum(one.seconds[length] for length in lengths) for one in (trial, other))
+    # Of all lengths together: of a short clip attention is a small part, of a long one nearly all.
+    return "not faster" if lengths and ours > theirs * (1 - MARGIN) else None
 
 
 def choose_kernel(trials: Sequence[Trial], wanted: AttentionSetting) -> Kernel:

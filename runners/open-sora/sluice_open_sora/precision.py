@@ -1,8 +1,9 @@
 """What the video model's transformer is kept in, beside its weights as they are (bf16).
 
 `int8` and `fp8` are weights of 8 bits, with a factor for each row: half the memory, 12 GB instead of 23.8.
-The sums are still made in bf16. It approximates, so such a model has an id of its own, as one with a step
-cache.
+The sums are still made in bf16. With `fp8-sums` the blocks' matrix products and, where cuDNN has it,
+attention are made in fp8 too, which is faster (docs/gpu-performance.md). All of it approximates, so such a
+model has an id of its own, as one with a step cache.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def check_precisions(models: Sequence[ModelWeights], is_split: bool) -> None:
         if model.precision is None:
             continue
         asked = f"model {model.id!r}: precision is {model.precision!r}"
-        if torchao_version() is None:
+        if model.precision != "fp8-sums" and torchao_version() is None:
             raise RunnerFailure(
                 "model_missing",
                 f"{asked}, for which torchao is needed: pip install torchao=={TORCHAO_VERSION}",
@@ -45,4 +46,7 @@ def check_precisions(models: Sequence[ModelWeights], is_split: bool) -> None:
 
 def precision_identity(precision: Precision | None) -> str:
     """What a checkpoint depends on."""
-    return "" if precision is None else f" precision={precision}/{torchao_version()}"
+    if precision is None:
+        return ""
+    by = "" if precision == "fp8-sums" else f"/{torchao_version()}"
+    return f" precision={precision}{by}"

@@ -15,7 +15,14 @@ from runner_tests.source_form import imports_without_packages
 from runner_tests.spawned_runner import SHARED_FOLDER
 from runner_tests.tiny_weights import Numbers, write_weights
 from sluice_open_sora import precision
-from sluice_open_sora.attention_choice import Kernel, Trial, check_ring, choose_kernel, describe_trials
+from sluice_open_sora.attention_choice import (
+    Kernel,
+    Trial,
+    check_ring,
+    choose_kernel,
+    describe_trials,
+    why_not_fp8,
+)
 from sluice_open_sora.compile_choice import Comparison, describe, is_faster
 from sluice_open_sora.guidance_branches import BRANCHES, Scales, needed_branches, stand_ins
 from sluice_open_sora.largest_clip import LargestClip, find_largest_clip
@@ -286,6 +293,21 @@ class AttentionKernels(unittest.TestCase):
             self.assertEqual(raised.exception.code, "model_missing")
         with self.assertRaisesRegex(RunnerFailure, "no attention kernel works .*flash-attn-3: not installed"):
             choose_kernel(trials[:1], "auto")
+
+    def test_attention_in_fp8_is_used_where_it_works_and_saves_time_over_all_lengths(self) -> None:
+        other = Trial("sdpa-cudnn", None, {8828: 1.6, 76544: 110})
+        for why, fp8 in (
+            (None, Trial("cudnn-fp8", None, {8828: 2.0, 76544: 80})),
+            ("not faster", Trial("cudnn-fp8", None, {8828: 1.0, 76544: 110})),
+            # There was no memory for the long one.
+            ("not faster", Trial("cudnn-fp8", None, {8828: 2.0})),
+            (None, Trial("cudnn-fp8", None, {8828: 1.2})),
+            # Nothing was timed, as on several devices.
+            (None, Trial("cudnn-fp8")),
+            ("not installed", Trial("cudnn-fp8", "not installed")),
+        ):
+            with self.subTest(fp8=fp8):
+                self.assertEqual(why_not_fp8(fp8, other), why)
 
     def test_a_sequence_over_several_devices_takes_flash_attns_own_kernel_and_no_other(self) -> None:
         check_ring(1, "sdpa-math", "not installed")

@@ -14,8 +14,8 @@ from .failure import RunnerFailure
 from .makes import OPEN_SORA_MAKES, Makes, parse_makes, request_of_makes
 from .step_cache import StepCache, parse_step_cache
 
-Precision = Literal["int8", "fp8"]
-PRECISIONS: tuple[Precision, ...] = ("int8", "fp8")
+Precision = Literal["int8", "fp8", "fp8-sums"]
+PRECISIONS: tuple[Precision, ...] = ("int8", "fp8", "fp8-sums")
 
 
 @dataclass(frozen=True)

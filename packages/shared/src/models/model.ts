@@ -50,8 +50,11 @@ export interface StepCache {
   threshold: number
 }
 
-/** What a model's transformer can be kept in on the device besides the precision it was published in. */
-export const PRECISIONS = ['int8', 'fp8'] as const
+/**
+ * What a model's transformer can be kept in on the device besides the precision it was published in: weights
+ * of 8 bits, and with `fp8-sums` the sums in 8 bits too.
+ */
+export const PRECISIONS = ['int8', 'fp8', 'fp8-sums'] as const
 export type Precision = (typeof PRECISIONS)[number]
 
 /** A model that videos can be made with: all that the service knows of it. */
@@ -105,8 +108,8 @@ export interface Model extends MadeSizes {
   /** For the runner `open-sora`; null = every step is run in full. */
   stepCache: StepCache | null
   /**
-   * For the runner `open-sora`: half the memory for the transformer; null = its weights as they are. It
-   * approximates, so a model with it is another model than one without.
+   * For the runner `open-sora`: half the memory for the transformer, and less time with `fp8-sums`; null =
+   * its weights as they are. It approximates, so a model with it is another model than one without.
    */
   precision: Precision | null
   /** For the runner `engine`: what the engine calls it; null = the id. */

@@ -21,13 +21,17 @@ from sluice_runner.with_torch.device import synchronize
 
 from ..attention_choice import (
     ATTENTION_SETTING,
+    FP8_KERNEL,
     KERNELS,
     AttentionSetting,
+    Fp8Kernel,
     Kernel,
     Trial,
     choose_kernel,
     describe_trials,
+    why_not_fp8,
 )
+from .fp8_attention import attend_in_fp8, find_cudnn
 
 # [batch, length, heads, width] of each, as flash_attn_func takes and gives it.
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -43,6 +47,8 @@ _CHECKED_LENGTH = 333
 # The largest difference from the same sums in 32-bit floats, by the spread of the result. A number of bf16
 # is rounded by up to 1/256 of itself, and the largest is some five times the spread.
 _TOLERANCE = 0.1
+# Of sums in fp8, the whole difference by the whole result: five roundings to 3 bits come to 9 %.
+_FP8_TOLERANCE = 0.15
 _TIMED_RUNS = 2
 # What importing Open-Sora's files needs of flash_attn.
 _FLASH_ATTN_NAMES = {
@@ -81,8 +87,11 @@ def stand_in_for_flash_attn() -> str | None:
     return why
 
 
-def find_kernel(kernel: Kernel) -> Attend:
+def find_kernel(kernel: Kernel | Fp8Kernel) -> Attend:
     """Raises what importing it raises, or RuntimeError when this torch does not have it."""
+    if kernel == "cudnn-fp8":
+        find_cudnn()
+        return attend_in_fp8
     if kernel == "flash-attn-3":
         attend_3 = importlib.import_module("flash_attn_interface").flash_attn_func
 
@@ -111,7 +120,7 @@ def find_kernel(kernel: Kernel) -> Attend:
 
 
 def try_kernels(
-    kernels: Sequence[Kernel], heads: Heads, lengths: Sequence[int], device: torch.device
+    kernels: Sequence[Kernel | Fp8Kernel], heads: Heads, lengths: Sequence[int], device: torch.device
 ) -> list[Trial]:
     """Tries each once. `lengths`: of the sequences to time, on a GPU."""
     timed = lengths if device.type == "cuda" else ()
@@ -136,6 +145,18 @@ def settle_attention(
     return kernel, f"attention: {kernel} of {describe_trials(trials)}"
 
 
+def settle_fp8_attention(
+    otherwise: Kernel, heads: Heads, lengths: Sequence[int], device: torch.device
+) -> tuple[Kernel | Fp8Kernel, str]:
+    """As `settle_attention`, for a model whose sums are to be made in fp8. `otherwise`: what that chose."""
+    trial, other = try_kernels((FP8_KERNEL, otherwise), heads, lengths, device)
+    why = why_not_fp8(trial, other)
+    said = describe_trials((trial, other))
+    if why is None:
+        return FP8_KERNEL, f"attention: {FP8_KERNEL} of {said}"
+    return otherwise, f"attention: not {FP8_KERNEL}, {why}; of {said}"
+
+
 def put_in_place(attend: Attend) -> None:
     """Open-Sora's network calls it from now on."""
     from opensora.models.mmdit import math
@@ -143,13 +164,13 @@ def put_in_place(attend: Attend) -> None:
     math.flash_attn_func = attend
 
 
-def _try(kernel: Kernel, heads: Heads, lengths: Sequence[int], device: torch.device) -> Trial:
+def _try(kernel: Kernel | Fp8Kernel, heads: Heads, lengths: Sequence[int], device: torch.device) -> Trial:
     try:
         attend = find_kernel(kernel)
     except Exception as error:
         return Trial(kernel, _why_not_imported(error))
     try:
-        wrong = _check(attend, heads, device)
+        wrong = _check(attend, heads, device, kernel == FP8_KERNEL)
         if wrong is not None:
             return Trial(kernel, wrong)
         seconds = {}
@@ -163,7 +184,7 @@ def _try(kernel: Kernel, heads: Heads, lengths: Sequence[int], device: torch.dev
         return Trial(kernel, f"does not run here: {_line(error)}")
 
 
-def _check(attend: Attend, heads: Heads, device: torch.device) -> str | None:
+def _check(attend: Attend, heads: Heads, device: torch.device, in_fp8: bool) -> str | None:
     """Returns what is wrong with its result; None when it is right."""
     q, k, v = _inputs(heads, _CHECKED_LENGTH, device)
     result = attend(q, k, v)
@@ -171,6 +192,9 @@ def _check(attend: Attend, heads: Heads, device: torch.device) -> str | None:
         return f"its result is {result.dtype} {list(result.shape)}; asked was {q.dtype} {list(q.shape)}"
     q, k, v = (part.float().transpose(1, 2) for part in (q, k, v))
     right = (torch.softmax(q @ k.transpose(-1, -2) * heads.width**-0.5, -1) @ v).transpose(1, 2)
+    if in_fp8:
+        apart = float((result.float() - right).norm() / right.norm())
+        return None if apart <= _FP8_TOLERANCE else f"its result is {100 * apart:.0f} % wrong"
     apart = float((result.float() - right).abs().max() / right.std())
     # A NaN is not within the tolerance either.
     return None if apart <= _TOLERANCE else f"its result is {apart:.3g} of its spread from the right one"
@@ -203,7 +227,7 @@ def _inputs(heads: Heads, length: int, device: torch.device) -> tuple[torch.Tens
     return tuple(part.transpose(1, 2) for part in drawn)
 
 
-def _check_device(kernel: Kernel, error: Exception, device: torch.device) -> None:
+def _check_device(kernel: Kernel | Fp8Kernel, error: Exception, device: torch.device) -> None:
     """Raises RunnerFailure when a kernel left the device unusable: then no other can be tried either."""
     try:
         synchronize(device)

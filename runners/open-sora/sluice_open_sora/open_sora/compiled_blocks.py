@@ -21,12 +21,17 @@ from sluice_runner.with_torch.device import synchronize
 from ..compile_choice import Comparison
 from ..sold_sizes import SoldSize
 from .attention import Attend, put_in_place
+from .fp8_attention import attend_in_fp8
+from .fp8_linear import Fp8Linear
 
 # Rows of a batch: guidance branches of a step. Two and three are one program.
 _BATCHES = (1, 2)
 # The largest difference of a compiled block's result, by its spread: in bf16, where the sums are rounded
 # elsewhere, and in 32-bit floats.
 _TOLERANCES = {torch.bfloat16: 0.1, torch.float16: 0.02, torch.float32: 1e-3}
+# Of sums in fp8, the whole difference by the whole result: what is rounded elsewhere may become another
+# number of 3 bits.
+_FP8_TOLERANCE = 0.1
 # Programs that one function may have before torch gives up compiling it: two kinds of batch, and room.
 _PROGRAMS_MAX = 16
 
@@ -50,6 +55,7 @@ class CompiledBlocks:
         self._attend = attend
         self._device = device
         self._dtype = dtype
+        self._in_fp8 = any(isinstance(part, Fp8Linear) for part in module.modules())
         self._kinds = [
             _Kind("double", list(module.double_blocks), self._double_inputs),
             _Kind("single", list(module.single_blocks), self._single_inputs),
@@ -94,7 +100,8 @@ class CompiledBlocks:
             config.inline_inbuilt_nn_modules = True
         _plain_kernels.replace()
         _CHOSEN[:] = [self._attend]
-        put_in_place(_attention_op)
+        # What it scales into fp8 is compiled with what is around it.
+        put_in_place(attend_in_fp8 if self._attend is attend_in_fp8 else _attention_op)
         for kind in self._kinds:
             for block in kind.blocks:
                 block.forward = torch.compile(self._plain[id(block)])
@@ -108,9 +115,13 @@ class CompiledBlocks:
         if ours is None:
             raise CompileFailure(f"a compiled {kind.name} block needs more memory than there is")
         right, plain_s = plain
-        apart = float((ours[0].float() - right.float()).abs().max() / right.float().std())
+        difference, right = ours[0].float() - right.float(), right.float()
+        if self._in_fp8:
+            apart, tolerance = float(difference.norm() / right.norm()), _FP8_TOLERANCE
+        else:
+            apart, tolerance = float(difference.abs().max() / right.std()), _TOLERANCES[self._dtype]
         # A NaN is not within the tolerance either.
-        if not apart <= _TOLERANCES[self._dtype]:
+        if not apart <= tolerance:
             raise CompileFailure(f"a compiled {kind.name} block's result is {apart:.3g} of its spread away")
         return Comparison(kind.name, len(kind.blocks), size.positions, batch, plain_s, ours[1])
 

@@ -11,11 +11,13 @@ import torch
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.log import log
 
-from ..attention_choice import ATTENTION_SETTING, Kernel
+from sluice_runner.model_weights import Precision
+
+from ..attention_choice import ATTENTION_SETTING, Fp8Kernel, Kernel
 from ..compile_choice import COMPILE_SETTING, GAIN_MIN, describe, is_faster
 from ..settings import Settings
 from ..sold_sizes import SoldSize
-from .attention import Heads, find_kernel, put_in_place, settle_attention
+from .attention import Heads, find_kernel, put_in_place, settle_attention, settle_fp8_attention
 from .autoencoder_passes import CompiledNorms
 from .compiled_blocks import CompiledBlocks, CompileFailure
 
@@ -36,7 +38,7 @@ class Computing:
     """`kernel`: of attention. `uses`, `settled`: see Readiness and Loaded. `identity`: what of it decides the
     bits of a clip."""
 
-    kernel: Kernel
+    kernel: Kernel | Fp8Kernel
     uses: Mapping[str, str]
     settled: Mapping[str, str]
     identity: str
@@ -122,8 +124,10 @@ def _with(computing: Computing, said: str, settled: str, identity: str) -> Compu
     )
 
 
-def settle_computing(network: LoadedNetwork, settings: Settings, sizes: Sequence[SoldSize]) -> Computing:
-    """Decides, and puts it in place. Raises RunnerFailure."""
+def settle_computing(
+    network: LoadedNetwork, settings: Settings, sizes: Sequence[SoldSize], precision: Precision | None
+) -> Computing:
+    """Decides, and puts it in place. `precision`: of the model. Raises RunnerFailure."""
     if network.ring > 1:
         return Computing("flash-attn-2", {"attention": "flash-attn ring"}, {}, "attention=ring")
     config = network.module.config
@@ -132,5 +136,11 @@ def settle_computing(network: LoadedNetwork, settings: Settings, sizes: Sequence
     lengths = [size.positions for size in sizes] if network.ranks == 1 else []
     kernel, said = settle_attention(settings.attention, heads, lengths, network.device)
     log(said)
-    put_in_place(find_kernel(kernel))
-    return Computing(kernel, {"attention": kernel}, {ATTENTION_SETTING: kernel}, f"attention={kernel}")
+    # Another model of this runner may not have its sums in fp8.
+    settled = {ATTENTION_SETTING: kernel}
+    used: Kernel | Fp8Kernel = kernel
+    if precision == "fp8-sums":
+        used, said = settle_fp8_attention(kernel, heads, lengths, network.device)
+        log(said)
+    put_in_place(find_kernel(used))
+    return Computing(used, {"attention": used}, settled, f"attention={used}")

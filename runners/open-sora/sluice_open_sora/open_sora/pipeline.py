@@ -95,7 +95,8 @@ class OpenSoraPipeline:
         video_model = self._make_parts(dtype, self._offload or self._served[model].precision is not None)
         network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring)
         sizes = sold_sizes(models)
-        self._computing = settle_computing(network, self._settings, sizes)
+        precision = self._served[model].precision
+        self._computing = settle_computing(network, self._settings, sizes, precision)
         # Before the ranks split it: each still has every tensor whole.
         self._prepare_weights(video_model)
         self.use(model, lambda *_: None)
@@ -104,9 +105,9 @@ class OpenSoraPipeline:
         # Around the kernel that is in place by now.
         self._devices = None if groups is None else Devices(groups, SplitAttention.replace())
         self._model = video_model
-        self._place_parts(self._served[model].precision)
+        self._place_parts(precision)
         self._residency.use("model")
-        kept = self._served[model].precision or config.get("dtype", "bf16")
+        kept = precision or config.get("dtype", "bf16")
         computing = settle_blocks(self._computing.with_weights(kept), network, self._settings, sizes)
         self._computing = settle_norms(computing, self._autoencoder, network, self._settings)
         compile_ahead(network)
@@ -149,6 +150,7 @@ class OpenSoraPipeline:
 
         from .autoencoder_passes import replace_padding
         from .causal_mask import CausalMask
+        from .fp8_linear import check_fp8_sums
         from .quantized_weights import quantize
         from .residency import Residency
 
@@ -159,6 +161,8 @@ class OpenSoraPipeline:
             "autoencoder": [self._autoencoder],
             "image": [part for part in (flux, flux_autoencoder) if part is not None],
         }
+        if precision == "fp8-sums":
+            check_fp8_sums(self._device)
         if precision is not None:
             home = torch.device("cpu") if self._offload else self._device
             for block in blocks_of(self._model):
