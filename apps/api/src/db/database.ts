@@ -198,21 +198,23 @@ async function runTransaction<Result>(
  * Sends what begins a transaction, ahead of its first statement and without waiting for it: where there is no
  * connection any more, no later statement is answered either. Its outcome is to be awaited before the commit.
  */
-function begin(client: pg.PoolClient, { isolation, limitMs, hurry }: TransactionOptions): Promise<unknown> {
-  const sent = [
-    client.query(isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin'),
-  ]
-  if (limitMs !== undefined) sent.push(client.query(`set local statement_timeout = ${limitMs}`))
-  if (hurry !== undefined) {
-    const { lockMs, idleMs } = hurry
-    sent.push(
-      client.query(`set local lock_timeout = ${lockMs};
-        set local idle_in_transaction_session_timeout = ${idleMs}`),
-    )
-  }
-  const begun = Promise.all(sent)
+function begin(client: pg.PoolClient, options: TransactionOptions): Promise<unknown> {
+  const begun = client.query(beginSql(options))
   begun.catch(() => {})
   return begun
+}
+
+/** All in one message. */
+function beginSql({ isolation, limitMs, hurry }: TransactionOptions): string {
+  const set = (name: string, ms: number | undefined) => (ms === undefined ? [] : `set local ${name} = ${ms}`)
+  return [
+    isolation === 'repeatable read' ? 'begin isolation level repeatable read' : 'begin',
+    set('statement_timeout', limitMs),
+    set('lock_timeout', hurry?.lockMs),
+    set('idle_in_transaction_session_timeout', hurry?.idleMs),
+  ]
+    .flat()
+    .join('; ')
 }
 
 /** The server ends a statement after `limitMs`; its answer may take as much longer as any other's. */
