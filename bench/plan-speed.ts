@@ -4,7 +4,6 @@
  * compared with what it could wait for; and, beside it, what a forecast of 2,000 queued videos takes. Starts
  * nothing.
  */
-import { VirtualTime } from '@sluice/gate/choose'
 import type { Fleet, Pool } from '@sluice/gate/fleet'
 import { NO_ARRIVALS } from '@sluice/gate/forecast/arrivals'
 import { simulate } from '@sluice/gate/forecast/simulate'
@@ -13,6 +12,7 @@ import { type PaceRow, pacesOf } from '@sluice/gate/pace'
 import { type DemandedVideo, quantile, type VideoKind } from '@sluice/gate/plan/demand'
 import { simulateDemand } from '@sluice/gate/plan/simulate-demand'
 import { RunningCounts } from '@sluice/gate/running-counts'
+import { VirtualTime } from '@sluice/gate/virtual-time'
 import { Catalogue } from '@sluice/shared/models/catalogue'
 import { seededRandom } from '@sluice/shared/seeded-random'
 import { printTable } from './rig/statistics.ts'

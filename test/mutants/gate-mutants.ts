@@ -152,7 +152,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'switches: who is passed over keeps its place in virtual time',
-    file: 'packages/gate/src/choose.ts',
+    file: 'packages/gate/src/virtual-time.ts',
     find: 'this.raiseClock(choice.tier, choice.clockMs)',
     replace: 'this.raiseClock(choice.tier, choice.startTagMs)',
     tests: SWITCHING,
@@ -454,9 +454,9 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'fair: behind the oldest head of an account stands the next',
-    file: 'packages/gate/src/choose.ts',
-    find: '    this.#heads.get(accountId)?.pop()\n    this.#enter(accountId)\n',
-    replace: '    this.#heads.get(accountId)?.pop()\n',
+    file: 'packages/gate/src/tier-queue.ts',
+    find: '    account.heads.pop()\n    this.#enter(account)\n',
+    replace: '    account.heads.pop()\n',
     tests: ['unit', 'packages/gate/src/choose.test.ts'],
   },
   {
@@ -546,7 +546,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '40: nobody waits for another pool longer than it would have taken where there is room',
     file: 'packages/gate/src/choose.ts',
-    find: 'if (nowMs - (head.putOffAtMs ?? nowMs) >= head.costMs ||',
+    find: 'if (nowMs - (putOffAtMs ?? nowMs) >= head.costMs ||',
     replace: 'if (',
     tests: ROUTE,
   },
@@ -574,7 +574,7 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '44: who waits is asked again once others go before it',
     file: 'packages/gate/src/simulation/waiting.ts',
-    find: "tier === 'priority' && (this.#waiters.get('standard')?.size ?? 0) > 0",
+    find: "tier === 'priority' && !this.#waiters.standard.isEmpty",
     replace: 'false',
     tests: WAITING,
   },
@@ -597,6 +597,27 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     file: 'packages/gate/src/simulation/simulation.ts',
     find: 'nowMs: this.nowMs }, pool.shares',
     replace: 'nowMs: 0 }, pool.shares',
+    tests: WAITING,
+  },
+  {
+    rule: '44: one that made room is asked for what is left of it',
+    file: 'packages/gate/src/simulation/simulation.ts',
+    find: 'if (line.heads[number]?.videoId === video.id) line.heads[number] = null',
+    replace: 'void number',
+    tests: WAITING,
+  },
+  {
+    rule: '40: behind one of flex that waits for another pool one goes whose deadline is near',
+    file: 'packages/gate/src/choose.ts',
+    find: 'if (this.#tiers.every(({ isEmpty }) => isEmpty)) return null',
+    replace: 'return null',
+    tests: ['unit', 'packages/gate/src/choose.test.ts'],
+  },
+  {
+    rule: '44: of a line of flex that waits the next one is asked where it has other reasons',
+    file: 'packages/gate/src/simulation/waiting.ts',
+    find: 'return next.costsMs === costsMs || next.costsMs.every((ms, pool) => ms === costsMs[pool])',
+    replace: 'return true',
     tests: WAITING,
   },
   {

@@ -1,11 +1,12 @@
 import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Choice, FairQueue, type Head, VirtualTime } from './choose.ts'
+import { type Choice, FairQueue, type Head } from './choose.ts'
 import { chooseGroup, countDispatch, type Standing } from './choose-group.ts'
 import { FreeSlots } from './loaded-slots.ts'
 import { limitOn } from './preempt.ts'
 import { RunningCounts } from './running-counts.ts'
+import { VirtualTime } from './virtual-time.ts'
 
 const MODELS = ['ink', 'clay', 'neon']
 const RUNNING_MAX = [null, null, 0, 1, 3]

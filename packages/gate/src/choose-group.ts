@@ -1,8 +1,9 @@
-import { type Choice, FairQueue, type Head, type Others, type VirtualTime } from './choose.ts'
+import { type Choice, FairQueue, type Head, type Others } from './choose.ts'
 import type { FreeSlots } from './loaded-slots.ts'
 import { limitOn, type PoolShares } from './preempt.ts'
 import type { Elsewhere } from './route.ts'
 import type { RunningCounts } from './running-counts.ts'
+import type { VirtualTime } from './virtual-time.ts'
 
 /** What the choice of who gets the slots of one pool depends on. */
 export interface Standing {

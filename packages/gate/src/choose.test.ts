@@ -1,7 +1,8 @@
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { FairQueue, type Head, tierOf, VirtualTime } from './choose.ts'
+import { FairQueue, type Head, tierOf } from './choose.ts'
+import { VirtualTime } from './virtual-time.ts'
 
 interface Simple {
   head: Head
@@ -157,16 +158,13 @@ test('a flex video is served as standard when its deadline is near: within an ho
 
 test('a choice looks at a few heads, however many queues one account has', () => {
   let looks = 0
-  class CountedTime extends VirtualTime {
-    override finishMs(tier: ServiceTier, accountId: string): number {
-      looks += 1
-      return super.finishMs(tier, accountId)
-    }
-  }
-  const time = new CountedTime()
+  const time = new VirtualTime()
   const head = (number: number): Head => ({
     videoId: `video_${String(number).padStart(6, '0')}`,
-    accountId: 'account',
+    get accountId() {
+      looks += 1
+      return 'account'
+    },
     model: 'animatic',
     keyId: `key_${number % 1_000}`,
     queueKey: `key_${number % 1_000}`,
@@ -191,4 +189,28 @@ test('a choice looks at a few heads, however many queues one account has', () =>
     queue.push(head(1_000 + turn))
   }
   expect(looks / 1_000).toBeLessThan(10)
+})
+
+test('one whose deadline is near goes, though before it in its queue stands one that waits for another pool', () => {
+  const flex = (number: number, expiresInMs: number): Head => ({
+    videoId: `video_${number}`,
+    accountId: 'account',
+    model: 'animatic',
+    keyId: 'key',
+    queueKey: 'line',
+    accountRunningMax: null,
+    keyRunningMax: null,
+    weight: 100,
+    tier: 'flex',
+    costMs: 10,
+    expiresInMs,
+    passedOverAtMs: null,
+  })
+  const [patient, urgent] = [flex(1, 86_400_000), flex(2, 1_000)]
+  const others = {
+    waits: (head: Head) => head === patient,
+    behind: (head: Head) => (head === patient ? urgent : null),
+  }
+  const queue = new FairQueue(new VirtualTime(), [patient])
+  expect(queue.next(() => null, undefined, others)).toMatchObject({ head: urgent, tier: 'standard' })
 })

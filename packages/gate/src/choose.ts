@@ -1,5 +1,6 @@
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
-import { Heap } from './heap.ts'
+import { type Current, TierQueue } from './tier-queue.ts'
+import type { VirtualTime } from './virtual-time.ts'
 
 /** The next video of one key, shape and tier that a pool could make. */
 export interface Head {
@@ -63,6 +64,7 @@ interface ChoiceParts {
 
 /** Nothing is loaded, and nobody is passed over for that. */
 export const IN_ORDER: Switching = { loaded: new Set(), nowMs: 0, waitMsMax: 0 }
+const NONE: readonly never[] = []
 /** Heads that are passed over for one: it bounds the time of a choice, and the notes it makes. */
 const PASSED_OVER_MAX = 64
 
@@ -74,48 +76,6 @@ const PROMOTION_COSTS = 10
 const PROMOTION_MS_MIN = 3_600_000
 
 /**
- * Virtual time by tier: the tier's clock and each account's finish tag, in weighted GPU milliseconds. Both
- * only ever rise.
- */
-export class VirtualTime {
-  readonly #clockMs = new Map<ServiceTier, number>()
-  readonly #finishMs = new Map<ServiceTier, Map<string, number>>(
-    SERVICE_TIERS.map((tier) => [tier, new Map()]),
-  )
-
-  clockMs(tier: ServiceTier): number {
-    return this.#clockMs.get(tier) ?? 0
-  }
-
-  finishMs(tier: ServiceTier, accountId: string): number {
-    return this.#finishMs.get(tier)?.get(accountId) ?? 0
-  }
-
-  raiseClock(tier: ServiceTier, ms: number): void {
-    this.#clockMs.set(tier, Math.max(this.clockMs(tier), ms))
-  }
-
-  raiseFinish(tier: ServiceTier, accountId: string, ms: number): void {
-    this.#finishMs.get(tier)?.set(accountId, Math.max(this.finishMs(tier, accountId), ms))
-  }
-
-  /** What a dispatch does to it. */
-  advance(choice: Choice): void {
-    this.raiseClock(choice.tier, choice.clockMs)
-    this.raiseFinish(choice.tier, choice.head.accountId, choice.finishTagMs)
-  }
-
-  copy(): VirtualTime {
-    const copy = new VirtualTime()
-    for (const [tier, ms] of this.#clockMs) copy.raiseClock(tier, ms)
-    for (const [tier, finishes] of this.#finishMs) {
-      for (const [accountId, ms] of finishes) copy.raiseFinish(tier, accountId, ms)
-    }
-    return copy
-  }
-}
-
-/**
  * Who goes next on one pool: start-time fair queueing over accounts (Goyal, Vin, Cheng 1996) within the first
  * tier that has anyone to serve. An account's head starts at the later of the tier's clock and the account's
  * last finish; the earliest start goes first, among equals the older video. A head whose model is loaded may
@@ -124,8 +84,7 @@ export class VirtualTime {
  * logarithmic in the number of accounts.
  */
 export class FairQueue {
-  readonly #time: VirtualTime
-  readonly #tiers: readonly TierQueue[]
+  readonly #tiers: readonly TierQueue<Head>[]
   /**
    * Heads that wait because their key is at a limit, by key; those whose account is wait in their tier's
    * queue.
@@ -136,14 +95,13 @@ export class FairQueue {
    * `time` stays the caller's, who advances it with each choice that is carried out. `current`: what stands
    * in a head's place by now, itself where nothing has changed; asked when its turn has come.
    */
-  constructor(time: VirtualTime, heads: Iterable<Head> = [], current: Current = (head) => head) {
-    this.#time = time
-    const renewed: Current = (head) => {
+  constructor(time: VirtualTime, heads: Iterable<Head> = [], current: Current<Head> = (head) => head) {
+    const renewed: Current<Head> = (head) => {
       const now = current(head)
       if (now !== head && now !== null) this.push(now)
       return now
     }
-    this.#tiers = SERVICE_TIERS.map((tier) => new TierQueue(tier, time, renewed))
+    this.#tiers = SERVICE_TIERS.map((tier) => new TierQueue(tier, time.of(tier), renewed))
     for (const head of heads) this.push(head)
   }
 
@@ -168,27 +126,27 @@ export class FairQueue {
     switching: Switching = IN_ORDER,
     others: Others | null = null,
   ): Choice | null {
-    const parts = { limitOf, switching, others }
-    for (const queue of this.#tiers) {
-      const fairest = this.#nextOf(queue, parts)
-      if (fairest === null) continue
-      const { tier } = queue
-      const clockMs = this.#startMs(queue, fairest)
-      const loaded = this.#loadedBefore(fairest, queue, parts)
-      const head = loaded?.head ?? fairest
-      const startTagMs = this.#startMs(queue, head)
-      const finishTagMs = startTagMs + (head.costMs * 100) / head.weight
-      return { head, tier, clockMs, startTagMs, finishTagMs, passedOver: loaded?.passedOver ?? [] }
+    for (;;) {
+      for (const queue of this.#tiers) {
+        if (queue.isEmpty) continue
+        const parts = { limitOf, switching, others }
+        const fairest = this.#nextOf(queue, parts)
+        if (fairest === null) continue
+        const { tier } = queue
+        const clockMs = queue.startMs(fairest)
+        const loaded = this.#loadedBefore(fairest, queue, parts)
+        const head = loaded?.head ?? fairest
+        const startTagMs = head === fairest ? clockMs : queue.startMs(head)
+        const finishTagMs = startTagMs + (head.costMs * 100) / head.weight
+        return { head, tier, clockMs, startTagMs, finishTagMs, passedOver: loaded?.passedOver ?? NONE }
+      }
+      // Behind one of flex that waits for another pool may stand one whose deadline is nearer.
+      if (this.#tiers.every(({ isEmpty }) => isEmpty)) return null
     }
-    return null
-  }
-
-  #startMs({ tier }: TierQueue, { accountId }: Head): number {
-    return Math.max(this.#time.clockMs(tier), this.#time.finishMs(tier, accountId))
   }
 
   /** Takes out the fairest head of the tier that may go, and those before it that wait for another pool. */
-  #nextOf(queue: TierQueue, { limitOf, switching, others }: ChoiceParts): Head | null {
+  #nextOf(queue: TierQueue<Head>, { limitOf, switching, others }: ChoiceParts): Head | null {
     for (let head = queue.next(); head !== null; head = queue.next()) {
       const limit = limitOf(head)
       if (limit === null) {
@@ -207,7 +165,7 @@ export class FairQueue {
    */
   #loadedBefore(
     fairest: Head,
-    queue: TierQueue,
+    queue: TierQueue<Head>,
     parts: ChoiceParts,
   ): { head: Head; passedOver: readonly Head[] } | null {
     const { loaded, nowMs, waitMsMax } = parts.switching
@@ -238,6 +196,7 @@ export class FairQueue {
   resume({ accountId, keyId }: Pick<Head, 'accountId' | 'keyId'>): boolean {
     let hasWaited = false
     for (const queue of this.#tiers) hasWaited = queue.resume(accountId) || hasWaited
+    if (this.#waitingByKey.size === 0) return hasWaited
     const heads = this.#waitingByKey.get(keyId)
     if (heads === undefined) return hasWaited
     this.#waitingByKey.delete(keyId)
@@ -260,117 +219,10 @@ export function isPutOff(
   { nowMs }: Pick<Switching, 'nowMs'>,
 ): boolean {
   if (tier === 'flex') return others.waits(head, tier)
-  if (nowMs - (head.putOffAtMs ?? nowMs) >= head.costMs || !others.waits(head, tier)) return false
-  head.putOffAtMs ??= nowMs
+  const { putOffAtMs } = head
+  if (nowMs - (putOffAtMs ?? nowMs) >= head.costMs || !others.waits(head, tier)) return false
+  if (putOffAtMs === undefined) head.putOffAtMs = nowMs
   return true
-}
-
-/** Null = nothing: it is passed over as if it were not there. */
-type Current = (head: Head) => Head | null
-
-const byAge = (a: Head, b: Head) => a.videoId < b.videoId
-
-/**
- * The heads of one tier. All heads of an account start at the same time, so its oldest stands for those
- * behind it, and a choice costs the same however many queues an account has. Accounts whose last finish is
- * not ahead of the clock all start now, oldest head first; the others wait by finish tag. Tags and clock only
- * rise, so an account that stands under an old tag is at most too early, and is put where it belongs then.
- */
-class TierQueue {
-  readonly tier: ServiceTier
-  readonly #time: VirtualTime
-  readonly #current: Current
-  /** All heads, by account. */
-  readonly #heads = new Map<string, Heap<Head>>()
-  /**
-   * The oldest head of each account that may go, and some that were: those are told by `#isOldest`, and
-   * dropped.
-   */
-  readonly #ready = new Heap<Head>(byAge)
-  readonly #ahead = new Heap<{ finishMs: number; head: Head }>(
-    (a, b) => a.finishMs < b.finishMs || (a.finishMs === b.finishMs && byAge(a.head, b.head)),
-  )
-  /** Accounts that are at a limit, whose heads all wait. */
-  readonly #waiting = new Set<string>()
-
-  constructor(tier: ServiceTier, time: VirtualTime, current: Current) {
-    this.tier = tier
-    this.#time = time
-    this.#current = current
-  }
-
-  get size(): number {
-    return [...this.#heads.values()].reduce((sum, heads) => sum + heads.size, 0)
-  }
-
-  push(head: Head): void {
-    const { accountId } = head
-    const heads = this.#heads.get(accountId) ?? new Heap<Head>(byAge)
-    this.#heads.set(accountId, heads)
-    heads.push(head)
-    if (heads.peek() === head || this.#waiting.delete(accountId)) this.#enter(accountId)
-  }
-
-  /** Puts a head that was taken out back, and has all of its account wait. */
-  setAside(head: Head): void {
-    this.push(head)
-    this.#waiting.add(head.accountId)
-  }
-
-  /** Has an account go on that waits, and returns whether it did. */
-  resume(accountId: string): boolean {
-    if (!this.#waiting.delete(accountId)) return false
-    this.#enter(accountId)
-    return true
-  }
-
-  /** Takes out the head with the earliest start, among equals the oldest. */
-  next(): Head | null {
-    const clockMs = this.#time.clockMs(this.tier)
-    for (
-      let first = this.#ahead.peek();
-      first !== undefined && first.finishMs <= clockMs;
-      first = this.#ahead.peek()
-    ) {
-      this.#ahead.pop()
-      if (this.#isOldest(first.head)) this.#enter(first.head.accountId)
-    }
-    for (let head = this.#ready.pop(); head !== undefined; head = this.#ready.pop()) {
-      if (!this.#isOldest(head)) continue
-      const isReady = this.#time.finishMs(this.tier, head.accountId) <= clockMs
-      if (isReady && this.#take(head)) return head
-      if (!isReady) this.#enter(head.accountId)
-    }
-    for (let first = this.#ahead.pop(); first !== undefined; first = this.#ahead.pop()) {
-      const { head, finishMs } = first
-      if (!this.#isOldest(head)) continue
-      const isReady = this.#time.finishMs(this.tier, head.accountId) === finishMs
-      if (isReady && this.#take(head)) return head
-      if (!isReady) this.#enter(head.accountId)
-    }
-    return null
-  }
-
-  #isOldest(head: Head): boolean {
-    return !this.#waiting.has(head.accountId) && this.#heads.get(head.accountId)?.peek() === head
-  }
-
-  /** Puts an account where its oldest head belongs now. */
-  #enter(accountId: string): void {
-    const head = this.#heads.get(accountId)?.peek()
-    if (head === undefined) return
-    const finishMs = this.#time.finishMs(this.tier, accountId)
-    if (finishMs <= this.#time.clockMs(this.tier)) this.#ready.push(head)
-    else this.#ahead.push({ finishMs, head })
-  }
-
-  /** Takes the oldest head of its account out, and returns whether it still is one. */
-  #take(head: Head): boolean {
-    const { accountId } = head
-    this.#heads.get(accountId)?.pop()
-    this.#enter(accountId)
-    return this.#current(head) === head
-  }
 }
 
 /**

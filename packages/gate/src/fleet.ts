@@ -1,11 +1,12 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { ServiceTier } from '@sluice/shared/service-tier'
-import type { Head, VirtualTime } from './choose.ts'
+import type { Head } from './choose.ts'
 import { Heap } from './heap.ts'
 import type { SlotState } from './loaded-slots.ts'
 import type { Paces } from './pace.ts'
 import type { FittedShape, PoolLimits } from './pool-fits.ts'
 import type { RunningCounts } from './running-counts.ts'
+import type { VirtualTime } from './virtual-time.ts'
 
 /** The living workers of one pool that read the same queue, as they declare it. */
 export interface Pool extends PoolLimits {

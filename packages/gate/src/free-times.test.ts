@@ -19,3 +19,16 @@ test('the first is the earliest, however many were given away', () => {
     }),
   )
 })
+
+test('times by another clock count from then on, those that are over as if they were now', () => {
+  const free = new FreeTimes()
+  free.setRising(Float64Array.of(90, 110, 130, 999), 3, 100)
+  free.add(5)
+  const firsts = [1, 2, 3, 4].map(() => {
+    const { firstMs } = free
+    free.giveFirst(500)
+    return firstMs
+  })
+  expect(firsts).toEqual([0, 5, 10, 30])
+  expect(free.firstMs).toBe(500)
+})

@@ -18,7 +18,6 @@ export class Heap<Item> {
   push(item: Item): void {
     const items = this.#items
     let at = items.length
-    items.push(item)
     while (at > 0) {
       const above = (at - 1) >> 1
       const parent = items[above]

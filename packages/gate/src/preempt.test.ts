@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
-import { accountCap, FairQueue, type Head, VirtualTime } from './choose.ts'
+import { accountCap, FairQueue, type Head } from './choose.ts'
 import { activeAccounts, type Fleet, type InFlight, type Pool } from './fleet.ts'
 import { preemptable, victimFor } from './preempt.ts'
 import { RunningCounts } from './running-counts.ts'
+import { VirtualTime } from './virtual-time.ts'
 
 const POOL: Pool = {
   pool: 'a',

@@ -48,15 +48,22 @@ export function preemptable<Attempt extends Preemptable>(
   pool: Pick<Pool, 'queue'>,
   runMsMin: number,
 ): Attempt[] {
-  const running = fleet.inFlight.filter((attempt) => attempt.queue === pool.queue && attempt.isRunning)
-  if (running.some((attempt) => attempt.isYielding || !occupiesSlot(attempt))) return []
-  return running.filter(
-    (attempt) =>
-      attempt.tier === 'flex' &&
-      // One whose deadline is near runs as standard, by the same rule as when it is queued.
-      tierOf({ tier: attempt.tier, costMs: attempt.leftMs, expiresInMs: attempt.expiresInMs }) === 'flex' &&
-      (!attempt.cameBack || attempt.ranMs >= runMsMin) &&
-      (attempt.freeInMs ?? attempt.leftMs) >= LEFT_MS_MIN,
+  const victims: Attempt[] = []
+  for (const attempt of fleet.inFlight) {
+    if (attempt.queue !== pool.queue || !attempt.isRunning) continue
+    if (attempt.isYielding || !occupiesSlot(attempt)) return []
+    if (mayMakeRoom(attempt, runMsMin)) victims.push(attempt)
+  }
+  return victims
+}
+
+function mayMakeRoom(attempt: Preemptable, runMsMin: number): boolean {
+  return (
+    attempt.tier === 'flex' &&
+    // One whose deadline is near runs as standard, by the same rule as when it is queued.
+    tierOf({ tier: attempt.tier, costMs: attempt.leftMs, expiresInMs: attempt.expiresInMs }) === 'flex' &&
+    (!attempt.cameBack || attempt.ranMs >= runMsMin) &&
+    (attempt.freeInMs ?? attempt.leftMs) >= LEFT_MS_MIN
   )
 }
 

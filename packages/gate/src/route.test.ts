@@ -1,8 +1,9 @@
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { FairQueue, type Head, VirtualTime } from './choose.ts'
+import { FairQueue, type Head } from './choose.ts'
 import { Elsewhere, type OtherPool, type Surroundings } from './route.ts'
+import { VirtualTime } from './virtual-time.ts'
 
 const DAY_MS = 86_400_000
 
@@ -31,16 +32,16 @@ interface Other {
   loaded?: string
 }
 
-const other = ({ costMs, freeInMs, price = null, slots, own = {}, loaded }: Other): OtherPool => ({
+const other = ({ freeInMs, price = null, slots, own = {}, loaded }: Other, number: number): OtherPool => ({
+  number,
   pool: {
     slots: slots ?? Math.max(1, freeInMs.length),
     loaded: loaded === undefined ? [] : [{ worker: 'w', slot: 0, model: loaded }],
     switchMs: 20_000,
     costPerHourMicros: price,
   },
-  slotsFreeInMs: freeInMs,
+  readSlots: (free) => free.set(freeInMs),
   firstFreeInMs: Math.min(...freeInMs),
-  costMsOf: () => costMs,
   ownOf: (tier) => (tier in own ? (own[tier] ?? null) : []),
 })
 
@@ -52,6 +53,7 @@ const elsewhere = (others: Other[], fields: Partial<Surroundings> & { price?: bi
     loaded: new Set(),
     flexQueued: 1,
     others: others.map(other),
+    costsOf: () => others.map(({ costMs }) => costMs ?? Number.POSITIVE_INFINITY),
     ...more,
   })
 }

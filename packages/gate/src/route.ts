@@ -19,19 +19,22 @@ const OWN_MAX = 256
 
 /** A pool that a video could go to instead. */
 export interface OtherPool {
+  /** Its place among the costs of a head. */
+  number: number
   pool: Pick<Pool, 'slots' | 'loaded' | 'switchMs' | 'costPerHourMicros'>
-  /** Milliseconds until each of its slots is free, of those that take the next video that comes. */
-  slotsFreeInMs: readonly number[]
-  /** The least of them, where that is found sooner; infinite without any. */
+  /** Sets milliseconds until each of its slots is free, of those that take the next video that comes. */
+  readSlots(free: FreeTimes): void
+  /** The least of them, which is found sooner; infinite without any. */
   firstFreeInMs: number
-  /** Predicted milliseconds of the video there; null = it cannot make it. */
-  costMsOf(head: Head): number | null
   /**
    * Milliseconds that each of the videos takes which wait for it in this tier and which the pool at hand
    * cannot make; null = there may be any number of them.
    */
   ownOf(tier: ServiceTier): readonly number[] | null
 }
+
+/** Predicted milliseconds of a head by the number of each other pool; infinite where that cannot make it. */
+export type HeadCosts = readonly number[]
 
 /** What the choice for the slots of one pool knows of the others. */
 export interface Surroundings {
@@ -43,6 +46,7 @@ export interface Surroundings {
   /** Flex videos that wait, of all pools. */
   flexQueued: number
   others: readonly OtherPool[]
+  costsOf(head: Head): HeadCosts
 }
 
 /**
@@ -52,6 +56,7 @@ export interface Surroundings {
 export class Elsewhere {
   readonly #here: Surroundings
   readonly #others: readonly Ahead[]
+  readonly #pricePerMs: number
   readonly #verdicts = new Map<string, boolean>()
   #freeInMs: number
   /** How long ago all times were true: what was to be in so many milliseconds is so much nearer. */
@@ -66,7 +71,13 @@ export class Elsewhere {
   constructor(here: Surroundings) {
     this.#here = here
     this.#freeInMs = here.freeInMs
+    this.#pricePerMs = pricePerMsOf(here.pool)
     this.#others = here.others.map((other) => new Ahead(other))
+  }
+
+  /** What a head takes elsewhere, for `asked`: that never changes while it waits. */
+  costsOf(head: Head): HeadCosts {
+    return this.#here.costsOf(head)
   }
 
   /** Time has passed since it was made; of the rest only when a slot here is free is known anew. */
@@ -80,7 +91,7 @@ export class Elsewhere {
     this.moveOn(0, freeInMs)
     this.taken = null
     this.flexQueuedMax = Number.POSITIVE_INFINITY
-    this.#verdicts.clear()
+    if (this.#verdicts.size > 0) this.#verdicts.clear()
     for (const ahead of this.#others) ahead.forget()
   }
 
@@ -102,35 +113,38 @@ export class Elsewhere {
   }
 
   /** As `waits`, of a head that was not asked for before, or did not wait. */
-  asked(head: Head, tier: ServiceTier): boolean {
+  asked(head: Head, tier: ServiceTier, costs = this.costsOf(head)): boolean {
     this.taken = null
-    return tier === 'flex' ? this.#waitsForCheaper(head) : this.#waitsForSooner(head, tier)
+    return tier === 'flex' ? this.#waitsForCheaper(head, costs) : this.#waitsForSooner(head, tier, costs)
   }
 
   /** Finished there earlier than here; as early, but cheaper; of several the one that finishes it first. */
-  #waitsForSooner(head: Head, tier: ServiceTier): boolean {
+  #waitsForSooner(head: Head, tier: ServiceTier, costs: HeadCosts): boolean {
     const { pool, loaded } = this.#here
     const nowMs = this.#agoMs
-    const isSwitch = loaded.size > 0 && !loaded.has(head.model)
-    const endMs = Math.max(0, this.#freeInMs - nowMs) + (isSwitch ? pool.switchMs : 0) + head.costMs
-    const ownCost = costOf(head.costMs, pool)
+    const { costMs: costHereMs, model } = head
+    const isSwitch = loaded.size > 0 && !loaded.has(model)
+    const endMs = Math.max(0, this.#freeInMs - nowMs) + (isSwitch ? pool.switchMs : 0) + costHereMs
+    const ownPrice = this.#pricePerMs * costHereMs
     let best: Ahead | undefined
     let bestEndMs = Number.POSITIVE_INFINITY
     for (const at of this.#others) {
-      const costMs = at.other.costMsOf(head)
-      if (costMs === null) continue
+      const costMs = costs[at.number] ?? Number.POSITIVE_INFINITY
+      if (costMs === Number.POSITIVE_INFINITY) continue
       // As early is soon enough where it is cheaper.
-      const isCheaper = isCostBelow(costOf(costMs, at.other.pool), ownCost)
+      const isCheaper = isPriceBelow(at.pricePerMs * costMs, ownPrice)
       const inTimeMs = isCheaper ? endMs * (1 + SAME_TIME) : endMs * (1 - SAME_TIME)
-      const isSoonEnough = (ms: number) => (isCheaper ? ms <= inTimeMs : ms < inTimeMs)
-      // However soon it began there, it would be too late.
-      if (!isSoonEnough(costMs) || !isSoonEnough(Math.max(0, at.earliestMs - nowMs) + costMs)) continue
-      const startMs = at.startMs(tier, nowMs)
-      if (startMs === null) continue
-      const end = startMs - nowMs + at.switchMs(head.model) + costMs
-      if (!isSoonEnough(end) || end >= bestEndMs) continue
+      if (costMs > inTimeMs) continue
+      const soonestMs = Math.max(0, at.earliestMs - nowMs) + costMs
+      // Whatever else were before it there, it would be too late.
+      if (soonestMs > inTimeMs || (soonestMs === inTimeMs && !isCheaper)) continue
+      if (tier === 'priority' ? !at.hasPriority : !at.hasOthers) at.countOwn(tier, nowMs)
+      if (at.isUnknown || at.firstMs === Number.POSITIVE_INFINITY) continue
+      const startInMs = Math.max(nowMs, at.firstMs) - nowMs
+      const atEndMs = startInMs + (at.knowsModels ? at.switchMs(model) : 0) + costMs
+      if (atEndMs >= bestEndMs || atEndMs > inTimeMs || (atEndMs === inTimeMs && !isCheaper)) continue
       best = at
-      bestEndMs = end
+      bestEndMs = atEndMs
     }
     if (best === undefined) return false
     this.taken = best.other
@@ -140,14 +154,14 @@ export class Elsewhere {
   }
 
   /** As long as the pools where it is cheaper can make all flex videos that wait well before its deadline. */
-  #waitsForCheaper(head: Head): boolean {
-    const { pool, flexQueued, others } = this.#here
-    const ownCost = costOf(head.costMs, pool)
+  #waitsForCheaper(head: Head, costs: HeadCosts): boolean {
+    const { flexQueued } = this.#here
+    const ownPrice = this.#pricePerMs * head.costMs
     let perMs = 0
     let costMsMin = Number.POSITIVE_INFINITY
-    for (const other of others) {
-      const costMs = other.costMsOf(head)
-      if (costMs === null || !isCostBelow(costOf(costMs, other.pool), ownCost)) continue
+    for (const { number, other, pricePerMs } of this.#others) {
+      const costMs = costs[number] ?? Number.POSITIVE_INFINITY
+      if (!isPriceBelow(pricePerMs * costMs, ownPrice)) continue
       perMs += other.pool.slots / Math.max(1, costMs)
       costMsMin = Math.min(costMsMin, costMs)
     }
@@ -159,47 +173,61 @@ export class Elsewhere {
   }
 }
 
-/** What a video costs there; not a number where the pool has declared no cost. */
-function costOf(costMs: number, { costPerHourMicros }: Pick<Pool, 'costPerHourMicros'>): number {
-  return costPerHourMicros === null ? Number.NaN : Number(costPerHourMicros) * costMs
+/** What a millisecond costs there; not a number where the pool has declared no cost. */
+function pricePerMsOf({ costPerHourMicros }: Pick<Pool, 'costPerHourMicros'>): number {
+  return costPerHourMicros === null ? Number.NaN : Number(costPerHourMicros)
 }
 
 /** Whether the one is less than the other; false where one of them is not known. */
-function isCostBelow(one: number, other: number): boolean {
+function isPriceBelow(one: number, other: number): boolean {
   return one < other * (1 - SAME_COST)
 }
 
 /** What another pool has before it. */
 class Ahead {
   readonly other: OtherPool
-  readonly #counted: ServiceTier[] = []
+  readonly number: number
+  readonly pricePerMs: number
+  /** Something may be known to be loaded there. */
+  readonly knowsModels: boolean
+  /** There may be any number of videos that it alone can make. */
+  isUnknown = false
+  /** Those that it alone can make were counted, of priority and of standard. */
+  hasPriority = false
+  hasOthers = false
   /** Read when they are asked for: most heads need not be compared so closely. */
   readonly #free = new FreeTimes()
   #isRead = false
-  #isUnknown = false
+  /** When the first of its slots is free, as it was read; infinite without one. */
+  firstMs = 0
 
   constructor(other: OtherPool) {
     this.other = other
+    this.number = other.number
+    this.pricePerMs = pricePerMsOf(other.pool)
+    this.knowsModels = other.pool.loaded.length > 0
   }
 
   /** When the first of its slots is free, whoever gets it; infinite without one. */
   get earliestMs(): number {
-    return this.#isRead ? this.#free.firstMs : this.other.firstFreeInMs
+    return this.#isRead ? this.firstMs : this.other.firstFreeInMs
   }
 
   #read(): void {
     if (this.#isRead) return
     this.#isRead = true
-    this.#free.set(this.other.slotsFreeInMs)
+    this.other.readSlots(this.#free)
+    this.firstMs = this.#free.firstMs
   }
 
-  /** When a video of the tier that comes then could begin; null when that is not known. */
-  startMs(tier: ServiceTier, nowMs: number): number | null {
+  /** What it alone can make goes first, as far as that is known. */
+  countOwn(tier: ServiceTier, nowMs: number): void {
     this.#read()
-    this.#countOwn('priority', nowMs)
-    if (tier !== 'priority') this.#countOwn(tier, nowMs)
-    const { earliestMs } = this
-    return this.#isUnknown || earliestMs === Number.POSITIVE_INFINITY ? null : Math.max(nowMs, earliestMs)
+    if (!this.hasPriority) this.#countOwnOf('priority', nowMs)
+    this.hasPriority = true
+    if (tier === 'priority') return
+    this.#countOwnOf(tier, nowMs)
+    this.hasOthers = true
   }
 
   switchMs(model: string): number {
@@ -211,21 +239,20 @@ class Ahead {
   /** Gives the first free slot to a video that ends there then. */
   take(endMs: number): void {
     this.#free.giveFirst(endMs)
+    this.firstMs = this.#free.firstMs
   }
 
   /** What was read of the pool is read again when it is asked for. */
   forget(): void {
     this.#isRead = false
-    this.#counted.length = 0
-    this.#isUnknown = false
+    this.hasPriority = false
+    this.hasOthers = false
+    this.isUnknown = false
   }
 
-  /** What it alone can make goes first, as far as that is known. */
-  #countOwn(tier: ServiceTier, nowMs: number): void {
-    if (this.#counted.includes(tier)) return
-    this.#counted.push(tier)
+  #countOwnOf(tier: ServiceTier, nowMs: number): void {
     const own = this.other.ownOf(tier)
-    if (own === null || own.length > OWN_MAX) this.#isUnknown = true
+    if (own === null || own.length > OWN_MAX) this.isUnknown = true
     else for (const ms of own) this.take(Math.max(nowMs, finite(this.earliestMs)) + ms)
   }
 }

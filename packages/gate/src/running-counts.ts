@@ -8,15 +8,15 @@ export type Owner = Pick<Head, 'accountId' | 'keyId'>
  * are on their way to one. A video whose files are uploaded after it gave its device back is not counted.
  */
 export class RunningCounts {
-  readonly #counts = new Map<string, number>()
+  readonly #counts = new Map<string, { running: number }>()
 
   constructor(inFlight: Iterable<Owner>) {
     for (const owner of inFlight) this.add(owner, 1)
   }
 
   add({ accountId, keyId }: Owner, change: 1 | -1): void {
-    this.#counts.set(accountId, this.#countOf(accountId) + change)
-    this.#counts.set(keyId, this.#countOf(keyId) + change)
+    this.#add(accountId, change)
+    this.#add(keyId, change)
   }
 
   /** The account or key whose limit keeps the head waiting; null when it may go. */
@@ -29,11 +29,17 @@ export class RunningCounts {
 
   copy(): RunningCounts {
     const copy = new RunningCounts([])
-    for (const [id, count] of this.#counts) copy.#counts.set(id, count)
+    for (const [id, { running }] of this.#counts) copy.#add(id, running)
     return copy
   }
 
   #countOf(id: string): number {
-    return this.#counts.get(id) ?? 0
+    return this.#counts.get(id)?.running ?? 0
+  }
+
+  #add(id: string, change: number): void {
+    const count = this.#counts.get(id)
+    if (count === undefined) this.#counts.set(id, { running: change })
+    else count.running += change
   }
 }

@@ -1,7 +1,8 @@
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { FairQueue, type Head, type Switching, tierOf, VirtualTime } from './choose.ts'
+import { FairQueue, type Head, type Switching, tierOf } from './choose.ts'
+import { VirtualTime } from './virtual-time.ts'
 
 /*
  * Slots that take videos of several models for a while: the gate's choice with the preference for what is

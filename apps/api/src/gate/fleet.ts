@@ -1,4 +1,3 @@
-import { VirtualTime } from '@sluice/gate/choose'
 import type { Fleet, InFlight, Pool } from '@sluice/gate/fleet'
 import { type DeclaredSlots, slotStates, switchWaitMsMax } from '@sluice/gate/loaded-slots'
 import {
@@ -10,6 +9,7 @@ import {
   predictUploadMs,
 } from '@sluice/gate/pace'
 import { RunningCounts } from '@sluice/gate/running-counts'
+import { VirtualTime } from '@sluice/gate/virtual-time'
 import type { Catalogue } from '@sluice/shared/models/catalogue'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import { type Database, one } from '../db/database.ts'

@@ -1,4 +1,4 @@
-import { type Head, tierOf } from '@sluice/gate/choose'
+import { tierOf } from '@sluice/gate/choose'
 import { takesNow } from '@sluice/gate/delivery'
 import { type Fleet, occupantsOf, type Pool, slotsFreeInMs } from '@sluice/gate/fleet'
 import { type HeadRow, headOf } from '@sluice/gate/head-row'
@@ -8,6 +8,8 @@ import { fitsPool } from '@sluice/gate/pool-fits'
 import { Elsewhere, type OtherPool } from '@sluice/gate/route'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { QueueHeads } from './queue-heads.ts'
+
+const CANNOT_MS = Number.POSITIVE_INFINITY
 
 interface SurroundingsParts {
   fleet: Fleet
@@ -26,9 +28,9 @@ export async function readElsewhere(
   const rivals = fleet.pools.filter((other) => isRival(pool, other))
   if (rivals.length === 0 || lines.size === 0) return null
   const others: OtherPool[] = []
-  for (const other of rivals) {
+  for (const [number, other] of rivals.entries()) {
     const { lines: ofOther } = await queueHeads.read(other)
-    others.push(otherPool(parts, { pool, other, lines, ofOther }))
+    others.push(otherPool(parts, { number, pool, other, ofOther }))
   }
   return new Elsewhere({
     pool,
@@ -36,7 +38,16 @@ export async function readElsewhere(
     loaded: unoccupiedSlots(pool, occupantsOf(fleet, pool)).models(),
     flexQueued: fleet.flexQueued,
     others,
+    costsOf: (head) => {
+      const row = lines.of(head)?.row
+      return rivals.map((other) => (row === undefined ? CANNOT_MS : costMsOn(fleet, other, row)))
+    },
   })
+}
+
+/** Predicted milliseconds of a video on the pool; infinite where it cannot make it. */
+function costMsOn({ paces }: Fleet, pool: Pool, row: HeadRow): number {
+  return fitsPool(pool, row) ? headOf(row, pool, paces).costMs : CANNOT_MS
 }
 
 /** Workers of one pool are alike, whatever queue they read. */
@@ -51,19 +62,16 @@ function isRival(pool: Pool, other: Pool): boolean {
 
 function otherPool(
   { fleet, filled }: SurroundingsParts,
-  { pool, other, lines, ofOther }: { pool: Pool; other: Pool; lines: Lines; ofOther: Lines },
+  { number, pool, other, ofOther }: { number: number; pool: Pool; other: Pool; ofOther: Lines },
 ): OtherPool {
   const { paces } = fleet
   const costOf = (row: HeadRow) => headOf(row, other, paces).costMs
   const slotsFreeInMs = slotsOfNext(fleet, other, !filled.has(other.queue))
   return {
+    number,
     pool: other,
-    slotsFreeInMs,
+    readSlots: (free) => free.set(slotsFreeInMs),
     firstFreeInMs: Math.min(...slotsFreeInMs),
-    costMsOf: (head: Head) => {
-      const row = lines.of(head)?.row
-      return row !== undefined && fitsPool(other, row) ? costOf(row) : null
-    },
     ownOf: (tier: ServiceTier) => {
       const own = ofOther.all().filter(({ last }) => !fitsPool(pool, last))
       const rows = own.flatMap((line) => line.rows.map(({ row }) => row))

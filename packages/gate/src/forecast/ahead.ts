@@ -138,7 +138,8 @@ export class Ahead implements Watch<QueuedVideo> {
   }
 
   #queue(row: HeadRow): void {
-    this.#simulation.queue(this.#lineOf(row), new QueuedVideo(row, this.#pools, this.#fleet.paces))
+    const line = this.#lineOf(row)
+    this.#simulation.queue(line, new QueuedVideo(row, this.#placeOf(line)))
   }
 
   /**
@@ -160,7 +161,12 @@ export class Ahead implements Watch<QueuedVideo> {
   }
 
   #mayGoBack(row: HeadRow, part: { pool: number; leftMs: number }) {
-    return { line: this.#lineOf(row), video: new QueuedVideo(row, this.#pools, this.#fleet.paces, part) }
+    const line = this.#lineOf(row)
+    return { line, video: new QueuedVideo(row, this.#placeOf(line), part) }
+  }
+
+  #placeOf({ kind }: Line<QueuedVideo>) {
+    return { pools: this.#pools, able: kind.pools, paces: this.#fleet.paces }
   }
 
   #lineOf(row: HeadRow): Line<QueuedVideo> {

@@ -20,14 +20,16 @@ export class QueuedVideo implements SimulatedVideo {
   readonly queueKey: string
   readonly #pools: readonly Pool[]
   readonly #paces: Fleet['paces']
+  /** The numbers of those that can make it. */
+  readonly #able: readonly number[]
+  #costsMs: readonly number[] | null = null
   #stepsLeft: number
   /** It stands on its device, and what it takes besides its steps is behind it. */
   #isStanding: boolean
 
   constructor(
     row: HeadRow,
-    pools: readonly Pool[],
-    paces: Fleet['paces'],
+    { pools, able, paces }: { pools: readonly Pool[]; able: readonly number[]; paces: Fleet['paces'] },
     running: RunningPart | null = null,
   ) {
     this.id = row.id
@@ -38,6 +40,7 @@ export class QueuedVideo implements SimulatedVideo {
     this.passedOverAtMs = row.passed_over_ms === null ? null : -row.passed_over_ms
     this.#pools = pools
     this.#paces = paces
+    this.#able = able
     this.#isStanding = running !== null
     this.#stepsLeft = running === null ? row.num_steps - (row.checkpoint_step ?? 0) : this.#stepsOf(running)
   }
@@ -49,16 +52,22 @@ export class QueuedVideo implements SimulatedVideo {
   }
 
   headOn(pool: number, nowMs: number): SimulatedHead {
-    return new QueuedHead(this, this.costMsOn(pool), nowMs)
+    return new QueuedHead(this, this.deviceMsOn(pool), nowMs)
   }
 
-  costMsOn(pool: number): number {
+  get costsMs(): readonly number[] {
+    this.#costsMs ??= this.#pools.map((_, pool) => this.#costMsOn(pool))
+    return this.#costsMs
+  }
+
+  #costMsOn(pool: number): number {
+    if (!this.#able.includes(pool)) return Number.POSITIVE_INFINITY
     const { overheadMs, stepMs } = this.#paceOn(pool)
     return overheadMs + stepMs * this.#stepsLeft
   }
 
   deviceMsOn(pool: number): number {
-    return this.costMsOn(pool)
+    return this.costsMs[pool] ?? Number.POSITIVE_INFINITY
   }
 
   yieldOn(pool: number, ranMs: number): number | null {
@@ -70,6 +79,7 @@ export class QueuedVideo implements SimulatedVideo {
     if (steps >= this.#stepsLeft) return null
     this.#stepsLeft -= steps
     this.#isStanding = false
+    this.#costsMs = null
     this.cameBack = true
     return besidesMs + steps * stepMs - ranMs
   }

@@ -26,9 +26,19 @@ export interface DemandLine {
   queueKey: string
   /** By the pool's number; null = it cannot make it. */
   paces: readonly (DevicePace | null)[]
+  /** Milliseconds of a whole video, by the pool's number; infinite where that cannot make it. */
+  costsMs: readonly number[]
 }
 
-const ID_LENGTH = 12
+/** Milliseconds of so many steps, by the pool's number; infinite where that cannot make them. */
+export function costsOf(paces: readonly (DevicePace | null)[], steps: number): readonly number[] {
+  return paces.map((pace) =>
+    pace === null ? Number.POSITIVE_INFINITY : pace.overheadMs + pace.stepMs * steps,
+  )
+}
+
+/** Numbers from here on have as many digits as each other. */
+const FIRST_ID = 1_000_000_000
 
 /** A video that was submitted, until it has ended. */
 export class DemandVideo implements SimulatedVideo {
@@ -48,28 +58,29 @@ export class DemandVideo implements SimulatedVideo {
   putOffAtMs: number | undefined
   readonly #slowness: number
   #stepsLeft: number
+  #costsMs: readonly number[]
 
   constructor(number: number, demanded: DemandedVideo, of: DemandLine) {
-    this.id = String(number).padStart(ID_LENGTH, '0')
+    this.id = String(FIRST_ID + number)
     this.number = number
     this.demanded = demanded
     this.of = of
     this.expiresAtMs = demanded.atMs + (demanded.expiresAfterMs ?? Number.POSITIVE_INFINITY)
     this.#slowness = demanded.slowness ?? 1
     this.#stepsLeft = demanded.kind.steps
+    this.#costsMs = of.costsMs
   }
 
-  costMsOn(pool: number): number {
-    const { stepMs, overheadMs } = this.#paceOn(pool)
-    return overheadMs + stepMs * this.#stepsLeft
+  get costsMs(): readonly number[] {
+    return this.#costsMs
   }
 
   headOn(pool: number, nowMs: number): SimulatedHead {
-    return new DemandHead(this, this.costMsOn(pool), nowMs)
+    return new DemandHead(this, this.#costsMs[pool] ?? Number.POSITIVE_INFINITY, nowMs)
   }
 
   deviceMsOn(pool: number): number {
-    return this.costMsOn(pool) * this.#slowness
+    return (this.#costsMs[pool] ?? Number.POSITIVE_INFINITY) * this.#slowness
   }
 
   yieldOn(pool: number, ranMs: number): number | null {
@@ -79,6 +90,7 @@ export class DemandVideo implements SimulatedVideo {
     const steps = Math.max(1, Math.ceil((ranMs - overhead) / step))
     if (steps >= this.#stepsLeft) return null
     this.#stepsLeft -= steps
+    this.#costsMs = costsOf(this.of.paces, this.#stepsLeft)
     this.cameBack = true
     return overhead + steps * step - ranMs
   }

@@ -128,7 +128,7 @@ export class FlexDesk {
     const { pools, runs } = this.#simulation
     const share = shareAboveFlex({
       pools: pools.map(({ rules }) => rules),
-      inFlight: runs.flatMap((ofPool) => [...ofPool]),
+      inFlight: runs.flatMap(({ all }) => all),
     })
     if (share !== null)
       this.#utilisation = utilisationAfter(this.#utilisation, share, nowMs - this.#notedAtMs)

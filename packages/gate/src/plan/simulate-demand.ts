@@ -1,11 +1,11 @@
 import { NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
-import { VirtualTime } from '../choose.ts'
 import { inOrderOfFilling } from '../delivery.ts'
 import { switchWaitMsMax } from '../loaded-slots.ts'
 import { RunningCounts } from '../running-counts.ts'
 import type { PoolRules } from '../simulation/simulated-pool.ts'
 import { type Run, Simulation, type Watch } from '../simulation/simulation.ts'
+import { VirtualTime } from '../virtual-time.ts'
 import type {
   AccountOutcome,
   BacklogSample,
@@ -19,7 +19,7 @@ import type {
   TierOutcome,
   VideoKind,
 } from './demand.ts'
-import { type DemandLine, DemandVideo, type Submitter } from './demand-video.ts'
+import { costsOf, type DemandLine, DemandVideo, type Submitter } from './demand-video.ts'
 import { FlexDesk } from './flex-desk.ts'
 import { Numbers } from './numbers.ts'
 
@@ -178,7 +178,7 @@ class DemandRun implements Watch<DemandVideo> {
   }
 
   /** When something happens next; infinite = nothing will any more. */
-  get #nextAtMs(): number {
+  #nextAtMs(): number {
     const { nextAtMs } = this.#simulation
     if (this.#flex === null || (nextAtMs === Number.POSITIVE_INFINITY && !this.#flex.hasWaiting))
       return nextAtMs
@@ -186,7 +186,7 @@ class DemandRun implements Watch<DemandVideo> {
   }
 
   #drain(): void {
-    for (let atMs = this.#nextAtMs; atMs < Number.POSITIVE_INFINITY; atMs = this.#nextAtMs)
+    for (let atMs = this.#nextAtMs(); atMs < Number.POSITIVE_INFINITY; atMs = this.#nextAtMs())
       this.#advance(atMs)
   }
 
@@ -241,7 +241,7 @@ class DemandRun implements Watch<DemandVideo> {
   #outcome(): DemandOutcome {
     const { horizonMs } = this.#demand
     const endedAtMs = Number.isFinite(horizonMs) ? horizonMs : this.#lastEndMs
-    for (const run of this.#simulation.runs.flatMap((runs) => [...runs])) {
+    for (const run of this.#simulation.runs.flatMap(({ all }) => all)) {
       if (run.video === null) continue
       const hasStarted = run.startedAtMs < endedAtMs
       if (hasStarted) this.#countRun(run.video, run, endedAtMs)
@@ -294,7 +294,7 @@ class DemandRun implements Watch<DemandVideo> {
       isBarred: submitter.accountRunningMax === 0 || submitter.keyRunningMax === 0,
       pools: paces.flatMap((pace, number) => (pace === null ? [] : [number])),
     })
-    return { line, submitter, tier, kind, queueKey, paces }
+    return { line, submitter, tier, kind, queueKey, paces, costsMs: costsOf(paces, kind.steps) }
   }
 
   #addSubmitter(accountId: string, keyId: string): Submitter {

@@ -16,8 +16,8 @@ export interface SimulatedVideo {
   readonly cameBack: boolean
   /** As the head of its line on a pool that can make it. */
   headOn(pool: number, nowMs: number): SimulatedHead
-  /** Predicted milliseconds of what is left of it, on a pool that can make it. */
-  costMsOn(pool: number): number
+  /** Predicted milliseconds of what is left, by the pool's number; infinite where that cannot make it. */
+  readonly costsMs: readonly number[]
   /** Those that it really takes there, without a switch of models. */
   deviceMsOn(pool: number): number
   /**
@@ -42,8 +42,8 @@ export interface LineKind {
   pools: readonly number[]
 }
 
-/** Served videos at the beginning of the list are dropped when there are this many, and half of it. */
-const SERVED_MAX = 1_024
+/** The first places of the list, which are empty, are dropped when they are this many, and half of it. */
+const SERVED_MAX = 16
 
 /**
  * The queued videos of one key, shape and tier, oldest first. All of them ask for the same, so a pool can
@@ -52,20 +52,24 @@ const SERVED_MAX = 1_024
 export class Line<Video extends SimulatedVideo> {
   readonly kind: LineKind
   /** What the queue of each pool has of it, by the pool's number; it may have been served since. */
-  readonly heads: (Head | null)[] = []
+  readonly heads: (Head | null)[]
   /** Of how many the queue of each pool knows, before that one, that they wait for another pool. */
-  readonly putOff: number[] = []
+  readonly putOff: number[]
   /** When it is looked at because of a deadline; infinite = it is not. */
   lookAtMs = Number.POSITIVE_INFINITY
   /** Its head is served in another tier than its own. */
   isPromoted = false
-  readonly #videos: Video[] = []
+  /** A place is empty once its video was served. */
+  readonly #videos: (Video | undefined)[] = []
   #served = 0
   /** Those that came back, the oldest last: few, and most of them older than all that never left. */
   readonly #returned: Video[] = []
 
   constructor(kind: LineKind) {
     this.kind = kind
+    const pools = Array.from({ length: Math.max(-1, ...kind.pools) + 1 })
+    this.heads = pools.map(() => null)
+    this.putOff = pools.map(() => 0)
   }
 
   get size(): number {
@@ -115,7 +119,8 @@ export class Line<Video extends SimulatedVideo> {
       return
     }
     for (let at = this.#videos.indexOf(video, this.#served); at > this.#served; at -= 1)
-      this.#videos[at] = this.#videos[at - 1] as Video
+      this.#videos[at] = this.#videos[at - 1]
+    this.#videos[this.#served] = undefined
     this.#served += 1
     if (this.#served < SERVED_MAX || this.#served * 2 < this.#videos.length) return
     this.#videos.splice(0, this.#served)

@@ -20,6 +20,8 @@ export interface Slot {
   freeAtMs: number
   /** It may be given away. */
   isIdle: boolean
+  /** It may not, until shortly before it is free. */
+  isTaken: boolean
 }
 
 /** What is known of a video as it gets a slot. */
@@ -65,6 +67,8 @@ export class Occupation<Line, Video> implements Preemptable {
   /** And does, before it would be finished. */
   makesRoom = false
   state: 'occupying' | 'nearly over' | 'over' = 'occupying'
+  /** Among the runs of its pool. */
+  place = 0
   readonly #clock: Clock
   readonly #expiresAtMs: number
 

@@ -1,11 +1,8 @@
-import type { OtherPool } from '../route.ts'
 import type { RunningCounts } from '../running-counts.ts'
-import type { Line, SimulatedHead, SimulatedVideo } from './line.ts'
+import type { Line, SimulatedVideo } from './line.ts'
+import { type Pass, Rival } from './rival.ts'
 import type { SimulatedPool } from './simulated-pool.ts'
 import { Waiting } from './waiting.ts'
-
-/** Videos that only another pool can make are counted up to here: with more of them it is not waited for. */
-const OWN_COUNTED_MAX = 1_000
 
 interface Surroundings<Video extends SimulatedVideo> {
   readonly nowMs: number
@@ -19,9 +16,9 @@ export class OtherPools<Video extends SimulatedVideo> {
   readonly #waiting: readonly Waiting<Video>[]
   /** By the pool's number, and by the other's: lines that the other can make, and the pool cannot. */
   readonly #own: Line<Video>[][][]
-  /** So many pools were given all they may have in this pass: what is still free there takes nobody. */
-  #filled = 0
+  readonly #pass: Pass = { filled: 0 }
   #flexQueued = 0
+  #isAnyAwaited = false
 
   constructor(simulation: Surroundings<Video>, running: RunningCounts) {
     this.#simulation = simulation
@@ -34,7 +31,6 @@ export class OtherPools<Video extends SimulatedVideo> {
           lines: simulation.lines,
           running,
           flexQueued: () => this.#flexQueued,
-          otherPool: (other, sinceMs, onCounted) => this.#otherPool({ pool, other, sinceMs, onCounted }),
         }),
     )
   }
@@ -53,9 +49,15 @@ export class OtherPools<Video extends SimulatedVideo> {
         if (number === other) continue
         const rival = pools[other]
         if (!line.kind.pools.includes(number)) this.#own[number]?.[other]?.push(line)
-        else if (rival !== undefined) this.#waiting[number]?.addRival(rival)
+        else if (rival !== undefined) this.#addRival(number, rival)
       }
     }
+  }
+
+  #addRival(number: number, pool: SimulatedPool): void {
+    const ownLines = this.#own[number]?.[pool.number] ?? []
+    this.#waiting[number]?.addRival(pool, () => new Rival(pool, this.#pass, ownLines))
+    this.#isAnyAwaited = this.#waiting.some(({ hasRivals }) => hasRivals)
   }
 
   /** A video more or less is queued. */
@@ -73,14 +75,25 @@ export class OtherPools<Video extends SimulatedVideo> {
     }
   }
 
+  /** Somebody waits who is to be asked again whenever anything happens. */
+  get isAnyDue(): boolean {
+    for (const { isDue } of this.#waiting) if (isDue) return true
+    return false
+  }
+
   beginPass(): void {
-    this.#filled = 0
+    this.#pass.filled = 0
   }
 
   /** That pool was given all it may have; pools are filled in order. */
   noteFilled(pool: SimulatedPool): void {
-    this.#filled = Math.max(this.#filled, pool.number + 1)
+    this.#pass.filled = Math.max(this.#pass.filled, pool.number + 1)
     if (pool.hasIdle) for (const waiting of this.#waiting) waiting.noteFilled(pool)
+  }
+
+  /** There is a pool that somebody may wait for. */
+  get isAnyAwaited(): boolean {
+    return this.#isAnyAwaited
   }
 
   /** A slot of a pool was given to a video, which stood at this place of its line. */
@@ -88,66 +101,6 @@ export class OtherPools<Video extends SimulatedVideo> {
     to: { line: Line<Video>; video: Video; place: number; endsAtMs: number },
     from: { pool: SimulatedPool; idleBefore: number },
   ): void {
-    for (const [number, waiting] of this.#waiting.entries())
-      if (number !== from.pool.number) waiting.noteGiven(to, from)
-  }
-
-  #otherPool({
-    pool,
-    other,
-    sinceMs,
-    onCounted,
-  }: {
-    pool: SimulatedPool
-    other: SimulatedPool
-    sinceMs: () => number
-    onCounted: (uncountedIdle: number) => void
-  }): OtherPool {
-    const { lines } = this.#simulation
-    const { slots, switchMs, costPerHourMicros, loadedFirst } = other.rules
-    const ownLines = this.#own[pool.number]?.[other.number] ?? []
-    const isFilled = () => other.number < this.#filled
-    const freeInMs: number[] = []
-    return {
-      pool: {
-        slots,
-        switchMs,
-        costPerHourMicros,
-        get loaded() {
-          if (loadedFirst === null) return []
-          return other.slots.map(({ model }, slot) => ({ worker: other.rules.pool, slot, model }))
-        },
-      },
-      get slotsFreeInMs() {
-        const [fromMs, isGiven] = [sinceMs(), isFilled()]
-        onCounted(isGiven ? other.idleCount : 0)
-        freeInMs.length = 0
-        for (const { isIdle, freeAtMs } of other.slots)
-          if (!isIdle || !isGiven) freeInMs.push(Math.max(0, freeAtMs - fromMs))
-        return freeInMs
-      },
-      get firstFreeInMs() {
-        const isGiven = isFilled()
-        let firstMs = Number.POSITIVE_INFINITY
-        for (const { isIdle, freeAtMs } of other.slots)
-          if (freeAtMs < firstMs && !(isIdle && isGiven)) firstMs = freeAtMs
-        return Math.max(0, firstMs - sinceMs())
-      },
-      costMsOf: (head) => {
-        const line = lines.get(head.queueKey)
-        const canMake = line?.kind.pools.includes(other.number) === true
-        return canMake ? (head as SimulatedHead).video.costMsOn(other.number) : null
-      },
-      ownOf: (tier) => {
-        const own: number[] = []
-        for (const line of ownLines) {
-          if (line.size === 0 || (line.isPromoted ? 'standard' : line.kind.tier) !== tier) continue
-          if (line.size > OWN_COUNTED_MAX) return null
-          for (const video of line) own.push(video.costMsOn(other.number))
-          if (own.length > OWN_COUNTED_MAX) return null
-        }
-        return own
-      },
-    }
+    for (const waiting of this.#waiting) if (waiting.pool !== from.pool) waiting.noteGiven(to, from)
   }
 }

@@ -1,11 +1,14 @@
-import { accountCap, FairQueue, type Head, type VirtualTime } from '../choose.ts'
+import { accountCap, FairQueue, type Head, type Switching } from '../choose.ts'
 import type { Pool } from '../fleet.ts'
 import { loadedToTake } from '../loaded-slots.ts'
-import type { PoolShares } from '../preempt.ts'
+import { limitOn, type PoolShares } from '../preempt.ts'
+import type { RunningCounts } from '../running-counts.ts'
+import type { VirtualTime } from '../virtual-time.ts'
 import { EventQueue } from './event-queue.ts'
 import type { LineKind } from './line.ts'
 import type { Slot } from './occupation.ts'
 import type { Presence } from './presence.ts'
+import { RisingTimes } from './rising-times.ts'
 
 /** What the simulation must know of a pool. */
 export interface PoolRules
@@ -22,6 +25,8 @@ export class SimulatedPool {
   readonly rules: PoolRules
   readonly queue: FairQueue
   readonly shares: PoolShares
+  /** The account or key whose limit keeps a head waiting; null when it may go. */
+  readonly limitOf: (head: Head) => string | null
   readonly slots: readonly Slot[]
   /** Somebody may go on a slot that may be given away, or may have to make room. */
   isWoken = true
@@ -39,6 +44,8 @@ export class SimulatedPool {
   linesAboveFlex = 0
   /** Slots that may be given away, those that are free first before the others. */
   readonly #idle = new EventQueue<Slot>()
+  /** When the others are free. */
+  readonly #takenUntil: RisingTimes
   #idleCount = 0
   /** The models that lines wait for, with how many. */
   readonly #wanted = new Map<string, number>()
@@ -48,12 +55,14 @@ export class SimulatedPool {
   readonly #free = new Map<string | null, number>()
   readonly #loaded = new Set<string>()
   readonly #accountSharePercent: number
+  readonly #switching: { loaded: ReadonlySet<string>; nowMs: number; waitMsMax: number }
 
   constructor(
     number: number,
     parts: {
       rules: PoolRules
       time: VirtualTime
+      running: RunningCounts
       accountSharePercent: number
       /** What stands in a head's place by now; null = nothing. */
       current: (head: Head) => Head | null
@@ -65,6 +74,8 @@ export class SimulatedPool {
     this.queue = new FairQueue(parts.time, [], parts.current)
     this.#accountSharePercent = parts.accountSharePercent
     this.shares = { occupied: new Map(), accountCap: this.#capNow() }
+    this.limitOf = (head) => limitOn(head, this.shares, parts.running)
+    this.#switching = { loaded: NOTHING_LOADED, nowMs: 0, waitMsMax: rules.switchWaitMsMax }
     this.slots = Array.from({ length: rules.slots }, (_, index) => ({
       pool: number,
       queue: rules.queue,
@@ -72,12 +83,24 @@ export class SimulatedPool {
       model: rules.loadedFirst?.[index] ?? null,
       freeAtMs: 0,
       isIdle: false,
+      isTaken: false,
     }))
+    this.#takenUntil = new RisingTimes(rules.slots)
     for (const slot of this.slots) this.addIdle(slot)
   }
 
   get hasIdle(): boolean {
     return this.#idleCount > 0
+  }
+
+  /** A flex video there may be asked to make room, if it lets one of a higher tier go. */
+  get mayAskForRoom(): boolean {
+    return this.#idleCount === 0 && this.flexOccupying > 0 && this.yielding === 0 && this.nearlyOver === 0
+  }
+
+  /** And somebody of a higher tier waits. */
+  get wantsRoom(): boolean {
+    return this.mayAskForRoom && this.linesAboveFlex > 0
   }
 
   /** Slots that may be given away. */
@@ -95,8 +118,30 @@ export class SimulatedPool {
     return this.rules.loadedFirst === null || this.#free.has(null) ? NOTHING_LOADED : this.#loaded
   }
 
+  /** What a choice for its slots knows of switches; the same object each time. */
+  switchingAt(nowMs: number): Switching {
+    this.#switching.loaded = this.loaded()
+    this.#switching.nowMs = nowMs
+    return this.#switching
+  }
+
+  /** When those slots are free that may not be given away. */
+  get takenUntil(): Pick<RisingTimes, 'firstMs' | 'times' | 'size'> {
+    return this.#takenUntil
+  }
+
+  /** It is given away until then, or until another time than before. */
+  take(slot: Slot, untilMs: number): void {
+    if (slot.isTaken) this.#takenUntil.remove(slot.freeAtMs)
+    slot.freeAtMs = untilMs
+    slot.isTaken = true
+    this.#takenUntil.add(untilMs)
+  }
+
   /** It may be given away. */
   addIdle(slot: Slot): void {
+    if (slot.isTaken) this.#takenUntil.remove(slot.freeAtMs)
+    slot.isTaken = false
     slot.isIdle = true
     this.#idle.push(slot.freeAtMs, slot)
     this.#idleCount += 1

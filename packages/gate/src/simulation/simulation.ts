@@ -1,11 +1,13 @@
-import { type Choice, type Head, promotedIn, tierOf, type VirtualTime } from '../choose.ts'
-import { limitOn, preemptable, victimFor } from '../preempt.ts'
+import { type Choice, type Head, promotedIn, tierOf } from '../choose.ts'
+import { preemptable, victimFor } from '../preempt.ts'
 import type { RunningCounts } from '../running-counts.ts'
+import type { VirtualTime } from '../virtual-time.ts'
 import { EventQueue } from './event-queue.ts'
 import { Line, type LineKind, type SimulatedVideo } from './line.ts'
 import { type Clock, Occupation, type Slot } from './occupation.ts'
 import { OtherPools } from './other-pools.ts'
 import { Presence } from './presence.ts'
+import { Roster } from './roster.ts'
 import { type PoolRules, SimulatedPool } from './simulated-pool.ts'
 import type { Waiting } from './waiting.ts'
 
@@ -67,7 +69,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   readonly pools: readonly SimulatedPool[]
   readonly lines = new Map<string, Line<Video>>()
   /** What is on the slots of each pool, by its number. */
-  readonly runs: readonly Set<Run<Video>>[]
+  readonly runs: readonly Roster<Run<Video>>[]
   readonly #parts: SimulationParts<Video>
   readonly #presences = new Map<string, Presence>()
   /** A run when its slot may be given away and when it is free, a line at a deadline, a pool to look at. */
@@ -81,11 +83,12 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
         new SimulatedPool(number, {
           rules,
           time: parts.time,
+          running: parts.running,
           accountSharePercent: parts.accountSharePercent,
           current: (head) => this.#currentOf(head, number),
         }),
     )
-    this.runs = parts.pools.map(() => new Set())
+    this.runs = parts.pools.map(() => new Roster())
     this.#others = new OtherPools(this, parts.running)
   }
 
@@ -136,6 +139,9 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   /** Queues a video that waited elsewhere, where its age puts it in its line. */
   queueByAge(line: Line<Video>, video: Video): void {
     this.#showWaiting(line)
+    // Of one that ran there is less left than they know who still have it as it was.
+    for (const number of line.kind.pools)
+      if (line.heads[number]?.videoId === video.id) line.heads[number] = null
     line.putBack(video)
     this.#others.count(line, 1)
     if (line.size === 1) this.#open(line)
@@ -203,7 +209,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   #slotAfterOthers(pool: SimulatedPool, model: string): Slot | null {
     const idle = pool.takeIdle(model)
     if (idle !== null) return idle
-    const occupying = [...(this.runs[pool.number] ?? [])].filter(({ state }) => state === 'occupying')
+    const occupying = this.#runsOf(pool).all.filter(({ state }) => state === 'occupying')
     const [first] = occupying.sort((a, b) => a.endsAtMs - b.endsAtMs)
     if (first === undefined) return null
     this.#makeAvailable(first)
@@ -323,12 +329,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Gives a slot to the video that the gate would choose. Returns false when nobody may go. */
   #giveSlot(pool: SimulatedPool, waiting: Waiting<Video> | null): boolean {
-    const { running, time } = this.#parts
-    const choice = pool.queue.next(
-      (head) => limitOn(head, pool.shares, running),
-      { loaded: pool.loaded(), nowMs: this.nowMs, waitMsMax: pool.rules.switchWaitMsMax },
-      waiting,
-    )
+    const choice = pool.queue.next(pool.limitOf, pool.switchingAt(this.nowMs), waiting)
     if (choice === null) return false
     const line = this.lines.get(choice.head.queueKey)
     const place = line?.putOff[pool.number] ?? 0
@@ -342,10 +343,11 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       pool.queue.resume(choice.head)
     } else {
       line.remove(video)
-      time.advance(choice)
+      this.#parts.time.advance(choice)
       const idleBefore = pool.idleCount
       const endsAtMs = this.#occupy(pool, choice, { line, video })
-      this.#others.noteGiven({ line, video, place, endsAtMs }, { pool, idleBefore })
+      if (this.#others.isAnyAwaited)
+        this.#others.noteGiven({ line, video, place, endsAtMs }, { pool, idleBefore })
     }
     this.#others.count(line, -1)
     this.#firstChanged(line)
@@ -408,13 +410,13 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     const { slot, line, video } = run
     if (slot !== null) {
       const pool = this.#pool(slot.pool)
-      this.runs[slot.pool]?.delete(run)
+      this.runs[slot.pool]?.remove(run)
       pool.nearlyOver -= 1
       if (run.isYielding) pool.yielding -= 1
       if (slot.freeAtMs <= this.nowMs) pool.busy -= 1
       pool.countActive(run.presence, -1)
       // One that is nearly over keeps others from being asked to make room.
-      pool.isWoken = true
+      if (pool.wantsRoom || this.#others.isAnyDue) pool.isWoken = true
     }
     this.#parts.running.add(run, -1)
     for (const pool of this.pools) pool.resume(run)
@@ -432,11 +434,8 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   /** Has a flex video make room where that lets one of a higher tier go, as the gate does it. */
   #askForRoom(pool: SimulatedPool): void {
     pool.isFull = false
-    if (pool.hasIdle) return
-    if (pool.flexOccupying === 0 || pool.linesAboveFlex === 0 || pool.yielding > 0 || pool.nearlyOver > 0)
-      return
-    const inFlight = [...(this.runs[pool.number] ?? [])]
-    const victims = preemptable({ inFlight }, pool.rules, this.#parts.flexRunMsMin)
+    if (!pool.wantsRoom) return
+    const victims = preemptable({ inFlight: this.#runsOf(pool).all }, pool.rules, this.#parts.flexRunMsMin)
     if (victims.length === 0) {
       // Who may be asked changes with time.
       this.#lookAgain(pool, this.#mayBeAskedInMs(pool))
@@ -479,7 +478,6 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     if (inMs === null || run.slot === null) return false
     run.makesRoom = true
     run.endsAtMs = Math.min(run.endsAtMs, this.nowMs + inMs)
-    run.slot.freeAtMs = run.endsAtMs
     return true
   }
 
@@ -487,7 +485,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   #mayBeAskedInMs(pool: SimulatedPool): number {
     const { flexRunMsMin } = this.#parts
     let inMs = Number.POSITIVE_INFINITY
-    for (const { tier, cameBack, ranMs } of this.runs[pool.number] ?? []) {
+    for (const { tier, cameBack, ranMs } of this.#runsOf(pool).all) {
       const leftMs = (cameBack ? flexRunMsMin : 0) - ranMs
       if (tier === 'flex' && leftMs > 0) inMs = Math.min(inMs, leftMs)
     }
@@ -550,7 +548,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
       line.heads[number] = head
       const pool = this.#pool(number)
       pool.queue.push(head)
-      if (pool.hasIdle || pool.flexOccupying > 0) pool.isWoken = true
+      if (pool.hasIdle || pool.mayAskForRoom || this.#others.isAnyDue) pool.isWoken = true
     }
     if (isPromoted !== line.isPromoted) {
       this.#countAboveFlex(line, isPromoted ? 1 : -1)
@@ -589,9 +587,15 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   #noteEnd(run: Run<Video>): void {
     const { endsAtMs, startedAtMs, slot } = run
     run.availableAtMs = Math.max(this.nowMs, startedAtMs, endsAtMs - this.#parts.nearlyFreeMs)
-    if (slot !== null) slot.freeAtMs = endsAtMs
+    if (slot !== null) this.#pool(slot.pool).take(slot, endsAtMs)
     if (run.availableAtMs < endsAtMs) this.#events.push(run.availableAtMs, run)
     this.#events.push(endsAtMs, run)
+  }
+
+  #runsOf({ number }: SimulatedPool): Roster<Run<Video>> {
+    const runs = this.runs[number]
+    if (runs === undefined) throw new RangeError(`there is no pool ${number}`)
+    return runs
   }
 
   #pool(number: number): SimulatedPool {

@@ -95,8 +95,8 @@ test('one that is kept waiting by others for as long as it would have taken wher
 })
 
 test('a video of which was asked whether flex should make room for it has not waited since the beginning', () => {
-  // Over after twelve seconds on the slow pool.
-  const short = { ...CLIP, name: 'short', steps: 4 }
+  // Over after nine seconds on the slow pool.
+  const short = { ...CLIP, name: 'short', steps: 3 }
   const flex = at(100_000, { tier: 'flex', accountId: 'flex', kind: short })
   const videos = [at(100_000), flex, at(101_000), at(102_000)]
   expect(placesOf(videos, { kinds: [CLIP, short] })).toEqual(['fast 100', 'slow 100', 'fast 110', 'fast 120'])
@@ -245,4 +245,39 @@ test('on two pools, one that waits while a slot is free is finished sooner than 
     }),
     { numRuns: 300 },
   )
+})
+
+test('one that made room is asked for what is left of it, on pools too that knew the whole of it', () => {
+  const kind = {
+    ...CLIP,
+    steps: 50,
+    paces: { fast: { stepMs: 1_000, overheadMs: 0 }, slow: { stepMs: 1_000, overheadMs: 500 } },
+  }
+  const videos = [at(0, { kind }), at(0, { kind, tier: 'flex', accountId: 'flex' }), at(40_000, { kind })]
+  const places = placesOf(videos, { pools: PRICED, kinds: [kind] })
+  // What is left is cheaper on the fast pool. Of the whole it made no difference.
+  expect(places).toEqual(['fast 0', 'slow 0', 'fast 50', 'slow 40.5'])
+})
+
+test('of a line of flex the next one is asked once the first of them has gone, where more of it is left', () => {
+  const pools = [
+    { pool: 'fast', slots: 1, costPerHourMicros: 4n },
+    { pool: 'slow', slots: 1, costPerHourMicros: 1n },
+  ]
+  // The whole of it is cheaper on the slow pool, the last two steps are on the fast one.
+  const kind = {
+    ...CLIP,
+    steps: 15,
+    paces: { fast: { stepMs: 800, overheadMs: 0 }, slow: { stepMs: 3_000, overheadMs: 2_000 } },
+  }
+  const onSlow = { ...CLIP, name: 'on slow', steps: 5, paces: { slow: { stepMs: 1_000, overheadMs: 0 } } }
+  const flex = at(0, { tier: 'flex', accountId: 'flex', kind })
+  const videos = [flex, flex, at(40_000, { kind: onSlow }), at(40_000, { kind: OWN })]
+  expect(placesOf(videos, { pools, kinds: [kind, OWN, onSlow] })).toEqual([
+    'slow 0',
+    'fast 50',
+    'slow 50',
+    'slow 41',
+    'fast 40',
+  ])
 })

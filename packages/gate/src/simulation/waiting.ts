@@ -1,9 +1,11 @@
 import { SERVICE_TIERS, type ServiceTier } from '@sluice/shared/service-tier'
 import { type Head, isPutOff, type Others } from '../choose.ts'
-import { Elsewhere, type OtherPool } from '../route.ts'
+import { Elsewhere, type HeadCosts, type OtherPool, type Surroundings } from '../route.ts'
 import type { RunningCounts } from '../running-counts.ts'
-import type { Line, SimulatedVideo } from './line.ts'
+import type { Line, SimulatedHead, SimulatedVideo } from './line.ts'
+import type { Rival } from './rival.ts'
 import type { SimulatedPool } from './simulated-pool.ts'
+import { Waiter, Waiters } from './waiters.ts'
 
 /** A flex video that waits for a cheaper pool is looked at whenever a hundredth of its time has gone by. */
 const FLEX_LOOK_SHARE = 0.01
@@ -12,27 +14,6 @@ const LOOK_MS_MIN = 1_000
 const SAME_MS = 0.001
 const NO_LINES: readonly never[] = []
 
-/** Another pool, as those see it that may wait for it. */
-interface Rival {
-  readonly pool: SimulatedPool
-  readonly other: OtherPool
-  /** The times of its slots are known to those that wait. */
-  isCounted: boolean
-  /** Its slots that may be given away, and are not among those times: they take nobody. */
-  uncountedIdle: number
-}
-
-/** One that waits; of a line of flex videos its first, for all of them. */
-interface Waiter<Video extends SimulatedVideo> {
-  line: Line<Video>
-  head: Head
-  /** What it waits for; null = for what is cheaper. */
-  on: OtherPool | null
-  endsAtMs: number
-  /** As it left: no other waited for the same before it. */
-  isFirst: boolean
-}
-
 /** What those that wait depend on besides the other pools. */
 export interface WaitingParts<Video extends SimulatedVideo> {
   clock: { readonly nowMs: number }
@@ -40,12 +21,6 @@ export interface WaitingParts<Video extends SimulatedVideo> {
   lines: ReadonlyMap<string, Line<Video>>
   running: RunningCounts
   flexQueued: () => number
-  /** Another pool as an `OtherPool`; its times are asked for once, and are from `sinceMs` on. */
-  otherPool: (
-    pool: SimulatedPool,
-    sinceMs: () => number,
-    onCounted: (uncountedIdle: number) => void,
-  ) => OtherPool
 }
 
 /**
@@ -56,22 +31,32 @@ export interface WaitingParts<Video extends SimulatedVideo> {
  */
 export class Waiting<Video extends SimulatedVideo> implements Others {
   readonly #parts: WaitingParts<Video>
-  readonly #rivals: Rival[] = []
-  readonly #waiters = new Map<ServiceTier, Map<string, Waiter<Video>>>(
-    SERVICE_TIERS.map((tier) => [tier, new Map()]),
-  )
-  readonly #tiers = [...this.#waiters.values()]
+  readonly #rivals: Rival<Video>[] = []
+  readonly #waiters: Readonly<Record<ServiceTier, Waiters<Video>>> = {
+    priority: new Waiters(),
+    standard: new Waiters(),
+    flex: new Waiters(),
+  }
+  readonly #tiers = SERVICE_TIERS.map((tier) => this.#waiters[tier])
   readonly #lines = new Set<Line<Video>>()
-  /** Tiers whose waiters have not been asked since there is another `#elsewhere`. */
-  readonly #unasked = new Set<ServiceTier>()
+  /** Of each line one that waits, which leads to the others of it. */
+  readonly #ofLine = new Map<Line<Video>, Waiter<Video> | null>()
+  /** Some have not been asked since there is another `#elsewhere`. */
+  #hasUnasked = false
   #made: Elsewhere | null = null
   /** What is known of the others, since `#sinceMs`; null = it is asked for anew. */
   #elsewhere: Elsewhere | null = null
-  readonly #asked = { waits: (head: Head, tier: ServiceTier) => this.#others().asked(head, tier) }
+  readonly #asked = {
+    waits: (head: Head, tier: ServiceTier) => this.#others().asked(head, tier, this.#costs),
+  }
+  /** Of the head that is asked for. */
+  #costs: HeadCosts = []
   #sinceMs = 0
   /** When a slot here was free then. */
   #freeAtMs = 0
   #isStale = false
+  /** What is loaded somewhere is known, and changes with each video. */
+  #knowsModels = false
   #hasLimits = false
   #isLooking = false
   #onlyFirst = false
@@ -87,6 +72,10 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     this.#parts = parts
   }
 
+  get pool(): SimulatedPool {
+    return this.#parts.pool
+  }
+
   get hasRivals(): boolean {
     return this.#rivals.length > 0
   }
@@ -100,15 +89,12 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     return this.#lines.size > 0 && (this.#isStale || this.#knowsModels || this.#hasLimits)
   }
 
-  addRival(pool: SimulatedPool): void {
+  addRival(pool: SimulatedPool, make: () => Rival<Video>): void {
     // Workers of one pool are alike, whatever queue they read.
-    if (pool.rules.pool === this.#parts.pool.rules.pool || this.#rivalOf(pool) !== undefined) return
-    const other = this.#parts.otherPool(
-      pool,
-      () => this.#sinceMs,
-      (uncountedIdle) => this.#noteCounted(pool, uncountedIdle),
-    )
-    this.#rivals.push({ pool, other, isCounted: false, uncountedIdle: 0 })
+    if (pool.rules.pool === this.pool.rules.pool || this.#rivalOf(pool) !== undefined) return
+    this.#rivals.push(make())
+    if (pool.rules.loadedFirst !== null || this.#parts.pool.rules.loadedFirst !== null)
+      this.#knowsModels = true
     this.#made = null
     this.#isStale = true
   }
@@ -121,8 +107,8 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     const { clock, running } = this.#parts
     this.isOver = false
     this.#onlyFirst = of === 'first'
-    if (this.isEmpty || this.#isOutdated) this.#forgetOthers()
-    this.#elsewhere?.moveOn(clock.nowMs - this.#sinceMs, this.#freeNowAtMs - this.#sinceMs)
+    if (this.isEmpty || this.#isOutdated()) this.#forgetOthers()
+    this.#elsewhere?.moveOn(clock.nowMs - this.#sinceMs, this.#freeNowAtMs() - this.#sinceMs)
     this.#isLooking = true
     // They will run as well, and may be the last of their account or key that may.
     if (this.#hasLimits) for (const { head } of this.#all()) if (hasLimit(head)) running.add(head, 1)
@@ -150,9 +136,11 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
 
   waits(head: Head, tier: ServiceTier): boolean {
     // Who goes before some that wait makes it later for them.
-    if (this.#elsewhere !== null && this.#unasked.size === 0 && this.#hasBehind(tier)) this.#forgetOthers()
+    if (this.#elsewhere !== null && !this.#hasUnasked && this.#hasBehind(tier)) this.#forgetOthers()
     this.#askUpTo(tier)
-    if (!this.isOver) return this.#others().asked(head, tier)
+    this.#made ??= this.#make()
+    this.#costs = this.#made.costsOf(head)
+    if (!this.isOver) return this.#others().asked(head, tier, this.#costs)
     // None goes before one that waited and would not any more: all are asked again at once.
     this.#putOffAtMs = head.putOffAtMs
     return true
@@ -167,12 +155,9 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     const place = isFlex ? line.size : (line.putOff[pool.number] ?? 0) + 1
     line.putOff[pool.number] = place
     this.#lines.add(line)
-    const waiter: Waiter<Video> = { line, head, on: null, endsAtMs: 0, isFirst: false }
+    const waiter = new Waiter(line, head, { costs: this.#costs, isWhole: isFlex })
     this.#noteAnswer(waiter)
-    const waiters = this.#waiters.get(isFlex ? 'flex' : tierServed(head))
-    const key = isFlex ? head.queueKey : head.videoId
-    const isNew = waiters?.has(key) === false
-    waiters?.set(key, waiter)
+    const isNew = this.#add(waiter)
     if (hasLimit(head)) {
       this.#hasLimits = true
       if (this.#isLooking && isNew) running.add(head, 1)
@@ -194,16 +179,12 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
   ): void {
     const rival = this.#rivalOf(from.pool)
     const waiter = this.#leave(to.line, to.video, to.place)
-    // Of a line of flex its first is asked, and the next one may have less time.
+    // Of a line of flex its first is asked, and the next one may have less time, or more left to do.
     const { first } = to.line
-    if (this.#lines.has(to.line) && first !== null && first.expiresAtMs < to.video.expiresAtMs)
-      this.#isStale = true
+    if (this.#lines.has(to.line) && first !== null && !waitsAsWell(first, to.video)) this.#isStale = true
     const isAwaited = waiter !== undefined && waiter.on !== null
     const isAsForecast =
-      isAwaited &&
-      waiter.on === rival?.other &&
-      waiter.isFirst &&
-      Math.abs(to.endsAtMs - waiter.endsAtMs) < SAME_MS
+      isAwaited && waiter.on === rival && waiter.isFirst && Math.abs(to.endsAtMs - waiter.endsAtMs) < SAME_MS
     // It was counted for another slot than it got.
     if (isAwaited && !isAsForecast) this.#isStale = true
     if (rival === undefined) return
@@ -216,11 +197,11 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
   noteFilled(pool: SimulatedPool): void {
     const rival = this.#rivalOf(pool)
     if (rival?.isCounted !== true || pool.idleCount <= rival.uncountedIdle) return
-    if (this.#firstOn(rival.other) !== undefined) {
+    if (this.#firstOn(rival) !== undefined) {
       this.#isStale = true
       return
     }
-    this.#elsewhere?.lookAgainAt(rival.other)
+    this.#elsewhere?.lookAgainAt(rival)
     rival.isCounted = false
   }
 
@@ -251,14 +232,14 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     // Others of their account and key were kept waiting by them.
     if (this.#hasLimits) for (const { head } of this.#all()) if (hasLimit(head)) pool.queue.resume(head)
     this.#hasLimits = false
-    for (const waiters of this.#waiters.values()) waiters.clear()
+    for (const waiters of this.#tiers) waiters.clear()
     const lines = [...this.#lines]
     this.#lines.clear()
     for (const line of lines) {
+      this.#ofLine.set(line, null)
       line.putOff[pool.number] = 0
       line.heads[pool.number] = null
     }
-    this.#unasked.clear()
     this.#forgetOthers()
     this.isOver = false
     return lines
@@ -271,70 +252,95 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     if (place >= putOff) return undefined
     line.putOff[pool.number] = putOff - 1
     if (putOff === 1) this.#lines.delete(line)
-    for (const waiters of this.#tiers) {
-      const waiter = waiters.get(video.id)
-      if (waiter === undefined) continue
+    const waiter = this.#find(line, video.id)
+    if (waiter !== null) {
       waiter.isFirst = this.#firstOn(waiter.on) === waiter
-      waiters.delete(video.id)
+      this.#remove(waiter)
       return waiter
     }
     // Of flex the others wait on, and the last takes the line with it.
-    if (putOff === 1) this.#waiters.get('flex')?.delete(line.kind.queueKey)
+    const whole = putOff === 1 ? this.#find(line, null) : null
+    if (whole !== null) this.#remove(whole)
     return undefined
   }
 
+  /** Among those of a line that wait; without a video the one that stands for all of them. */
+  #find(line: Line<Video>, videoId: string | null): Waiter<Video> | null {
+    let waiter = this.#ofLine.get(line) ?? null
+    for (; waiter !== null; waiter = waiter.nextOfLine)
+      if (videoId === null ? waiter.isWhole : !waiter.isWhole && waiter.head.videoId === videoId) break
+    return waiter
+  }
+
+  /** Adds one that waits, or puts it in the place of the same. Returns whether it did not wait before. */
+  #add(waiter: Waiter<Video>): boolean {
+    const { line, isWhole, head } = waiter
+    const known = this.#find(line, isWhole ? null : head.videoId)
+    this.#ofTier(waiter).put(waiter, known)
+    if (known !== null) this.#removeFromLine(known)
+    waiter.nextOfLine = this.#ofLine.get(line) ?? null
+    this.#ofLine.set(line, waiter)
+    return known === null
+  }
+
+  #remove(waiter: Waiter<Video>): void {
+    this.#ofTier(waiter).remove(waiter)
+    this.#removeFromLine(waiter)
+  }
+
+  #removeFromLine(waiter: Waiter<Video>): void {
+    let before = this.#ofLine.get(waiter.line) ?? null
+    if (before === waiter) this.#ofLine.set(waiter.line, waiter.nextOfLine)
+    else {
+      while (before !== null && before.nextOfLine !== waiter) before = before.nextOfLine
+      if (before !== null) before.nextOfLine = waiter.nextOfLine
+    }
+    waiter.nextOfLine = null
+  }
+
+  #ofTier({ isWhole, head }: Waiter<Video>): Waiters<Video> {
+    return this.#waiters[isWhole ? 'flex' : tierServed(head)]
+  }
+
   #firstOn(on: OtherPool | null): Waiter<Video> | undefined {
-    for (const waiters of this.#tiers)
-      for (const waiter of waiters.values()) if (waiter.on === on) return waiter
+    for (const { first } of this.#tiers)
+      for (let waiter = first; waiter !== null; waiter = waiter.next) if (waiter.on === on) return waiter
     return undefined
   }
 
   *#all(): Generator<Waiter<Video>> {
-    for (const waiters of this.#tiers) yield* waiters.values()
+    for (const { first } of this.#tiers)
+      for (let waiter = first; waiter !== null; waiter = waiter.next) yield waiter
   }
 
-  #rivalOf(pool: SimulatedPool): Rival | undefined {
-    for (const rival of this.#rivals) if (rival.pool === pool) return rival
+  #rivalOf(pool: SimulatedPool): Rival<Video> | undefined {
+    for (const rival of this.#rivals) if (rival.is(pool)) return rival
     return undefined
   }
 
-  /** What is loaded changes with each video. */
-  get #knowsModels(): boolean {
-    const knows = ({ rules }: SimulatedPool) => rules.loadedFirst !== null
-    return knows(this.#parts.pool) || this.#rivals.some((rival) => knows(rival.pool))
-  }
-
-  get #isOutdated(): boolean {
+  #isOutdated(): boolean {
     return (
       this.isDue ||
       this.lookAtMs <= this.#parts.clock.nowMs ||
       // A slot here is free sooner than when they were asked.
-      this.#freeNowAtMs < this.#freeAtMs
+      this.#freeNowAtMs() < this.#freeAtMs
     )
   }
 
-  get #freeNowAtMs(): number {
+  #freeNowAtMs(): number {
     return Math.max(this.#parts.clock.nowMs, this.#parts.pool.firstFreeAtMs)
   }
 
   #forgetOthers(): void {
     this.#isStale = false
     this.lookAtMs = Number.POSITIVE_INFINITY
-    if (this.#elsewhere !== null)
-      for (const rival of this.#rivals) {
-        rival.isCounted = false
-        rival.uncountedIdle = 0
-      }
+    if (this.#elsewhere !== null) for (const rival of this.#rivals) rival.forget()
     this.#elsewhere = null
-    if (this.#lines.size > 0)
-      for (const [tier, waiters] of this.#waiters) if (waiters.size > 0) this.#unasked.add(tier)
-  }
-
-  #noteCounted(pool: SimulatedPool, uncountedIdle: number): void {
-    const rival = this.#rivalOf(pool)
-    if (rival === undefined) return
-    rival.isCounted = true
-    rival.uncountedIdle = uncountedIdle
+    this.#hasUnasked = false
+    for (const waiters of this.#tiers) {
+      waiters.isUnasked = !waiters.isEmpty
+      if (waiters.isUnasked) this.#hasUnasked = true
+    }
   }
 
   /** Read when it is asked for: most choices are made without. */
@@ -342,7 +348,8 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     if (this.#elsewhere !== null) return this.#elsewhere
     const { clock } = this.#parts
     this.#sinceMs = clock.nowMs
-    this.#freeAtMs = this.#freeNowAtMs
+    for (const rival of this.#rivals) rival.sinceMs = clock.nowMs
+    this.#freeAtMs = this.#freeNowAtMs()
     this.#made ??= this.#make()
     this.#made.renew(this.#freeAtMs - clock.nowMs)
     this.#elsewhere = this.#made
@@ -350,40 +357,36 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
   }
 
   #make(): Elsewhere {
-    const { pool, flexQueued } = this.#parts
-    return new Elsewhere({
-      pool: pool.rules,
-      freeInMs: 0,
-      get loaded() {
-        return pool.loaded()
-      },
-      get flexQueued() {
-        return flexQueued()
-      },
-      others: this.#rivals.map(({ other }) => other),
-    })
+    return new Elsewhere(new Here(this.#parts, this.#rivals))
   }
 
   #hasBehind(tier: ServiceTier): boolean {
     if (tier === 'flex') return false
-    if (tier === 'priority' && (this.#waiters.get('standard')?.size ?? 0) > 0) return true
+    if (tier === 'priority' && !this.#waiters.standard.isEmpty) return true
     return false
   }
 
   /** Asks those again that go before the others of this tier, as long as all of them wait. */
   #askUpTo(last: ServiceTier): void {
-    if (this.#unasked.size === 0) return
+    if (!this.#hasUnasked) return
     for (const tier of SERVICE_TIERS) {
-      if (this.#unasked.delete(tier))
-        for (const waiter of this.#waiters.get(tier)?.values() ?? []) {
-          if (!this.#asksAgain(waiter, tier)) {
-            this.isOver = true
-            this.#isStale = true
-            return
-          }
-        }
-      if (tier === last) return
+      if (!this.#askAll(this.#waiters[tier], tier)) {
+        this.isOver = true
+        this.#isStale = true
+        break
+      }
+      if (tier === last) break
     }
+    this.#hasUnasked = this.#tiers.some(({ isUnasked }) => isUnasked)
+  }
+
+  /** Returns whether all of them wait, those that were not to be asked too. */
+  #askAll(waiters: Waiters<Video>, tier: ServiceTier): boolean {
+    if (!waiters.isUnasked) return true
+    waiters.isUnasked = false
+    for (let waiter = waiters.first; waiter !== null; waiter = waiter.next)
+      if (!this.#asksAgain(waiter, tier)) return false
+    return true
   }
 
   #asksAgain(waiter: Waiter<Video>, tier: ServiceTier): boolean {
@@ -392,7 +395,9 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
     if (tier === 'flex') {
       if (first === null) return true
       waiter.head = first.headOn(pool.number, clock.nowMs)
+      waiter.costs = this.#others().costsOf(waiter.head)
     }
+    this.#costs = waiter.costs
     if (!isPutOff(waiter.head, tier, this.#asked, clock)) return false
     this.#noteAnswer(waiter)
     return true
@@ -405,11 +410,46 @@ export class Waiting<Video extends SimulatedVideo> implements Others {
   }
 
   /** How long it does, at most; of flex, until some of the time to its deadline has gone by. */
-  #waitsMs({ putOffAtMs, costMs, expiresInMs }: Head): number {
-    const { nowMs } = this.#parts.clock
-    const leftMs = putOffAtMs === undefined ? expiresInMs * FLEX_LOOK_SHARE : putOffAtMs + costMs - nowMs
+  #waitsMs(head: Head): number {
+    const { putOffAtMs } = head
+    const leftMs =
+      putOffAtMs === undefined
+        ? head.expiresInMs * FLEX_LOOK_SHARE
+        : putOffAtMs + head.costMs - this.#parts.clock.nowMs
     return Math.max(LOOK_MS_MIN, leftMs)
   }
+}
+
+/** What the choices for the slots of the pool know. */
+class Here<Video extends SimulatedVideo> implements Surroundings {
+  readonly pool: Surroundings['pool']
+  readonly freeInMs = 0
+  readonly others: readonly OtherPool[]
+  readonly #parts: WaitingParts<Video>
+
+  constructor(parts: WaitingParts<Video>, others: readonly OtherPool[]) {
+    this.pool = parts.pool.rules
+    this.others = others
+    this.#parts = parts
+  }
+
+  get loaded(): ReadonlySet<string> {
+    return this.#parts.pool.loaded()
+  }
+
+  get flexQueued(): number {
+    return this.#parts.flexQueued()
+  }
+
+  costsOf(head: Head): HeadCosts {
+    return (head as SimulatedHead).video.costsMs
+  }
+}
+
+/** Whether one that stands behind another that waits for what is cheaper has the same reasons. */
+function waitsAsWell(next: SimulatedVideo, { expiresAtMs, costsMs }: SimulatedVideo): boolean {
+  if (next.expiresAtMs < expiresAtMs) return false
+  return next.costsMs === costsMs || next.costsMs.every((ms, pool) => ms === costsMs[pool])
 }
 
 function hasLimit({ accountRunningMax, keyRunningMax }: Head): boolean {
