@@ -1,26 +1,36 @@
 /**
  * Measures the time from a submission to the answer to the worker's `taken`, on an idle slot, and beside it
  * the time that raw BullMQ takes from `add` to `getNextJob` on the same backend, in turns of the same run. On
- * PostgreSQL and on Redis. SLUICE_BENCH_STATEMENTS=1 lists what the database did on that way, with its times.
+ * PostgreSQL and on Redis. SLUICE_BENCH_STATEMENTS=1 lists what the database did on that way, with its times,
+ * and SLUICE_BENCH_TRACE=1 what all programs did when. SLUICE_BENCH_ROUNDS: 5 when it is left out.
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { type AttemptConsumer, openAttemptConsumer } from '@sluice/shared/attempt-consumer'
+import { type AttemptConsumer, openAttemptConsumer, type TakenJob } from '@sluice/shared/attempt-consumer'
 import { type AttemptProducer, openAttemptProducer } from '@sluice/shared/attempt-producer'
 import { pause } from '@sluice/shared/pause'
 import type { QueueSettings } from '@sluice/shared/queue-backend'
 import { startPrivateRedis } from '../test/support/start-redis.ts'
 import { runSql } from './rig/accounts.ts'
 import { type ApiProcess, startApiProcess } from './rig/api-process.ts'
-import { BenchWorker } from './rig/bench-worker.ts'
-import { endBench } from './rig/end-bench.ts'
+import { type BenchAttempt, BenchWorker } from './rig/bench-worker.ts'
 import { startBenchPostgres } from './rig/postgres.ts'
 import { STATEMENT_LOG_SETTINGS, StatementLog } from './rig/statement-log.ts'
 import { asMs, asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
+import { hookTrace, note, startTrace, stopTrace } from './rig/trace.ts'
+import { type TracedSpan, waterfall } from './rig/waterfall.ts'
 
-const ROUNDS = 5
+const ROUNDS = Number(process.env.SLUICE_BENCH_ROUNDS ?? 5)
 const PER_ROUND = 40
-const WARM_UP = 20
+/** The runtime has compiled by then what is measured. */
+const WARM_UP = 100
+
+/** From `startMs` on, milliseconds since 1970, the submission was under way; raw BullMQ took `rawMs` before. */
+interface Sample {
+  rawMs: number
+  startMs: number
+  tookMs: number
+}
 
 /** Milliseconds of one round. */
 interface Round {
@@ -29,8 +39,11 @@ interface Round {
 }
 
 const LISTED = 40
-const SETTLE_MS = 30
+const SETTLE_MS = 5
+const TRACED = 100
 const listsStatements = process.env.SLUICE_BENCH_STATEMENTS === '1'
+const isTraced = process.env.SLUICE_BENCH_TRACE === '1'
+if (isTraced) hookTrace()
 
 let onLog: (line: string) => void = () => {}
 const postgres = await startBenchPostgres({ onLog: (line) => onLog(line), settings: STATEMENT_LOG_SETTINGS })
@@ -53,33 +66,37 @@ async function measure(name: string, redisUrl: string | null): Promise<void> {
   const dataDir = join(postgres.dir, name)
   const databaseUrl = server.url(`${name}_queue`)
   const queueUrl = server.url(`${name}_queue`, 'sluice_worker')
-  const api = await startApiProcess({ databaseUrl, redisUrl, dataDir })
+  const api = await startApiProcess({ databaseUrl, redisUrl, dataDir, isTraced })
   const queue = (url: string): QueueSettings =>
     redisUrl === null ? { backend: 'postgres', url, connectionsMax: 4 } : { backend: 'redis', url: redisUrl }
   const worker = new BenchWorker(api, queue(queueUrl), { pool: `bench-${name}` })
   const producer = openAttemptProducer(queue(databaseUrl))
   const consumer = openAttemptConsumer(queue(queueUrl), `raw-${name}`, 'raw')
-  const raw = () => rawMs(producer, consumer, `raw-${name}`)
-  const sluice = () => sluiceMs(api, worker)
+  const sample = async (): Promise<Sample> => {
+    const [attempt, job] = [worker.fetch(), fetchRaw(consumer)]
+    // Idle slots wait already when something comes, and what came before is over.
+    await pause(SETTLE_MS)
+    const rawMs = await measureRaw(producer, `raw-${name}`, job)
+    return { rawMs, ...(await measureSluice(api, attempt)) }
+  }
   try {
     await worker.heartbeat()
-    for (let index = 0; index < WARM_UP; index += 1) {
-      await raw()
-      await sluice()
-    }
+    for (let index = 0; index < WARM_UP; index += 1) await sample()
     // Connections keep the plans that they made on empty tables until those are analyzed.
     await runSql(server.url(`${name}_queue`, 'postgres'), ['analyze'])
     const rounds: Round[] = []
     for (let index = 0; index < ROUNDS; index += 1) {
       const round: Round = { raw: [], sluice: [] }
-      for (let sample = 0; sample < PER_ROUND; sample += 1) {
-        round.raw.push(await raw())
-        round.sluice.push(await sluice())
+      for (let taken = 0; taken < PER_ROUND; taken += 1) {
+        const { rawMs, tookMs } = await sample()
+        round.raw.push(rawMs)
+        round.sluice.push(tookMs)
       }
       rounds.push(round)
     }
     printRounds(name, rounds)
-    if (listsStatements) await listStatements(name, sluice)
+    if (isTraced) await printTrace(name, api, sample)
+    if (listsStatements) await listStatements(name, sample)
   } finally {
     await consumer.close()
     await producer.close()
@@ -88,30 +105,46 @@ async function measure(name: string, redisUrl: string | null): Promise<void> {
   }
 }
 
-async function sluiceMs(api: ApiProcess, worker: BenchWorker): Promise<number> {
-  const fetched = worker.next()
-  const startedAtMs = performance.now()
+async function measureSluice(
+  api: ApiProcess,
+  fetched: Promise<BenchAttempt>,
+): Promise<Pick<Sample, 'startMs' | 'tookMs'>> {
+  const startMs = performance.timeOrigin + performance.now()
   const submitted = api.submit({ prompt: 'a paper boat', num_frames: 5, num_steps: 2 })
   const attempt = await fetched
+  note('worker: has the job, sends taken')
   await attempt.report({ type: 'taken', slot: 0 })
-  const tookMs = performance.now() - startedAtMs
+  note('worker: taken is answered')
+  const tookMs = performance.timeOrigin + performance.now() - startMs
   await submitted
+  // As a worker does it: once `taken` is answered.
+  await attempt.acknowledge()
   await attempt.report({ type: 'failed', code: 'bad_input', message: 'bench', retryable: false, step: 0 })
-  return tookMs
+  return { startMs, tookMs }
+}
+
+/** What the API, the client and the worker did between the submission and the answer to `taken`. */
+async function printTrace(name: string, api: ApiProcess, sample: () => Promise<Sample>): Promise<void> {
+  startTrace()
+  api.watched.startTrace()
+  const spans: TracedSpan[] = []
+  for (let index = 0; index < TRACED; index += 1) {
+    const { startMs, tookMs } = await sample()
+    spans.push({ startMs, endMs: startMs + tookMs })
+  }
+  const events = [...stopTrace(), ...(await api.watched.stopTrace())]
+  printTable(`from a submission to its start, queue on ${name}, medians of ${TRACED}`, waterfall(spans, events))
 }
 
 /** What PostgreSQL did between the submission and the answer to `taken`, whoever asked for it. */
-async function listStatements(name: string, sluice: () => Promise<number>): Promise<void> {
+async function listStatements(name: string, sample: () => Promise<Sample>): Promise<void> {
   const log = new StatementLog(postgres.server.adminUrl)
   onLog = log.note
   await log.start()
   const spans: { startMs: number; endMs: number }[] = []
   for (let index = 0; index < LISTED; index += 1) {
-    const startMs = Date.now()
-    const tookMs = await sluice()
+    const { startMs, tookMs } = await sample()
     if (index > 0) spans.push({ startMs, endMs: startMs + tookMs })
-    // What the end of this video brings about is not of the next one's way.
-    await pause(SETTLE_MS)
   }
   await log.stop()
   printTable(
@@ -120,20 +153,23 @@ async function listStatements(name: string, sluice: () => Promise<number>): Prom
   )
 }
 
-async function rawMs(producer: AttemptProducer, consumer: AttemptConsumer, pool: string): Promise<number> {
-  const fetched = nextRaw(consumer)
+async function measureRaw(
+  producer: AttemptProducer,
+  pool: string,
+  fetched: Promise<TakenJob>,
+): Promise<number> {
   const startedAtMs = performance.now()
   await producer.add({ video: `raw${randomBytes(8).toString('hex')}`, fence: 1, pool })
-  await fetched
-  return performance.now() - startedAtMs
+  const taken = await fetched
+  const tookMs = performance.now() - startedAtMs
+  await taken.done()
+  return tookMs
 }
 
-async function nextRaw(consumer: AttemptConsumer): Promise<void> {
+async function fetchRaw(consumer: AttemptConsumer): Promise<TakenJob> {
   for (;;) {
     const taken = await consumer.next()
-    if (taken === null) continue
-    taken.done().catch(endBench)
-    return
+    if (taken !== null) return taken
   }
 }
 

@@ -8,7 +8,7 @@ import { eventually } from '../../test/support/eventually.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { Connection } from './connection.ts'
 import { asMs } from './statistics.ts'
-import { type Told, WATCH_ARGUMENTS, WatchedChild } from './watched-child.ts'
+import { type Told, TRACE_ARGUMENTS, WATCH_ARGUMENTS, WatchedChild } from './watched-child.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
 const START_MS_MAX = 30_000
@@ -41,9 +41,11 @@ export async function startApiProcess(settings: {
   env?: Record<string, string>
   /** The door of a cgroup that it goes through first. */
   cage?: string
+  /** It can be told to note what it does. */
+  isTraced?: boolean
 }): Promise<ApiProcess> {
   const port = await freePort()
-  const child: ChildProcess = spawn(...commandOf(settings.cage), {
+  const child: ChildProcess = spawn(...commandOf(settings), {
     env: {
       PATH: process.env.PATH ?? '',
       PORT: String(port),
@@ -105,8 +107,9 @@ export async function startApiProcess(settings: {
 }
 
 /** With a cage, a shell goes inside and becomes the program there. */
-function commandOf(cage: string | undefined): [program: string, args: string[]] {
-  const args = [...WATCH_ARGUMENTS, API_MAIN]
+function commandOf(settings: { cage?: string; isTraced?: boolean }): [program: string, args: string[]] {
+  const { cage, isTraced = false } = settings
+  const args = [...(isTraced ? TRACE_ARGUMENTS : WATCH_ARGUMENTS), API_MAIN]
   if (cage === undefined) return [process.execPath, args]
   return ['/bin/sh', ['-c', 'echo $$ > "$0" && exec "$@"', cage, process.execPath, ...args]]
 }

@@ -13,6 +13,8 @@ export interface BenchAttempt {
   video: string
   fence: number
   report(body: ReportBody): Promise<void>
+  /** Removes the job from the queue. */
+  acknowledge(): Promise<void>
 }
 
 /**
@@ -64,19 +66,25 @@ export class BenchWorker {
 
   /** The next job off the queue, acknowledged to it. */
   async next(): Promise<BenchAttempt> {
+    const attempt = await this.fetch()
+    attempt.acknowledge().catch(warn)
+    return attempt
+  }
+
+  /** The next job off the queue; the caller acknowledges it, as a worker does once `taken` is answered. */
+  async fetch(): Promise<BenchAttempt> {
     if (this.#consumer === undefined) await this.heartbeat()
     while (!this.#isClosed) {
       const taken = await this.#consumer?.next()
       if (taken === undefined) throw new Error('the bench worker has no queue')
       if (taken === null) continue
-      taken.done().catch(warn)
       const { video, fence } = taken.job
       const claim = newClaim()
       const report = async (body: ReportBody) => {
         const signed = { claim, worker: this.#id, ...body }
         await this.#connection.post(`/internal/attempts/${video}/${fence}`, this.#api.workerToken, signed)
       }
-      return { video, fence, report }
+      return { video, fence, report, acknowledge: () => taken.done() }
     }
     throw new Error('the bench worker is closed')
   }

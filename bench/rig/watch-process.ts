@@ -16,7 +16,8 @@ const SETTLE_MS = 5
 const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
 delays.enable()
 
-process.on('message', (asked: Asked) => {
+process.on('message', (asked: Asked | { ask?: undefined }) => {
+  if (asked.ask === undefined) return
   answer(asked).then(
     (told) => process.send?.(told),
     (error: unknown) => process.stderr.write(`the watch of a measured process: ${error}\n`),

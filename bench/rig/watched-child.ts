@@ -1,10 +1,15 @@
 import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { TraceEvent } from './trace.ts'
 
 const WATCH = new URL('./watch-process.ts', import.meta.url).href
+const TRACE = new URL('./trace-process.ts', import.meta.url).href
 
 /** Of Node, for a child with an `ipc` channel that is to be watched. */
 export const WATCH_ARGUMENTS = ['--expose-gc', `--import=${fileURLToPath(WATCH)}`]
+
+/** The same, for a child that is to be traced as well. */
+export const TRACE_ARGUMENTS = [...WATCH_ARGUMENTS, `--import=${fileURLToPath(TRACE)}`]
 
 /** `heap` collects all garbage first. */
 export interface Asked {
@@ -52,6 +57,24 @@ export class WatchedChild {
       this.#child.on('message', onMessage)
       this.#child.once('exit', onExit)
       this.#child.send({ id, ask } satisfies Asked)
+    })
+  }
+
+  /** Begins to note what it does; it must have been started with TRACE_ARGUMENTS. */
+  startTrace(): void {
+    this.#child.send({ trace: 'start' })
+  }
+
+  /** What it has done since `startTrace`. */
+  async stopTrace(): Promise<TraceEvent[]> {
+    return new Promise((resolve) => {
+      const onMessage = ({ traced }: { traced?: TraceEvent[] }) => {
+        if (traced === undefined) return
+        this.#child.off('message', onMessage)
+        resolve(traced)
+      }
+      this.#child.on('message', onMessage)
+      this.#child.send({ trace: 'stop' })
     })
   }
 }
