@@ -133,7 +133,10 @@ async function printTrace(name: string, api: ApiProcess, sample: () => Promise<S
     spans.push({ startMs, endMs: startMs + tookMs })
   }
   const events = [...stopTrace(), ...(await api.watched.stopTrace())]
-  printTable(`from a submission to its start, queue on ${name}, medians of ${TRACED}`, waterfall(spans, events))
+  printTable(
+    `from a submission to its start, queue on ${name}, medians of ${TRACED}`,
+    waterfall(spans, events),
+  )
 }
 
 /** What PostgreSQL did between the submission and the answer to `taken`, whoever asked for it. */

@@ -641,4 +641,18 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: ['unit', 'packages/gate/src/pace.test.ts'],
   },
+  {
+    rule: '36: the gate is told the highest price that a flex video may go at',
+    file: 'apps/api/src/gate/told-head.ts',
+    find: 'multiplier_bps_max: video.max_price_micros === null ? null : video.multiplier_bps',
+    replace: 'multiplier_bps_max: null',
+    tests: ['integration-postgres', 'test/integration/gate-news.test.ts'],
+  },
+  {
+    rule: '26: the gate is told how many of an account may run',
+    file: 'apps/api/src/videos/video-store.ts',
+    find: 'a.weight, a.running_max as account_running_max, k.running_max as key_running_max',
+    replace: 'a.weight, null::integer as account_running_max, k.running_max as key_running_max',
+    tests: ['integration-postgres', 'test/integration/gate-news.test.ts'],
+  },
 ]

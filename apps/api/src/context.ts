@@ -1,3 +1,4 @@
+import type { KnownRow } from '@sluice/gate/lines'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import type { Clock } from '@sluice/shared/clock'
 import type { Logger } from 'pino'
@@ -33,10 +34,16 @@ export type WakeGate = (news?: GateNews) => void
  * or two later.
  */
 export interface GateNews {
-  /** Videos that were queued. */
-  queued?: readonly string[]
+  queued?: readonly QueuedVideo[]
   /** Attempts whose device is free, or will be. */
   freed?: readonly FreedSlot[]
+}
+
+/** A video that was queued. */
+export interface QueuedVideo {
+  id: string
+  /** What the gate would read of it, where whoever queued it knows; null = the gate reads it. */
+  known: KnownRow | null
 }
 
 export interface FreedSlot {

@@ -4,6 +4,7 @@ import type { HeadRow } from '@sluice/gate/head-row'
 import { type KnownRow, type Line, Lines } from '@sluice/gate/lines'
 import { fitsPool } from '@sluice/gate/pool-fits'
 import { SnapshotCache } from '@sluice/shared/snapshot-cache'
+import type { QueuedVideo } from '../context.ts'
 import type { Database } from '../db/database.ts'
 import type { Video } from '../videos/video.ts'
 import { HEAD_COLUMNS } from './head-columns.ts'
@@ -140,14 +141,16 @@ export class QueueHeads {
     for (const known of this.#pools.values()) known.isDoubted = true
   }
 
-  /** Adds videos that were queued to what is kept of these pools. */
-  async hear(videoIds: readonly string[], pools: readonly Pool[]): Promise<void> {
+  /** Adds videos that were queued to what is kept of these pools; reads those of which nothing was told. */
+  async hear(queued: readonly QueuedVideo[], pools: readonly Pool[]): Promise<void> {
     const kept = pools.filter(({ queue }) => isKept(this.#pools.get(queue)))
-    if (videoIds.length === 0 || kept.length === 0) return
-    const rows = await this.#query('gate-queued', QUEUED_SQL, [videoIds])
+    if (queued.length === 0 || kept.length === 0) return
+    const told = queued.flatMap(({ known }) => known ?? [])
+    const untold = queued.flatMap(({ id, known }) => (known === null ? id : []))
+    const read = untold.length === 0 ? [] : await this.#query('gate-queued', QUEUED_SQL, [untold])
     for (const pool of kept) {
       const lines = this.#pools.get(pool.queue)?.lines
-      for (const known of rows) if (fitsPool(pool, known.row)) lines?.add(known)
+      for (const known of [...told, ...read]) if (fitsPool(pool, known.row)) lines?.add(known)
     }
   }
 

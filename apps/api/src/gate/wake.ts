@@ -34,15 +34,19 @@ const noticeSchema = z.object({
 export function newsOfNotice(payload: string | undefined): GateNews | undefined {
   if (payload === undefined || payload === '') return undefined
   try {
-    return noticeSchema.parse(JSON.parse(payload))
+    const { queued, freed } = noticeSchema.parse(JSON.parse(payload))
+    return { queued: queued.map((id) => ({ id, known: null })), freed }
   } catch {
     return undefined
   }
 }
 
-/** `newsOfNotice` reads it; empty when anything may have changed, or it would be too long. */
+/**
+ * `newsOfNotice` reads it; empty when anything may have changed, or it would be too long. What is known of a
+ * video stays here: another process reads it.
+ */
 export function noticeOf({ isAnything, queued, freed }: ReturnType<NewsBox['empty']>): string {
-  const notice = isAnything ? '' : JSON.stringify({ queued, freed })
+  const notice = isAnything ? '' : JSON.stringify({ queued: queued.map(({ id }) => id), freed })
   return notice.length > NOTICE_CHARS_MAX ? '' : notice
 }
 

@@ -1,9 +1,10 @@
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import { sayCrossings } from '../accounts/balance-alerts.ts'
 import type { Config } from '../config/config.ts'
-import type { Context } from '../context.ts'
+import type { Context, QueuedVideo } from '../context.ts'
 import { type Database, together, transaction } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
+import { toldHead } from '../gate/told-head.ts'
 import { type BudgetTake, readOpenBudgets, takeFromBudgets } from '../keys/budget.ts'
 import { lockOwned, lockOwnedThatAreFree, type OwnedAccounts } from '../ledger/accounts.ts'
 import { postAll } from '../ledger/post.ts'
@@ -96,18 +97,19 @@ async function insertTaken(
 ): Promise<Outcome<SubmittedVideo>[]> {
   const takenIds: string[] = []
   const hurry = HURRY[manner]
+  const begunAtMs = performance.now()
   try {
     const group = await transaction(
       context.db,
       async (db) => {
-        const made = new Group(context, db, await take(db))
+        const made = new Group(context, db, { submissions: await take(db), begunAtMs })
         await made.insert({ isApart: manner !== 'together', takenIds })
         onWritten()
         return made
       },
       hurry === null ? {} : { hurry },
     )
-    if (group.newIds.length > 0) context.wakeGate({ queued: group.newIds })
+    if (group.queued.length > 0) context.wakeGate({ queued: group.queued })
     return group.outcomes
   } catch (error) {
     // What was taken as a repeat's is a repeat's to take again.
@@ -128,18 +130,25 @@ class Group {
   readonly #context: GroupContext
   readonly #db: Database
   readonly #submissions: readonly PreparedSubmission[]
+  /** Just before its transaction began, by the clock of `performance.now()`. */
+  readonly #begunAtMs: number
   readonly #outcomes = new Map<number, Outcome<SubmittedVideo>>()
   /** Where the accepted submission of an Idempotency-Key stands in the group. */
   readonly #acceptedUses = new Map<string, number>()
   /** Submissions of a key that another of this group was accepted with, and where that one stands. */
   readonly #sameAs = new Map<number, number>()
-  /** The videos that were queued. */
-  newIds: readonly string[] = []
+  /** The videos that were queued, as the gate is told of them. */
+  queued: readonly QueuedVideo[] = []
 
-  constructor(context: GroupContext, db: Database, submissions: readonly PreparedSubmission[]) {
+  constructor(
+    context: GroupContext,
+    db: Database,
+    { submissions, begunAtMs }: { submissions: readonly PreparedSubmission[]; begunAtMs: number },
+  ) {
     this.#context = context
     this.#db = db
     this.#submissions = submissions
+    this.#begunAtMs = begunAtMs
   }
 
   get outcomes(): Outcome<SubmittedVideo>[] {
@@ -275,7 +284,7 @@ class Group {
           : [{ videoId, keyId: key.id, requestHash, tryNumber }],
     )
     for (const { videoId } of open) repeats.noteOpen(videoId)
-    const [videos] = await together([
+    const [inserted] = await together([
       insertVideos(
         db,
         decided.map((one) => newVideoOf(one, this.#context.config)),
@@ -289,10 +298,14 @@ class Group {
       ...decided.flatMap(({ submission: { image } }) => (image === null ? [] : [image.keep(db)])),
     ])
     for (const [index, { at }] of decided.entries()) {
-      const video = videos[index]
+      const video = inserted[index]?.video
       if (video !== undefined) this.#outcomes.set(at, { result: { video, isNew: true } })
     }
-    this.newIds = decided.map(({ submission }) => submission.videoId)
+    this.queued = inserted.flatMap(({ video, standing }) =>
+      video.waits_for === null
+        ? { id: video.id, known: { row: toldHead(video, standing), readAtMs: this.#begunAtMs } }
+        : [],
+    )
   }
 
   /** Says which balances got low or ran out, by what was held or refused. */

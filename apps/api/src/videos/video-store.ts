@@ -1,6 +1,7 @@
+import type { HeadRow } from '@sluice/gate/head-row'
 import { isId } from '@sluice/shared/ids'
 import { capabilityOf } from '@sluice/shared/models/capability'
-import { type Database, one } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import { SluiceError } from '../errors.ts'
 import { listVideoTransfers, type TransferRow } from '../ledger/list-transfers.ts'
 import type { Attempt } from './attempt.ts'
@@ -140,16 +141,24 @@ export interface PromisedTime {
   missedMultiplierBps: number
 }
 
+/** What of a key and its account the gate goes by. */
+export type GateStanding = Pick<HeadRow, 'weight' | 'account_running_max' | 'key_running_max'>
+
+export interface InsertedVideo {
+  video: Video
+  standing: GateStanding
+}
+
 /**
  * Inserts queued videos and dates their accounts' last submission, in one statement. Post their holds in the
  * same transaction. Returns the rows in the same order, made of what was inserted and of the columns'
- * defaults: reading back some sixty columns of each would cost more than inserting them.
+ * defaults: reading back some sixty columns of each would cost more than inserting them. With each comes what
+ * the gate goes by of its account and key. The accounts' rows are locked by then.
  */
-export async function insertVideos(db: Database, videos: readonly NewVideo[]): Promise<Video[]> {
-  const { created_at } = one(
-    await db.query<{ created_at: Date }>({
-      name: 'videos-insert',
-      text: `
+export async function insertVideos(db: Database, videos: readonly NewVideo[]): Promise<InsertedVideo[]> {
+  const { rows } = await db.query<GateStanding & { id: string; created_at: Date }>({
+    name: 'videos-insert',
+    text: `
         with given as (
           select * from json_to_recordset($1::json) as g (
             id text, account_id text, key_id text, service_tier text, resolution text, request jsonb,
@@ -161,7 +170,8 @@ export async function insertVideos(db: Database, videos: readonly NewVideo[]): P
             num_steps integer, max_price_micros bigint, not_before timestamptz, waits_for text,
             deliver_by timestamptz, within_seconds integer, missed_multiplier_bps integer)),
         active as (
-          update account set last_submitted_at = now() where id in (select account_id from given)),
+          update account set last_submitted_at = now() where id in (select account_id from given)
+          returning id, weight, running_max),
         inserted as (
           insert into video (
             id, account_id, key_id, service_tier, resolution, model, width, height, num_frames, num_steps,
@@ -180,11 +190,20 @@ export async function insertVideos(db: Database, videos: readonly NewVideo[]): P
             coalesce(deliver_by, now() + make_interval(secs => within_seconds)),
             case when missed_multiplier_bps is not null then 'given' end, missed_multiplier_bps
           from given)
-        select now() as created_at`,
-      values: [JSON.stringify(videos.map(rowOf))],
-    }),
-  )
-  return videos.map((video) => insertedVideo(video, created_at))
+        select g.id, now() as created_at,
+          a.weight, a.running_max as account_running_max, k.running_max as key_running_max
+        from given g
+        join active a on a.id = g.account_id
+        join api_key k on k.id = g.key_id`,
+    values: [JSON.stringify(videos.map(rowOf))],
+  })
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  return videos.map((video) => {
+    const row = byId.get(video.id)
+    if (row === undefined) throw new Error(`video ${video.id} was not inserted`)
+    const { id: _, created_at: createdAt, ...standing } = row
+    return { video: insertedVideo(video, createdAt), standing }
+  })
 }
 
 /** A new video as the statement above reads it. */
