@@ -25,7 +25,7 @@ const PER_ROUND = 40
 /** The runtime has compiled by then what is measured. */
 const WARM_UP = 100
 
-/** From `startMs` on, milliseconds since 1970, the submission was under way; raw BullMQ took `rawMs` before. */
+/** From `startMs` on (milliseconds since 1970) the submission was under way; raw BullMQ took `rawMs`. */
 interface Sample {
   rawMs: number
   startMs: number

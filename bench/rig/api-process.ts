@@ -33,8 +33,7 @@ export interface ApiProcess {
   stop(): Promise<void>
 }
 
-/** Starts the API as a process of its own, as it runs in production. */
-export async function startApiProcess(settings: {
+interface ApiProcessSettings {
   databaseUrl: string
   redisUrl: string | null
   dataDir: string
@@ -43,7 +42,10 @@ export async function startApiProcess(settings: {
   cage?: string
   /** It can be told to note what it does. */
   isTraced?: boolean
-}): Promise<ApiProcess> {
+}
+
+/** Starts the API as a process of its own, as it runs in production. */
+export async function startApiProcess(settings: ApiProcessSettings): Promise<ApiProcess> {
   const port = await freePort()
   const child: ChildProcess = spawn(...commandOf(settings), {
     env: {
@@ -107,8 +109,7 @@ export async function startApiProcess(settings: {
 }
 
 /** With a cage, a shell goes inside and becomes the program there. */
-function commandOf(settings: { cage?: string; isTraced?: boolean }): [program: string, args: string[]] {
-  const { cage, isTraced = false } = settings
+function commandOf({ cage, isTraced = false }: ApiProcessSettings): [program: string, args: string[]] {
   const args = [...(isTraced ? TRACE_ARGUMENTS : WATCH_ARGUMENTS), API_MAIN]
   if (cage === undefined) return [process.execPath, args]
   return ['/bin/sh', ['-c', 'echo $$ > "$0" && exec "$@"', cage, process.execPath, ...args]]

@@ -67,8 +67,10 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
   {
     rule: '7: what a worker was told it has taken lasts',
     file: 'apps/api/src/videos/attempt-store.ts',
-    find: 'select v.* from locked v join taken',
-    replace: `select v.*, set_config('synchronous_commit', 'off', true) from locked v join taken`,
+    find: 'v.cancel_requested_at, v.yield_requested_at\n      from locked',
+    replace: `v.cancel_requested_at, v.yield_requested_at,
+        set_config('synchronous_commit', 'off', true)
+      from locked`,
     tests: ['integration-postgres', 'test/integration/database-crash.test.ts'],
   },
   {
@@ -77,6 +79,27 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     find: '{MUST_LAST}`',
     replace: '{LOSABLE}`',
     tests: ['integration-postgres', 'test/integration/database-crash.test.ts'],
+  },
+  {
+    rule: '7: a key that was remembered takes nothing once it is revoked',
+    file: 'apps/api/src/videos/attempt-store.ts',
+    find: 'and ${isGoodSql(',
+    replace: 'or ${isGoodSql(',
+    tests: ['integration-postgres', 'test/integration/worker-key.test.ts'],
+  },
+  {
+    rule: '7: who has no good key any more is told nothing else',
+    file: 'apps/api/src/http/route.ts',
+    find: 'await confirmKey()\n',
+    replace: '',
+    tests: ['integration-postgres', 'test/integration/worker-key.test.ts'],
+  },
+  {
+    rule: '7: what `taken` does not confirm is confirmed before it is applied',
+    file: 'apps/api/src/attempts/report-groups.ts',
+    find: 'await confirmKey()\n',
+    replace: '',
+    tests: ['integration-postgres', 'test/integration/worker-key.test.ts'],
   },
   {
     rule: '7: an attempt is taken under the lock of its video',

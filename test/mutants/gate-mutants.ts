@@ -293,14 +293,14 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'keys: one that was revoked is refused',
     file: 'apps/api/src/keys/authenticate.ts',
-    find: 'revoked_at is null and (expires_at',
-    replace: '(expires_at',
+    find: '${key}.revoked_at is null and',
+    replace: '',
     tests: KEYS,
   },
   {
     rule: 'keys: one that expired is refused',
     file: 'apps/api/src/keys/authenticate.ts',
-    find: 'and (expires_at is null or expires_at > now())',
+    find: 'and (${key}.expires_at is null or ${key}.expires_at > now())',
     replace: '',
     tests: KEYS,
   },

@@ -32,7 +32,11 @@ export async function signUploads(
  * What a worker gets for one attempt: the request, where to upload to, and signed GET URLs of the checkpoint
  * to resume from and of the input image, where there are any.
  */
-export async function assignmentFor(store: ObjectStore, video: Video, uploads: Uploads): Promise<Assignment> {
+export async function assignmentFor(
+  store: ObjectStore,
+  video: Pick<Video, 'id' | 'request' | 'checkpoint_key' | 'checkpoint_step'>,
+  uploads: Uploads,
+): Promise<Assignment> {
   const signGet = (key: string) => store.signGet(key, { expiresInSeconds: URL_SECONDS, audience: 'worker' })
   const { checkpoint_key: checkpointKey, checkpoint_step: step } = video
   const assignment = {

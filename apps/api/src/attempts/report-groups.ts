@@ -47,14 +47,16 @@ export class ReportGroups {
     })
   }
 
-  /** Throws what `applyReport` throws. */
-  async apply(sent: SentReport): Promise<ReportAnswer> {
-    return (await this.#applyInGroup(sent)) ?? (await applyReport(this.#context, sent))
-  }
-
-  async #applyInGroup(sent: SentReport): Promise<ReportAnswer | null> {
-    if (isTaken(sent)) return this.#taken.add(sent)
-    return isOfRunning(sent) ? this.#running.add(sent) : null
+  /**
+   * `confirmKey` throws when the key that it came with is not good any more; the statement of `taken` asks
+   * for that itself. Throws what `applyReport` and `confirmKey` throw.
+   */
+  async apply(sent: SentReport, confirmKey: () => Promise<void> = async () => {}): Promise<ReportAnswer> {
+    const answer = isTaken(sent) ? await this.#taken.add(sent) : null
+    if (answer !== null) return answer
+    await confirmKey()
+    const inGroup = isOfRunning(sent) ? await this.#running.add(sent) : null
+    return inGroup ?? (await applyReport(this.#context, sent))
   }
 }
 

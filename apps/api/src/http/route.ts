@@ -67,6 +67,11 @@ export interface CallDocument<
   otherNames?: Readonly<Record<string, string>>
   /** Its handler waits for something outside as well: it is counted apart from calls that are quick. */
   isLong?: true
+  /**
+   * Its own statement asks whether the key is still good, or it calls `confirmKey` before it does anything:
+   * one that is known is not looked up before.
+   */
+  confirmsKey?: true
   /** Waits in the line of submissions, and is counted as one in the metrics. */
   isSubmission?: true
   /** An example body. */
@@ -81,6 +86,8 @@ interface Call<Caller, Params, Query, Body> {
   context: Services
   request: Request
   key: Caller
+  /** Throws SluiceError when the key is not good any more. Of use to a call that `confirmsKey`. */
+  confirmKey: () => Promise<void>
   params: Params
   query: Query
   body: Body
@@ -189,9 +196,13 @@ function makeRoute<
     handler: (context) => async (request, response) => {
       if (document.isSubmission === true) markSubmission(response)
       let leave = () => {}
+      let confirmKey = async () => {}
       const prepare = async () => {
         const keyReader = scope === 'worker' ? context.keyReaders.workers : context.keyReaders.customers
-        const key = scope === null ? NOBODY : await readKey(context, keyReader, request)
+        const read = () => readKey(context, keyReader, request)
+        const known = document.confirmsKey === true ? keyReader.remembered(bearerKey(request)) : undefined
+        if (known !== undefined) confirmKey = async () => void requireCaller(await read())
+        const key = scope === null ? NOBODY : (known ?? (await read()))
         if (scope !== null) leave = await admit(context, key, { line, response })
         await countRequest(context, key, response)
         const caller = requireCaller(key)
@@ -204,6 +215,7 @@ function makeRoute<
           context,
           request,
           key: caller,
+          confirmKey,
           params: (params === undefined ? {} : parseRequest(params, request.params)) as z.output<P>,
           query: (query === undefined ? {} : parseRequest(query, request.query)) as z.output<Q>,
           body: (body === undefined || dropNulls === null
@@ -212,7 +224,9 @@ function makeRoute<
         }
       }
       try {
-        const call = await prepare().catch((error: unknown) => {
+        const call = await prepare().catch(async (error: unknown) => {
+          // Who has no good key is told that, and nothing else.
+          await confirmKey()
           if (document.isSubmission === true) noteRefusal(context, request, error)
           throw error
         })

@@ -30,12 +30,17 @@ interface KeyRow extends LimitColumns {
   scopes: Scope[]
 }
 
+/** SQL: whether `key`, of table api_key, is neither revoked nor expired. */
+export function isGoodSql(key: string): string {
+  return `${key}.revoked_at is null and (${key}.expires_at is null or ${key}.expires_at > now())`
+}
+
 /** Keys by their hash in hex; those that are unknown, expired or revoked are not among them. */
 export async function readKeys(db: Database, hashes: readonly Buffer[]): Promise<ReadonlyMap<string, Key>> {
   const { rows } = await db.query<KeyRow>({
     name: 'key-authenticate',
     text: `select hash, id, account_id, scopes, ${LIMIT_COLUMNS} from api_key
-    where hash = any ($1::bytea[]) and revoked_at is null and (expires_at is null or expires_at > now())`,
+    where hash = any ($1::bytea[]) and ${isGoodSql('api_key')}`,
     values: [hashes],
   })
   return new Map(

@@ -6,6 +6,8 @@ import { invalidKey, type Key, readKeys } from './authenticate.ts'
 const READINGS_MAX = 2
 /** An index look-up each: a few milliseconds for all of them. */
 const KEYS_PER_READING = 200
+/** Some hundred bytes each. */
+const REMEMBERED_MAX = 1_000
 
 interface Waiting {
   hash: Buffer
@@ -14,12 +16,15 @@ interface Waiting {
 
 /**
  * Looks up the keys of requests. However many strangers ask with whatever they make up, no more than two
- * look-ups run at a time: who comes meanwhile shares the next. Nothing is kept, so a key that was revoked
- * before a request came is never taken for it.
+ * look-ups run at a time: who comes meanwhile shares the next. A key that was revoked before a request came
+ * is never taken for it: what is remembered of a key is only for who asks the database again whether it is
+ * good.
  */
 export class KeyReader {
   readonly #db: Database
   #waiting = new Map<string, Waiting>()
+  /** Keys as they were read last, by their hash in hex; those that were read longest ago are first. */
+  readonly #remembered = new Map<string, Key>()
   #readings = 0
   #isStarting = false
 
@@ -37,6 +42,25 @@ export class KeyReader {
       this.#waiting.set(hex, waiting)
       this.#startSoon()
     })
+  }
+
+  /**
+   * The key of this secret as it was read last; undefined when it was not, or was not good. It may have been
+   * revoked or changed since: whoever works with it asks for that in its own statement, or with `read`.
+   */
+  remembered(secret: string): Key | undefined {
+    return this.#remembered.get(hashKey(secret).toString('hex'))
+  }
+
+  #remember(hex: string, key: Key | undefined): void {
+    this.#remembered.delete(hex)
+    if (key === undefined) return
+    this.#remembered.set(hex, key)
+    if (this.#remembered.size <= REMEMBERED_MAX) return
+    for (const oldest of this.#remembered.keys()) {
+      this.#remembered.delete(oldest)
+      return
+    }
   }
 
   /** Once everything that has arrived by now is read: requests that come together are one look-up. */
@@ -70,6 +94,7 @@ export class KeyReader {
       )
       for (const [hex, { answers }] of batch) {
         const key = keys.get(hex)
+        this.#remember(hex, key)
         for (const { resolve, reject } of answers) {
           if (key === undefined) reject(invalidKey())
           else resolve(key)

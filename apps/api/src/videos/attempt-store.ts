@@ -1,5 +1,6 @@
 import type { AttemptResult } from '@sluice/shared/attempt-contract'
 import type { Database } from '../db/database.ts'
+import { isGoodSql } from '../keys/authenticate.ts'
 import { isHeardOfSql, mayBindSql } from '../workers/claimant.ts'
 import { resumeQueue } from '../workers/queue-delivery.ts'
 import type { Attempt } from './attempt.ts'
@@ -95,19 +96,26 @@ export async function bindClaim(
   Object.assign(attempt, { claim, worker_id: workerId, key_id: keyId } satisfies Partial<Attempt>)
 }
 
+/** What a worker that took an attempt is answered is made of this. */
+export type TakenVideo = Pick<
+  Video,
+  'id' | 'request' | 'checkpoint_key' | 'checkpoint_step' | 'cancel_requested_at' | 'yield_requested_at'
+>
+
 /**
  * Binds attempts and writes their slots, as `bindClaim` and `writeSlot` do for one, in one statement of its
  * own, which waits for the disk: this stands between a submission and its start. At most one of a video.
- * Locks the videos, as every change does, and leaves out those that another transaction has locked. Returns
- * the videos of those that were taken: whose attempt is the video's newest, lasts, and is the worker's or may
- * become so. Who is told what of the others is not decided here.
+ * Locks the videos, as every change does, and leaves out those that another transaction has locked, or whose
+ * worker's key is not good any more. Returns what is answered of the videos of those that were taken: whose
+ * attempt is the video's newest, lasts, and is the worker's or may become so. Who is told what of the others
+ * is not decided here.
  */
 export async function takeAttempts(
   db: Database,
   taken: readonly TakenAttempt[],
   leaseMs: number,
-): Promise<Video[]> {
-  const { rows } = await db.query<Video>({
+): Promise<TakenVideo[]> {
+  const { rows } = await db.query<TakenVideo>({
     name: 'attempts-take',
     text: `
       with sent as (
@@ -123,6 +131,8 @@ export async function takeAttempts(
           devices = coalesce(a.devices, w.devices_per_slot)
         from locked v join sent s on s.video = v.id left join worker w on w.id = s.worker
         where a.video_id = v.id and a.fence = v.fence and a.ended_at is null
+          and exists (
+            select from api_key k where k.id = s.key and 'worker' = any (k.scopes) and ${isGoodSql('k')})
           and (a.claim = s.claim and a.worker_id = s.worker and a.key_id = s.key
             or a.claim is null and ${isHeardOfSql('$7::int')} and ${mayBindSql('s.key', 'a.pool')})
         returning a.video_id, coalesce(a.queue, a.pool) as queue, a.taken_at = now() as is_bound),
@@ -135,7 +145,8 @@ export async function takeAttempts(
       resumed as (
         update queue_delivery d set untaken_in_a_row = 0, paused_until = null
         from untaken u where d.queue = u.queue)
-      select v.* from locked v join taken t on t.video_id = v.id`,
+      select v.id, v.request, v.checkpoint_key, v.checkpoint_step, v.cancel_requested_at, v.yield_requested_at
+      from locked v join taken t on t.video_id = v.id`,
     values: [
       taken.map(({ videoId }) => videoId),
       taken.map(({ fence }) => fence),

@@ -19,11 +19,15 @@ export const reportRoute = scopedRoute(
     summary: 'What happened to an attempt',
     params: paramsSchema,
     body: reportSchema,
+    confirmsKey: true,
     answers: { 200: { description: 'What to do next.', schema: reportAnswerSchema } },
     errors: [],
   },
-  async ({ context, key, params, body }) =>
+  async ({ context, key, confirmKey, params, body }) =>
     refusingUnstorable(() =>
-      context.reports.apply({ keyId: key.id, videoId: params.video, fence: params.fence, report: body }),
+      context.reports.apply(
+        { keyId: key.id, videoId: params.video, fence: params.fence, report: body },
+        confirmKey,
+      ),
     ),
 )
