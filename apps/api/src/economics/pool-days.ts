@@ -30,45 +30,59 @@ const FACT_OF_NAME: ReadonlyMap<string, Fact> = new Map(FACTS.map((fact) => [fac
 
 /**
  * What every pool made and cost from `from` until just before `to` (null: until now), by UTC day and in the
- * order of days and pools; or the sums over all pools, or over all days, where `by` has no name for them.
+ * order of days and pools, videos that no pool took last; or the sums over all pools, or over all days, where
+ * `by` has no name for them.
  */
 export async function readPoolDays(
   pool: DatabasePool,
   range: { from: Date; to: Date | null },
   by: readonly ('day' | 'pool')[] = ['day', 'pool'],
 ): Promise<PoolDay[]> {
-  const closedUntil = await closeHours(pool)
-  const days: FactsOfDays = new Map()
-  // One snapshot, so that what is counted meanwhile is there once.
-  const read = async (db: Database) => {
-    for (const facts of await readStretches(db, range, closedUntil))
-      await eachPage(db, stretchStatement(facts, by), (row) => addRow(days, row))
-  }
-  await transaction(pool, read, { isolation: 'repeatable read', ...SUM_LIMITS })
-  const ofDay = ([day, pools]: readonly [string, FactsOfPools]) =>
-    [...pools]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, facts]): PoolDay => ({ day, pool: name === '' ? null : name, facts }))
-  const sorted = [...days].sort(([a], [b]) => (a < b ? -1 : 1))
-  return (await inSlices(sorted, ofDay)).flat()
+  const days: PoolDay[] = []
+  await eachPoolDay(pool, { range, by }, (day) => days.push(day))
+  return days
 }
 
-type FactsOfPools = Map<string, Partial<Record<Fact, bigint>>>
-type FactsOfDays = Map<string, FactsOfPools>
+/**
+ * As `readPoolDays`, each as it is read, so that none has to be kept. `take` is called within the snapshot:
+ * it computes and waits for nothing.
+ */
+export async function eachPoolDay(
+  pool: DatabasePool,
+  { range, by }: { range: { from: Date; to: Date | null }; by: readonly ('day' | 'pool')[] },
+  take: (day: PoolDay) => void,
+): Promise<void> {
+  const closedUntil = await closeHours(pool)
+  // One snapshot, so that what is counted meanwhile is there once.
+  const read = async (db: Database) => {
+    const stretches = await readStretches(db, range, closedUntil)
+    if (stretches.length > 0) await eachPage(db, statementOf(stretches, by), (row) => take(poolDayOf(row)))
+  }
+  await transaction(pool, read, { isolation: 'repeatable read', ...SUM_LIMITS })
+}
 
-function stretchStatement(
-  facts: FactsOfStretch,
+/** A day may be cut into several stretches, and is one row. */
+function statementOf(
+  stretches: readonly FactsOfStretch[],
   by: readonly ('day' | 'pool')[],
 ): { text: string; values: unknown[] } {
+  const values: unknown[] = []
+  const parts = stretches.map((stretch) => {
+    const before = values.length
+    values.push(...stretch.values)
+    const text = stretch.text.replaceAll(/\$(\d+)/g, (_, number) => `$${before + Number(number)}`)
+    return `select hour, pool, fact, value from (${text}) s`
+  })
   const day = by.includes('day') ? `to_char(hour at time zone 'UTC', 'YYYY-MM-DD')` : `''`
   const text = `
     select day, pool, json_object_agg(fact, value::text) as facts
     from (
       select ${day} as day, ${by.includes('pool') ? 'pool' : `''`} as pool, fact, sum(value) as value
-      from (${facts.text}) f
+      from (${parts.join(' union all ')}) f
       group by 1, 2, 3) sums
-    group by 1, 2`
-  return { text, values: facts.values }
+    group by 1, 2
+    order by day, pool = '', pool collate "C"`
+  return { text, values }
 }
 
 /** Reads the rows by pages, so that no answer holds the event loop while it is taken apart. */
@@ -86,12 +100,11 @@ async function eachPage(
   await db.query({ text: 'close pool_days' })
 }
 
-function addRow(days: FactsOfDays, { day, pool, facts }: Row): void {
-  const pools: FactsOfPools = days.get(day) ?? new Map()
-  const sums = pools.get(pool) ?? {}
+function poolDayOf({ day, pool, facts }: Row): PoolDay {
+  const sums: Partial<Record<Fact, bigint>> = {}
   for (const [name, value] of Object.entries(facts)) {
     const fact = FACT_OF_NAME.get(name)
-    if (fact !== undefined) sums[fact] = (sums[fact] ?? 0n) + BigInt(value)
+    if (fact !== undefined) sums[fact] = BigInt(value)
   }
-  days.set(day, pools.set(pool, sums))
+  return { day, pool: pool === '' ? null : pool, facts: sums }
 }

@@ -19,7 +19,7 @@ import { SnapshotCache } from '@sluice/shared/snapshot-cache'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { ReadFleet } from '../gate/fleet.ts'
 import { readLiving } from '../gate/queue-heads.ts'
-import { cutAtYields } from '../in-slices.ts'
+import { cutAtYields, letOthers } from '../in-slices.ts'
 import type { Video } from '../videos/video.ts'
 import type { GivenEta } from './eta-sample.ts'
 import { type CutQueue, cutQueuesOf, expectFarBehind, readTierQueues } from './far-behind.ts'
@@ -336,6 +336,7 @@ export class Forecaster {
   async #make(): Promise<Forecasts> {
     const snapshot = await readSnapshot(this.#parts, this.#arrivals)
     const { rows, perQueue } = snapshot
+    await letOthers()
     const counts = new Map<string, number>()
     for (const row of rows) counts.set(queueKeyOf(row), (counts.get(queueKeyOf(row)) ?? 0) + 1)
     const byVideo = await cutAtYields(simulate(this.#partsOf(snapshot)))
@@ -343,7 +344,9 @@ export class Forecaster {
     const keyIds = new Set(rows.flatMap((row) => (isCut(queueKeyOf(row)) ? row.key_id : [])))
     const tierQueues = keyIds.size === 0 ? [] : await readTierQueues(this.#parts.db, [...keyIds])
     const known = { tierQueues, forecasts: byVideo, createdAtMs: msOfId }
+    await letOthers()
     const cutQueues = cutQueuesOf(rows, isCut, known)
+    await letOthers()
     const shownQueues = cutQueuesOf(rows, (queueKey) => !isCut(queueKey), { ...known, tierQueues: [] })
     const ownTime = this.#ownTime.next()
     this.#ownTime = ownTime

@@ -1,5 +1,5 @@
 import type { Request } from 'express'
-import { RawReply, writeInSlices } from './reply.ts'
+import { RawReply, writeInSlices, writePieces } from './reply.ts'
 
 /** Whether a report is asked for as CSV: by `format`, else by what Accept prefers. */
 export function wantsCsv(request: Request, format: 'json' | 'csv' | undefined): boolean {
@@ -11,9 +11,23 @@ export function wantsCsv(request: Request, format: 'json' | 'csv' | undefined): 
 export function csvReply(name: string, lines: readonly (readonly (string | number)[])[]): RawReply {
   return new RawReply(async (response) => {
     response.vary('Accept').attachment(name).type('text/csv')
-    await writeInSlices(response, lines, (line) => `${line.map(csvField).join(',')}\r\n`)
+    await writeInSlices(response, lines, csvLine)
     response.end()
   })
+}
+
+/** As `csvReply`, of lines that are written out already (`csvLine`). */
+export function csvPiecesReply(name: string, pieces: readonly Buffer[]): RawReply {
+  return new RawReply(async (response) => {
+    response.vary('Accept').attachment(name).type('text/csv')
+    await writePieces(response, pieces)
+    response.end()
+  })
+}
+
+/** The fields of a line, and its end. */
+export function csvLine(fields: readonly (string | number)[]): string {
+  return `${fields.map(csvField).join(',')}\r\n`
 }
 
 /**

@@ -1,5 +1,6 @@
 import { isAscii } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
+import { letOthers } from '../in-slices.ts'
 import { scanJson } from './json-scan.ts'
 
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
@@ -10,11 +11,12 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
  * (What the parser would refuse in a text, such as a raw line break, stands in a long one as it is.) Throws
  * SluiceError, or SyntaxError as JSON.parse does.
  */
-export function parseJson(body: Buffer): unknown {
+export async function parseJson(body: Buffer): Promise<unknown> {
   const json = body.subarray(0, 3).equals(BYTE_ORDER_MARK) ? body.subarray(3) : body
   if (json.length === 0) return {}
   const longTexts = scanJson(json).filter(({ start, end }) => isPlain(json.subarray(start, end)))
   if (longTexts.length === 0) return JSON.parse(json.toString('utf8'))
+  await letOthers()
   // Nobody can guess it, so nothing else in the body can pass for a text that was cut out.
   const mark = randomUUID()
   let rest = ''

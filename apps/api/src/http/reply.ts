@@ -78,6 +78,26 @@ async function writeList(response: Response, items: readonly unknown[]): Promise
   response.write(']')
 }
 
+/** A JSON object with one more field, whose value is a list: `pieces` are what stands within its brackets. */
+export function jsonWithList(
+  body: Readonly<Record<string, unknown>>,
+  { name, pieces, headers }: { name: string; pieces: readonly Buffer[]; headers: Record<string, string> },
+): RawReply {
+  return new RawReply(async (response) => {
+    response.set(headers).type('json')
+    response.write(`${JSON.stringify(body).slice(0, -1)},${JSON.stringify(name)}:[`)
+    await writePieces(response, pieces)
+    response.end(']}')
+  })
+}
+
+/** Writes what was made into text before. Stops when nobody is there any more to read it. */
+export async function writePieces(response: Response, pieces: readonly Buffer[]): Promise<void> {
+  await inSlices(pieces, (piece) => {
+    if (!response.destroyed) response.write(piece)
+  })
+}
+
 /** Writes the text of each item, some at a time. Stops when nobody is there any more to read it. */
 export async function writeInSlices<Item>(
   response: Response,

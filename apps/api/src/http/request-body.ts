@@ -4,6 +4,7 @@ import multer from 'multer'
 import type { z } from 'zod'
 import type { Bounds } from '../config/bounds.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
+import { letOthers } from '../in-slices.ts'
 import { hasBody, whileItArrives } from './body-arrival.ts'
 import { formReader } from './form-fields.ts'
 import { scanJson } from './json-scan.ts'
@@ -132,7 +133,9 @@ function uploadParsers(upload: UploadField): BodyParsers {
       await run(readJson, request, response)
       if (!Buffer.isBuffer(request.body)) return
       const bytes = request.body
-      request.body = parsed(bytes)
+      // They have just been put together.
+      if (bytes.length > JSON_BYTES_MAX) await letOthers()
+      request.body = await parsed(bytes)
       requireSmallBesideUpload(upload, request.body, bytes.length)
     },
     form: (request, response) =>
@@ -147,9 +150,9 @@ function uploadParsers(upload: UploadField): BodyParsers {
 }
 
 /** As express marks the error of a body that is no JSON. */
-function parsed(bytes: Buffer): unknown {
+async function parsed(bytes: Buffer): Promise<unknown> {
   try {
-    return parseJson(bytes)
+    return await parseJson(bytes)
   } catch (error) {
     throw error instanceof SyntaxError ? Object.assign(error, { type: 'entity.parse.failed' }) : error
   }

@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import type { SluiceError } from '../errors.ts'
+import { letOthers } from '../in-slices.ts'
 import { guardedFetch } from '../outgoing/guarded-fetch.ts'
 import { inTurn } from '../places.ts'
 import { sniffFormat } from './image-format.ts'
@@ -17,6 +18,8 @@ import {
 
 const FETCH_MS_MAX = 15_000
 const REDIRECTS_MAX = 3
+/** Text of this length is decoded in about a tenth of a millisecond. */
+const LONG_CHARS = 1024 * 1024
 /** The smallest image has more; a host name that looks the same has fewer. */
 const BASE64_CHARS_MIN = 64
 
@@ -34,16 +37,16 @@ export async function openInputImage(
   if (named instanceof UploadedFile) return openImage(named.bytes, decode)
   if (named instanceof ImageOfVideo) return openFitted(await readInputImage(context, named.videoId), decode)
   const text = typeof named === 'string' ? named : named.image_url
-  const written = writtenBytes(text)
+  const written = await writtenBytes(text)
   if (written !== null) return openImage(written, decode)
   return openImage(await inTurn(fetches, accountId, () => fetchImage(context, text)), decode)
 }
 
 /** The bytes that a text holds itself, as a data URL or as bare base64; null when it is a URL of an image. */
-function writtenBytes(text: string): Buffer | null {
+async function writtenBytes(text: string): Promise<Buffer | null> {
   if (/^data:/i.test(text)) return bytesOfDataUrl(text)
   if (/^https?:/i.test(text)) return null
-  const bytes = text.length >= BASE64_CHARS_MIN ? bytesOfBase64(text) : null
+  const bytes = text.length >= BASE64_CHARS_MIN ? await bytesOfBase64(text) : null
   if (bytes !== null && sniffFormat(bytes) !== null) return bytes
   // A form's part without a file name arrives as text, and its bytes are lost.
   if (/^(.PNG|.{0,4}JFIF|.{0,4}Exif|RIFF)/s.test(text) || text.includes('\ufffd'))
@@ -52,13 +55,13 @@ function writtenBytes(text: string): Buffer | null {
 }
 
 /** The bytes of `data:<type>;base64,<bytes>`. The type is ignored: the bytes say what they are. */
-function bytesOfDataUrl(url: string): Buffer {
+async function bytesOfDataUrl(url: string): Promise<Buffer> {
   const comma = url.indexOf(',')
   const base64 = url.slice(comma + 1)
   if (comma === -1 || !/^data:[^,]{0,100};base64$/i.test(url.slice(0, comma))) throw notBase64()
   const announced = Buffer.byteLength(base64, 'base64')
   if (announced > IMAGE_BYTES_MAX) throw tooLarge(announced)
-  const bytes = bytesOfBase64(base64)
+  const bytes = await bytesOfBase64(base64)
   if (bytes === null) throw notBase64()
   return bytes
 }
@@ -70,8 +73,11 @@ const CHARS_OF_GROUP = 4
  * The bytes that base64 writes, of any length; null when the text is something else. Decoded first and judged
  * then: the runtime's decoder takes a millisecond for ten megabytes, and passes over what is no base64.
  */
-function bytesOfBase64(text: string): Buffer | null {
+async function bytesOfBase64(text: string): Promise<Buffer | null> {
+  // It has just been taken out of its JSON.
+  if (text.length > LONG_CHARS) await letOthers()
   if (text.includes('-') || text.includes('_')) return null
+  if (text.length > LONG_CHARS) await letOthers()
   const bytes = Buffer.from(text, 'base64')
   const chars = text.length - (/={0,2}$/.exec(text.slice(-2))?.[0].length ?? 0)
   // A character alone at the end writes no byte: without this, one that is passed over would not be missed.

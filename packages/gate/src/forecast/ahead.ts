@@ -79,10 +79,14 @@ export class Ahead implements Watch<QueuedVideo> {
   *run(): Generator<undefined, void> {
     if (this.#untilEnded === null) for (const { id } of this.#queued) this.#left.add(id)
     else this.#left.add(this.#untilEnded)
-    for (const attempt of this.#fleet.inFlight.toSorted(byRunning)) this.#stand(attempt)
-    yield
-    for (const row of this.#queued) this.#queue(row)
-    yield
+    for (const attempt of this.#fleet.inFlight.toSorted(byRunning)) {
+      this.#stand(attempt)
+      yield
+    }
+    for (const row of this.#queued) {
+      this.#queue(row)
+      yield
+    }
     let arrival = this.#arrivals.next().value
     for (let idleSteps = 0; idleSteps < IDLE_STEPS_MAX; ) {
       this.#simulation.settle()

@@ -1,21 +1,19 @@
-import { addFacts, NO_FACTS, sumFacts, WASTE_CAUSES } from '@sluice/shared/economics/facts'
-import { type Figures, figuresOf } from '@sluice/shared/economics/figures'
+import { WASTE_CAUSES } from '@sluice/shared/economics/facts'
+import type { Figures } from '@sluice/shared/economics/figures'
 import { formatMicros } from '@sluice/shared/money'
 import { SERVICE_TIERS } from '@sluice/shared/service-tier'
 import { z } from 'zod'
 import type { LivePool } from '../../economics/live-pools.ts'
-import type { PoolDay } from '../../economics/pool-days.ts'
 import type { PricedClass, PriceWarning } from '../../economics/price-warnings.ts'
-import { inSlices } from '../../in-slices.ts'
 
 export const ECONOMICS_GROUPS = ['total', 'pool', 'day', 'pool_day'] as const
-type Group = (typeof ECONOMICS_GROUPS)[number]
+export type Group = (typeof ECONOMICS_GROUPS)[number]
 
 const amountField = z.string().meta({ description: 'A decimal number, exact.', example: '0.08316' })
 const seconds = z.number().min(0)
 const ratioField = z.number().nullable()
 
-const figuresSchema = z.object({
+export const figuresSchema = z.object({
   completed: z.int().meta({ description: 'Videos that ended so.' }),
   failed: z.int(),
   cancelled: z.int(),
@@ -123,42 +121,12 @@ export const economicsSchema = z
   })
   .meta({ id: 'EconomicsReport' })
 
-interface Names {
-  day?: string
-  pool?: string | null
-}
-
 /** What a row of each grouping is the sum of. */
 export const SUMS_OF: Record<Group, readonly ('day' | 'pool')[]> = {
   total: [],
   pool: ['pool'],
   day: ['day'],
   pool_day: ['day', 'pool'],
-}
-
-/** The figures of the days, which have been summed by `group`, in the order of their names; and of all. */
-export async function figuresOfDays(
-  days: readonly PoolDay[],
-  group: Group,
-): Promise<{ rows: { names: Names; figures: Figures }[]; total: Figures }> {
-  // Videos that no pool took come last.
-  const known = days.filter(({ pool }) => pool !== null)
-  const sorted = SUMS_OF[group].includes('day')
-    ? days
-    : [...known, ...days.filter((day) => day.pool === null)]
-  const total = { ...NO_FACTS }
-  const rows = await inSlices(sorted, (day) => {
-    addFacts(total, day.facts)
-    return { names: namesOf(day, group), figures: figuresOf(sumFacts([day.facts])) }
-  })
-  const ofAll = figuresOf(total)
-  return { rows: group === 'total' ? [{ names: {}, figures: ofAll }] : rows, total: ofAll }
-}
-
-/** A total has none. */
-function namesOf({ day, pool }: PoolDay, group: Group): Names {
-  const by = SUMS_OF[group]
-  return { ...(by.includes('day') ? { day } : {}), ...(by.includes('pool') ? { pool } : {}) }
 }
 
 export function figuresJson(figures: Figures): z.input<typeof figuresSchema> {
@@ -241,29 +209,4 @@ export function warningJson(warning: PriceWarning): z.input<typeof warningSchema
 
 function moneyOrNull(micros: bigint | null): string | null {
   return micros === null ? null : formatMicros(micros)
-}
-
-/** As in JSON, the causes of waste as columns of their own; what is null is an empty field. */
-export async function csvLines(
-  rows: readonly { names: Names; figures: Figures }[],
-  group: Group,
-  currency: string,
-): Promise<(string | number)[][]> {
-  const nameColumns = SUMS_OF[group]
-  const flat = await inSlices(rows, ({ names, figures }) => {
-    const { wasted, ...rest } = figuresJson(figures)
-    const byCause = Object.entries(wasted).map(([cause, tokens]) => [`wasted_${cause}`, tokens] as const)
-    const fields: Record<string, string | number | null> = {
-      ...names,
-      ...rest,
-      ...Object.fromEntries(byCause),
-      currency,
-    }
-    return fields
-  })
-  const header =
-    flat[0] === undefined
-      ? [...nameColumns, ...Object.keys(figuresSchema.shape).filter((name) => name !== 'wasted'), 'currency']
-      : Object.keys(flat[0])
-  return [header, ...(await inSlices(flat, (row) => header.map((name) => row[name] ?? '')))]
 }

@@ -1,21 +1,19 @@
 import { unixSeconds } from '@sluice/shared/clock'
 import { z } from 'zod'
-import { readPoolDays } from '../../economics/pool-days.ts'
-import { csvReply, wantsCsv } from '../../http/csv.ts'
-import { JsonReply } from '../../http/reply.ts'
+import { eachPoolDay } from '../../economics/pool-days.ts'
+import { csvPiecesReply, wantsCsv } from '../../http/csv.ts'
+import { jsonWithList } from '../../http/reply.ts'
 import { scopedRoute } from '../../http/route.ts'
 import { rangeOf, reportFields } from '../../http/time-range.ts'
-import { inSlices } from '../../in-slices.ts'
 import {
-  csvLines,
   ECONOMICS_GROUPS,
   economicsSchema,
   figuresJson,
-  figuresOfDays,
   poolNowJson,
   SUMS_OF,
   warningJson,
 } from './economics-json.ts'
+import { csvHeader, csvRows, EconomicsRows, jsonRows } from './economics-rows.ts'
 
 export const readEconomicsRoute = scopedRoute(
   'admin:read',
@@ -41,14 +39,15 @@ export const readEconomicsRoute = scopedRoute(
     const range = rangeOf(query, context.clock.now())
     const group = query.group_by
     const { currency } = context.config
-    const [days, live] = await Promise.all([
-      readPoolDays(context.db, range, SUMS_OF[group]),
+    const isCsv = wantsCsv(request, query.format)
+    const rows = new EconomicsRows(group, isCsv ? csvRows(currency) : jsonRows())
+    const [live] = await Promise.all([
       context.livePools.readAnew(),
+      eachPoolDay(context.db, { range, by: SUMS_OF[group] }, (day) => rows.add(day)),
     ])
-    const { rows, total } = await figuresOfDays(days, group)
-    if (wantsCsv(request, query.format))
-      return csvReply(`economics-by-${group}.csv`, await csvLines(rows, group, currency))
-    const report: z.input<typeof economicsSchema> = {
+    const { pieces, total } = rows.end()
+    if (isCsv) return csvPiecesReply(`economics-by-${group}.csv`, [Buffer.from(csvHeader(group)), ...pieces])
+    const report: Omit<z.input<typeof economicsSchema>, 'data'> = {
       object: 'economics',
       from: unixSeconds(range.from),
       to: unixSeconds(range.to),
@@ -56,9 +55,8 @@ export const readEconomicsRoute = scopedRoute(
       currency,
       live: live.pools.map(poolNowJson),
       warnings: live.warnings.map(warningJson),
-      data: await inSlices(rows, ({ names, figures }) => ({ ...names, ...figuresJson(figures) })),
       total: figuresJson(total),
     }
-    return new JsonReply(report, { headers: { vary: 'Accept' } })
+    return jsonWithList(report, { name: 'data', pieces, headers: { vary: 'Accept' } })
   },
 )
