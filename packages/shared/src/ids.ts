@@ -30,7 +30,8 @@ export function idAt(kind: IdKind, atMs: number): string {
   return `${kind}_${base32(bytes)}`
 }
 
-const BASE32 = Buffer.from('0123456789abcdefghjkmnpqrstvwxyz')
+const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
+const BASE32 = Buffer.from(DIGITS)
 /** Random bytes are drawn for some hundred ids at a time. */
 const randoms = Buffer.alloc(4_096)
 let randomsAt = randoms.length
@@ -81,8 +82,10 @@ function base32(bytes: Buffer): string {
 
 /** When an id was made, in milliseconds since the epoch: its first 48 bits. */
 export function msOfId(id: string): number {
-  const time = id.slice(id.indexOf('_') + 1, id.indexOf('_') + 11)
-  return [...time].reduce((ms, digit) => ms * 32 + BASE32.indexOf(digit), 0)
+  const from = id.indexOf('_') + 1
+  let ms = 0
+  for (let at = from; at < from + 10; at += 1) ms = ms * 32 + DIGITS.indexOf(id.charAt(at))
+  return ms
 }
 
 /** True when `text` is a well-formed id of that kind. A malformed id and an unknown id get the same 404. */

@@ -1,4 +1,5 @@
 import type { Forecast as Expected } from '@sluice/gate/forecast/expected-end'
+import { queueKeyOf } from '@sluice/gate/head-row'
 import { expect, test } from 'vitest'
 import { cutQueuesOf, expectFarBehind } from './far-behind.ts'
 
@@ -20,7 +21,7 @@ const servedAt = (startMs: number, position: number): Expected => ({
 test('what a key has queued beside the simulated videos stands behind its queues that were cut', () => {
   const rows = [row('1'), row('2'), row('3', { num_frames: 9 }), row('4', { service_tier: 'flex' })]
   const forecasts = new Map(rows.map(({ id }) => [id, servedAt(Number(id) * 1_000, Number(id))]))
-  const cut = cutQueuesOf(rows, (queueKey) => !queueKey.includes('x9 '), {
+  const cut = cutQueuesOf(Map.groupBy(rows, queueKeyOf), (queueKey) => !queueKey.includes('x9 '), {
     tierQueues: [
       { keyId: 'key_1', tier: 'standard', queued: 103 },
       { keyId: 'key_1', tier: 'flex', queued: 1 },

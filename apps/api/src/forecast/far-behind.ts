@@ -1,5 +1,5 @@
 import type { Forecast as Expected, ExpectedEnd } from '@sluice/gate/forecast/expected-end'
-import { queueKeyOf } from '@sluice/gate/head-row'
+import type { queueKeyOf } from '@sluice/gate/head-row'
 import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Database } from '../db/database.ts'
 
@@ -37,10 +37,11 @@ type QueuedRow = Parameters<typeof queueKeyOf>[0] & { id: string }
 
 /**
  * The queues of which only the first videos were simulated. What a key has in a tier beside the simulated
- * ones stands behind those of its queues that were cut, to equal parts. Pure.
+ * ones stands behind those of its queues that were cut, to equal parts. `byQueue`: the simulated videos, by
+ * `queueKeyOf`. Pure.
  */
 export function cutQueuesOf(
-  rows: readonly QueuedRow[],
+  byQueue: ReadonlyMap<string, readonly QueuedRow[]>,
   isCut: (queueKey: string) => boolean,
   known: {
     tierQueues: readonly TierQueue[]
@@ -51,12 +52,18 @@ export function cutQueuesOf(
   const nameOf = ({ keyId, tier }: Omit<TierQueue, 'queued'>) => `${keyId} ${tier}`
   const ofTier = ({ key_id: keyId, service_tier: tier }: QueuedRow) => nameOf({ keyId, tier })
   const queued = new Map(known.tierQueues.map((tierQueue) => [nameOf(tierQueue), tierQueue.queued]))
-  const simulatedOfTier = Map.groupBy(rows, ofTier)
-  const queues = [...Map.groupBy(rows, queueKeyOf)].filter(([queueKey]) => isCut(queueKey))
+  const simulatedOfTier = new Map<string, number>()
+  for (const videos of byQueue.values()) {
+    const [row] = videos
+    // All of a queue are of one key and tier.
+    const tier = row === undefined ? '' : ofTier(row)
+    simulatedOfTier.set(tier, (simulatedOfTier.get(tier) ?? 0) + videos.length)
+  }
+  const queues = [...byQueue].filter(([queueKey]) => isCut(queueKey))
   const cutOfTier = Map.groupBy(queues, ([, [row]]) => (row === undefined ? '' : ofTier(row)))
   const cut = new Map<string, CutQueue>()
   for (const [tier, of] of cutOfTier) {
-    const rest = (queued.get(tier) ?? 0) - (simulatedOfTier.get(tier)?.length ?? 0)
+    const rest = (queued.get(tier) ?? 0) - (simulatedOfTier.get(tier) ?? 0)
     for (const [queueKey, videos] of of) {
       const { id } = videos.reduce((newest, row) => (row.id > newest.id ? row : newest))
       const expected = known.forecasts.get(id)

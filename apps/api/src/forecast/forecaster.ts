@@ -337,17 +337,18 @@ export class Forecaster {
     const snapshot = await readSnapshot(this.#parts, this.#arrivals)
     const { rows, perQueue } = snapshot
     await letOthers()
-    const counts = new Map<string, number>()
-    for (const row of rows) counts.set(queueKeyOf(row), (counts.get(queueKeyOf(row)) ?? 0) + 1)
+    const byQueue = Map.groupBy(rows, queueKeyOf)
     const byVideo = await cutAtYields(simulate(this.#partsOf(snapshot)))
-    const isCut = (queueKey: string) => (counts.get(queueKey) ?? 0) >= perQueue
-    const keyIds = new Set(rows.flatMap((row) => (isCut(queueKeyOf(row)) ? row.key_id : [])))
+    const isCut = (queueKey: string) => (byQueue.get(queueKey)?.length ?? 0) >= perQueue
+    const keyIds = new Set(
+      [...byQueue].flatMap(([queueKey, [row]]) => (row && isCut(queueKey) ? row.key_id : [])),
+    )
     const tierQueues = keyIds.size === 0 ? [] : await readTierQueues(this.#parts.db, [...keyIds])
     const known = { tierQueues, forecasts: byVideo, createdAtMs: msOfId }
     await letOthers()
-    const cutQueues = cutQueuesOf(rows, isCut, known)
+    const cutQueues = cutQueuesOf(byQueue, isCut, known)
     await letOthers()
-    const shownQueues = cutQueuesOf(rows, (queueKey) => !isCut(queueKey), { ...known, tierQueues: [] })
+    const shownQueues = cutQueuesOf(byQueue, (queueKey) => !isCut(queueKey), { ...known, tierQueues: [] })
     const ownTime = this.#ownTime.next()
     this.#ownTime = ownTime
     return { snapshot, byVideo, cutQueues, shownQueues, places: new Map(), spentMs: 0, ownTime }

@@ -19,9 +19,22 @@ export interface GateRules {
   flexRunMsMin: number
 }
 
+/** Pools that may be given something, and the rules of each; made once for all futures. */
+export interface OpenPools {
+  pools: readonly Pool[]
+  rules: readonly PoolRules[]
+}
+
+/** A pool that does not take what it is given makes nothing. */
+export function openPoolsOf(fleet: Fleet): OpenPools {
+  const pools = inOrderOfFilling(fleet.pools).filter(({ untaken }) => untaken === 0)
+  return { pools, rules: pools.map(rulesOf) }
+}
+
 /** What there is as the simulation begins, and what comes later. */
 export interface AheadParts {
   fleet: Fleet
+  open: OpenPools
   queued: readonly HeadRow[]
   /** Flex videos that are on a device, by id; one that is left out makes no room. */
   running: ReadonlyMap<string, HeadRow>
@@ -56,17 +69,16 @@ export class Ahead implements Watch<QueuedVideo> {
   /** Queued videos that were given a slot. */
   #served = 0
 
-  constructor({ fleet, queued, running, rules, arrivals, untilEnded, fromMs }: AheadParts) {
+  constructor({ fleet, open, queued, running, rules, arrivals, untilEnded, fromMs }: AheadParts) {
     this.#fleet = fleet
-    // A pool that does not take what it is given makes nothing.
-    this.#pools = inOrderOfFilling(fleet.pools).filter(({ untaken }) => untaken === 0)
+    this.#pools = open.pools
     this.#queued = queued.toSorted((a, b) => (a.id < b.id ? -1 : 1))
     this.#running = running
     this.#arrivals = arrivals
     this.#untilEnded = untilEnded
     this.#fromMs = fromMs
     this.#simulation = new Simulation({
-      pools: this.#pools.map(rulesOf),
+      pools: open.rules,
       time: fleet.time.copy(),
       running: fleet.running.copy(),
       ...rules,

@@ -3,7 +3,7 @@ import type { ServiceTier } from '@sluice/shared/service-tier'
 import type { Fleet, Pool } from '../fleet.ts'
 import type { HeadRow } from '../head-row.ts'
 import { type Paces, type PredictableVideo, predictDeviceMs, predictUploadMs } from '../pace.ts'
-import { Ahead, type GateRules } from './ahead.ts'
+import { Ahead, type GateRules, openPoolsOf } from './ahead.ts'
 import { type Arrival, futureOf, LAST_ID, type RecentArrivals } from './arrivals.ts'
 import { type ExpectedEnd, type Forecast, middleOf } from './expected-end.ts'
 
@@ -125,10 +125,13 @@ function* inFutures(
   // Where nobody comes all futures are the same.
   const count = recent.rows.length === 0 ? 1 : FUTURES
   const random = seededRandom(seed)
+  const open = openPoolsOf(fleet)
+  yield
   for (let number = 0; number < count; number += 1) {
     const arrivals = oneAfterAnother(arrived, recent, random)
     const fromMs = arrived.at(-1)?.inMs ?? 0
-    const ahead = new Ahead({ fleet, queued, running, rules, arrivals, untilEnded, fromMs })
+    const ahead = new Ahead({ fleet, open, queued, running, rules, arrivals, untilEnded, fromMs })
+    yield
     yield* ahead.run()
     onEnd(ahead)
     if (!isTimeLeft()) return
