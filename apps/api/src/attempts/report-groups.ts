@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { ReportAnswer } from '@sluice/shared/attempt-contract'
 import type { Context } from '../context.ts'
 import { takeAttempts } from '../videos/attempt-store.ts'
@@ -69,7 +70,7 @@ function isOfRunning(sent: SentReport): sent is ReportOfRunning {
   return type === 'started' || type === 'progress' || type === 'released'
 }
 
-/** The URLs are signed while the database is asked. */
+/** The URLs are signed while the database is asked: once the statement has left. */
 async function applyTaken(
   { db, store, config }: Context,
   sent: readonly TakenReport[],
@@ -77,10 +78,11 @@ async function applyTaken(
   const taken = sent.map(({ videoId, fence, keyId, report: { claim, worker, slot } }) => ({
     ...{ videoId, fence, claim, workerId: worker, keyId, slot },
   }))
-  const [videos, uploads] = await Promise.all([
-    takeAttempts(db, taken, config.timings.leaseMs),
-    Promise.all(taken.map((start) => signUploads(store, start))),
-  ])
+  const sign = async () => {
+    await setImmediate()
+    return Promise.all(taken.map((start) => signUploads(store, start)))
+  }
+  const [videos, uploads] = await Promise.all([takeAttempts(db, taken, config.timings.leaseMs), sign()])
   const byId = new Map(videos.map((video) => [video.id, video]))
   return Promise.all(
     taken.map(async ({ videoId }, index) => {
