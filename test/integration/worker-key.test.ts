@@ -29,10 +29,18 @@ test.each([
     expect(await (await worker.fetch()).report(TAKEN)).toMatchObject({ verdict: 'continue' })
     const video = await submit(api)
     const attempt = await worker.fetch()
-    await change(api, end)
-    expect(await attempt.reportRaw(TAKEN)).toMatchObject({ status: 401 })
-    expect(await attempt.reportRaw({ type: 'started' })).toMatchObject({ status: 401 })
-    expect(await attempt.reportRaw(TAKEN, { fence: 0 })).toMatchObject({ status: 401 })
+    const asks = [
+      () => attempt.reportRaw(TAKEN),
+      () => attempt.reportRaw({ type: 'started' }),
+      // What cannot be parsed.
+      () => attempt.reportRaw(TAKEN, { fence: 0 }),
+    ]
+    for (const ask of asks) {
+      await change(api, restore)
+      await worker.heartbeat()
+      await change(api, end)
+      expect(await ask()).toMatchObject({ status: 401 })
+    }
     expect(await claimOf(api, video)).toBeNull()
     await change(api, restore)
     expect(await attempt.report(TAKEN)).toMatchObject({ verdict: 'continue' })
