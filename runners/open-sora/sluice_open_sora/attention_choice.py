@@ -28,6 +28,10 @@ KERNELS: tuple[Kernel, ...] = (
 Fp8Kernel = Literal["cudnn-fp8"]
 FP8_KERNEL: Fp8Kernel = "cudnn-fp8"
 ATTENTION_SETTING = "OPENSORA_ATTENTION"
+# What ranks that start again are told of FP8_KERNEL, for the models that may use it.
+FP8_SETTING = "OPENSORA_FP8_ATTENTION"
+Fp8Setting = Literal["auto", "on", "off"]
+FP8_ATTENTION: tuple[Fp8Setting, ...] = ("auto", "on", "off")
 AttentionSetting = Literal[
     "auto", "flash-attn-3", "flash-attn-2", "sdpa-cudnn", "sdpa-flash", "sdpa-efficient", "sdpa-math"
 ]

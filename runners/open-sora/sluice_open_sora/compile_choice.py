@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, Sequence
 
 COMPILE_SETTING = "OPENSORA_COMPILE"
+# What ranks that start again are told of the norms, which may be compiled where the blocks are not.
+NORMS_SETTING = "OPENSORA_COMPILE_NORMS"
 # Compiled where that is faster; compiled, or the load fails; never.
 CompileSetting = Literal["auto", "on", "off"]
 COMPILE: tuple[CompileSetting, ...] = ("auto", "on", "off")

@@ -18,8 +18,15 @@ from sluice_runner.settings import (
     read_words,
 )
 
-from .attention_choice import ATTENTION, ATTENTION_SETTING, AttentionSetting
-from .compile_choice import COMPILE, COMPILE_SETTING, CompileSetting
+from .attention_choice import (
+    ATTENTION,
+    ATTENTION_SETTING,
+    FP8_ATTENTION,
+    FP8_SETTING,
+    AttentionSetting,
+    Fp8Setting,
+)
+from .compile_choice import COMPILE, COMPILE_SETTING, NORMS_SETTING, CompileSetting
 from .largest_clip import LargestClip, read_largest_clip
 
 # Over several devices the sequence or the tensors are split, by Open-Sora itself; or the guidance branches,
@@ -41,6 +48,9 @@ class Settings(RunnerSettings):
     branches: Branches
     attention: AttentionSetting
     compile: CompileSetting
+    # These two are set by this runner alone, for ranks that start again; auto = not settled yet.
+    fp8_attention: Fp8Setting
+    compile_norms: CompileSetting
     # None = by the device's memory.
     largest_clip: LargestClip | None
 
@@ -68,6 +78,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         branches=read_choice(environment, "OPENSORA_GUIDANCE_BRANCHES", BRANCHES, "needed"),
         attention=read_choice(environment, ATTENTION_SETTING, ATTENTION, "auto"),
         compile=compiled,
+        fp8_attention=read_choice(environment, FP8_SETTING, FP8_ATTENTION, "auto"),
+        compile_norms=read_choice(environment, NORMS_SETTING, COMPILE, "auto"),
         largest_clip=read_largest_clip(environment),
     )
 

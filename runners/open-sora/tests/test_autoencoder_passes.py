@@ -11,9 +11,11 @@ from dataclasses import replace
 from unittest import mock
 
 import torch
+from sluice_open_sora.compile_choice import COMPILE_SETTING
 from sluice_open_sora.open_sora.autoencoder_passes import CompiledNorms, pad_by_copies
 from sluice_open_sora.open_sora.compiled_blocks import CompileFailure
 from sluice_open_sora.open_sora.computing import LoadedNetwork, settle_norms
+from sluice_open_sora.settings import read_settings
 from tests.real_pipeline import RealPipeline, generation, images
 
 CPU = torch.device("cpu")
@@ -99,6 +101,17 @@ class Norms(unittest.TestCase):
             autoencoder = self.real.pipeline._autoencoder
             made = settle_norms(settled, autoencoder, replace(network, ranks=ranks), settings)
             self.assertEqual((made.uses["norms"], made.identity), (said, settled.identity))
+
+    def test_ranks_that_start_again_compile_them_as_the_first_did_whatever_became_of_the_blocks(self) -> None:
+        network = LoadedNetwork(self.real.model, torch.device("cuda"), torch.float32, 1, 1)
+        computing, autoencoder = self.real.pipeline._computing, self.real.pipeline._autoencoder
+        for took, blocks, said in (((1.0, 0.99), "on", "not compiled: "), ((1.0, 0.5), "off", "compiled")):
+            with self.subTest(said), mock.patch.object(CompiledNorms, "put_in_place", return_value=took):
+                first = settle_norms(computing, autoencoder, network, read_settings({}))
+                self.assertTrue(first.uses["norms"].startswith(said))
+                told = {COMPILE_SETTING: blocks, **first.settled}
+                again = settle_norms(computing, autoencoder, network, read_settings(told))
+                self.assertEqual(again.identity, first.identity)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import tempfile
 import unittest
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -167,6 +168,19 @@ class InThePipeline(unittest.TestCase):
             real.make(generation(num_steps=3, model=MODEL))
         # Of tiny_config.py: four blocks.
         self.assertEqual(run.call_count, 3 * 4)
+
+    def test_what_a_checkpoint_belongs_to_is_the_same_whichever_of_the_runners_models_is_loaded(self) -> None:
+        exact, ours = ModelWeights("open-sora-2"), ModelWeights(MODEL, precision="fp8-sums")
+        missing = mock.patch.object(attention, "find_cudnn", side_effect=ModuleNotFoundError)
+        for models, at_first in (((exact, ours), nullcontext()), ((ours, exact), missing)):
+            with self.subTest(models[0].id), mock.patch.dict(os.environ):
+                with at_first:
+                    first = RealPipeline(self.folder, models=models).loaded
+                # As ranks that start again for the other model, when it could be chosen otherwise.
+                os.environ.update(first.settled)
+                again = RealPipeline(self.folder, models=models[::-1]).loaded
+                self.assertEqual(again.identities, first.identities)
+                self.assertNotIn("cudnn-fp8", first.identities[exact.id])
 
     def test_all_blocks_of_a_kind_share_a_program_with_what_scales_into_fp8(self) -> None:
         real = self.pipeline()

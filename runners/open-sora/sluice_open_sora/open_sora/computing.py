@@ -4,7 +4,7 @@ video model's blocks and the autoencoder's norms are compiled."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Mapping, Sequence
+from typing import Any, Collection, Mapping, Sequence
 
 import torch
 
@@ -13,8 +13,8 @@ from sluice_runner.log import log
 
 from sluice_runner.model_weights import Precision
 
-from ..attention_choice import ATTENTION_SETTING, Fp8Kernel, Kernel
-from ..compile_choice import COMPILE_SETTING, GAIN_MIN, describe, is_faster
+from ..attention_choice import ATTENTION_SETTING, FP8_KERNEL, FP8_SETTING, Fp8Kernel, Kernel
+from ..compile_choice import COMPILE_SETTING, GAIN_MIN, NORMS_SETTING, describe, is_faster
 from ..settings import Settings
 from ..sold_sizes import SoldSize
 from .attention import Heads, find_kernel, put_in_place, settle_attention, settle_fp8_attention
@@ -35,17 +35,22 @@ class LoadedNetwork:
 
 @dataclass(frozen=True)
 class Computing:
-    """`kernel`: of attention. `uses`, `settled`: see Readiness and Loaded. `identity`: what of it decides the
-    bits of a clip."""
+    """`kernel`: of the loaded model's attention; `attention`: by name, of each precision that is served.
+    `uses`, `settled`: see Readiness and Loaded. `identity`: what else decides the bits of a clip."""
 
     kernel: Kernel | Fp8Kernel
+    attention: Mapping[Precision | None, str]
     uses: Mapping[str, str]
     settled: Mapping[str, str]
-    identity: str
+    identity: str = ""
 
     def with_weights(self, kept: str) -> Computing:
         """`kept`: what the network's weights are kept in."""
         return replace(self, uses={**self.uses, "weights": kept})
+
+    def identity_of(self, precision: Precision | None) -> str:
+        """What decides the bits of a clip of a model with it, whichever model is loaded now."""
+        return f"attention={self.attention[precision]}{self.identity}"
 
 
 def settle_blocks(
@@ -77,6 +82,8 @@ def settle_norms(
 ) -> Computing:
     """Compiles the autoencoder's group norms where that is wanted, works and is faster; it is no reason not
     to load."""
+    if settings.compile_norms != "auto":
+        settings = replace(settings, compile=settings.compile_norms)
     why = _why_not_compiled(settings, network)
     if why is None:
         norms = CompiledNorms(autoencoder, network.device, network.dtype)
@@ -84,13 +91,12 @@ def settle_norms(
             plain_s, compiled_s = norms.put_in_place()
             log(f"norms: {1000 * plain_s:.2f} ms as it is, {1000 * compiled_s:.2f} ms compiled")
             if settings.compile == "on" or compiled_s <= plain_s * (1 - GAIN_MIN):
-                uses = {**computing.uses, "norms": "compiled"}
-                return replace(computing, uses=uses, identity=f"{computing.identity} norms=compiled")
+                return _with_norms(computing, "compiled", "on", " norms=compiled")
             norms.take_back()
             why = "compiled they are not faster"
         except CompileFailure as failure:
             why = str(failure)
-    return replace(computing, uses={**computing.uses, "norms": f"not compiled: {why}"})
+    return _with_norms(computing, f"not compiled: {why}", "off", "")
 
 
 def compile_ahead(network: LoadedNetwork) -> None:
@@ -124,23 +130,42 @@ def _with(computing: Computing, said: str, settled: str, identity: str) -> Compu
     )
 
 
+def _with_norms(computing: Computing, said: str, settled: str, identity: str) -> Computing:
+    return replace(
+        computing,
+        uses={**computing.uses, "norms": said},
+        settled={**computing.settled, NORMS_SETTING: settled},
+        identity=f"{computing.identity}{identity}",
+    )
+
+
 def settle_computing(
-    network: LoadedNetwork, settings: Settings, sizes: Sequence[SoldSize], precision: Precision | None
+    network: LoadedNetwork,
+    settings: Settings,
+    sizes: Sequence[SoldSize],
+    precision: Precision | None,
+    served: Collection[Precision | None],
 ) -> Computing:
-    """Decides, and puts it in place. `precision`: of the model. Raises RunnerFailure."""
+    """Decides, and puts it in place. `precision`: of the model that is loaded; `served`: of all models.
+    Raises RunnerFailure."""
     if network.ring > 1:
-        return Computing("flash-attn-2", {"attention": "flash-attn ring"}, {}, "attention=ring")
+        attention = {each: "ring" for each in served}
+        return Computing("flash-attn-2", attention, {"attention": "flash-attn ring"}, {})
     config = network.module.config
     heads = Heads(config.num_heads, config.hidden_size // config.num_heads, network.dtype)
     # A choice by time could differ between ranks, and then so would their results.
     lengths = [size.positions for size in sizes] if network.ranks == 1 else []
     kernel, said = settle_attention(settings.attention, heads, lengths, network.device)
     log(said)
-    # Another model of this runner may not have its sums in fp8.
     settled = {ATTENTION_SETTING: kernel}
-    used: Kernel | Fp8Kernel = kernel
-    if precision == "fp8-sums":
-        used, said = settle_fp8_attention(kernel, heads, lengths, network.device)
-        log(said)
+    kernels: dict[Precision | None, Kernel | Fp8Kernel] = {each: kernel for each in served}
+    # Whichever model is loaded: what the checkpoints of each belong to is said now.
+    if "fp8-sums" in kernels:
+        if settings.fp8_attention != "off":
+            lengths = lengths if settings.fp8_attention == "auto" else []
+            kernels["fp8-sums"], said = settle_fp8_attention(kernel, heads, lengths, network.device)
+            log(said)
+        settled[FP8_SETTING] = "on" if kernels["fp8-sums"] == FP8_KERNEL else "off"
+    used = kernels[precision]
     put_in_place(find_kernel(used))
-    return Computing(used, {"attention": used}, settled, f"attention={used}")
+    return Computing(used, kernels, {"attention": used}, settled)

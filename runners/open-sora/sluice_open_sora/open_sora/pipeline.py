@@ -96,7 +96,8 @@ class OpenSoraPipeline:
         network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring)
         sizes = sold_sizes(models)
         precision = self._served[model].precision
-        self._computing = settle_computing(network, self._settings, sizes, precision)
+        precisions = {one.precision for one in served}
+        self._computing = settle_computing(network, self._settings, sizes, precision, precisions)
         # Before the ranks split it: each still has every tensor whole.
         self._prepare_weights(video_model)
         self.use(model, lambda *_: None)
@@ -197,9 +198,12 @@ class OpenSoraPipeline:
             uses=uses,
         )
         # What rounds differently: a checkpoint of one way is none of another.
-        way = f"{self._computing.identity} branches={self._settings.branches}"
+        way = f" branches={self._settings.branches}"
         way += "" if self._devices is None else f" parallel=guidance/{self._place.ranks}"
-        identities = {id: f"{served.identity} {way}" for id, served in self._served.items()}
+        identities = {
+            id: f"{served.identity} {self._computing.identity_of(served.precision)}{way}"
+            for id, served in self._served.items()
+        }
         return Loaded(readiness, identities, settled)
 
     def _largest_clip(self, model: str, sizes: tuple[SoldSize, ...]) -> LargestClip | None:
