@@ -439,6 +439,13 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/room-for-newcomers.test.ts'],
   },
   {
+    rule: 'yield: none for who was dispatched before the gate was told of it',
+    file: 'apps/api/src/gate/dispatch-pass.ts',
+    find: 'known === null || !given.has(id))',
+    replace: 'known === null || id !== String(given))',
+    tests: ['integration-postgres', 'test/integration/room-for-newcomers.test.ts'],
+  },
+  {
     rule: 'slots: the one that is free first takes the next video',
     file: 'apps/worker/src/slots/slots.ts',
     find: 'a.freeInMs - b.freeInMs',

@@ -15,7 +15,7 @@ import { readConfig } from '../../apps/api/src/config/config.ts'
 import type { Context } from '../../apps/api/src/context.ts'
 import type { Database } from '../../apps/api/src/db/database.ts'
 import { migrateDatabase } from '../../apps/api/src/db/migrate.ts'
-import { dispatchPass } from '../../apps/api/src/gate/dispatch-pass.ts'
+import { dispatchPass, type PassParts } from '../../apps/api/src/gate/dispatch-pass.ts'
 import { FlexWaits } from '../../apps/api/src/gate/flex-waits.ts'
 import { KnownFleet } from '../../apps/api/src/gate/known-fleet.ts'
 import { NewsBox } from '../../apps/api/src/gate/news.ts'
@@ -62,6 +62,8 @@ export interface HandDrivenService extends AsyncDisposable {
   ): Promise<void>
   /** One pass of the gate. Returns how many videos it dispatched. */
   gatePass(db?: Database): Promise<number>
+  /** What passes of one leader work with that knows nothing yet. */
+  gateParts(db?: Database): PassParts
   report(start: Start, body: ReportBody, context?: Context): Promise<ReportAnswer>
   /** Puts an attempt's files and its result.json into the store, and returns the result to report. */
   upload(start: Start, steps: number): Promise<AttemptResult>
@@ -133,7 +135,8 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         ...more,
       })
     },
-    gatePass: async (db = internal.db) => {
+    gatePass: async (db) => (await dispatchPass(service.gateParts(db))).dispatched,
+    gateParts: (db = internal.db) => {
       const settings = {
         catalogue: config.catalogue,
         accountSharePercent: config.accountSharePercent,
@@ -143,7 +146,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         switchWaitMsMax: config.switchWaitMsMax,
         flexMultiplierBps: config.tierMultiplierBps.flex,
       }
-      const { dispatched } = await dispatchPass({
+      return {
         db,
         producer: internal.producer,
         settings,
@@ -156,8 +159,7 @@ export async function startHandDrivenService(): Promise<HandDrivenService> {
         onError: (error) => {
           throw error
         },
-      })
-      return dispatched
+      }
     },
     report: ({ videoId, fence, claim }, body, context = internal) =>
       new ReportGroups(context).apply({

@@ -3,6 +3,7 @@ import { chooseGroup, countDispatch, type Standing } from '@sluice/gate/choose-g
 import { inOrderOfFilling, movable, takesNow } from '@sluice/gate/delivery'
 import {
   activeAccounts,
+  type Fleet,
   type InFlight,
   occupantsOf,
   occupiesSlot,
@@ -18,6 +19,7 @@ import type { Elsewhere } from '@sluice/gate/route'
 import { type AttemptJob, NEARLY_FREE_MS } from '@sluice/shared/attempt-contract'
 import type { AttemptProducer } from '@sluice/shared/attempt-producer'
 import { isUnstorable } from '../attempts/unstorable.ts'
+import type { QueuedVideo } from '../context.ts'
 import type { Database } from '../db/database.ts'
 import { multiplierNow } from '../prices/flex-market.ts'
 import { readAttempt } from '../videos/attempt-store.ts'
@@ -120,7 +122,7 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   knownFleet.free(news.freed)
   const pass: Pass = { ...parts, fleet: await knownFleet.get(), filled: new Set(), leftFree: new Set() }
   if ((await parts.flexWaits.keep(pass.fleet)) > 0) queueHeads.doubt()
-  await queueHeads.hear(news.queued, pass.fleet.pools)
+  await queueHeads.hear(notYetGiven(news.queued, pass.fleet), pass.fleet.pools)
   for (const attempt of movable(pass.fleet)) await giveUpUntaken(pass, attempt)
   const order = inOrderOfFilling(pass.fleet.pools)
   // Who waited for a pool that had room and took none of them need not any more.
@@ -128,6 +130,17 @@ export async function dispatchPass(parts: PassParts): Promise<PassResult> {
   // Only now: who can go to a free slot of one pool needs no room on another.
   const dispatched = filled + (await askForRoom(pass, order))
   return { dispatched, nextPassInMs: earlier(nextFreeInMs(pass.fleet), knownFleet.dueInMs) }
+}
+
+/**
+ * Without those that a pass had read and dispatched before it was told of them: they would stand for videos
+ * that wait for room.
+ */
+function notYetGiven(queued: readonly QueuedVideo[], { inFlight }: Fleet): readonly QueuedVideo[] {
+  // What is told of no row is read, as far as it is queued.
+  if (queued.every(({ known }) => known === null)) return queued
+  const given = new Set(inFlight.map(({ videoId }) => videoId))
+  return queued.filter(({ id, known }) => known === null || !given.has(id))
 }
 
 function earlier(one: number | null, other: number | null): number | null {
