@@ -207,10 +207,15 @@ test('one whose deadline is near goes, though before it in its queue stands one 
     passedOverAtMs: null,
   })
   const [patient, urgent] = [flex(1, 86_400_000), flex(2, 1_000)]
+  // It need not wait, and comes after both.
+  const other = { ...flex(3, 86_400_000), accountId: 'other', queueKey: 'other line' }
   const others = {
     waits: (head: Head) => head === patient,
     behind: (head: Head) => (head === patient ? urgent : null),
   }
-  const queue = new FairQueue(new VirtualTime(), [patient])
-  expect(queue.next(() => null, undefined, others)).toMatchObject({ head: urgent, tier: 'standard' })
+  for (const beside of [[], [other]]) {
+    const queue = new FairQueue(new VirtualTime(), [patient, ...beside])
+    expect(queue.next(() => null, undefined, others)).toMatchObject({ head: urgent, tier: 'standard' })
+    expect(queue.next(() => null, undefined, others)?.head).toBe(beside[0])
+  }
 })

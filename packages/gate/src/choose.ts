@@ -132,6 +132,11 @@ export class FairQueue {
         const parts = { limitOf, switching, others }
         const fairest = this.#nextOf(queue, parts)
         if (fairest === null) continue
+        // Behind one of flex that waits for another pool may stand one whose deadline is nearer.
+        if (this.#hasBefore(queue)) {
+          queue.push(fairest)
+          break
+        }
         const { tier } = queue
         const clockMs = queue.startMs(fairest)
         const loaded = this.#loadedBefore(fairest, queue, parts)
@@ -140,9 +145,17 @@ export class FairQueue {
         const finishTagMs = startTagMs + (head.costMs * 100) / head.weight
         return { head, tier, clockMs, startTagMs, finishTagMs, passedOver: loaded?.passedOver ?? NONE }
       }
-      // Behind one of flex that waits for another pool may stand one whose deadline is nearer.
       if (this.#tiers.every(({ isEmpty }) => isEmpty)) return null
     }
+  }
+
+  /** Whether some of an earlier tier may go. */
+  #hasBefore(queue: TierQueue<Head>): boolean {
+    for (const before of this.#tiers) {
+      if (before === queue) return false
+      if (!before.isEmpty) return true
+    }
+    return false
   }
 
   /** Takes out the fairest head of the tier that may go, and those before it that wait for another pool. */
