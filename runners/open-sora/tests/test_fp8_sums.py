@@ -10,12 +10,13 @@ from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
+import peft
 import torch
 from sluice_open_sora.open_sora import attention, fp8_attention, fp8_linear
 from sluice_open_sora.open_sora.attention import Heads, settle_fp8_attention
 from sluice_open_sora.open_sora.compiled_blocks import CompiledBlocks
 from sluice_open_sora.open_sora.fp8_attention import attend_in_fp8
-from sluice_open_sora.open_sora.fp8_linear import FP8, Fp8Linear, check_fp8_sums
+from sluice_open_sora.open_sora.fp8_linear import FP8, Fp8Linear, check_fp8_sums, replace_linears
 from sluice_open_sora.sold_sizes import SoldSize
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.model_weights import ModelWeights
@@ -76,6 +77,16 @@ class Linear(unittest.TestCase):
         linear.weight.data[0] = 0
         zeros = torch.zeros(4, 64, dtype=torch.bfloat16)
         self.assertTrue(torch.equal(Fp8Linear(linear, CPU)(zeros), zeros[:, :32]))
+
+    def test_a_network_that_a_lora_of_open_soras_configuration_wraps_gives_nearly_the_same(self) -> None:
+        network = torch.nn.Sequential(torch.nn.Linear(64, 64))
+        lora = peft.LoraConfig(r=16, target_modules=["0"], init_lora_weights=False)
+        wrapped = peft.inject_adapter_in_model(lora, network).to(torch.bfloat16)
+        inputs = drawn(33, 64)
+        theirs = wrapped(inputs).float()
+        replace_linears(wrapped, CPU)
+        self.assertIsInstance(wrapped[0].base_layer, Fp8Linear)
+        self.assertLess(apart(wrapped(inputs), theirs), 0.06)
 
     def test_a_device_that_has_no_fp8_is_named(self) -> None:
         with (

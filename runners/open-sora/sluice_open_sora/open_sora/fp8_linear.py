@@ -76,8 +76,11 @@ def check_fp8_sums(device: torch.device) -> None:
 
 
 def replace_linears(block: Any, device: torch.device) -> None:
-    """Each linear layer below `block`."""
+    """Each linear layer below `block` but a LoRA's own, which are small: peft, which has them in
+    dictionaries, gives its inputs their dtype."""
     for owner in list(block.modules()):
+        if isinstance(owner, torch.nn.ModuleDict):
+            continue
         for name, child in list(owner.named_children()):
             if isinstance(child, torch.nn.Linear):
                 setattr(owner, name, Fp8Linear(child, device))
