@@ -339,6 +339,8 @@ test('a process knows that its turn was slow', async () => {
     },
     workInTurn: () => Promise.reject(new Error('no tenant is busy here')),
     faultOf: () => 'pieces',
+    tooLate: () => new Error('nobody waits for a place here'),
+    ownPlaceMsMax: 60_000,
     groupsMax: 1,
     piecesMax: 1,
   })

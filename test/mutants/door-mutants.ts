@@ -155,6 +155,13 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     tests: FAIR_LINE,
   },
   {
+    rule: 'groups: who waits too long for its place is told so',
+    file: 'apps/api/src/submissions/tenant-groups.ts',
+    find: '      for (const { reject } of late) reject(this.#options.tooLate())\n',
+    replace: '',
+    tests: GROUPS,
+  },
+  {
     rule: 'groups: tenants come in turn',
     file: 'apps/api/src/submissions/tenant-groups.ts',
     find: "head.company === 'any' ? this.#tenantsForAny() : [tenant]",

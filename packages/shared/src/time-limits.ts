@@ -21,6 +21,8 @@ export const TIME_LIMITS = {
     groupRowMs: 100,
     /** Between two statements of such a group, by the server: others wait for what it has locked. */
     groupIdleMs: 1_000,
+    /** For a place to be waited for in, where many accounts are held up at once: two who wait for a lock. */
+    ownPlaceMs: 6_000,
     /** For one statement, by the server: calls read and write few rows, by index. */
     statementMs: 5_000,
     /** For one answer, by us: longer than statementMs, so that only a dead connection comes this far. */

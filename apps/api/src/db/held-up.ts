@@ -28,5 +28,6 @@ export function heldUpOr(error: unknown): unknown {
  */
 export function isHeldUp(error: unknown): boolean {
   const told = error instanceof DatabaseUnavailableError ? error.cause : error
+  if (told instanceof HeldUpError) return true
   return told instanceof Error && HELD_UP_CODES.has((told as { code?: unknown }).code)
 }

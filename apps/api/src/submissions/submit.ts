@@ -1,4 +1,5 @@
 import { newId } from '@sluice/shared/ids'
+import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Context } from '../context.ts'
 import { HeldUpError, isHeldUp } from '../db/held-up.ts'
 import { DatabaseUnavailableError } from '../errors.ts'
@@ -34,6 +35,8 @@ export function openSubmissionGroups(context: Context & { repeats: Repeats }): S
     work: (group, manner) => insertGroup(context, group, manner),
     workInTurn: (take) => insertGroupInTurn(context, take),
     faultOf,
+    tooLate: () => new DatabaseUnavailableError(new HeldUpError('too many accounts are held up at once')),
+    ownPlaceMsMax: TIME_LIMITS.database.ownPlaceMs,
     groupsMax: GROUPS_MAX,
     piecesMax: GROUP_MAX,
   })

@@ -17,7 +17,7 @@ class Missed extends Error {}
 class Held extends Error {}
 
 /** Groups whose work ends, and whose turns come, when they are told to. */
-function driven(options: { groupsMax?: number; piecesMax?: number; fault?: Fault } = {}) {
+function driven(options: { groupsMax?: number; piecesMax?: number; fault?: Fault; now?: () => number } = {}) {
   const started: {
     names: string[]
     manner: Manner
@@ -49,6 +49,9 @@ function driven(options: { groupsMax?: number; piecesMax?: number; fault?: Fault
     },
     faultOf: (error) =>
       error instanceof Missed ? 'turn' : error instanceof Held ? 'held' : (options.fault ?? 'pieces'),
+    tooLate: () => new Error('too late'),
+    ownPlaceMsMax: 6_000,
+    now: options.now ?? (() => 0),
     groupsMax: options.groupsMax ?? 1,
     piecesMax: options.piecesMax ?? 10,
   })
@@ -325,6 +328,37 @@ test('where one tenant of a group is held up, each goes by itself, and which is 
   await settled()
   started[7]?.end()
   expect(await Promise.all([all[0], all[1], later])).toEqual(['a1 done', 'a2 done', 'a3 done'])
+})
+
+test('where many tenants are held up at once, who has waited too long for a place is told so', async () => {
+  let nowMs = 0
+  const { started, join } = driven({ fault: 'all', now: () => nowMs })
+  const [first, second, third] = ['a1', 'b1', 'c1'].map(join)
+  await settled()
+  started[0]?.fail(new Held('somebody has their rows'))
+  for (let apart = 1; apart <= 3; apart += 1) {
+    await settled()
+    started
+      .find(({ names, manner }) => manner === 'apart' && names[0] === `${'abc'.charAt(apart - 1)}1`)
+      ?.fail(new Held('somebody has its row'))
+  }
+  await settled()
+  const patient = () => started.filter(({ manner }) => manner === 'patient')
+  expect(namesOf(patient())).toEqual([['a1']])
+  nowMs = 3_000
+  patient()[0]?.fail(new Error('after all the time'))
+  await expect(first).rejects.toThrow('after all the time')
+  await settled()
+  const [behind, other] = [join('c2'), join('d1')]
+  nowMs = 6_001
+  patient()[1]?.fail(new Error('after all the time'))
+  await expect(second).rejects.toThrow('after all the time')
+  await expect(third).rejects.toThrow('too late')
+  await settled()
+  for (const { names, end } of started) if (names.includes('c2') || names.includes('d1')) end()
+  await settled()
+  for (const { names, end } of started) if (names.includes('c2') || names.includes('d1')) end()
+  expect(await Promise.all([behind, other])).toEqual(['c2 done', 'd1 done'])
 })
 
 test('of a tenant that was waited for in vain what comes behind holds up no group either', async () => {

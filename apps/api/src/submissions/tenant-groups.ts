@@ -18,6 +18,12 @@ export interface TenantGroupsOptions<Piece, Result> {
   workInTurn(take: (turn: Turn) => readonly Piece[]): Promise<TurnWork<Result>>
   /** What it was that `work` or `workInTurn` threw. */
   faultOf(error: unknown): Fault
+  /** Why a piece is refused that waited too long for its tenant's place. */
+  tooLate(): Error
+  /** A tenant that is to go by itself waits about so long for its place. */
+  ownPlaceMsMax: number
+  /** By a monotonic clock in milliseconds. */
+  now?: () => number
   /** Groups at a time in each manner. */
   groupsMax: number
   piecesMax: number
@@ -60,6 +66,8 @@ interface Waiting<Piece, Result> extends Tries {
   piece: Piece
   /** How often its tenant was busy where others' groups are over: in turns, and where there are none. */
   busyTimes: number
+  /** When its tenant was to go by itself, and not with others any more; null before that. */
+  ownSinceMs: number | null
   resolve: (result: Result) => void
   reject: (error: unknown) => void
 }
@@ -92,7 +100,8 @@ const ANSWERED_AT_ONCE = 8
  * Where tenants are busy, other processes work for them too. Then one process at a time works on a group, in
  * turn, of all that has come until its turn does: the next one finds no tenant busy. A tenant that still is
  * goes by itself, and is waited for there: for a moment, and then for as long as it takes, in a place where
- * only such tenants are. A process whose own turns are slow goes without.
+ * only such tenants are. Where those are many, who has not had its place soon is refused. A process whose own
+ * turns are slow goes without.
  *
  * How many wait is bounded by whoever lets them in.
  */
@@ -120,7 +129,7 @@ export class TenantGroups<Piece, Result> {
   join(piece: Piece): Promise<Result> {
     return new Promise((resolve, reject) => {
       const tenant = this.#options.tenantOf(piece)
-      const tries = { company: 'any' as const, isPatient: false, busyTimes: 0 }
+      const tries = { company: 'any' as const, isPatient: false, busyTimes: 0, ownSinceMs: null }
       const waiting: Waiting<Piece, Result> = { piece, ...tries, resolve, reject }
       const line = this.#behind.get(tenant) ?? this.#lines.get(tenant)
       if (line === undefined) this.#lines.set(tenant, [waiting])
@@ -140,6 +149,7 @@ export class TenantGroups<Piece, Result> {
   }
 
   #start(): void {
+    this.#refuseLate()
     if (this.#turnsLeft > 0 && !this.#isInTurn && this.#tenantsForAny().length > 0) {
       const group: Waiting<Piece, Result>[] = []
       this.#isInTurn = true
@@ -152,6 +162,27 @@ export class TenantGroups<Piece, Result> {
       this.#underWay[mannerOf(first)] += 1
       this.#run(group, first).catch(rejectAll(group))
     }
+  }
+
+  /**
+   * Refuses what has waited for a place by itself for too long: with many tenants that are held up at once,
+   * their places come by slowly. No timer: each place is taken for a bounded time, and looks when it is over.
+   */
+  #refuseLate(): void {
+    const lateMs = this.#nowMs() - this.#options.ownPlaceMsMax
+    for (const [tenant, line] of this.#lines) {
+      const [head] = line
+      if (head === undefined || (head.ownSinceMs ?? lateMs) >= lateMs) continue
+      const late = line.filter(({ ownSinceMs }) => ownSinceMs !== null && ownSinceMs < lateMs)
+      const left = line.filter((waiting) => !late.includes(waiting))
+      if (left.length > 0) this.#lines.set(tenant, left)
+      else this.#lines.delete(tenant)
+      for (const { reject } of late) reject(this.#options.tooLate())
+    }
+  }
+
+  #nowMs(): number {
+    return this.#options.now?.() ?? performance.now()
   }
 
   /** Takes the next group that there is a place for off the lines. */
@@ -292,11 +323,14 @@ export class TenantGroups<Piece, Result> {
       if (outcome === 'own' || outcome === 'none') return [{ ...waiting, company: outcome }]
       return outcome === TENANT_BUSY ? [ofBusy(waiting)] : []
     })
+    const nowMs = this.#nowMs()
+    const since: Change<Piece, Result> = (waiting) =>
+      waiting.company === 'own' ? { ...waiting, ownSinceMs: waiting.ownSinceMs ?? nowMs } : waiting
     const againOf = Map.groupBy(again, ({ piece }) => tenantOf(piece))
     for (const tenant of new Set(group.map(({ piece }) => tenantOf(piece)))) {
       const line = [...(againOf.get(tenant) ?? []), ...(this.#behind.get(tenant) ?? []).map(ofBehind)]
       this.#behind.delete(tenant)
-      if (line.length > 0) this.#lines.set(tenant, line)
+      if (line.length > 0) this.#lines.set(tenant, line.map(since))
     }
   }
 }
