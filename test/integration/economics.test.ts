@@ -3,9 +3,11 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { giveUpAttempt } from '../../apps/api/src/attempts/give-up.ts'
 import { recoverDue } from '../../apps/api/src/attempts/recovery.ts'
+import { type Database, transaction } from '../../apps/api/src/db/database.ts'
 import { FACTS_SQL } from '../../apps/api/src/economics/facts-sql.ts'
 import { readPoolDays } from '../../apps/api/src/economics/pool-days.ts'
 import { stretchesOf } from '../../apps/api/src/economics/stretches.ts'
+import { eventually } from '../support/eventually.ts'
 import { type HandAttempt, HandWorker } from '../support/hand-worker.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -57,6 +59,16 @@ const ledgerRevenue = async (from = '-infinity', to = 'infinity'): Promise<bigin
 }
 const submit = async (more: Record<string, unknown> = {}): Promise<string> =>
   (await api.call('POST', '/v1/videos', { ...SMALL, ...more })).body.id
+const overlapsOf = async (worker: string) =>
+  (
+    await sql(
+      `select a.id::text
+      from worker_shift a
+      join worker_shift b on b.worker_id = a.worker_id and b.id > a.id and b.began_at < a.until
+      where a.worker_id = $1`,
+      [worker],
+    )
+  ).rows
 const handWorker = (changes: { slots?: number } = {}) => {
   const pool = `econ${poolNumber++}`
   return { pool, worker: new HandWorker(api, { pool, ...changes }) }
@@ -412,15 +424,36 @@ describe('the time a worker was there', () => {
         Array.from({ length: 12 }, (_, index) => worker.heartbeat([], { slots: 1 + (index % 2) })),
       )
     }
-    const { rows } = await sql(
-      `select a.id::text
-      from worker_shift a
-      join worker_shift b on b.worker_id = a.worker_id and b.id > a.id and b.began_at < a.until
-      where a.worker_id = $1`,
-      [worker.id],
-    )
-    expect(rows).toEqual([])
+    expect(await overlapsOf(worker.id)).toEqual([])
     expect((await shifts(worker.id)).length).toBeGreaterThan(1)
+    await worker.heartbeat([], { draining: true })
+  })
+
+  test('never overlaps when a heartbeat waited while others changed its slots and changed them back', async () => {
+    const { worker } = handWorker()
+    await using _ = worker
+    await worker.heartbeat([], { slots: 1 })
+    const begin = (db: Database, slots: number) =>
+      db.query({
+        text: `insert into worker_shift
+            (worker_id, boot, pool, slots, devices_per_slot, cost_per_hour_micros, began_at, until)
+          select worker_id, boot, pool, $2::int, devices_per_slot, cost_per_hour_micros, until, until
+          from worker_shift where worker_id = $1 order by id desc limit 1`,
+        values: [worker.id, slots],
+      })
+    let waiting: Promise<unknown> = Promise.resolve()
+    await transaction(api.context.db, async (db) => {
+      await db.query({ text: 'update worker set heartbeat_at = now() where id = $1', values: [worker.id] })
+      waiting = worker.heartbeat([], { slots: 1 })
+      await eventually(
+        async () => (await sql(`select from pg_locks where not granted`)).rows.length,
+        (count) => count > 0,
+      )
+      await begin(db, 2)
+      await begin(db, 1)
+    })
+    await waiting
+    expect(await overlapsOf(worker.id)).toEqual([])
     await worker.heartbeat([], { draining: true })
   })
 

@@ -90,7 +90,8 @@ def describe_attention(models: Any, environment: Mapping[str, str]) -> dict[str,
     kind = environment.get("OPENSORA_DEVICE") or "cuda"
     if kind == "cuda" and not torch.cuda.is_available():
         return None
-    from .open_sora.attention import Heads, settle_attention, stand_in_for_flash_attn
+    from .open_sora.attention import Heads, settle_attention, settle_fp8_attention, stand_in_for_flash_attn
+    from .open_sora.fp8_linear import check_fp8_sums
 
     stand_in_for_flash_attn()
     try:
@@ -98,7 +99,11 @@ def describe_attention(models: Any, environment: Mapping[str, str]) -> dict[str,
         lengths = [size.positions for size in sold_sizes(described)]
         heads = Heads(*HEADS, torch.bfloat16)
         wanted = read_choice(environment, ATTENTION_SETTING, ATTENTION, "auto")
-        kernel, said = settle_attention(wanted, heads, lengths, torch.device(kind))
+        device = torch.device(kind)
+        kernel, said = settle_attention(wanted, heads, lengths, device)
+        if any(model.precision == "fp8-sums" for model in described):
+            check_fp8_sums(device)
+            said += f"; with fp8-sums {settle_fp8_attention(kernel, heads, lengths, device)[1]}"
         return {"kernel": kernel, "said": said, "problem": None}
     except (RunnerFailure, SettingError) as error:
         return {"kernel": None, "said": "", "problem": str(error)}

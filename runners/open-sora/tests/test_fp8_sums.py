@@ -17,6 +17,7 @@ from sluice_open_sora.open_sora.attention import Heads, settle_fp8_attention
 from sluice_open_sora.open_sora.compiled_blocks import CompiledBlocks
 from sluice_open_sora.open_sora.fp8_attention import attend_in_fp8
 from sluice_open_sora.open_sora.fp8_linear import FP8, Fp8Linear, check_fp8_sums, replace_linears
+from sluice_open_sora.probe import describe_attention
 from sluice_open_sora.sold_sizes import SoldSize
 from sluice_runner.failure import RunnerFailure
 from sluice_runner.model_weights import ModelWeights
@@ -147,6 +148,18 @@ class Attention(unittest.TestCase):
 
 
 class Choice(unittest.TestCase):
+    def test_doctor_is_told_whether_the_sums_run_and_which_kernel_attention_would_have(self) -> None:
+        models = [{"id": MODEL, "precision": "fp8-sums"}]
+        with mock.patch("sluice_open_sora.probe.sold_sizes", return_value=()):
+            found = describe_attention(models, {"OPENSORA_DEVICE": "cpu"})
+            assert found is not None
+            self.assertRegex(found["said"], "; with fp8-sums attention: not cudnn-fp8, not installed;")
+            failure = RunnerFailure("model_missing", "no such sums")
+            with mock.patch.object(fp8_linear, "check_fp8_sums", side_effect=failure):
+                found = describe_attention(models, {"OPENSORA_DEVICE": "cpu"})
+            assert found is not None
+            self.assertEqual(found["problem"], "no such sums")
+
     def test_where_cudnn_is_missing_or_wrong_the_other_kernel_is_used_and_why_is_said(self) -> None:
         kernel, said = settle_fp8_attention("sdpa-math", HEADS, (), CPU)
         self.assertEqual(kernel, "sdpa-math")

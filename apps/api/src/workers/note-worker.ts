@@ -121,9 +121,13 @@ export async function renewWorker(
   const { rows } = await db.query<{ is_renewed: boolean }>({
     name: 'worker-renew',
     text: `
-      with same as (
-        update worker set heartbeat_at = now()
-        where id = $1 and key_id = $2 and boot = $3 and pool = $4 and slots = $5 and device = $6
+      with seen as (select xmin from worker where id = $1),
+      same as (
+        update worker w set heartbeat_at = now()
+        from seen
+        -- Who waited for the row has seen the shifts of before: another heartbeat may have begun others.
+        where w.xmin = seen.xmin
+          and id = $1 and key_id = $2 and boot = $3 and pool = $4 and slots = $5 and device = $6
           and devices_per_slot = $7 and vram_bytes = $8 and models = $9 and frames_max = $10
           and pixels_max = $11 and cost_per_hour_micros is not distinct from $12 and draining = $13
           and modes = $14 and sequence_devices = $15 and queue = $16 and loaded = $17::jsonb

@@ -9,6 +9,7 @@ need not be the mean of all, and fp8, a floating point number, has room above wh
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any, Sequence
 
@@ -83,7 +84,7 @@ class _Graph:
         cudnn = importlib.import_module("cudnn")
         batch, length, heads, width = parts[0].shape
         device = self._device = parts[0].device
-        self._handle = cudnn.create_handle()
+        self._handle = _handle_of(device)
         self._set_stream = cudnn.set_stream
         dims, strides = (batch, heads, length, width), (length * heads * width, width, heads * width, 1)
         turned = [part.transpose(1, 2).stride() for part in parts]
@@ -136,11 +137,20 @@ class _Graph:
         return result
 
 
+# As many shapes as a service sells, by their batches: of what was made last, since own sizes may be many.
+_GRAPHS_MAX = 64
 _graphs: dict[tuple[Any, ...], _Graph] = {}
+
+
+@functools.cache
+def _handle_of(device: torch.device) -> Any:
+    return importlib.import_module("cudnn").create_handle()
 
 
 def _graph_of(*parts: torch.Tensor) -> _Graph:
     key = (parts[0].device, parts[0].shape, *(part.stride() for part in parts))
+    if key not in _graphs and len(_graphs) >= _GRAPHS_MAX:
+        del _graphs[next(iter(_graphs))]
     if key not in _graphs:
         _graphs[key] = _Graph(parts)
     return _graphs[key]
