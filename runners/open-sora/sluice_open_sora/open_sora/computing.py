@@ -24,13 +24,15 @@ from .compiled_blocks import CompiledBlocks, CompileFailure
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """`module`: the video model. `ring`: over how many devices its sequence is split."""
+    """`module`: the video model. `ring`: over how many devices its sequence is split. `precision`: of the
+    model that is loaded."""
 
     module: Any
     device: torch.device
     dtype: torch.dtype
     ranks: int
     ring: int
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,9 @@ def settle_computing(
     network: LoadedNetwork,
     settings: Settings,
     sizes: Sequence[SoldSize],
-    precision: Precision | None,
     served: Collection[Precision | None],
 ) -> Computing:
-    """Decides, and puts it in place. `precision`: of the model that is loaded; `served`: of all models.
-    Raises RunnerFailure."""
+    """Decides, and puts it in place. `served`: the precisions of all models. Raises RunnerFailure."""
     if network.ring > 1:
         attention = {each: "ring" for each in served}
         return Computing("flash-attn-2", attention, {"attention": "flash-attn ring"}, {})
@@ -166,6 +166,6 @@ def settle_computing(
             kernels["fp8-sums"], said = settle_fp8_attention(kernel, heads, lengths, network.device)
             log(said)
         settled[FP8_SETTING] = "on" if kernels["fp8-sums"] == FP8_KERNEL else "off"
-    used = kernels[precision]
+    used = kernels[network.precision]
     put_in_place(find_kernel(used))
     return Computing(used, kernels, {"attention": used}, settled)

@@ -93,11 +93,11 @@ class OpenSoraPipeline:
         groups = RankGroups(self._device) if shares_branches else None
         dtype = to_torch_dtype(config.get("dtype", "bf16"))
         video_model = self._make_parts(dtype, self._offload or self._served[model].precision is not None)
-        network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring)
-        sizes = sold_sizes(models)
         precision = self._served[model].precision
+        network = LoadedNetwork(video_model, self._device, dtype, self._place.ranks, ring, precision)
+        sizes = sold_sizes(models)
         precisions = {one.precision for one in served}
-        self._computing = settle_computing(network, self._settings, sizes, precision, precisions)
+        self._computing = settle_computing(network, self._settings, sizes, precisions)
         # Before the ranks split it: each still has every tensor whole.
         self._prepare_weights(video_model)
         self.use(model, lambda *_: None)
