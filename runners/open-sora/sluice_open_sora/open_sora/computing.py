@@ -68,7 +68,7 @@ def settle_blocks(
             compared = blocks.put_in_place(sizes)
             log(f"blocks: {describe(compared)}")
             if wanted == "on" or is_faster(compared):
-                return _with(computing, "compiled", "on", " blocks=compiled")
+                return _with(computing, _BLOCKS, None)
             blocks.take_back()
             why = "compiled they are not faster"
         except CompileFailure as failure:
@@ -76,7 +76,7 @@ def settle_blocks(
     if wanted == "on":
         needed = "a C compiler and Python's headers are needed; off and auto go on without"
         raise RunnerFailure("model_missing", f'{COMPILE_SETTING} is "on", but: {why}; {needed}')
-    return _with(computing, f"not compiled: {why}", "off", "")
+    return _with(computing, _BLOCKS, why)
 
 
 def settle_norms(
@@ -93,12 +93,12 @@ def settle_norms(
             plain_s, compiled_s = norms.put_in_place()
             log(f"norms: {1000 * plain_s:.2f} ms as it is, {1000 * compiled_s:.2f} ms compiled")
             if settings.compile == "on" or compiled_s <= plain_s * (1 - GAIN_MIN):
-                return _with_norms(computing, "compiled", "on", " norms=compiled")
+                return _with(computing, _NORMS, None)
             norms.take_back()
             why = "compiled they are not faster"
         except CompileFailure as failure:
             why = str(failure)
-    return _with_norms(computing, f"not compiled: {why}", "off", "")
+    return _with(computing, _NORMS, why)
 
 
 def compile_ahead(network: LoadedNetwork) -> None:
@@ -123,21 +123,20 @@ def _why_not_compiled(settings: Settings, network: LoadedNetwork) -> str | None:
     return None
 
 
-def _with(computing: Computing, said: str, settled: str, identity: str) -> Computing:
-    return replace(
-        computing,
-        uses={**computing.uses, "blocks": said},
-        settled={**computing.settled, COMPILE_SETTING: settled},
-        identity=f"{computing.identity}{identity}",
-    )
+# What is compiled or not, and the setting that tells ranks which start again.
+_BLOCKS = ("blocks", COMPILE_SETTING)
+_NORMS = ("norms", NORMS_SETTING)
 
 
-def _with_norms(computing: Computing, said: str, settled: str, identity: str) -> Computing:
+def _with(computing: Computing, part: tuple[str, str], why_not: str | None) -> Computing:
+    """`why_not`: None = it is compiled."""
+    name, setting = part
+    said = "compiled" if why_not is None else f"not compiled: {why_not}"
     return replace(
         computing,
-        uses={**computing.uses, "norms": said},
-        settled={**computing.settled, NORMS_SETTING: settled},
-        identity=f"{computing.identity}{identity}",
+        uses={**computing.uses, name: said},
+        settled={**computing.settled, setting: "on" if why_not is None else "off"},
+        identity=computing.identity + (f" {name}=compiled" if why_not is None else ""),
     )
 
 
