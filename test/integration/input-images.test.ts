@@ -14,6 +14,8 @@ import {
   animatedPng,
   bombPng,
   farthest,
+  jpegOfScans,
+  pngWith,
   QUADRANT_COLOURS,
   quadrantMeans,
   quadrants,
@@ -227,6 +229,12 @@ describe('refused, with nothing stored', () => {
     ['a bomb of 900 megapixels', () => bombPng(30_000, 30_000), /is 30000x30000 pixels/],
     ['a bomb that is long', () => bombPng(1, 2_000_000), /is 1x2000000 pixels: allowed is a longer side/],
     ['a bomb that holds fewer rows than it says', () => bombPng(6_000, 6_000), /is damaged/],
+    ['a JPEG that repeats a scan', () => jpegOfScans(quadrants(64, 64), 101), /of more than 100 scans/],
+    [
+      'a PNG of crumbs',
+      async () => pngWith(await still('png'), Array(20_000).fill(['tEXt', Buffer.alloc(0)])),
+      /in too many chunks/,
+    ],
   ]
 
   test.each(HOSTILE)('%s is a typed 400, as a file and as a data URL', async (_title, make, says) => {

@@ -63,6 +63,20 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     tests: REPEATS,
   },
   {
+    rule: 'images: a decoder gets no texts',
+    file: 'apps/api/src/inputs/png-chunks.ts',
+    find: '(type & IS_ANCILLARY) === 0 || OF_THE_LOOK.has(type)',
+    replace: 'true',
+    tests: ['unit', 'apps/api/src/inputs/png-chunks.test.ts'],
+  },
+  {
+    rule: 'images: scans are counted',
+    file: 'apps/api/src/inputs/source-image.ts',
+    find: `if (format === 'jpeg' && (await`,
+    replace: `if (format !== 'jpeg' && (await`,
+    tests: ['integration-postgres', 'test/integration/input-images.test.ts', '-t', 'repeats a scan'],
+  },
+  {
     rule: 'money first: no image is decoded without money',
     file: 'apps/api/src/submissions/look-first.ts',
     find: 'if (priced.costMicros > availableMicros)',

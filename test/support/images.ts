@@ -71,8 +71,21 @@ export function bombPng(width: number, height: number): Buffer {
 export function animatedPng(still: Buffer, frames: number): Buffer {
   const control = Buffer.alloc(8)
   control.writeUInt32BE(frames, 0)
-  // After the signature and IHDR.
-  return Buffer.concat([still.subarray(0, 33), chunk('acTL', control), still.subarray(33)])
+  return pngWith(still, [['acTL', control]])
+}
+
+/** A PNG with chunks of its own behind its signature and IHDR. */
+export function pngWith(still: Buffer, chunks: readonly (readonly [string, Buffer])[]): Buffer {
+  const added = chunks.map(([type, data]) => chunk(type, data))
+  return Buffer.concat([still.subarray(0, 33), ...added, still.subarray(33)])
+}
+
+/** A progressive JPEG whose last scan is written `times` times. */
+export async function jpegOfScans(picture: Sharp, times: number): Promise<Buffer> {
+  const jpeg = await picture.jpeg({ progressive: true }).toBuffer()
+  const [scan, end] = [jpeg.lastIndexOf(Buffer.from([0xff, 0xda])), jpeg.length - 2]
+  const repeated = Array.from({ length: times }, () => jpeg.subarray(scan, end))
+  return Buffer.concat([jpeg.subarray(0, scan), ...repeated, jpeg.subarray(end)])
 }
 
 function pngOf(chunks: readonly (readonly [string, Buffer])[]): Buffer {

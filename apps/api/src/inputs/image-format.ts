@@ -11,21 +11,5 @@ export function sniffFormat(bytes: Buffer): ImageFormat | null {
   return null
 }
 
-/**
- * True when a PNG holds an animation (APNG): an `acTL` chunk before its pixels, which decoders of still
- * images pass over.
- */
-export function isAnimatedPng(bytes: Buffer): boolean {
-  let at = PNG_SIGNATURE.length
-  while (at + 8 <= bytes.length) {
-    const type = bytes.toString('latin1', at + 4, at + 8)
-    if (type === 'acTL') return true
-    if (type === 'IDAT') return false
-    // Length, type and checksum are four bytes each.
-    at += bytes.readUInt32BE(at) + 12
-  }
-  return false
-}
-
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
 const JPEG_SIGNATURE = Buffer.from([0xff, 0xd8, 0xff])

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import sharp, { type Metadata } from 'sharp'
 import { SluiceError } from '../errors.ts'
-import { isAnimatedPng, sniffFormat } from './image-format.ts'
+import { cutAtYields } from '../in-slices.ts'
+import { type ImageFormat, sniffFormat } from './image-format.ts'
+import { hasTooManyScans, SCANS_MAX } from './jpeg-scans.ts'
+import { chunksToDecode } from './png-chunks.ts'
 
 /** Bytes of the largest input image that is accepted. */
 export const IMAGE_BYTES_MAX = 10 * 1024 * 1024
@@ -45,16 +48,31 @@ export async function openImage(bytes: Buffer, decode: Decode): Promise<SourceIm
   if (bytes.length > IMAGE_BYTES_MAX) throw tooLarge(bytes.length)
   const format = sniffFormat(bytes)
   if (format === null) throw refusal('of another type')
-  const { pages, autoOrient, ...head } = await readHead(bytes)
+  const bounded = await boundedWork(bytes, format)
+  const { pages, autoOrient, ...head } = await readHead(bounded)
   if (head.format !== format) throw refusal('of another type')
-  if ((pages ?? 1) > 1 || (format === 'png' && isAnimatedPng(bytes))) throw refusal('animated')
+  if ((pages ?? 1) > 1) throw refusal('animated')
   const { width, height } = autoOrient
   if (width * height > PIXELS_MAX) throw refusal(`${width}x${height} pixels`)
   if (Math.max(width, height) > Math.min(width, height) * LONGER_SIDE_TIMES_MAX) {
     const allowed = `a longer side of at most ${LONGER_SIDE_TIMES_MAX} times the shorter`
     throw invalidInputImage(`${width}x${height} pixels`, allowed)
   }
-  return { width, height, fit: (size) => decode(() => fit(bytes, size)) }
+  return { width, height, fit: (size) => decode(() => fit(bounded, size)) }
+}
+
+/**
+ * The image without what would cost a decoder more than its pixels do: its time limit is looked at between
+ * rows of pixels only, and a thread of the runtime, which has four, is taken until then. Throws SluiceError.
+ */
+async function boundedWork(bytes: Buffer, format: ImageFormat): Promise<Buffer> {
+  if (format === 'jpeg' && (await cutAtYields(hasTooManyScans(bytes))))
+    throw refusal(`a JPEG of more than ${SCANS_MAX} scans`)
+  if (format !== 'png') return bytes
+  const chunks = chunksToDecode(bytes)
+  if (chunks === null) throw refusal('a PNG in too many chunks')
+  if (chunks.isAnimated) throw refusal('animated')
+  return chunks.bytes
 }
 
 /**
