@@ -275,17 +275,47 @@ test('a process that hangs in its turn keeps only those waiting whom it has lock
   }
 })
 
-test('who has a row of one account keeps nobody waiting who came together with it, and that account for as long', async () => {
+test('who has another row of one account, such as a budget, keeps nobody waiting who came together with it, and that account for as long', async () => {
   const other = await service.account(RICH_MICROS)
+  const budgeted = { ...key, limits: { ...key.limits, tokenBudget: 1_000_000n } }
+  await service.owner.query({
+    text: 'update api_key set token_budget = $2 where id = $1',
+    values: [key.id, budgeted.limits.tokenBudget],
+  })
+  await submit({ by: budgeted })
   const holder = await service.context.internal.db.connect()
   try {
     await holder.query('begin')
-    await holder.query('select from account where id = $1 for update', [key.accountId])
-    const late = inOneGroup([{}, {}])
+    await holder.query('select from key_budget where key_id = $1 for update', [key.id])
+    const late = inOneGroup([{ by: budgeted }, { by: budgeted }])
     const [first, second] = [submit({ by: other }), submit({ by: other })]
     expect((await Promise.all([first, second])).map(({ status }) => status)).toEqual(['queued', 'queued'])
+    // By itself, for longer than a group waits.
+    await eventually(waitsForLock, (count) => count === 1)
     await holder.query('commit')
     expect(refusals(await late)).toEqual([null, null])
+  } finally {
+    holder.release()
+  }
+})
+
+test('of a group in which somebody has rows of several accounts the others share one commit, however many those are', async () => {
+  const accounts = await Promise.all(Array.from({ length: 12 }, () => service.account(RICH_MICROS)))
+  const held = accounts.slice(0, 6)
+  const holder = await service.context.internal.db.connect()
+  try {
+    await holder.query('begin')
+    // As an operator does who changes them.
+    await holder.query('update account set weight = weight where id = any ($1)', [
+      held.map(({ accountId }) => accountId),
+    ])
+    const late = inOneGroup(held.map((by) => ({ by })))
+    const outcomes = await inOneGroup(accounts.slice(6).flatMap((by) => [{ by }, { by }]))
+    expect(refusals(outcomes)).toEqual(Array(12).fill(null))
+    expect(commitsOf(outcomes)).toBe(1)
+    await holder.query('commit')
+    expect(refusals(await late)).toEqual(Array(6).fill(null))
+    expect(await checkLedger(service.context.db)).toMatchObject({ ok: true })
   } finally {
     holder.release()
   }

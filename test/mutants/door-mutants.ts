@@ -274,6 +274,13 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
   },
   {
+    rule: 'groups: an account’s row that somebody has makes the account busy, and fails no group',
+    file: 'apps/api/src/ledger/accounts.ts',
+    find: '      for no key update skip locked)',
+    replace: '      for key share)',
+    tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
+  },
+  {
     rule: 'groups: the database ends one whose process stands still',
     file: 'apps/api/src/submissions/insert-group.ts',
     find: 'lockMs: TIME_LIMITS.database.groupRowMs, idleMs: TIME_LIMITS.database.groupIdleMs',

@@ -51,8 +51,9 @@ export async function lockOwned(db: Database, accountId: string, currency: strin
 }
 
 /**
- * As `lockOwned`, for several tenants at once and without waiting: those whose accounts another transaction
- * has locked are not in what it returns.
+ * As `lockOwned`, for several tenants at once and without waiting, and with it each one's row of `account`,
+ * which a submission writes too: a tenant of which another transaction has locked any of this is not in what
+ * it returns.
  */
 export async function lockOwnedThatAreFree(
   db: Database,
@@ -61,11 +62,22 @@ export async function lockOwnedThatAreFree(
 ): Promise<Map<string, OwnedAccounts>> {
   const { rows } = await db.query<OwnedRow & { account_id: string }>({
     name: 'ledger-lock-free',
-    text: `select id, kind, balance, account_id
-    from ledger_account
-    where account_id = any ($1::text[]) and currency = $2 and credit_id is null
-    order by id
-    for update skip locked`,
+    // The row of `account` after the money, as all take them, and only of whom the money could be had.
+    text: `with money as (
+      select id, kind, balance, account_id
+      from ledger_account
+      where account_id = any ($1::text[]) and currency = $2 and credit_id is null
+      order by id
+      for update skip locked),
+    free as (
+      select id
+      from account
+      where id = any (array(select account_id from money))
+      order by id
+      for no key update skip locked)
+    select money.*
+    from money
+    join free on free.id = money.account_id`,
     values: [accountIds, currency],
   })
   const whole = [...Map.groupBy(rows, (row) => row.account_id)].filter(
