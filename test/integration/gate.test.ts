@@ -115,29 +115,34 @@ test('the backlog stays in Postgres: only what a free slot takes next is dispatc
 
 test('an account cannot occupy the whole pool while others have something queued or running there, and can as soon as they have not, however lately they submitted', async () => {
   const [greedy, other] = [await rich(), await rich()]
-  await withWorker(4, async (worker) => {
+  await withWorker(8, async (worker) => {
     await worker.heartbeat()
     await submit(other.key)
     const running = await worker.fetch()
-    for (let i = 0; i < 6; i += 1) await submit(greedy.key)
-    const attempts = [await worker.fetch(), await worker.fetch(), await worker.fetch()]
+    for (let i = 0; i < 10; i += 1) await submit(greedy.key)
+    const attempts: HandAttempt[] = []
+    for (let i = 0; i < 6; i += 1) attempts.push(await worker.fetch())
+    await gatePassed(api)
+    // Six of eight are its share; the eighth slot stays free though four more of its videos wait.
+    expect(await inFlight()).toBe(7)
     await finish(running)
-    // Nothing of the other account is left: the fourth slot need not stay free for it.
-    attempts.push(await worker.fetch())
-    const [first] = attempts
-    if (first === undefined) throw new Error('four were fetched')
+    // Nothing of the other account is left: no slot need stay free for it.
+    for (let i = 0; i < 2; i += 1) attempts.push(await worker.fetch())
+    const [first, second, third, ...rest] = attempts
+    if (first === undefined || second === undefined || third === undefined)
+      throw new Error('eight were fetched')
     const late = await submit(other.key)
     await finish(first)
     const next = await worker.fetch()
     expect(next.job.video).toBe(late)
-    await next.report({ type: 'progress', phase: 'denoise', step: 1, remaining_ms: 60_000 })
-    // Three of four are the greedy one's, and one more would be more than its share while the other runs.
-    for (const attempt of attempts.slice(1, 2)) await finish(attempt)
-    attempts.push(await worker.fetch())
+    // Seven are the greedy one's. Two end, and one follows: with that it has its share again.
+    for (const attempt of [second, third]) await finish(attempt)
+    rest.push(await worker.fetch())
     await gatePassed(api)
-    expect(await inFlight()).toBe(4)
-    for (const attempt of [...attempts.slice(2), next]) await finish(attempt)
-    await finish(await worker.fetch())
+    expect(await inFlight()).toBe(7)
+    await finish(next)
+    rest.push(await worker.fetch())
+    for (const attempt of rest) await finish(attempt)
   })
 })
 

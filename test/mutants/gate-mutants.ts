@@ -19,6 +19,7 @@ const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/att
 const SWITCHING: Mutant['tests'] = ['unit', 'packages/gate/src/switching.test.ts']
 const LOADED: Mutant['tests'] = ['unit', 'packages/gate/src/loaded-slots.test.ts']
 const SWITCHES: Mutant['tests'] = ['integration-postgres', 'test/integration/model-switches.test.ts']
+const FETCHER: Mutant['tests'] = ['unit', 'apps/worker/src/slots/job-fetcher.test.ts']
 const FLEX: Mutant['tests'] = ['integration-postgres', 'test/integration/flex-market.test.ts']
 const DOOR: Mutant['tests'] = ['integration-postgres', 'test/integration/door.test.ts']
 
@@ -183,6 +184,27 @@ export const GATE_MUTANTS: readonly Mutant[] = [
     file: 'apps/worker/src/slots/left-jobs.ts',
     find: 'if (job.loaded === undefined || wantsWith(job.loaded)) return false',
     replace: 'if (job.loaded !== undefined || wantsWith(job.video)) return false',
+    tests: ['unit', 'apps/worker/src/slots/left-jobs.test.ts'],
+  },
+  {
+    rule: 'switches: what was chosen for another slot goes back to the queue',
+    file: 'apps/worker/src/slots/job-fetcher.ts',
+    find: 'this.#left.leaves(taken.job, (loaded) => slots.wantJobWith(loaded))',
+    replace: 'this.#left.leaves(taken.job, () => true)',
+    tests: FETCHER,
+  },
+  {
+    rule: 'switches: who looks past a job that is meant for others puts it back',
+    file: 'apps/worker/src/slots/job-fetcher.ts',
+    find: 'for (const other of others) await other.putBack()',
+    replace: 'for (const other of others.slice(1)) await other.putBack()',
+    tests: FETCHER,
+  },
+  {
+    rule: 'switches: a job says for which slot it was chosen',
+    file: 'apps/api/src/gate/dispatch-pass.ts',
+    find: '...(slot?.model != null && differ ? { loaded: slot.model } : {}),',
+    replace: '',
     tests: SWITCHES,
   },
   {

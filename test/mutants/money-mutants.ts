@@ -250,7 +250,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: '32: what ended is summed once, with what was there',
-    file: 'apps/api/migrations/0030-kept-sums.sql',
+    file: 'apps/api/migrations/0038-payments-and-statements.sql',
     find: 'charged_micros = u.charged_micros + excluded.charged_micros;',
     replace: 'charged_micros = excluded.charged_micros;',
     tests: USAGE_SUMS,
@@ -273,7 +273,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     rule: 'ledger check: an older entry that is committed later is looked at',
     file: 'apps/api/src/ledger/proof-store.ts',
     find: 'select pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8 as over',
-    replace: "select pg_snapshot_xmin(pg_current_snapshot()) > '1' or $1::text is null as over",
+    replace: 'select pg_snapshot_xmin(pg_current_snapshot()) > 1::text::xid8 or $1::text is null as over',
     tests: [...LEDGER_CHECK, '-t', 'committed later'],
   },
   {
@@ -292,7 +292,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: '30: what ended in an open hour counts once',
-    file: 'apps/api/migrations/0030-kept-sums.sql',
+    file: 'apps/api/migrations/0038-payments-and-statements.sql',
     find: 'if old.ended_at is null then',
     replace: "if old.ended_at is null and new.status <> 'failed' then",
     tests: OPEN_FACTS,
