@@ -728,6 +728,20 @@ describe('secrets', () => {
     await verify(both, after.secret)
   })
 
+  test("the account's own secret, rotated by a call that an SDK repeats, is rotated once, and the one before signs on", async () => {
+    const { key } = await api.account(10_000_000_000n)
+    const call = (method: string, path: string, headers = {}) =>
+      api.call(method, path, undefined, { key, headers })
+    const before = (await call('GET', '/v1/webhook_secret')).body
+    const rotate = (tryNumber: number) =>
+      call('POST', '/v1/webhook_secret/rotate', { 'x-stainless-retry-count': String(tryNumber) })
+    const lost = (await rotate(0)).body
+    expect((await rotate(1)).body).toEqual(lost)
+    const rows = await sql('select previous_secret from webhook_secret where secret = $1', [lost.secret])
+    expect(rows).toEqual([{ previous_secret: before.secret }])
+    expect((await rotate(0)).body.secret).not.toBe(lost.secret)
+  })
+
   test('an endpoint shows its secret when it is made or rotated, and nowhere else', async () => {
     const call = await tenant()
     await using receiver = await startWebhookReceiver()

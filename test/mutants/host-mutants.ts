@@ -376,4 +376,18 @@ export const HOST_MUTANTS: readonly Mutant[] = [
     replace: 'return Share((rank % branches,), branches, size, rank % size)',
     tests: ['unit', 'runners/open-sora/python-suite.test.ts', '-t', 'test_parts'],
   },
+  {
+    rule: 'host: a line of a child is not kept without end',
+    file: 'packages/shared/src/lines.ts',
+    find: 'if (this.#rest.length <= LINE_CHARS_MAX) continue',
+    replace: 'continue',
+    tests: ['unit', 'packages/shared/src/lines.test.ts'],
+  },
+  {
+    rule: 'host: a download takes the place of no device',
+    file: 'apps/cli/src/videos/save-video.ts',
+    find: 'if (existing !== null && !existing.isFile())',
+    replace: 'if (existing?.isSocket() === true)',
+    tests: ['unit', 'apps/cli/src/videos/generate.test.ts', '-t', 'in the place of a device'],
+  },
 ]

@@ -1,4 +1,4 @@
-import { readJsonLines } from '@sluice/shared/json-lines'
+import { readJsonLines } from '@sluice/shared/lines'
 import { type Environment, SettingErrors } from '@sluice/shared/settings'
 import { isReplyChannel, openReplyChannel, type SendReply } from './reply-channel.ts'
 

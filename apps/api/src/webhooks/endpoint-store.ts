@@ -4,11 +4,15 @@ import { SluiceError } from '../errors.ts'
 import { checkOutgoingUrl } from '../outgoing/guarded-fetch.ts'
 import type { OutgoingRules } from '../outgoing/outgoing-url.ts'
 import type { EndpointEvent } from './event.ts'
-import { newSecret, OVERLAP_SECONDS, SECRET_COLUMNS, type SigningSecret } from './secret.ts'
+import {
+  newSecret,
+  OVERLAP_SECONDS,
+  REPEAT_WINDOW_SECONDS,
+  SECRET_COLUMNS,
+  type SigningSecret,
+} from './secret.ts'
 
 const ENDPOINTS_MAX = 20
-/** An SDK repeats an unanswered request within minutes. */
-const REPEAT_WINDOW_SECONDS = 600
 
 /** A row of table webhook_endpoint. */
 export interface Endpoint extends SigningSecret {

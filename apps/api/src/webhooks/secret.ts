@@ -4,6 +4,8 @@ import { Webhook } from 'standardwebhooks'
 const SECRET_BYTES = 32
 /** How long a secret still signs after a rotation: a day. */
 export const OVERLAP_SECONDS = 86_400
+/** An SDK repeats an unanswered request within minutes. */
+export const REPEAT_WINDOW_SECONDS = 600
 
 /** The secret that signs deliveries, and the one before it as long as that signs too. */
 export interface SigningSecret {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { splitLines } from '../processes/split-lines.ts'
+import { readTextLines } from '@sluice/shared/lines'
 import { askToEnd, KILLED_MS_MAX, sendSignal, settlesWithin } from '../processes/stop-process.ts'
 import { type Launch, SERVER_ENVIRONMENT } from './server-account.ts'
 import { endBackends } from './take-over.ts'
@@ -76,7 +76,7 @@ function untilReady(child: ChildProcess, onLog: (line: string) => void): Promise
       resolve(problem)
     }
     if (child.stderr !== null) {
-      splitLines(child.stderr, (line) => {
+      readTextLines(child.stderr, (line) => {
         onLog(line)
         silence.refresh()
         lines.push(line)

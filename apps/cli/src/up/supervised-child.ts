@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readTextLines } from '@sluice/shared/lines'
 import { pause } from '@sluice/shared/pause'
-import { splitLines } from '../processes/split-lines.ts'
 import { askToEnd, KILLED_MS_MAX, sendSignal, settlesWithin } from '../processes/stop-process.ts'
 import { type BackoffSettings, createBackoff } from './backoff.ts'
 
@@ -138,7 +138,7 @@ function launch(
   for (const stream of ['stdout', 'stderr'] as const) {
     // Node has no pipe for a child that could not be made for want of file descriptors.
     const pipe = child[stream] ?? null
-    if (pipe !== null) splitLines(pipe, (line) => onLine(line, stream))
+    if (pipe !== null) readTextLines(pipe, (line) => onLine(line, stream))
   }
   return { process: child, ended, closed: once(child, 'close').catch(() => undefined) }
 }

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -299,6 +300,17 @@ describe('sluice generate', () => {
     server.close()
     server.closeAllConnections()
     await expect(generate(options({ timings: { patienceMs: 60, againMs: 20 } }))).rejects.toThrow(ApiError)
+  })
+
+  it('never puts a file in the place of a device or a pipe: that is refused before anything is submitted', async () => {
+    const pipe = join(dir, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    for (const output of [pipe, '/dev/null']) {
+      await expect(generate(options({ output }))).rejects.toThrow(UsageError)
+      await expect(watch({ ...options(), id: ID, output })).rejects.toThrow('is a device or a pipe')
+    }
+    expect((await stat(pipe)).isFIFO()).toBe(true)
+    expect(asked).toEqual([])
   })
 
   it('asks for nothing when the file could not be written', async () => {

@@ -5,10 +5,15 @@ import { sizeText } from '../size-text.ts'
 import { secondsText } from './progress-text.ts'
 import type { Video } from './video.ts'
 
-/** Throws UsageError when `--output` names what cannot be written. */
+/**
+ * Throws UsageError when `--output` names what cannot be written, or what a file may not take the place of:
+ * the download is renamed to it, and root may do that to /dev/null.
+ */
 export async function requireWritable(output: string): Promise<void> {
   const existing = await stat(output).catch(() => null)
   if (existing?.isDirectory()) throw new UsageError(`--output must name a file, ${output} is a folder`)
+  if (existing !== null && !existing.isFile())
+    throw new UsageError(`--output must name a file, ${output} is a device or a pipe`)
   const folder = dirname(resolve(output))
   await access(folder, constants.W_OK).catch(() => {
     throw new UsageError(`--output: the folder ${folder} is not there or cannot be written`)

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
-import { readJsonLines } from '@sluice/shared/json-lines'
+import { readJsonLines, readTextLines } from '@sluice/shared/lines'
 import { type RunnerReply, type RunnerRequest, runnerReplySchema } from '@sluice/shared/runner-protocol'
 import { TIME_LIMITS } from '@sluice/shared/time-limits'
 import type { Logger } from 'pino'
@@ -164,11 +163,10 @@ export class RunnerProcess {
   }
 
   #logLines(stream: Readable, name: 'stdout' | 'stderr'): void {
-    createInterface({ input: stream }).on('line', (line) => {
+    readTextLines(stream, (line) => {
       if (name === 'stderr') this.#lastWords = `${this.#lastWords}\n${line}`.slice(-LAST_WORDS_CHARS_MAX)
       this.#log.debug({ stream: name }, `runner: ${line}`)
     })
-    stream.on('error', () => {})
   }
 
   #killGroup(): void {

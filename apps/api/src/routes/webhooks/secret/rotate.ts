@@ -1,3 +1,4 @@
+import { originOf } from '../../../http/request-headers.ts'
 import { accountRoute } from '../../../http/route.ts'
 import { rotateAccountSecret } from '../../../webhooks/account-secret.ts'
 import { accountSecretJson, accountSecretSchema } from './secret-json.ts'
@@ -14,5 +15,8 @@ export const rotateWebhookSecretRoute = accountRoute(
     answers: { 200: { description: 'The new secret.', schema: accountSecretSchema } },
     errors: [],
   },
-  async ({ context, key }) => accountSecretJson(await rotateAccountSecret(context.db, key.accountId)),
+  async ({ context, key, request }) => {
+    const { isRepeat } = originOf(request)
+    return accountSecretJson(await rotateAccountSecret(context.db, key.accountId, { isRepeat }))
+  },
 )
