@@ -5,6 +5,8 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { transaction } from '../../apps/api/src/db/database.ts'
+import type { NewVideo } from '../../apps/api/src/forecast/forecaster.ts'
+import type { Purpose } from '../../apps/api/src/forecast/simulation-turns.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
 import { lockPurse } from '../../apps/api/src/ledger/purse.ts'
 import { cancelledEnd, completedEnd, failedEnd } from '../../apps/api/src/videos/end.ts'
@@ -220,8 +222,8 @@ test('of a burst of promises no more are given than can be kept', async () => {
   // Forecasts that take their time: meanwhile others ask.
   const { forecaster } = alone.context
   const ofPromised = forecaster.ofPromised.bind(forecaster)
-  forecaster.ofPromised = async (videos) => {
-    const forecasts = await ofPromised(videos)
+  forecaster.ofPromised = async (...asked) => {
+    const forecasts = await ofPromised(...asked)
     await pause(20)
     return forecasts
   }
@@ -234,6 +236,40 @@ test('of a burst of promises no more are given than can be kept', async () => {
   expect(given).toBeGreaterThan(0)
   expect(given).toBeLessThanOrEqual(3)
   expect(statuses.filter((status) => status === 409)).toHaveLength(24 - given)
+})
+
+/** A video of SMALL as a forecast sees it. */
+function headOf(account: string, fields: Partial<NewVideo> = {}): NewVideo {
+  const standing = { weight: 100, account_running_max: null, key_running_max: null }
+  const size = { resolution: '256px', width: 336, height: 192, num_frames: 5, num_steps: 10 }
+  const made = { model: 'animatic', capability: 'animatic', video_tokens: 504n, ...size }
+  const rest = { expires_in_ms: 86_400_000, multiplier_bps_max: null, not_before_in_ms: 0 }
+  const owned = { account_id: account, key_id: `key_of_${account}`, service_tier: 'standard' as const }
+  return { ...owned, ...standing, ...made, ...rest, ...fields }
+}
+
+test('who quotes times without end keeps only itself waiting, and a promise for one of its quotes at most', async () => {
+  await using alone = await startTestApi()
+  await using worker = new HandWorker(alone)
+  await learnPace(alone)
+  await worker.heartbeat()
+  const { forecaster } = alone.context
+  // Not queued yet: as long as it is not, each quote is simulated for itself.
+  forecaster.notePromised('video_1', headOf('acct_1'))
+  const answered: string[] = []
+  const ask = async (account: string, purpose: Purpose) => {
+    await forecaster.ofPromised([headOf(account)], purpose)
+    answered.push(account)
+  }
+  const crowd = ['crowd 1', 'crowd 2', 'crowd 3', 'crowd 4', 'crowd 5']
+  const asked = Array.from({ length: 6 }, () => crowd).flatMap((accounts) =>
+    accounts.map((account) => ask(account, 'look')),
+  )
+  await Promise.all([...asked, ask('looks', 'look'), ask('is promised', 'promise')])
+  expect(answered).toHaveLength(32)
+  expect(answered.indexOf('is promised')).toBeLessThanOrEqual(1)
+  // After the promise, one of each account, and another of the first, which found nobody there.
+  expect(answered.indexOf('looks')).toBeLessThanOrEqual(1 + crowd.length + 1)
 })
 
 /** A worker's ten seconds a video, and a time that four such videos leave to nobody. */
@@ -318,11 +354,7 @@ test('no time is promised while so many were that it would not count for those a
   )
   // Of a model that nobody here makes: they are in nobody's way.
   const { forecaster } = alone.context
-  const standing = { model: 'none', weight: 100, capability: 'none', resolution: '256px', video_tokens: 504n }
-  const size = { width: 336, height: 192, num_frames: 5, num_steps: 10 }
-  const rest = { account_running_max: null, key_running_max: null, expires_in_ms: 86_400_000 }
-  const flex = { service_tier: 'standard' as const, multiplier_bps_max: null, not_before_in_ms: 0 }
-  const other = { account_id: 'acct_1', key_id: 'key_1', ...standing, ...size, ...rest, ...flex }
+  const other = headOf('acct_1', { model: 'none', capability: 'none' })
   let notes = 0
   while (notes < 10_000 && forecaster.notePromised(`video_${notes}`, other)) notes += 1
   expect(notes).toBeLessThan(10_000)

@@ -11,6 +11,7 @@ const LEDGER_CHECK: Mutant['tests'] = ['integration-postgres', 'test/integration
 const OPEN_FACTS: Mutant['tests'] = ['integration-postgres', 'test/integration/open-facts.test.ts']
 const PROMISED_VIDEOS: Mutant['tests'] = ['unit', 'apps/api/src/forecast/promised-videos.test.ts']
 const PROMISES: Mutant['tests'] = ['integration-postgres', 'test/integration/promised-times.test.ts']
+const PROMISES_CROWDED: Mutant['tests'] = [...PROMISES, '-t', 'keeps only itself waiting']
 const PLAN: Mutant['tests'] = ['integration-postgres', 'test/integration/plan.test.ts']
 const ECONOMICS: Mutant['tests'] = ['integration-postgres', 'test/integration/economics.test.ts']
 const PLACES: Mutant['tests'] = ['integration-postgres', 'test/integration/economics-places.test.ts']
@@ -408,6 +409,27 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     find: 'places: 1, placesOfTenant: 1',
     replace: 'places: 64, placesOfTenant: 64',
     tests: PROMISES,
+  },
+  {
+    rule: 'crowding: of simulations accounts come in turn',
+    file: 'apps/api/src/forecast/simulation-turns.ts',
+    find: '.enter(accountId, 1)',
+    replace: ".enter('', 1)",
+    tests: ['unit', 'apps/api/src/forecast/simulation-turns.test.ts'],
+  },
+  {
+    rule: 'crowding: each account has its own turn to have a place simulated',
+    file: 'apps/api/src/forecast/forecaster.ts',
+    find: 'this.#turns.run(purpose, video.account_id,',
+    replace: "this.#turns.run(purpose, '',",
+    tests: PROMISES_CROWDED,
+  },
+  {
+    rule: 'crowding: a promise waits for one look at most',
+    file: 'apps/api/src/forecast/forecaster.ts',
+    find: 'this.#turns.run(purpose, video.account_id,',
+    replace: "this.#turns.run('look', video.account_id,",
+    tests: PROMISES_CROWDED,
   },
   {
     rule: '35: what is refused uses up no promise',

@@ -42,8 +42,10 @@ export const TIME_LIMITS = {
     closeMs: 1_000,
   },
   forecast: {
-    /** For the forecasts that a promise rests on, while other promises wait: each takes some tenths of it. */
+    /** For the reading that a promise rests on, while other promises wait: each takes some tenths of it. */
     promiseMs: 3_000,
+    /** For an account's turn to have one simulated, behind one of each other account that asks. */
+    turnMs: 10_000,
   },
   queue: {
     /** To a connection that can be used. */

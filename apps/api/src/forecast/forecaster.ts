@@ -24,11 +24,12 @@ import type { Video } from '../videos/video.ts'
 import type { GivenEta } from './eta-sample.ts'
 import { type CutQueue, cutQueuesOf, expectFarBehind, readTierQueues } from './far-behind.ts'
 import { etaSecondsOf, type Forecast, later } from './forecast.ts'
-import { HangGuard } from './hang-guard.ts'
+import { HangGuard, HangsError } from './hang-guard.ts'
 import { Newcomers } from './newcomers.ts'
 import { OwnTime } from './own-time.ts'
 import { PromisedVideos, type PromiseOutcome } from './promised-videos.ts'
 import { Arrivals } from './recent-arrivals.ts'
+import { type Purpose, SimulationTurns } from './simulation-turns.ts'
 import { readSnapshot, SIMULATED_MAX, type Snapshot, type SnapshotParts } from './snapshot.ts'
 
 /** No further future is simulated once those before have taken this long. */
@@ -76,6 +77,13 @@ interface Forecasts {
   ownTime: OwnTime
 }
 
+/** How a video's place is simulated, where that is not simply to be looked at behind all that is queued. */
+interface Simulating {
+  purpose?: Purpose
+  queueing?: Queueing
+  onTook?: (ms: number) => void
+}
+
 /** What a customer is told, and what that is made of. */
 interface Shown {
   forecast: Forecast
@@ -98,8 +106,7 @@ export class Forecaster {
   readonly #parts: ForecasterParts
   readonly #arrivals: Arrivals
   readonly #forecasts = new SnapshotCache<Forecasts>(KEPT)
-  /** The simulation of a place that is under way, or was last. */
-  #simulating: Promise<unknown> = Promise.resolve()
+  readonly #turns = new SimulationTurns()
   readonly #promised = new PromisedVideos({ videosMax: SIMULATED_MAX })
   /** A reading is tried again when nobody shares the one before it any more. */
   readonly #promiseGuard = new HangGuard({ limitMs: TIME_LIMITS.forecast.promiseMs, againMs: SHARED_MS_MAX })
@@ -131,7 +138,7 @@ export class Forecaster {
   /** The forecast of a video, were it submitted now. */
   async ofNew(video: NewVideo): Promise<Forecast | null> {
     const forecasts = await this.#forecasts.get(() => this.#make())
-    const expected = await this.#expectNew(forecasts, video, video)
+    const expected = await this.#expectNew(forecasts, video, video).catch(unknownInTime)
     return expected === null ? null : this.#show(forecasts.snapshot, expected, video).forecast
   }
 
@@ -144,7 +151,7 @@ export class Forecaster {
     const isKnown = isOfState(kept.byVideo.get(video.id), video)
     const forecasts =
       isKnown || isCut || isWaiting ? kept : await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
-    const expected = await this.#expect(forecasts, video)
+    const expected = await this.#expect(forecasts, video).catch(unknownInTime)
     return expected === null ? null : this.#show(forecasts.snapshot, expected, video)
   }
 
@@ -184,7 +191,8 @@ export class Forecaster {
     this.#newcomers.note(row, cameAtMs)
     const since = this.#newcomers.since(snapshot, cameAtMs, id)
     const inMs = Math.max(0, cameAtMs - snapshot.atMs)
-    const place = await this.#simulateNext(snapshot, row, { since, inMs }, (ms) => forecasts.ownTime.took(ms))
+    const onTook = (ms: number) => forecasts.ownTime.took(ms)
+    const place = await this.#simulateNext(snapshot, row, { queueing: { since, inMs }, onTook })
     forecasts.places.set(placeKeyOf(row, snapshot.fleet), Promise.resolve(place))
     return expectWhenReady(forecasts, place, row, row)
   }
@@ -235,25 +243,25 @@ export class Forecaster {
   /**
    * As `ofNew`, of each of these were it alone submitted, and among all videos that were promised a time here
    * until now: of a burst of promises each counts for those after it. All are made of one snapshot. Throws
-   * HangsError when they do not come soon: who waits for a promise keeps others waiting.
+   * HangsError when they do not come soon: who waits for a promise keeps others waiting. What is waited for
+   * behind other accounts says nothing about the next one, so only the reading counts as hanging.
    */
-  ofPromised(videos: readonly NewVideo[]): Promise<(Forecast | null)[]> {
-    return this.#promiseGuard.run(async () => {
-      const forecasts = await this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN)
-      return Promise.all(videos.map((video) => this.#expectPromised(forecasts, video)))
-    })
+  async ofPromised(videos: readonly NewVideo[], purpose: Purpose): Promise<(Forecast | null)[]> {
+    const forecasts = await this.#promiseGuard.run(() =>
+      this.#forecasts.get(() => this.#make(), RENEWED_MS_MIN),
+    )
+    return Promise.all(videos.map((video) => this.#expectPromised(forecasts, video, purpose)))
   }
 
-  async #expectPromised(forecasts: Forecasts, video: NewVideo): Promise<Forecast | null> {
+  async #expectPromised(forecasts: Forecasts, video: NewVideo, purpose: Purpose): Promise<Forecast | null> {
     const { fleet, rows } = forecasts.snapshot
+    if (forecasts.cutQueues.has(queueKeyOf(video))) return null
     const unseen = this.#unseenBy(forecasts.snapshot)
-    const queueKey = queueKeyOf(video)
-    if (forecasts.cutQueues.has(queueKey)) return null
+    // Who makes a promise has others waiting, so it waits for no look, not even its account's own.
+    const known = purpose === 'look' && unseen.length === 0 ? await this.#placeOf(forecasts, video) : null
     const place =
-      unseen.length === 0
-        ? await this.#placeOf(forecasts, video)
-        : await this.#simulateNext({ ...forecasts.snapshot, rows: [...rows, ...unseen] }, video)
-    if (place === null) return null
+      known ??
+      (await this.#simulateNext({ ...forecasts.snapshot, rows: [...rows, ...unseen] }, video, { purpose }))
     const expected = forecastAt(place, video, fleet.paces, ageMs(forecasts.snapshot))
     return this.#show(forecasts.snapshot, expected, video).forecast
   }
@@ -302,28 +310,29 @@ export class Forecaster {
     const known = places.get(key)
     if (known !== undefined) return known
     if (places.size >= PLACES_MAX && forecasts.spentMs >= PLACES_MS_MAX) return Promise.resolve(null)
-    const found = this.#simulateNext(snapshot, video, undefined, (ms) => {
+    const onTook = (ms: number) => {
       forecasts.spentMs += ms
-    })
+    }
+    const found = this.#simulateNext(snapshot, video, { onTook })
     places.set(key, found)
     return found
   }
 
-  /** One at a time, however many ask: each lets others be served between its parts, but not between all. */
+  /**
+   * One at a time, however many ask: each lets others be served between its parts, but not between all.
+   * Throws HangsError when its turn does not come soon.
+   */
   #simulateNext(
     snapshot: Snapshot,
     video: NewVideo,
-    queueing?: Queueing,
-    onTook: (ms: number) => void = () => {},
+    { purpose = 'look', queueing, onTook }: Simulating = {},
   ): Promise<Place> {
-    const found = this.#simulating.then(async () => {
+    return this.#turns.run(purpose, video.account_id, async () => {
       const startedMs = performance.now()
       const place = await cutAtYields(simulateNext(this.#partsOf(snapshot), rowOfNew(video), queueing))
-      onTook(performance.now() - startedMs)
+      onTook?.(performance.now() - startedMs)
       return place
     })
-    this.#simulating = found.catch(() => {})
-    return found
   }
 
   #partsOf({ fleet, rows, running, recent, atMs }: Snapshot): ForecastParts {
@@ -353,6 +362,12 @@ export class Forecaster {
     this.#ownTime = ownTime
     return { snapshot, byVideo, cutQueues, shownQueues, places: new Map(), spentMs: 0, ownTime }
   }
+}
+
+/** Nothing is expected of a video whose simulation did not come to its turn. */
+function unknownInTime(error: unknown): null {
+  if (error instanceof HangsError) return null
+  throw error
 }
 
 function ageMs({ atMs }: Snapshot): number {

@@ -5,6 +5,7 @@ import { invalidValue, SluiceError } from '../errors.ts'
 import type { Forecast } from '../forecast/forecast.ts'
 import type { Forecaster, NewVideo } from '../forecast/forecaster.ts'
 import { HangsError } from '../forecast/hang-guard.ts'
+import type { Purpose } from '../forecast/simulation-turns.ts'
 import type { AccountKey } from '../keys/authenticate.ts'
 import { inTurn } from '../places.ts'
 import { multiplierNow, readFlexMarket } from '../prices/flex-market.ts'
@@ -105,7 +106,8 @@ export async function lookAtPromise(
   const standing = await standingWithPromises(context, key, asked)
   const lateMultiplierBps = await readLateMultiplier(context)
   const question = { key, standing, request, sized, asked, lateMultiplierBps }
-  const tiers = await lookAtTiers(context, question, PROMISED_TIERS)
+  const priced = await Promise.all(PROMISED_TIERS.map((tier) => priceTier(context, question, tier)))
+  const tiers = await lookAtPriced(context, question, { tiers: priced, purpose: 'look' })
   const ascending = tiers.toSorted((a, b) => Number(a.priced.costMicros - b.priced.costMicros))
   return { deliverBy: new Date(context.clock.now() + asked.waitMs), tiers: ascending }
 }
@@ -139,25 +141,17 @@ async function readLateMultiplier({ db, config }: PromiseContext): Promise<numbe
   return multiplierNow(await readFlexMarket(db, config.tierMultiplierBps.flex))
 }
 
-/** What each of these tiers would promise, at one moment. */
-async function lookAtTiers(
-  context: PromiseContext,
-  question: TierQuestion,
-  tiers: readonly ServiceTier[],
-): Promise<TierOutlook[]> {
-  const priced = await Promise.all(tiers.map((tier) => priceTier(context, question, tier)))
-  return lookAtPriced(context, question, priced)
-}
-
 type PricedTier = Pick<TierOutlook, 'tier' | 'priced' | 'head'>
 
+/** What each of these tiers would promise, at one moment. */
 async function lookAtPriced(
   { forecaster }: PromiseContext,
   { asked, lateMultiplierBps }: TierQuestion,
-  tiers: readonly PricedTier[],
+  { tiers, purpose }: { tiers: readonly PricedTier[]; purpose: Purpose },
 ): Promise<TierOutlook[]> {
   const { field, waitMs } = asked
-  const forecasts = await forecaster.ofPromised(tiers.map(({ head }) => head)).catch((error: unknown) => {
+  const heads = tiers.map(({ head }) => head)
+  const forecasts = await forecaster.ofPromised(heads, purpose).catch((error: unknown) => {
     if (!(error instanceof HangsError)) throw error
     throw new SluiceError(
       'unavailable',
@@ -212,7 +206,7 @@ export async function promiseTime(
   const question = { key, standing, request, sized, asked, lateMultiplierBps }
   const priced = await priceTier(context, question, tier)
   const state = await inTurn(context.places.promises, key.accountId, async () => {
-    const [outlook] = await lookAtPriced(context, question, [priced])
+    const [outlook] = await lookAtPriced(context, question, { tiers: [priced], purpose: 'promise' })
     if (outlook?.canBeKept !== true) return 'cannot be kept'
     return context.forecaster.notePromised(videoId, outlook.head) ? 'noted' : 'too many'
   })
