@@ -187,6 +187,8 @@ test('what the last worker of a pool had not taken when it began to stop goes to
     // One worker of the pool goes on, so its jobs will be taken.
     expect((await admin(untaken)).internal_status).toBe('dispatched')
     await stopping.heartbeat([], { draining: true })
+    // With the answer to that: no other pool is there that the gate could move it to.
+    expect((await admin(untaken)).internal_status).toBe('queued')
     await withWorker(1, async (worker) => {
       const next = await worker.fetch()
       expect(next.job).toMatchObject({ video: untaken, fence: 3 })

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import type { DatabasePool } from '../../apps/api/src/db/database.ts'
+import { type DatabasePool, transaction } from '../../apps/api/src/db/database.ts'
 import { lockOwned } from '../../apps/api/src/ledger/accounts.ts'
 import { checkLedger } from '../../apps/api/src/ledger/check.ts'
-import { topUp } from '../../apps/api/src/ledger/fund.ts'
+import { refundUnused, topUp } from '../../apps/api/src/ledger/fund.ts'
 import { readProof, storeProof } from '../../apps/api/src/ledger/proof-store.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
 import { operatorOf } from '../support/operator.ts'
@@ -35,7 +35,7 @@ const submit = async () => {
 const cancel = (id: string) => api.call('POST', `/v1/videos/${id}/cancel`, undefined, { key })
 const broken = (check: { violations: Record<string, bigint> }) =>
   Object.fromEntries(Object.entries(check.violations).filter(([, count]) => count > 0n))
-/** The same database; tells when a check first asks whether older transactions are over. */
+/** The same database; tells each time that a check asks whether older transactions are over. */
 const watched = (onAsk: () => void): DatabasePool =>
   new Proxy(db(), {
     get: (target, property) => {
@@ -73,9 +73,15 @@ test('an entry that gets an older number and is committed later is looked at all
     await topUp(client, funding, api.context.systemAccounts)
     const operator = operatorOf(api)
     const other = await operator.account({ paid: '1' })
-    const waits = Promise.withResolvers<void>()
-    const checking = checkLedger(watched(waits.resolve), { since: 'proven' })
-    await waits.promise
+    const asksAgain = Promise.withResolvers<void>()
+    let asked = 0
+    const onAsk = () => {
+      asked += 1
+      if (asked === 2) asksAgain.resolve()
+    }
+    const checking = checkLedger(watched(onAsk), { since: 'proven' })
+    // One that does not wait ends before the entry is there.
+    await Promise.race([asksAgain.promise, checking])
     await client.query('commit')
     expect(await checking).toMatchObject({ ok: true })
     const { rows } = await db().query<{ amount: string }>({
@@ -231,5 +237,54 @@ test('from the beginning, sums and budgets are compared with the videos themselv
     expect((await checkLedger(db())).violations[violation], violation).toBeGreaterThan(0n)
     await tamper(mendIt)
     expect(broken(await checkLedger(db())), violation).toEqual({})
+  }
+})
+
+test('a hold or a transfer that is nobody’s, a settlement that keeps money, a failure that cost something and a refund of more than was paid are found by name', async () => {
+  const [open, ended] = [await submit(), await submit()]
+  await cancel(ended)
+  await transaction(db(), (tx) =>
+    refundUnused(
+      tx,
+      { accountId, currency: 'USD', idempotencyKey: `unused:${accountId}` },
+      api.context.systemAccounts,
+    ),
+  )
+  const holdOf = (from: string, to: string) =>
+    `update transfer set video_id = '${to}' where video_id = '${from}' and kind = 'hold'`
+  const settled = (micros: number) =>
+    `update entry e set amount = e.amount + ${micros} from transfer t, ledger_account a
+      where t.id = e.transfer_id and t.video_id = '${ended}' and t.kind = 'settle'
+        and a.id = e.ledger_account_id and a.kind = 'hold'`
+  const endedAs = (status: string, charged: number) =>
+    `update video set status = '${status}', charged_micros = ${charged}, charged_steps = ${charged}
+      where id = '${ended}'`
+  const paidAs = (from: string, to: string) =>
+    `update transfer set kind = '${to}'
+      where kind = '${from}' and id in (
+        select e.transfer_id
+        from entry e
+        join ledger_account a on a.id = e.ledger_account_id
+        where a.account_id = '${accountId}' and a.kind = 'customer')`
+  const cases: [string, string, string[]][] = [
+    [
+      holdOf(open, 'video_of_nobody'),
+      holdOf('video_of_nobody', open),
+      ['videos_without_exactly_one_hold', 'transfers_of_unknown_videos'],
+    ],
+    [settled(1), settled(-1), ['settles_that_differ_from_their_hold']],
+    [endedAs('failed', 1), endedAs('cancelled', 0), ['failed_videos_that_were_charged']],
+    [
+      paidAs('top_up', 'trial_grant'),
+      paidAs('trial_grant', 'top_up'),
+      ['accounts_refunded_more_than_they_paid'],
+    ],
+  ]
+  for (const [breakIt, mendIt, violations] of cases) {
+    await tamper(breakIt)
+    const check = await checkLedger(db())
+    for (const violation of violations) expect(check.violations[violation], violation).toBeGreaterThan(0n)
+    await tamper(mendIt)
+    expect(broken(await checkLedger(db())), violations.join()).toEqual({})
   }
 })

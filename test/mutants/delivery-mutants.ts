@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts'
 const ATTEMPTS: Mutant['tests'] = ['integration-postgres', 'test/integration/attempts.test.ts']
 const RECOVERY: Mutant['tests'] = ['integration-postgres', 'test/integration/recovery.test.ts']
 const INTERLEAVINGS: Mutant['tests'] = ['integration-postgres', 'test/integration/interleavings.test.ts']
+const GOES_ON: Mutant['tests'] = ['integration-postgres', 'test/integration/gate-goes-on.test.ts']
 const GROUPS: Mutant['tests'] = ['integration-postgres', 'test/integration/report-groups.test.ts']
 const WORKER_WORDS: Mutant['tests'] = ['integration-postgres', 'test/integration/worker-words.test.ts']
 
@@ -207,6 +208,42 @@ export const DELIVERY_MUTANTS: readonly Mutant[] = [
     find: 'where since < now() - $',
     replace: 'where since < now() + $',
     tests: RECOVERY,
+  },
+  {
+    rule: '9: what a new process of a worker does not name is given up at once',
+    file: 'apps/api/src/attempts/apply-heartbeat.ts',
+    find: `if (change === 'boot') await giveUpUnnamed(context, keyId, heartbeat)`,
+    replace: `if (change === 'none') await giveUpUnnamed(context, keyId, heartbeat)`,
+    tests: [...ATTEMPTS, '-t', 'a new boot of a worker proves'],
+  },
+  {
+    rule: '9: what nobody has taken when the last worker begins to stop is given up at once',
+    file: 'apps/api/src/attempts/apply-heartbeat.ts',
+    find: 'if (leftQueue !== null) await giveUpUntaken(context, leftQueue)\n',
+    replace: '\n',
+    tests: [...GOES_ON, '-t', 'had not taken when it began to stop'],
+  },
+  {
+    rule: '10: a final report is on the disk before it is sent',
+    file: 'apps/worker/src/reports/spool.ts',
+    find: '    try {\n      this.#write(name, entry)\n    } catch (error) {\n      this.#log.error(\n        { err: error, video: entry.video, fence',
+    replace:
+      '    try {\n    } catch (error) {\n      this.#log.error(\n        { err: error, video: entry.video, fence',
+    tests: ['unit', 'apps/worker/src/reports/spool.test.ts'],
+  },
+  {
+    rule: '10: a final report survives its worker',
+    file: 'apps/worker/src/reports/spool.ts',
+    find: 'for (const name of readdirSync(this.#dir)) this.#resend(name)',
+    replace: `for (const name of readdirSync(this.#dir)) if (name === '') this.#resend(name)`,
+    tests: ['unit', 'apps/worker/src/worker.test.ts', '-t', 'finished survives a SIGKILL'],
+  },
+  {
+    rule: '12: what the queue did not take is queued again',
+    file: 'apps/api/src/gate/dispatch-pass.ts',
+    find: '    for (const job of jobs) await takeBack(db, job)\n',
+    replace: '',
+    tests: [...GOES_ON, '-t', 'while the queue is away a video costs one fence'],
   },
   {
     rule: '10: finished work counts',
