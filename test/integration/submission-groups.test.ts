@@ -371,7 +371,7 @@ test('a process knows that its turn was slow', async () => {
     faultOf: () => 'pieces',
     tooLate: () => new Error('nobody waits for a place here'),
     ownPlaceMsMax: 60_000,
-    groupsMax: 1,
+    groupsMax: { together: 1, apart: 1, patient: 1 },
     piecesMax: 1,
   })
   const { callerGone } = stallingCaller(150)

@@ -281,6 +281,20 @@ export const DOOR_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/submission-groups.test.ts'],
   },
   {
+    rule: 'groups: those that wait for accounts leave connections to everybody else',
+    file: 'apps/api/src/submissions/submit.ts',
+    find: 'Math.floor(connections * WAITING_SHARE)',
+    replace: 'connections',
+    tests: ['unit', 'apps/api/src/submissions/submit.test.ts'],
+  },
+  {
+    rule: 'groups: those that wait for accounts leave connections to everybody else',
+    file: 'apps/api/src/db/databases.ts',
+    find: 'const REQUEST_CONNECTIONS_MIN = 4',
+    replace: 'const REQUEST_CONNECTIONS_MIN = 2',
+    tests: ['unit', 'apps/api/src/submissions/submit.test.ts'],
+  },
+  {
     rule: 'groups: the database ends one whose process stands still',
     file: 'apps/api/src/submissions/insert-group.ts',
     find: 'lockMs: TIME_LIMITS.database.groupRowMs, idleMs: TIME_LIMITS.database.groupIdleMs',

@@ -5,8 +5,12 @@ import { OutageLog } from './outage-log.ts'
 /** Two of them stay with the gate and the webhook sender, which listen; the others are for a moment each. */
 const INTERNAL_CONNECTIONS_MIN = 4
 const INTERNAL_SHARE = 0.4
-/** With fewer, customers' requests would have less than two. */
-export const CONNECTIONS_MIN = INTERNAL_CONNECTIONS_MIN + 2
+/**
+ * For customers' requests: two may wait for accounts that somebody has locked (submissions apart, and patient
+ * ones), and two are left to everybody else.
+ */
+const REQUEST_CONNECTIONS_MIN = 4
+export const CONNECTIONS_MIN = INTERNAL_CONNECTIONS_MIN + REQUEST_CONNECTIONS_MIN
 
 /** The API's connections in two parts, so that neither can use up the other's. */
 export interface Databases {

@@ -17,13 +17,18 @@ import { type PreparedPrompt, preparePrompt } from './prompt.ts'
 import type { Repeats } from './repeats.ts'
 import { hashRequest } from './request-hash.ts'
 import type { Submission } from './submission.ts'
-import { type Fault, TenantGroups } from './tenant-groups.ts'
+import { type Fault, type Manner, TenantGroups } from './tenant-groups.ts'
 import { TurnMissedError } from './turn.ts'
 
 /** More of an account's than it may have under way, so that a group takes all that waits. */
 const GROUP_MAX = 64
 /** While one waits for the disk, another is read and written. */
 const GROUPS_MAX = 2
+/**
+ * Of all connections, groups that wait for an account that somebody else has take no more than this share in
+ * each of the two manners: half of them are left to everybody else.
+ */
+const WAITING_SHARE = 0.25
 
 /** Submissions that are ready to become videos, which those that arrive together do together. */
 export type SubmissionGroups = TenantGroups<PreparedSubmission, SubmittedVideo>
@@ -37,9 +42,15 @@ export function openSubmissionGroups(context: Context & { repeats: Repeats }): S
     faultOf,
     tooLate: () => new DatabaseUnavailableError(new HeldUpError('too many accounts are held up at once')),
     ownPlaceMsMax: TIME_LIMITS.database.ownPlaceMs,
-    groupsMax: GROUPS_MAX,
+    groupsMax: groupsMaxOf(context.db.options.max ?? 0),
     piecesMax: GROUP_MAX,
   })
+}
+
+/** How many groups are under way at a time, where there are so many connections for requests. */
+export function groupsMaxOf(connections: number): Record<Manner, number> {
+  const waitingMax = Math.max(1, Math.min(GROUPS_MAX, Math.floor(connections * WAITING_SHARE)))
+  return { together: GROUPS_MAX, apart: waitingMax, patient: waitingMax }
 }
 
 function faultOf(error: unknown): Fault {

@@ -18,6 +18,7 @@ class Held extends Error {}
 
 /** Groups whose work ends, and whose turns come, when they are told to. */
 function driven(options: { groupsMax?: number; piecesMax?: number; fault?: Fault; now?: () => number } = {}) {
+  const { groupsMax = 1 } = options
   const started: {
     names: string[]
     manner: Manner
@@ -52,7 +53,7 @@ function driven(options: { groupsMax?: number; piecesMax?: number; fault?: Fault
     tooLate: () => new Error('too late'),
     ownPlaceMsMax: 6_000,
     now: options.now ?? (() => 0),
-    groupsMax: options.groupsMax ?? 1,
+    groupsMax: { together: groupsMax, apart: groupsMax, patient: groupsMax },
     piecesMax: options.piecesMax ?? 10,
   })
   const join = (name: string) => groups.join({ tenant: name.charAt(0), name })

@@ -24,8 +24,8 @@ export interface TenantGroupsOptions<Piece, Result> {
   ownPlaceMsMax: number
   /** By a monotonic clock in milliseconds. */
   now?: () => number
-  /** Groups at a time in each manner. */
-  groupsMax: number
+  /** Groups at a time. */
+  groupsMax: Record<Manner, number>
   piecesMax: number
 }
 
@@ -196,7 +196,7 @@ export class TenantGroups<Piece, Result> {
 
   #hasPlaceFor(manner: Manner): boolean {
     if (manner === 'together' && this.#turnsLeft > 0) return false
-    return this.#underWay[manner] < this.#options.groupsMax
+    return this.#underWay[manner] < this.#options.groupsMax[manner]
   }
 
   #takeOf(tenants: readonly string[], like: Tries): Waiting<Piece, Result>[] {
