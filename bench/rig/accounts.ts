@@ -19,7 +19,7 @@ export async function createBenchAccounts(
     SLUICE_DATABASE_URL: databaseUrl,
     SLUICE_DATA_DIR: dataDir,
     SLUICE_LOG: 'silent',
-    SLUICE_DATABASE_CONNECTIONS: '6',
+    SLUICE_DATABASE_CONNECTIONS: '8',
   }
   const context = await createServices(readConfig(env))
   try {
