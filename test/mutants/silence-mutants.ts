@@ -104,6 +104,13 @@ export const SILENCE_MUTANTS: readonly Mutant[] = [
     tests: ['integration-postgres', 'test/integration/gate-goes-on.test.ts', '-t', 'an account at its cap'],
   },
   {
+    rule: 'names: hosts whose name server is silent leave a thread to all others',
+    file: 'apps/api/src/outgoing/system-names.ts',
+    find: 'last.then(async () => {',
+    replace: 'Promise.resolve().then(async () => {',
+    tests: ['unit', 'apps/api/src/outgoing/system-names.test.ts'],
+  },
+  {
     rule: '13: who takes over knows that the silent leader is gone',
     file: 'apps/api/src/gate/leadership.ts',
     find: 'const LEASE_MS = 10_000',

@@ -1,4 +1,5 @@
 import { requireNoTransaction } from '../db/database.ts'
+import { systemAddresses } from './system-names.ts'
 
 const ANSWER_BYTES_MAX = 256 * 1024
 
@@ -17,7 +18,11 @@ export async function askJson(
   ask: { body: unknown; key: string | undefined; timeoutMs: number },
 ): Promise<unknown> {
   requireNoTransaction('a service of the operator')
+  // For the look-up, and for the body too: a service that sends it byte by byte is late as well.
+  const signal = AbortSignal.timeout(ask.timeoutMs)
   try {
+    // `fetch` looks the name up once more: here only one look-up at a time may wait for a silent name server.
+    await systemAddresses(new URL(url).hostname.replace(/^\[|\]$/g, ''), signal)
     const response = await fetch(url, {
       method: 'POST',
       headers: {
@@ -26,8 +31,7 @@ export async function askJson(
       },
       body: JSON.stringify(ask.body),
       redirect: 'error',
-      // For the body too: a service that sends it byte by byte is late as well.
-      signal: AbortSignal.timeout(ask.timeoutMs),
+      signal,
     })
     if (!response.ok) {
       await response.body?.cancel()
@@ -56,6 +60,6 @@ async function readText(response: Response): Promise<string> {
 
 function reasonOf(error: Error): string {
   if (error.name === 'TimeoutError') return 'it did not answer in time'
-  const cause = error.cause as NodeJS.ErrnoException | undefined
-  return `it cannot be reached (${cause?.code ?? error.message})`
+  const { code } = (error.cause ?? error) as NodeJS.ErrnoException
+  return `it cannot be reached (${code ?? error.message})`
 }

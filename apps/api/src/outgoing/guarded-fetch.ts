@@ -2,7 +2,8 @@ import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp 
 import { request as requestHttps } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { OutgoingError, type OutgoingRules, parseOutgoingUrl } from './outgoing-url.ts'
-import { type ResolvedAddress, resolveHost } from './resolve-host.ts'
+import { resolveHost } from './resolve-host.ts'
+import type { ResolvedAddress } from './system-names.ts'
 
 /** A request to a URL that a customer gave. */
 export interface OutgoingRequest {

@@ -1,13 +1,9 @@
-import { lookup, Resolver } from 'node:dns/promises'
+import { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { requireNoTransaction } from '../db/database.ts'
 import { forbidden, OutgoingError, type OutgoingRules, type OutgoingUrl } from './outgoing-url.ts'
 import { isPublicAddress } from './public-address.ts'
-
-export interface ResolvedAddress {
-  address: string
-  family: 4 | 6
-}
+import { type ResolvedAddress, systemAddresses } from './system-names.ts'
 
 const TRY_MS = 2_000
 const TRIES = 2
@@ -40,18 +36,10 @@ export async function resolveHost(
 
 async function askSystem(host: string, field: string, signal: AbortSignal): Promise<ResolvedAddress[]> {
   try {
-    const found = await Promise.race([lookup(host, { all: true }), abortOf(signal)])
-    return found.map(({ address, family }) => ({ address, family: family === 4 ? 4 : 6 }))
+    return await systemAddresses(host, signal)
   } catch (error) {
     throw unresolved(host, field, [error])
   }
-}
-
-/** Rejects when `signal` aborts: the system's resolver cannot be cancelled, only abandoned. */
-function abortOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) =>
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
-  )
 }
 
 /** Without the thread pool of the system's resolver, so that slow names delay nothing else. */
