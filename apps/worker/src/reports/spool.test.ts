@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newClaim, newId } from '@sluice/shared/ids'
@@ -87,6 +96,21 @@ test('a report at which the API fails again and again no longer keeps its attemp
   await expect.poll(() => spool.owned()).toEqual([])
   await spool.drained()
   expect(api.reports).toHaveLength(4)
+})
+
+test('a file of the spool that can be neither read nor set aside keeps no other report from being sent', async () => {
+  const { api, dir, spool, entry, log } = await setting()
+  // The spool reads its files by name.
+  for (const name of ['0.json', '1.json']) {
+    writeFileSync(join(dir, name), 'half a rep')
+    mkdirSync(join(dir, `${name}.unreadable`))
+  }
+  mkdirSync(join(dir, '2.new'))
+  writeFileSync(join(dir, `${entry.video}-1-${entry.report.claim}.json`), JSON.stringify(entry))
+  spool.resendAll()
+  await spool.drained()
+  expect(api.reports).toMatchObject([{ video: entry.video, report: entry.report }])
+  expect(log.filter((line) => line.endsWith('can be neither used nor moved'))).toHaveLength(3)
 })
 
 testFull('a report that the disk cannot take is sent from memory, and the failure is logged', async () => {

@@ -55,16 +55,31 @@ export class Spool {
     this.#log = log
   }
 
-  /** Sends what an earlier process left unanswered. A file that cannot be read is set aside and logged. */
+  /**
+   * Sends what an earlier process left unanswered. A file that cannot be read is set aside and logged; one
+   * that cannot even be set aside stays, and keeps no other from being sent.
+   */
   resendAll(): void {
+    let names: string[] = []
     try {
       mkdirSync(this.#dir, { recursive: true })
-      for (const name of readdirSync(this.#dir)) this.#resend(name)
+      names = readdirSync(this.#dir)
     } catch (error) {
       this.#log.error({ err: error, dir: this.#dir }, 'the spool cannot be read; it is at the next start')
     }
+    for (const name of names) {
+      try {
+        this.#resend(name)
+      } catch (error) {
+        this.#log.error(
+          { err: error, dir: this.#dir, name },
+          'a file of the spool can be neither used nor moved',
+        )
+      }
+    }
   }
 
+  /** Throws what the disk says when the file can be neither removed nor set aside. */
   #resend(name: string): void {
     const path = join(this.#dir, name)
     if (name.endsWith('.new')) rmSync(path, { force: true })
