@@ -385,7 +385,7 @@ export const HOST_MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'host: a download takes the place of no device',
-    file: 'apps/cli/src/videos/save-video.ts',
+    file: 'apps/cli/src/output-file.ts',
     find: 'if (existing !== null && !existing.isFile())',
     replace: 'if (existing?.isSocket() === true)',
     tests: ['unit', 'apps/cli/src/videos/generate.test.ts', '-t', 'in the place of a device'],

@@ -84,6 +84,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'data-dir.ts',
     'processes',
     'connection',
+    'output-file.ts',
     'embedded-postgres',
     'up',
     'doctor',

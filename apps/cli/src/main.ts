@@ -42,8 +42,12 @@ process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
 process.channel?.unref()
 endWithNpx(process.env)
 
-// A reader that left (`| head`) is no failure.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+// A reader that left (`| head`) is no failure; a full disk below the results is one.
+let unwritten: Error | null = null
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') unwritten ??= error
+})
+process.stderr.on('error', () => {})
 
 const hide = hideSecrets(process.env)
 const terminal: Terminal = {
@@ -134,8 +138,15 @@ function isUsageError(error: unknown): boolean {
   return error instanceof UsageError || error instanceof SettingError || error instanceof SettingErrors
 }
 
+/** Waits until what was printed is written, as the process would. Throws when the disk could not take it. */
+async function requirePrinted(): Promise<void> {
+  await new Promise((resolve) => process.stdout.write('', resolve))
+  if (unwritten !== null) throw new Error(`the output cannot be written: ${unwritten.message}`)
+}
+
 try {
   await main()
+  await requirePrinted()
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : USAGE_EXIT

@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { findConnection } from '../connection/find-connection.ts'
 import { HttpClient, readBody } from '../connection/http-client.ts'
+import { requireWritable, writeOutput } from '../output-file.ts'
 import type { AccountFlag, Operator } from './operator.ts'
 
 const statementSchema = z.object({
@@ -32,7 +32,8 @@ export interface StatementFlags extends AccountFlag {
 
 /**
  * Prints an account's statement of a month, or writes it to a file. With an account the operator asks;
- * without one, whoever has the data dir's key asks for their own.
+ * without one, whoever has the data dir's key asks for their own. Throws UsageError before it asks when the
+ * file could not be written.
  */
 export async function showStatement(
   operator: Operator,
@@ -40,7 +41,9 @@ export async function showStatement(
   month: string,
   flags: StatementFlags,
 ): Promise<void> {
-  const { account, format, output } = flags
+  const { account, format } = flags
+  const file = flags.output === undefined ? null : { option: '--output', path: flags.output }
+  if (file !== null) await requireWritable(file)
   const http = account === undefined ? new HttpClient(await findConnection(env)) : await operator.http()
   const query = new URLSearchParams({ format: format === 'text' ? 'json' : format })
   const path =
@@ -50,8 +53,8 @@ export async function showStatement(
   const answer = await http.send(path)
   const text =
     format === 'text' ? textOf(await readBody(answer, statementSchema)) : (await answer.text()).trimEnd()
-  if (output === undefined) operator.print(text)
-  else await writeFile(output, `${text}\n`)
+  if (file === null) operator.print(text)
+  else await writeOutput(file, `${text}\n`)
 }
 
 function textOf(statement: z.infer<typeof statementSchema>): string {

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs'
 import { readCatalogue } from '@sluice/shared/catalogue-file'
 import { BUILT_IN_MODELS } from '@sluice/shared/models/built-in-models'
 import { Catalogue } from '@sluice/shared/models/catalogue'
@@ -7,6 +6,7 @@ import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { positiveNumber, wholeNumber } from '../arguments.ts'
 import type { HttpClient } from '../connection/http-client.ts'
+import { requireWritable, writeOutput } from '../output-file.ts'
 import { chartSvg } from './chart.ts'
 import { EXAMPLE_PLAN } from './example-plan.ts'
 import { checkedExamples, examplesText } from './examples.ts'
@@ -79,12 +79,16 @@ export function addPlanCommand(program: Command, parts: PlanParts): void {
     })
 }
 
-/** Returns the exit code. Throws PlanError, ApiError. */
+/** Returns the exit code. Throws PlanError, ApiError, and UsageError when a file could not be written. */
 async function runPlan(file: string | undefined, flags: PlanFlags, parts: PlanParts): Promise<number> {
   if (flags.checkExamples === true) return checkExamples(parts, flags.json === true)
   if (flags.example === true) {
     parts.write(`${JSON.stringify(EXAMPLE_PLAN, null, 2)}\n`)
     return 0
+  }
+  for (const option of ['svg', 'save'] as const) {
+    const path = flags[option]
+    if (path !== undefined) await requireWritable({ option: `--${option}`, path })
   }
   const plan = readPlan(await planText(file, flags, parts), plannableModels(parts.env))
   const asked = {
@@ -96,7 +100,7 @@ async function runPlan(file: string | undefined, flags: PlanFlags, parts: PlanPa
   const changes = parseWhatIf(plan, flags.whatIf ?? [])
   const report = reportOf(plan, asked)
   const more = { variants: variantsOf(plan, changes, asked), marginWanted: flags.margin ?? null }
-  if (flags.svg !== undefined) writeFile(flags.svg, chartSvg(report))
+  if (flags.svg !== undefined) await writeOutput({ option: '--svg', path: flags.svg }, chartSvg(report))
   parts.write(
     flags.json === true ? `${JSON.stringify(reportJson(report, more), null, 2)}\n` : reportText(report, more),
   )
@@ -125,7 +129,8 @@ async function planText(file: string | undefined, flags: PlanFlags, parts: PlanP
   }
   if (file !== undefined) throw new PlanError('a plan is either in a file or taken --from-service')
   const document = await planOfService(await parts.http(), flags.serviceDays ?? SERVICE_DAYS)
-  if (flags.save !== undefined) writeFile(flags.save, `${JSON.stringify(document, null, 2)}\n`)
+  if (flags.save !== undefined)
+    await writeOutput({ option: '--save', path: flags.save }, `${JSON.stringify(document, null, 2)}\n`)
   return { document, path: '.', csv }
 }
 
@@ -140,16 +145,6 @@ function patient(notice: (line: string) => void): (line: string) => void {
   const sinceMs = performance.now()
   return (line) => {
     if (performance.now() - sinceMs > 2_000) notice(line)
-  }
-}
-
-function writeFile(path: string, text: string): void {
-  try {
-    writeFileSync(path, text)
-  } catch (error) {
-    throw new PlanError(
-      `${path}: cannot be written: ${error instanceof Error ? error.message : String(error)}`,
-    )
   }
 }
 

@@ -4,11 +4,12 @@ import { pause } from '@sluice/shared/pause'
 import type { Connection } from '../connection/find-connection.ts'
 import { ApiError } from '../connection/http-client.ts'
 import { INTERRUPTED_EXIT } from '../exit-codes.ts'
+import { requireWritable } from '../output-file.ts'
 import { followVideo } from './follow-video.ts'
 import { laterText, outcomeExit, reportOutcome } from './outcome.ts'
 import { createProgressDisplay } from './progress-display.ts'
 import { costText, secondsText, usageText } from './progress-text.ts'
-import { requireWritable, savedText } from './save-video.ts'
+import { savedText } from './save-video.ts'
 import type { Terminal } from './terminal.ts'
 import { isDone, type Video, type VideoRequest } from './video.ts'
 import { VideoClient, type VideoClientTimings } from './video-client.ts'
@@ -40,7 +41,7 @@ const CREATED_MS_MAX = 3_000
  */
 export async function generate(options: GenerateOptions): Promise<number> {
   const { abandon, output, terminal } = options
-  if (output !== null) await requireWritable(output)
+  if (output !== null) await requireWritable({ option: '--output', path: output })
   const say = options.isJson ? terminal.notice : (line: string) => terminal.write(`${line}\n`)
   say(
     `making a video at ${options.connection.baseUrl}; Ctrl-C cancels it, and the steps done by then are charged`,

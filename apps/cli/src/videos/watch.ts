@@ -1,11 +1,12 @@
 import { resolve } from 'node:path'
 import type { Connection } from '../connection/find-connection.ts'
 import { INTERRUPTED_EXIT } from '../exit-codes.ts'
+import { requireWritable } from '../output-file.ts'
 import { followVideo } from './follow-video.ts'
 import { reportOutcome } from './outcome.ts'
 import { createProgressDisplay } from './progress-display.ts'
 import { costText, usageText } from './progress-text.ts'
-import { requireWritable, savedText } from './save-video.ts'
+import { savedText } from './save-video.ts'
 import type { Terminal } from './terminal.ts'
 import { VideoClient, type VideoClientTimings } from './video-client.ts'
 
@@ -26,7 +27,7 @@ export interface WatchOptions {
  */
 export async function watch(options: WatchOptions): Promise<number> {
   const { connection, id, output, stop, terminal, timings } = options
-  if (output !== null) await requireWritable(output)
+  if (output !== null) await requireWritable({ option: '--output', path: output })
   const display = createProgressDisplay(terminal)
   const notice = (line: string) => {
     display.end()
