@@ -322,12 +322,30 @@ describe('hours that are over', () => {
   })
 
   test('are closed by one of many readers at once', async () => {
+    const id = await submit()
+    await api.call('POST', `/v1/videos/${id}/cancel`)
+    await sql(`update video set ended_at = ended_at - interval '2 days' where id = $1`, [id])
     await sql(`update facts_closed set until = '-infinity'`)
     await ownerSql('truncate fact_hour')
     const range = { from: new Date(0), to: new Date() }
-    const [first, ...others] = await Promise.all(
-      Array.from({ length: 6 }, () => readPoolDays(api.context.db, range)),
-    )
+    const watcher = await api.context.db.connect()
+    // Who works as another role than its login sees of no other session what it waits for.
+    await watcher.query('set role none')
+    const waiting = async () =>
+      (
+        await watcher.query(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+      ).rows.length
+    // All have seen that hours are due before any of them may close them.
+    const { reads } = await transaction(api.context.db, async (db) => {
+      await db.query({ text: 'select from facts_closed for update' })
+      const started = Promise.all(Array.from({ length: 3 }, () => readPoolDays(api.context.db, range)))
+      await eventually(waiting, (count) => count === 3)
+      return { reads: started }
+    }).finally(() => watcher.release(true))
+    const [first, ...others] = await reads
+    expect(first?.length).toBeGreaterThan(0)
     for (const other of others) expect(other).toEqual(first)
   })
 
