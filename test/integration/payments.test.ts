@@ -8,6 +8,7 @@ import { receivePaymentEvent } from '../../apps/api/src/payments/receive.ts'
 import { paymentEventOf } from '../../apps/api/src/payments/stripe-event.ts'
 import type { RunningApi } from '../../apps/api/src/start-api.ts'
 import { runSql } from '../../bench/rig/accounts.ts'
+import { eventually } from '../support/eventually.ts'
 import { gateDatabase } from '../support/gated-database.ts'
 import { type Operator, operatorOf } from '../support/operator.ts'
 import { startTestApi, type TestApi } from '../support/start-api.ts'
@@ -546,6 +547,42 @@ test('a refund that arrives at the same time as its payment is not missed, also 
     }),
     { numRuns: 15 },
   )
+})
+
+test('a payment that arrives while a dispute of it is being noted waits for that, and is taken back of', async () => {
+  const accountId = await operator.account()
+  const { paid, refund, dispute } = eventsOf(accountId)
+  await send(refund[0] ?? expect.fail())
+  const [holder, watcher] = [await api.context.db.connect(), await api.context.db.connect()]
+  try {
+    // Who works as another role than its login locks no table, and sees of no session what it waits for.
+    for (const client of [holder, watcher]) await client.query('set role none')
+    const waiting = (count: number) =>
+      eventually(
+        async () =>
+          (
+            await watcher.query(
+              `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+            )
+          ).rows.length,
+        (found) => found === count,
+      )
+    const receive = (event: StripeEvent | undefined) =>
+      receivePaymentEvent(api.context, paymentEventOf(event ?? expect.fail()) ?? expect.fail())
+    await holder.query('begin')
+    await holder.query('lock table payment_reversal in share mode')
+    // It has found no payment, and cannot be noted yet.
+    const disputed = receive(dispute[0])
+    await waiting(1)
+    const credited = receive(paid[0])
+    await Promise.race([waiting(2), credited])
+    await holder.query('rollback')
+    await Promise.all([disputed, credited])
+  } finally {
+    holder.release(true)
+    watcher.release(true)
+  }
+  expect((await account(accountId)).paid.amount).toBe('1')
 })
 
 test('the check of the ledger finds a payment that is credited twice, or not at all, or taken back of as it does not say', async () => {

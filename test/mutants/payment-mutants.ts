@@ -25,7 +25,7 @@ export const PAYMENT_MUTANTS: readonly Mutant[] = [
     file: 'apps/api/src/payments/payment-store.ts',
     find: 'where provider = $1 and intent = $2 for no key update',
     replace: 'where provider = $1 and intent = $2',
-    tests: [...PAYMENTS, '-t', 'arrives at the same time'],
+    tests: [...PAYMENTS, '-t', 'while a dispute of it is being noted'],
   },
   {
     rule: '39: what the provider said last counts',
