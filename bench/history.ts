@@ -3,13 +3,14 @@
  * deliveries, half of them of one account with one key (SLUICE_BENCH_ENDED; a million takes three minutes to
  * make). Each call of that account and of the operator, recovery and sweep, and a settlement with and without
  * the kept sums, beside the same on a service that has ended a hundred videos. Then a check of the ledger
- * from the beginning, and submissions beside it. Last, the bytes of each ended video by table and index.
+ * from the beginning (for SLUICE_BENCH_CHECK_SECONDS at most, 240), and submissions beside it. Last, the bytes of each ended video by table and index.
  */
 import { join } from 'node:path'
 import pg from 'pg'
 import { recoverDue } from '../apps/api/src/attempts/recovery.ts'
 import { createServices } from '../apps/api/src/compose.ts'
 import { readConfig } from '../apps/api/src/config/config.ts'
+import { closeHours } from '../apps/api/src/economics/closed-hours.ts'
 import { HourTotals } from '../apps/api/src/economics/hour-totals.ts'
 import type { Services } from '../apps/api/src/services.ts'
 import { Sweeper } from '../apps/api/src/videos/sweep.ts'
@@ -21,6 +22,8 @@ import { LIFE_TABLES, seedHistory } from './rig/seed-history.ts'
 import { asMs, asRate, asTimes, medianAndSpread, percentile, printTable } from './rig/statistics.ts'
 
 const ENDED = Number(process.env.SLUICE_BENCH_ENDED ?? 200_000)
+/** A check from the beginning of a longer history is watched for so long, and then left. */
+const CHECK_SECONDS = Number(process.env.SLUICE_BENCH_CHECK_SECONDS ?? 240)
 const FEW = 100
 const DAYS = 30
 const ACCOUNTS = 99
@@ -65,20 +68,29 @@ async function open(database: string, ended: number): Promise<Side> {
   const databaseUrl = postgres.server.url(database)
   const superUrl = postgres.server.url(database, 'postgres')
   const dataDir = join(postgres.dir, database)
-  const api = await startApiProcess({ databaseUrl, redisUrl: null, dataDir })
+  const settings = { databaseUrl, redisUrl: null, dataDir }
+  // Its first start makes the tables; while they are filled it would look at them without their indexes.
+  await (await startApiProcess(settings)).stop()
   const [account] = await createBenchAccounts(databaseUrl, dataDir, 1)
   if (account === undefined) throw new Error('no account was made')
   await seedHistory(superUrl, { ended, days: DAYS, accounts: ACCOUNTS, owner: account.accountId })
   const services = await createServices(
     readConfig({ SLUICE_DATABASE_URL: databaseUrl, SLUICE_DATA_DIR: dataDir, SLUICE_LOG: 'silent' }),
   )
-  return { api, superUrl, key: account.key, services, totals: new HourTotals(services.internal.db) }
+  const { db } = services.internal
+  // As a service that has run for so long has done with each hour.
+  await closeHours(db)
+  const api = await startApiProcess(settings)
+  return { api, superUrl, key: account.key, services, totals: new HourTotals(db) }
 }
 
 type Work = (side: Side) => Promise<unknown>
 
-async function get(side: Side, path: string, key = side.key): Promise<string> {
-  const answer = await fetch(side.api.url + path, { headers: { authorization: `Bearer ${key}` } })
+async function get(side: Side, path: string, key = side.key, signal?: AbortSignal): Promise<string> {
+  const answer = await fetch(side.api.url + path, {
+    headers: { authorization: `Bearer ${key}` },
+    ...(signal === undefined ? {} : { signal }),
+  })
   const text = await answer.text()
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`)
   return text
@@ -234,9 +246,15 @@ async function checkFromTheBeginning(side: Side): Promise<void> {
   let isOver = false
   let longestMs = 0
   const startedMs = performance.now()
-  const checking = get(side, '/v1/admin/ledger/check?since=beginning', side.api.adminKey).finally(() => {
-    isOver = true
-  })
+  const left = AbortSignal.timeout(CHECK_SECONDS * 1_000)
+  const checking = get(side, '/v1/admin/ledger/check?since=beginning', side.api.adminKey, left)
+    .catch((error: unknown) => {
+      if (!left.aborted) throw error
+      return 'it was left before it was over'
+    })
+    .finally(() => {
+      isOver = true
+    })
   const watching = (async () => {
     while (!isOver) {
       const { rows } = await watcher.query(
@@ -253,7 +271,7 @@ async function checkFromTheBeginning(side: Side): Promise<void> {
   await watching
   await watcher.end()
   process.stdout.write(
-    `the check from the beginning took ${seconds(performance.now() - startedMs)}: ${answer}\n`,
+    `the check from the beginning, ${seconds(performance.now() - startedMs)}: ${answer}\n`,
   )
   const ratio = percentile(beside, 0.5) / percentile(alone, 0.5)
   printTable('submissions of one account, 8 connections', [

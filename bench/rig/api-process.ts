@@ -11,7 +11,8 @@ import { asMs } from './statistics.ts'
 import { type Told, TRACE_ARGUMENTS, WATCH_ARGUMENTS, WatchedChild } from './watched-child.ts'
 
 const API_MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url))
-const START_MS_MAX = 30_000
+/** Long: the machine may be busy, and what it has started for may have taken an hour to make. */
+const START_MS_MAX = 180_000
 
 export interface ApiProcess {
   /** `http://127.0.0.1:port` */

@@ -33,6 +33,8 @@ const HOLD = 1_008
 const CANCELLED_STEPS = 4
 const CANCELLED_CHARGE = 404
 const TOP_UP = 1_000_000_000_000
+/** Lives that a statement writes: what it sorts stays some hundred megabytes. */
+const AT_ONCE = 250_000
 
 /**
  * Writes a past by SQL, set by set: what the programs would have left behind, so that every invariant of the
@@ -46,12 +48,18 @@ export async function seedHistory(databaseUrl: string, size: HistorySize): Promi
       // No foreign keys, triggers and constraints: they hold by construction.
       'set session_replication_role = replica',
       'set synchronous_commit = off',
-      `set maintenance_work_mem = '512MB'`,
+      `set maintenance_work_mem = '1GB'`,
+      `set work_mem = '1GB'`,
       ...accountStatements(size),
     ])
       await client.query(statement)
     await withoutIndexes(client, async () => {
-      for (const statement of lifeStatements(size)) await client.query(statement)
+      await client.query(lifeTableStatement(size))
+      for (let from = 0; from < size.ended; from += AT_ONCE) {
+        for (const statement of lifeStatements(`l.n >= ${from} and l.n < ${from + AT_ONCE}`))
+          await client.query(statement)
+        if (from > 0) process.stderr.write(`seeded ${from + AT_ONCE} of ${size.ended}\n`)
+      }
     })
     for (const statement of [...sumStatements(), 'drop table seed_account', 'drop table seed_life'])
       await client.query(statement)
@@ -134,13 +142,13 @@ const RESULT = JSON.stringify({
   seed: 1,
 })
 
-function lifeStatements(size: HistorySize): string[] {
-  return [...videoStatements(size), ...moneyStatements(), ...webhookStatements()]
+/** Of the rows of `seed_life` that `which` selects, as `l`. */
+function lifeStatements(which: string): string[] {
+  return [...videoStatements(which), ...moneyStatements(which), ...webhookStatements(which)]
 }
 
-function videoStatements(size: HistorySize): string[] {
-  return [
-    `create table seed_life as
+function lifeTableStatement(size: HistorySize): string {
+  return `create table seed_life as
       select g.n, s.n as account,
         case
           when g.n % 100 < ${FAILED} then 'failed'
@@ -149,7 +157,11 @@ function videoStatements(size: HistorySize): string[] {
         end as status,
         now() - (${size.ended} - g.n) * (interval '${size.days} days' / ${size.ended}) as ended_at
       from generate_series(0, ${size.ended - 1}) g(n)
-      join seed_account s on s.n = case when g.n % 2 = 0 then 0 else 1 + (g.n / 2) % ${size.accounts} end`,
+      join seed_account s on s.n = case when g.n % 2 = 0 then 0 else 1 + (g.n / 2) % ${size.accounts} end`
+}
+
+function videoStatements(which: string): string[] {
+  return [
     `insert into video (
         id, account_id, key_id, status, model, service_tier, resolution, width, height, num_frames, num_steps,
         request, webhook_url, request_hash,
@@ -172,6 +184,7 @@ function videoStatements(size: HistorySize): string[] {
         case l.status
           when 'failed' then 0 when 'cancelled' then ${CANCELLED_STEPS} else ${STEPS} end as steps
       ) c
+      where ${which}
       order by l.n`,
     `insert into attempt (
         video_id, fence, pool, queue, claim, worker_id, slot, devices, phase, step, boot,
@@ -180,12 +193,13 @@ function videoStatements(size: HistorySize): string[] {
         'boot', ended_at - interval '9 seconds', ended_at - interval '8.9 seconds',
         ended_at - interval '8 seconds', ended_at - interval '1 second', ended_at - interval '1 second',
         ended_at, status, case when status = 'completed' then '${RESULT}'::jsonb end
-      from seed_life
+      from seed_life l
+      where ${which}
       order by n`,
   ]
 }
 
-function moneyStatements(): string[] {
+function moneyStatements(which: string): string[] {
   return [
     `insert into transfer (id, idempotency_key, kind, video_id, created_at)
       select ${id('txfr', '2 * l.n + k.n')}, k.kind || ':' || ${id('video', 'l.n')},
@@ -194,6 +208,7 @@ function moneyStatements(): string[] {
       from seed_life l
       cross join (values
         (0, 'hold', interval '10 seconds'), (1, 'settle', interval '0')) k(n, kind, before)
+      where ${which}
       order by l.n, k.n`,
     `insert into entry (transfer_id, ledger_account_id, amount)
       select ${id('txfr', '2 * l.n + e.kind')}, e.account, e.amount
@@ -209,12 +224,12 @@ function moneyStatements(): string[] {
         (1, s.customer, case l.status
           when 'failed' then ${HOLD} when 'cancelled' then ${HOLD - CANCELLED_CHARGE} else 0 end)
       ) e(kind, account, amount)
-      where e.amount <> 0
+      where e.amount <> 0 and ${which}
       order by l.n, e.kind`,
   ]
 }
 
-function webhookStatements(): string[] {
+function webhookStatements(which: string): string[] {
   return [
     `insert into webhook_event (id, account_id, type, subject_id, created_at)
       select ${id('evt', 'l.n')}, s.account_id,
@@ -222,6 +237,7 @@ function webhookStatements(): string[] {
         ${id('video', 'l.n')}, l.ended_at
       from seed_life l
       join seed_account s on s.n = l.account
+      where ${which}
       order by l.n`,
     `insert into webhook_delivery (
         id, event_id, account_id, url, lane, status, due_at, attempts, created_at, expires_at)
@@ -229,9 +245,13 @@ function webhookStatements(): string[] {
         s.account_id || '/1', 'delivered', null, 1, l.ended_at, l.ended_at + interval '72 hours'
       from seed_life l
       join seed_account s on s.n = l.account
+      where ${which}
       order by l.n`,
     `insert into webhook_attempt (delivery_id, attempt, started_at, duration_ms, status_code)
-      select ${id('whd', 'n')}, 1, ended_at, 12, 200 from seed_life order by n`,
+      select ${id('whd', 'n')}, 1, ended_at, 12, 200
+      from seed_life l
+      where ${which}
+      order by n`,
   ]
 }
 
@@ -254,5 +274,13 @@ function sumStatements(): string[] {
       join (select key_id, sum(charged_micros) as micros from usage_sum where span = 'ever' group by 1) u
         using (key_id)
       where a.id = s.customer`,
+    // The ledger as a check of last night has left it: whole and proven up to here.
+    `insert into proven_sum (ledger_account_id, amount, paid, granted)
+      select e.ledger_account_id, sum(e.amount),
+        coalesce(sum(e.amount) filter (where e.transfer_id >= ${id('txfr', '900000000000')}), 0), 0
+      from entry e
+      group by 1
+      on conflict (ledger_account_id) do update set amount = excluded.amount, paid = excluded.paid`,
+    `update ledger_proof set entry_id = (select max(id) from entry), proven_at = now()`,
   ]
 }
