@@ -270,9 +270,7 @@ async function checkFromTheBeginning(side: Side): Promise<void> {
   const answer = await checking
   await watching
   await watcher.end()
-  process.stdout.write(
-    `the check from the beginning, ${seconds(performance.now() - startedMs)}: ${answer}\n`,
-  )
+  process.stdout.write(`the check from the beginning, ${seconds(performance.now() - startedMs)}: ${answer}\n`)
   const ratio = percentile(beside, 0.5) / percentile(alone, 0.5)
   printTable('submissions of one account, 8 connections', [
     ['', '', 'ratio'],

@@ -315,15 +315,15 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'keys: one that was revoked is refused',
     file: 'apps/api/src/keys/authenticate.ts',
-    find: '${key}.revoked_at is null and',
-    replace: '',
+    find: '.revoked_at is null and',
+    replace: '.id is not null and',
     tests: KEYS,
   },
   {
     rule: 'keys: one that expired is refused',
     file: 'apps/api/src/keys/authenticate.ts',
-    find: 'and (${key}.expires_at is null or ${key}.expires_at > now())',
-    replace: '',
+    find: '.expires_at > now())',
+    replace: '.expires_at <= now())',
     tests: KEYS,
   },
   {
