@@ -3,7 +3,8 @@
  * deliveries, half of them of one account with one key (SLUICE_BENCH_ENDED; a million takes three minutes to
  * make). Each call of that account and of the operator, recovery and sweep, and a settlement with and without
  * the kept sums, beside the same on a service that has ended a hundred videos. Then a check of the ledger
- * from the beginning (for SLUICE_BENCH_CHECK_SECONDS at most, 240), and submissions beside it. Last, the bytes of each ended video by table and index.
+ * from the beginning (for SLUICE_BENCH_CHECK_SECONDS at most, 240), and submissions beside it. Last, the
+ * bytes of each ended video by table and index.
  */
 import { join } from 'node:path'
 import pg from 'pg'
