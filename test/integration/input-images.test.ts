@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -99,6 +99,47 @@ describe('taken', () => {
       depth: 'uchar',
     })
     expect(farthest(await quadrantMeans(png))).toBeLessThan(3)
+  })
+
+  test('a large one is read whole, however its client writes its JSON, and not at all when a part of it is broken', async () => {
+    const large = await sharp(randomBytes(800 * 800 * 3), { raw: { width: 800, height: 800, channels: 3 } })
+      .png({ compressionLevel: 0 })
+      .toBuffer()
+    const base64 = large.toString('base64')
+    const send = async (input_reference: unknown, written = (json: string) => json) => {
+      const response = await fetch(`${api.url}/v1/videos`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' },
+        body: written(JSON.stringify({ ...SMALL, input_reference })),
+      })
+      return { status: response.status, body: (await response.json()) as Answer['body'] }
+    }
+    const url = dataUrl(large)
+    const taken = [
+      await postFile(large),
+      await send(url),
+      await send({ image_url: url }),
+      await send(base64),
+      await send(url.replace(/=*$/, '')),
+      await send(url, (json) => json.replaceAll('/', '\\/')),
+    ]
+    for (const { status, body } of taken) expect(status, JSON.stringify(body)).toBe(200)
+    expect(new Set(taken.map(({ body }) => sha256(storedOf(body.id)))).size).toBe(1)
+
+    const at = base64.length - 1_000_000
+    const broken = (char: string) =>
+      dataUrl(large).slice(0, at) + char + dataUrl(large).slice(at + char.length)
+    for (const char of ['-', '_', ' ', '=', '====', '\n', 'ä', '€', '\ufffd'])
+      expect(await send(broken(char)), char).toMatchObject({
+        status: 400,
+        body: {
+          error: { code: 'invalid_value', message: expect.stringMatching(/is a data URL without base64/) },
+        },
+      })
+    expect(await send(`https://example.com/${base64}`)).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringContaining(`(${base64.length + 20} characters)`) } },
+    })
   })
 
   test('the OpenAI SDK sends it as a file, as it did to the API it was made for', async () => {

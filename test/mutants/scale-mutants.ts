@@ -12,9 +12,16 @@ export const SCALE_MUTANTS: readonly Mutant[] = [
   {
     rule: 'bodies: a long text is put back where it stood',
     file: 'apps/api/src/http/json-scan.ts',
-    find: 'if (backslashes % 2 === 0) return quote',
-    replace: 'if (backslashes === 0) return quote',
+    find: 'if (backslash === -1) return end',
+    replace: 'if (end >= at) return end',
     tests: ['unit', 'apps/api/src/http/parse-json.test.ts'],
+  },
+  {
+    rule: 'bodies: what stands beside a long text is bounded before it is parsed',
+    file: 'apps/api/src/http/json-scan.ts',
+    find: 'if (at - longBytes > restBytesMax) throw bodyTooLarge()',
+    replace: 'if (at - json.length > restBytesMax) throw bodyTooLarge()',
+    tests: ['unit', 'apps/api/src/http/parse-json.test.ts', '-t', 'before anything of it is parsed'],
   },
   {
     rule: 'demand: a pool is known when its last worker has gone',

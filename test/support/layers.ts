@@ -8,6 +8,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'errors.ts',
     'log.ts',
     'text-field.ts',
+    'long-text.ts',
     'in-slices.ts',
     'db',
     'outgoing',

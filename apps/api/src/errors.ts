@@ -77,13 +77,15 @@ export function invalidValue(field: string, given: unknown, allowed: string): Sl
 }
 
 const SHOWN_CHARS = 60
+/** So much of a text is looked through before it is shown; a longer one is no value of any field. */
+const LOOKED_CHARS = 64 * 1024
 /** A byte that is no UTF-8, or a control character that no text has. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for them
 const NO_TEXT = /\ufffd|[\u0001-\u0008\u000e-\u001a]/
 
 /** Whether it can be shown: false for the bytes of a file that were read as text. */
 export function isText(given: string): boolean {
-  return !NO_TEXT.test(given)
+  return !NO_TEXT.test(given.slice(0, LOOKED_CHARS))
 }
 
 /** A given value as an error message shows it: never longer than a line, whatever was sent. */
@@ -92,7 +94,8 @@ export function showGiven(given: unknown): string {
     // The bytes of a file in place of text.
     if (!isText(given)) return `no text (${given.length} characters)`
     if (given.length <= SHOWN_CHARS) return JSON.stringify(given)
-    return `${JSON.stringify(given.slice(0, SHOWN_CHARS))}... (${[...given].length} characters)`
+    const chars = given.length > LOOKED_CHARS ? given.length : [...given].length
+    return `${JSON.stringify(given.slice(0, SHOWN_CHARS))}... (${chars} characters)`
   }
   if (given === undefined) return 'missing'
   if (given === null || typeof given !== 'object') return String(given)

@@ -4,16 +4,18 @@ import multer from 'multer'
 import type { z } from 'zod'
 import type { Bounds } from '../config/bounds.ts'
 import { invalidValue, SluiceError } from '../errors.ts'
-import { letOthers } from '../in-slices.ts'
 import { hasBody, whileItArrives } from './body-arrival.ts'
 import { formReader } from './form-fields.ts'
-import { scanJson } from './json-scan.ts'
+import { requireShallow } from './json-scan.ts'
 import { parseJson } from './parse-json.ts'
 
 const JSON_BYTES_MAX = 1024 * 1024
 const FORM = { fieldSize: 64 * 1024, fields: 64, fieldNameSize: 200 }
 
-/** The one field of a body that may be a file part of a form, or long text in a form or in JSON. */
+/**
+ * The one field of a body that may be a file part of a form, or long text in a form or in JSON, where the
+ * body schema gets a LongText.
+ */
 export interface UploadField {
   name: string
   fileBytesMax: number
@@ -108,7 +110,7 @@ const parsePlainJson = express.json({
   limit: JSON_BYTES_MAX,
   strict: false,
   verify: (_request, _response, body) => {
-    scanJson(body)
+    requireShallow(body)
   },
 })
 const parsePlainForm = multer({ limits: FORM }).none()
@@ -131,12 +133,7 @@ function uploadParsers(upload: UploadField): BodyParsers {
         return
       }
       await run(readJson, request, response)
-      if (!Buffer.isBuffer(request.body)) return
-      const bytes = request.body
-      // They have just been put together.
-      if (bytes.length > JSON_BYTES_MAX) await letOthers()
-      request.body = await parsed(bytes)
-      requireSmallBesideUpload(upload, request.body, bytes.length)
+      if (Buffer.isBuffer(request.body)) request.body = await parsed(request.body, upload)
     },
     form: (request, response) =>
       run(parseForm, request, response)
@@ -150,9 +147,9 @@ function uploadParsers(upload: UploadField): BodyParsers {
 }
 
 /** As express marks the error of a body that is no JSON. */
-async function parsed(bytes: Buffer): Promise<unknown> {
+async function parsed(bytes: Buffer, { name }: UploadField): Promise<unknown> {
   try {
-    return await parseJson(bytes)
+    return await parseJson(bytes, { longField: name, restBytesMax: JSON_BYTES_MAX })
   } catch (error) {
     throw error instanceof SyntaxError ? Object.assign(error, { type: 'entity.parse.failed' }) : error
   }
@@ -181,20 +178,6 @@ function requireShort(upload: UploadField, name: string, value: unknown): void {
   if (name !== upload.name && typeof value === 'string' && Buffer.byteLength(value) > FORM.fieldSize) {
     throw new SluiceError('body_too_large', `${name}: Field value too long.`, name)
   }
-}
-
-function requireSmallBesideUpload(upload: UploadField, body: unknown, bodyBytes: number): void {
-  if (bodyBytes <= JSON_BYTES_MAX) return
-  const uploaded: unknown =
-    body !== null && typeof body === 'object' ? (body as Record<string, unknown>)[upload.name] : undefined
-  // The text itself, or that of an object's fields.
-  const texts = typeof uploaded === 'object' && uploaded !== null ? Object.values(uploaded) : [uploaded]
-  const uploadedChars = texts.reduce<number>(
-    (chars, text) => chars + (typeof text === 'string' ? text.length : 0),
-    0,
-  )
-  if (bodyBytes - uploadedChars <= JSON_BYTES_MAX) return
-  throw new SluiceError('body_too_large', 'The request body is too large.')
 }
 
 function run(handler: RequestHandler, request: Request, response: Response): Promise<void> {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { LongText } from '../long-text.ts'
 import { IMAGE_BYTES_MAX } from './source-image.ts'
 
 /** A file part of a form. Only the form reader makes one: nothing in a JSON body can pass for it. */
@@ -28,7 +29,10 @@ export const INPUT_IMAGE_FIELD = 'input_reference'
 export const DATA_URL_CHARS_MAX = Math.ceil(IMAGE_BYTES_MAX / 3) * 4 + 200
 
 /** How a request names its input image: text is an https URL or a data URL, and so is `image_url`. */
-export type InputImage = UploadedFile | ImageOfVideo | string | { image_url: string }
+export type InputImage = UploadedFile | ImageOfVideo | ImageText | { image_url: ImageText }
+
+/** It is long when a JSON body is. */
+export type ImageText = string | LongText
 
 /** The field `input_reference`. What its bytes are is checked when they are read (open-input-image.ts). */
 export const inputImageSchema = z
@@ -53,14 +57,12 @@ export const inputImageSchema = z
   })
 
 function isInputImage(value: unknown): value is InputImage {
-  if (typeof value === 'string') return value !== ''
-  if (value instanceof UploadedFile || value instanceof ImageOfVideo) return true
+  if (isImageText(value) || value instanceof UploadedFile || value instanceof ImageOfVideo) return true
   if (typeof value !== 'object' || value === null) return false
   const entries = Object.entries(value)
-  return (
-    entries.length === 1 &&
-    entries[0]?.[0] === 'image_url' &&
-    typeof entries[0][1] === 'string' &&
-    isInputImage(entries[0][1])
-  )
+  return entries.length === 1 && entries[0]?.[0] === 'image_url' && isImageText(entries[0][1])
+}
+
+function isImageText(value: unknown): value is ImageText {
+  return value instanceof LongText || (typeof value === 'string' && value !== '')
 }

@@ -101,13 +101,13 @@ export class Ahead implements Watch<QueuedVideo> {
     }
     let arrival = this.#arrivals.next().value
     for (let idleSteps = 0; idleSteps < IDLE_STEPS_MAX; ) {
-      this.#simulation.settle()
+      yield* this.#simulation.settling()
       if (this.#left.size === 0) break
       if (arrival !== undefined && arrival.inMs <= this.#simulation.nextAtMs) {
-        this.#simulation.runUntil(arrival.inMs)
+        yield* this.#simulation.runningUntil(arrival.inMs)
         this.#queue(arrival.row)
         arrival = this.#arrivals.next().value
-      } else if (!this.#simulation.step()) break
+      } else if (!(yield* this.#simulation.stepping())) break
       idleSteps = arrival !== undefined || this.#simulation.isAtWork ? 0 : idleSteps + 1
       yield
     }

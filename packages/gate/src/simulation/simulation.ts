@@ -218,42 +218,69 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Does what happens before `untilMs`, and sets the clock to then. */
   runUntil(untilMs: number): void {
+    finish(this.runningUntil(untilMs))
+  }
+
+  /** The same, which may be cut where it yields. Until it is done nothing else may be asked. */
+  *runningUntil(untilMs: number): Generator<undefined, void> {
     // All that is queued at one time is looked at together.
     if (untilMs <= this.nowMs) return
-    while (this.nextAtMs < untilMs) this.step()
+    for (;;) {
+      yield* this.settling()
+      if (this.nextAtMs >= untilMs) break
+      yield* this.stepping()
+    }
     this.nowMs = untilMs
   }
 
-  /** Does all that happens next at one time. Returns false when nothing will any more. */
-  step(): boolean {
+  /**
+   * Does all that happens next at one time. Returns false when nothing will any more. It may be cut where it
+   * yields; until it is done nothing else may be asked.
+   */
+  *stepping(): Generator<undefined, boolean> {
+    yield* this.settling()
     const atMs = this.nextAtMs
     if (atMs === Number.POSITIVE_INFINITY) return false
     this.nowMs = atMs
-    this.settle()
+    yield* this.settling()
     return true
   }
 
   /** Gives the slots that may be given away to who may go, as passes of the gate do. */
   settle(): void {
-    do {
-      // Who is queued at the moment at which a slot becomes free may have it.
-      while (this.#events.nextAtMs <= this.nowMs) this.#happen(this.#events.pop())
-      this.#passes()
-      // What was given a slot may be nearly over at once.
-    } while (this.#events.nextAtMs <= this.nowMs)
+    if (!this.#isSettled()) finish(this.settling())
   }
 
-  #passes(): void {
-    while (this.#isAnyWoken()) {
-      this.#others.beginPass()
-      for (const pool of this.pools) {
-        if (this.#isToBeFilled(pool)) this.#fill(pool)
-        this.#others.noteFilled(pool)
+  /** The same, which may be cut where it yields. Until it is done nothing else may be asked. */
+  *settling(): Generator<undefined, void> {
+    while (!this.#isSettled()) {
+      // Who is queued at the moment at which a slot becomes free may have it.
+      while (this.#events.nextAtMs <= this.nowMs) {
+        this.#happen(this.#events.pop())
+        yield
       }
-      // Who waited for a pool that had room and took none of them need not any more.
-      for (const pool of this.pools) if (this.#isToBeFilled(pool)) this.#fill(pool)
-      // Only now: who can go to a free slot of one pool needs no room on another.
-      for (const pool of this.pools) if (pool.isFull) this.#askForRoom(pool)
+      // What is given a slot may be nearly over at once.
+      while (this.#isAnyWoken()) yield* this.#pass()
+    }
+  }
+
+  #isSettled(): boolean {
+    return this.#events.nextAtMs > this.nowMs && !this.#isAnyWoken()
+  }
+
+  *#pass(): Generator<undefined, void> {
+    this.#others.beginPass()
+    for (const pool of this.pools) {
+      if (this.#isToBeFilled(pool)) yield* this.#fill(pool)
+      this.#others.noteFilled(pool)
+    }
+    // Who waited for a pool that had room and took none of them need not any more.
+    for (const pool of this.pools) if (this.#isToBeFilled(pool)) yield* this.#fill(pool)
+    // Only now: who can go to a free slot of one pool needs no room on another.
+    for (const pool of this.pools) {
+      if (!pool.isFull) continue
+      this.#askForRoom(pool)
+      yield
     }
   }
 
@@ -267,27 +294,30 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     return false
   }
 
-  #fill(pool: SimulatedPool): void {
+  *#fill(pool: SimulatedPool): Generator<undefined, void> {
     pool.isWoken = false
-    if (pool.hasIdle) this.#giveSlots(pool)
+    if (pool.hasIdle) yield* this.#giveSlots(pool)
     pool.isFull = !pool.hasIdle
   }
 
-  #giveSlots(pool: SimulatedPool): void {
+  *#giveSlots(pool: SimulatedPool): Generator<undefined, void> {
     const waiting = this.#others.waitingAt(pool)
     if (waiting?.beginLook() === false) this.#showAgain(pool, waiting)
-    this.#giveToAllThatMayGo(pool, waiting)
+    yield* this.#giveToAllThatMayGo(pool, waiting)
     if (waiting === null) return
     if (pool.hasIdle && !waiting.doAllWait()) {
       this.#showAgain(pool, waiting)
-      this.#giveToAllThatMayGo(pool, waiting)
+      yield* this.#giveToAllThatMayGo(pool, waiting)
     }
     waiting.endLook()
     if (pool.hasIdle && !waiting.isEmpty) this.#lookAgain(pool, waiting.lookAtMs - this.nowMs)
   }
 
-  #giveToAllThatMayGo(pool: SimulatedPool, waiting: Waiting<Video> | null): void {
-    while (pool.hasIdle && this.#giveSlot(pool, waiting)) pool.isWoken = false
+  *#giveToAllThatMayGo(pool: SimulatedPool, waiting: Waiting<Video> | null): Generator<undefined, void> {
+    while (pool.hasIdle && this.#giveSlot(pool, waiting)) {
+      pool.isWoken = false
+      yield
+    }
   }
 
   /** Shows the queue again who waits for another pool. */
@@ -603,4 +633,9 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     if (pool === undefined) throw new RangeError(`there is no pool ${number}`)
     return pool
   }
+}
+
+/** Does all of it at once. */
+function finish(work: Generator<undefined, unknown>): void {
+  while (work.next().done !== true);
 }
