@@ -10,6 +10,13 @@ export const SCALE_MUTANTS: readonly Mutant[] = [
     tests: ['unit', 'apps/api/src/in-slices.test.ts'],
   },
   {
+    rule: 'event loop: a forecast gives way between the slots it gives',
+    file: 'packages/gate/src/simulation/simulation.ts',
+    find: 'if (this.#uncut < UNCUT_MAX) return false',
+    replace: 'if (this.#uncut < UNCUT_MAX * 1e6) return false',
+    tests: ['unit', 'packages/gate/src/forecast/simulate.test.ts', '-t', 'may be cut between'],
+  },
+  {
     rule: 'bodies: a long text is put back where it stood',
     file: 'apps/api/src/http/json-scan.ts',
     find: 'if (backslash === -1) return end',

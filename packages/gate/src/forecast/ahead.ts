@@ -104,7 +104,7 @@ export class Ahead implements Watch<QueuedVideo> {
       yield* this.#simulation.settling()
       if (this.#left.size === 0) break
       if (arrival !== undefined && arrival.inMs <= this.#simulation.nextAtMs) {
-        yield* this.#simulation.runningUntil(arrival.inMs)
+        this.#simulation.runUntil(arrival.inMs)
         this.#queue(arrival.row)
         arrival = this.#arrivals.next().value
       } else if (!(yield* this.#simulation.stepping())) break

@@ -548,3 +548,12 @@ test('a video that is only quoted is foretold what it is foretold once it is que
     { numRuns: 1_000 },
   )
 })
+
+test('a forecast may be cut between the slots that it gives at one time', () => {
+  const videos = 400
+  const queued = Array.from({ length: videos }, (_, id) => queuedRow(id, id))
+  const work = simulate(partsOf(fleetOf([{ ...POOL, slots: videos }]), queued, 75))
+  const cuts = [...work].length
+  // One for each that is queued, and some for those that are given a slot.
+  expect(cuts).toBeGreaterThan(videos + videos / 8)
+})

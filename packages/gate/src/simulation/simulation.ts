@@ -56,6 +56,8 @@ export interface Standing<Video extends SimulatedVideo> {
   queued: { line: Line<Video>; video: Video } | null
 }
 
+/** Things that are done in one piece: some tenths of a millisecond where many pools are compared. */
+const UNCUT_MAX = 4
 /** The leader looks at everything once a second, though nothing has happened. */
 const LOOK_EVERY_MS = 1_000
 
@@ -75,6 +77,14 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   /** A run when its slot may be given away and when it is free, a line at a deadline, a pool to look at. */
   readonly #events = new EventQueue<Run<Video> | Line<Video> | SimulatedPool>()
   readonly #others: OtherPools<Video>
+  /** What was done since it yielded the last time. */
+  #uncut = 0
+  /** Of the pass that is under way: whose turn it is, each pool having two; null = there is none. */
+  #turn: number | null = null
+  /** That pool is being filled. */
+  #isFilling = false
+  /** And those that waited there were shown to its queue again. */
+  #isSecondTry = false
 
   constructor(parts: SimulationParts<Video>) {
     this.#parts = parts
@@ -218,18 +228,9 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Does what happens before `untilMs`, and sets the clock to then. */
   runUntil(untilMs: number): void {
-    finish(this.runningUntil(untilMs))
-  }
-
-  /** The same, which may be cut where it yields. Until it is done nothing else may be asked. */
-  *runningUntil(untilMs: number): Generator<undefined, void> {
     // All that is queued at one time is looked at together.
     if (untilMs <= this.nowMs) return
-    for (;;) {
-      yield* this.settling()
-      if (this.nextAtMs >= untilMs) break
-      yield* this.stepping()
-    }
+    for (let { nextAtMs } = this; nextAtMs < untilMs; { nextAtMs } = this) this.nowMs = nextAtMs
     this.nowMs = untilMs
   }
 
@@ -239,7 +240,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
    */
   *stepping(): Generator<undefined, boolean> {
     yield* this.settling()
-    const atMs = this.nextAtMs
+    const atMs = this.#events.nextAtMs
     if (atMs === Number.POSITIVE_INFINITY) return false
     this.nowMs = atMs
     yield* this.settling()
@@ -248,40 +249,65 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
 
   /** Gives the slots that may be given away to who may go, as passes of the gate do. */
   settle(): void {
-    if (!this.#isSettled()) finish(this.settling())
+    while (!this.#settleOn());
   }
 
-  /** The same, which may be cut where it yields. Until it is done nothing else may be asked. */
+  /** The same, which may be cut where it yields; until it is done nothing else may be asked. */
   *settling(): Generator<undefined, void> {
-    while (!this.#isSettled()) {
-      // Who is queued at the moment at which a slot becomes free may have it.
-      while (this.#events.nextAtMs <= this.nowMs) {
-        this.#happen(this.#events.pop())
-        yield
+    while (!this.#settleOn()) yield
+  }
+
+  /** Does a part of it. Returns whether it is done. */
+  #settleOn(): boolean {
+    for (;;) {
+      if (this.#turn === null) {
+        // Who is queued at the moment at which a slot becomes free may have it.
+        while (this.#events.nextAtMs <= this.nowMs) {
+          this.#happen(this.#events.pop())
+          if (this.#isToBeCut()) return false
+        }
+        if (!this.#isAnyWoken()) return true
+        this.#beginPass()
       }
-      // What is given a slot may be nearly over at once.
-      while (this.#isAnyWoken()) yield* this.#pass()
+      if (!this.#passOn()) return false
+      // What was given a slot may be nearly over at once; but first everybody goes who may.
+      if (this.#isAnyWoken()) this.#beginPass()
+      else this.#turn = null
     }
   }
 
-  #isSettled(): boolean {
-    return this.#events.nextAtMs > this.nowMs && !this.#isAnyWoken()
-  }
-
-  *#pass(): Generator<undefined, void> {
+  #beginPass(): void {
     this.#others.beginPass()
-    for (const pool of this.pools) {
-      if (this.#isToBeFilled(pool)) yield* this.#fill(pool)
-      this.#others.noteFilled(pool)
+    this.#turn = 0
+  }
+
+  /** Goes on with the pass. Returns whether it is done. */
+  #passOn(): boolean {
+    const { pools } = this
+    // The second time: who waited for a pool that had room and took none of them need not any more.
+    for (let turn = this.#turn ?? 0; turn < 2 * pools.length; turn += 1) {
+      this.#turn = turn
+      const pool = this.#pool(turn % pools.length)
+      if (!this.#fillInTurn(pool)) return false
+      if (turn < pools.length) this.#others.noteFilled(pool)
     }
-    // Who waited for a pool that had room and took none of them need not any more.
-    for (const pool of this.pools) if (this.#isToBeFilled(pool)) yield* this.#fill(pool)
     // Only now: who can go to a free slot of one pool needs no room on another.
-    for (const pool of this.pools) {
-      if (!pool.isFull) continue
-      this.#askForRoom(pool)
-      yield
-    }
+    for (const pool of pools) if (pool.isFull) this.#askForRoom(pool)
+    return true
+  }
+
+  #fillInTurn(pool: SimulatedPool): boolean {
+    if (!this.#isFilling && !this.#isToBeFilled(pool)) return true
+    this.#isFilling = this.#isFilling ? !this.#fillOn(pool) : !this.#fill(pool)
+    return !this.#isFilling
+  }
+
+  /** Said of each thing that happens and each slot that is given. */
+  #isToBeCut(): boolean {
+    this.#uncut += 1
+    if (this.#uncut < UNCUT_MAX) return false
+    this.#uncut = 0
+    return true
   }
 
   /** Who waits for another pool is looked at when something there has become worse, not each time. */
@@ -294,30 +320,36 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     return false
   }
 
-  *#fill(pool: SimulatedPool): Generator<undefined, void> {
+  /** Begins to give its slots away. Returns whether that is done; else `#fillOn` goes on. */
+  #fill(pool: SimulatedPool): boolean {
     pool.isWoken = false
-    if (pool.hasIdle) yield* this.#giveSlots(pool)
-    pool.isFull = !pool.hasIdle
-  }
-
-  *#giveSlots(pool: SimulatedPool): Generator<undefined, void> {
+    if (!pool.hasIdle) {
+      pool.isFull = true
+      return true
+    }
     const waiting = this.#others.waitingAt(pool)
     if (waiting?.beginLook() === false) this.#showAgain(pool, waiting)
-    yield* this.#giveToAllThatMayGo(pool, waiting)
-    if (waiting === null) return
-    if (pool.hasIdle && !waiting.doAllWait()) {
-      this.#showAgain(pool, waiting)
-      yield* this.#giveToAllThatMayGo(pool, waiting)
-    }
-    waiting.endLook()
-    if (pool.hasIdle && !waiting.isEmpty) this.#lookAgain(pool, waiting.lookAtMs - this.nowMs)
+    this.#isSecondTry = false
+    return this.#fillOn(pool)
   }
 
-  *#giveToAllThatMayGo(pool: SimulatedPool, waiting: Waiting<Video> | null): Generator<undefined, void> {
-    while (pool.hasIdle && this.#giveSlot(pool, waiting)) {
-      pool.isWoken = false
-      yield
+  #fillOn(pool: SimulatedPool): boolean {
+    const waiting = this.#others.waitingAt(pool)
+    for (;;) {
+      while (pool.hasIdle) {
+        if (this.#isToBeCut()) return false
+        if (!this.#giveSlot(pool, waiting)) break
+        pool.isWoken = false
+      }
+      if (this.#isSecondTry || !pool.hasIdle || waiting === null || waiting.doAllWait()) break
+      this.#showAgain(pool, waiting)
+      this.#isSecondTry = true
     }
+    pool.isFull = !pool.hasIdle
+    if (waiting === null) return true
+    waiting.endLook()
+    if (pool.hasIdle && !waiting.isEmpty) this.#lookAgain(pool, waiting.lookAtMs - this.nowMs)
+    return true
   }
 
   /** Shows the queue again who waits for another pool. */
@@ -633,9 +665,4 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
     if (pool === undefined) throw new RangeError(`there is no pool ${number}`)
     return pool
   }
-}
-
-/** Does all of it at once. */
-function finish(work: Generator<undefined, unknown>): void {
-  while (work.next().done !== true);
 }
