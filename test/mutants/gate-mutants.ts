@@ -652,8 +652,8 @@ export const GATE_MUTANTS: readonly Mutant[] = [
   {
     rule: '44: a simulated moment is settled whole before the next one comes',
     file: 'packages/gate/src/simulation/simulation.ts',
-    find: '    } while (this.#events.nextAtMs <= this.nowMs)',
-    replace: '    } while (false)',
+    find: '    return !this.#isFilling',
+    replace: '    return true',
     tests: SIMULATION,
   },
   {

@@ -80,8 +80,8 @@ const CHARS_OF_GROUP = 4
 const PIECE_CHARS = 64 * 1024
 
 /**
- * The bytes that base64 writes from `from` on, of any length; null when the text is something else. Each piece
- * is decoded first and judged then: the runtime's decoder is fast, and passes over what is no base64.
+ * The bytes that base64 writes from `from` on, of any length; null when the text is something else. Each
+ * piece is decoded first and judged then: the runtime's decoder is fast, and passes over what is no base64.
  */
 async function bytesOfBase64(text: ImageText, from: number): Promise<Buffer | null> {
   const end = text.length - paddingOf(text, from)

@@ -101,13 +101,13 @@ export class Ahead implements Watch<QueuedVideo> {
     }
     let arrival = this.#arrivals.next().value
     for (let idleSteps = 0; idleSteps < IDLE_STEPS_MAX; ) {
-      yield* this.#simulation.settling()
+      yield* this.#simulation.settleInParts()
       if (this.#left.size === 0) break
       if (arrival !== undefined && arrival.inMs <= this.#simulation.nextAtMs) {
         this.#simulation.runUntil(arrival.inMs)
         this.#queue(arrival.row)
         arrival = this.#arrivals.next().value
-      } else if (!(yield* this.#simulation.stepping())) break
+      } else if (!(yield* this.#simulation.stepInParts())) break
       idleSteps = arrival !== undefined || this.#simulation.isAtWork ? 0 : idleSteps + 1
       yield
     }

@@ -238,12 +238,12 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
    * Does all that happens next at one time. Returns false when nothing will any more. It may be cut where it
    * yields; until it is done nothing else may be asked.
    */
-  *stepping(): Generator<undefined, boolean> {
-    yield* this.settling()
+  *stepInParts(): Generator<undefined, boolean> {
+    yield* this.settleInParts()
     const atMs = this.#events.nextAtMs
     if (atMs === Number.POSITIVE_INFINITY) return false
     this.nowMs = atMs
-    yield* this.settling()
+    yield* this.settleInParts()
     return true
   }
 
@@ -253,7 +253,7 @@ export class Simulation<Video extends SimulatedVideo> implements Clock {
   }
 
   /** The same, which may be cut where it yields; until it is done nothing else may be asked. */
-  *settling(): Generator<undefined, void> {
+  *settleInParts(): Generator<undefined, void> {
     while (!this.#settleOn()) yield
   }
 
