@@ -13,7 +13,8 @@ export const rotateWebhookSecretRoute = accountRoute(
     summary: "Draw another secret for videos' own webhook_url",
     description: 'For 24 hours deliveries carry a signature of each, the new secret and the one before.',
     answers: { 200: { description: 'The new secret.', schema: accountSecretSchema } },
-    errors: [],
+    // Of an Idempotency-Key that is too long.
+    errors: ['invalid_value'],
   },
   async ({ context, key, request }) => {
     const { isRepeat } = originOf(request)
